@@ -1,0 +1,266 @@
+//! Content names: parsed, never assembled, and computed in one pass.
+//!
+//! SHA-256 is the address of a blob because the Hub, OCI and Ollama publish it. BLAKE3 is derived: its tree form lets
+//! segments of [`SEGMENT_LEN`] bytes be hashed in any order and merged to the plain BLAKE3 hash of the file (the subtree
+//! interface of the `blake3` crate, `blake3::hazmat`). Git's blob SHA-1 is how the Hub names files outside LFS.
+
+use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Digest as _;
+use std::{fmt, str::FromStr};
+
+/// Bytes in one segment: the unit of the journal, of local damage and of repair. A power of two, as BLAKE3's tree asks.
+pub const SEGMENT_LEN: u64 = 1 << 20;
+
+/// Why a text is not a digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {kind}: expected {expected} hexadecimal digits")]
+pub struct DigestError {
+    /// What the text should have been, for people.
+    pub kind: &'static str,
+    /// How many hexadecimal digits that has.
+    pub expected: usize,
+    /// The text, cut to 80 characters.
+    pub text: String,
+}
+
+macro_rules! digest_type {
+    ($(#[$doc:meta])* $name:ident, $len:literal, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; $len]);
+
+        impl $name {
+            /// Wraps bytes that a hash function produced.
+            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+            /// The raw bytes.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+            /// The first twelve digits, for people.
+            pub fn short(&self) -> String {
+                let mut text = self.to_string();
+                text.truncate(12);
+                text
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = DigestError;
+            /// Takes exactly the right number of hexadecimal digits, in either case.
+            fn from_str(text: &str) -> Result<Self, DigestError> {
+                let mut bytes = [0; $len];
+                hex_into(text, &mut bytes).map_err(|()| DigestError {
+                    kind: $kind,
+                    expected: 2 * $len,
+                    text: text.chars().take(80).collect(),
+                })?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+digest_type!(
+    /// The address of a blob: SHA-256 of its content.
+    Sha256Digest, 32, "SHA-256 digest"
+);
+digest_type!(
+    /// The BLAKE3 hash of a whole file.
+    Blake3Digest, 32, "BLAKE3 digest"
+);
+digest_type!(
+    /// BLAKE3 chaining value of one segment; of a file that is one segment, the file's BLAKE3 hash itself.
+    SegmentValue, 32, "segment value"
+);
+digest_type!(
+    /// Git's name for a file: SHA-1 over `blob <length>\0` and the content.
+    GitSha1, 20, "git blob id"
+);
+
+fn hex_into(text: &str, bytes: &mut [u8]) -> Result<(), ()> {
+    let text = text.as_bytes();
+    if text.len() != 2 * bytes.len() {
+        return Err(());
+    }
+    let digit = |c: u8| (c as char).to_digit(16).map(|d| d as u8).ok_or(());
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Ok(())
+}
+
+/// How many segments a file of `len` bytes has; an empty file has none.
+pub const fn segment_count(len: u64) -> u64 {
+    len.div_ceil(SEGMENT_LEN)
+}
+
+/// The bytes `[start, end)` that segment `index` of a file of `len` bytes covers.
+pub const fn segment_range(index: u64, len: u64) -> std::ops::Range<u64> {
+    let start = index * SEGMENT_LEN;
+    let end = start + SEGMENT_LEN;
+    start..if end < len { end } else { len }
+}
+
+/// The chaining value of segment `index` of a file of `len` bytes, from that segment's whole content.
+pub fn segment_value(index: u64, len: u64, data: &[u8]) -> SegmentValue {
+    if segment_count(len) <= 1 {
+        return SegmentValue(*blake3::hash(data).as_bytes());
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset(index * SEGMENT_LEN);
+    hasher.update(data);
+    SegmentValue(hasher.finalize_non_root())
+}
+
+/// Merges the values of all segments of a file of `len` bytes to the file's BLAKE3 hash.
+///
+/// `None` when the number of values is not the number of segments.
+pub fn merge_segments(values: &[SegmentValue], len: u64) -> Option<Blake3Digest> {
+    if values.len() as u64 != segment_count(len) {
+        return None;
+    }
+    Some(Blake3Digest(match values {
+        [] => *blake3::hash(b"").as_bytes(),
+        [only] => only.0,
+        _ => {
+            let (left, right) = values.split_at(left_len(values.len()));
+            *merge_subtrees_root(&merge(left), &merge(right), Mode::Hash).as_bytes()
+        }
+    }))
+}
+
+fn merge(values: &[SegmentValue]) -> [u8; 32] {
+    match values {
+        [only] => only.0,
+        _ => {
+            let (left, right) = values.split_at(left_len(values.len()));
+            merge_subtrees_non_root(&merge(left), &merge(right), Mode::Hash)
+        }
+    }
+}
+
+/// BLAKE3 gives the left child the largest power of two that leaves the right child something.
+fn left_len(count: usize) -> usize {
+    count.next_power_of_two() / 2
+}
+
+/// Follows a file from its first byte to its last and computes SHA-256, and git's SHA-1 where that is what is known.
+#[derive(Clone)]
+pub struct SequentialHasher {
+    sha256: sha2::Sha256,
+    git: Option<sha1::Sha1>,
+}
+
+impl SequentialHasher {
+    /// Starts for a file of `len` bytes; `git` asks for the git blob id as well.
+    pub fn new(len: u64, git: bool) -> Self {
+        let git = git.then(|| {
+            let mut hasher = sha1::Sha1::new();
+            sha1::Digest::update(&mut hasher, format!("blob {len}\0"));
+            hasher
+        });
+        Self { sha256: sha2::Sha256::new(), git }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, data: &[u8]) {
+        self.sha256.update(data);
+        if let Some(git) = &mut self.git {
+            sha1::Digest::update(git, data);
+        }
+    }
+
+    /// The digests of everything taken.
+    pub fn finish(self) -> (Sha256Digest, Option<GitSha1>) {
+        let git = self.git.map(|git| GitSha1(sha1::Digest::finalize(git).into()));
+        (Sha256Digest(self.sha256.finalize().into()), git)
+    }
+}
+
+/// SHA-256 of a text or a small file that is already in memory.
+pub fn sha256_of(data: &[u8]) -> Sha256Digest {
+    Sha256Digest(sha2::Sha256::digest(data).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn segment_values_merge_to_the_plain_blake3_hash_for_every_shape_of_tree() {
+        let segment = SEGMENT_LEN as usize;
+        for len in [0, 1, segment - 1, segment, segment + 1, 2 * segment, 3 * segment - 7, 5 * segment, 6 * segment + 1] {
+            let data: Vec<u8> = (0..len).map(|i| (i * 31 + i / 255) as u8).collect();
+            let mut values: Vec<(u64, SegmentValue)> = (0..segment_count(len as u64))
+                .rev()
+                .map(|i| {
+                    let range = segment_range(i, len as u64);
+                    (i, segment_value(i, len as u64, &data[range.start as usize..range.end as usize]))
+                })
+                .collect();
+            values.sort_by_key(|(i, _)| *i);
+            let values: Vec<_> = values.into_iter().map(|(_, v)| v).collect();
+            let merged = merge_segments(&values, len as u64).expect("as many values as segments");
+            assert_eq!(merged.as_bytes(), blake3::hash(&data).as_bytes(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_of_segment_values_merges_to_nothing() {
+        assert_eq!(merge_segments(&[], 1), None);
+        assert_eq!(merge_segments(&[SegmentValue([0; 32]); 2], SEGMENT_LEN), None);
+    }
+
+    #[test]
+    fn the_git_blob_id_is_the_one_git_prints() {
+        let mut hasher = SequentialHasher::new(6, true);
+        hasher.update(b"hel");
+        hasher.update(b"lo\n");
+        let (sha256, git) = hasher.finish();
+        assert_eq!(git.expect("asked for").to_string(), "ce013625030ba8dba906f756967f9e9ca394464a");
+        assert_eq!(sha256.to_string(), "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
+    }
+
+    proptest! {
+        #[test]
+        fn a_digest_survives_being_written_and_read(bytes: [u8; 32]) {
+            let digest = Sha256Digest::from_bytes(bytes);
+            prop_assert_eq!(digest.to_string().parse::<Sha256Digest>().unwrap(), digest);
+            prop_assert_eq!(digest.to_string().to_uppercase().parse::<Sha256Digest>().unwrap(), digest);
+        }
+
+        #[test]
+        fn no_other_text_is_a_digest(text in "\\PC{0,70}") {
+            let is_hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            prop_assert_eq!(text.parse::<Sha256Digest>().is_ok(), is_hex);
+        }
+    }
+}

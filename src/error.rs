@@ -1,0 +1,132 @@
+//! The error at the crate's door: a kind that decides the exit code, a message that names the file or id, and the next
+//! step as a separate hint. Each room has its own small error enum and turns it into this one where it knows the kind.
+
+use std::fmt;
+
+/// What went wrong, as scripts see it; each kind has one exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Anything without a kind of its own: exit code 1.
+    Failed,
+    /// A wrong command line, setting or registry file: exit code 2.
+    Usage,
+    /// Not in the registry, not present here, or not on the Hub: exit code 3.
+    NotFound,
+    /// Content does not match its hash: exit code 4.
+    Damaged,
+    /// Authentication needed or access not granted: exit code 5.
+    Auth,
+    /// The network failed or is not allowed (offline): exit code 6.
+    Network,
+    /// The disk is full, or would be: exit code 7.
+    NoSpace,
+    /// A lock was not free in time: exit code 8.
+    Locked,
+    /// Stopped by the user: exit code 130.
+    Interrupted,
+}
+
+impl ErrorKind {
+    /// The process exit code of this kind.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Damaged => 4,
+            Self::Auth => 5,
+            Self::Network => 6,
+            Self::NoSpace => 7,
+            Self::Locked => 8,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The word for this kind in JSON output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Damaged => "damaged",
+            Self::Auth => "auth",
+            Self::Network => "network",
+            Self::NoSpace => "no_space",
+            Self::Locked => "locked",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A failed use-case.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Result with the crate's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A new error; `message` is a lower-case sentence without a full stop that names the file or id.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, source: None }
+    }
+
+    /// Adds the next step: a whole sentence, best with a command to type.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what caused it.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What happened, without causes and hint.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The next step, if one is known.
+    pub fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<crate::names::NameError> for Error {
+    fn from(error: crate::names::NameError) -> Self {
+        Self::new(ErrorKind::Usage, error.to_string())
+    }
+}
+
+impl From<crate::digest::DigestError> for Error {
+    fn from(error: crate::digest::DigestError) -> Self {
+        Self::new(ErrorKind::Usage, error.to_string())
+    }
+}

@@ -1,0 +1,108 @@
+//! What the core tells whoever listens. The core speaks events; only `cli/` and the Python package speak to people.
+//!
+//! Contract of a [`Reporter`]: it is called from any thread, must return quickly and must not panic. Between a
+//! `FileStarted` and its `FileFinished` or `FileFailed` there are any number of `Progress` events of that file.
+
+use std::time::Duration;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The work of a command is known.
+    Planned {
+        /// Files that will be fetched.
+        files: usize,
+        /// Bytes that will be fetched, partial downloads already taken off.
+        bytes: u64,
+    },
+    /// A file's transfer begins.
+    FileStarted {
+        /// Its path in the view.
+        file: String,
+        /// Its size in bytes.
+        size: u64,
+        /// Bytes an earlier run left and that will not be fetched again.
+        resumed: u64,
+    },
+    /// Some bytes of a file arrived.
+    Progress {
+        /// Its path in the view.
+        file: String,
+        /// Bytes held so far, earlier runs included.
+        done: u64,
+        /// Its size in bytes.
+        size: u64,
+        /// Bytes per second over the last seconds.
+        rate: u64,
+        /// Time left at that rate; `None` while it is not known.
+        eta: Option<Duration>,
+    },
+    /// Bytes that are already here are being hashed.
+    Hashing {
+        /// The file.
+        file: String,
+        /// Bytes hashed so far.
+        done: u64,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A file is complete, verified and in the store.
+    FileFinished {
+        /// Its path in the view.
+        file: String,
+        /// Its size in bytes.
+        size: u64,
+        /// Bytes that came over the network in this run.
+        fetched: u64,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A file's transfer ended without a result; what arrived is kept.
+    FileFailed {
+        /// Its path in the view.
+        file: String,
+    },
+    /// A request failed and is tried again.
+    Retry {
+        /// What is being fetched.
+        what: String,
+        /// Why the last try failed.
+        why: String,
+        /// When the next one starts.
+        after: Duration,
+    },
+    /// A lock is held by somebody else.
+    Waiting {
+        /// What the lock guards.
+        what: String,
+        /// Who holds it, as far as the lock file tells.
+        holder: String,
+        /// How long this has lasted.
+        since: Duration,
+    },
+    /// Something worth one line, not a fault.
+    Notice(String),
+    /// Something that may need attention, not a failure.
+    Warning(String),
+}
+
+/// Receives events.
+pub trait Reporter: Send + Sync {
+    /// Takes one event.
+    fn event(&self, event: &Event);
+}
+
+/// Receives events and drops them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _: &Event) {}
+}
+
+impl<F: Fn(&Event) + Send + Sync> Reporter for F {
+    fn event(&self, event: &Event) {
+        self(event);
+    }
+}

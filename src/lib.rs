@@ -1,0 +1,21 @@
+//! A content-addressed store for LLM files, filled from the Hugging Face Hub and shown as a tree of links.
+//!
+//! Files are fetched once, verified while they arrive, kept under `models/.blobs/sha256/…` and shown as
+//! `models/<id>/<format>/<quant>/<file>`. The rooms of the crate and the arrows between them are drawn in
+//! `ARCHITECTURE.md`; the format on disk is specified in `store-layout.md`.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod digest;
+pub mod disk;
+pub mod error;
+pub mod event;
+pub mod http;
+pub mod hub;
+pub mod manager;
+pub mod names;
+pub mod registry;
+pub mod settings;
+pub mod store;
+pub mod transfer;
+pub mod view;

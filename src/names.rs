@@ -1,0 +1,488 @@
+//! Names that come from people, registries and servers. Hostile input ends here: a value of one of these types is safe
+//! to join to a path on every system this program runs on.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, path::PathBuf, str::FromStr};
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {kind}: {why}")]
+pub struct NameError {
+    /// What the text should have been, for people.
+    pub kind: &'static str,
+    /// The text, made printable and cut to 120 characters.
+    pub text: String,
+    /// The rule it breaks.
+    pub why: String,
+}
+
+fn refuse(kind: &'static str, text: &str, why: impl Into<String>) -> NameError {
+    let text = text.chars().take(120).flat_map(char::escape_default).collect();
+    NameError { kind, text, why: why.into() }
+}
+
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+/// Names Windows keeps for devices, with or without an extension.
+const RESERVED: [&str; 22] = [
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2", "lpt3",
+    "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+];
+
+/// The rules one path component keeps on every supported file system; `Err` says which is broken.
+fn check_component(part: &str) -> Result<(), String> {
+    if part.is_empty() {
+        return Err("a part of it is empty".into());
+    }
+    if part == "." || part == ".." {
+        return Err("`.` and `..` may not stand in it".into());
+    }
+    if part.len() > 255 {
+        return Err("a part of it is longer than 255 bytes".into());
+    }
+    if let Some(bad) = part.chars().find(|c| c.is_control() || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')) {
+        return Err(format!("the character `{}` may not stand in a file name", bad.escape_default()));
+    }
+    if part.ends_with(['.', ' ']) {
+        return Err("a part of it ends with a dot or a space, which Windows drops".into());
+    }
+    let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_lowercase();
+    if RESERVED.contains(&stem.as_str()) {
+        return Err(format!("`{stem}` is a device name on Windows"));
+    }
+    Ok(())
+}
+
+text_type! {
+    /// A model's name in the registry and in `models/`: one path component, not hidden.
+    ModelId
+}
+
+impl FromStr for ModelId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let kind = "model id";
+        check_component(text).map_err(|why| refuse(kind, text, why))?;
+        if text.starts_with('.') || text.starts_with('-') {
+            return Err(refuse(kind, text, "it may not begin with a dot or a dash"));
+        }
+        if let Some(bad) = text.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@'))) {
+            return Err(refuse(kind, text, format!("the character `{}` may not stand in it", bad.escape_default())));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+text_type! {
+    /// A file format, the second level of `models/`: `gguf`, `safetensors`, `pytorch`, or another a registry uses.
+    Format
+}
+
+impl Format {
+    /// llama.cpp's single-file format: the default.
+    pub fn gguf() -> Self {
+        Self("gguf".into())
+    }
+    /// The format of vLLM and transformers.
+    pub fn safetensors() -> Self {
+        Self("safetensors".into())
+    }
+    /// The older pickled format.
+    pub fn pytorch() -> Self {
+        Self("pytorch".into())
+    }
+    /// Whether one model in this format is one file (or one split file) and its path is that of the file.
+    pub fn is_single_file(&self) -> bool {
+        self.0 == "gguf"
+    }
+}
+
+impl FromStr for Format {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        lower_word("format", text).map(Self)
+    }
+}
+
+text_type! {
+    /// A quantization, the third level of `models/`; compared and written in lower case (`q4_k_m`).
+    Quant
+}
+
+impl FromStr for Quant {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        lower_word("quantization", text).map(Self)
+    }
+}
+
+fn lower_word(kind: &'static str, text: &str) -> Result<String, NameError> {
+    let lower = text.trim().to_ascii_lowercase();
+    check_component(&lower).map_err(|why| refuse(kind, text, why))?;
+    if let Some(bad) = lower.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+'))) {
+        return Err(refuse(kind, text, format!("the character `{}` may not stand in it", bad.escape_default())));
+    }
+    if lower.starts_with(['.', '-']) {
+        return Err(refuse(kind, text, "it may not begin with a dot or a dash"));
+    }
+    Ok(lower)
+}
+
+/// Quantization names that llama.cpp's files carry, in upper case.
+const QUANTS: &[&str] = &[
+    "Q1_0",
+    "Q2_K",
+    "Q2_K_S",
+    "Q2_K_L",
+    "Q2_K_XL",
+    "Q3_K",
+    "Q3_K_S",
+    "Q3_K_M",
+    "Q3_K_L",
+    "Q3_K_XL",
+    "Q4_0",
+    "Q4_1",
+    "Q4_K",
+    "Q4_K_S",
+    "Q4_K_M",
+    "Q4_K_L",
+    "Q4_K_XL",
+    "Q4_0_4_4",
+    "Q4_0_4_8",
+    "Q4_0_8_8",
+    "Q5_0",
+    "Q5_1",
+    "Q5_K",
+    "Q5_K_S",
+    "Q5_K_M",
+    "Q5_K_L",
+    "Q5_K_XL",
+    "Q6_K",
+    "Q6_K_L",
+    "Q6_K_XL",
+    "Q8_0",
+    "Q8_1",
+    "Q8_K",
+    "Q8_K_XL",
+    "IQ1_S",
+    "IQ1_M",
+    "IQ2_XXS",
+    "IQ2_XS",
+    "IQ2_S",
+    "IQ2_M",
+    "IQ3_XXS",
+    "IQ3_XS",
+    "IQ3_S",
+    "IQ3_M",
+    "IQ4_XS",
+    "IQ4_NL",
+    "TQ1_0",
+    "TQ2_0",
+    "F16",
+    "BF16",
+    "F32",
+    "FP16",
+    "FP32",
+    "MXFP4",
+    "MXFP4_MOE",
+    "NVFP4",
+];
+
+impl Quant {
+    /// Reads the quantization off a GGUF file name: the longest known name at its end, before `-00001-of-000NN`,
+    /// with a maker's prefix (`UD-`) kept. Never a substring: `Q4_K` is not `Q4_K_M`.
+    pub fn of_gguf_name(file_name: &str) -> Option<Self> {
+        let base = file_name.rsplit('/').next().unwrap_or(file_name);
+        let stem = strip_suffix_ignore_case(base, ".gguf")?;
+        let (stem, _) = split_part_suffix(stem);
+        let upper = stem.to_ascii_uppercase();
+        let longest = QUANTS.iter().filter(|quant| ends_as_word(&upper, quant)).max_by_key(|quant| quant.len())?;
+        let rest = &upper[..upper.len() - longest.len()];
+        let quant = if rest.ends_with("UD-") { format!("UD-{longest}") } else { (*longest).to_owned() };
+        quant.parse().ok()
+    }
+}
+
+fn ends_as_word(text: &str, word: &str) -> bool {
+    text.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '-', '_']))
+}
+
+fn strip_suffix_ignore_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
+    let cut = text.len().checked_sub(suffix.len())?;
+    (text.is_char_boundary(cut) && text[cut..].eq_ignore_ascii_case(suffix)).then(|| &text[..cut])
+}
+
+/// Splits `-00002-of-00005` off the stem of a split GGUF: the rest, and (part, parts).
+pub fn split_part_suffix(stem: &str) -> (&str, Option<(u32, u32)>) {
+    let parse = || {
+        let (rest, count) = stem.rsplit_once("-of-")?;
+        let (rest, number) = rest.rsplit_once('-')?;
+        let five = |text: &str| (text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?;
+        let (number, count): (u32, u32) = (five(number)?, five(count)?);
+        (number >= 1 && number <= count).then_some((rest, (number, count)))
+    };
+    match parse() {
+        Some((rest, part)) => (rest, Some(part)),
+        None => (stem, None),
+    }
+}
+
+text_type! {
+    /// A repository on the Hub: `owner/name`, or a bare legacy `name`.
+    RepoId
+}
+
+impl FromStr for RepoId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let kind = "repository";
+        let parts: Vec<&str> = text.split('/').collect();
+        if parts.len() > 2 {
+            return Err(refuse(kind, text, "expected `owner/name`"));
+        }
+        for part in parts {
+            check_component(part).map_err(|why| refuse(kind, text, why))?;
+            if part.len() > 96 || !part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+                return Err(refuse(kind, text, "its parts are letters, digits, `.`, `_` and `-`, 96 at most"));
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+text_type! {
+    /// A branch, a tag, `refs/pr/N` or a commit.
+    Revision
+}
+
+impl Revision {
+    /// The branch a repository starts with.
+    pub fn main() -> Self {
+        Self("main".into())
+    }
+    /// Whether this is a full commit, the only kind that never changes.
+    pub fn is_commit(&self) -> bool {
+        self.0.len() == 40 && self.0.bytes().all(|b| b.is_ascii_hexdigit())
+    }
+}
+
+impl FromStr for Revision {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let kind = "revision";
+        if text.is_empty() || text.len() > 256 {
+            return Err(refuse(kind, text, "expected 1 to 256 characters"));
+        }
+        if text.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+            return Err(refuse(kind, text, "a part of it is empty, `.` or `..`"));
+        }
+        if let Some(bad) = text
+            .chars()
+            .find(|c| c.is_control() || c.is_whitespace() || matches!(c, '\\' | '?' | '#' | ':' | '~' | '^' | '*' | '['))
+        {
+            return Err(refuse(kind, text, format!("the character `{}` may not stand in it", bad.escape_default())));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+text_type! {
+    /// A file inside a repository or a view, `/` between its parts, every part safe on every system.
+    RelPath
+}
+
+impl RelPath {
+    /// The last part.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+    /// The path in this system's form.
+    pub fn to_path(&self) -> PathBuf {
+        self.0.split('/').collect()
+    }
+    /// How many folders stand above the file.
+    pub fn depth(&self) -> usize {
+        self.0.matches('/').count()
+    }
+    /// The form in which two paths that a case-insensitive, normalising file system would merge are equal.
+    pub fn case_key(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+impl FromStr for RelPath {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let kind = "file path";
+        if text.len() > 1024 {
+            return Err(refuse(kind, text, "it is longer than 1024 bytes"));
+        }
+        for part in text.split('/') {
+            check_component(part).map_err(|why| refuse(kind, text, why))?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Finds the candidate nearest to `wanted`, for "did you mean": at most a third of its letters may differ.
+pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let limit = (wanted.chars().count() / 3).max(2);
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            let lower = candidate.to_lowercase();
+            let inside = wanted.len() >= 3 && lower.contains(&wanted);
+            (if inside { 1 } else { edit_distance(&wanted, &lower) }, candidate)
+        })
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance by one row (Wagner and Fischer, 1974).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substitution = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hostile_file_paths_are_refused() {
+        for bad in [
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/",
+            "./a",
+            "C:/x",
+            "c:x",
+            "a\\b",
+            "\\\\host\\share",
+            "a\0b",
+            "nul",
+            "NUL.gguf",
+            "com1/x",
+            "x.",
+            "x ",
+            "a/con.txt",
+            "a\nb",
+            "a*b",
+            "file:stream",
+        ] {
+            assert!(bad.parse::<RelPath>().is_err(), "{bad:?} was taken");
+        }
+        for good in
+            ["a", "a/b.gguf", "UD-Q4_K_XL/x-00001-of-00002.gguf", ".gitattributes", "x[1]^2 (3).bin", "конфиг.json", "console.log"]
+        {
+            assert!(good.parse::<RelPath>().is_ok(), "{good:?} was refused");
+        }
+    }
+
+    #[test]
+    fn model_ids_cannot_leave_the_models_directory_or_hide_in_it() {
+        for bad in ["", ".", "..", ".blobs", "a/b", "a\\b", "-rf", "nul", "a b", "a:b", "x."] {
+            assert!(bad.parse::<ModelId>().is_err(), "{bad:?} was taken");
+        }
+        assert!("mistral-7b-instruct-v0.2".parse::<ModelId>().is_ok());
+    }
+
+    #[test]
+    fn a_quantization_is_read_from_the_end_of_the_name_by_longest_match() {
+        let cases = [
+            ("tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf", Some("q4_k_m")),
+            ("Meta-Llama-3-8B-Instruct-Q5_K_M.gguf", Some("q5_k_m")),
+            ("x.Q4_K.gguf", Some("q4_k")),
+            ("x-Q4_K_S.gguf", Some("q4_k_s")),
+            ("model-q8_0.gguf", Some("q8_0")),
+            ("x-UD-Q4_K_XL-00001-of-00003.gguf", Some("ud-q4_k_xl")),
+            ("x.IQ4_XS.gguf", Some("iq4_xs")),
+            ("x-TQ1_0.gguf", Some("tq1_0")),
+            ("x.BF16.gguf", Some("bf16")),
+            ("gpt-oss-20b-mxfp4.gguf", Some("mxfp4")),
+            ("Q4_K_M-model.gguf", None),
+            ("freq8_0.gguf", None),
+            ("x.Q4_K_M.bin", None),
+        ];
+        for (name, quant) in cases {
+            assert_eq!(Quant::of_gguf_name(name).as_ref().map(Quant::as_str), quant, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_suggested_and_a_far_one_is_not() {
+        let ids = ["tinyllama-1.1b-chat", "phi-2", "llama-2-7b-chat"];
+        assert_eq!(nearest("tinylama-1.1b-chat", ids), Some("tinyllama-1.1b-chat"));
+        assert_eq!(nearest("tinyllama", ids), Some("tinyllama-1.1b-chat"));
+        assert_eq!(nearest("phi2", ids), Some("phi-2"));
+        assert_eq!(nearest("gemma", ids), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_that_is_accepted_stays_below_its_folder(text in "\\PC{0,60}") {
+            if let Ok(path) = text.parse::<RelPath>() {
+                let path = path.to_path();
+                prop_assert!(path.components().all(|c| matches!(c, std::path::Component::Normal(_))));
+            }
+        }
+
+        #[test]
+        fn every_known_quantization_is_found_behind_any_separator(index in 0..QUANTS.len(), separator in "[-._]", lower: bool) {
+            let quant = if lower { QUANTS[index].to_lowercase() } else { QUANTS[index].to_owned() };
+            let found = Quant::of_gguf_name(&format!("some-7b{separator}{quant}.gguf"));
+            prop_assert_eq!(found.map(|q| q.to_string()), Some(QUANTS[index].to_lowercase()));
+        }
+    }
+}

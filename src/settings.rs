@@ -1,0 +1,139 @@
+//! Everything a run may be told, as one typed value. It is passed in; the environment is read in `cli/` only.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// How a view shows a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LinkMode {
+    /// Probe the models directory and take the first that works: symlink, hardlink, reflink, copy.
+    #[default]
+    Auto,
+    /// A symbolic link, relative inside the models directory.
+    Symlink,
+    /// A second name of the blob; same volume only.
+    Hardlink,
+    /// A copy that shares its extents until one side is written; some file systems only.
+    Reflink,
+    /// A second copy of the bytes.
+    Copy,
+}
+
+impl LinkMode {
+    /// The word for this mode on the command line and in files.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Symlink => "symlink",
+            Self::Hardlink => "hardlink",
+            Self::Reflink => "reflink",
+            Self::Copy => "copy",
+        }
+    }
+
+    /// The mode that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Auto, Self::Symlink, Self::Hardlink, Self::Reflink, Self::Copy].into_iter().find(|mode| mode.word() == word)
+    }
+}
+
+impl fmt::Display for LinkMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A Hub token. It has no `Display`, and `Debug` hides it, so that it cannot reach a log, an error or a file by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes a token; white space around it is dropped, and an empty one is none.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// The secret itself, for the one place that writes the `Authorization` header.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+/// The Hub that is asked when nothing else is named.
+pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+
+/// Settings of the network.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Base addresses of the Hub and its mirrors, without a trailing slash, in the order in which they are tried.
+    pub endpoints: Vec<String>,
+    /// Sent to the first endpoint's origin only.
+    pub token: Option<Token>,
+    /// No request at all.
+    pub offline: bool,
+    /// Connections open at once, over all files.
+    pub connections: usize,
+    /// Bytes per second over all connections; `None` is no limit.
+    pub limit_rate: Option<u64>,
+    /// A range that delivers nothing for this long is asked for again.
+    pub stall_timeout: Duration,
+    /// Time to reach a server.
+    pub connect_timeout: Duration,
+    /// More trusted certificates, as a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// Tries of one request without any progress before the run gives up.
+    pub tries: u32,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            endpoints: vec![DEFAULT_ENDPOINT.to_owned()],
+            token: None,
+            offline: false,
+            connections: 8,
+            limit_rate: None,
+            stall_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(10),
+            ca_file: None,
+            tries: 6,
+        }
+    }
+}
+
+/// Settings of one manager.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The visible tree; `<project root>/models` unless told otherwise.
+    pub models_dir: PathBuf,
+    /// The registry file; `None` is the built-in one.
+    pub config: Option<PathBuf>,
+    /// The store; `None` is `<models_dir>/.blobs`.
+    pub store: Option<PathBuf>,
+    /// How views show blobs.
+    pub link: LinkMode,
+    /// How long to wait for a lock; `None` waits for ever.
+    pub lock_timeout: Option<Duration>,
+    /// Settings of the network.
+    pub network: Network,
+}
+
+impl Settings {
+    /// Default settings for a models directory.
+    pub fn new(models_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            models_dir: models_dir.into(),
+            config: None,
+            store: None,
+            link: LinkMode::Auto,
+            lock_timeout: Some(Duration::from_secs(3600)),
+            network: Network::default(),
+        }
+    }
+}

@@ -1,1 +1,3 @@
+//! The `model-manager` command.
+
 fn main() {}

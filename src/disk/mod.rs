@@ -1,1 +1,329 @@
-//! (room under construction)
+//! The only room that touches the file system.
+//!
+//! [`Disk`] is a small trait so that tests can break it and simulate power loss; [`RealDisk`] is the operating system.
+//! No method follows a final symbolic link unless its name says so, none removes recursively, and every error carries
+//! the path and the action.
+#![expect(clippy::disallowed_methods, reason = "this is the room the ban sends file access to")]
+
+mod real;
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod system;
+
+pub use real::RealDisk;
+pub use system::{boot_id, host_name, is_network_file_system};
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+/// A failed file operation.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+pub struct DiskError {
+    /// What was attempted, as a verb phrase.
+    pub action: &'static str,
+    /// On which path.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Result of a file operation.
+pub type Result<T, E = DiskError> = std::result::Result<T, E>;
+
+impl DiskError {
+    /// The system's class of error.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+    /// Whether the path, or a folder above it, does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    }
+    /// Whether the volume or the user's quota is full.
+    pub fn is_no_space(&self) -> bool {
+        matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+    /// Whether the place cannot be written by this user.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    }
+}
+
+pub(crate) trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| DiskError { action, path: path.to_owned(), source })
+    }
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Dir,
+    /// A symbolic link.
+    Symlink,
+    /// A device, a socket, a pipe.
+    Other,
+}
+
+/// Facts about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Length in bytes.
+    pub len: u64,
+    /// Bytes its blocks take on the volume.
+    pub allocated: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Inode number; 0 where the system has none.
+    pub ino: u64,
+    /// Device number; 0 where the system has none.
+    pub dev: u64,
+    /// Number of names the file has.
+    pub nlink: u64,
+    /// Permission bits; 0o444 or 0o644 where the system has only a read-only flag.
+    pub mode: u32,
+    /// Owner; 0 where the system has none.
+    pub uid: u32,
+}
+
+/// A name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name; names that are not Unicode keep their replacement characters and can only be reported.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Room on a volume, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What this user may still write.
+    pub available: u64,
+    /// The volume's size.
+    pub total: u64,
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// An existing file, for reading.
+    Read,
+    /// An existing file, for reading and writing.
+    Write,
+    /// A file that must not exist yet, with these permission bits.
+    CreateNew(u32),
+    /// A file that is created with these permission bits if it is missing, and never cut.
+    CreateIfMissing(u32),
+}
+
+/// How a file lock is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockKind {
+    /// Together with other shared holders.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// An open file. All methods work on positions, so that threads can share it.
+pub trait DiskFile: Send + Sync + fmt::Debug {
+    /// Reads into `buf` at `offset`; fewer bytes than asked only at the end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize>;
+    /// Writes all of `data` at `offset`.
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()>;
+    /// Facts about the open file.
+    fn stat(&self) -> Result<Stat>;
+    /// Cuts or extends it.
+    fn set_len(&self, len: u64) -> Result<()>;
+    /// Reserves `len` bytes; falls back to extending where the file system cannot reserve. On failure nothing stays reserved.
+    fn allocate(&self, len: u64) -> Result<()>;
+    /// Sets the permission bits.
+    fn set_mode(&self, mode: u32) -> Result<()>;
+    /// Makes the content durable.
+    fn sync_data(&self) -> Result<()>;
+    /// Makes content, length and permission bits durable.
+    fn sync_all(&self) -> Result<()>;
+    /// Asks the system to begin writing these bytes out; no promise.
+    fn start_writeback(&self, offset: u64, len: u64);
+    /// Tries to lock it; `false` when somebody else holds it. Released when the file is closed or the process dies.
+    fn try_lock(&self, kind: LockKind) -> Result<bool>;
+}
+
+/// A file system.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Facts about a path itself.
+    fn stat(&self, path: &Path) -> Result<Stat>;
+    /// Facts about what a path leads to.
+    fn stat_follow(&self, path: &Path) -> Result<Stat>;
+    /// The names in a folder, in no order.
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>>;
+    /// Makes one folder with these permission bits, whatever the umask says.
+    fn create_dir(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Removes an empty folder.
+    fn remove_dir(&self, path: &Path) -> Result<()>;
+    /// Removes a file or a link.
+    fn remove_file(&self, path: &Path) -> Result<()>;
+    /// Moves a name, replacing what the target names.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Moves a name unless the target exists.
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Makes a symbolic link at `link` that holds `target`.
+    fn symlink(&self, target: &Path, link: &Path) -> Result<()>;
+    /// What a symbolic link holds.
+    fn read_link(&self, path: &Path) -> Result<PathBuf>;
+    /// Gives the file at `from` the further name `to`.
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Makes `to` a copy that shares its extents with `from`.
+    fn reflink(&self, from: &Path, to: &Path) -> Result<()>;
+    /// Opens a file; a symbolic link at `path` is followed only for [`Open::Read`].
+    fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>>;
+    /// Makes the names in a folder durable.
+    fn sync_dir(&self, path: &Path) -> Result<()>;
+    /// Room on the volume that holds `path`.
+    fn space(&self, path: &Path) -> Result<Space>;
+    /// The absolute path without links.
+    fn canonical(&self, path: &Path) -> Result<PathBuf>;
+}
+
+/// Small files above this many bytes are refused when read whole.
+const SMALL_FILE_LIMIT: u64 = 64 << 20;
+
+impl dyn Disk + '_ {
+    /// Facts about a path itself, or `None` where nothing stands.
+    pub fn find(&self, path: &Path) -> Result<Option<Stat>> {
+        absent_is_none(self.stat(path))
+    }
+
+    /// The names in a folder in order, or none where the folder is missing.
+    pub fn list_sorted(&self, dir: &Path) -> Result<Vec<Entry>> {
+        let mut entries = absent_is_none(self.list(dir))?.unwrap_or_default();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// Reads a small file whole, or `None` where it is missing.
+    pub fn read_small(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        let Some(file) = absent_is_none(self.open(path, Open::Read))? else { return Ok(None) };
+        let stat = file.stat()?;
+        if stat.kind != Kind::File {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")).at("read", path);
+        }
+        if stat.len > SMALL_FILE_LIMIT {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than such a file can be")).at("read", path);
+        }
+        let mut data = vec![0; stat.len as usize];
+        let got = file.read_at(&mut data, 0)?;
+        data.truncate(got);
+        Ok(Some(data))
+    }
+
+    /// Makes a folder and those above it. Folders that exist are left as they are.
+    pub fn create_dirs(&self, path: &Path, mode: u32) -> Result<()> {
+        match self.create_dir(path, mode) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.stat_follow(path) {
+                Ok(stat) if stat.kind == Kind::Dir => Ok(()),
+                _ => Err(error),
+            },
+            Err(error) if error.is_not_found() => match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => {
+                    self.create_dirs(parent, mode)?;
+                    self.create_dirs_last(path, mode)
+                }
+                _ => Err(error),
+            },
+            // A folder on a read-only volume answers EROFS although it is there.
+            Err(error) => match self.stat_follow(path) {
+                Ok(stat) if stat.kind == Kind::Dir => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn create_dirs_last(&self, path: &Path, mode: u32) -> Result<()> {
+        match self.create_dir(path, mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Makes a new file in `dir` under a name nobody else has: `prefix` and twelve random characters.
+    pub fn create_temp(&self, dir: &Path, prefix: &str, mode: u32) -> Result<(PathBuf, Box<dyn DiskFile>)> {
+        let named = tempfile::Builder::new()
+            .prefix(prefix)
+            .rand_bytes(12)
+            .disable_cleanup(true)
+            .make_in(dir, |path| self.open(path, Open::CreateNew(mode)).map_err(|error| error.source))
+            .at("create a file in", dir)?;
+        let (file, path) = named.into_parts();
+        Ok((path.to_path_buf(), file))
+    }
+
+    /// Replaces a small file so that after any crash the old or the new content stands under `path`, never a mixture:
+    /// a new file in `temp_dir` (same volume) is written, synced, renamed over `path`, and the folder is synced.
+    pub fn replace_small(&self, path: &Path, content: &[u8], mode: u32, temp_dir: &Path) -> Result<()> {
+        let (temp, file) = self.create_temp(temp_dir, ".tmp-", mode)?;
+        let written = (|| {
+            file.write_at(content, 0)?;
+            file.set_mode(mode)?;
+            file.sync_all()?;
+            drop(file);
+            self.rename(&temp, path)?;
+            self.sync_dir(path.parent().unwrap_or(temp_dir))
+        })();
+        if written.is_err() {
+            // The first error is the one to tell; a temporary file that cannot be removed is swept by its pattern.
+            let _ = self.remove_file(&temp);
+        }
+        written
+    }
+
+    /// Removes a file or link; one that is gone already is fine. Tells whether it was there.
+    pub fn remove_if_there(&self, path: &Path) -> Result<bool> {
+        Ok(absent_is_none(self.remove_file(path))?.is_some())
+    }
+
+    /// Removes `dir` and the folders above it while they are empty, up to but not including `stop`. Plain `rmdir` only,
+    /// so that a fresh entry of somebody else stops it.
+    pub fn prune_empty(&self, dir: &Path, stop: &Path) -> Result<()> {
+        let mut dir = dir;
+        while dir != stop && dir.starts_with(stop) {
+            match self.remove_dir(dir) {
+                Ok(()) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => break,
+                Err(error) => return Err(error),
+            }
+            match dir.parent() {
+                Some(parent) => dir = parent,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Turns "not there" into `None`.
+pub fn absent_is_none<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,1 +1,321 @@
-//! (room under construction)
+//! The content-addressed store: blobs named by SHA-256, the records beside them, and the locks, leases and roots that
+//! make sharing it safe. The format on disk is specified in `store-layout.md`.
+
+mod check;
+mod error;
+pub mod format;
+mod gc;
+mod intake;
+mod journal;
+mod layout;
+mod lease;
+pub mod lock;
+mod roots;
+mod take_in;
+
+pub use check::{BlobState, CheckMode, Progress};
+pub use error::{Result, StoreError};
+pub use format::{BlobMeta, RootRecord, Source, Stamp, Trust, ViewFile, ViewKey};
+pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
+pub use intake::{Admission, Front, Intake, Reached, Want};
+pub use layout::{IntakeKey, Layout, STORE_DIR};
+pub use lease::Lease;
+pub use lock::{FileLock, Wait};
+pub use roots::{PROJECT_FILE, Project};
+pub use take_in::TakeIn;
+
+use crate::{
+    digest::{SEGMENT_LEN, SegmentValue, Sha256Digest},
+    disk::{Disk, Kind, LockKind, Stat},
+};
+use format::Marker;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long a short critical section is waited for. It lasts milliseconds; this is the time for a suspended holder.
+const SECTION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Room that is left on the volume: the smaller of 256 MiB and a hundredth of it.
+fn reserve(total: u64) -> u64 {
+    (total / 100).min(256 << 20)
+}
+
+/// A blob in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    /// Its address.
+    pub digest: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// An open store. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    marker: Marker,
+    access: Access,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Writable, and locks shut others out.
+    Trusted,
+    /// Writable, but locks do nothing here.
+    Untrusted,
+    /// This user cannot write it.
+    ReadOnly,
+}
+
+/// A short critical section: while it lasts, no blob is condemned.
+#[must_use = "the section ends when this value is dropped"]
+#[derive(Debug)]
+pub struct Shared {
+    _lock: Option<FileLock>,
+}
+
+impl Store {
+    /// Opens the store at `root`; it must be one.
+    pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
+        let layout = Layout::new(root);
+        let Some(text) = disk.read_small(&layout.marker())? else {
+            return Err(match disk.list_sorted(root)?.is_empty() {
+                true => StoreError::Absent { path: root.to_owned() },
+                false => StoreError::NotAStore { path: root.to_owned() },
+            });
+        };
+        let marker: Marker = format::from_json(&layout.marker(), &text)?;
+        if let Some(needs) = marker.reader_lacks() {
+            return Err(StoreError::TooNew { path: root.to_owned(), needs });
+        }
+        let access = if marker.min_writer > format::LAYOUT_VERSION {
+            Access::ReadOnly
+        } else {
+            match lock::self_test(&*disk, &layout.dir("lock")) {
+                Ok(true) => Access::Trusted,
+                Ok(false) => Access::Untrusted,
+                Err(StoreError::Disk(error)) if error.is_read_only() => Access::ReadOnly,
+                // A full disk must not keep anybody from reading or cleaning.
+                Err(StoreError::Disk(error)) if error.is_no_space() => Access::Trusted,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Self(Arc::new(Inner { disk, layout, marker, access })))
+    }
+
+    /// Opens the store at `root`, or makes one where nothing or an empty folder stands. `shared` makes it writable by
+    /// the folder's group.
+    pub fn open_or_init(disk: Arc<dyn Disk>, root: &Path, shared: bool) -> Result<Self> {
+        match Self::open(disk.clone(), root) {
+            Err(StoreError::Absent { .. }) => {}
+            // An earlier run may have died between making the folders and writing the marker.
+            Err(StoreError::NotAStore { .. }) if holds_only_ours(&*disk, root)? => {}
+            other => return other,
+        }
+        let marker = Marker::new(shared);
+        let layout = Layout::new(root);
+        disk.create_dirs(root, marker.dir_mode)?;
+        for dir in layout::FIXED_DIRS.iter().chain(&layout::MORE_FIXED_DIRS) {
+            disk.create_dirs(&layout.dir(dir), marker.dir_mode)?;
+        }
+        for dir in layout::SHARDED_DIRS {
+            for shard in 0..=255 {
+                disk.create_dirs(&layout.dir(dir).join(format!("{shard:02x}")), marker.dir_mode)?;
+            }
+            disk.sync_dir(&layout.dir(dir))?;
+        }
+        let tmp = layout.dir("tmp");
+        disk.replace_small(&layout.cachedir_tag(), format::CACHEDIR_TAG.as_bytes(), marker.file_mode(), &tmp)?;
+        // The marker comes last and never replaces another: of two processes that make the store at once, one wins.
+        let (temp, file) = disk.create_temp(&tmp, ".tmp-", marker.file_mode())?;
+        file.write_at(&format::to_json(&marker), 0)?;
+        file.sync_all()?;
+        drop(file);
+        if let Err(error) = disk.rename_new(&temp, &layout.marker()) {
+            disk.remove_if_there(&temp)?;
+            if error.kind() != std::io::ErrorKind::AlreadyExists {
+                return Err(error.into());
+            }
+        }
+        disk.sync_dir(root)?;
+        Self::open(disk, root)
+    }
+
+    /// Every path in it.
+    pub fn layout(&self) -> &Layout {
+        &self.0.layout
+    }
+    /// The file system it is on.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.0.disk
+    }
+    /// What it says about itself.
+    pub fn marker(&self) -> &Marker {
+        &self.0.marker
+    }
+    /// Whether this user can write it.
+    pub fn is_writable(&self) -> bool {
+        self.0.access != Access::ReadOnly
+    }
+    /// Whether locks shut others out here. Where they do not, nothing is resumed, collected or repaired.
+    pub fn locks_work(&self) -> bool {
+        self.0.access == Access::Trusted
+    }
+
+    /// Refuses where this user cannot write.
+    pub fn require_writable(&self) -> Result<()> {
+        match self.is_writable() {
+            true => Ok(()),
+            false => Err(StoreError::ReadOnly { path: self.layout().root().to_owned() }),
+        }
+    }
+
+    /// The blob of this address, by one look at the disk.
+    pub fn find(&self, digest: &Sha256Digest) -> Result<Option<Blob>> {
+        Ok(self.stat(digest)?.map(|stat| Blob { digest: *digest, size: stat.len }))
+    }
+
+    /// Facts about a blob's file.
+    pub fn stat(&self, digest: &Sha256Digest) -> Result<Option<Stat>> {
+        Ok(self.disk().find(&self.layout().blob(digest))?.filter(|stat| stat.kind == Kind::File))
+    }
+
+    /// What is recorded about a blob; `None` where nothing is or the record is unreadable, for it can be rebuilt.
+    pub fn meta(&self, digest: &Sha256Digest) -> Result<Option<BlobMeta>> {
+        let text = self.disk().read_small(&self.layout().meta(digest))?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// The recorded values of a blob's segments.
+    pub fn segment_values(&self, digest: &Sha256Digest) -> Result<Option<Vec<SegmentValue>>> {
+        let Some(text) = self.disk().read_small(&self.layout().segments(digest))? else { return Ok(None) };
+        if text.len() % 32 != 0 {
+            return Ok(None);
+        }
+        let values = text.chunks_exact(32).map(|chunk| {
+            let mut value = [0; 32];
+            value.copy_from_slice(chunk);
+            SegmentValue::from_bytes(value)
+        });
+        Ok(Some(values.collect()))
+    }
+
+    pub(crate) fn write_meta(&self, digest: &Sha256Digest, meta: &BlobMeta) -> Result<()> {
+        self.replace_record(&self.layout().meta(digest), &format::to_json(meta))
+    }
+
+    pub(crate) fn write_segments(&self, digest: &Sha256Digest, values: &[SegmentValue]) -> Result<()> {
+        let text: Vec<u8> = values.iter().flat_map(|value| *value.as_bytes()).collect();
+        self.replace_record(&self.layout().segments(digest), &text)
+    }
+
+    /// Notes a further place that has this blob.
+    pub(crate) fn add_source(&self, digest: &Sha256Digest, source: Source) -> Result<()> {
+        match self.meta(digest)? {
+            Some(mut meta) if !meta.sources.contains(&source) => {
+                meta.sources.push(source);
+                self.write_meta(digest, &meta)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn replace_record(&self, path: &Path, content: &[u8]) -> Result<()> {
+        Ok(self.disk().replace_small(path, content, self.marker().file_mode(), &self.layout().dir("tmp"))?)
+    }
+
+    /// Begins a short critical section. No network, no hashing and no waiting may happen in it.
+    pub fn shared(&self) -> Result<Shared> {
+        if self.0.access != Access::Trusted {
+            return Ok(Shared { _lock: None });
+        }
+        let wait = Wait::silent(Some(SECTION_TIMEOUT));
+        let path = self.layout().store_lock();
+        let lock = lock::acquire(self.disk(), &path, LockKind::Shared, self.marker().file_mode(), "the store", &wait)?;
+        Ok(Shared { _lock: Some(lock) })
+    }
+
+    pub(crate) fn lock_blob(&self, key: &IntakeKey, what: &str, wait: &Wait) -> Result<FileLock> {
+        lock::acquire(self.disk(), &self.layout().blob_lock(key), LockKind::Exclusive, self.marker().file_mode(), what, wait)
+    }
+
+    /// Refuses when `need` more bytes would not fit beside the reserve.
+    pub fn require_space(&self, need: u64) -> Result<()> {
+        if need == 0 {
+            return Ok(());
+        }
+        let space = self.disk().space(self.layout().root())?;
+        match space.available.saturating_sub(reserve(space.total)) >= need {
+            true => Ok(()),
+            false => Err(self.no_space(need)),
+        }
+    }
+
+    pub(crate) fn no_space(&self, need: u64) -> StoreError {
+        let free = self.disk().space(self.layout().root()).map_or(0, |space| space.available);
+        StoreError::NoSpace { path: self.layout().root().to_owned(), need, free }
+    }
+
+    /// Every blob, by a walk over the 256 folders.
+    pub fn blobs(&self) -> Result<Vec<Sha256Digest>> {
+        let mut blobs = Vec::new();
+        for shard in 0..=255 {
+            let dir = self.layout().dir("sha256").join(format!("{shard:02x}"));
+            let names = crate::disk::absent_is_none(self.disk().list(&dir))?.unwrap_or_default();
+            let files = names.iter().filter(|entry| entry.kind == Kind::File);
+            blobs.extend(files.filter_map(|entry| entry.name.parse::<Sha256Digest>().ok()));
+        }
+        blobs.sort();
+        Ok(blobs)
+    }
+
+    /// Every partial download with its claim and the bytes it takes on the volume.
+    pub fn partials(&self) -> Result<Vec<Partial>> {
+        let dir = self.layout().dir("ingest");
+        let mut partials = Vec::new();
+        for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| entry.kind == Kind::Dir) {
+            let Ok(key) = entry.name.parse::<IntakeKey>() else { continue };
+            let path = dir.join(&entry.name);
+            let claim = self.disk().read_small(&path.join("claim"))?.and_then(|text| serde_json::from_slice(&text).ok());
+            let allocated = self.disk().find(&path.join("data"))?.map_or(0, |stat| stat.allocated);
+            partials.push(Partial { key, claim, allocated, path });
+        }
+        Ok(partials)
+    }
+}
+
+/// A partial download that no process need be filling now.
+#[derive(Debug, Clone)]
+pub struct Partial {
+    /// Its name.
+    pub key: IntakeKey,
+    /// What it will become; `None` where its record is unreadable.
+    pub claim: Option<format::Claim>,
+    /// Bytes it takes on the volume.
+    pub allocated: u64,
+    /// Its folder.
+    pub path: PathBuf,
+}
+
+/// Whether a folder without a marker holds nothing but what an unfinished initialisation leaves.
+fn holds_only_ours(disk: &dyn Disk, root: &Path) -> Result<bool> {
+    let ours = |name: &str| layout::FIXED_DIRS.contains(&name) || name == "tmp" || name == "CACHEDIR.TAG";
+    if !disk.list_sorted(root)?.iter().all(|entry| ours(&entry.name)) {
+        return Ok(false);
+    }
+    for shard in 0..=255 {
+        if !disk.list_sorted(&root.join("sha256").join(format!("{shard:02x}")))?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+const _: () = assert!(SEGMENT_LEN.is_power_of_two());

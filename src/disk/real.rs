@@ -1,0 +1,199 @@
+//! The operating system's file system.
+
+use super::{At, Disk, DiskError, DiskFile, Entry, Kind, LockKind, Open, Result, Space, Stat, system};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The operating system's file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+#[derive(Debug)]
+struct RealFile {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match system::read_at(&self.file, &mut buf[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).at("read", &self.path),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        let mut written = 0;
+        while written < data.len() {
+            match system::write_at(&self.file, &data[written..], offset + written as u64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()).at("write", &self.path),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).at("write", &self.path),
+            }
+        }
+        Ok(())
+    }
+
+    fn stat(&self) -> Result<Stat> {
+        self.file.metadata().map(|meta| system::stat(&meta)).at("look at", &self.path)
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.file.set_len(len).at("resize", &self.path)
+    }
+
+    fn allocate(&self, len: u64) -> Result<()> {
+        match fs4::FileExt::allocate(&self.file, len) {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => self.set_len(len),
+            Err(error) => {
+                // A failed reservation keeps what it got (ext4), which would leave the disk full.
+                let _ = self.file.set_len(0);
+                Err(error).at("reserve room for", &self.path)
+            }
+        }
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        system::set_mode(&self.file, mode).at("set the mode of", &self.path)
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.file.sync_data().at("sync", &self.path)
+    }
+
+    fn sync_all(&self) -> Result<()> {
+        self.file.sync_all().at("sync", &self.path)
+    }
+
+    fn start_writeback(&self, offset: u64, len: u64) {
+        system::start_writeback(&self.file, offset, len);
+    }
+
+    fn try_lock(&self, kind: LockKind) -> Result<bool> {
+        let result = match kind {
+            LockKind::Shared => self.file.try_lock_shared(),
+            LockKind::Exclusive => self.file.try_lock(),
+        };
+        match result {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(error)) => Err(error).at("lock", &self.path),
+        }
+    }
+}
+
+impl Disk for RealDisk {
+    fn stat(&self, path: &Path) -> Result<Stat> {
+        fs::symlink_metadata(path).map(|meta| system::stat(&meta)).at("look at", path)
+    }
+
+    fn stat_follow(&self, path: &Path) -> Result<Stat> {
+        fs::metadata(path).map(|meta| system::stat(&meta)).at("look at", path)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        let entry = |entry: io::Result<fs::DirEntry>| -> io::Result<Entry> {
+            let entry = entry?;
+            let kind = kind_of(&entry.file_type()?);
+            Ok(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind })
+        };
+        fs::read_dir(dir).and_then(|entries| entries.map(entry).collect()).at("list", dir)
+    }
+
+    fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
+        system::create_dir(path, mode).at("create the folder", path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        fs::remove_dir(path).at("remove the folder", path)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        system::remove_file(path).at("remove", path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to).at("rename to", to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        system::rename_new(from, to).at("rename to", to)
+    }
+
+    fn symlink(&self, target: &Path, link: &Path) -> Result<()> {
+        system::symlink(target, link).at("make the symbolic link", link)
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        fs::read_link(path).at("read the link", path)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).at("make the hard link", to)
+    }
+
+    fn reflink(&self, from: &Path, to: &Path) -> Result<()> {
+        reflink_copy::reflink(from, to).at("make the reflink copy", to)
+    }
+
+    fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
+        let open = |how| system::open(path, how);
+        let result = match how {
+            // Opening without the create flag first: in a sticky folder the kernel refuses O_CREAT on a file of another
+            // user even where writing it is allowed (fs.protected_regular).
+            Open::CreateIfMissing(mode) => loop {
+                match open(Open::Write) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => match open(Open::CreateNew(mode)) {
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                        other => break other,
+                    },
+                    other => break other,
+                }
+            },
+            how => open(how),
+        };
+        let file = result.at(if matches!(how, Open::CreateNew(_)) { "create" } else { "open" }, path)?;
+        Ok(Box::new(RealFile { file, path: path.to_owned() }))
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        system::sync_dir(path).at("sync the folder", path)
+    }
+
+    fn space(&self, path: &Path) -> Result<Space> {
+        let stats = fs4::statvfs(path).at("ask for the free space of", path)?;
+        Ok(Space { available: stats.available_space(), total: stats.total_space() })
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf> {
+        fs::canonicalize(path).at("resolve", path)
+    }
+}
+
+pub(super) fn kind_of(file_type: &fs::FileType) -> Kind {
+    if file_type.is_symlink() {
+        Kind::Symlink
+    } else if file_type.is_dir() {
+        Kind::Dir
+    } else if file_type.is_file() {
+        Kind::File
+    } else {
+        Kind::Other
+    }
+}
+
+impl From<DiskError> for io::Error {
+    fn from(error: DiskError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}

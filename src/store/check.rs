@@ -1,0 +1,187 @@
+//! Compares blobs with what was recorded about them.
+
+use super::{
+    Result, Store, StoreError,
+    format::{self, BlobMeta, Stamp, Trust},
+    take_in,
+};
+use crate::{
+    digest::{SegmentValue, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
+    disk::{DiskFile, Open},
+};
+use std::{
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+/// Segments that one thread takes at a time.
+const BATCH: u64 = 8;
+
+/// How thorough a check is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CheckMode {
+    /// Size, modification time and inode are those noted at the last verification.
+    Quick,
+    /// Every byte, by BLAKE3 against the recorded segment values.
+    #[default]
+    Full,
+    /// Every byte, by SHA-256; the records are renewed.
+    Rehash,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobState {
+    /// The content is what its name says.
+    Ok {
+        /// How far the name itself is vouched for.
+        trust: Trust,
+    },
+    /// The content is not what its name says.
+    Modified {
+        /// The damaged segments, where the records tell; empty where the length or the whole is wrong.
+        segments: Vec<u64>,
+    },
+    /// There is no such blob.
+    Missing,
+}
+
+/// Where a long check tells how many bytes it has read, and where it can be stopped.
+#[derive(Clone, Copy)]
+pub struct Progress<'a> {
+    /// Called with the number of bytes read so far.
+    pub bytes: &'a (dyn Fn(u64) + Sync),
+    /// Ends the check.
+    pub cancel: &'a CancellationToken,
+}
+
+impl std::fmt::Debug for Progress<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Progress").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Checks the blob of this address.
+    pub fn check(&self, digest: &Sha256Digest, mode: CheckMode, progress: Progress<'_>) -> Result<BlobState> {
+        let path = self.layout().blob(digest);
+        self.check_at(&path, digest, mode, progress)
+    }
+
+    /// Checks a file that should have the content of `digest`: the blob itself, or a copy of it in a view.
+    pub fn check_at(&self, path: &Path, digest: &Sha256Digest, mode: CheckMode, progress: Progress<'_>) -> Result<BlobState> {
+        let Some(file) = crate::disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(BlobState::Missing) };
+        let stat = file.stat()?;
+        let meta = self.meta(digest)?;
+        if let Some(meta) = &meta {
+            if meta.size != stat.len {
+                return Ok(BlobState::Modified { segments: Vec::new() });
+            }
+            if mode == CheckMode::Quick && meta.stamp == Stamp::from(&stat) {
+                return Ok(BlobState::Ok { trust: meta.trust });
+            }
+        }
+        if mode != CheckMode::Rehash
+            && let Some(meta) = &meta
+            && let Some(values) =
+                self.segment_values(digest)?.filter(|values| merge_segments(values, meta.size) == Some(meta.blake3))
+        {
+            let damaged = damaged_segments(&*file, meta.size, &values, progress)?;
+            return Ok(match damaged.is_empty() {
+                true => BlobState::Ok { trust: meta.trust },
+                false => BlobState::Modified { segments: damaged },
+            });
+        }
+        let (actual, values) = take_in::hash(&*file, path, stat.len, None, progress.bytes, progress.cancel)?;
+        if actual != *digest {
+            return Ok(BlobState::Modified { segments: Vec::new() });
+        }
+        let trust = meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust);
+        self.renew_records(digest, path, &*file, &values, meta)?;
+        Ok(BlobState::Ok { trust })
+    }
+
+    /// Writes the records anew after the SHA-256 of the blob itself was found right; on a read-only store nothing is written.
+    fn renew_records(
+        &self,
+        digest: &Sha256Digest,
+        path: &Path,
+        file: &dyn DiskFile,
+        values: &[SegmentValue],
+        meta: Option<BlobMeta>,
+    ) -> Result<()> {
+        let stat = file.stat()?;
+        let is_blob = self.stat(digest)?.is_some_and(|blob| (blob.dev, blob.ino) == (stat.dev, stat.ino) && blob.len == stat.len);
+        let Some(blake3) = merge_segments(values, stat.len) else {
+            return Err(StoreError::Changed { path: path.to_owned() });
+        };
+        if !self.is_writable() || !is_blob {
+            return Ok(());
+        }
+        let renewed = BlobMeta {
+            format: 1,
+            size: stat.len,
+            blake3,
+            trust: meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust),
+            verified_at: format::now(),
+            stamp: Stamp::from(&stat),
+            sources: meta.map(|meta| meta.sources).unwrap_or_default(),
+        };
+        self.write_segments(digest, values)?;
+        self.write_meta(digest, &renewed)
+    }
+}
+
+/// Compares every segment with its value, on all cores.
+fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentValue], progress: Progress<'_>) -> Result<Vec<u64>> {
+    let segments = segment_count(len);
+    let next = AtomicU64::new(0);
+    let done = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let damaged = Mutex::new(Vec::new());
+    let work = || -> Result<()> {
+        let mut buffer = Vec::new();
+        loop {
+            let first = next.fetch_add(BATCH, Ordering::Relaxed);
+            if first >= segments || stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if progress.cancel.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            for index in first..(first + BATCH).min(segments) {
+                let range = segment_range(index, len);
+                buffer.resize((range.end - range.start) as usize, 0);
+                // A read error is a finding like a mismatch: the rest is still worth checking.
+                let good = file.read_at(&mut buffer, range.start).is_ok_and(|got| got == buffer.len())
+                    && segment_value(index, len, &buffer) == values[index as usize];
+                if !good {
+                    damaged.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+                }
+                (progress.bytes)(done.fetch_add(buffer.len() as u64, Ordering::Relaxed) + buffer.len() as u64);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(segments.div_ceil(BATCH).max(1) as usize);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let result = work();
+                    if result.is_err() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    result
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("checking does not panic"))
+    })?;
+    let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
+    damaged.sort_unstable();
+    Ok(damaged)
+}

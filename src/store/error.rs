@@ -1,0 +1,187 @@
+//! What can go wrong in a store, and what that means at the crate's door.
+
+use super::layout::IntakeKey;
+use crate::{
+    digest::Sha256Digest,
+    disk::DiskError,
+    error::{Error, ErrorKind},
+};
+use std::{path::PathBuf, time::Duration};
+
+/// A failed store operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The folder holds something, but no store.
+    #[error("{} is not a store: it holds files but no STORE.json", path.display())]
+    NotAStore {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// No store is there.
+    #[error("there is no store at {}", path.display())]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A newer program made it.
+    #[error("the store at {} needs a newer model-manager: {needs}", path.display())]
+    TooNew {
+        /// The store.
+        path: PathBuf,
+        /// Which version or feature is missing.
+        needs: String,
+    },
+    /// A record cannot be read; nothing that depends on it is done.
+    #[error("the record {} cannot be read: {why}", path.display())]
+    BadRecord {
+        /// The record.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Writing was asked of a store that this user can only read.
+    #[error("the store at {} cannot be written by this user", path.display())]
+    ReadOnly {
+        /// The store.
+        path: PathBuf,
+    },
+    /// Somebody else held a lock for too long.
+    #[error("waited {} s for {what}, held by {holder}", waited.as_secs())]
+    LockTimeout {
+        /// What the lock guards.
+        what: String,
+        /// Who holds it, as far as its file tells.
+        holder: String,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The bytes are complete but not the ones that were promised.
+    #[error("the content of {what} is wrong: expected {expected}, got {actual}")]
+    Mismatch {
+        /// The file.
+        what: String,
+        /// The digest that was promised.
+        expected: String,
+        /// The digest of what arrived.
+        actual: String,
+    },
+    /// Fewer bytes are free than needed.
+    #[error("not enough space on the volume of {}: {need} bytes are needed, {free} are free", path.display())]
+    NoSpace {
+        /// The store.
+        path: PathBuf,
+        /// Bytes needed.
+        need: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// A blob that was present is gone.
+    #[error("the blob {0} is gone from the store")]
+    Vanished(Sha256Digest),
+    /// A download was asked to be published before it was complete.
+    #[error("the partial download {key} still misses {missing} segments")]
+    Incomplete {
+        /// Its name.
+        key: IntakeKey,
+        /// How many segments are missing.
+        missing: u64,
+    },
+    /// Locks cannot be relied on where the store is.
+    #[error("the store at {} is where locks of other hosts cannot be seen, so nothing can be collected safely", path.display())]
+    NoSafeCollection {
+        /// The store.
+        path: PathBuf,
+    },
+    /// A file changed while it was taken into the store.
+    #[error("{} changed while it was being read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The user stopped it.
+    #[error("stopped")]
+    Cancelled,
+}
+
+/// Result of a store operation.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+impl From<DiskError> for Error {
+    fn from(error: DiskError) -> Self {
+        let (kind, hint) = if error.is_no_space() {
+            (
+                ErrorKind::NoSpace,
+                Some(
+                    "Free some space (`model-manager list` shows what models take, `model-manager remove <model>` removes one) and run the command again; what was downloaded is kept.",
+                ),
+            )
+        } else if error.is_read_only() {
+            (
+                ErrorKind::Failed,
+                Some(
+                    "Check who owns the folder and whether the volume is mounted read-only; `--store` and `--models-dir` choose other places.",
+                ),
+            )
+        } else {
+            (ErrorKind::Failed, None)
+        };
+        let new = Self::new(kind, error.to_string());
+        match hint {
+            Some(hint) => new.hint(hint),
+            None => new,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::Disk(error) => error.into(),
+            StoreError::NotAStore { .. } => Self::new(ErrorKind::Usage, message)
+                .hint("Choose an empty or new folder, or the folder of an existing store, with `--store`."),
+            StoreError::Absent { .. } => Self::new(ErrorKind::NotFound, message)
+                .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
+            StoreError::TooNew { .. } => {
+                Self::new(ErrorKind::Failed, message).hint("Update model-manager; the store was not touched.")
+            }
+            StoreError::BadRecord { .. } => Self::new(ErrorKind::Damaged, message)
+                .hint("Restore the file from a backup or move it away, then run the command again."),
+            StoreError::ReadOnly { .. } => Self::new(ErrorKind::Failed, message)
+                .hint("Ask the store's owner for write permission, or name another store with `--store`."),
+            StoreError::LockTimeout { .. } => Self::new(ErrorKind::Locked, message)
+                .hint("Wait for the other process, or give a longer `--lock-timeout`. A lock is released when its process ends."),
+            StoreError::Mismatch { .. } => Self::new(ErrorKind::Damaged, message).hint(
+                "Nothing was published and the wrong bytes were dropped. Run the download again; if it repeats, the source serves \
+                 another file than the registry pins: check its `sha256` and `revision`.",
+            ),
+            StoreError::NoSpace { path, need, free } => Self::new(
+                ErrorKind::NoSpace,
+                format!(
+                    "not enough disk space on the volume of {}: {} are needed, {} are free",
+                    path.display(),
+                    gigabytes(need),
+                    gigabytes(free)
+                ),
+            )
+            .hint("Remove models you do not use (`model-manager list`, then `model-manager remove <model>`), or choose a smaller quantization."),
+            StoreError::NoSafeCollection { .. } => Self::new(ErrorKind::Failed, message)
+                .hint("If no other host uses this store now, say so with `model-manager gc --only-this-host`."),
+            StoreError::Vanished(_) => {
+                Self::new(ErrorKind::Failed, message).hint("Run `model-manager download` for the model again.")
+            }
+            StoreError::Incomplete { .. } | StoreError::Changed { .. } => {
+                Self::new(ErrorKind::Failed, message).hint("Run the command again.")
+            }
+            StoreError::Cancelled => Self::new(ErrorKind::Interrupted, message),
+        }
+    }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    if bytes < 100_000_000 { format!("{:.2} MB", bytes as f64 / 1e6) } else { format!("{:.2} GB", bytes as f64 / 1e9) }
+}

@@ -1,0 +1,297 @@
+//! The content of every small file in a store, with its version. `store-layout.md` is the norm; a difference is a bug.
+
+use super::error::{Result, StoreError};
+use crate::{
+    digest::{Blake3Digest, GitSha1, SEGMENT_LEN, Sha256Digest, sha256_of},
+    disk::Stat,
+    names::{Format, ModelId, Quant, RelPath},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{fmt, path::Path, str::FromStr};
+use uuid::Uuid;
+
+/// The layout this program reads and writes.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Content of `CACHEDIR.TAG` (Cache Directory Tagging Specification, bford.info/cachedir).
+pub const CACHEDIR_TAG: &str =
+    "Signature: 8a477f597d28d172789f06886806bc55\n# Made by model-manager: blobs can be downloaded again.\n";
+
+/// `STORE.json`: makes a folder a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Version of the layout.
+    pub layout: u32,
+    /// The store's identity, wherever it is mounted.
+    pub uuid: Uuid,
+    /// The hash that names blobs.
+    pub hash: String,
+    /// Bytes in one segment.
+    pub segment_len: u64,
+    /// The lowest layout version a program must know to read it.
+    pub min_reader: u32,
+    /// The lowest layout version a program must know to write it.
+    pub min_writer: u32,
+    /// Features a program must know to do anything with it.
+    #[serde(default)]
+    pub flags: Vec<String>,
+    /// Permission bits of folders; 0o2775 in a store that a group shares.
+    #[serde(default = "default_dir_mode")]
+    pub dir_mode: u32,
+}
+
+fn default_dir_mode() -> u32 {
+    0o755
+}
+
+impl Marker {
+    /// A new store.
+    pub fn new(shared: bool) -> Self {
+        Self {
+            layout: LAYOUT_VERSION,
+            uuid: Uuid::new_v4(),
+            hash: "sha256".to_owned(),
+            segment_len: SEGMENT_LEN,
+            min_reader: 1,
+            min_writer: 1,
+            flags: Vec::new(),
+            dir_mode: if shared { 0o2775 } else { default_dir_mode() },
+        }
+    }
+
+    /// Permission bits of small files, journals and locks.
+    pub fn file_mode(&self) -> u32 {
+        self.dir_mode & 0o666
+    }
+
+    /// What a program of this version lacks to read it.
+    pub fn reader_lacks(&self) -> Option<String> {
+        if self.min_reader > LAYOUT_VERSION {
+            return Some(format!("layout version {}", self.min_reader));
+        }
+        if self.hash != "sha256" || self.segment_len != SEGMENT_LEN {
+            return Some(format!("hash {} with segments of {} bytes", self.hash, self.segment_len));
+        }
+        self.flags.first().map(|flag| format!("feature `{flag}`"))
+    }
+}
+
+/// How far the content of a blob is vouched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Its SHA-256 was known before it came: from the Hub, the registry or a lock file.
+    Sha256Upstream,
+    /// Its git blob id and size were known.
+    GitSha1Upstream,
+    /// Nothing was known; the digest is that of what came first.
+    Tofu,
+}
+
+/// Where a blob came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Base address of the Hub or mirror; `local` for a file that was already on this machine.
+    pub endpoint: String,
+    /// The repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// The commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The file in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Git's blob id, for files outside LFS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_sha1: Option<GitSha1>,
+}
+
+/// The facts that tell cheaply whether a file was touched since it was verified. `ctime` is left out: renaming and
+/// linking change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Length in bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Inode number; 0 where there is none.
+    pub ino: u64,
+}
+
+impl From<&Stat> for Stamp {
+    fn from(stat: &Stat) -> Self {
+        Self { size: stat.len, mtime_ns: stat.mtime_ns, ino: stat.ino }
+    }
+}
+
+/// `meta/ab/<digest>.json`: what is known about a blob. It can be rebuilt from the blob, sources aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobMeta {
+    /// Version of this file.
+    pub format: u32,
+    /// Length in bytes.
+    pub size: u64,
+    /// BLAKE3 of the whole blob.
+    pub blake3: Blake3Digest,
+    /// How far it is vouched for.
+    pub trust: Trust,
+    /// When its SHA-256 was last computed, RFC 3339.
+    pub verified_at: String,
+    /// What it looked like then.
+    pub stamp: Stamp,
+    /// Where it came from.
+    #[serde(default)]
+    pub sources: Vec<Source>,
+}
+
+/// What a view shows: `models/<id>/<format>/<quant>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ViewKey {
+    /// The model.
+    pub model: ModelId,
+    /// Its format.
+    pub format: Format,
+    /// Its quantization, where the format has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quant: Option<Quant>,
+}
+
+impl ViewKey {
+    /// The folder of the view, relative to the models directory.
+    pub fn dir(&self) -> std::path::PathBuf {
+        let mut dir = Path::new(self.model.as_str()).join(self.format.as_str());
+        if let Some(quant) = &self.quant {
+            dir.push(quant.as_str());
+        }
+        dir
+    }
+
+    /// The name of its root record. `~` stands in no id, format or quantization.
+    pub fn record_name(&self) -> String {
+        match &self.quant {
+            Some(quant) => format!("{}~{}~{quant}.json", self.model, self.format),
+            None => format!("{}~{}.json", self.model, self.format),
+        }
+    }
+}
+
+impl fmt::Display for ViewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.model, self.format)?;
+        match &self.quant {
+            Some(quant) => write!(f, "/{quant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One file of a view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewFile {
+    /// Its path below the view's folder.
+    pub path: RelPath,
+    /// Its content.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// `roots/<project>/<view>.json`: the blobs a view needs. The collector reads only these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootRecord {
+    /// Version of this file.
+    pub format: u32,
+    /// The view.
+    pub view: ViewKey,
+    /// Every file in it.
+    pub files: Vec<ViewFile>,
+    /// SHA-256 over the lines `<sha256> <size> <path>\n` of `files`.
+    pub check: Sha256Digest,
+}
+
+impl RootRecord {
+    /// The record of a view.
+    pub fn new(view: ViewKey, files: Vec<ViewFile>) -> Self {
+        let check = Self::check_of(&files);
+        Self { format: 1, view, files, check }
+    }
+
+    fn check_of(files: &[ViewFile]) -> Sha256Digest {
+        let lines: String = files.iter().map(|file| format!("{} {} {}\n", file.sha256, file.size, file.path)).collect();
+        sha256_of(lines.as_bytes())
+    }
+}
+
+/// `roots/<project>/project.json`: whose roots these are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectRecord {
+    /// Version of this file.
+    pub format: u32,
+    /// The project's identity.
+    pub uuid: Uuid,
+    /// Its models directory when it was last seen.
+    pub path: String,
+    /// The machine it was seen on.
+    pub host: String,
+    /// Device number of the volume it was on.
+    pub dev: u64,
+    /// Owner of the models directory.
+    pub uid: u32,
+    /// When it was first seen, RFC 3339.
+    pub created: String,
+    /// When it was last seen, RFC 3339; renewed at most once a day.
+    pub last_seen: String,
+}
+
+/// `ingest/<key>/claim`: what a partial download will become, for people and for the collector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Version of this file.
+    pub format: u32,
+    /// Length of the finished file.
+    pub size: u64,
+    /// The file, as a person would name it.
+    pub what: String,
+    /// When it was begun, RFC 3339.
+    pub begun: String,
+}
+
+/// Text of a JSON record, with a newline at its end.
+pub fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("records hold nothing that JSON cannot");
+    text.push(b'\n');
+    text
+}
+
+/// Reads a JSON record.
+pub fn from_json<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).map_err(|error| StoreError::BadRecord { path: path.to_owned(), why: error.to_string() })
+}
+
+/// Reads a root record and checks it.
+pub fn root_from_json(path: &Path, text: &[u8]) -> Result<RootRecord> {
+    let record: RootRecord = from_json(path, text)?;
+    let bad = |why: &str| StoreError::BadRecord { path: path.to_owned(), why: why.to_owned() };
+    if record.format != 1 {
+        return Err(bad(&format!("its format is {}, this program knows 1", record.format)));
+    }
+    if record.check != RootRecord::check_of(&record.files) {
+        return Err(bad("its check does not match its files"));
+    }
+    Ok(record)
+}
+
+/// Reads the lines of a lease: one digest each; a torn last line is not one yet.
+pub fn lease_from_text(text: &[u8]) -> Vec<Sha256Digest> {
+    let text = String::from_utf8_lossy(text);
+    text.split_inclusive('\n')
+        .filter_map(|line| line.strip_suffix('\n'))
+        .filter_map(|line| Sha256Digest::from_str(line).ok())
+        .collect()
+}
+
+/// Now, as records write it.
+pub fn now() -> String {
+    jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| jiff::Timestamp::now()).to_string()
+}

@@ -1,0 +1,461 @@
+//! Collects what nothing needs.
+//!
+//! Whoever needs a blob publishes a root or a lease first and looks for the blob afterwards, both in a shared section.
+//! The collector reads all roots and leases and condemns in an exclusive one, by renaming into `trash/`. So either it
+//! sees the root, or the consumer finds the blob gone and takes it back from the trash or fetches it again. Bytes are
+//! unlinked when no lock is held. A root that cannot be read ends the collection: what it protects is not known.
+
+use super::{
+    FileLock, Result, Store, StoreError, Wait,
+    format::{self, Stamp},
+    intake,
+    layout::IntakeKey,
+    lock, roots,
+};
+use crate::{
+    digest::Sha256Digest,
+    disk::{self, Kind, LockKind},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use uuid::Uuid;
+
+/// An exclusive section ends after this long and another is begun, so that nobody waits noticeably.
+const SECTION_BUDGET: Duration = Duration::from_millis(20);
+/// A folder whose modification time is closer to the moment it was read than this may change again without showing it.
+const CLOCK_GRAIN_NS: i64 = 2_000_000_000;
+/// Temporary files of processes that died are swept after this long.
+const STRAY_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// What to collect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GcOptions {
+    /// Unreferenced blobs younger than this stay.
+    pub grace: Duration,
+    /// Partial downloads that nobody touched for this long go.
+    pub partial_age: Duration,
+}
+
+impl Default for GcOptions {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(3600), partial_age: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+/// A blob that nothing needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreferenced {
+    /// Its address.
+    pub digest: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Bytes that its removal gives back: 0 where the file has further names.
+    pub frees: u64,
+}
+
+/// What a collection would do. Acting on it checks everything again.
+#[derive(Debug, Clone, Default)]
+pub struct GcPlan {
+    /// Blobs that go.
+    pub blobs: Vec<Unreferenced>,
+    /// Unreferenced blobs that are too young to go, and their bytes.
+    pub young: (usize, u64),
+    /// Blobs that stay because something needs them.
+    pub kept: usize,
+    /// Abandoned partial downloads that go, with the bytes they take.
+    pub partials: Vec<(IntakeKey, String, u64)>,
+    /// Records of blobs that are not there.
+    pub orphans: Vec<PathBuf>,
+    /// Temporary files of processes that died.
+    pub strays: Vec<PathBuf>,
+    /// Blobs that an earlier collection condemned and did not get to remove.
+    pub trash: Vec<Unreferenced>,
+}
+
+impl GcPlan {
+    /// Bytes that carrying it out gives back.
+    pub fn frees(&self) -> u64 {
+        let blobs = self.blobs.iter().chain(&self.trash).map(|blob| blob.frees);
+        blobs.chain(self.partials.iter().map(|(_, _, bytes)| *bytes)).sum()
+    }
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.blobs.is_empty()
+            && self.partials.is_empty()
+            && self.orphans.is_empty()
+            && self.strays.is_empty()
+            && self.trash.is_empty()
+    }
+}
+
+/// What a collection did.
+#[derive(Debug, Clone, Default)]
+pub struct GcReport {
+    /// Blobs that are gone.
+    pub removed: Vec<Unreferenced>,
+    /// Partial downloads that are gone.
+    pub partials: usize,
+    /// Bytes given back.
+    pub freed: u64,
+    /// The longest exclusive section.
+    pub longest_section: Duration,
+}
+
+/// The right to collect: one process has it.
+#[must_use = "the right ends when this value is dropped"]
+#[derive(Debug)]
+pub struct Collector {
+    store: Store,
+    _lock: FileLock,
+    roots: RootSnapshot,
+}
+
+impl Store {
+    /// Becomes the one collector. `alone` promises, for a store on a network file system, that no other host uses it.
+    pub fn collector(&self, alone: bool, wait: &Wait) -> Result<Collector> {
+        self.require_writable()?;
+        let root = self.layout().root();
+        if !self.locks_work() || (!alone && disk::is_network_file_system(root)) {
+            return Err(StoreError::NoSafeCollection { path: root.to_owned() });
+        }
+        let path = self.layout().gc_lock();
+        let lock =
+            lock::acquire(self.disk(), &path, LockKind::Exclusive, self.marker().file_mode(), "the garbage collector", wait)?;
+        Ok(Collector { store: self.clone(), _lock: lock, roots: RootSnapshot::default() })
+    }
+
+    /// What a collection would remove now. It takes no lock and changes nothing.
+    pub fn plan_collection(&self, options: GcOptions, now: SystemTime) -> Result<GcPlan> {
+        let mut roots = RootSnapshot::default();
+        roots.refresh(self)?;
+        let leased = self.lease_lists()?;
+        self.plan(options, now, |digest| roots.needs(digest) || leased.contains(digest))
+    }
+
+    fn plan(&self, options: GcOptions, now: SystemTime, needed: impl Fn(&Sha256Digest) -> bool) -> Result<GcPlan> {
+        let mut plan = GcPlan::default();
+        let blobs = self.blobs()?;
+        for digest in &blobs {
+            if needed(digest) {
+                plan.kept += 1;
+                continue;
+            }
+            let Some(stat) = self.stat(digest)? else { continue };
+            if age(now, stat.mtime_ns) < options.grace {
+                plan.young.0 += 1;
+                plan.young.1 += stat.len;
+            } else {
+                plan.blobs.push(unreferenced(*digest, &stat));
+            }
+        }
+        let present: HashSet<&Sha256Digest> = blobs.iter().collect();
+        for (dir, extension) in [("meta", ".json"), ("segments", "")] {
+            for shard in 0..=255 {
+                let dir = self.layout().dir(dir).join(format!("{shard:02x}"));
+                for entry in disk::absent_is_none(self.disk().list(&dir))?.unwrap_or_default() {
+                    let digest = entry.name.strip_suffix(extension).and_then(|name| name.parse::<Sha256Digest>().ok());
+                    if digest.is_some_and(|digest| !present.contains(&digest)) {
+                        plan.orphans.push(dir.join(entry.name));
+                    }
+                }
+            }
+        }
+        let partial_age = |path: &std::path::Path| -> Result<Duration> {
+            let newest = ["journal", "data", "claim"].iter().map(|name| self.disk().find(&path.join(name)));
+            let newest = newest.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(|stat| stat.mtime_ns).max();
+            let own = self.disk().find(path)?.map_or(0, |stat| stat.mtime_ns);
+            Ok(age(now, newest.unwrap_or(own)))
+        };
+        for partial in self.partials()? {
+            if partial_age(&partial.path)? >= options.partial_age {
+                let what = partial.claim.map_or_else(|| partial.key.to_string(), |claim| claim.what);
+                plan.partials.push((partial.key, what, partial.allocated));
+            }
+        }
+        for dir in ["tmp", "lock", "leases"] {
+            let dir = self.layout().dir(dir);
+            for entry in self.disk().list_sorted(&dir)?.iter().filter(|entry| entry.name.starts_with(".tmp-")) {
+                let path = dir.join(&entry.name);
+                if self.disk().find(&path)?.is_some_and(|stat| age(now, stat.mtime_ns) >= STRAY_AGE) {
+                    plan.strays.push(path);
+                }
+            }
+        }
+        for entry in self.disk().list_sorted(&self.layout().dir("trash"))? {
+            let path = self.layout().dir("trash").join(&entry.name);
+            if let (Ok(digest), Some(stat)) = (trashed_digest(&entry.name), self.disk().find(&path)?) {
+                plan.trash.push(unreferenced(digest, &stat));
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The digests that any lease lists, of living processes or dead ones.
+    fn lease_lists(&self) -> Result<HashSet<Sha256Digest>> {
+        let dir = self.layout().dir("leases");
+        let mut digests = HashSet::new();
+        for entry in self.disk().list_sorted(&dir)?.iter().filter(|entry| !entry.name.ends_with(".lock")) {
+            let text = self.disk().read_small(&dir.join(&entry.name))?.unwrap_or_default();
+            digests.extend(format::lease_from_text(&text));
+        }
+        Ok(digests)
+    }
+}
+
+impl Collector {
+    /// Plans and carries out a collection.
+    pub fn collect(&mut self, options: GcOptions, now: SystemTime) -> Result<GcReport> {
+        self.roots.refresh(&self.store)?;
+        let plan = self.store.plan(options, now, |digest| self.roots.needs(digest))?;
+        let mut report = GcReport::default();
+        let candidates: Vec<Sha256Digest> = plan.blobs.iter().map(|blob| blob.digest).collect();
+        self.condemn(&candidates, Some((options.grace, now)), &mut report)?;
+        self.purge(&mut report)?;
+        self.drop_orphans(&plan.orphans, &mut report)?;
+        for (key, _, bytes) in &plan.partials {
+            let lock_path = self.store.layout().blob_lock(key);
+            // Held: somebody is downloading it after all.
+            if let Some(_lock) =
+                lock::try_acquire(self.store.disk(), &lock_path, LockKind::Exclusive, self.store.marker().file_mode())?
+            {
+                intake::remove_ingest_dir(&self.store, &self.store.layout().ingest(key))?;
+                report.partials += 1;
+                report.freed += bytes;
+            }
+        }
+        for stray in &plan.strays {
+            self.store.disk().remove_if_there(stray)?;
+        }
+        self.sweep_blob_locks(&mut report)?;
+        Ok(report)
+    }
+
+    /// Removes those of `candidates` that nothing needs, whatever their age.
+    pub fn drop_unreferenced(&mut self, candidates: &[Sha256Digest]) -> Result<GcReport> {
+        let mut report = GcReport::default();
+        self.roots.refresh(&self.store)?;
+        self.condemn(candidates, None, &mut report)?;
+        self.purge(&mut report)?;
+        Ok(report)
+    }
+
+    fn condemn(&mut self, candidates: &[Sha256Digest], grace: Option<(Duration, SystemTime)>, report: &mut GcReport) -> Result<()> {
+        let mut left = candidates.iter().peekable();
+        while left.peek().is_some() {
+            let store = self.store.clone();
+            let _alone = store.exclusive()?;
+            let begun = Instant::now();
+            self.roots.refresh(&store)?;
+            let leased: HashSet<Sha256Digest> = store.live_leases()?.into_iter().collect();
+            for digest in left.by_ref() {
+                if !self.roots.needs(digest) && !leased.contains(digest) {
+                    self.condemn_one(digest, grace)?;
+                }
+                if begun.elapsed() > SECTION_BUDGET {
+                    break;
+                }
+            }
+            report.longest_section = report.longest_section.max(begun.elapsed());
+        }
+        Ok(())
+    }
+
+    fn condemn_one(&self, digest: &Sha256Digest, grace: Option<(Duration, SystemTime)>) -> Result<()> {
+        let store = &self.store;
+        let Some(stat) = store.stat(digest)? else { return Ok(()) };
+        if grace.is_some_and(|(grace, now)| age(now, stat.mtime_ns) < grace) {
+            return Ok(());
+        }
+        let trash = store.layout().trash(digest);
+        // An older condemned copy of the same bytes may be there; the newer takes its place.
+        Ok(store.disk().rename(&store.layout().blob(digest), &trash)?)
+    }
+
+    /// Removes what is in the trash. In a section each blob loses the name by which it could be had back, and its
+    /// records; its bytes go after the section.
+    fn purge(&self, report: &mut GcReport) -> Result<()> {
+        let store = &self.store;
+        let trash = store.layout().dir("trash");
+        let mut names = store.disk().list_sorted(&trash)?.into_iter().map(|entry| entry.name).peekable();
+        while names.peek().is_some() {
+            let mut doomed = Vec::new();
+            {
+                let _alone = store.exclusive()?;
+                let begun = Instant::now();
+                for name in names.by_ref() {
+                    let path = trash.join(&name);
+                    if let Ok(digest) = name.parse::<Sha256Digest>() {
+                        let Some(stat) = store.disk().find(&path)? else { continue };
+                        let dead = trash.join(format!("dead-{digest}"));
+                        store.disk().rename(&path, &dead)?;
+                        if store.find(&digest)?.is_none() {
+                            store.disk().remove_if_there(&store.layout().meta(&digest))?;
+                            store.disk().remove_if_there(&store.layout().segments(&digest))?;
+                        }
+                        doomed.push((dead, Some(unreferenced(digest, &stat))));
+                    } else if name.starts_with("dead-") {
+                        let stat = store.disk().find(&path)?;
+                        let blob = stat.zip(trashed_digest(&name).ok()).map(|(stat, digest)| unreferenced(digest, &stat));
+                        doomed.push((path, blob));
+                    }
+                    if begun.elapsed() > SECTION_BUDGET {
+                        break;
+                    }
+                }
+                report.longest_section = report.longest_section.max(begun.elapsed());
+            }
+            for (path, blob) in doomed {
+                if store.disk().remove_if_there(&path)?
+                    && let Some(blob) = blob
+                {
+                    report.freed += blob.frees;
+                    report.removed.push(blob);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes records whose blob is not there. In a section of its own, so that no commit is between record and blob.
+    fn drop_orphans(&self, orphans: &[PathBuf], report: &mut GcReport) -> Result<()> {
+        for batch in orphans.chunks(100) {
+            let _alone = self.store.exclusive()?;
+            let begun = Instant::now();
+            for path in batch {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let digest = name.trim_end_matches(".json").parse::<Sha256Digest>();
+                if let Ok(digest) = digest
+                    && self.store.find(&digest)?.is_none()
+                    && self.store.disk().find(&self.store.layout().trash(&digest))?.is_none()
+                {
+                    self.store.disk().remove_if_there(path)?;
+                }
+            }
+            report.longest_section = report.longest_section.max(begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Unlinks lock files of downloads that ended. The only place that unlinks a lock file, under both locks.
+    fn sweep_blob_locks(&self, report: &mut GcReport) -> Result<()> {
+        let dir = self.store.layout().dir("lock").join("b");
+        let mut names = self.store.disk().list_sorted(&dir)?.into_iter().map(|entry| entry.name).peekable();
+        while names.peek().is_some() {
+            let _alone = self.store.exclusive()?;
+            let begun = Instant::now();
+            for name in names.by_ref() {
+                let path = dir.join(&name);
+                let mode = self.store.marker().file_mode();
+                if name.parse::<IntakeKey>().is_ok()
+                    && let Some(_free) = lock::try_acquire(self.store.disk(), &path, LockKind::Exclusive, mode)?
+                {
+                    self.store.disk().remove_if_there(&path)?;
+                }
+                if begun.elapsed() > SECTION_BUDGET {
+                    break;
+                }
+            }
+            report.longest_section = report.longest_section.max(begun.elapsed());
+        }
+        Ok(())
+    }
+}
+
+/// All roots, kept so that reading them again costs only a look at each folder that did not change.
+#[derive(Debug, Default)]
+struct RootSnapshot {
+    projects: HashMap<Uuid, ProjectRoots>,
+    needed: HashSet<Sha256Digest>,
+}
+
+#[derive(Debug, Default)]
+struct ProjectRoots {
+    dir: Option<Stamp>,
+    files: HashMap<String, (Stamp, Vec<Sha256Digest>)>,
+}
+
+impl RootSnapshot {
+    fn needs(&self, digest: &Sha256Digest) -> bool {
+        self.needed.contains(digest)
+    }
+
+    fn refresh(&mut self, store: &Store) -> Result<()> {
+        let mut old = std::mem::take(&mut self.projects);
+        let mut changed = false;
+        for project in store.projects()? {
+            let known = old.remove(&project).unwrap_or_default();
+            let (roots, project_changed) = refresh_project(store, &project, known)?;
+            changed |= project_changed;
+            self.projects.insert(project, roots);
+        }
+        if changed || !old.is_empty() {
+            self.needed = self
+                .projects
+                .values()
+                .flat_map(|roots| roots.files.values())
+                .flat_map(|(_, files)| files.iter().copied())
+                .collect();
+        }
+        Ok(())
+    }
+}
+
+fn refresh_project(store: &Store, project: &Uuid, mut known: ProjectRoots) -> Result<(ProjectRoots, bool)> {
+    let dir = store.layout().project(project);
+    let Some(stat) = store.disk().find(&dir)? else { return Ok((ProjectRoots::default(), !known.files.is_empty())) };
+    let stamp = Stamp::from(&stat);
+    if known.dir == Some(stamp) {
+        return Ok((known, false));
+    }
+    let settled = now_ns().saturating_sub(stat.mtime_ns) > CLOCK_GRAIN_NS;
+    let mut roots = ProjectRoots { dir: settled.then_some(stamp), files: HashMap::new() };
+    for entry in store.disk().list(&dir)? {
+        if !roots::is_root_name(&entry.name) {
+            continue;
+        }
+        let path = dir.join(&entry.name);
+        let Some(stat) = store.disk().find(&path)? else { continue };
+        let stamp = Stamp::from(&stat);
+        // A record is never rewritten in place: another content is another inode.
+        match known.files.remove(&entry.name) {
+            Some((old, files)) if old == stamp => {
+                roots.files.insert(entry.name, (stamp, files));
+            }
+            _ => {
+                if let Some(record) = store.read_root(&path)? {
+                    roots.files.insert(entry.name, (stamp, record.files.iter().map(|file| file.sha256).collect()));
+                }
+            }
+        }
+    }
+    Ok((roots, true))
+}
+
+impl Store {
+    /// Begins a section in which nobody else is in one.
+    fn exclusive(&self) -> Result<FileLock> {
+        let wait = Wait::silent(Some(super::SECTION_TIMEOUT));
+        let path = self.layout().store_lock();
+        lock::acquire(self.disk(), &path, LockKind::Exclusive, self.marker().file_mode(), "the store", &wait)
+    }
+}
+
+fn unreferenced(digest: Sha256Digest, stat: &crate::disk::Stat) -> Unreferenced {
+    Unreferenced { digest, size: stat.len, frees: if stat.nlink > 1 || stat.kind != Kind::File { 0 } else { stat.allocated } }
+}
+
+fn trashed_digest(name: &str) -> Result<Sha256Digest, crate::digest::DigestError> {
+    name.strip_prefix("dead-").unwrap_or(name).parse()
+}
+
+fn age(now: SystemTime, mtime_ns: i64) -> Duration {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_nanos(mtime_ns.max(0) as u64))
+}
+
+fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64)
+}

@@ -1,0 +1,366 @@
+//! How bytes become a blob.
+//!
+//! An [`Intake`] owns one partial download: its lock, its data file and its journal. Threads write whole segments in
+//! any order; a [`Front`] follows from the first byte to the last and computes SHA-256 as it goes, from memory where
+//! the next segment was just written and by reading back where it came early. Reading back compares with the segment's
+//! value, so the hash at the end is of what the disk holds.
+//!
+//! Publishing keeps the order that survives a crash at any point: bytes before names, sidecars before the blob, the
+//! blob's folder synced before the journal is dropped.
+
+use super::{
+    Blob, Store,
+    error::{Result, StoreError},
+    format::{self, BlobMeta, Claim, Source, Stamp, Trust},
+    journal::Journal,
+    layout::IntakeKey,
+    lock::{FileLock, Wait},
+};
+use crate::{
+    digest::{GitSha1, SegmentValue, SequentialHasher, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
+    disk::{self, DiskFile, Open},
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// What is wanted of the store.
+#[derive(Debug, Clone)]
+pub struct Want {
+    /// What is known of the content.
+    pub key: IntakeKey,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The file, as a person would name it.
+    pub what: String,
+}
+
+/// The answer to a [`Want`].
+#[derive(Debug)]
+pub enum Admission {
+    /// The blob is there; nothing to do.
+    Present(Blob),
+    /// It is to be filled by the caller, who alone may do so.
+    Open(Intake),
+}
+
+/// A partial download and the right to fill it.
+#[must_use = "the lock of the partial download is released when this value is dropped"]
+#[derive(Debug)]
+pub struct Intake {
+    store: Store,
+    want: Want,
+    dir: PathBuf,
+    data: Box<dyn DiskFile>,
+    journal: Journal,
+    claims: Mutex<Vec<Option<SegmentValue>>>,
+    resumed: u64,
+    _lock: Option<FileLock>,
+}
+
+impl Store {
+    /// Finds the blob, or begins or resumes the download that makes it. Waits while another process downloads it, and
+    /// then uses what that process made.
+    pub fn admit(&self, want: Want, wait: &Wait) -> Result<Admission> {
+        if let Some(blob) = self.present(&want)? {
+            return Ok(Admission::Present(blob));
+        }
+        self.require_writable()?;
+        let (want, lock) = if self.locks_work() {
+            let lock = self.lock_blob(&want.key, &want.what, wait)?;
+            if let Some(blob) = self.present(&want)? {
+                return Ok(Admission::Present(blob));
+            }
+            (want, Some(lock))
+        } else {
+            // Where locks do nothing, two writers must never meet in one file.
+            (Want { key: IntakeKey::private(), ..want }, None)
+        };
+        Intake::open(self.clone(), want, lock).map(Admission::Open)
+    }
+
+    fn present(&self, want: &Want) -> Result<Option<Blob>> {
+        match &want.key {
+            IntakeKey::Sha256(digest) => self.find(digest),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Intake {
+    fn open(store: Store, want: Want, lock: Option<FileLock>) -> Result<Self> {
+        let disk = store.disk();
+        let (dir_mode, file_mode) = (store.marker().dir_mode, store.marker().file_mode());
+        let dir = store.layout().ingest(&want.key);
+        disk.create_dirs(&dir, dir_mode)?;
+        let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
+        if disk.find(&dir.join("claim"))?.is_none() {
+            disk.replace_small(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
+        }
+        let data = disk.open(&dir.join("data"), Open::CreateIfMissing(file_mode))?;
+        let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
+        let (journal, mut claims) = Journal::open(journal, want.size, &disk::boot_id())?;
+        let stat = data.stat()?;
+        if stat.len != want.size {
+            claims.fill(None);
+        }
+        let missing_room = want.size.saturating_sub(stat.allocated);
+        store.require_space(missing_room)?;
+        if stat.len != want.size || missing_room > 0 {
+            data.allocate(want.size).map_err(|error| match error.is_no_space() {
+                true => store.no_space(missing_room),
+                false => error.into(),
+            })?;
+            data.set_len(want.size)?;
+        }
+        let mut intake = Self { store, want, dir, data, journal, claims: Mutex::new(claims), resumed: 0, _lock: lock };
+        intake.resumed = intake.held();
+        Ok(intake)
+    }
+
+    /// What is being taken in.
+    pub fn want(&self) -> &Want {
+        &self.want
+    }
+    /// The length of the finished file.
+    pub fn size(&self) -> u64 {
+        self.want.size
+    }
+    /// Number of segments of the finished file.
+    pub fn segments(&self) -> u64 {
+        segment_count(self.want.size)
+    }
+    /// Bytes that an earlier run left.
+    pub fn resumed(&self) -> u64 {
+        self.resumed
+    }
+    /// Bytes that are claimed now.
+    pub fn held(&self) -> u64 {
+        let claims = self.claims();
+        let held = claims.iter().enumerate().filter(|(_, claim)| claim.is_some());
+        held.map(|(index, _)| self.range(index as u64)).map(|range| range.end - range.start).sum()
+    }
+    /// The segments that are not claimed, as ranges of segment numbers.
+    pub fn missing(&self) -> Vec<std::ops::Range<u64>> {
+        let mut missing: Vec<std::ops::Range<u64>> = Vec::new();
+        for (index, _) in self.claims().iter().enumerate().filter(|(_, claim)| claim.is_none()) {
+            let index = index as u64;
+            match missing.last_mut() {
+                Some(last) if last.end == index => last.end += 1,
+                _ => missing.push(index..index + 1),
+            }
+        }
+        missing
+    }
+    /// The bytes that a segment covers.
+    pub fn range(&self, index: u64) -> std::ops::Range<u64> {
+        segment_range(index, self.want.size)
+    }
+
+    /// Writes one whole segment and claims it. Threads may write different segments at once.
+    pub fn write(&self, index: u64, data: &[u8]) -> Result<()> {
+        let range = self.range(index);
+        debug_assert_eq!(data.len() as u64, range.end - range.start);
+        let value = segment_value(index, self.want.size, data);
+        self.data.write_at(data, range.start)?;
+        self.data.start_writeback(range.start, data.len() as u64);
+        self.journal.written(index, &value)?;
+        self.claims()[index as usize] = Some(value);
+        Ok(())
+    }
+
+    /// Makes everything claimed so far survive a power loss.
+    pub fn checkpoint(&self) -> Result<()> {
+        let upto = self.journal.end();
+        self.data.sync_data()?;
+        self.journal.synced(upto)?;
+        Ok(())
+    }
+
+    /// A hasher that follows this intake from its first byte.
+    pub fn front(&self) -> Front {
+        let git = matches!(self.want.key, IntakeKey::Git(_));
+        Front { hasher: SequentialHasher::new(self.want.size, git), next: 0, buffer: Vec::new() }
+    }
+
+    /// Drops everything that was taken in.
+    pub fn discard(self) -> Result<()> {
+        self.remove_ingest()
+    }
+
+    /// Publishes the finished file as a blob. `expected` is checked besides the key; wrong content is dropped, and any
+    /// other failure keeps the partial download for the next run.
+    pub fn commit(self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
+        if front.next != self.segments() {
+            return Err(StoreError::Incomplete { key: self.want.key, missing: self.segments() - front.next });
+        }
+        let (sha256, git) = front.hasher.finish();
+        if let Err(error) = self.check_digests(sha256, git, expected) {
+            self.remove_ingest()?;
+            return Err(error);
+        }
+        let trust = match (&self.want.key, expected) {
+            (IntakeKey::Sha256(_), _) | (_, Some(_)) => Trust::Sha256Upstream,
+            (IntakeKey::Git(_), None) => Trust::GitSha1Upstream,
+            (IntakeKey::Private(_), None) => Trust::Tofu,
+        };
+        let values: Vec<SegmentValue> = self.claims().iter().flatten().copied().collect();
+        publish(&self.store, &*self.data, &self.dir.join("data"), sha256, &values, self.want.size, trust, source)?;
+        self.remove_ingest()?;
+        Ok(Blob { digest: sha256, size: self.want.size })
+    }
+
+    fn check_digests(&self, sha256: Sha256Digest, git: Option<GitSha1>, expected: Option<Sha256Digest>) -> Result<()> {
+        let mismatch =
+            |expected: String, actual: String| Err(StoreError::Mismatch { what: self.want.what.clone(), expected, actual });
+        match self.want.key {
+            IntakeKey::Sha256(key) if key != sha256 => return mismatch(format!("sha256 {key}"), format!("sha256 {sha256}")),
+            IntakeKey::Git(key) if Some(key) != git => {
+                return mismatch(
+                    format!("git blob {key}"),
+                    format!("git blob {}", git.map_or_else(String::new, |git| git.to_string())),
+                );
+            }
+            _ => {}
+        }
+        match expected {
+            Some(expected) if expected != sha256 => mismatch(format!("sha256 {expected}"), format!("sha256 {sha256}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a claimed segment back. `false` when it is not what was written: its claim is dropped then.
+    fn read_back(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
+        let Some(value) = self.claims()[index as usize] else { return Ok(false) };
+        let range = self.range(index);
+        buffer.resize((range.end - range.start) as usize, 0);
+        let got = self.data.read_at(buffer, range.start)?;
+        let good = got == buffer.len() && segment_value(index, self.want.size, buffer) == value;
+        if !good {
+            self.claims()[index as usize] = None;
+        }
+        Ok(good)
+    }
+
+    fn remove_ingest(&self) -> Result<()> {
+        remove_ingest_dir(&self.store, &self.dir)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows an intake from its first byte to its last.
+pub struct Front {
+    hasher: SequentialHasher,
+    next: u64,
+    buffer: Vec<u8>,
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// How far a front came by reading back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// The next segment is not there yet, or the end is reached.
+    Edge,
+    /// One segment was hashed; there may be more.
+    One,
+    /// This segment was claimed but is damaged; it is missing again.
+    Damaged(u64),
+}
+
+impl Front {
+    /// The next segment it needs.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes a segment that was just written, if it is the next one.
+    pub fn push(&mut self, index: u64, data: &[u8]) -> bool {
+        let is_next = index == self.next;
+        if is_next {
+            self.hasher.update(data);
+            self.next += 1;
+        }
+        is_next
+    }
+
+    /// Takes the next segment from the disk if it is claimed.
+    pub fn read_back(&mut self, intake: &Intake) -> Result<Reached> {
+        if self.next >= intake.segments() || intake.claims()[self.next as usize].is_none() {
+            return Ok(Reached::Edge);
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let good = intake.read_back(self.next, &mut buffer)?;
+        if good {
+            self.push(self.next, &buffer);
+        }
+        self.buffer = buffer;
+        Ok(if good { Reached::One } else { Reached::Damaged(self.next) })
+    }
+}
+
+/// Gives finished, synced bytes their name. `data` is open on `data_path`.
+#[expect(clippy::too_many_arguments, reason = "one call site for each way in; a struct would only rename them")]
+pub(super) fn publish(
+    store: &Store,
+    data: &dyn DiskFile,
+    data_path: &Path,
+    digest: Sha256Digest,
+    values: &[SegmentValue],
+    size: u64,
+    trust: Trust,
+    source: Source,
+) -> Result<()> {
+    let disk = store.disk();
+    let Some(blake3) = merge_segments(values, size) else {
+        return Err(StoreError::Incomplete { key: IntakeKey::Sha256(digest), missing: segment_count(size) - values.len() as u64 });
+    };
+    // The mode before the sync: after it, a power loss would bring the old mode back.
+    data.set_mode(0o444)?;
+    data.sync_all()?;
+    let stat = data.stat()?;
+    if stat.len != size {
+        return Err(StoreError::Changed { path: data_path.to_owned() });
+    }
+    let _shared = store.shared()?;
+    if store.find(&digest)?.is_some() {
+        return store.add_source(&digest, source);
+    }
+    store.write_segments(&digest, values)?;
+    let meta =
+        BlobMeta { format: 1, size, blake3, trust, verified_at: format::now(), stamp: Stamp::from(&stat), sources: vec![source] };
+    store.write_meta(&digest, &meta)?;
+    let blob = store.layout().blob(&digest);
+    match disk.rename_new(data_path, &blob) {
+        Ok(()) => {}
+        // Somebody was faster with the same bytes; theirs stays, for others may hold it open or linked.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    disk.sync_dir(blob.parent().unwrap_or(store.layout().root()))?;
+    Ok(())
+}
+
+/// Removes a partial download: the journal last but for its folder, so that a crash leaves something that can go on.
+pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
+    let disk = store.disk();
+    for name in ["data", "claim", "journal"] {
+        disk.remove_if_there(&dir.join(name))?;
+    }
+    for entry in disk.list_sorted(dir)? {
+        if entry.name.starts_with(".tmp-") {
+            disk.remove_if_there(&dir.join(entry.name))?;
+        }
+    }
+    disk::absent_is_none(disk.remove_dir(dir))?;
+    Ok(())
+}

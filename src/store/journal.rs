@@ -1,0 +1,200 @@
+//! The journal of a partial download: which segments are in its data file, and their values.
+//!
+//! A header and then records, 64 bytes each, every one with its own check, appended by position. A record whose check
+//! fails claims nothing; of two claims for one segment the later wins. *Written* claims hold after the process dies,
+//! for the page cache survives it; after a power loss only claims before the last *synced* mark hold. Nothing here is
+//! believed blindly: a claimed segment is compared with its value whenever it is read back.
+
+use crate::{
+    digest::{SEGMENT_LEN, SegmentValue, segment_count},
+    disk::{DiskFile, Result},
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes in the header and in each record.
+pub const RECORD_LEN: usize = 64;
+const MAGIC: &[u8; 8] = b"MMJRNL01";
+const WRITTEN: u8 = 1;
+const SYNCED: u8 = 2;
+
+/// An open journal.
+#[derive(Debug)]
+pub(super) struct Journal {
+    file: Box<dyn DiskFile>,
+    end: AtomicU64,
+    boot: [u8; 8],
+}
+
+/// What a journal claims: for each segment its value, or nothing.
+pub(super) type Claims = Vec<Option<SegmentValue>>;
+
+impl Journal {
+    /// Reads the claims for a file of `size` bytes; a journal of another file, or none, is begun anew.
+    pub(super) fn open(file: Box<dyn DiskFile>, size: u64, boot_id: &str) -> Result<(Self, Claims)> {
+        let boot = boot_hash(boot_id);
+        let len = file.stat()?.len;
+        let mut text = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(1 << 30)];
+        let got = file.read_at(&mut text, 0)?;
+        text.truncate(got);
+        let claims = read_claims(&text, size, boot);
+        let end = match &claims {
+            Some(_) => (text.len() / RECORD_LEN * RECORD_LEN) as u64,
+            None => {
+                file.set_len(0)?;
+                file.write_at(&header(size), 0)?;
+                RECORD_LEN as u64
+            }
+        };
+        let claims = claims.unwrap_or_else(|| vec![None; segment_count(size) as usize]);
+        Ok((Self { file, end: AtomicU64::new(end), boot }, claims))
+    }
+
+    /// Claims that a segment has been written in full.
+    pub(super) fn written(&self, index: u64, value: &SegmentValue) -> Result<()> {
+        self.append(WRITTEN, index, value.as_bytes())
+    }
+
+    /// How long the journal is; everything before that was written before this call.
+    pub(super) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Claims that the data of all records before `upto` has been synced, and makes that claim durable.
+    pub(super) fn synced(&self, upto: u64) -> Result<()> {
+        self.append(SYNCED, upto, &[0; 32])?;
+        self.file.sync_data()
+    }
+
+    fn append(&self, kind: u8, number: u64, value: &[u8; 32]) -> Result<()> {
+        let at = self.end.fetch_add(RECORD_LEN as u64, Ordering::AcqRel);
+        self.file.write_at(&record(kind, number, value, &self.boot), at)
+    }
+}
+
+fn boot_hash(boot_id: &str) -> [u8; 8] {
+    // Systems that do not tell boots apart get a value that equals no stored one.
+    let hash = if boot_id.is_empty() { blake3::hash(uuid::Uuid::new_v4().as_bytes()) } else { blake3::hash(boot_id.as_bytes()) };
+    first_eight(&hash)
+}
+
+fn first_eight(hash: &blake3::Hash) -> [u8; 8] {
+    let mut out = [0; 8];
+    out.copy_from_slice(&hash.as_bytes()[..8]);
+    out
+}
+
+fn seal(mut record: [u8; RECORD_LEN]) -> [u8; RECORD_LEN] {
+    let check = first_eight(&blake3::hash(&record[..56]));
+    record[56..].copy_from_slice(&check);
+    record
+}
+
+fn header(size: u64) -> [u8; RECORD_LEN] {
+    let mut record = [0; RECORD_LEN];
+    record[..8].copy_from_slice(MAGIC);
+    record[8..16].copy_from_slice(&size.to_le_bytes());
+    record[16..24].copy_from_slice(&SEGMENT_LEN.to_le_bytes());
+    seal(record)
+}
+
+fn record(kind: u8, number: u64, value: &[u8; 32], boot: &[u8; 8]) -> [u8; RECORD_LEN] {
+    let mut record = [0; RECORD_LEN];
+    record[0] = kind;
+    record[8..16].copy_from_slice(&number.to_le_bytes());
+    record[16..48].copy_from_slice(value);
+    record[48..56].copy_from_slice(boot);
+    seal(record)
+}
+
+/// The claims in the text of a journal, or `None` when it is not the journal of a file of `size` bytes.
+fn read_claims(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Claims> {
+    let segments = segment_count(size);
+    let mut records = text.chunks_exact(RECORD_LEN);
+    if records.next()? != header(size) {
+        return None;
+    }
+    let valid = |record: &&[u8]| first_eight(&blake3::hash(&record[..56])) == record[56..];
+    let number = |record: &[u8]| u64::from_le_bytes(record[8..16].try_into().unwrap_or([0xff; 8]));
+    let synced_upto = records.clone().filter(valid).filter(|r| r[0] == SYNCED).map(number).max().unwrap_or(0);
+    let mut claims = vec![None; segments as usize];
+    for (at, record) in records.enumerate().filter(|(_, record)| valid(record)) {
+        let position = ((at + 1) * RECORD_LEN) as u64;
+        let holds = record[48..56] == boot || position < synced_upto;
+        let index = number(record);
+        if record[0] == WRITTEN && holds && index < segments {
+            let mut value = [0; 32];
+            value.copy_from_slice(&record[16..48]);
+            claims[index as usize] = Some(SegmentValue::from_bytes(value));
+        }
+    }
+    Some(claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SIZE: u64 = 5 * SEGMENT_LEN + 17;
+
+    fn value(seed: u8) -> SegmentValue {
+        SegmentValue::from_bytes([seed; 32])
+    }
+
+    fn journal(records: &[(u8, u64, u8, &str)]) -> Vec<u8> {
+        let mut text = header(SIZE).to_vec();
+        for (kind, number, seed, boot) in records {
+            text.extend(record(*kind, *number, &[*seed; 32], &boot_hash(boot)));
+        }
+        text
+    }
+
+    #[test]
+    fn after_kill_9_every_written_claim_holds_and_the_later_wins() {
+        let text = journal(&[(WRITTEN, 2, 1, "a"), (WRITTEN, 0, 2, "a"), (WRITTEN, 2, 3, "a")]);
+        let claims = read_claims(&text, SIZE, boot_hash("a")).unwrap();
+        assert_eq!(claims[2], Some(value(3)));
+        assert_eq!(claims.iter().flatten().count(), 2);
+    }
+
+    #[test]
+    fn after_power_loss_only_claims_before_the_synced_mark_hold() {
+        let text = journal(&[(WRITTEN, 0, 1, "a"), (WRITTEN, 1, 2, "a"), (SYNCED, 2 * 64, 0, "a"), (WRITTEN, 3, 4, "a")]);
+        let claims = read_claims(&text, SIZE, boot_hash("b")).unwrap();
+        assert_eq!(claims.iter().flatten().collect::<Vec<_>>(), [&value(1)]);
+    }
+
+    #[test]
+    fn a_system_that_cannot_tell_boots_apart_trusts_synced_claims_only() {
+        let text = journal(&[(WRITTEN, 0, 1, ""), (SYNCED, 2 * 64, 0, ""), (WRITTEN, 1, 2, "")]);
+        assert_eq!(read_claims(&text, SIZE, boot_hash("")).unwrap().iter().flatten().count(), 1);
+    }
+
+    #[test]
+    fn the_journal_of_another_size_is_begun_anew() {
+        assert!(read_claims(&journal(&[]), SIZE + 1, boot_hash("a")).is_none());
+        assert!(read_claims(b"", SIZE, boot_hash("a")).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_torn_or_damaged_record_claims_nothing_and_costs_only_itself(at in 64usize..64 * 6, flip in 1u8..=255) {
+            let records: Vec<_> = (0..5).map(|i| (WRITTEN, i, i as u8 + 1, "a")).collect();
+            let mut text = journal(&records);
+            text[at] ^= flip;
+            let claims = read_claims(&text, SIZE, boot_hash("a")).unwrap();
+            let damaged = at / 64 - 1;
+            for (i, claim) in claims.iter().take(5).enumerate() {
+                prop_assert_eq!(claim.is_some(), i != damaged);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_fail(text in proptest::collection::vec(any::<u8>(), 0..400), tail in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_claims(&text, SIZE, boot_hash("a"));
+            let mut with_header = header(SIZE).to_vec();
+            with_header.extend(tail);
+            prop_assert!(read_claims(&with_header, SIZE, boot_hash("a")).is_some());
+        }
+    }
+}

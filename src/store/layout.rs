@@ -1,0 +1,152 @@
+//! Every path in a store. No other file assembles one.
+
+use crate::digest::{GitSha1, Sha256Digest};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+use uuid::Uuid;
+
+/// The name of the store inside a models directory.
+pub const STORE_DIR: &str = ".blobs";
+
+/// Folders that are made when a store is and never removed.
+pub const FIXED_DIRS: [&str; 9] = ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "trash", "bad"];
+/// Where small files are written before they get their names, and below `lock`, the locks of single blobs.
+pub const MORE_FIXED_DIRS: [&str; 2] = ["tmp", "lock/b"];
+/// Folders that are split by the first byte of the digest.
+pub const SHARDED_DIRS: [&str; 3] = ["sha256", "meta", "segments"];
+
+/// Paths below a store's root folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The paths of the store at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// The marker that makes a folder a store.
+    pub fn marker(&self) -> PathBuf {
+        self.root.join("STORE.json")
+    }
+    /// Tells backup programs to leave this folder out.
+    pub fn cachedir_tag(&self) -> PathBuf {
+        self.root.join("CACHEDIR.TAG")
+    }
+    /// One of [`FIXED_DIRS`] or [`MORE_FIXED_DIRS`].
+    pub fn dir(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+    /// A blob.
+    pub fn blob(&self, digest: &Sha256Digest) -> PathBuf {
+        self.sharded("sha256", digest, "")
+    }
+    /// What is known about a blob.
+    pub fn meta(&self, digest: &Sha256Digest) -> PathBuf {
+        self.sharded("meta", digest, ".json")
+    }
+    /// The values of a blob's segments.
+    pub fn segments(&self, digest: &Sha256Digest) -> PathBuf {
+        self.sharded("segments", digest, "")
+    }
+    /// The folder of a partial download.
+    pub fn ingest(&self, key: &IntakeKey) -> PathBuf {
+        self.dir("ingest").join(key.to_string())
+    }
+    /// Serialises short critical sections (shared) and condemning (exclusive).
+    pub fn store_lock(&self) -> PathBuf {
+        self.root.join("lock/store")
+    }
+    /// Held by the one collector.
+    pub fn gc_lock(&self) -> PathBuf {
+        self.root.join("lock/gc")
+    }
+    /// Held across a download, a repair or a quarantine of one blob.
+    pub fn blob_lock(&self, key: &IntakeKey) -> PathBuf {
+        self.root.join("lock/b").join(key.to_string())
+    }
+    /// The folder of a project's roots.
+    pub fn project(&self, project: &Uuid) -> PathBuf {
+        self.dir("roots").join(project.to_string())
+    }
+    /// What is known about a project.
+    pub fn project_record(&self, project: &Uuid) -> PathBuf {
+        self.project(project).join("project.json")
+    }
+    /// A condemned blob.
+    pub fn trash(&self, digest: &Sha256Digest) -> PathBuf {
+        self.dir("trash").join(digest.to_string())
+    }
+
+    fn sharded(&self, dir: &str, digest: &Sha256Digest, extension: &str) -> PathBuf {
+        let name = digest.to_string();
+        self.root.join(dir).join(&name[..2]).join(format!("{name}{extension}"))
+    }
+}
+
+/// The name of a partial download: what is known of its content before it is complete. Two downloads with one key are
+/// the same bytes, so they share a lock and a partial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IntakeKey {
+    /// The address is known.
+    Sha256(Sha256Digest),
+    /// A file outside LFS: git's blob id, which includes the length.
+    Git(GitSha1),
+    /// Nothing is known, or locks cannot be trusted here: private to one process, never resumed.
+    Private(Uuid),
+}
+
+impl IntakeKey {
+    /// A key nobody else has.
+    pub fn private() -> Self {
+        Self::Private(Uuid::new_v4())
+    }
+}
+
+impl fmt::Display for IntakeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(digest) => write!(f, "{digest}"),
+            Self::Git(sha1) => write!(f, "g-{sha1}"),
+            Self::Private(random) => write!(f, "r-{random}"),
+        }
+    }
+}
+
+impl FromStr for IntakeKey {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not the name of a partial download");
+        match text.split_at_checked(2) {
+            Some(("g-", sha1)) => sha1.parse().map(Self::Git).map_err(|_| bad()),
+            Some(("r-", random)) => random.parse().map(Self::Private).map_err(|_| bad()),
+            _ => text.parse().map(Self::Sha256).map_err(|_| bad()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_partial_download_is_read_back_as_written() {
+        let keys = [
+            IntakeKey::Sha256(Sha256Digest::from_bytes([7; 32])),
+            IntakeKey::Git(GitSha1::from_bytes([9; 20])),
+            IntakeKey::private(),
+        ];
+        for key in keys {
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+        assert!("x-00".parse::<IntakeKey>().is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! Roots: which project needs which blobs. They live in the store, so that collecting never has to reach a project.
+
+use super::{
+    Result, Store, StoreError,
+    format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
+};
+use crate::{
+    digest::Sha256Digest,
+    disk::{self, Disk, Kind},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
+use uuid::Uuid;
+
+/// The file in a models directory that says whose it is.
+pub const PROJECT_FILE: &str = ".model-manager.json";
+
+/// Content of [`PROJECT_FILE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    format: u32,
+    project: Uuid,
+    store: Uuid,
+}
+
+/// A models directory that is registered in the store.
+#[derive(Debug, Clone)]
+pub struct Project {
+    store: Store,
+    uuid: Uuid,
+}
+
+impl Project {
+    /// The project of a models directory, as its file says; `None` where it has none.
+    pub fn identify(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Uuid>> {
+        Ok(read_identity(disk, models_dir)?.map(|identity| identity.project))
+    }
+
+    /// Registers a models directory, or finds it registered. One that was moved keeps its identity; one that was copied
+    /// gets its own, with copies of the roots.
+    pub fn register(store: &Store, models_dir: &Path) -> Result<Self> {
+        store.require_writable()?;
+        let disk = store.disk();
+        let path = disk.canonical(models_dir)?;
+        let store_uuid = store.marker().uuid;
+        let mut identity = match read_identity(disk, models_dir)? {
+            Some(identity) => identity,
+            None => create_identity(disk, models_dir, store_uuid)?,
+        };
+        let record = store.project_record(&identity.project)?;
+        if let Some(record) = &record
+            && is_copy_of(disk, record, &path, &identity)
+        {
+            let fresh = Identity { project: Uuid::new_v4(), ..identity.clone() };
+            store.copy_roots(&identity.project, &fresh.project)?;
+            write_identity(disk, models_dir, &fresh)?;
+            identity = fresh;
+        }
+        if identity.store != store_uuid {
+            identity.store = store_uuid;
+            write_identity(disk, models_dir, &identity)?;
+        }
+        let project = Self { store: store.clone(), uuid: identity.project };
+        project.note_visit(&path, store.project_record(&identity.project)?)?;
+        Ok(project)
+    }
+
+    fn note_visit(&self, path: &Path, record: Option<ProjectRecord>) -> Result<()> {
+        let now = format::now();
+        let stat = self.store.disk().stat_follow(path)?;
+        let record_now = ProjectRecord {
+            format: 1,
+            uuid: self.uuid,
+            path: path.to_string_lossy().into_owned(),
+            host: disk::host_name(),
+            dev: stat.dev,
+            uid: stat.uid,
+            created: record.as_ref().map_or_else(|| now.clone(), |record| record.created.clone()),
+            last_seen: now,
+        };
+        let same = |old: &ProjectRecord| {
+            let today = old.last_seen.get(..10) == record_now.last_seen.get(..10);
+            today && *old == ProjectRecord { last_seen: old.last_seen.clone(), ..record_now.clone() }
+        };
+        if record.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        self.store.disk().create_dirs(&self.store.layout().project(&self.uuid), self.store.marker().dir_mode)?;
+        self.store.replace_record(&self.store.layout().project_record(&self.uuid), &format::to_json(&record_now))
+    }
+
+    /// Its identity.
+    pub fn uuid(&self) -> &Uuid {
+        &self.uuid
+    }
+
+    /// Roots the blobs of a view and then makes sure that each is there. In this order the collector, which reads roots
+    /// while it is alone, either sees the root or has condemned the blob before, and then it is taken out of the trash.
+    pub fn put_root(&self, view: &ViewKey, files: &[ViewFile]) -> Result<()> {
+        let path = self.record_path(view);
+        let record = RootRecord::new(view.clone(), files.to_vec());
+        let _shared = self.store.shared()?;
+        let unchanged = self.store.read_root(&path).is_ok_and(|old| old.as_ref() == Some(&record));
+        if !unchanged {
+            self.store.replace_record(&path, &format::to_json(&record))?;
+        }
+        for file in files {
+            if self.store.find(&file.sha256)?.is_none() && !self.store.restore(&file.sha256)? {
+                return Err(StoreError::Vanished(file.sha256));
+            }
+        }
+        Ok(())
+    }
+
+    /// The root of a view.
+    pub fn root(&self, view: &ViewKey) -> Result<Option<RootRecord>> {
+        self.store.read_root(&self.record_path(view))
+    }
+
+    /// Unroots a view. Its blobs stay until they are collected.
+    pub fn remove_root(&self, view: &ViewKey) -> Result<bool> {
+        let path = self.record_path(view);
+        let _shared = self.store.shared()?;
+        let removed = self.store.disk().remove_if_there(&path)?;
+        if removed {
+            self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?;
+        }
+        Ok(removed)
+    }
+
+    /// Every root of this project.
+    pub fn roots(&self) -> Result<Vec<RootRecord>> {
+        self.store.roots_of(&self.uuid)
+    }
+
+    fn record_path(&self, view: &ViewKey) -> PathBuf {
+        self.store.layout().project(&self.uuid).join(view.record_name())
+    }
+}
+
+impl Store {
+    /// What is known about a project.
+    pub fn project_record(&self, project: &Uuid) -> Result<Option<ProjectRecord>> {
+        let path = self.layout().project_record(project);
+        self.disk().read_small(&path)?.map(|text| format::from_json(&path, &text)).transpose()
+    }
+
+    /// Every registered project.
+    pub fn projects(&self) -> Result<Vec<Uuid>> {
+        let entries = self.disk().list_sorted(&self.layout().dir("roots"))?;
+        Ok(entries.iter().filter(|entry| entry.kind == Kind::Dir).filter_map(|entry| entry.name.parse().ok()).collect())
+    }
+
+    /// Every root of a project. One that cannot be read is an error that names it: what it protects is not known.
+    pub fn roots_of(&self, project: &Uuid) -> Result<Vec<RootRecord>> {
+        let dir = self.layout().project(project);
+        let mut roots = Vec::new();
+        for entry in self.disk().list_sorted(&dir)? {
+            if is_root_name(&entry.name) {
+                roots.extend(self.read_root(&dir.join(&entry.name))?);
+            }
+        }
+        Ok(roots)
+    }
+
+    /// For every rooted blob, the projects and views that need it.
+    pub fn users(&self) -> Result<HashMap<Sha256Digest, Vec<(Uuid, ViewKey)>>> {
+        let mut users: HashMap<_, Vec<_>> = HashMap::new();
+        for project in self.projects()? {
+            for root in self.roots_of(&project)? {
+                for file in &root.files {
+                    users.entry(file.sha256).or_default().push((project, root.view.clone()));
+                }
+            }
+        }
+        Ok(users)
+    }
+
+    pub(super) fn read_root(&self, path: &Path) -> Result<Option<RootRecord>> {
+        self.disk().read_small(path)?.map(|text| format::root_from_json(path, &text)).transpose()
+    }
+
+    fn copy_roots(&self, from: &Uuid, to: &Uuid) -> Result<()> {
+        let dir = self.layout().project(to);
+        let _shared = self.shared()?;
+        self.disk().create_dirs(&dir, self.marker().dir_mode)?;
+        for root in self.roots_of(from)? {
+            self.replace_record(&dir.join(root.view.record_name()), &format::to_json(&root))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name in a project's folder is that of a root. Names that begin with a dot are unfinished files.
+pub(super) fn is_root_name(name: &str) -> bool {
+    name.ends_with(".json") && name != "project.json" && !name.starts_with('.')
+}
+
+fn read_identity(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Identity>> {
+    let path = models_dir.join(PROJECT_FILE);
+    disk.read_small(&path)?.map(|text| format::from_json(&path, &text)).transpose()
+}
+
+fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Identity> {
+    let identity = Identity { format: 1, project: Uuid::new_v4(), store };
+    let (temp, file) = disk.create_temp(models_dir, ".tmp-", 0o644)?;
+    file.write_at(&format::to_json(&identity), 0)?;
+    file.sync_all()?;
+    drop(file);
+    match disk.rename_new(&temp, &models_dir.join(PROJECT_FILE)) {
+        Ok(()) => {
+            disk.sync_dir(models_dir)?;
+            Ok(identity)
+        }
+        Err(error) => {
+            disk.remove_if_there(&temp)?;
+            // Another process registered this directory in the same moment; its identity counts.
+            match (error.kind(), read_identity(disk, models_dir)?) {
+                (io::ErrorKind::AlreadyExists, Some(theirs)) => Ok(theirs),
+                _ => Err(error.into()),
+            }
+        }
+    }
+}
+
+fn write_identity(disk: &dyn Disk, models_dir: &Path, identity: &Identity) -> Result<()> {
+    Ok(disk.replace_small(&models_dir.join(PROJECT_FILE), &format::to_json(identity), 0o644, models_dir)?)
+}
+
+/// Whether the directory at `path` carries the identity of another one that is still at its recorded place.
+fn is_copy_of(disk: &dyn Disk, record: &ProjectRecord, path: &Path, identity: &Identity) -> bool {
+    let recorded = Path::new(&record.path);
+    if recorded == path || record.host != disk::host_name() {
+        return false;
+    }
+    let same_place = match (disk.stat_follow(recorded), disk.stat_follow(path)) {
+        (Ok(a), Ok(b)) => a.ino != 0 && (a.dev, a.ino) == (b.dev, b.ino),
+        _ => false,
+    };
+    !same_place && read_identity(disk, recorded).is_ok_and(|found| found.is_some_and(|found| found.project == identity.project))
+}

@@ -1,0 +1,141 @@
+//! Takes a file that is already on this machine into the store, hashing it once and using no network.
+
+use super::{
+    Blob, Result, Store, StoreError,
+    format::{Source, Stamp, Trust},
+    intake,
+    layout::IntakeKey,
+};
+use crate::{
+    digest::{SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest, segment_count, segment_range, segment_value},
+    disk::{DiskFile, Kind, Open},
+};
+use std::{io, path::Path, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Segments that are read at once.
+const BATCH: u64 = 4;
+
+/// How the bytes get into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeIn {
+    /// The file becomes the blob: its inode gets the blob's name, and the caller replaces the old name by a view. Only
+    /// for a file that has no other name; one on another volume is copied.
+    Inode,
+    /// The file stays as it is: reflink where the file system can, else a copy.
+    Copy,
+}
+
+impl Store {
+    /// Takes `path` in. With `expected`, other content is refused and the file is left as it was. `progress` is told
+    /// how many bytes are hashed.
+    pub fn take_in(
+        &self,
+        path: &Path,
+        how: TakeIn,
+        expected: Option<Sha256Digest>,
+        progress: &(dyn Fn(u64) + Sync),
+        cancel: &CancellationToken,
+    ) -> Result<Blob> {
+        self.require_writable()?;
+        let disk = self.disk();
+        let before = disk.stat(path)?;
+        if before.kind != Kind::File {
+            let not_a_file = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+            return Err(crate::disk::DiskError { action: "take in", path: path.to_owned(), source: not_a_file }.into());
+        }
+        let source = disk.open(path, Open::Read)?;
+        let dir = self.layout().ingest(&IntakeKey::private());
+        disk.create_dirs(&dir, self.marker().dir_mode)?;
+        let data_path = dir.join("data");
+        let result = (|| {
+            let inode = how == TakeIn::Inode && before.nlink == 1 && disk.hard_link(path, &data_path).is_ok();
+            let shares_bytes = inode || disk.reflink(path, &data_path).is_ok();
+            if !shares_bytes {
+                disk.remove_if_there(&data_path)?;
+                self.require_space(before.len)?;
+            }
+            let mode = self.marker().file_mode();
+            let data = disk.open(&data_path, if shares_bytes { Open::Read } else { Open::CreateNew(mode) })?;
+            if !shares_bytes {
+                data.allocate(before.len)?;
+                data.set_len(before.len)?;
+            }
+            let copy_to = (!shares_bytes).then_some(&*data);
+            let (digest, values) = hash(&*source, path, before.len, copy_to, progress, cancel)?;
+            if Stamp::from(&disk.stat(path)?) != Stamp::from(&before) {
+                return Err(StoreError::Changed { path: path.to_owned() });
+            }
+            if let Some(expected) = expected.filter(|expected| *expected != digest) {
+                let what = path.display().to_string();
+                return Err(StoreError::Mismatch {
+                    what,
+                    expected: format!("sha256 {expected}"),
+                    actual: format!("sha256 {digest}"),
+                });
+            }
+            let trust = if expected.is_some() { Trust::Sha256Upstream } else { Trust::Tofu };
+            let local = Source {
+                endpoint: "local".into(),
+                repo: None,
+                commit: None,
+                path: Some(path.display().to_string()),
+                git_sha1: None,
+            };
+            intake::publish(self, &*data, &data_path, digest, &values, before.len, trust, local)?;
+            Ok(Blob { digest, size: before.len })
+        })();
+        intake::remove_ingest_dir(self, &dir)?;
+        result
+    }
+}
+
+/// Both hashes in one pass, on two threads; with `copy_to`, the bytes are written there as they pass.
+pub(super) fn hash(
+    source: &dyn DiskFile,
+    path: &Path,
+    len: u64,
+    copy_to: Option<&dyn DiskFile>,
+    progress: &(dyn Fn(u64) + Sync),
+    cancel: &CancellationToken,
+) -> Result<(Sha256Digest, Vec<SegmentValue>)> {
+    std::thread::scope(|scope| {
+        let (to_sha, from_reader) = mpsc::sync_channel::<std::sync::Arc<Vec<u8>>>(2);
+        let sha = scope.spawn(move || {
+            let mut hasher = SequentialHasher::new(len, false);
+            from_reader.iter().for_each(|block| hasher.update(&block));
+            hasher.finish().0
+        });
+        let mut values = Vec::with_capacity(segment_count(len) as usize);
+        let read = (|| {
+            let mut at = 0;
+            while at < len {
+                if cancel.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                let end = (at + BATCH * SEGMENT_LEN).min(len);
+                let mut block = vec![0; (end - at) as usize];
+                if source.read_at(&mut block, at)? < block.len() {
+                    return Err(StoreError::Changed { path: path.to_owned() });
+                }
+                let block = std::sync::Arc::new(block);
+                // A closed channel means the hashing thread is gone, which joining it below reports.
+                let _ = to_sha.send(block.clone());
+                if let Some(target) = copy_to {
+                    target.write_at(&block, at)?;
+                    target.start_writeback(at, block.len() as u64);
+                }
+                for index in at / SEGMENT_LEN..segment_count(end) {
+                    let range = segment_range(index, len);
+                    values.push(segment_value(index, len, &block[(range.start - at) as usize..(range.end - at) as usize]));
+                }
+                at = end;
+                progress(at);
+            }
+            Ok(())
+        })();
+        drop(to_sha);
+        let digest = sha.join().expect("hashing does not panic");
+        read.map(|()| (digest, values))
+    })
+}

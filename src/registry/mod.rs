@@ -1,1 +1,93 @@
-//! (room under construction)
+//! The registry: `configs/models.yaml` read with line numbers, and ids, formats and quantizations resolved to files.
+//!
+//! This room takes text and a name for it; who reads the file is the manager. The file's schema:
+//!
+//! ```yaml
+//! models:
+//!   your-model-name:                         # one folder name: models/your-model-name/
+//!     huggingface_id: "author/repository"    # for every format that names no other
+//!     revision: "<40 hex digits>"            # a commit never changes; without one the main branch is asked
+//!     description: "What it is"              # also size_class, params, ram, use_case, license: text for people
+//!     gated: false                           # whether the repository asks for accepted terms
+//!     formats:
+//!       gguf:
+//!         q4_k_m:
+//!           file: "name.Q4_K_M.gguf"         # or `files:` with all parts, or `include:` with patterns
+//!           size: 123                        # bytes
+//!           sha256: null                     # with size and commit known, a download asks no API
+//!       safetensors: {}                      # the repository's complete set
+//! ```
+//!
+//! - Under a format, `file`, `files`, `include`, `exclude`, `expect`, `revision`, `huggingface_id`, `size`, `sha256`,
+//!   `license`, `gated`, `status`, `superseded_by` and `note` are its own fields; every other key is a quantization, whose
+//!   value has the same fields or is just the file name.
+//! - A format's fields hold for its quantizations, and the model's `huggingface_id`, `revision`, `license` and `gated` for
+//!   its formats. Revision and gate belong to a repository: naming another one drops them.
+//! - `files` is exactly what is fetched, each a path or `{path, size, sha256}`. Without it, `include` and `exclude` select from
+//!   the repository (no `include`: the format's complete set), and `expect` lists `{path, size, sha256}` that must be among it.
+//! - `status` is `active`, `superseded` or `deprecated`; `superseded_by` names what to take instead.
+//! - Unknown keys are kept apart in [`Registry::unknown_keys`]; duplicate keys, and names that differ in case only, are errors.
+
+mod artifact;
+mod error;
+mod fields;
+mod model;
+mod read;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use error::{BadFile, RegistryError};
+pub use model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status, UnknownKey};
+pub use resolve::Selection;
+
+/// The registry that is shipped, compiled in for projects without one.
+const BUILT_IN: &str = include_str!("../../configs/models.yaml");
+
+/// What the built-in registry is called in messages.
+pub const BUILT_IN_ORIGIN: &str = "(built-in)";
+
+/// A registry file, read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    origin: String,
+    models: Vec<Model>,
+    unknown: Vec<UnknownKey>,
+}
+
+impl Registry {
+    /// Reads a registry. `origin` is what messages call it: the file's path.
+    ///
+    /// # Errors
+    /// [`RegistryError::BadFile`] with line, column and what was expected there, for text that is no registry.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
+        // Editors on Windows leave a byte order mark, which YAML would read as a part of the first key.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let read = tree::read(text).and_then(|root| read::contents(root.as_ref()));
+        match read {
+            Ok(contents) => Ok(Self { origin: origin.to_owned(), models: contents.models, unknown: contents.unknown }),
+            Err(problem) => Err(RegistryError::BadFile(Box::new(BadFile::new(origin, &tree::lines(text), problem)))),
+        }
+    }
+
+    /// The registry that is shipped with the program.
+    pub fn built_in() -> Self {
+        Self::parse(BUILT_IN, BUILT_IN_ORIGIN).expect("it is a part of this program, and a test reads it")
+    }
+
+    /// What the registry was read from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The models in file order.
+    pub fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter()
+    }
+
+    /// Keys that nothing reads, in file order. Harmless, unless one is a slip.
+    pub fn unknown_keys(&self) -> &[UnknownKey] {
+        &self.unknown
+    }
+}

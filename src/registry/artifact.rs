@@ -1,0 +1,274 @@
+//! The fields that say where files come from, and how they pass from a model to its formats and their quantizations.
+
+use super::{
+    error::{Place, Problem},
+    fields,
+    model::{Artifact, ArtifactFile, Status, UnknownKey},
+    tree::{Entry, Node, Value},
+};
+use crate::names::{Format, RelPath, RepoId, Revision, nearest, split_part_suffix};
+use std::collections::HashMap;
+
+/// The keys that name files; one of them is needed where a format's files cannot be told from the repository alone.
+const NAMING: [&str; 3] = ["file", "files", "include"];
+
+/// Every key that is a field of an artifact and so cannot be the name of a quantization.
+pub(super) const FIELDS: [&str; 14] = [
+    "file",
+    "files",
+    "include",
+    "exclude",
+    "expect",
+    "revision",
+    "huggingface_id",
+    "size",
+    "sha256",
+    "license",
+    "gated",
+    "status",
+    "superseded_by",
+    "note",
+];
+
+/// Every key of a model.
+pub(super) const MODEL_FIELDS: [&str; 10] =
+    ["huggingface_id", "revision", "description", "size_class", "params", "ram", "use_case", "license", "gated", "formats"];
+
+const FILE_FIELDS: [&str; 4] = ["path", "file", "size", "sha256"];
+
+/// The longest file pattern.
+const MAX_PATTERN: usize = 1024;
+
+/// What a level of the file hands down to the levels below it.
+#[derive(Clone, Default)]
+pub(super) struct Scope {
+    pub repo: Option<RepoId>,
+    pub revision: Option<Revision>,
+    pub license: Option<String>,
+    pub gated: bool,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    status: Option<Status>,
+    superseded_by: Option<String>,
+    note: Option<String>,
+}
+
+impl Scope {
+    /// What a model hands down.
+    pub fn of_model(entries: &[Entry]) -> Result<Self, Problem> {
+        Self::default().with_source(entries)
+    }
+
+    /// This level's repository, revision, gate and licence over those of the level above. Revision and gate belong to a
+    /// repository: a level that names another one starts without them.
+    fn with_source(&self, entries: &[Entry]) -> Result<Self, Problem> {
+        let mut scope = self.clone();
+        if let Some(repo) = fields::parsed::<RepoId>(entries, "huggingface_id")?
+            && scope.repo.as_ref() != Some(&repo)
+        {
+            scope = Self { repo: Some(repo), revision: None, gated: false, ..scope };
+        }
+        if let Some(revision) = fields::parsed(entries, "revision")? {
+            scope.revision = Some(revision);
+        }
+        if let Some(license) = fields::text(entries, "license")? {
+            scope.license = Some(license);
+        }
+        if let Some(gated) = fields::flag(entries, "gated")? {
+            scope.gated = gated;
+        }
+        Ok(scope)
+    }
+
+    /// What a format hands down, or a quantization has, over the level above.
+    pub fn below(&self, entries: &[Entry]) -> Result<Self, Problem> {
+        let mut scope = self.with_source(entries)?;
+        if let Some(include) = patterns(entries, "include")? {
+            scope.include = include;
+        }
+        if let Some(exclude) = patterns(entries, "exclude")? {
+            scope.exclude = exclude;
+        }
+        let superseded_by = fields::text(entries, "superseded_by")?;
+        if superseded_by.is_some() {
+            scope.superseded_by = superseded_by;
+            scope.status = Some(Status::Superseded);
+        }
+        if let Some(status) = status(entries)? {
+            scope.status = Some(status);
+        }
+        if let Some(note) = fields::text(entries, "note")? {
+            scope.note = Some(note);
+        }
+        Ok(scope)
+    }
+}
+
+/// Where an artifact stands in the file, for what is said about it.
+pub(super) struct Spot<'a> {
+    pub model: &'a str,
+    /// The model's own fields.
+    pub model_entries: &'a [Entry],
+    pub format: &'a Format,
+    /// The quantization or format the artifact is of.
+    pub name: &'a str,
+    pub place: Place,
+    /// The keys down to it, with dots.
+    pub within: &'a str,
+}
+
+/// Reads what `entries` at `spot` consist of, below `above`.
+pub(super) fn read(entries: &[Entry], above: &Scope, spot: &Spot<'_>, unknown: &mut Vec<UnknownKey>) -> Result<Artifact, Problem> {
+    let scope = above.below(entries)?;
+    let files = named_files(entries, unknown, spot.within)?;
+    let expect = match fields::list(entries, "expect") {
+        Some(nodes) => file_list(nodes, "expect", unknown, spot.within)?,
+        None => Vec::new(),
+    };
+    if !files.is_empty() {
+        let other = ["include", "exclude", "expect"].into_iter().find_map(|key| fields::get(entries, key));
+        if let Some(other) = other {
+            let message = format!("`{}` cannot stand beside `file` or `files`, which name exactly what is fetched", other.key);
+            return Err(Problem::new(other.place, message));
+        }
+    }
+    if files.is_empty() && scope.include.is_empty() && spot.format.is_single_file() {
+        let message = format!("`{}` of model `{}` names no file: expected `file`, `files` or `include`", spot.name, spot.model);
+        return Err(fields::missing(entries, &FIELDS, &NAMING, spot.place, &message));
+    }
+    let Some(repo) = scope.repo else {
+        let message = format!("`{}` of model `{}` has no `huggingface_id`, nor has the model", spot.name, spot.model);
+        return Err(fields::missing(spot.model_entries, &MODEL_FIELDS, &["huggingface_id"], spot.place, &message));
+    };
+    let fetched_by_name = !files.is_empty();
+    Ok(Artifact {
+        repo,
+        revision: scope.revision,
+        files,
+        include: if fetched_by_name { Vec::new() } else { scope.include },
+        exclude: if fetched_by_name { Vec::new() } else { scope.exclude },
+        expect,
+        status: scope.status.unwrap_or_default(),
+        superseded_by: scope.superseded_by,
+        note: scope.note,
+        gated: scope.gated,
+        license: scope.license,
+    })
+}
+
+/// The files of `file` with `size` and `sha256` beside it, or of `files`.
+fn named_files(entries: &[Entry], unknown: &mut Vec<UnknownKey>, within: &str) -> Result<Vec<ArtifactFile>, Problem> {
+    let file = fields::get(entries, "file");
+    let beside = ["size", "sha256"].into_iter().find_map(|key| fields::get(entries, key));
+    let Some(files) = fields::get(entries, "files") else {
+        return match (file, beside) {
+            (Some(file), _) => Ok(vec![single(file, entries)?]),
+            (None, None) => Ok(Vec::new()),
+            (None, Some(beside)) => {
+                let message = format!("`{}` says something of a file, but no `file` stands beside it", beside.key);
+                Err(fields::missing(entries, &FIELDS, &["file"], beside.place, &message))
+            }
+        };
+    };
+    if let Some(other) = file.or(beside) {
+        let message = format!("`{}` cannot stand beside `files`; write it into the list", other.key);
+        return Err(Problem::new(other.place, message));
+    }
+    let nodes = fields::list(entries, "files").unwrap_or_default();
+    if nodes.is_empty() {
+        return Err(Problem::new(files.place, "`files`: expected at least one file, found an empty list"));
+    }
+    file_list(nodes, "files", unknown, within)
+}
+
+fn single(file: &Entry, entries: &[Entry]) -> Result<ArtifactFile, Problem> {
+    let path: RelPath = fields::parsed_of(&file.node, "file")?;
+    let name = path.file_name();
+    if let Some((_, Some((part, parts)))) = name.rsplit_once('.').map(|(stem, _)| split_part_suffix(stem))
+        && parts > 1
+    {
+        let message = format!("`file`: `{name}` is part {part} of {parts}; expected all parts, as a list under `files`");
+        return Err(Problem::new(file.node.place, message).suggest(Some("files")));
+    }
+    Ok(ArtifactFile { path, size: fields::size(entries, "size")?, sha256: fields::parsed(entries, "sha256")? })
+}
+
+/// Reads a list whose entries are paths, or mappings with `path`, `size` and `sha256`.
+fn file_list(nodes: &[Node], key: &str, unknown: &mut Vec<UnknownKey>, within: &str) -> Result<Vec<ArtifactFile>, Problem> {
+    let mut files: Vec<ArtifactFile> = Vec::with_capacity(nodes.len());
+    let mut tree = Folder::default();
+    for node in nodes {
+        let file = match &node.value {
+            Value::Map(entries) => {
+                fields::note_unknown(unknown, entries, &FILE_FIELDS, &format!("{within}.{key}"));
+                let path = fields::get(entries, "path").or_else(|| fields::get(entries, "file")).ok_or_else(|| {
+                    let message = format!("`{key}`: expected a `path` in each mapping");
+                    fields::missing(entries, &FILE_FIELDS, &["path", "file"], node.place, &message)
+                })?;
+                ArtifactFile {
+                    path: fields::parsed_of(&path.node, &path.key)?,
+                    size: fields::size(entries, "size")?,
+                    sha256: fields::parsed(entries, "sha256")?,
+                }
+            }
+            _ => ArtifactFile { path: fields::parsed_of(node, key)?, size: None, sha256: None },
+        };
+        tree.add(&file.path).map_err(|clash| Problem::new(node.place, format!("`{key}`: {clash}")))?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// The files of one artifact as a file system that does not tell cases apart would hold them.
+#[derive(Default)]
+struct Folder {
+    files: HashMap<String, RelPath>,
+    /// Each folder, and a file inside it.
+    folders: HashMap<String, RelPath>,
+}
+
+impl Folder {
+    /// Adds a file; `Err` says which other one is in its way.
+    fn add(&mut self, path: &RelPath) -> Result<(), String> {
+        let key = path.case_key();
+        if let Some(earlier) = self.files.get(&key) {
+            return Err(format!("`{path}` and `{earlier}` are the same file where case does not count"));
+        }
+        if let Some(inside) = self.folders.get(&key) {
+            return Err(format!("`{path}` is a file here and a folder of `{inside}`"));
+        }
+        for (cut, _) in key.match_indices('/') {
+            if let Some(file) = self.files.get(&key[..cut]) {
+                return Err(format!("`{file}` is a file here and a folder of `{path}`"));
+            }
+            self.folders.entry(key[..cut].to_owned()).or_insert_with(|| path.clone());
+        }
+        self.files.insert(key, path.clone());
+        Ok(())
+    }
+}
+
+fn patterns(entries: &[Entry], key: &str) -> Result<Option<Vec<String>>, Problem> {
+    let Some(nodes) = fields::list(entries, key) else { return Ok(None) };
+    let pattern = |node: &Node| {
+        let text = fields::text_of(node, key)?;
+        if text.is_empty() || text.len() > MAX_PATTERN {
+            return Err(Problem::new(
+                node.place,
+                format!("`{key}`: expected a pattern of 1 to {MAX_PATTERN} bytes, like `*.json`"),
+            ));
+        }
+        Ok(text)
+    };
+    nodes.iter().map(pattern).collect::<Result<_, _>>().map(Some)
+}
+
+fn status(entries: &[Entry]) -> Result<Option<Status>, Problem> {
+    let Some(entry) = fields::get(entries, "status") else { return Ok(None) };
+    let word = fields::text_of(&entry.node, "status")?;
+    let wrong = || {
+        let message = format!("`status`: expected {}, found {}", Status::WORDS.join(", "), entry.node.value.kind());
+        Problem::new(entry.node.place, message).suggest(nearest(&word, Status::WORDS))
+    };
+    Status::from_word(&word).map(Some).ok_or_else(wrong)
+}

@@ -1,0 +1,170 @@
+//! Id, format and quantization -> what to fetch.
+
+use super::{
+    Registry,
+    error::RegistryError,
+    model::{Artifact, FormatEntry, Model, QuantEntry, Status},
+};
+use crate::names::{Format, Quant, nearest};
+
+/// Quantizations from the best default away from it in size and quality: `q4_k_m` is the guide's recommendation, and its
+/// neighbours follow, better before worse.
+const PREFERRED: [&str; 27] = [
+    "q4_k_m",
+    "q4_k_xl",
+    "q4_k_l",
+    "q4_k",
+    "q4_k_s",
+    "iq4_nl",
+    "q4_1",
+    "q4_0",
+    "iq4_xs",
+    "mxfp4",
+    "mxfp4_moe",
+    "q5_k_m",
+    "q5_k",
+    "q5_k_s",
+    "q5_1",
+    "q5_0",
+    "q6_k",
+    "q3_k_l",
+    "q3_k_m",
+    "q8_0",
+    "q3_k_s",
+    "iq3_m",
+    "q2_k",
+    "f16",
+    "bf16",
+    "fp16",
+    "f32",
+];
+
+/// The answer to "which files are that?".
+#[derive(Debug, Clone)]
+pub struct Selection<'r> {
+    /// The model.
+    pub model: &'r Model,
+    /// The format that was named or chosen.
+    pub format: &'r FormatEntry,
+    /// The quantization that was named or chosen; `None` where the format has none.
+    pub quant: Option<&'r Quant>,
+    /// The files.
+    pub artifact: &'r Artifact,
+    /// What the user should know: a choice made for them, a successor, a remark. Whole lines without a full stop.
+    pub notices: Vec<String>,
+}
+
+impl Registry {
+    /// The model with an id: exactly that one, else the one that differs in case only.
+    ///
+    /// # Errors
+    /// [`RegistryError::UnknownModel`] with the nearest id.
+    pub fn model(&self, id: &str) -> Result<&Model, RegistryError> {
+        let exact = self.models().find(|model| model.id.as_str() == id);
+        let found = exact.or_else(|| self.models().find(|model| model.id.as_str().to_lowercase() == id.to_lowercase()));
+        found.ok_or_else(|| RegistryError::UnknownModel {
+            id: super::error::cut(id),
+            origin: self.origin().to_owned(),
+            suggestion: nearest(id, self.models().map(|model| model.id.as_str())).map(str::to_owned),
+        })
+    }
+
+    /// What to fetch for a model. Without a format it is gguf, or the model's only one; without a quantization it is the
+    /// format's only one, or `q4_k_m`, or the nearest to it, and a notice says what was chosen.
+    ///
+    /// # Errors
+    /// An unknown id, format or quantization, with the choices and the nearest; a quantization for a format that has none.
+    pub fn select(&self, id: &str, format: Option<&Format>, quant: Option<&Quant>) -> Result<Selection<'_>, RegistryError> {
+        let model = self.model(id)?;
+        let format = choose_format(model, format)?;
+        let mut notices = Vec::new();
+        let (quant, artifact) = match (&format.whole, quant) {
+            (Some(whole), None) => (None, whole),
+            (Some(_), Some(quant)) => {
+                return Err(RegistryError::NoQuants {
+                    model: model.id.to_string(),
+                    format: format.format.to_string(),
+                    quant: quant.to_string(),
+                });
+            }
+            (None, wanted) => {
+                let entry = choose_quant(model, format, wanted, &mut notices)?;
+                (Some(&entry.quant), &entry.artifact)
+            }
+        };
+        notices.extend(remarks(model, format, quant, artifact));
+        Ok(Selection { model, format, quant, artifact, notices })
+    }
+}
+
+fn choose_format<'r>(model: &'r Model, wanted: Option<&Format>) -> Result<&'r FormatEntry, RegistryError> {
+    let choices = || model.formats.iter().map(|entry| entry.format.to_string()).collect::<Vec<_>>();
+    if let Some(wanted) = wanted {
+        return model.format(wanted).ok_or_else(|| RegistryError::UnknownFormat {
+            model: model.id.to_string(),
+            format: wanted.to_string(),
+            choices: choices(),
+            suggestion: nearest(wanted.as_str(), model.formats.iter().map(|entry| entry.format.as_str())).map(str::to_owned),
+        });
+    }
+    let only = match model.formats.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    };
+    model
+        .format(&Format::gguf())
+        .or(only)
+        .ok_or_else(|| RegistryError::FormatNeeded { model: model.id.to_string(), choices: choices() })
+}
+
+fn choose_quant<'r>(
+    model: &Model,
+    format: &'r FormatEntry,
+    wanted: Option<&Quant>,
+    notices: &mut Vec<String>,
+) -> Result<&'r QuantEntry, RegistryError> {
+    let names = || format.quants.iter().map(|entry| entry.quant.as_str());
+    let unknown = |quant: &str| RegistryError::UnknownQuant {
+        model: model.id.to_string(),
+        format: format.format.to_string(),
+        quant: quant.to_owned(),
+        choices: names().map(str::to_owned).collect(),
+        suggestion: nearest(quant, names()).map(str::to_owned),
+    };
+    if let Some(wanted) = wanted {
+        return format.quants.iter().find(|entry| entry.quant == *wanted).ok_or_else(|| unknown(wanted.as_str()));
+    }
+    let rank = |entry: &&QuantEntry| {
+        let name = entry.quant.as_str();
+        let name = name.strip_prefix("ud-").unwrap_or(name);
+        let place = PREFERRED.iter().position(|preferred| *preferred == name).unwrap_or(PREFERRED.len());
+        (entry.artifact.status != Status::Active, place)
+    };
+    // `min_by_key` keeps the first of equals, so unknown names stand in file order.
+    let chosen = format.quants.iter().min_by_key(rank).ok_or_else(|| unknown("any"))?;
+    if format.quants.len() > 1 {
+        let choices = names().collect::<Vec<_>>().join(", ");
+        notices.push(format!("no quantization named: chose `{}` for `{}` out of {choices}", chosen.quant, model.id));
+    }
+    Ok(chosen)
+}
+
+/// What the entry itself says to whoever selects it.
+fn remarks(model: &Model, format: &FormatEntry, quant: Option<&Quant>, artifact: &Artifact) -> Vec<String> {
+    let name = format!("{}:{}", model.id, quant.map_or(format.format.as_str(), Quant::as_str));
+    let mut remarks = Vec::new();
+    match (artifact.status, &artifact.superseded_by) {
+        (Status::Active, _) => {}
+        (status, None) => remarks.push(format!("`{name}` is {}", status.word())),
+        (status, Some(next)) => remarks.push(format!("`{name}` is {}; take `{next}` instead", status.word())),
+    }
+    // A slip of copy and paste that would otherwise show only in the quality of the answers. An own suffix (`q4_k_m-old`) is none.
+    let carried = artifact.files.first().and_then(|file| Quant::of_gguf_name(file.path.file_name()));
+    if let (Some(quant), Some(carried)) = (quant, carried)
+        && !quant.as_str().contains(carried.as_str())
+    {
+        remarks.push(format!("the file of `{name}` is named like `{carried}`"));
+    }
+    remarks.extend(artifact.note.as_ref().map(|note| format!("`{name}`: {note}")));
+    remarks
+}

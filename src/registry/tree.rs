@@ -1,0 +1,308 @@
+//! YAML text -> a tree whose every key and value knows its line and column.
+//!
+//! The YAML crate tells a position only by way of an error, and a plain `1e7` reaches a visitor as a number that has lost
+//! its spelling. So each key and each plain value is answered with an error on purpose: the crate puts the position on it,
+//! the value waits in a slot, and reading goes on. Maps and lists end as usual. That also shows every duplicate key, which
+//! the crate would let win silently.
+
+use super::error::{Place, Problem};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    fmt,
+};
+
+/// A registry of a thousand models has about one megabyte; more than this is not a registry.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Aliases multiply; a file may not grow beyond this many values. A thousand models have twenty thousand.
+const MAX_NODES: usize = 200_000;
+
+/// The only plain scalar that YAML 1.1 tools read as "take over the keys of that map".
+const MERGE_KEY: &str = "<<";
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// The value's first character; of a map or list, that of its first entry.
+    pub place: Place,
+    pub value: Value,
+}
+
+/// What stands there.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Null,
+    /// A scalar that is text in YAML.
+    Text(String),
+    /// A number or a boolean, as it is spelled in the file.
+    Bare(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// One key of a map.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub key: String,
+    pub place: Place,
+    pub node: Node,
+}
+
+impl Value {
+    /// What it is, for "expected ..., found ...".
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Null => "nothing".into(),
+            Self::Text(text) => format!("the text `{}`", super::error::cut(text)),
+            Self::Bare(text) => format!("`{}`", super::error::cut(text)),
+            Self::List(_) => "a list".into(),
+            Self::Map(_) => "a mapping".into(),
+        }
+    }
+}
+
+/// The lines of a text as the YAML crate counts them.
+pub(super) fn lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+        lines.push(&rest[..at]);
+        let width = if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
+        rest = &rest[at + width..];
+    }
+    lines.push(rest);
+    lines
+}
+
+/// Reads the one document of a text; `None` when there is none.
+pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
+    if text.len() > MAX_BYTES {
+        return Err(Problem::new(Place::START, format!("the file has {} bytes; a registry has {MAX_BYTES} at most", text.len())));
+    }
+    let source = Source { lines: lines(text), nodes: Cell::new(0), problem: RefCell::new(None) };
+    let mut root = None;
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let mut slot = None;
+        let found = ReadNode { source: &source, at: Place::START, slot: &mut slot }.deserialize(document);
+        let node = match source.settle(found, slot, Place::START) {
+            Ok(node) => node,
+            Err(error) => return Err(source.problem.take().unwrap_or_else(|| syntax_problem(&error))),
+        };
+        if root.is_some() {
+            let message = "a second YAML document begins; expected one document with one `models:`".to_owned();
+            return Err(Problem::new(node.place, message));
+        }
+        root = Some(node);
+    }
+    Ok(root)
+}
+
+/// The YAML crate's own complaint, its position moved from the text to the place.
+fn syntax_problem(error: &serde_yaml::Error) -> Problem {
+    let place = error.location().map_or(Place::START, |at| Place { line: at.line(), column: at.column() });
+    let text = error.to_string();
+    let message = text.strip_suffix(&format!(" at line {} column {}", place.line, place.column)).unwrap_or(&text);
+    Problem::new(place, format!("this is not valid YAML: {message}"))
+}
+
+/// A scalar that waits in its slot until its position is known.
+enum Scalar {
+    Null,
+    Text(String),
+    /// With the value's own spelling, for where the source does not show it (a tagged number).
+    Bare(String),
+}
+
+struct Source<'t> {
+    lines: Vec<&'t str>,
+    nodes: Cell<usize>,
+    /// A problem of ours; the YAML crate's error type has no room for it.
+    problem: RefCell<Option<Problem>>,
+}
+
+impl Source<'_> {
+    /// Turns the answer for one child into a node. `at` is where a map or list without entries is said to stand.
+    fn settle<E: fmt::Display + serde::de::Error>(
+        &self,
+        found: Result<Value, E>,
+        slot: Option<Scalar>,
+        at: Place,
+    ) -> Result<Node, E> {
+        let node = match (found, slot) {
+            (Err(error), Some(scalar)) => {
+                let place = place_of(&error);
+                let value = match scalar {
+                    Scalar::Null => Value::Null,
+                    Scalar::Text(text) => Value::Text(text),
+                    Scalar::Bare(text) => Value::Bare(self.spelling(place).unwrap_or(text)),
+                };
+                Node { place, value }
+            }
+            (Ok(value), _) => {
+                let place = match &value {
+                    Value::Map(entries) => entries.first().map(|entry| entry.place),
+                    Value::List(nodes) => nodes.first().map(|node| node.place),
+                    _ => None,
+                };
+                Node { place: place.unwrap_or(at), value }
+            }
+            (Err(error), None) => return Err(error),
+        };
+        self.nodes.set(self.nodes.get() + 1);
+        if self.nodes.get() > MAX_NODES {
+            return Err(self.fail(node.place, format!("the file has more than {MAX_NODES} values")));
+        }
+        Ok(node)
+    }
+
+    /// How a number or boolean is written at a place.
+    fn spelling(&self, place: Place) -> Option<String> {
+        let line = self.lines.get(place.line.checked_sub(1)?)?;
+        let is_part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
+        let text: String = line.chars().skip(place.column.checked_sub(1)?).take_while(is_part).collect();
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn fail<E: serde::de::Error>(&self, place: Place, message: String) -> E {
+        *self.problem.borrow_mut() = Some(Problem::new(place, message));
+        E::custom("see the problem that was noted")
+    }
+}
+
+/// The position at the end of an error's text; the crate leaves it out for the first character of the file.
+fn place_of(error: &impl fmt::Display) -> Place {
+    let text = error.to_string();
+    let parse = || {
+        let (rest, column) = text.rsplit_once(" column ")?;
+        let (_, line) = rest.rsplit_once("line ")?;
+        Some(Place { line: line.parse().ok()?, column: column.parse().ok()? })
+    };
+    parse().unwrap_or(Place::START)
+}
+
+struct ReadNode<'a, 't> {
+    source: &'a Source<'t>,
+    /// Where the key or list stands that holds this value.
+    at: Place,
+    slot: &'a mut Option<Scalar>,
+}
+
+impl ReadNode<'_, '_> {
+    fn wait<E: serde::de::Error>(self, scalar: Scalar) -> Result<Value, E> {
+        *self.slot = Some(scalar);
+        Err(E::custom("a scalar"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ReadNode<'_, '_> {
+    type Value = Value;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadNode<'_, '_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, a number, a list or a mapping without a `!tag`")
+    }
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Value, E> {
+        self.wait(Scalar::Null)
+    }
+    fn visit_none<E: serde::de::Error>(self) -> Result<Value, E> {
+        self.wait(Scalar::Null)
+    }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        self.wait(Scalar::Text(text.to_owned()))
+    }
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
+        self.wait(Scalar::Bare(value.to_string()))
+    }
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        self.wait(Scalar::Bare(value.to_string()))
+    }
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        self.wait(Scalar::Bare(value.to_string()))
+    }
+    fn visit_u128<E: serde::de::Error>(self, value: u128) -> Result<Value, E> {
+        self.wait(Scalar::Bare(value.to_string()))
+    }
+    fn visit_i128<E: serde::de::Error>(self, value: i128) -> Result<Value, E> {
+        self.wait(Scalar::Bare(value.to_string()))
+    }
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        self.wait(Scalar::Bare(value.to_string()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut nodes = Vec::new();
+        loop {
+            let mut slot = None;
+            let seed = ReadNode { source: self.source, at: self.at, slot: &mut slot };
+            let found = match seq.next_element_seed(seed) {
+                Ok(None) => return Ok(Value::List(nodes)),
+                Ok(Some(value)) => Ok(value),
+                Err(error) => Err(error),
+            };
+            nodes.push(self.source.settle(found, slot, self.at)?);
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut seen = HashMap::new();
+        loop {
+            let mut slot = None;
+            let found = match map.next_key_seed(ReadNode { source: self.source, at: self.at, slot: &mut slot }) {
+                Ok(None) => break,
+                Ok(Some(value)) => Ok(value),
+                Err(error) => Err(error),
+            };
+            let Node { place, value } = self.source.settle(found, slot, self.at)?;
+            let key = match value {
+                Value::Text(text) | Value::Bare(text) => text,
+                other => return Err(self.source.fail(place, format!("expected a key, found {}", other.kind()))),
+            };
+            if let Some(first) = seen.insert(key.clone(), place) {
+                let message =
+                    format!("the key `{}` stands here twice; the first is in line {}", super::error::cut(&key), first.line);
+                return Err(self.source.fail(place, message));
+            }
+            let mut slot = None;
+            let found = map.next_value_seed(ReadNode { source: self.source, at: place, slot: &mut slot });
+            let node = self.source.settle(found, slot, place)?;
+            entries.push(Entry { key, place, node });
+        }
+        if seen.contains_key(MERGE_KEY) {
+            entries = self.merged(entries).map_err(|problem| self.source.fail(problem.place, problem.message))?;
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+impl ReadNode<'_, '_> {
+    /// Applies `<<: *anchor` as YAML 1.1 tools do: keys of the map itself win, then those of the earlier source.
+    fn merged(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, Problem> {
+        let (merges, mut own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == MERGE_KEY);
+        for Entry { place, node, .. } in merges {
+            let sources = match node.value {
+                Value::List(nodes) => nodes,
+                _ => vec![node],
+            };
+            for source in sources {
+                let Value::Map(more) = source.value else {
+                    return Err(Problem::new(place, format!("expected a mapping to merge, found {}", source.value.kind())));
+                };
+                for entry in more {
+                    if own.iter().all(|mine| mine.key != entry.key) {
+                        own.push(entry);
+                    }
+                }
+            }
+        }
+        Ok(own)
+    }
+}

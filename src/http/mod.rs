@@ -1,1 +1,348 @@
-//! (room under construction)
+//! Talking to servers: one client, redirects by hand, the token's one rule, shared pauses, and what errors mean.
+//!
+//! Nothing here touches a disk. The client is made at the first request, so that a run which needs no network pays nothing
+//! for it; with `offline` set no socket is ever opened.
+
+mod backoff;
+mod body;
+mod client;
+mod error;
+mod limit;
+mod location;
+mod origin;
+mod pause;
+mod range;
+mod resolve;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use backoff::Backoff;
+pub use body::Body;
+pub use error::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry};
+pub use location::Location;
+pub use origin::{Origin, bare};
+pub use pause::LONGEST_PAUSE;
+pub use range::ContentRange;
+pub use resolve::Resolved;
+
+use crate::{
+    event::{Event, Reporter},
+    settings::{Network, Token},
+};
+use bytes::{Bytes, BytesMut};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use std::{
+    collections::HashSet,
+    fmt,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use url::Url;
+
+/// Redirects followed for one request.
+const MOST_HOPS: usize = 20;
+/// The longest answer of the API that is read.
+const LONGEST_ANSWER: usize = 64 << 20;
+/// The longest text of a refusal that is read.
+const LONGEST_REFUSAL: usize = 64 << 10;
+/// Origins that are the Hub itself, whatever endpoint is in use.
+const HUB_HOSTS: [&str; 3] = ["https://huggingface.co", "https://hf.co", "https://hub-ci.huggingface.co"];
+
+/// The network; clones share everything.
+#[derive(Clone)]
+pub struct Http(Arc<Shared>);
+
+struct Shared {
+    clients: client::Clients,
+    endpoints: Vec<Url>,
+    hubs: Vec<Origin>,
+    /// The only origin that ever sees the token.
+    token_origin: Option<Origin>,
+    token: Option<Token>,
+    offline: bool,
+    stall: Duration,
+    patience: Duration,
+    tries: u32,
+    pauses: pause::Pauses,
+    limiter: Option<limit::Limiter>,
+    reporter: Arc<dyn Reporter>,
+    warned: Mutex<HashSet<String>>,
+}
+
+/// An answer of the API, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The address that answered in the end.
+    pub url: Url,
+    /// The `Link` header.
+    pub link: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("offline", &self.0.offline).finish_non_exhaustive()
+    }
+}
+
+impl Http {
+    /// Checks the settings; opens nothing. `ca_pem` is the content of the file of additional certificates.
+    pub fn new(network: &Network, ca_pem: Option<&[u8]>, reporter: Arc<dyn Reporter>) -> Result<Self, HttpError> {
+        let endpoints = network.endpoints.iter().map(|text| endpoint(text)).collect::<Result<Vec<_>, _>>()?;
+        if endpoints.is_empty() {
+            return Err(HttpError::BadEndpoint { text: String::new(), why: "at least one endpoint is needed".into() });
+        }
+        let known = HUB_HOSTS.iter().filter_map(|text| Url::parse(text).ok());
+        let hubs = endpoints.iter().cloned().chain(known).filter_map(|url| Origin::of(&url)).collect();
+        Ok(Self(Arc::new(Shared {
+            clients: client::Clients::new(network, ca_pem)?,
+            token_origin: endpoints.first().and_then(Origin::of),
+            endpoints,
+            hubs,
+            token: network.token.clone(),
+            offline: network.offline,
+            stall: network.stall_timeout,
+            patience: network.connect_timeout.saturating_add(network.stall_timeout),
+            tries: network.tries.max(1),
+            pauses: pause::Pauses::default(),
+            limiter: network.limit_rate.map(limit::Limiter::new),
+            reporter,
+            warned: Mutex::default(),
+        })))
+    }
+
+    /// The base addresses in the order in which they are tried, without a trailing slash in their paths' use.
+    pub fn endpoints(&self) -> &[Url] {
+        &self.0.endpoints
+    }
+
+    /// Whether no request may be made.
+    pub fn is_offline(&self) -> bool {
+        self.0.offline
+    }
+
+    /// Tells the listener something.
+    pub(crate) fn report(&self, event: &Event) {
+        self.0.reporter.event(event);
+    }
+
+    /// Asks an API address, with redirects inside the Hub followed and passing failures retried.
+    pub async fn get(&self, url: &Url) -> Result<Answer, HttpError> {
+        self.get_with(url, self.0.tries).await
+    }
+
+    /// [`Self::get`] with its own number of tries.
+    pub async fn get_with(&self, url: &Url, tries: u32) -> Result<Answer, HttpError> {
+        let mut backoff = Backoff::new(tries.min(self.0.tries));
+        loop {
+            let error = match self.get_once(url).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            self.rest(&mut backoff, error, url).await?;
+        }
+    }
+
+    async fn get_once(&self, url: &Url) -> Result<Answer, HttpError> {
+        let mut url = url.clone();
+        for _ in 0..=MOST_HOPS {
+            let response = self.send(Method::GET, &url, None).await?;
+            if let Some(target) = next_hop(&url, &response)? {
+                if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
+                    return Err(HttpError::BadRedirect { url: bare(&url), why: format!("to another host, {}", bare(&target)) });
+                }
+                url = target;
+                continue;
+            }
+            if !response.status().is_success() {
+                return Err(self.refused(response, &url, false).await);
+            }
+            if is_html(&response) {
+                return Err(HttpError::Html { url: bare(&url) });
+            }
+            let link = header_text(&response, header::LINK.as_str());
+            let (body, whole) = self.read(response, &url, LONGEST_ANSWER).await?;
+            if !whole {
+                return Err(HttpError::BodyTooLarge { url: bare(&url), limit: LONGEST_ANSWER as u64 });
+            }
+            return Ok(Answer { url, link, body });
+        }
+        Err(HttpError::TooManyRedirects { url: bare(&url) })
+    }
+
+    /// Sleeps before the next try, or gives `error` back.
+    async fn rest(&self, backoff: &mut Backoff, error: HttpError, url: &Url) -> Result<(), HttpError> {
+        let Some(after) = backoff.next(&error) else { return Err(error) };
+        // A pause was reported when it began.
+        if !matches!(error, HttpError::RateLimited { wait: Some(_), .. }) {
+            self.report(&Event::Retry { what: bare(url), why: error.to_string(), after });
+        }
+        tokio::time::sleep(after).await;
+        Ok(())
+    }
+
+    /// One request and the head of its answer. Waits for pauses before, notes new ones after.
+    async fn send(&self, method: Method, url: &Url, range: Option<&Range<u64>>) -> Result<Response, HttpError> {
+        let shared = &*self.0;
+        if shared.offline {
+            return Err(HttpError::Offline { url: bare(url) });
+        }
+        let origin =
+            Origin::of(url).ok_or_else(|| HttpError::BadRedirect { url: bare(url), why: "to no address of HTTP".into() })?;
+        shared.pauses.wait(&origin, url, self.sees_token(&origin)).await?;
+        let mut request = shared.clients.of(&origin)?.request(method, url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        if let Some(range) = range {
+            request = request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        }
+        let request = self.authorize(request, &origin);
+        let response = tokio::time::timeout(shared.patience, request.send())
+            .await
+            .map_err(|_| HttpError::Timeout { url: bare(url), after: shared.patience })?
+            .map_err(|error| HttpError::of_transport(error, url))?;
+        self.note(&origin, &response);
+        Ok(response)
+    }
+
+    /// Whether requests to `origin` carry the token.
+    fn sees_token(&self, origin: &Origin) -> bool {
+        self.0.token.is_some() && self.0.token_origin.as_ref() == Some(origin)
+    }
+
+    /// The one place where the token is attached: to the first endpoint's scheme, host and port, and to nothing else.
+    fn authorize(&self, request: RequestBuilder, origin: &Origin) -> RequestBuilder {
+        match &self.0.token {
+            Some(token) if self.sees_token(origin) => request.bearer_auth(token.reveal()),
+            _ => request,
+        }
+    }
+
+    /// Whether an origin is the Hub or one of the endpoints.
+    fn is_hub(&self, url: &Url) -> bool {
+        Origin::of(url).is_some_and(|origin| self.0.hubs.contains(&origin))
+    }
+
+    /// Takes notice of what an answer says beside its content.
+    fn note(&self, origin: &Origin, response: &Response) {
+        if let Some(wanted) = pause::wanted(response.status(), response.headers())
+            && self.0.pauses.start(origin, &wanted)
+            && !wanted.wait.is_zero()
+        {
+            let why = "the server limits the rate of requests".into();
+            self.report(&Event::Retry { what: origin.to_string(), why, after: wanted.wait });
+        }
+        if self.0.hubs.contains(origin)
+            && let Some(text) = header_text(response, "x-hf-warning")
+        {
+            let text = text.split_once(';').map_or(text.as_str(), |(_, message)| message.trim()).to_owned();
+            if self.0.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+                self.report(&Event::Warning(format!("{} says: {text}", origin.host())));
+            }
+        }
+    }
+
+    /// Reads a refusal, its body only as far as it helps.
+    async fn refused(&self, response: Response, url: &Url, foreign: bool) -> HttpError {
+        let status = response.status();
+        let header = |name| header_text(&response, name);
+        let mut refusal = Refusal {
+            url: bare(url),
+            status: status.as_u16(),
+            code: header("x-error-code"),
+            message: header("x-error-message"),
+            request_id: header("x-request-id").or_else(|| header("x-amzn-trace-id")).or_else(|| header("x-amz-cf-id")),
+            commit: header("x-repo-commit"),
+            retry_after: pause::wanted(status, response.headers()).map(|wanted| wanted.wait),
+            foreign,
+            with_token: Origin::of(url).is_some_and(|origin| self.sees_token(&origin)),
+        };
+        // The texts of storage servers repeat the signature; the Hub's are for people.
+        if !foreign && refusal.message.is_none() && !is_html(&response) {
+            let reading = tokio::time::timeout(Duration::from_secs(5), self.read(response, url, LONGEST_REFUSAL));
+            if let Ok(Ok((body, _))) = reading.await {
+                let json = serde_json::from_slice::<serde_json::Value>(&body).ok();
+                refusal.message =
+                    json.and_then(|json| Some(error::printable(json.get("error")?.as_str()?))).filter(|text| !text.is_empty());
+            }
+        }
+        if let Some(token) = &self.0.token
+            && refusal.message.as_ref().is_some_and(|message| message.contains(token.reveal()))
+        {
+            refusal.message = None;
+        }
+        HttpError::of_refusal(refusal)
+    }
+
+    /// Reads a body of at most `limit` bytes; false if there was more.
+    async fn read(&self, mut response: Response, url: &Url, limit: usize) -> Result<(Bytes, bool), HttpError> {
+        let mut body = BytesMut::new();
+        loop {
+            let chunk = tokio::time::timeout(self.0.stall, response.chunk())
+                .await
+                .map_err(|_| HttpError::Stalled { url: bare(url), after: self.0.stall })?
+                .map_err(|error| HttpError::of_transport(error, url))?;
+            match chunk {
+                None => return Ok((body.freeze(), true)),
+                Some(chunk) if body.len() + chunk.len() > limit => return Ok((body.freeze(), false)),
+                Some(chunk) => body.extend_from_slice(&chunk),
+            }
+        }
+    }
+}
+
+/// Reads an endpoint from the settings.
+fn endpoint(text: &str) -> Result<Url, HttpError> {
+    let refuse =
+        |why: &str| HttpError::BadEndpoint { text: error::printable(text.rsplit('@').next().unwrap_or(text)), why: why.into() };
+    let mut url = Url::parse(text.trim()).map_err(|error| refuse(&error.to_string()))?;
+    if Origin::of(&url).is_none() {
+        return Err(refuse("expected `https://host` or `http://host`"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("a user or password may not stand in it"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("a query may not stand in it"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// Where a redirect leads; `None` if the answer is not one.
+fn next_hop(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let refuse = |why: &str| HttpError::BadRedirect { url: bare(from), why: why.to_owned() };
+    let location = response.headers().get(header::LOCATION).ok_or_else(|| refuse("without saying where"))?;
+    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| refuse("to an address that is not text"))?;
+    let mut target = from.join(location.trim()).map_err(|_| refuse("to an address that cannot be read"))?;
+    let origin = Origin::of(&target).ok_or_else(|| refuse("to an address that is not one of HTTP"))?;
+    if from.scheme() == "https" && !origin.is_secure() {
+        return Err(refuse("from HTTPS to HTTP"));
+    }
+    target.set_fragment(None);
+    let _ = target.set_username("");
+    let _ = target.set_password(None);
+    Ok(Some(target))
+}
+
+fn header_text(response: &Response, name: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(response.headers().get(name)?.as_bytes()).into_owned();
+    let text = if name == header::LINK.as_str() { text } else { error::printable(&text) };
+    (!text.is_empty()).then_some(text)
+}
+
+fn is_html(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
+}
+
+/// Whether an answer to HEAD means that the server does not know HEAD.
+fn lacks_head(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 405 | 501)
+}

@@ -1,0 +1,607 @@
+//! What can go wrong between here and a server, what it means on the Hub, and what to do next.
+//!
+//! Addresses in these errors have no query, because that is where signatures stand; server texts are made printable and short.
+
+use super::pause::LONGEST_PAUSE;
+use crate::error::{Error, ErrorKind};
+use std::{fmt, time::Duration};
+
+/// What a server said when it refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The address, without its query.
+    pub url: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// `X-Error-Code`.
+    pub code: Option<String>,
+    /// `X-Error-Message`, else the `error` of a JSON body.
+    pub message: Option<String>,
+    /// The id to quote to the operator of the server.
+    pub request_id: Option<String>,
+    /// `X-Repo-Commit`: with a missing file, the commit that lacks it.
+    pub commit: Option<String>,
+    /// The wait that the server named.
+    pub retry_after: Option<Duration>,
+    /// Whether a host other than the Hub answered: a CDN that a signed address leads to.
+    pub foreign: bool,
+    /// Whether a token was sent.
+    pub with_token: bool,
+}
+
+/// Which thing a 404 is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Missing {
+    /// The repository.
+    Repo,
+    /// The branch, tag or commit.
+    Revision,
+    /// The file.
+    Entry,
+    /// The server did not say.
+    Unknown,
+}
+
+/// Why a 401 was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuthCause {
+    /// The repository is missing or private, or needs a token.
+    Unknown,
+    /// The repository is gated and no good token was sent.
+    Gated,
+    /// The token that was sent is not valid.
+    BadToken,
+}
+
+/// Why a 403 was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DenyCause {
+    /// The token is good, but access was not granted yet.
+    Gated,
+    /// The Hub has disabled the repository.
+    Disabled,
+    /// The server did not say.
+    Unknown,
+}
+
+/// What to do after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It will fail again.
+    Never,
+    /// Try again after a while.
+    Backoff,
+    /// Try again after the wait that the server named.
+    After(Duration),
+    /// This source does not give what it should: take another mirror, or start over.
+    Elsewhere,
+}
+
+/// A request that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// Requests are not allowed.
+    #[error("offline: {url} was not asked")]
+    Offline {
+        /// The address.
+        url: String,
+    },
+    /// An endpoint in the settings is not an address.
+    #[error("`{text}` is not the address of a Hub: {why}")]
+    BadEndpoint {
+        /// The setting.
+        text: String,
+        /// The rule it breaks.
+        why: String,
+    },
+    /// The client cannot be made, mostly because no certificates are trusted.
+    #[error("no HTTPS client can be set up: {why}")]
+    Client {
+        /// What failed.
+        why: String,
+    },
+    /// No connection.
+    #[error("cannot connect to {origin}: {why}")]
+    Connect {
+        /// The server.
+        origin: String,
+        /// What failed.
+        why: String,
+    },
+    /// The server's certificate was not accepted, or the handshake failed.
+    #[error("no safe connection to {origin}: {why}")]
+    Tls {
+        /// The server.
+        origin: String,
+        /// What failed.
+        why: String,
+    },
+    /// No answer in time.
+    #[error("{url} did not answer within {} s", after.as_secs())]
+    Timeout {
+        /// The address.
+        url: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// A body stopped flowing.
+    #[error("{url} sent nothing for {} s", after.as_secs())]
+    Stalled {
+        /// The address.
+        url: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The connection broke.
+    #[error("the connection to {url} broke: {why}")]
+    Reset {
+        /// The address.
+        url: String,
+        /// What failed.
+        why: String,
+    },
+    /// The body ended early.
+    #[error("{url} ended after {got} of {expected} bytes")]
+    Cut {
+        /// The address.
+        url: String,
+        /// Bytes that arrived.
+        got: u64,
+        /// Bytes that were promised.
+        expected: u64,
+    },
+    /// Any refusal without a variant of its own.
+    #[error("{}", told(.0))]
+    Status(Box<Refusal>),
+    /// 404 from the Hub.
+    #[error("{}", missing(*.kind, .refusal))]
+    NotFound {
+        /// What is missing.
+        kind: Missing,
+        /// What the server said.
+        refusal: Box<Refusal>,
+    },
+    /// 401 from the Hub.
+    #[error("{}", told(.refusal))]
+    Unauthorized {
+        /// Why.
+        cause: AuthCause,
+        /// What the server said.
+        refusal: Box<Refusal>,
+    },
+    /// 403 from the Hub.
+    #[error("{}", told(.refusal))]
+    Forbidden {
+        /// Why.
+        cause: DenyCause,
+        /// What the server said.
+        refusal: Box<Refusal>,
+    },
+    /// 429, or a pause that is too long to wait for.
+    #[error("HTTP 429 Too Many Requests for {url}{}", wait_text(*wait))]
+    RateLimited {
+        /// The address.
+        url: String,
+        /// The wait that the server named.
+        wait: Option<Duration>,
+        /// Whether a token was sent.
+        with_token: bool,
+    },
+    /// The server did not send the range that was asked for.
+    #[error("{url} was asked for {asked} and sent {got}")]
+    BadRange {
+        /// The address.
+        url: String,
+        /// The range that was asked for.
+        asked: String,
+        /// What came.
+        got: String,
+    },
+    /// The file does not have the size it should.
+    #[error("{url} has {got} bytes where {expected} are expected: the file has changed")]
+    Changed {
+        /// The address.
+        url: String,
+        /// Bytes it should have.
+        expected: u64,
+        /// Bytes the server says it has.
+        got: u64,
+    },
+    /// The body is compressed although that was refused.
+    #[error("{url} sent its content in the encoding `{encoding}`, which was not asked for")]
+    Encoded {
+        /// The address.
+        url: String,
+        /// The encoding.
+        encoding: String,
+    },
+    /// A web page in the place of a file or of JSON.
+    #[error("{url} sent a web page in place of the file")]
+    Html {
+        /// The address.
+        url: String,
+    },
+    /// A circle of redirects.
+    #[error("{url} redirects in a circle")]
+    TooManyRedirects {
+        /// The address.
+        url: String,
+    },
+    /// A redirect that leads nowhere, or where it may not.
+    #[error("{url} redirects {why}")]
+    BadRedirect {
+        /// The address.
+        url: String,
+        /// Where, and why that is wrong.
+        why: String,
+    },
+    /// An API answer that is too long to be one.
+    #[error("{url} sent more than {limit} bytes")]
+    BodyTooLarge {
+        /// The address.
+        url: String,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl HttpError {
+    /// Reads a refusal: the Hub's code first, its message second, the status last.
+    pub(super) fn of_refusal(refusal: Refusal) -> Self {
+        let code = refusal.code.clone().unwrap_or_default();
+        let message = refusal.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let boxed = Box::new(refusal);
+        let status = boxed.status;
+        if status == 429 {
+            return Self::RateLimited { url: boxed.url, wait: boxed.retry_after, with_token: boxed.with_token };
+        }
+        // A server's or proxy's fault, or a CDN's answer, says nothing about what the Hub has.
+        if status >= 500 || boxed.foreign {
+            return Self::Status(boxed);
+        }
+        let missing = |kind, refusal| Self::NotFound { kind, refusal };
+        match (code.as_str(), status) {
+            ("GatedRepo", 403) => Self::Forbidden { cause: DenyCause::Gated, refusal: boxed },
+            ("GatedRepo", _) => Self::Unauthorized { cause: AuthCause::Gated, refusal: boxed },
+            ("RepoNotFound", _) => missing(Missing::Repo, boxed),
+            ("RevisionNotFound", _) => missing(Missing::Revision, boxed),
+            ("EntryNotFound", _) => missing(Missing::Entry, boxed),
+            (_, 401) if message.contains("invalid credentials") => {
+                Self::Unauthorized { cause: AuthCause::BadToken, refusal: boxed }
+            }
+            (_, 401) => Self::Unauthorized { cause: AuthCause::Unknown, refusal: boxed },
+            (_, 403) if message.contains("disabled") => Self::Forbidden { cause: DenyCause::Disabled, refusal: boxed },
+            (_, 403) => Self::Forbidden { cause: DenyCause::Unknown, refusal: boxed },
+            (_, 404 | 410) => missing(Missing::Unknown, boxed),
+            _ => Self::Status(boxed),
+        }
+    }
+
+    /// Reads what the HTTP library reports; its texts name no address.
+    pub(super) fn of_transport(error: reqwest::Error, url: &url::Url) -> Self {
+        let shown = super::origin::bare(url);
+        let origin = super::Origin::of(url).map_or_else(|| shown.clone(), |origin| origin.to_string());
+        let error = error.without_url();
+        let why = chain_text(&error);
+        if is_tls(&error) {
+            Self::Tls { origin, why }
+        } else if error.is_connect() {
+            Self::Connect { origin, why }
+        } else if error.is_builder() {
+            Self::Client { why }
+        } else {
+            Self::Reset { url: shown, why }
+        }
+    }
+
+    /// What to do next.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Stalled { .. } | Self::Reset { .. } | Self::Cut { .. } => {
+                Retry::Backoff
+            }
+            Self::RateLimited { wait: Some(wait), .. } if *wait > LONGEST_PAUSE => Retry::Never,
+            Self::RateLimited { wait: Some(wait), .. } => Retry::After(*wait),
+            Self::RateLimited { wait: None, .. } => Retry::Backoff,
+            Self::Status(refusal) => match (refusal.status, refusal.retry_after) {
+                (503, Some(wait)) if wait <= LONGEST_PAUSE => Retry::After(wait),
+                (408 | 425 | 500.., _) => Retry::Backoff,
+                _ if refusal.foreign => Retry::Elsewhere,
+                _ => Retry::Never,
+            },
+            Self::BadRange { .. } | Self::Changed { .. } | Self::Encoded { .. } | Self::Html { .. } => Retry::Elsewhere,
+            _ => Retry::Never,
+        }
+    }
+
+    /// Whether another mirror may answer where this one did not.
+    pub fn elsewhere(&self) -> bool {
+        !matches!(
+            self,
+            Self::Offline { .. }
+                | Self::Client { .. }
+                | Self::BadEndpoint { .. }
+                | Self::NotFound { .. }
+                | Self::Unauthorized { .. }
+                | Self::Forbidden { .. }
+        )
+    }
+
+    /// Whether a cached or signed address may simply have expired.
+    pub(super) fn is_expired(&self) -> bool {
+        match self {
+            Self::Status(refusal) => refusal.foreign && matches!(refusal.status, 400 | 401 | 403 | 404 | 410),
+            Self::NotFound { .. } | Self::Unauthorized { .. } | Self::Forbidden { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The kind at the crate's door.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Unauthorized { .. } | Self::Forbidden { .. } => ErrorKind::Auth,
+            Self::BadEndpoint { .. } => ErrorKind::Usage,
+            _ => ErrorKind::Network,
+        }
+    }
+
+    /// The next step, for people.
+    pub fn hint(&self) -> Option<String> {
+        const TOKENS: &str = "https://huggingface.co/settings/tokens";
+        Some(match self {
+            Self::Offline { .. } => "To allow requests, drop `--offline` and unset HF_HUB_OFFLINE.".into(),
+            Self::BadEndpoint { .. } => "Set HF_ENDPOINT or `--endpoint` to an address such as https://huggingface.co.".into(),
+            Self::Client { .. } => {
+                "Install the system's certificates (package `ca-certificates`), or name a PEM file with `--ca-file`.".into()
+            }
+            Self::Tls { .. } => {
+                "A proxy that opens HTTPS needs its certificate named with `--ca-file`; also check this machine's clock.".into()
+            }
+            Self::Connect { why, .. } if why.contains("407") || why.to_ascii_lowercase().contains("proxy") => {
+                "Check HTTPS_PROXY and NO_PROXY, and the proxy's user and password.".into()
+            }
+            Self::Connect { .. } | Self::Timeout { .. } => {
+                "Check the connection; behind a proxy set HTTPS_PROXY; to use a mirror set HF_ENDPOINT or `--endpoint`.".into()
+            }
+            Self::Stalled { .. } | Self::Reset { .. } | Self::Cut { .. } => {
+                "Run the same command again: it goes on where it stopped.".into()
+            }
+            Self::Unauthorized { cause: AuthCause::Unknown, refusal } => format!(
+                "Either the repository {} does not exist, or it is private, or the token is missing or wrong: check the name, then \
+                 set HF_TOKEN to a token from {TOKENS}.",
+                quoted_repo(&refusal.url)
+            ),
+            Self::Unauthorized { cause: AuthCause::Gated, refusal } => format!(
+                "The repository is gated and {}: ask for access at {}, then set HF_TOKEN to a token from {TOKENS}.",
+                if refusal.with_token { "the token in use is not accepted" } else { "no token was sent" },
+                page(&refusal.url)
+            ),
+            Self::Unauthorized { cause: AuthCause::BadToken, .. } => format!(
+                "The token in use is wrong or has expired: unset HF_TOKEN to go on without one (public repositories need none), or \
+                 renew it at {TOKENS}."
+            ),
+            Self::Forbidden { cause: DenyCause::Gated, refusal } => {
+                format!(
+                    "The token is good, but access is not granted yet: accept the licence or ask for access at {}.",
+                    page(&refusal.url)
+                )
+            }
+            Self::Forbidden { cause: DenyCause::Disabled, refusal } => {
+                format!("The Hub has disabled this repository; {} may say why. Use another one.", page(&refusal.url))
+            }
+            Self::Forbidden { cause: DenyCause::Unknown, .. } => {
+                format!("Check that the token may read this repository (fine-grained tokens list them): {TOKENS}.")
+            }
+            Self::NotFound { kind: Missing::Repo, refusal } => {
+                format!(
+                    "Check the name {}; a private repository needs a token that may read it (HF_TOKEN).",
+                    quoted_repo(&refusal.url)
+                )
+            }
+            Self::NotFound { kind: Missing::Revision, refusal } => {
+                format!("See the branches and tags at {}/tree/main.", page(&refusal.url))
+            }
+            Self::NotFound { kind: Missing::Entry, refusal } => format!("See the files at {}/tree/main.", page(&refusal.url)),
+            Self::NotFound { kind: Missing::Unknown, refusal } => {
+                format!("Check the repository, revision and file; see {}.", page(&refusal.url))
+            }
+            Self::RateLimited { with_token: false, .. } => {
+                format!("Wait, then run the same command again; with a token (HF_TOKEN, from {TOKENS}) more requests are allowed.")
+            }
+            Self::RateLimited { .. } => "Wait, then run the same command again: it goes on where it stopped.".into(),
+            Self::Status(refusal) if refusal.status == 407 => "Check HTTPS_PROXY, and the proxy's user and password.".into(),
+            Self::Status(refusal) if refusal.status >= 500 => {
+                "The server has trouble: run the same command again later, or use a mirror (HF_ENDPOINT or `--endpoint`).".into()
+            }
+            Self::Status(_) | Self::BadRange { .. } | Self::Encoded { .. } => {
+                "Run the same command again; if it stays, use another endpoint (HF_ENDPOINT or `--endpoint`).".into()
+            }
+            Self::Changed { .. } => {
+                "Run the same command again to plan anew; a pinned entry may need another revision or size.".into()
+            }
+            Self::Html { .. } => {
+                "A login page of the network or a proxy may stand between: open the address in a browser, then try again.".into()
+            }
+            Self::TooManyRedirects { .. } | Self::BadRedirect { .. } | Self::BodyTooLarge { .. } => {
+                "Check HF_ENDPOINT and `--endpoint`: the server does not behave like a Hub.".into()
+            }
+        })
+    }
+}
+
+impl From<HttpError> for Error {
+    fn from(error: HttpError) -> Self {
+        let new = Self::new(error.kind(), error.to_string());
+        match error.hint() {
+            Some(hint) => new.hint(hint),
+            None => new,
+        }
+    }
+}
+
+/// `HTTP 401 Unauthorized for <url>: message (request id)`.
+fn told(refusal: &Refusal) -> String {
+    let reason = reqwest::StatusCode::from_u16(refusal.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
+    let mut text = format!("HTTP {} {reason}", refusal.status).trim_end().to_owned();
+    text.push_str(&format!(" for {}", refusal.url));
+    if let Some(message) = &refusal.message {
+        text.push_str(&format!(": {}", message.trim_end_matches('.')));
+    }
+    if let Some(id) = &refusal.request_id {
+        text.push_str(&format!(" (request {id})"));
+    }
+    text
+}
+
+fn missing(kind: Missing, refusal: &Refusal) -> String {
+    let repo = quoted_repo(&refusal.url);
+    match kind {
+        Missing::Repo => format!("there is no repository {repo} on the Hub ({})", told(refusal)),
+        Missing::Revision => format!("the repository {repo} has no such revision ({})", told(refusal)),
+        Missing::Entry => format!("the repository {repo} has no such file ({})", told(refusal)),
+        Missing::Unknown => told(refusal),
+    }
+}
+
+fn wait_text(wait: Option<Duration>) -> String {
+    match wait.map(|wait| wait.as_secs().max(1)) {
+        None => String::new(),
+        Some(seconds) if seconds < 120 => format!(": the server asks to wait {seconds} s"),
+        Some(seconds) => format!(": the server asks to wait {} min", seconds.div_ceil(60)),
+    }
+}
+
+/// The repository an address is about, as `owner/name`.
+fn repo_of(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let parts: Vec<&str> = url.path_segments()?.filter(|part| !part.is_empty()).collect();
+    let place = |word: &str| parts.iter().position(|part| *part == word);
+    let repo = if let Some(models) = place("models").filter(|at| *at > 0) {
+        let rest = &parts[models + 1..];
+        let end = rest.iter().position(|part| matches!(*part, "revision" | "tree")).unwrap_or(rest.len());
+        &rest[..end.min(2)]
+    } else {
+        let end = place("resolve")?;
+        &parts[end.saturating_sub(2)..end]
+    };
+    (!repo.is_empty()).then(|| repo.join("/"))
+}
+
+fn quoted_repo(url: &str) -> String {
+    repo_of(url).map_or_else(|| "of this address".to_owned(), |repo| format!("`{repo}`"))
+}
+
+fn page(url: &str) -> String {
+    repo_of(url).map_or_else(|| "https://huggingface.co".to_owned(), |repo| format!("https://huggingface.co/{repo}"))
+}
+
+/// Makes a server's text fit for a line: printable, at most 300 characters.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect::<String>().trim().to_owned()
+}
+
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        // An io::Error shows its content only here: its `source` is the content's source.
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        }
+    })
+    .take(12)
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.is::<rustls::Error>())
+}
+
+/// The innermost causes say most; a text that only repeats what stands before is left out.
+pub(super) fn chain_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in causes(error).skip(1) {
+        let text = printable(&cause.to_string());
+        if !text.is_empty() && !texts.iter().any(|before| before.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    if texts.is_empty() { printable(&error.to_string()) } else { texts.join(": ") }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Repo => "repository",
+            Self::Revision => "revision",
+            Self::Entry => "file",
+            Self::Unknown => "address",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str, message: &str) -> HttpError {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        HttpError::of_refusal(Refusal {
+            url: "https://huggingface.co/api/models/meta-llama/Llama-2-7b/revision/main".into(),
+            status,
+            code: some(code),
+            message: some(message),
+            ..Refusal::default()
+        })
+    }
+
+    #[test]
+    fn a_401_names_its_three_causes_and_keeps_the_words_of_the_guide() {
+        let error = Error::from(refused(401, "", "Invalid username or password."));
+        assert_eq!(error.kind(), ErrorKind::Auth);
+        assert!(error.message().contains("HTTP 401 Unauthorized"), "{error}");
+        let hint = error.next_step().unwrap();
+        assert!(
+            ["does not exist", "private", "HF_TOKEN", "`meta-llama/Llama-2-7b`"].iter().all(|word| hint.contains(word)),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn gated_repositories_lead_to_the_page_where_access_is_asked() {
+        for (status, cause) in [(401, "no token was sent"), (403, "token is good")] {
+            let error = Error::from(refused(status, "GatedRepo", ""));
+            let hint = error.next_step().unwrap();
+            assert!(hint.contains("https://huggingface.co/meta-llama/Llama-2-7b") && hint.contains(cause), "{hint}");
+            assert_eq!(error.kind(), ErrorKind::Auth);
+        }
+    }
+
+    #[test]
+    fn a_stale_token_on_a_public_repository_is_told_as_such() {
+        let error = refused(401, "", "Invalid credentials in Authorization header");
+        assert!(matches!(error, HttpError::Unauthorized { cause: AuthCause::BadToken, .. }));
+        assert!(error.hint().unwrap().contains("unset HF_TOKEN"));
+    }
+
+    #[test]
+    fn a_proxys_fault_is_never_read_as_a_missing_repository() {
+        let error = refused(502, "RepoNotFound", "");
+        assert!(matches!(error, HttpError::Status(_)));
+        assert_eq!(error.retry(), Retry::Backoff);
+        assert!(matches!(refused(404, "RepoNotFound", ""), HttpError::NotFound { kind: Missing::Repo, .. }));
+        assert!(matches!(refused(404, "EntryNotFound", ""), HttpError::NotFound { kind: Missing::Entry, .. }));
+        assert!(matches!(
+            refused(403, "", "Access to this resource is disabled."),
+            HttpError::Forbidden { cause: DenyCause::Disabled, .. }
+        ));
+    }
+
+    #[test]
+    fn the_repository_is_read_off_both_kinds_of_address() {
+        assert_eq!(repo_of("https://h/gpt2/resolve/main/x/y").as_deref(), Some("gpt2"));
+        assert_eq!(repo_of("https://h/prefix/a/b/resolve/main/y").as_deref(), Some("a/b"));
+        assert_eq!(repo_of("https://h/api/models/gpt2/tree/main").as_deref(), Some("gpt2"));
+        assert_eq!(repo_of("https://h/x"), None);
+    }
+}

@@ -1,0 +1,275 @@
+//! The rules of the network, against scripted servers.
+
+use super::{
+    testing::{Reply, Server},
+    *,
+};
+use crate::event::Silent;
+
+const SIZE: u64 = 10;
+const FILE: &[u8] = b"0123456789";
+
+fn network(endpoint: &str) -> Network {
+    Network {
+        endpoints: vec![endpoint.to_owned()],
+        token: Token::new("hf_secret"),
+        stall_timeout: Duration::from_millis(300),
+        tries: 3,
+        ..Network::default()
+    }
+}
+
+fn http(endpoint: &str) -> Http {
+    Http::new(&network(endpoint), None, Arc::new(Silent)).unwrap()
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, HttpError> {
+    let mut all = Vec::new();
+    while let Some(chunk) = body.chunk().await? {
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all)
+}
+
+/// A Hub that redirects every file to `cdn`.
+async fn hub_before(cdn: &Server) -> Server {
+    let to = cdn.base();
+    Server::start(move |number, _| {
+        let location = format!("Location: {to}/x?X-Amz-Signature=s{number}&X-Amz-Expires=3600");
+        let tag = format!("X-Linked-ETag: \"{}\"", "ab".repeat(32));
+        Reply::new("302 Found", &[&location, "X-Linked-Size: 10", &tag, "X-Repo-Commit: c0ffee"], "redirect text")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_token_goes_to_the_endpoint_and_to_no_other_port() {
+    let cdn = Server::start(|_, request| Reply::range(request, FILE)).await;
+    let hub = hub_before(&cdn).await;
+    let http = http(&hub.base());
+    let location = Location::new(hub.url("/o/r/resolve/main/x.gguf"));
+    let body = http.open(&location, 2..5, SIZE).await.unwrap();
+    assert_eq!((body.start(), body.whole()), (2, false));
+    assert_eq!(read(body).await.unwrap(), b"234");
+    read(http.open(&location, 0..10, SIZE).await.unwrap()).await.unwrap();
+    assert_eq!(hub.requests().len(), 1, "one signed address serves all ranges");
+    assert!(hub.requests().iter().all(|r| r.contains("authorization: Bearer hf_secret")));
+    assert!(cdn.requests().iter().all(|r| !r.to_lowercase().contains("authorization") && !r.contains("hf_secret")));
+    for request in hub.requests().iter().chain(&cdn.requests()) {
+        assert!(request.contains("accept-encoding: identity"), "{request}");
+        assert!(request.contains("user-agent: model-manager/"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn concurrent_ranges_share_one_resolve() {
+    let cdn = Server::start(|_, request| Reply::range(request, FILE)).await;
+    let hub = hub_before(&cdn).await;
+    let http = http(&hub.base());
+    let location = Location::new(hub.url("/o/r/resolve/main/x"));
+    let clone = location.clone();
+    let (a, b, c) =
+        tokio::join!(http.open(&location, 0..3, SIZE), http.open(&location, 3..6, SIZE), http.open(&clone, 6..10, SIZE));
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    assert_eq!(hub.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn resolve_reads_the_redirect_and_not_its_length() {
+    let cdn = Server::start(|_, request| Reply::range(request, FILE)).await;
+    let hub = hub_before(&cdn).await;
+    let resolved = http(&hub.base()).resolve(&Location::new(hub.url("/o/r/resolve/main/x"))).await.unwrap();
+    assert_eq!(resolved.size, Some(10));
+    assert_eq!(resolved.sha256.unwrap().to_string(), "ab".repeat(32));
+    assert_eq!(resolved.git_sha1, None);
+    assert_eq!(resolved.commit.as_deref(), Some("c0ffee"));
+    assert!(cdn.requests().is_empty(), "the CDN need not be asked");
+}
+
+#[tokio::test]
+async fn a_relative_redirect_keeps_its_query_and_leads_to_a_plain_file() {
+    let hub = Server::start(|number, request| match number {
+        1 => {
+            Reply::new("307 Temporary Redirect", &["Location: /api/resolve-cache/models/o/r/c/a%5Bb%5D?etag=%22x%22"], "elsewhere")
+        }
+        _ if request.starts_with("HEAD") => {
+            Reply::new("200 OK", &["Content-Length: 10", "ETag: W/\"ce013625030ba8dba906f756967f9e9ca394464a\""], "")
+        }
+        _ => Reply::range(request, FILE),
+    })
+    .await;
+    let resolved = http(&hub.base()).resolve(&Location::new(hub.url("/o/r/resolve/main/a%5Bb%5D"))).await.unwrap();
+    assert_eq!((resolved.size, resolved.git_sha1.is_some(), resolved.sha256), (Some(10), true, None));
+    assert!(hub.requests()[1].starts_with("HEAD /api/resolve-cache/models/o/r/c/a%5Bb%5D?etag=%22x%22 "));
+}
+
+#[tokio::test]
+async fn an_expired_signature_is_renewed_once_without_an_error() {
+    let cdn = Server::start(|_, request| match request.contains("Signature=s1&") {
+        true => Reply::new("403 Forbidden", &[], "<Error>expired</Error>"),
+        false => Reply::range(request, FILE),
+    })
+    .await;
+    let hub = hub_before(&cdn).await;
+    let location = Location::new(hub.url("/o/r/resolve/main/x"));
+    let http = http(&hub.base());
+    assert_eq!(read(http.open(&location, 4..6, SIZE).await.unwrap()).await.unwrap(), b"45");
+    assert_eq!(hub.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_that_stays_is_told_without_the_signature() {
+    let cdn = Server::start(|_, _| Reply::new("403 Forbidden", &[], "<StringToSign>s2</StringToSign>")).await;
+    let hub = hub_before(&cdn).await;
+    let error = http(&hub.base()).open(&Location::new(hub.url("/o/r/resolve/main/x")), 0..1, SIZE).await.unwrap_err();
+    assert!(matches!(&error, HttpError::Status(refusal) if refusal.foreign && refusal.status == 403), "{error:?}");
+    assert_eq!(error.retry(), Retry::Elsewhere);
+    assert!(!format!("{error} {error:?}").contains("Signature"));
+    assert_eq!(hub.requests().len(), 2, "renewed once, not for ever");
+}
+
+async fn open_against(
+    reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static,
+    range: Range<u64>,
+) -> Result<Vec<u8>, HttpError> {
+    let hub = Server::start(reply).await;
+    read(http(&hub.base()).open(&Location::new(hub.url("/o/r/resolve/main/x.gguf")), range, SIZE).await?).await
+}
+
+#[tokio::test]
+async fn a_206_that_is_not_exactly_what_was_asked_is_refused() {
+    for wrong in ["Content-Range: bytes 0-2/10", "Content-Range: bytes 2-3/10", "Content-Range: bytes 2-4/*", "X-None: 1"] {
+        let error = open_against(move |_, _| Reply::new("206 Partial Content", &[wrong], "abc"), 2..5).await.unwrap_err();
+        assert!(matches!(error, HttpError::BadRange { .. }), "{wrong}: {error}");
+        assert_eq!(error.retry(), Retry::Elsewhere);
+    }
+    let grown = |_: usize, _: &str| Reply::new("206 Partial Content", &["Content-Range: bytes 2-4/11"], "abc");
+    assert!(matches!(open_against(grown, 2..5).await, Err(HttpError::Changed { expected: 10, got: 11, .. })));
+    let beyond = |_: usize, _: &str| Reply::new("416 Range Not Satisfiable", &["Content-Range: bytes */4"], "");
+    assert!(matches!(open_against(beyond, 5..7).await, Err(HttpError::Changed { got: 4, .. })));
+}
+
+#[tokio::test]
+async fn a_200_for_a_range_is_the_whole_file_from_its_start() {
+    let hub = Server::start(|_, _| Reply::new("200 OK", &[], FILE)).await;
+    let body = http(&hub.base()).open(&Location::new(hub.url("/o/r/resolve/main/x")), 4..6, SIZE).await.unwrap();
+    assert_eq!((body.start(), body.end(), body.whole()), (0, 10, true));
+    assert_eq!(read(body).await.unwrap(), FILE);
+    let short = |_: usize, _: &str| Reply::new("200 OK", &[], "0123");
+    assert!(matches!(open_against(short, 0..10).await, Err(HttpError::Changed { got: 4, .. })));
+    let chunked =
+        |_: usize, _: &str| Reply::new("200 OK", &["Transfer-Encoding: chunked"], "5\r\n01234\r\n7\r\n5678901\r\n0\r\n\r\n");
+    assert!(matches!(open_against(chunked, 0..10).await, Err(HttpError::Changed { .. })));
+    let modelscope = |_: usize, _: &str| Reply::new("200 OK", &["Content-Range: bytes 4-5/10"], "45");
+    assert_eq!(open_against(modelscope, 4..6).await.unwrap(), b"45");
+}
+
+#[tokio::test]
+async fn web_pages_and_compressed_bodies_are_not_taken_for_files() {
+    let portal = |_: usize, _: &str| Reply::new("200 OK", &["Content-Type: text/html; charset=utf-8"], "<html>login");
+    assert!(matches!(open_against(portal, 0..10).await, Err(HttpError::Html { .. })));
+    let gzip = |_: usize, _: &str| Reply::new("200 OK", &["Content-Encoding: gzip"], FILE);
+    assert!(matches!(open_against(gzip, 0..10).await, Err(HttpError::Encoded { .. })));
+}
+
+#[tokio::test]
+async fn a_cut_and_a_stalled_body_are_told_and_tried_again() {
+    let part =
+        |_: usize, _: &str| Reply::new("206 Partial Content", &["Content-Range: bytes 0-9/10", "Content-Length: 10"], "0123");
+    let error = open_against(part, 0..10).await.unwrap_err();
+    assert!(matches!(error, HttpError::Cut { got: 4, expected: 10, .. }), "{error:?}");
+    assert_eq!(error.retry(), Retry::Backoff);
+    let error = open_against(move |a, b| part(a, b).then_stall(), 0..10).await.unwrap_err();
+    assert!(matches!(error, HttpError::Stalled { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_empty_file_is_asked_for_without_a_range() {
+    let hub = Server::start(|_, request| {
+        assert!(testing::asked(request).is_none());
+        Reply::new("200 OK", &[], "")
+    })
+    .await;
+    let body = http(&hub.base()).open(&Location::new(hub.url("/o/r/resolve/main/x")), 0..0, 0).await.unwrap();
+    assert!(body.whole());
+    assert!(read(body).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_429_pauses_and_the_request_then_succeeds() {
+    let hub = Server::start(|number, _| match number {
+        1 => Reply::new("429 Too Many Requests", &["Retry-After: 1"], ""),
+        _ => Reply::new("200 OK", &["X-HF-Warning: topic; hello"], "{}"),
+    })
+    .await;
+    let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let sink = events.clone();
+    let reporter = move |event: &Event| sink.lock().unwrap().push(event.clone());
+    let http = Http::new(&network(&hub.base()), None, Arc::new(reporter)).unwrap();
+    let start = std::time::Instant::now();
+    http.get(&hub.url("/api/models/a")).await.unwrap();
+    http.get(&hub.url("/api/models/a")).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    let events = events.lock().unwrap();
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::Retry { .. })).count(), 1, "{events:?}");
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::Warning(_))).count(), 1, "{events:?}");
+}
+
+#[tokio::test]
+async fn passing_failures_of_the_api_are_retried_and_final_ones_are_not() {
+    let hub = Server::start(|number, _| match number {
+        1 | 2 => Reply::new("503 Service Unavailable", &[], ""),
+        _ => Reply::new("200 OK", &[], "[]"),
+    })
+    .await;
+    assert_eq!(http(&hub.base()).get(&hub.url("/api/x")).await.unwrap().body.as_ref(), b"[]");
+    let hub =
+        Server::start(|_, _| Reply::new("401 Unauthorized", &[], "{\"error\":\"Invalid credentials in Authorization header\"}"))
+            .await;
+    let error = http(&hub.base()).get(&hub.url("/api/models/a/b")).await.unwrap_err();
+    assert!(matches!(error, HttpError::Unauthorized { cause: AuthCause::BadToken, .. }), "{error:?}");
+    assert_eq!(hub.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn redirects_of_the_api_stay_at_the_hub_and_end() {
+    let other = Server::start(|_, _| Reply::new("200 OK", &[], "{}")).await;
+    let to = format!("Location: {}/api/x", other.base());
+    let hub = Server::start(move |_, request| match request.contains("/loop") {
+        true => Reply::new("307 Temporary Redirect", &["Location: /loop"], ""),
+        false => Reply::new("302 Found", &[&to], ""),
+    })
+    .await;
+    let http = http(&hub.base());
+    assert!(matches!(http.get(&hub.url("/api/x")).await, Err(HttpError::BadRedirect { .. })));
+    assert!(matches!(http.get(&hub.url("/loop")).await, Err(HttpError::TooManyRedirects { .. })));
+    assert!(other.requests().is_empty());
+}
+
+#[tokio::test]
+async fn offline_means_no_request_at_all() {
+    let hub = Server::start(|_, _| Reply::new("200 OK", &[], "{}")).await;
+    let http = Http::new(&Network { offline: true, ..network(&hub.base()) }, None, Arc::new(Silent)).unwrap();
+    let location = Location::new(hub.url("/o/r/resolve/main/x"));
+    assert!(matches!(http.get(&hub.url("/api/x")).await, Err(HttpError::Offline { .. })));
+    assert!(matches!(http.open(&location, 0..1, 10).await, Err(HttpError::Offline { .. })));
+    assert!(matches!(http.resolve(&location).await, Err(HttpError::Offline { .. })));
+    assert!(hub.requests().is_empty());
+}
+
+#[test]
+fn secrets_do_not_reach_debug_output_and_bad_endpoints_are_refused() {
+    assert!(!format!("{:?}", http("http://127.0.0.1:1")).contains("hf_secret"));
+    for bad in ["", "huggingface.co", "ftp://h", "https://me:pw@h", "https://h?x=1"] {
+        let error = Http::new(&Network { endpoints: vec![bad.into()], ..Network::default() }, None, Arc::new(Silent)).unwrap_err();
+        assert!(matches!(error, HttpError::BadEndpoint { .. }), "{bad}");
+        assert!(!error.to_string().contains("pw"));
+    }
+    assert!(matches!(Http::new(&Network::default(), Some(b"junk"), Arc::new(Silent)), Err(HttpError::Client { .. })));
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_connection_error_with_the_servers_name() {
+    let error = http("http://127.0.0.1:1").get(&Url::parse("http://127.0.0.1:1/api/x").unwrap()).await.unwrap_err();
+    assert!(matches!(&error, HttpError::Connect { origin, .. } if origin == "http://127.0.0.1:1"), "{error:?}");
+}

@@ -1,0 +1,166 @@
+//! From a branch, tag or short commit to the one commit that a plan is made of.
+
+use super::{Hub, HubError, segment};
+use crate::{
+    event::Event,
+    http::bare,
+    names::{RepoId, Revision},
+};
+use serde_json::Value;
+use url::Url;
+
+/// Who may have the files of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Gate {
+    /// Everyone.
+    #[default]
+    Open,
+    /// Everyone who accepts the conditions.
+    Auto,
+    /// Those whom the owner lets in.
+    Manual,
+}
+
+/// A repository at one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// The repository under its present name.
+    pub repo: RepoId,
+    /// The repository as it was asked for.
+    pub requested: RepoId,
+    /// The full commit.
+    pub commit: Revision,
+    /// Who may have the files.
+    pub gated: Gate,
+    /// Whether the repository is private.
+    pub private: bool,
+    /// Whether the Hub has disabled it.
+    pub disabled: bool,
+    /// The licence as the model card names it.
+    pub license: Option<String>,
+}
+
+impl Pinned {
+    /// A full commit that is known already, without a call; `None` if `commit` is a name that can move.
+    pub fn assumed(repo: &RepoId, commit: &Revision) -> Option<Self> {
+        commit.is_commit().then(|| Self {
+            repo: repo.clone(),
+            requested: repo.clone(),
+            commit: commit.clone(),
+            gated: Gate::Open,
+            private: false,
+            disabled: false,
+            license: None,
+        })
+    }
+}
+
+impl Hub {
+    /// Asks which commit `revision` stands for now.
+    pub async fn pin(&self, repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
+        let (_, answer) = self.ask(&format!("api/models/{repo}/revision/{}", segment(revision.as_str())), None).await?;
+        let pinned = read(&answer.url, &answer.body, repo, revision)?;
+        if pinned.repo != *repo {
+            self.http.report(&Event::Notice(format!("the Hub now keeps `{repo}` as `{}`", pinned.repo)));
+        }
+        Ok(pinned)
+    }
+}
+
+fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
+    let refuse = |why: String| HubError::Answer { url: bare(url), why };
+    let json: Value = serde_json::from_slice(body).map_err(|error| refuse(format!("it is not JSON ({error})")))?;
+    let text = |name: &str| json.get(name).and_then(Value::as_str);
+    let commit = text("sha").ok_or_else(|| refuse("it names no commit".into()))?;
+    let commit: Revision = commit.parse().map_err(|error| refuse(format!("{error}")))?;
+    if !commit.is_commit() {
+        return Err(refuse(format!("`{commit}` is not a full commit")));
+    }
+    if revision.is_commit() && !commit.as_str().eq_ignore_ascii_case(revision.as_str()) {
+        return Err(refuse(format!("commit {revision} was asked for and {commit} came")));
+    }
+    let canonical = text("id").or_else(|| text("modelId")).and_then(|id| id.parse().ok());
+    let truth = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or(false);
+    Ok(Pinned {
+        repo: canonical.unwrap_or_else(|| repo.clone()),
+        requested: repo.clone(),
+        commit,
+        gated: match json.get("gated") {
+            Some(Value::String(word)) if word == "manual" => Gate::Manual,
+            Some(Value::String(_) | Value::Bool(true)) => Gate::Auto,
+            _ => Gate::Open,
+        },
+        private: truth("private"),
+        disabled: truth("disabled"),
+        license: license(&json),
+    })
+}
+
+/// `cardData.license`, with `license_name` where that says only "other"; else the tag `license:…`.
+fn license(json: &Value) -> Option<String> {
+    let card = json.get("cardData");
+    let card_text = |name: &str| match card?.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(list) => list.first()?.as_str().map(str::to_owned),
+        _ => None,
+    };
+    let tag = || {
+        json.get("tags")?
+            .as_array()?
+            .iter()
+            .filter_map(Value::as_str)
+            .find_map(|tag| tag.strip_prefix("license:"))
+            .map(str::to_owned)
+    };
+    let name = card_text("license").or_else(tag)?;
+    let name = if name == "other" { card_text("license_name").unwrap_or(name) } else { name };
+    let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+    (!name.trim().is_empty()).then(|| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::hub, *};
+    use crate::http::testing::{Reply, Server};
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn pinned(body: &str, revision: &str) -> Result<Pinned, HubError> {
+        read(&Url::parse("https://h/api/models/o/r").unwrap(), body.as_bytes(), &"o/r".parse().unwrap(), &revision.parse().unwrap())
+    }
+
+    #[test]
+    fn the_fields_of_a_revision_are_read_leniently_and_the_commit_strictly() {
+        let full = format!(
+            r#"{{"id":"New/Name","sha":"{COMMIT}","gated":"manual","private":true,"cardData":{{"license":"other","license_name":"llama2"}},"tags":[]}}"#
+        );
+        let read = pinned(&full, "main").unwrap();
+        assert_eq!((read.repo.as_str(), read.requested.as_str()), ("New/Name", "o/r"));
+        assert_eq!((read.gated, read.private, read.disabled, read.license.as_deref()), (Gate::Manual, true, false, Some("llama2")));
+        let tags = format!(r#"{{"id":"../..","sha":"{COMMIT}","gated":false,"tags":[1,"license:mit"],"private":"?"}}"#);
+        let read = pinned(&tags, COMMIT).unwrap();
+        assert_eq!((read.repo.as_str(), read.gated, read.license.as_deref()), ("o/r", Gate::Open, Some("mit")));
+        for bad in ["", "[]", r#"{"sha":"main"}"#, r#"{"sha":7}"#] {
+            assert!(matches!(pinned(bad, "main"), Err(HubError::Answer { .. })), "{bad}");
+        }
+        assert!(pinned(&full, &"f".repeat(40)).is_err(), "another commit than the asked one");
+    }
+
+    #[tokio::test]
+    async fn a_renamed_repository_is_followed_to_its_new_name() {
+        let server = Server::start(|_, request| match request.starts_with("GET /api/models/o/old/revision/refs%2Fpr%2F1 ") {
+            true => Reply::new("307 Temporary Redirect", &["Location: /api/models/o/new/revision/refs%2Fpr%2F1"], ""),
+            false => Reply::new("200 OK", &["Content-Type: application/json"], format!(r#"{{"id":"o/new","sha":"{COMMIT}"}}"#)),
+        })
+        .await;
+        let pinned = hub(&[server.base()]).pin(&"o/old".parse().unwrap(), &"refs/pr/1".parse().unwrap()).await.unwrap();
+        assert_eq!((pinned.repo.as_str(), pinned.requested.as_str(), pinned.commit.as_str()), ("o/new", "o/old", COMMIT));
+    }
+
+    #[test]
+    fn only_a_full_commit_may_be_assumed() {
+        let repo = "o/r".parse().unwrap();
+        assert!(Pinned::assumed(&repo, &Revision::main()).is_none());
+        assert!(Pinned::assumed(&repo, &COMMIT.parse().unwrap()).is_some());
+    }
+}

@@ -1,0 +1,308 @@
+//! What people write where a model is named: a registry id, a repository, a file, or an address pasted from a browser.
+
+use super::HubError;
+use crate::{
+    http::Origin,
+    names::{ModelId, NameError, Quant, RelPath, RepoId, Revision},
+};
+use percent_encoding::percent_decode_str;
+use std::str::FromStr;
+use url::Url;
+
+/// A model as somebody named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// An entry of the registry.
+    Registry {
+        /// The entry.
+        id: ModelId,
+        /// The quantization, if one was named.
+        quant: Option<Quant>,
+    },
+    /// A repository on the Hub, or one file in it.
+    Hub {
+        /// The repository.
+        repo: RepoId,
+        /// The revision, if one was named.
+        revision: Option<Revision>,
+        /// The quantization, if one was named.
+        quant: Option<Quant>,
+        /// The file, or folder, if one was named.
+        path: Option<RelPath>,
+    },
+}
+
+/// Hosts of the Hub in references without a scheme, beside the endpoints.
+const HOSTS: [&str; 3] = ["huggingface.co", "hf.co", "www.huggingface.co"];
+/// First parts of an address that are no owner of models.
+const OTHER_KINDS: [&str; 8] = ["datasets", "spaces", "kernels", "buckets", "collections", "papers", "docs", "api"];
+
+impl Reference {
+    /// Reads a reference; `endpoints` are addresses whose pages may be pasted too.
+    pub fn parse(text: &str, endpoints: &[Url]) -> Result<Self, HubError> {
+        let text = text.trim();
+        read(text, endpoints)
+            .map_err(|why| HubError::Reference { text: text.chars().take(200).flat_map(char::escape_default).collect(), why })
+    }
+}
+
+fn read(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
+    if let Some(rest) = text.strip_prefix("hf://") {
+        return hf_scheme(rest.strip_prefix("models/").unwrap_or(rest));
+    }
+    if text.contains("://") {
+        return address(text, endpoints);
+    }
+    let Some((first, _)) = text.split_once('/') else { return registry(text) };
+    let host = first.split(':').next().unwrap_or(first);
+    let own =
+        endpoints.iter().any(|url| url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host)) && host.contains(['.', ':']));
+    if own || HOSTS.iter().any(|known| known.eq_ignore_ascii_case(first)) {
+        let scheme = endpoints.iter().find(|url| url.host_str() == Some(host)).map_or("https", Url::scheme);
+        return address(&format!("{scheme}://{text}"), endpoints);
+    }
+    let parts: Vec<&str> = text.split('/').collect();
+    refuse_other_kinds(&parts)?;
+    // The tag may hold a path, the revision may hold `/`: both come after the name of the repository.
+    let (owner, rest) = (parts[0], &text[parts[0].len() + 1..]);
+    match rest.find([':', '@', '/']) {
+        Some(at) if rest.as_bytes()[at] == b'/' => Err("a file in a repository is written `hf://owner/repo/path`".into()),
+        Some(at) => tagged(&format!("{owner}/{}", &rest[..at]), &rest[at..]),
+        None => tagged(text, ""),
+    }
+}
+
+/// `id` or `id:quant`.
+fn registry(text: &str) -> Result<Reference, String> {
+    let (id, quant) = match text.split_once(':') {
+        Some((id, quant)) => (id, Some(name(quant)?)),
+        None => (text, None),
+    };
+    Ok(Reference::Registry { id: name(id)?, quant })
+}
+
+/// What follows `owner/repo`: `:QUANT`, `:file.gguf`, `@revision`, `@quant` as LM Studio writes it, or `@revision:QUANT`.
+fn tagged(repo: &str, tail: &str) -> Result<Reference, String> {
+    let (mut revision, mut quant, mut path) = (None, None, None);
+    let (at, tag) = match tail.strip_prefix('@') {
+        Some(rest) => match rest.split_once(':') {
+            Some((at, tag)) => (Some(at), Some(tag)),
+            None => (Some(rest), None),
+        },
+        None => (None, tail.strip_prefix(':')),
+    };
+    if let Some(at) = at {
+        match Quant::of_gguf_name(&format!("m-{at}.gguf")) {
+            // `@q6_k`: the whole text must be the name, or a branch such as `fix-q6_k` would be taken for one.
+            Some(known) if known.as_str().eq_ignore_ascii_case(at) && tag.is_none() => quant = Some(known),
+            _ => revision = Some(name(at)?),
+        }
+    }
+    match tag {
+        Some(tag) if tag.to_ascii_lowercase().ends_with(".gguf") => path = Some(name(tag)?),
+        Some(tag) => quant = Some(name(tag)?),
+        None => {}
+    }
+    Ok(Reference::Hub { repo: name(repo)?, revision, quant, path })
+}
+
+/// `owner/repo[@rev][/path]`, as in Python's file system.
+fn hf_scheme(text: &str) -> Result<Reference, String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    refuse_other_kinds(&parts)?;
+    let [owner, rest @ ..] = parts.as_slice() else { return Err("expected `hf://owner/repo`".into()) };
+    let [name_and_revision, rest @ ..] = rest else { return Err("expected `hf://owner/repo`".into()) };
+    let (repo_name, revision) = match name_and_revision.split_once('@') {
+        Some((repo, revision)) => (repo, Some(revision)),
+        None => (*name_and_revision, None),
+    };
+    if revision.is_none() && rest.is_empty() && repo_name.contains(':') {
+        let at = repo_name.find(':').unwrap_or(repo_name.len());
+        return tagged(&format!("{owner}/{}", &repo_name[..at]), &repo_name[at..]);
+    }
+    let (revision, rest) = match revision {
+        Some(first) => {
+            let (revision, used) = revision_of(first, rest);
+            (Some(name(&decoded(&revision)?)?), &rest[used..])
+        }
+        None => (None, rest),
+    };
+    Ok(Reference::Hub {
+        repo: name(&format!("{owner}/{repo_name}"))?,
+        revision,
+        quant: None,
+        path: path_of(rest.iter().map(|p| Ok((*p).to_owned())))?,
+    })
+}
+
+/// `refs/pr/1` and `refs/convert/parquet` are revisions of three parts; the second value says how many of `rest` belong.
+fn revision_of(first: &str, rest: &[&str]) -> (String, usize) {
+    match (first, rest) {
+        ("refs", [kind @ ("pr" | "convert"), which, ..]) => (format!("refs/{kind}/{which}"), 2),
+        _ => (first.to_owned(), 0),
+    }
+}
+
+/// An address of the Hub or of an endpoint.
+fn address(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
+    let url = Url::parse(text).map_err(|error| format!("it is not an address ({error})"))?;
+    let origin = Origin::of(&url).ok_or("only addresses of HTTP are read")?;
+    let endpoint = endpoints.iter().find(|own| Origin::of(own).as_ref() == Some(&origin));
+    if endpoint.is_none() && !HOSTS.contains(&origin.host()) {
+        return Err(format!("`{}` is neither the Hub nor an endpoint in use", origin.host()));
+    }
+    let base = endpoint.map_or("", |own| own.path().trim_end_matches('/'));
+    // `Url` resolves `..` itself; what it leaves is decoded part by part, so that an encoded `/` cannot make a new part.
+    let path = url.path().strip_prefix(base).unwrap_or(url.path());
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    refuse_other_kinds(&parts)?;
+    let [owner, second, rest @ ..] = parts.as_slice() else {
+        return Err("expected an address of a model: https://huggingface.co/owner/repo".into());
+    };
+    let second = decoded(second)?;
+    let file_shown = url.query_pairs().find(|(name, _)| name == "show_file_info").map(|(_, value)| value.into_owned());
+    let shown = || file_shown.as_deref().map(name::<RelPath>).transpose();
+    match rest {
+        [] => {
+            let at = second.find([':', '@']).unwrap_or(second.len());
+            let mut reference = tagged(&format!("{owner}/{}", &second[..at]), &second[at..])?;
+            if let Reference::Hub { path: path @ None, .. } = &mut reference {
+                *path = shown()?;
+            }
+            Ok(reference)
+        }
+        ["blob" | "resolve" | "tree" | "raw" | "blame", first, rest @ ..] => {
+            let (revision, used) = revision_of(first, rest);
+            let path = path_of(rest[used..].iter().map(|part| decoded(part)))?;
+            let path = if path.is_none() { shown()? } else { path };
+            Ok(Reference::Hub {
+                repo: name(&format!("{owner}/{second}"))?,
+                revision: Some(name(&decoded(&revision)?)?),
+                quant: None,
+                path,
+            })
+        }
+        [page, ..] => Err(format!("the page `{page}` of a repository names no model file")),
+    }
+}
+
+fn path_of(parts: impl Iterator<Item = Result<String, String>>) -> Result<Option<RelPath>, String> {
+    let parts: Vec<String> = parts.collect::<Result<_, _>>()?;
+    if let Some(bad) = parts.iter().find(|part| part.contains('/')) {
+        return Err(format!("`{}` is no name of a file", bad.escape_default()));
+    }
+    match parts.as_slice() {
+        [] => Ok(None),
+        [only] if only.is_empty() => Ok(None),
+        parts => name(parts.join("/").trim_end_matches('/')).map(Some),
+    }
+}
+
+fn refuse_other_kinds(parts: &[&str]) -> Result<(), String> {
+    match parts.first() {
+        Some(first) if OTHER_KINDS.contains(first) => {
+            Err(format!("`{first}/` holds no models; only model repositories can be fetched"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn decoded(text: &str) -> Result<String, String> {
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| "its encoding is not UTF-8")?;
+    Ok(text.into_owned())
+}
+
+fn name<T: FromStr<Err = NameError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: NameError| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<Reference, HubError> {
+        Reference::parse(text, &[Url::parse("http://mirror.lan:8090/hf").unwrap()])
+    }
+
+    /// `repo|revision|quant|path`, or `id:quant` of the registry.
+    fn short(text: &str) -> String {
+        let show = |value: Option<String>| value.unwrap_or_default();
+        match parse(text) {
+            Err(error) => format!("error: {error}"),
+            Ok(Reference::Registry { id, quant }) => format!("{id}:{}", show(quant.map(|q| q.to_string()))),
+            Ok(Reference::Hub { repo, revision, quant, path }) => format!(
+                "{repo}|{}|{}|{}",
+                show(revision.map(|r| r.to_string())),
+                show(quant.map(|q| q.to_string())),
+                show(path.map(|p| p.to_string()))
+            ),
+        }
+    }
+
+    #[test]
+    fn every_usual_way_to_name_a_model_is_read() {
+        for (text, wanted) in [
+            ("phi-2", "phi-2:"),
+            (" phi-2:Q4_K_M ", "phi-2:q4_k_m"),
+            ("o/r", "o/r|||"),
+            ("o/r:Q4_K_M", "o/r||q4_k_m|"),
+            ("o/r@q6_k", "o/r||q6_k|"),
+            ("o/r@v1.0", "o/r|v1.0||"),
+            ("o/r@fix-q6_k", "o/r|fix-q6_k||"),
+            ("o/r@refs/pr/2:Q8_0", "o/r|refs/pr/2|q8_0|"),
+            ("o/r:x.Q4_K_M.gguf", "o/r|||x.Q4_K_M.gguf"),
+            ("hf.co/o/r", "o/r|||"),
+            ("hf.co/o/r:UD-Q4_K_XL", "o/r||ud-q4_k_xl|"),
+            ("huggingface.co/o/r:IQ4_XS", "o/r||iq4_xs|"),
+            ("hf://o/r", "o/r|||"),
+            ("hf://o/r:q8_0", "o/r||q8_0|"),
+            ("hf://models/o/r@main/a/b.gguf", "o/r|main||a/b.gguf"),
+            ("hf://o/r@refs/pr/7/b.gguf", "o/r|refs/pr/7||b.gguf"),
+            ("hf://o/r@refs%2Fpr%2F7/b.gguf", "o/r|refs/pr/7||b.gguf"),
+            ("https://huggingface.co/o/r", "o/r|||"),
+            ("https://huggingface.co/o/r/", "o/r|||"),
+            ("https://huggingface.co/o/r/blob/main/a%20b/c.gguf", "o/r|main||a b/c.gguf"),
+            ("https://huggingface.co/o/r/resolve/abc/c.gguf?download=true", "o/r|abc||c.gguf"),
+            ("https://huggingface.co/o/r/tree/refs%2Fpr%2F1", "o/r|refs/pr/1||"),
+            ("https://huggingface.co/o/r/tree/refs/pr/1/sub", "o/r|refs/pr/1||sub"),
+            ("https://huggingface.co/o/r?show_file_info=c.gguf", "o/r|||c.gguf"),
+            ("http://mirror.lan:8090/hf/o/r/resolve/main/c.gguf", "o/r|main||c.gguf"),
+            ("mirror.lan:8090/hf/o/r", "o/r|||"),
+        ] {
+            assert_eq!(short(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused_with_a_reason() {
+        for (text, reason) in [
+            ("datasets/o/r", "holds no models"),
+            ("hf://datasets/o/r", "holds no models"),
+            ("https://huggingface.co/spaces/o/r", "holds no models"),
+            ("https://example.com/o/r", "neither the Hub"),
+            ("ftp://huggingface.co/o/r", "HTTP"),
+            ("o/r/file.gguf", "hf://owner/repo/path"),
+            ("https://huggingface.co/o", "owner/repo"),
+            ("https://huggingface.co/o/r/discussions/1", "discussions"),
+            ("https://huggingface.co/o/r/resolve/main/%2e%2e%2fx", "no name of a file"),
+            ("https://huggingface.co/o/r/resolve/main/..%2fx", "no name of a file"),
+            ("hf://o/r/../../x", "`..`"),
+            ("C:\\models\\x.gguf", ""),
+            ("", ""),
+            ("hf://", "expected"),
+        ] {
+            let error = short(text);
+            assert!(error.starts_with("error") && error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,40}", tail in "[a-z:@/%.]{0,20}") {
+            for text in [text.clone(), tail.clone(), format!("hf://{tail}"), format!("https://hf.co/{tail}"), format!("o/{tail}"), format!("o/{text}")] {
+                let _ = parse(&text);
+            }
+        }
+    }
+}

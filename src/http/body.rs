@@ -9,6 +9,7 @@ use super::{
 use bytes::Bytes;
 use reqwest::{Method, Response};
 use std::{fmt, ops::Range};
+use tokio::time::Instant;
 use url::Url;
 
 /// The bytes of a range, or of the whole file where the server knows no ranges.
@@ -22,6 +23,8 @@ pub struct Body {
     /// Whether the server said how long the body is; else one byte too many must be looked for.
     counted: bool,
     ended: bool,
+    /// When the bandwidth limit allows the next read.
+    not_before: Option<Instant>,
 }
 
 impl fmt::Debug for Body {
@@ -127,7 +130,7 @@ impl Http {
     }
 
     fn body(&self, response: Response, url: &Url, range: Range<u64>, whole: bool, counted: bool) -> Body {
-        Body { http: self.clone(), response, shown: bare(url), range, got: 0, whole, counted, ended: false }
+        Body { http: self.clone(), response, shown: bare(url), range, got: 0, whole, counted, ended: false, not_before: None }
     }
 }
 
@@ -148,11 +151,17 @@ impl Body {
     }
 
     /// The next bytes; `None` once all that was promised has come. Errs when nothing comes for the stall timeout and when
-    /// the body ends early; never gives more than the range.
+    /// the body ends early; never gives more than the range. Cancel-safe: nothing is lost when the future is dropped.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         let len = self.range.end - self.range.start;
         if self.ended || (self.got >= len && self.counted) {
             return Ok(None);
+        }
+        // The bandwidth limit is paid before the next read and not after this one, so that no chunk is lost when the caller
+        // stops waiting.
+        if let Some(at) = self.not_before {
+            tokio::time::sleep_until(at).await;
+            self.not_before = None;
         }
         let stall = self.http.0.stall;
         let next = tokio::time::timeout(stall, self.response.chunk()).await;
@@ -178,15 +187,13 @@ impl Body {
         }
         let chunk = if chunk.len() > fits { chunk.slice(..fits) } else { chunk };
         self.got += chunk.len() as u64;
-        if let Some(limiter) = &self.http.0.limiter {
-            limiter.pass(chunk.len()).await;
-        }
+        self.not_before = self.http.0.limiter.as_ref().map(|limiter| limiter.book(chunk.len()));
         Ok(Some(chunk))
     }
 
     /// An early end and a reset are told apart for people only; both are tried again.
     fn broken(&self, error: reqwest::Error) -> HttpError {
-        let why = super::error::chain_text(&error.without_url());
+        let why = super::client::chain_text(&error.without_url());
         if why.contains("reset") || why.contains("broken pipe") {
             HttpError::Reset { url: self.shown.clone(), why }
         } else {

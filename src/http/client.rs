@@ -1,12 +1,16 @@
-//! The one place where HTTP clients are made.
+//! The one place where HTTP clients are made, and where the library's errors are read.
 
-use super::{error::HttpError, origin::Origin};
+use super::{
+    error::{HttpError, printable},
+    origin::{Origin, bare},
+};
 use crate::settings::Network;
 use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
 use std::{
     sync::{Once, OnceLock},
     time::Duration,
 };
+use url::Url;
 
 /// Made at their first use: reading the system's certificates costs milliseconds.
 pub struct Clients {
@@ -76,5 +80,52 @@ impl Clients {
 }
 
 fn finish(builder: ClientBuilder) -> Result<Client, HttpError> {
-    builder.build().map_err(|error| HttpError::Client { why: super::error::chain_text(&error.without_url()) })
+    builder.build().map_err(|error| HttpError::Client { why: chain_text(&error.without_url()) })
+}
+
+impl HttpError {
+    /// Reads what the HTTP library reports; its texts name no address.
+    pub(super) fn of_transport(error: reqwest::Error, url: &Url) -> Self {
+        let shown = bare(url);
+        let origin = Origin::of(url).map_or_else(|| shown.clone(), |origin| origin.to_string());
+        let error = error.without_url();
+        let why = chain_text(&error);
+        if is_tls(&error) {
+            Self::Tls { origin, why }
+        } else if error.is_connect() {
+            Self::Connect { origin, why }
+        } else if error.is_builder() {
+            Self::Client { why }
+        } else {
+            Self::Reset { url: shown, why }
+        }
+    }
+}
+
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        // An io::Error shows its content only here: its `source` is the content's source.
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        }
+    })
+    .take(12)
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.is::<rustls::Error>())
+}
+
+/// The innermost causes say most; a text that only repeats what stands before is left out.
+pub(super) fn chain_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in causes(error).skip(1) {
+        let text = printable(&cause.to_string());
+        // "client error (Connect)" only repeats the variant that the text ends up in.
+        if !text.is_empty() && !text.starts_with("client error (") && !texts.iter().any(|before| before.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    if texts.is_empty() { printable(&error.to_string()) } else { texts.join(": ") }
 }

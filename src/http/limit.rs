@@ -20,18 +20,15 @@ impl Limiter {
         Self { rate: rate.max(1), paid: Mutex::new(None) }
     }
 
-    /// Waits until `bytes` more have been paid for.
-    pub async fn pass(&self, bytes: usize) {
-        let until = {
-            let mut paid = self.paid.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let now = Instant::now();
-            let earliest = now.checked_sub(BURST).unwrap_or(now);
-            let from = paid.map_or(earliest, |at| at.max(earliest));
-            let until = from + Duration::from_secs_f64((bytes as f64 / self.rate as f64).min(86_400.0));
-            *paid = Some(until);
-            until
-        };
-        tokio::time::sleep_until(until).await;
+    /// Books `bytes` that have passed; the caller may take more at the returned time.
+    pub fn book(&self, bytes: usize) -> Instant {
+        let mut paid = self.paid.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = Instant::now();
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
+        let from = paid.map_or(earliest, |at| at.max(earliest));
+        let until = from + Duration::from_secs_f64((bytes as f64 / self.rate as f64).min(86_400.0));
+        *paid = Some(until);
+        until
     }
 }
 
@@ -45,7 +42,7 @@ mod tests {
         let start = std::time::Instant::now();
         let work = || async {
             for _ in 0..5 {
-                limiter.pass(50_000).await;
+                tokio::time::sleep_until(limiter.book(50_000)).await;
             }
         };
         tokio::join!(work(), work());

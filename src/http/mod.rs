@@ -17,6 +17,7 @@ mod resolve;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use backoff::Backoff;
 pub use body::Body;
@@ -115,7 +116,7 @@ impl Http {
         })))
     }
 
-    /// The base addresses in the order in which they are tried, without a trailing slash in their paths' use.
+    /// The base addresses, in the order in which they are tried.
     pub fn endpoints(&self) -> &[Url] {
         &self.0.endpoints
     }

@@ -273,3 +273,33 @@ async fn nobody_listening_is_a_connection_error_with_the_servers_name() {
     let error = http("http://127.0.0.1:1").get(&Url::parse("http://127.0.0.1:1/api/x").unwrap()).await.unwrap_err();
     assert!(matches!(&error, HttpError::Connect { origin, .. } if origin == "http://127.0.0.1:1"), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_server_without_tls_is_no_safe_connection() {
+    let plain = Server::start(|_, _| Reply::new("200 OK", &[], "")).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let error = http(&plain.base()).get(&Url::parse(&format!("https://127.0.0.1:{port}/api/x")).unwrap()).await.unwrap_err();
+    // Where no certificates are installed, the client itself says so first.
+    assert!(matches!(error, HttpError::Tls { .. } | HttpError::Client { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_limit_holds_bodies_back_without_calling_them_stalled() {
+    let file: Arc<Vec<u8>> = Arc::new(vec![7; 100_000]);
+    let sent = file.clone();
+    let hub = Server::start(move |_, request| Reply::range(request, &sent)).await;
+    let limited = Network { limit_rate: Some(100_000), ..network(&hub.base()) };
+    let http = Http::new(&limited, None, Arc::new(Silent)).unwrap();
+    let start = std::time::Instant::now();
+    let body = http.open(&Location::new(hub.url("/o/r/resolve/main/x")), 0..100_000, 100_000).await.unwrap();
+    assert_eq!(read(body).await.unwrap(), *file);
+    assert!(start.elapsed() < Duration::from_secs(3));
+}

@@ -72,6 +72,7 @@ pub fn gguf_choice<'a>(files: &'a [HubFile], quant: Option<&Quant>) -> Result<Gg
     let units = gguf_units(files);
     let there = || {
         let mut labels: Vec<String> = units.iter().map(GgufUnit::label).collect();
+        labels.sort();
         labels.dedup();
         labels
     };

@@ -56,7 +56,7 @@ fn read(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
     let Some((first, _)) = text.split_once('/') else { return registry(text) };
     let host = first.split(':').next().unwrap_or(first);
     let own =
-        endpoints.iter().any(|url| url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host)) && host.contains(['.', ':']));
+        endpoints.iter().any(|url| url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host)) && first.contains(['.', ':']));
     if own || HOSTS.iter().any(|known| known.eq_ignore_ascii_case(first)) {
         let scheme = endpoints.iter().find(|url| url.host_str() == Some(host)).map_or("https", Url::scheme);
         return address(&format!("{scheme}://{text}"), endpoints);

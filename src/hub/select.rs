@@ -194,7 +194,8 @@ mod tests {
         ];
         let mut taken = set(&[&names[..], &others[..]].concat(), Format::safetensors()).unwrap();
         let mut wanted = names.to_vec();
-        (taken.sort(), wanted.sort());
+        taken.sort();
+        wanted.sort();
         assert_eq!(taken, wanted);
     }
 

@@ -303,3 +303,64 @@ async fn a_limit_holds_bodies_back_without_calling_them_stalled() {
     assert_eq!(read(body).await.unwrap(), *file);
     assert!(start.elapsed() < Duration::from_secs(3));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ranges_of_one_file_reuse_their_connections() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(Mutex::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            *count.lock().unwrap() += 1;
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while let Ok(byte) = stream.read_u8().await {
+                    head.push(byte);
+                    if head.ends_with(b"\r\n\r\n") {
+                        let (start, end) = testing::asked(std::str::from_utf8(&head).unwrap()).unwrap();
+                        let lines = format!("Content-Range: bytes {start}-{}/1000000\r\nContent-Length: {}", end - 1, end - start);
+                        let text = format!("HTTP/1.1 206 Partial Content\r\n{lines}\r\n\r\n");
+                        stream.write_all(text.as_bytes()).await.unwrap();
+                        stream.write_all(&vec![0; (end - start) as usize]).await.unwrap();
+                        head.clear();
+                    }
+                }
+            });
+        }
+    });
+    let http = http(&base);
+    let location = Location::new(Url::parse(&format!("{base}/o/r/resolve/main/x")).unwrap());
+    for start in (0..100).map(|i| i * 10_000) {
+        let body = http.open(&location, start..start + 10_000, 1_000_000).await.unwrap();
+        assert_eq!(read(body).await.unwrap().len(), 10_000);
+    }
+    // A connection may come back to the pool a moment after its last byte, so a few may be opened, never one per range.
+    let opened = *connections.lock().unwrap();
+    assert!(opened <= 5, "{opened} connections for 100 ranges");
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_head_is_asked_with_get() {
+    let hub = Server::start(|_, request| match request.starts_with("HEAD") {
+        true => Reply::new("405 Method Not Allowed", &[], ""),
+        false => Reply::new("200 OK", &["ETag: \"ce013625030ba8dba906f756967f9e9ca394464a\""], FILE),
+    })
+    .await;
+    let resolved = http(&hub.base()).resolve(&Location::new(hub.url("/o/r/resolve/main/x"))).await.unwrap();
+    assert_eq!((resolved.size, resolved.git_sha1.is_some()), (Some(10), true));
+}
+
+#[tokio::test]
+async fn callers_that_waited_for_a_failed_resolve_share_its_error() {
+    let hub = Server::start(|_, _| Reply::new("404 Not Found", &["X-Error-Code: EntryNotFound"], "")).await;
+    let http = http(&hub.base());
+    let location = Location::new(hub.url("/o/r/resolve/main/x"));
+    let (a, b, c) =
+        tokio::join!(http.open(&location, 0..1, SIZE), http.open(&location, 1..2, SIZE), http.open(&location, 2..3, SIZE));
+    for result in [a, b, c] {
+        assert!(matches!(result, Err(HttpError::NotFound { kind: Missing::Entry, .. })));
+    }
+    assert_eq!(hub.requests().len(), 1);
+}

@@ -322,8 +322,9 @@ async fn ranges_of_one_file_reuse_their_connections() {
                         let (start, end) = testing::asked(std::str::from_utf8(&head).unwrap()).unwrap();
                         let lines = format!("Content-Range: bytes {start}-{}/1000000\r\nContent-Length: {}", end - 1, end - start);
                         let text = format!("HTTP/1.1 206 Partial Content\r\n{lines}\r\n\r\n");
-                        stream.write_all(text.as_bytes()).await.unwrap();
-                        stream.write_all(&vec![0; (end - start) as usize]).await.unwrap();
+                        let mut bytes = text.into_bytes();
+                        bytes.resize(bytes.len() + (end - start) as usize, 0);
+                        stream.write_all(&bytes).await.unwrap();
                         head.clear();
                     }
                 }
@@ -363,4 +364,14 @@ async fn callers_that_waited_for_a_failed_resolve_share_its_error() {
         assert!(matches!(result, Err(HttpError::NotFound { kind: Missing::Entry, .. })));
     }
     assert_eq!(hub.requests().len(), 1);
+}
+
+#[test]
+fn the_futures_may_move_between_threads() {
+    fn send<T: Send>(_: T) {}
+    let http = http("http://127.0.0.1:1");
+    let location = Location::new(Url::parse("http://127.0.0.1:1/o/r/resolve/main/x").unwrap());
+    send(http.open(&location, 0..1, 1));
+    send(http.resolve(&location));
+    send(async { http.open(&location, 0..1, 1).await?.chunk().await });
 }

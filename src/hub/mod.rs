@@ -128,4 +128,13 @@ mod tests {
         assert!(matches!(error, HttpError::NotFound { .. }));
         assert_eq!(mirror.requests().len(), 1);
     }
+
+    #[test]
+    fn the_futures_may_move_between_threads() {
+        fn send<T: Send>(_: T) {}
+        let hub = hub(&["http://127.0.0.1:1".into()]);
+        let pinned = Pinned::assumed(&"o/r".parse().unwrap(), &"0".repeat(40).parse().unwrap()).unwrap();
+        send(hub.tree(&pinned));
+        send(hub.pin(&pinned.repo, &pinned.commit));
+    }
 }

@@ -12,18 +12,19 @@ use super::{
     Blob, Store,
     error::{Result, StoreError},
     format::{self, BlobMeta, Claim, Source, Stamp, Trust},
-    journal::Journal,
+    journal::{self, Journal},
     layout::IntakeKey,
-    lock::{FileLock, Wait},
+    lease::Lease,
+    lock::{self, FileLock, Wait},
 };
 use crate::{
     digest::{GitSha1, SegmentValue, SequentialHasher, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
-    disk::{self, DiskFile, Open},
+    disk::{self, DiskFile, LockKind, Open},
 };
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// What is wanted of the store.
@@ -57,28 +58,77 @@ pub struct Intake {
     journal: Journal,
     claims: Mutex<Vec<Option<SegmentValue>>>,
     resumed: u64,
-    _lock: Option<FileLock>,
+    lock: Mutex<Option<FileLock>>,
+    /// The address, where it is known but cannot be the key because locks do nothing here.
+    address: Option<Sha256Digest>,
+    lease: Arc<Lease>,
+    replaces: bool,
 }
 
 impl Store {
     /// Finds the blob, or begins or resumes the download that makes it. Waits while another process downloads it, and
-    /// then uses what that process made.
-    pub fn admit(&self, want: Want, wait: &Wait) -> Result<Admission> {
-        if let Some(blob) = self.present(&want)? {
+    /// then uses what that process made. Whatever blob it becomes is under `lease` before it is published.
+    pub fn admit(&self, want: Want, lease: &Arc<Lease>, wait: &Wait) -> Result<Admission> {
+        self.admit_as(want, lease, wait, false)
+    }
+
+    /// Begins or resumes a download of what may be present, and publishes it in the place of what is there.
+    pub fn admit_again(&self, want: Want, lease: &Arc<Lease>, wait: &Wait) -> Result<Admission> {
+        self.admit_as(want, lease, wait, true)
+    }
+
+    fn admit_as(&self, want: Want, lease: &Arc<Lease>, wait: &Wait, again: bool) -> Result<Admission> {
+        let present = || if again { Ok(None) } else { self.present(&want) };
+        if let Some(blob) = present()? {
             return Ok(Admission::Present(blob));
         }
         self.require_writable()?;
-        let (want, lock) = if self.locks_work() {
-            let lock = self.lock_blob(&want.key, &want.what, wait)?;
-            if let Some(blob) = self.present(&want)? {
-                return Ok(Admission::Present(blob));
-            }
-            (want, Some(lock))
-        } else {
-            // Where locks do nothing, two writers must never meet in one file.
-            (Want { key: IntakeKey::private(), ..want }, None)
+        // Where locks do nothing, two writers must never meet in one file.
+        let key = if self.locks_work() { want.key } else { IntakeKey::private() };
+        let lock = match self.locks_work() {
+            true => Some(self.lock_blob(&key, &want.what, wait)?),
+            false => None,
         };
-        Intake::open(self.clone(), want, lock).map(Admission::Open)
+        if let Some(blob) = present()? {
+            return Ok(Admission::Present(blob));
+        }
+        let expected = match want.key {
+            IntakeKey::Sha256(digest) => Some(digest),
+            _ => None,
+        };
+        let want = Want { key, ..want };
+        Intake::open(self.clone(), want, expected, lock, lease.clone(), again).map(Admission::Open)
+    }
+
+    /// Bytes of an interrupted download of this key and size. Counts what its journal claims.
+    pub fn held(&self, key: &IntakeKey, size: u64) -> Result<u64> {
+        let dir = self.layout().ingest(key);
+        if self.disk().find(&dir.join("data"))?.is_none_or(|stat| stat.len != size) {
+            return Ok(0);
+        }
+        let Some(journal) = self.disk().read_small(&dir.join("journal"))? else { return Ok(0) };
+        Ok(journal::held(&journal, size, &disk::boot_id()))
+    }
+
+    /// Bytes that an intake of this key and size must still reserve on the volume.
+    pub fn room_for(&self, key: &IntakeKey, size: u64) -> u64 {
+        let data = self.disk().find(&self.layout().ingest(key).join("data"));
+        size.saturating_sub(data.ok().flatten().map_or(0, |stat| stat.allocated))
+    }
+
+    /// Drops an interrupted download that no process is filling, and tells how many bytes that gave back.
+    pub fn drop_partial(&self, key: &IntakeKey) -> Result<u64> {
+        let dir = self.layout().ingest(key);
+        if !self.locks_work() || self.disk().find(&dir)?.is_none() {
+            return Ok(0);
+        }
+        let lock = self.layout().blob_lock(key);
+        let Some(_lock) = lock::try_acquire(self.disk(), &lock, LockKind::Exclusive, self.marker().file_mode())? else {
+            return Ok(0);
+        };
+        let allocated = self.disk().find(&dir.join("data"))?.map_or(0, |stat| stat.allocated);
+        remove_ingest_dir(self, &dir)?;
+        Ok(allocated)
     }
 
     fn present(&self, want: &Want) -> Result<Option<Blob>> {
@@ -90,7 +140,14 @@ impl Store {
 }
 
 impl Intake {
-    fn open(store: Store, want: Want, lock: Option<FileLock>) -> Result<Self> {
+    fn open(
+        store: Store,
+        want: Want,
+        address: Option<Sha256Digest>,
+        lock: Option<FileLock>,
+        lease: Arc<Lease>,
+        replaces: bool,
+    ) -> Result<Self> {
         let disk = store.disk();
         let (dir_mode, file_mode) = (store.marker().dir_mode, store.marker().file_mode());
         let dir = store.layout().ingest(&want.key);
@@ -115,7 +172,19 @@ impl Intake {
             })?;
             data.set_len(want.size)?;
         }
-        let mut intake = Self { store, want, dir, data, journal, claims: Mutex::new(claims), resumed: 0, _lock: lock };
+        let mut intake = Self {
+            store,
+            want,
+            dir,
+            data,
+            journal,
+            claims: Mutex::new(claims),
+            resumed: 0,
+            lock: Mutex::new(lock),
+            address,
+            lease,
+            replaces,
+        };
         intake.resumed = intake.held();
         Ok(intake)
     }
@@ -153,6 +222,10 @@ impl Intake {
             }
         }
         missing
+    }
+    /// Whether a segment is claimed.
+    pub fn has(&self, index: u64) -> bool {
+        self.claims().get(index as usize).is_some_and(Option::is_some)
     }
     /// The bytes that a segment covers.
     pub fn range(&self, index: u64) -> std::ops::Range<u64> {
@@ -192,10 +265,11 @@ impl Intake {
 
     /// Publishes the finished file as a blob. `expected` is checked besides the key; wrong content is dropped, and any
     /// other failure keeps the partial download for the next run.
-    pub fn commit(self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
+    pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
         if front.next != self.segments() {
             return Err(StoreError::Incomplete { key: self.want.key, missing: self.segments() - front.next });
         }
+        let expected = expected.or(self.address);
         let (sha256, git) = front.hasher.finish();
         if let Err(error) = self.check_digests(sha256, git, expected) {
             self.remove_ingest()?;
@@ -207,8 +281,13 @@ impl Intake {
             (IntakeKey::Private(_), None) => Trust::Tofu,
         };
         let values: Vec<SegmentValue> = self.claims().iter().flatten().copied().collect();
-        publish(&self.store, &*self.data, &self.dir.join("data"), sha256, &values, self.want.size, trust, source)?;
+        self.lease.protect(&[sha256])?;
+        let finished =
+            Finished { data: &*self.data, path: &self.dir.join("data"), digest: sha256, values: &values, size: self.want.size };
+        publish(&self.store, finished, trust, source, self.replaces)?;
         self.remove_ingest()?;
+        // Who waits for this blob need not wait for the rest of what this process does.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(Blob { digest: sha256, size: self.want.size })
     }
 
@@ -308,18 +387,19 @@ impl Front {
     }
 }
 
-/// Gives finished, synced bytes their name. `data` is open on `data_path`.
-#[expect(clippy::too_many_arguments, reason = "one call site for each way in; a struct would only rename them")]
-pub(super) fn publish(
-    store: &Store,
-    data: &dyn DiskFile,
-    data_path: &Path,
-    digest: Sha256Digest,
-    values: &[SegmentValue],
-    size: u64,
-    trust: Trust,
-    source: Source,
-) -> Result<()> {
+/// Bytes that are complete and hashed, but have no name yet.
+#[derive(Clone, Copy)]
+pub(super) struct Finished<'a> {
+    pub(super) data: &'a dyn DiskFile,
+    pub(super) path: &'a Path,
+    pub(super) digest: Sha256Digest,
+    pub(super) values: &'a [SegmentValue],
+    pub(super) size: u64,
+}
+
+/// Gives finished bytes their name. With `replaces`, what has that name is replaced, because it was asked to be fetched anew.
+pub(super) fn publish(store: &Store, finished: Finished<'_>, trust: Trust, source: Source, replaces: bool) -> Result<()> {
+    let Finished { data, path, digest, values, size } = finished;
     let disk = store.disk();
     let Some(blake3) = merge_segments(values, size) else {
         return Err(StoreError::Incomplete { key: IntakeKey::Sha256(digest), missing: segment_count(size) - values.len() as u64 });
@@ -329,10 +409,10 @@ pub(super) fn publish(
     data.sync_all()?;
     let stat = data.stat()?;
     if stat.len != size {
-        return Err(StoreError::Changed { path: data_path.to_owned() });
+        return Err(StoreError::Changed { path: path.to_owned() });
     }
     let _shared = store.shared()?;
-    if store.find(&digest)?.is_some() {
+    if !replaces && store.find(&digest)?.is_some() {
         return store.add_source(&digest, source);
     }
     store.write_segments(&digest, values)?;
@@ -340,7 +420,8 @@ pub(super) fn publish(
         BlobMeta { format: 1, size, blake3, trust, verified_at: format::now(), stamp: Stamp::from(&stat), sources: vec![source] };
     store.write_meta(&digest, &meta)?;
     let blob = store.layout().blob(&digest);
-    match disk.rename_new(data_path, &blob) {
+    let renamed = if replaces { disk.rename(path, &blob) } else { disk.rename_new(path, &blob) };
+    match renamed {
         Ok(()) => {}
         // Somebody was faster with the same bytes; theirs stays, for others may hold it open or linked.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),

@@ -6,7 +6,7 @@
 //! believed blindly: a claimed segment is compared with its value whenever it is read back.
 
 use crate::{
-    digest::{SEGMENT_LEN, SegmentValue, segment_count},
+    digest::{SEGMENT_LEN, SegmentValue, segment_count, segment_range},
     disk::{DiskFile, Result},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,6 +104,13 @@ fn record(kind: u8, number: u64, value: &[u8; 32], boot: &[u8; 8]) -> [u8; RECOR
     record[16..48].copy_from_slice(value);
     record[48..56].copy_from_slice(boot);
     seal(record)
+}
+
+/// Bytes that the text of a journal claims of a file of `size` bytes.
+pub(super) fn held(text: &[u8], size: u64, boot_id: &str) -> u64 {
+    let claims = read_claims(text, size, boot_hash(boot_id)).unwrap_or_default();
+    let held = claims.iter().enumerate().filter(|(_, claim)| claim.is_some());
+    held.map(|(index, _)| segment_range(index as u64, size)).map(|range| range.end - range.start).sum()
 }
 
 /// The claims in the text of a journal, or `None` when it is not the journal of a file of `size` bytes.

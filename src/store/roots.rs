@@ -155,6 +155,11 @@ impl Store {
         Ok(entries.iter().filter(|entry| entry.kind == Kind::Dir).filter_map(|entry| entry.name.parse().ok()).collect())
     }
 
+    /// The root of one view of a project.
+    pub fn root_of(&self, project: &Uuid, view: &ViewKey) -> Result<Option<RootRecord>> {
+        self.read_root(&self.layout().project(project).join(view.record_name()))
+    }
+
     /// Every root of a project. One that cannot be read is an error that names it: what it protects is not known.
     pub fn roots_of(&self, project: &Uuid) -> Result<Vec<RootRecord>> {
         let dir = self.layout().project(project);

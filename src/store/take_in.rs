@@ -3,8 +3,9 @@
 use super::{
     Blob, Result, Store, StoreError,
     format::{Source, Stamp, Trust},
-    intake,
+    intake::{self, Finished},
     layout::IntakeKey,
+    lease::Lease,
 };
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest, segment_count, segment_range, segment_value},
@@ -27,13 +28,14 @@ pub enum TakeIn {
 }
 
 impl Store {
-    /// Takes `path` in. With `expected`, other content is refused and the file is left as it was. `progress` is told
+    /// Takes `path` in; the blob is under `lease` before it is published. With `expected`, other content is refused and the file is left as it was. `progress` is told
     /// how many bytes are hashed.
     pub fn take_in(
         &self,
         path: &Path,
         how: TakeIn,
         expected: Option<Sha256Digest>,
+        lease: &Lease,
         progress: &(dyn Fn(u64) + Sync),
         cancel: &CancellationToken,
     ) -> Result<Blob> {
@@ -82,7 +84,9 @@ impl Store {
                 path: Some(path.display().to_string()),
                 git_sha1: None,
             };
-            intake::publish(self, &*data, &data_path, digest, &values, before.len, trust, local)?;
+            lease.protect(&[digest])?;
+            let finished = Finished { data: &*data, path: &data_path, digest, values: &values, size: before.len };
+            intake::publish(self, finished, trust, local, false)?;
             Ok(Blob { digest, size: before.len })
         })();
         intake::remove_ingest_dir(self, &dir)?;

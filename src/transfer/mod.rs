@@ -1,1 +1,167 @@
-//! (room under construction)
+//! Moves bytes from locations into intakes: several files and several ranges of one file at once.
+//!
+//! Connections read; segments of 1 MiB are written, hashed and journalled on blocking threads; a front follows each
+//! file in order and ends with its SHA-256 when the last byte is there. What is in flight is bounded by a pool of
+//! buffers, so memory does not depend on the size of a file.
+
+mod buffer;
+mod error;
+mod governor;
+mod job;
+mod progress;
+mod schedule;
+mod worker;
+
+pub use error::TransferError;
+pub use job::Job;
+
+use crate::{event::Reporter, http::Http, store::Blob};
+use buffer::Pool;
+use governor::Governor;
+use job::Running;
+use progress::Ticker;
+use schedule::Schedule;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Buffers of one segment each: the memory of a run.
+const BUFFERS: usize = 24;
+
+/// How hard to try.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Connections open at once.
+    pub connections: usize,
+    /// Failures of one piece without progress before the run gives up.
+    pub tries: u32,
+}
+
+/// A file that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrived {
+    /// The blob it is now.
+    pub blob: Blob,
+    /// Bytes that travelled for it.
+    pub fetched: u64,
+}
+
+/// What the threads of a run tell the one that waits.
+enum Message {
+    /// Every segment of this job is there and hashed.
+    Complete(usize),
+    /// A worker ended: it found nothing to do, or there were too many.
+    Idle,
+    /// Pieces are to be had again, because a damaged segment was found.
+    More,
+    /// The run cannot go on.
+    Failed(usize, TransferError),
+}
+
+/// Everything that the tasks of a run share.
+struct Run {
+    http: Http,
+    jobs: Vec<Arc<Running>>,
+    schedule: Schedule,
+    governor: Governor,
+    pool: Pool,
+    effort: Effort,
+    reporter: Arc<dyn Reporter>,
+    messages: mpsc::UnboundedSender<Message>,
+    workers: AtomicUsize,
+    /// Cancelled when the user stops the run or a part of it failed for good.
+    stop: CancellationToken,
+}
+
+/// Fetches what the jobs' intakes miss and publishes each file when it is complete. The results are in the jobs' order.
+///
+/// On failure, and when `cancel` is cancelled, the first error is returned, files that were complete are published, and
+/// everything that arrived of the others stays for the next run.
+pub async fn run(
+    http: &Http,
+    jobs: Vec<Job>,
+    effort: Effort,
+    reporter: Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<Vec<Arrived>, TransferError> {
+    let (messages, mut inbox) = mpsc::unbounded_channel();
+    let jobs: Vec<Arc<Running>> = jobs.into_iter().map(|job| Arc::new(Running::new(job))).collect();
+    let run = Arc::new(Run {
+        http: http.clone(),
+        schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect()),
+        governor: Governor::new(effort.connections, jobs.len()),
+        pool: Pool::new(BUFFERS),
+        jobs,
+        effort,
+        reporter: reporter.clone(),
+        messages,
+        workers: AtomicUsize::new(0),
+        stop: cancel.child_token(),
+    });
+    let ticker = Ticker::start(run.jobs.clone(), reporter);
+    let result = supervise(&run, &mut inbox, cancel).await;
+    run.stop.cancel();
+    ticker.stop().await;
+    result
+}
+
+async fn supervise(
+    run: &Arc<Run>,
+    inbox: &mut mpsc::UnboundedReceiver<Message>,
+    cancel: &CancellationToken,
+) -> Result<Vec<Arrived>, TransferError> {
+    let mut arrived: Vec<Option<Arrived>> = vec![None; run.jobs.len()];
+    let mut commits = tokio::task::JoinSet::new();
+    let mut failure = None;
+    for (number, job) in run.jobs.iter().enumerate() {
+        job.announce(&*run.reporter);
+        // What an earlier run left is hashed from the disk while the rest is fetched.
+        let (run, job) = (run.clone(), job.clone());
+        tokio::task::spawn_blocking(move || job.drive(number, &run));
+    }
+    let mut pulse = tokio::time::interval(governor::PULSE);
+    while failure.is_none() && arrived.iter().any(Option::is_none) {
+        for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.pieces_left()) {
+            run.workers.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(worker::work(run.clone()));
+        }
+        tokio::select! {
+            () = cancel.cancelled() => failure = Some(TransferError::Cancelled),
+            message = inbox.recv() => match message {
+                Some(Message::Complete(number)) => {
+                    let job = run.jobs[number].clone();
+                    commits.spawn_blocking(move || (number, job.commit()));
+                }
+                Some(Message::Failed(number, error)) => {
+                    run.jobs[number].fail(&*run.reporter);
+                    failure = Some(error);
+                }
+                Some(Message::Idle | Message::More) | None => {}
+            },
+            Some(committed) = commits.join_next() => {
+                let (number, result) = committed.map_err(|panic| TransferError::Panicked(panic.to_string()))?;
+                match result {
+                    Ok(blob) => {
+                        run.jobs[number].finish(&*run.reporter);
+                        arrived[number] = Some(Arrived { blob, fetched: run.jobs[number].fetched() });
+                    }
+                    Err(error) => {
+                        run.jobs[number].fail(&*run.reporter);
+                        failure = Some(error);
+                    }
+                }
+            },
+            _ = pulse.tick() => run.governor.pulse(run.jobs.iter().map(|job| job.fetched()).sum()),
+        }
+    }
+    run.stop.cancel();
+    // Commits that began end: a file that is complete shall be published whatever became of the others.
+    while commits.join_next().await.is_some() {}
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(arrived.into_iter().flatten().collect()),
+    }
+}

@@ -1,0 +1,234 @@
+//! One file of a run: its intake, the front that hashes it, and how far it is.
+
+use super::{Message, Run, TransferError, buffer::Buffer, schedule::Piece};
+use crate::{
+    digest::Sha256Digest,
+    event::{Event, Reporter},
+    http::Location,
+    store::{Blob, Front, Intake, Reached, Source, StoreError},
+};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Segments ahead of the front that are kept in memory for it.
+const AHEAD: u64 = 4;
+/// Buffers that must be free for that; else the front reads back from the page cache.
+const SPARE_BUFFERS: usize = 10;
+/// What arrived is made to survive a power loss after this many bytes or this long, whichever is first.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// A file to be fetched.
+#[derive(Debug)]
+pub struct Job {
+    /// Its path in the view, for people.
+    pub file: String,
+    /// Where its bytes go.
+    pub intake: Intake,
+    /// Where they come from, in order of preference; all must serve the same bytes.
+    pub locations: Vec<Location>,
+    /// Its SHA-256, where that is known and is not the intake's key.
+    pub expected: Option<Sha256Digest>,
+    /// What to record as its origin.
+    pub source: Source,
+}
+
+pub(super) struct Running {
+    pub(super) file: String,
+    pub(super) locations: Vec<Location>,
+    size: u64,
+    segments: u64,
+    /// Taken out by the commit.
+    parts: Mutex<Option<Parts>>,
+    intake: std::sync::Arc<Intake>,
+    front: Mutex<Option<Front>>,
+    ready: Mutex<BTreeMap<u64, Buffer>>,
+    /// Set when a server answered a range with the whole file: one connection then fetches it all.
+    single: AtomicBool,
+    complete: AtomicBool,
+    held: AtomicU64,
+    fetched: AtomicU64,
+    unsynced: AtomicU64,
+    checkpoint: Mutex<Instant>,
+    begun: Instant,
+}
+
+struct Parts {
+    expected: Option<Sha256Digest>,
+    source: Source,
+}
+
+impl Running {
+    pub(super) fn new(job: Job) -> Self {
+        let Job { file, intake, locations, expected, source } = job;
+        Self {
+            file,
+            locations,
+            size: intake.size(),
+            segments: intake.segments(),
+            parts: Mutex::new(Some(Parts { expected, source })),
+            front: Mutex::new(Some(intake.front())),
+            held: AtomicU64::new(intake.resumed()),
+            intake: std::sync::Arc::new(intake),
+            ready: Mutex::default(),
+            single: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
+            fetched: AtomicU64::new(0),
+            unsynced: AtomicU64::new(0),
+            checkpoint: Mutex::new(Instant::now()),
+            begun: Instant::now(),
+        }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+    pub(super) fn missing(&self) -> Vec<Range<u64>> {
+        self.intake.missing()
+    }
+    pub(super) fn range(&self, segment: u64) -> Range<u64> {
+        self.intake.range(segment)
+    }
+    pub(super) fn segments(&self) -> u64 {
+        self.segments
+    }
+    pub(super) fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
+    }
+    pub(super) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed).min(self.size)
+    }
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
+    }
+    pub(super) fn count(&self, bytes: u64) {
+        self.fetched.fetch_add(bytes, Ordering::Relaxed);
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+    /// Takes back bytes that arrived and will be asked for again.
+    pub(super) fn uncount(&self, bytes: u64) {
+        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| Some(held.saturating_sub(bytes)));
+    }
+
+    /// Whether the caller is the one connection that fetches the whole file.
+    pub(super) fn become_single(&self) -> bool {
+        !self.single.swap(true, Ordering::Relaxed)
+    }
+    pub(super) fn end_single(&self) {
+        self.single.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn announce(&self, reporter: &dyn Reporter) {
+        reporter.event(&Event::FileStarted { file: self.file.clone(), size: self.size, resumed: self.intake.resumed() });
+    }
+    pub(super) fn finish(&self, reporter: &dyn Reporter) {
+        let (file, size, fetched, took) = (self.file.clone(), self.size, self.fetched(), self.begun.elapsed());
+        reporter.event(&Event::FileFinished { file, size, fetched, took });
+    }
+    pub(super) fn fail(&self, reporter: &dyn Reporter) {
+        reporter.event(&Event::FileFailed { file: self.file.clone() });
+    }
+
+    /// Writes a whole segment and lets the front go on. Runs on a blocking thread.
+    pub(super) fn take_segment(&self, number: usize, index: u64, buffer: Buffer, run: &Run) {
+        let len = buffer.len() as u64;
+        if let Err(error) = self.intake.write(index, &buffer) {
+            return run.tell(Message::Failed(number, error.into()));
+        }
+        let near = lock(&self.front).as_ref().map(Front::next);
+        if near.is_some_and(|next| (next..next + AHEAD).contains(&index)) && run.pool.free() >= SPARE_BUFFERS {
+            lock(&self.ready).insert(index, buffer);
+        } else {
+            drop(buffer);
+        }
+        self.drive(number, run);
+        self.checkpoint_if_due(number, len, run);
+    }
+
+    /// Hashes as far as the segments are there. Any number of threads may call it: one works, and looks again after it
+    /// let go, so that a segment that came meanwhile is not forgotten.
+    pub(super) fn drive(&self, number: usize, run: &Run) {
+        loop {
+            let mut guard = match self.front.try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let Some(front) = guard.as_mut() else { return };
+            let stopped = match self.advance(front, number, run) {
+                Ok(next) => next,
+                Err(error) => return run.tell(Message::Failed(number, error.into())),
+            };
+            drop(guard);
+            if stopped == self.segments {
+                if !self.complete.swap(true, Ordering::AcqRel) {
+                    run.tell(Message::Complete(number));
+                }
+                return;
+            }
+            if run.stop.is_cancelled() || !self.intake.has(stopped) {
+                return;
+            }
+        }
+    }
+
+    fn advance(&self, front: &mut Front, number: usize, run: &Run) -> Result<u64, StoreError> {
+        while !run.stop.is_cancelled() {
+            let next = front.next();
+            let ready = {
+                let mut ready = lock(&self.ready);
+                *ready = ready.split_off(&next);
+                ready.remove(&next)
+            };
+            if let Some(buffer) = ready {
+                front.push(next, &buffer);
+                continue;
+            }
+            match front.read_back(&self.intake)? {
+                Reached::One => {}
+                Reached::Edge => break,
+                Reached::Damaged(index) => {
+                    let range = self.range(index);
+                    self.uncount(range.end - range.start);
+                    run.schedule.give_back(Piece { job: number, segments: index..index + 1 });
+                    run.tell(Message::More);
+                    break;
+                }
+            }
+        }
+        Ok(front.next())
+    }
+
+    fn checkpoint_if_due(&self, number: usize, len: u64, run: &Run) {
+        let unsynced = self.unsynced.fetch_add(len, Ordering::Relaxed) + len;
+        let Ok(mut last) = self.checkpoint.try_lock() else { return };
+        if unsynced < CHECKPOINT_BYTES && last.elapsed() < CHECKPOINT_EVERY {
+            return;
+        }
+        self.unsynced.store(0, Ordering::Relaxed);
+        if let Err(error) = self.intake.checkpoint() {
+            run.tell(Message::Failed(number, error.into()));
+        }
+        *last = Instant::now();
+    }
+
+    /// Publishes the complete file. Runs on a blocking thread, once.
+    pub(super) fn commit(&self) -> Result<Blob, TransferError> {
+        let (front, parts) = (lock(&self.front).take(), lock(&self.parts).take());
+        let (Some(front), Some(parts)) = (front, parts) else {
+            return Err(TransferError::Panicked(format!("{} was published twice", self.file)));
+        };
+        Ok(self.intake.commit(front, parts.expected, parts.source)?)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

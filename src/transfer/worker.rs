@@ -1,0 +1,168 @@
+//! One connection: takes pieces until there are none, and fetches each with as many requests as that needs.
+
+use super::{Message, Run, TransferError, buffer::Buffer, job::Running, schedule::Piece};
+use crate::http::{Backoff, Body, HttpError, Retry};
+use std::sync::{Arc, atomic::Ordering};
+
+/// How one try at a piece ended.
+enum Outcome {
+    Done,
+    Failed(HttpError),
+    /// Another connection fetches the whole file, or the run is over.
+    Leave,
+}
+
+pub(super) async fn work(run: Arc<Run>) {
+    let stop = run.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work_pieces(&run) => {}
+    }
+    run.workers.fetch_sub(1, Ordering::Relaxed);
+    run.tell(Message::Idle);
+}
+
+async fn work_pieces(run: &Arc<Run>) {
+    while let Some(piece) = run.schedule.take(run.governor.target()) {
+        let number = piece.job;
+        if let Err(error) = fetch(run, piece).await {
+            let file = run.jobs[number].file.clone();
+            return run.tell(Message::Failed(number, TransferError::Http { file, error }));
+        }
+        if run.workers.load(Ordering::Relaxed) > run.governor.target() {
+            return;
+        }
+    }
+}
+
+/// Fetches one piece; retries go on where the last try ended, to the byte.
+async fn fetch(run: &Arc<Run>, piece: Piece) -> Result<(), HttpError> {
+    let job = &run.jobs[piece.job];
+    let mut cursor = Cursor { number: piece.job, next: piece.segments.start, end: piece.segments.end, buffer: None };
+    let mut backoff = Backoff::new(run.effort.tries);
+    let mut mirror = 0;
+    while cursor.next < cursor.end {
+        let before = cursor.position(job);
+        let error = match attempt(run, job, &mut cursor, mirror).await {
+            Outcome::Done => continue,
+            Outcome::Leave => {
+                job.uncount(cursor.buffered());
+                return Ok(());
+            }
+            Outcome::Failed(error) => error,
+        };
+        if cursor.position(job) > before {
+            backoff.progressed();
+        }
+        if matches!(error, HttpError::Stalled { .. } | HttpError::RateLimited { .. } | HttpError::Status(_)) {
+            run.governor.trouble();
+        }
+        // The next mirror at once where this one does not give what it should, and after a pause where all were tried.
+        if error.elsewhere() && mirror + 1 < job.locations.len() {
+            mirror += 1;
+            continue;
+        }
+        mirror = 0;
+        match backoff.next(&error) {
+            Some(pause) => {
+                run.retrying(job, &error, pause);
+                tokio::time::sleep(pause).await;
+            }
+            None => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror: usize) -> Outcome {
+    let start = cursor.position(job);
+    let end = job.range(cursor.end - 1).end;
+    let mut body = match run.http.open(&job.locations[mirror], start..end, job.size()).await {
+        Ok(body) => body,
+        Err(error) => return Outcome::Failed(error),
+    };
+    if body.start() == start && body.end() == end {
+        return read(run, job, cursor, &mut body).await;
+    }
+    // The server knows no ranges and sends the file from its beginning: one connection takes all of it.
+    if !job.become_single() {
+        return Outcome::Leave;
+    }
+    run.schedule.take_all_of(cursor.number);
+    job.uncount(cursor.buffered());
+    *cursor = Cursor { number: cursor.number, next: 0, end: job.segments(), buffer: None };
+    let outcome = read(run, job, cursor, &mut body).await;
+    job.end_single();
+    outcome
+}
+
+async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mut Body) -> Outcome {
+    loop {
+        match body.chunk().await {
+            Ok(Some(mut chunk)) => {
+                job.count(chunk.len() as u64);
+                while !chunk.is_empty() {
+                    let buffer = match &mut cursor.buffer {
+                        Some(buffer) => buffer,
+                        empty => empty.insert(run.pool.take().await),
+                    };
+                    let range = job.range(cursor.next);
+                    let room = (range.end - range.start) as usize - buffer.len();
+                    let part = chunk.split_to(room.min(chunk.len()));
+                    buffer.extend_from_slice(&part);
+                    if part.len() == room {
+                        cursor.dispatch(run, job);
+                    }
+                }
+            }
+            Ok(None) => return Outcome::Done,
+            Err(error) => return Outcome::Failed(error),
+        }
+    }
+}
+
+/// Where a connection is in its piece.
+struct Cursor {
+    number: usize,
+    /// The segment being filled.
+    next: u64,
+    end: u64,
+    buffer: Option<Buffer>,
+}
+
+impl Cursor {
+    /// The next byte that is needed.
+    fn position(&self, job: &Running) -> u64 {
+        match self.next < self.end {
+            true => job.range(self.next).start + self.buffered(),
+            false => job.size(),
+        }
+    }
+
+    fn buffered(&self) -> u64 {
+        self.buffer.as_ref().map_or(0, |buffer| buffer.len() as u64)
+    }
+
+    /// Hands a full segment to a blocking thread.
+    fn dispatch(&mut self, run: &Arc<Run>, job: &Arc<Running>) {
+        if let Some(buffer) = self.buffer.take() {
+            let (run, job, number, index) = (run.clone(), job.clone(), self.number, self.next);
+            tokio::task::spawn_blocking(move || job.take_segment(number, index, buffer, &run));
+        }
+        self.next += 1;
+    }
+}
+
+impl Run {
+    pub(super) fn tell(&self, message: Message) {
+        // A closed inbox means that the run is over; nobody needs to know then.
+        let _ = self.messages.send(message);
+    }
+
+    fn retrying(&self, job: &Running, error: &HttpError, pause: std::time::Duration) {
+        if error.retry() != Retry::Never {
+            let (what, why) = (job.file.clone(), error.to_string());
+            self.reporter.event(&crate::event::Event::Retry { what, why, after: pause });
+        }
+    }
+}

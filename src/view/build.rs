@@ -1,0 +1,316 @@
+//! Building a view: look at everything first, refuse if something foreign is in the way, then change file by file, each
+//! in one step. A second build of the same view looks at each file once and writes nothing.
+
+use super::{
+    ManifestFile, Result, ViewError, ViewManifest, Views,
+    link::{self, Sample, Source, Targets},
+    state::digest_of_target,
+    survey::{Plan, Slot, check_names, is_same},
+};
+use crate::{
+    disk::{Kind, Stat},
+    names::RelPath,
+    settings::LinkMode,
+    store::{RootRecord, Stamp, Store, ViewFile, ViewKey, format},
+};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
+use uuid::Uuid;
+
+/// What building a view came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The view's folder.
+    pub dir: PathBuf,
+    /// How the view is made; never [`LinkMode::Auto`].
+    pub mode: LinkMode,
+    /// One line, where the mode is not the obvious one or single files are made otherwise.
+    pub why: Option<String>,
+    /// Whether anything was written.
+    pub changed: bool,
+}
+
+/// A plain file in a view that the caller has hashed and found to be the one that belongs there: with this stamp it may
+/// be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// Its path below the view's folder.
+    pub path: RelPath,
+    /// What it looked like when it was hashed.
+    pub stamp: Stamp,
+}
+
+impl Views {
+    /// Makes a view show these files, whose blobs are rooted and present. Whatever of ours stands in its place is
+    /// replaced; anything foreign in the way is an error before anything is changed.
+    pub fn build(&self, key: &ViewKey, files: &[ViewFile], mode: LinkMode, project: &Uuid) -> Result<Built> {
+        self.build_adopting(key, files, mode, project, &[])
+    }
+
+    /// Makes a view again from its root.
+    pub fn rebuild(&self, root: &RootRecord, mode: LinkMode, project: &Uuid) -> Result<Built> {
+        self.build(&root.view, &root.files, mode, project)
+    }
+
+    /// Like [`Views::build`], and takes these plain files for ours.
+    pub fn build_adopting(
+        &self,
+        key: &ViewKey,
+        files: &[ViewFile],
+        mode: LinkMode,
+        project: &Uuid,
+        adopted: &[Adopted],
+    ) -> Result<Built> {
+        let store = self.store()?;
+        check_names(&self.dir(key), files)?;
+        if self.disk.stat_follow(&self.models_dir).is_err_and(|error| error.is_not_found()) {
+            self.make_folders(&self.models_dir, store)?;
+        }
+        let targets = Targets::find(&*self.disk, &self.models_dir, store)?;
+        let base_depth = key.dir().components().count();
+        let plan = self.survey(key, files, mode, store, &targets, base_depth, adopted)?;
+        let made_as = plan.old.as_ref().map(|old| old.link);
+        let mut link = match mode {
+            LinkMode::Auto => made_as.unwrap_or(LinkMode::Symlink),
+            mode => mode,
+        };
+        let mut why = None;
+        let mut changed = !plan.dropped.is_empty();
+        let lacking: Vec<&ViewFile> = plan.lacking(link).map(|slot| slot.file).collect();
+        if !lacking.is_empty() {
+            for slot in plan.lacking(link) {
+                if store.find(&slot.file.sha256)?.is_none() {
+                    return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
+                }
+            }
+            let fresh = self.disk.find(&plan.dir)?.is_none();
+            self.make_folders(&plan.dir, store)?;
+            let sample = Sample { store, targets: &targets, depth: base_depth, files: &lacking };
+            let chosen = self.choose(mode, made_as, &plan.dir, &sample).and_then(|choice| {
+                self.require_space(&plan, choice.0)?;
+                Ok(choice)
+            });
+            match chosen {
+                Ok(choice) => (link, why) = choice,
+                Err(error) => {
+                    if fresh {
+                        self.disk.prune_empty(&plan.dir, &self.models_dir)?;
+                    }
+                    return Err(error);
+                }
+            }
+            changed = true;
+        }
+        let (entries, odd) = self.act(&plan, link, changed)?;
+        if odd > 0 {
+            let line = format!(
+                "{odd} of {} files are not {}: a blob or a folder allows no further",
+                files.len(),
+                super::error::plural(link)
+            );
+            why = Some(why.map_or(line.clone(), |why: String| format!("{why}; {line}")));
+        }
+        let manifest = ViewManifest {
+            format: 1,
+            view: key.clone(),
+            project: *project,
+            store: store.marker().uuid,
+            link,
+            built_at: format::now(),
+            files: entries,
+        };
+        if plan.old.as_ref().is_none_or(|old| !old.says_the_same(&manifest)) {
+            self.make_folders(&plan.dir, store)?;
+            match self.write_manifest(&plan.dir, &manifest) {
+                Ok(()) => changed = true,
+                // The view is right and its manifest a hint: somebody who may only read is not refused for it.
+                Err(ViewError::Disk(error)) if !changed && error.is_read_only() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Built { dir: plan.dir, mode: link, why, changed })
+    }
+
+    /// Makes the folder and those above it, like the store's where the store stands in the same tree.
+    fn make_folders(&self, dir: &Path, store: &Store) -> Result<()> {
+        let mode = if store.layout().root().starts_with(&self.models_dir) { store.marker().dir_mode } else { 0o755 };
+        self.disk.create_dirs(dir, mode).map_err(|source| match source.is_read_only() {
+            true => ViewError::ReadOnly { path: self.models_dir.clone(), source },
+            false => source.into(),
+        })
+    }
+
+    fn require_space(&self, plan: &Plan<'_>, link: LinkMode) -> Result<()> {
+        if link != LinkMode::Copy {
+            return Ok(());
+        }
+        let need: u64 = plan.lacking(link).map(|slot| slot.file.size).sum();
+        let free = self.disk.space(&plan.dir)?.available;
+        match need <= free {
+            true => Ok(()),
+            false => Err(ViewError::NoSpace { path: plan.dir.clone(), need, free }),
+        }
+    }
+
+    /// Changes what differs, file by file, and makes it durable. Gives the manifest's entries and how many of them are
+    /// not made in the view's mode.
+    fn act(&self, plan: &Plan<'_>, link: LinkMode, changed: bool) -> Result<(Vec<ManifestFile>, usize)> {
+        let disk = &*self.disk;
+        let mut touched = BTreeSet::new();
+        if changed {
+            for dir in plan.folders() {
+                self.sweep(&dir)?;
+            }
+        }
+        let mut entries = Vec::with_capacity(plan.slots.len());
+        let mut odd = 0;
+        for slot in &plan.slots {
+            let made = if plan.is_right(slot, link) {
+                slot.kept_mode(link)
+            } else {
+                touched
+                    .extend(slot.path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.models_dir)).map(Path::to_owned));
+                self.place(plan, slot, link)?
+            };
+            odd += usize::from(made != link && slot.file.size > 0);
+            let stamp = match made {
+                LinkMode::Symlink => None,
+                _ if plan.is_right(slot, link) => slot.stat.as_ref().map(Stamp::from),
+                _ => Some(Stamp::from(&disk.stat(&slot.path)?)),
+            };
+            let ViewFile { path, sha256, size } = slot.file.clone();
+            entries.push(ManifestFile { path, sha256, size, link: made, stamp });
+        }
+        for (path, seen) in &plan.dropped {
+            if disk.find(path)?.is_some_and(|stat| is_same(&stat, seen)) {
+                disk.remove_if_there(path)?;
+                let parent = path.parent().unwrap_or(&plan.dir);
+                disk.prune_empty(parent, &plan.dir)?;
+                touched.insert(plan.dir.clone());
+                if disk.find(parent)?.is_some() {
+                    touched.insert(parent.to_owned());
+                }
+            }
+        }
+        for dir in &touched {
+            disk.sync_dir(dir)?;
+        }
+        Ok((entries, odd))
+    }
+
+    /// Puts one file in its place. Somebody's sweep or pruning may take a temporary name or an empty folder away in
+    /// between; then it is done once more.
+    fn place(&self, plan: &Plan<'_>, slot: &Slot<'_>, link: LinkMode) -> Result<LinkMode> {
+        let parent = slot.path.parent().unwrap_or(&plan.dir);
+        self.make_folders(parent, plan.store)?;
+        match self.try_place(plan, slot, link) {
+            Err(ViewError::Disk(error)) if error.is_not_found() => {
+                if plan.store.find(&slot.file.sha256)?.is_none() {
+                    return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
+                }
+                self.make_folders(parent, plan.store)?;
+                self.try_place(plan, slot, link)
+            }
+            other => other,
+        }
+    }
+
+    fn try_place(&self, plan: &Plan<'_>, slot: &Slot<'_>, link: LinkMode) -> Result<LinkMode> {
+        let disk = &*self.disk;
+        let source = Source { blob: plan.store.layout().blob(&slot.file.sha256), target: slot.target.clone() };
+        let attempts: &[LinkMode] = match link {
+            // All empty files would share one inode, and whoever writes into one writes into all.
+            LinkMode::Hardlink if slot.file.size == 0 => &[LinkMode::Copy],
+            LinkMode::Hardlink => &[LinkMode::Hardlink, LinkMode::Reflink, LinkMode::Copy],
+            LinkMode::Reflink if slot.file.size == 0 => &[LinkMode::Copy],
+            LinkMode::Reflink => &[LinkMode::Reflink],
+            LinkMode::Copy => &[LinkMode::Copy],
+            LinkMode::Auto | LinkMode::Symlink => &[LinkMode::Symlink],
+        };
+        let mut attempts = attempts.iter().copied().peekable();
+        while let Some(mode) = attempts.next() {
+            // Links come into being complete and never replace anything, so a free name needs no temporary one.
+            let direct = slot.stat.is_none() && matches!(mode, LinkMode::Symlink | LinkMode::Hardlink);
+            let at = if direct { slot.path.clone() } else { link::temp_path(slot.path.parent().unwrap_or(&plan.dir)) };
+            let made = link::make(disk, mode, &source, &at);
+            let error = match made {
+                Ok(()) if direct => return Ok(mode),
+                Ok(()) => match self.swap(&at, slot) {
+                    Ok(()) => return Ok(mode),
+                    Err(error) => {
+                        disk.remove_if_there(&at)?;
+                        return Err(error);
+                    }
+                },
+                Err(error) if direct && error.kind() == io::ErrorKind::AlreadyExists => return Err(appeared(&slot.path)),
+                Err(error) => error,
+            };
+            if !direct {
+                disk.remove_if_there(&at)?;
+            }
+            let may_go_on = match mode {
+                LinkMode::Hardlink => link::is_local_failure(&error),
+                _ => !error.is_no_space(),
+            };
+            if !may_go_on || attempts.peek().is_none() {
+                return Err(error.into());
+            }
+        }
+        Ok(link)
+    }
+
+    /// Gives `temp` the name of the file, if what stands there is still what was looked at.
+    fn swap(&self, temp: &Path, slot: &Slot<'_>) -> Result<()> {
+        let disk = &*self.disk;
+        let now = disk.find(&slot.path)?;
+        match (&slot.stat, now) {
+            (None, None) => match disk.rename_new(temp, &slot.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(appeared(&slot.path)),
+                other => other?,
+            },
+            (Some(seen), Some(now)) if is_same(seen, &now) => disk.rename(temp, &slot.path)?,
+            (Some(_), None) => disk.rename_new(temp, &slot.path)?,
+            (_, Some(_)) => return Err(appeared(&slot.path)),
+        }
+        // Renaming one name of a file over another of the same file does nothing and leaves both.
+        disk.remove_if_there(temp)?;
+        Ok(())
+    }
+
+    /// Removes what builds that died left in a folder. Links are made anew by whoever misses one; a plain file may be a
+    /// copy that another process is writing, so it has to be old.
+    pub(super) fn sweep(&self, dir: &Path) -> Result<()> {
+        for path in self.strays(dir)? {
+            self.disk.remove_if_there(&path)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn strays(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let mut strays = Vec::new();
+        for entry in self.disk.list_sorted(dir)?.into_iter().filter(|entry| link::is_temp_name(&entry.name)) {
+            let path = dir.join(entry.name);
+            let stray = match entry.kind {
+                Kind::Symlink => crate::disk::absent_is_none(self.disk.read_link(&path))?
+                    .is_some_and(|target| digest_of_target(&target).is_some()),
+                Kind::File => self.disk.find(&path)?.is_some_and(|stat| is_old(&stat)),
+                Kind::Dir | Kind::Other => false,
+            };
+            strays.extend(stray.then_some(path));
+        }
+        Ok(strays)
+    }
+}
+
+fn appeared(path: &Path) -> ViewError {
+    ViewError::Foreign { path: path.to_owned(), what: "somebody put it there just now".into() }
+}
+
+fn is_old(stat: &Stat) -> bool {
+    const AGE_NS: i128 = 3600 * 1_000_000_000;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
+    now - i128::from(stat.mtime_ns) >= AGE_NS
+}

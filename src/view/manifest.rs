@@ -1,0 +1,116 @@
+//! `.view.json`: what a view should hold and how it was made. A hint: whatever it says is checked against the files, and
+//! building the view again makes it anew.
+
+use super::{Result, Views};
+use crate::{
+    digest::Sha256Digest,
+    disk::Stat,
+    names::RelPath,
+    settings::LinkMode,
+    store::{Stamp, ViewKey, format},
+};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use uuid::Uuid;
+
+/// The name of the manifest in a view's folder.
+pub const MANIFEST_FILE: &str = ".view.json";
+
+/// Content of [`MANIFEST_FILE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewManifest {
+    /// Version of this file.
+    pub format: u32,
+    /// The view.
+    pub view: ViewKey,
+    /// The project whose root keeps the blobs.
+    pub project: Uuid,
+    /// The store that has them.
+    pub store: Uuid,
+    /// How the view was made. Single files may differ.
+    #[serde(with = "link_word")]
+    pub link: LinkMode,
+    /// When it was last changed, RFC 3339.
+    pub built_at: String,
+    /// Every file in it.
+    pub files: Vec<ManifestFile>,
+}
+
+/// One file of a [`ViewManifest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestFile {
+    /// Its path below the view's folder.
+    pub path: RelPath,
+    /// Its content.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// How it was made.
+    #[serde(with = "link_word")]
+    pub link: LinkMode,
+    /// What it looked like then; symbolic links need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+}
+
+impl ViewManifest {
+    /// What is recorded about a file of the view.
+    pub fn file(&self, path: &str) -> Option<&ManifestFile> {
+        self.files.iter().find(|file| file.path.as_str() == path)
+    }
+
+    /// Whether a file of the view stands below this top folder.
+    pub(super) fn has_folder(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.path.as_str().split_once('/').is_some_and(|(top, _)| top == name))
+    }
+
+    /// Whether both say the same, the time aside.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let Self { format, view, project, store, link, built_at: _, files } = self;
+        (format, view, project, store, link, files)
+            == (&other.format, &other.view, &other.project, &other.store, &other.link, &other.files)
+    }
+}
+
+impl ManifestFile {
+    /// Whether a plain file is still the one that was recorded.
+    pub(super) fn matches(&self, stat: &Stat) -> bool {
+        self.stamp == Some(Stamp::from(stat))
+    }
+}
+
+impl Views {
+    /// The manifest of a view; `None` where there is none or it cannot be understood, for it can be rebuilt.
+    pub fn manifest(&self, key: &ViewKey) -> Result<Option<ViewManifest>> {
+        self.manifest_in(&self.dir(key))
+    }
+
+    pub(super) fn manifest_in(&self, dir: &Path) -> Result<Option<ViewManifest>> {
+        let path = dir.join(MANIFEST_FILE);
+        // A link or a folder of that name is not ours, and reading must not follow it.
+        if self.disk.find(&path)?.is_none_or(|stat| stat.kind != crate::disk::Kind::File) {
+            return Ok(None);
+        }
+        let text = self.disk.read_small(&path)?.unwrap_or_default();
+        Ok(serde_json::from_slice::<ViewManifest>(&text).ok().filter(|manifest| manifest.format == 1))
+    }
+
+    pub(super) fn write_manifest(&self, dir: &Path, manifest: &ViewManifest) -> Result<()> {
+        Ok(self.disk.replace_small(&dir.join(MANIFEST_FILE), &format::to_json(manifest), 0o644, dir)?)
+    }
+}
+
+/// Link modes as the words of the command line.
+mod link_word {
+    use crate::settings::LinkMode;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(mode: &LinkMode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(mode.word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LinkMode, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        LinkMode::from_word(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is not a link mode")))
+    }
+}

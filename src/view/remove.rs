@@ -1,0 +1,166 @@
+//! Taking a view away: only what is ours, and then the folders that are left empty.
+
+use super::{FileState, Result, ViewManifest, Views, link::is_temp_name, manifest::MANIFEST_FILE, state::Judge, survey::is_same};
+use crate::{
+    disk::{Kind, Stat},
+    store::ViewKey,
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// What removing a view would take away. Acting on it looks at each file once more.
+#[derive(Debug, Clone, Default)]
+pub struct Removal {
+    /// The view's folder.
+    pub dir: PathBuf,
+    /// Files of ours, which go.
+    pub files: Vec<PathBuf>,
+    /// Everything else in the view's folder, which stays, and why.
+    pub kept: Vec<(PathBuf, String)>,
+    seen: Vec<Stat>,
+    /// The manifest and what died builds left: they go without being mentioned.
+    own: Vec<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+}
+
+/// What removing a view took away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Files of ours, which are gone.
+    pub removed: Vec<PathBuf>,
+    /// What was left where it is, and why.
+    pub kept: Vec<(PathBuf, String)>,
+}
+
+impl Removal {
+    /// Whether there is nothing to take away.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.own.is_empty()
+    }
+}
+
+impl Views {
+    /// Removes what is ours of a view and the folders that are empty then. Remove it before its root.
+    pub fn remove(&self, key: &ViewKey) -> Result<Removed> {
+        self.carry_out(self.plan_remove(key)?)
+    }
+
+    /// What [`Views::remove`] would do.
+    pub fn plan_remove(&self, key: &ViewKey) -> Result<Removal> {
+        self.require_own_folders(&key.dir())?;
+        let dir = self.dir(key);
+        let manifest = self.manifest(key)?;
+        let mut plan = Removal { dir: dir.clone(), ..Removal::default() };
+        let scope = Scope { key, manifest: manifest.as_ref(), judge: Judge::new(&*self.disk, self.store.as_ref()) };
+        self.plan_folder(&scope, &dir, "", &mut plan)?;
+        Ok(plan)
+    }
+
+    fn plan_folder(&self, scope: &Scope<'_>, dir: &Path, below: &str, plan: &mut Removal) -> Result<()> {
+        let entries = self.disk.list_sorted(dir)?;
+        // A view inside the folder of another, as a quantization is inside its format.
+        if !below.is_empty() && entries.iter().any(|entry| entry.name == MANIFEST_FILE) {
+            return Ok(());
+        }
+        plan.folders.insert(dir.to_owned());
+        let strays = self.strays(dir)?;
+        for entry in entries {
+            let path = dir.join(&entry.name);
+            let name = if below.is_empty() { entry.name.clone() } else { format!("{below}/{}", entry.name) };
+            if below.is_empty() && entry.name == MANIFEST_FILE && entry.kind == Kind::File {
+                plan.own.push(path);
+                continue;
+            }
+            if is_temp_name(&entry.name) {
+                if strays.contains(&path) {
+                    plan.own.push(path);
+                }
+                continue;
+            }
+            if entry.kind == Kind::Dir {
+                if scope.covers_folder(&name) {
+                    self.plan_folder(scope, &path, &name, plan)?;
+                }
+                continue;
+            }
+            let recorded = scope.manifest.and_then(|manifest| manifest.file(&name));
+            let Some((state, _)) = scope.judge.look(&path, entry.kind, || Ok(recorded))? else { continue };
+            let Some(stat) = self.disk.find(&path)? else { continue };
+            match (state.is_ours(), recorded.is_some()) {
+                (true, known) if known || scope.covers_unknown(below) => {
+                    plan.files.push(path);
+                    plan.seen.push(stat);
+                }
+                (true, _) => plan.kept.push((path, "it belongs to no file of this view".into())),
+                (false, known) => plan.kept.push((path, self.why_foreign(&state, entry.kind, known))),
+            }
+        }
+        Ok(())
+    }
+
+    fn why_foreign(&self, state: &FileState, kind: Kind, recorded: bool) -> String {
+        match (state, kind) {
+            (FileState::Dangling { target, .. }, _) => format!("a link to {}, which model-manager did not make", target.display()),
+            (_, Kind::Symlink) => "a link that model-manager did not make".into(),
+            (_, Kind::File) if recorded => "it was changed since it was made".into(),
+            (_, Kind::File) => "model-manager did not make it".into(),
+            _ => "it is no regular file".into(),
+        }
+    }
+
+    /// Does what was planned. A file that changed since stays.
+    pub fn carry_out(&self, plan: Removal) -> Result<Removed> {
+        let disk = &*self.disk;
+        let mut done = Removed { removed: Vec::new(), kept: plan.kept };
+        for (path, seen) in plan.files.into_iter().zip(&plan.seen) {
+            match disk.find(&path)? {
+                Some(stat) if is_same(&stat, seen) => {
+                    disk.remove_if_there(&path)?;
+                    done.removed.push(path);
+                }
+                Some(_) => done.kept.push((path, "it was changed just now".into())),
+                None => {}
+            }
+        }
+        // The manifest goes last: until then it tells which copies are ours.
+        for path in plan.own.iter().rev() {
+            disk.remove_if_there(path)?;
+        }
+        // Whoever drops the root next relies on the links being gone for good.
+        for dir in &plan.folders {
+            crate::disk::absent_is_none(disk.sync_dir(dir))?;
+        }
+        for dir in plan.folders.iter().rev() {
+            disk.prune_empty(dir, &self.models_dir)?;
+        }
+        Ok(done)
+    }
+}
+
+/// Which part of a folder tree is one view.
+struct Scope<'a> {
+    key: &'a ViewKey,
+    manifest: Option<&'a ViewManifest>,
+    judge: Judge<'a>,
+}
+
+impl Scope<'_> {
+    /// Whether a folder in the view's folder can hold files of the view. In a format without quantization it may as
+    /// well be the folder of one that was dropped there by hand.
+    fn covers_folder(&self, name: &str) -> bool {
+        let top = name.split('/').next().unwrap_or(name);
+        match self.manifest {
+            _ if self.key.quant.is_some() => true,
+            Some(manifest) => manifest.has_folder(top),
+            None => !self.key.format.is_single_file(),
+        }
+    }
+
+    /// Whether a file of ours that the manifest does not list is of this view: a build died before it wrote the
+    /// manifest.
+    fn covers_unknown(&self, below: &str) -> bool {
+        self.key.quant.is_some() || below.is_empty() || self.manifest.is_none()
+    }
+}

@@ -1,0 +1,211 @@
+//! What a file in the models directory is: ours, and then which blob, or not ours, and then it is never touched.
+
+use super::{Result, ViewError, Views, manifest::ManifestFile};
+use crate::{
+    digest::Sha256Digest,
+    disk::{Disk, Kind, Stat},
+    settings::LinkMode,
+    store::Store,
+};
+use std::{
+    collections::HashMap,
+    path::{Component, Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// What a file in the models directory is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileState {
+    /// A symbolic link to a blob, or a further name of one.
+    Blob {
+        /// The blob.
+        digest: Sha256Digest,
+        /// [`LinkMode::Symlink`] or [`LinkMode::Hardlink`].
+        mode: LinkMode,
+    },
+    /// A copy or reflink that we made, untouched since, as far as its stamp tells.
+    Copy {
+        /// The blob it was made of.
+        digest: Sha256Digest,
+    },
+    /// Not ours: never changed, never removed.
+    Foreign,
+    /// A symbolic link that leads to nothing this user can read.
+    Dangling {
+        /// What it holds.
+        target: PathBuf,
+        /// The blob it names; `None` for a link that is not ours.
+        digest: Option<Sha256Digest>,
+    },
+}
+
+impl FileState {
+    /// Whether we made it, so that we may replace and remove it.
+    pub fn is_ours(&self) -> bool {
+        !matches!(self, Self::Foreign | Self::Dangling { digest: None, .. })
+    }
+
+    /// The blob it shows, or showed.
+    pub fn digest(&self) -> Option<Sha256Digest> {
+        match self {
+            Self::Blob { digest, .. } | Self::Copy { digest } => Some(*digest),
+            Self::Dangling { digest, .. } => *digest,
+            Self::Foreign => None,
+        }
+    }
+}
+
+/// The blob that a link to `…/sha256/ab/<64 hex>` names, in whatever store.
+pub(super) fn digest_of_target(target: &Path) -> Option<Sha256Digest> {
+    let mut parts = target.components().rev().map(|part| part.as_os_str().to_str());
+    let (name, shard, kind) = (parts.next()??, parts.next()??, parts.next()??);
+    (kind == "sha256" && shard.len() == 2 && name.starts_with(shard)).then(|| name.parse().ok())?
+}
+
+/// Tells what files are.
+pub(super) struct Judge<'a> {
+    disk: &'a dyn Disk,
+    store: Option<&'a Store>,
+    /// Blobs by inode, made when a plain file may be a name of one and no manifest tells of which.
+    inodes: OnceLock<HashMap<(u64, u64), Sha256Digest>>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(disk: &'a dyn Disk, store: Option<&'a Store>) -> Self {
+        Self { disk, store, inodes: OnceLock::new() }
+    }
+
+    /// Judges what stands at `path`, `None` where nothing does. `recorded` is asked for only where it matters.
+    /// The second value is the length of the content that is shown.
+    pub(super) fn look<'m>(
+        &self,
+        path: &Path,
+        kind: Kind,
+        recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
+    ) -> Result<Option<(FileState, u64)>> {
+        match kind {
+            Kind::Symlink => self.link(path),
+            Kind::File => {
+                let Some(stat) = self.disk.find(path)? else { return Ok(None) };
+                if stat.kind != Kind::File {
+                    return Ok(Some((FileState::Foreign, 0)));
+                }
+                Ok(Some((self.plain(&stat, None, recorded()?)?, stat.len)))
+            }
+            Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, 0))),
+        }
+    }
+
+    fn link(&self, path: &Path) -> Result<Option<(FileState, u64)>> {
+        let target = match self.disk.read_link(path) {
+            Ok(target) => target,
+            Err(error) if error.is_not_found() => return Ok(None),
+            // No longer a link.
+            Err(_) => return Ok(Some((FileState::Foreign, 0))),
+        };
+        let digest = digest_of_target(&target);
+        Ok(Some(match (self.disk.stat_follow(path), digest) {
+            (Ok(stat), Some(digest)) => (FileState::Blob { digest, mode: LinkMode::Symlink }, stat.len),
+            (Ok(stat), None) => (FileState::Foreign, if stat.kind == Kind::File { stat.len } else { 0 }),
+            (Err(_), digest) => (FileState::Dangling { target, digest }, 0),
+        }))
+    }
+
+    /// Judges a regular file. `wanted` is the blob that should be there.
+    pub(super) fn plain(&self, stat: &Stat, wanted: Option<&Sha256Digest>, recorded: Option<&ManifestFile>) -> Result<FileState> {
+        if stat.nlink > 1 && stat.ino != 0 {
+            for digest in wanted.into_iter().chain(recorded.map(|file| &file.sha256)) {
+                if self.is_blob(stat, digest)? {
+                    return Ok(FileState::Blob { digest: *digest, mode: LinkMode::Hardlink });
+                }
+            }
+            // Blobs are read-only, which spares most files of others the walk over the store.
+            if stat.mode & 0o222 == 0
+                && let Some(digest) = self.blob_of_inode(stat)?
+            {
+                return Ok(FileState::Blob { digest, mode: LinkMode::Hardlink });
+            }
+        }
+        Ok(match recorded.filter(|file| file.matches(stat)) {
+            // Where files have no inode numbers, the stamp is all there is.
+            Some(file) if file.link == LinkMode::Hardlink && stat.ino == 0 => {
+                FileState::Blob { digest: file.sha256, mode: LinkMode::Hardlink }
+            }
+            Some(file) => FileState::Copy { digest: file.sha256 },
+            None => FileState::Foreign,
+        })
+    }
+
+    fn is_blob(&self, stat: &Stat, digest: &Sha256Digest) -> Result<bool> {
+        let Some(store) = self.store else { return Ok(false) };
+        Ok(store.stat(digest)?.is_some_and(|blob| (blob.dev, blob.ino) == (stat.dev, stat.ino)))
+    }
+
+    fn blob_of_inode(&self, stat: &Stat) -> Result<Option<Sha256Digest>> {
+        let Some(store) = self.store else { return Ok(None) };
+        if self.inodes.get().is_none() {
+            let mut inodes = HashMap::new();
+            for digest in store.blobs()? {
+                if let Some(blob) = store.stat(&digest)? {
+                    inodes.insert((blob.dev, blob.ino), digest);
+                }
+            }
+            // Another thread may have been faster; its table is as good.
+            let _ = self.inodes.set(inodes);
+        }
+        Ok(self.inodes.get().and_then(|inodes| inodes.get(&(stat.dev, stat.ino)).copied()))
+    }
+}
+
+impl Views {
+    /// What stands at `path`, `None` where nothing does. Everything behind a symbolic link to a folder is foreign.
+    pub fn state_of(&self, path: &Path) -> Result<Option<FileState>> {
+        let Some(stat) = self.disk.find(path)? else { return Ok(None) };
+        let below = path.strip_prefix(&self.models_dir).ok();
+        let parts: Vec<&str> = below.into_iter().flat_map(Path::components).filter_map(normal).collect();
+        let mut dir = self.models_dir.clone();
+        let mut manifest = None;
+        for (depth, part) in parts.iter().enumerate().take(parts.len().saturating_sub(1)) {
+            dir.push(part);
+            if self.disk.find(&dir)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
+                return Ok(Some(FileState::Foreign));
+            }
+            // A view is two or three folders down.
+            if stat.kind == Kind::File
+                && (1..=2).contains(&depth)
+                && let Some(found) = self.manifest_in(&dir)?
+            {
+                manifest = Some((found, parts[depth + 1..].join("/")));
+            }
+        }
+        let recorded = manifest.as_ref().and_then(|(manifest, file)| manifest.file(file));
+        let judge = Judge::new(&*self.disk, self.store.as_ref());
+        Ok(judge.look(path, stat.kind, || Ok(recorded))?.map(|(state, _)| state))
+    }
+
+    /// Refuses where a folder of a view, from the model's down to `dir`, is something else: writing through a user's
+    /// link would change what it leads to.
+    pub(super) fn require_own_folders(&self, below: &Path) -> Result<()> {
+        let mut dir = self.models_dir.clone();
+        for part in below.components() {
+            dir.push(part);
+            match self.disk.find(&dir)?.map(|stat| stat.kind) {
+                None => return Ok(()),
+                Some(Kind::Dir) => {}
+                Some(Kind::Symlink) => {
+                    let what = format!("a link to {}, where a folder of ours belongs", self.disk.read_link(&dir)?.display());
+                    return Err(ViewError::Foreign { path: dir, what });
+                }
+                Some(_) => return Err(ViewError::Foreign { path: dir, what: "a file, where a folder of ours belongs".into() }),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn normal(part: Component<'_>) -> Option<&str> {
+    match part {
+        Component::Normal(name) => name.to_str(),
+        _ => None,
+    }
+}

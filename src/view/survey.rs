@@ -1,0 +1,241 @@
+//! The look before a view is built: what stands where its files belong, and whether it may be replaced. Nothing is
+//! changed here.
+
+use super::{
+    Adopted, FileState, ManifestFile, Result, ViewError, ViewManifest, Views,
+    link::{self, Targets},
+    manifest::MANIFEST_FILE,
+    state::{Judge, digest_of_target},
+};
+use crate::{
+    digest::{SequentialHasher, Sha256Digest},
+    disk::{Kind, Open, Stat},
+    names::RelPath,
+    settings::LinkMode,
+    store::{Stamp, Store, ViewFile, ViewKey},
+};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::{Path, PathBuf},
+};
+
+/// What stands where a file of the view belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Now {
+    /// Nothing.
+    Absent,
+    /// A symbolic link of ours.
+    Link(PathBuf),
+    /// A name of this blob.
+    Inode(Sha256Digest),
+    /// A file that the manifest records, untouched.
+    Recorded(Sha256Digest, LinkMode),
+    /// A file of unknown origin with the right content: what a build leaves that died before its manifest.
+    Same,
+    /// A file that the caller vouches for.
+    Adopted,
+}
+
+pub(super) struct Slot<'f> {
+    pub(super) file: &'f ViewFile,
+    pub(super) path: PathBuf,
+    pub(super) stat: Option<Stat>,
+    pub(super) now: Now,
+    pub(super) target: PathBuf,
+}
+
+/// Everything that acting on a view needs.
+pub(super) struct Plan<'a> {
+    pub(super) store: &'a Store,
+    pub(super) dir: PathBuf,
+    pub(super) slots: Vec<Slot<'a>>,
+    /// Files of ours that the view no longer has.
+    pub(super) dropped: Vec<(PathBuf, Stat)>,
+    pub(super) old: Option<ViewManifest>,
+}
+
+impl Views {
+    /// Looks at everything and changes nothing.
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+    pub(super) fn survey<'a>(
+        &self,
+        key: &ViewKey,
+        files: &'a [ViewFile],
+        mode: LinkMode,
+        store: &'a Store,
+        targets: &Targets,
+        base_depth: usize,
+        adopted: &[Adopted],
+    ) -> Result<Plan<'a>> {
+        let dir = self.dir(key);
+        let below = key.dir();
+        self.require_own_folders(&below)?;
+        let manifest = dir.join(MANIFEST_FILE);
+        if let Some(stat) = self.disk.find(&manifest)?
+            && stat.kind != Kind::File
+        {
+            return Err(ViewError::Foreign { path: manifest, what: "something else than a file of that name".into() });
+        }
+        let old = self.manifest(key)?;
+        let may_hash = match mode {
+            LinkMode::Auto => old.as_ref().is_some_and(|old| old.link != LinkMode::Symlink),
+            mode => mode != LinkMode::Symlink,
+        };
+        let judge = Judge::new(&*self.disk, Some(store));
+        let mut checked = HashSet::new();
+        let mut slots = Vec::with_capacity(files.len());
+        for file in files {
+            if let Some((folder, _)) = file.path.as_str().rsplit_once('/')
+                && checked.insert(folder)
+            {
+                self.require_own_folders(&below.join(folder))?;
+            }
+            let path = dir.join(file.path.to_path());
+            let stat = self.disk.find(&path)?;
+            let recorded = old.as_ref().and_then(|old| old.file(file.path.as_str()));
+            let now = match &stat {
+                None => Now::Absent,
+                Some(stat) => {
+                    let vouched = adopted.iter().any(|one| one.path == file.path && one.stamp == Stamp::from(stat));
+                    self.now(&judge, file, &path, stat, recorded, vouched, may_hash)?
+                }
+            };
+            let target = targets.of(base_depth + file.path.depth(), store, &file.sha256);
+            slots.push(Slot { file, path, stat, now, target });
+        }
+        let mut dropped = Vec::new();
+        let kept: HashSet<&RelPath> = files.iter().map(|file| &file.path).collect();
+        for gone in old.iter().flat_map(|old| &old.files).filter(|gone| !kept.contains(&gone.path)) {
+            let path = dir.join(gone.path.to_path());
+            let folder = gone.path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+            // Behind something foreign nothing is ours.
+            if self.require_own_folders(&below.join(folder)).is_err() {
+                continue;
+            }
+            if let Some(stat) = self.disk.find(&path)?
+                && judge.look(&path, stat.kind, || Ok(Some(gone)))?.is_some_and(|(state, _)| state.is_ours())
+            {
+                dropped.push((path, stat));
+            }
+        }
+        Ok(Plan { store, dir, slots, dropped, old })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the facts about one file")]
+    fn now(
+        &self,
+        judge: &Judge<'_>,
+        file: &ViewFile,
+        path: &Path,
+        stat: &Stat,
+        recorded: Option<&ManifestFile>,
+        vouched: bool,
+        may_hash: bool,
+    ) -> Result<Now> {
+        let foreign = |what: &str| Err(ViewError::Foreign { path: path.to_owned(), what: what.to_owned() });
+        match stat.kind {
+            Kind::Symlink => {
+                let target = self.disk.read_link(path)?;
+                match digest_of_target(&target) {
+                    Some(_) => Ok(Now::Link(target)),
+                    None => foreign(&format!("a link to {}, which is not a blob", target.display())),
+                }
+            }
+            Kind::File => match judge.plain(stat, Some(&file.sha256), recorded)? {
+                FileState::Blob { digest, .. } => Ok(Now::Inode(digest)),
+                FileState::Copy { digest } => Ok(Now::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
+                _ if vouched => Ok(Now::Adopted),
+                // Empty is empty: nothing can be lost.
+                _ if stat.len == file.size && (file.size == 0 || (may_hash && self.has_content(path, stat, file)?)) => {
+                    Ok(Now::Same)
+                }
+                _ if recorded.is_some() => foreign("a file of the view that was changed since it was made"),
+                _ => foreign("a file that model-manager did not make"),
+            },
+            Kind::Dir => foreign("a folder"),
+            Kind::Other => foreign("neither a file nor a folder"),
+        }
+    }
+
+    fn has_content(&self, path: &Path, stat: &Stat, wanted: &ViewFile) -> Result<bool> {
+        let file = self.disk.open(path, Open::Read)?;
+        let mut hasher = SequentialHasher::new(stat.len, false);
+        let mut block = vec![0; 1 << 20];
+        let mut at = 0;
+        loop {
+            let got = file.read_at(&mut block, at)?;
+            if got == 0 {
+                break;
+            }
+            hasher.update(&block[..got]);
+            at += got as u64;
+        }
+        Ok(hasher.finish().0 == wanted.sha256 && Stamp::from(&file.stat()?) == Stamp::from(stat))
+    }
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn lacking(&self, link: LinkMode) -> impl Iterator<Item = &Slot<'a>> {
+        self.slots.iter().filter(move |slot| !self.is_right(slot, link))
+    }
+
+    /// Whether a file is what a view of this mode should hold.
+    pub(super) fn is_right(&self, slot: &Slot<'_>, link: LinkMode) -> bool {
+        let wanted = slot.file.sha256;
+        let was_so = self.old.as_ref().is_some_and(|old| old.link == link);
+        match &slot.now {
+            Now::Absent | Now::Adopted => false,
+            Now::Link(target) => link == LinkMode::Symlink && *target == slot.target,
+            Now::Inode(digest) => link == LinkMode::Hardlink && *digest == wanted,
+            // It was a name of a blob that is no longer: a waste of space.
+            Now::Recorded(_, LinkMode::Hardlink) => false,
+            // A file that could not be made in the view's mode stays as it could.
+            Now::Recorded(digest, mode) => *digest == wanted && link != LinkMode::Symlink && (*mode == link || was_so),
+            Now::Same => link != LinkMode::Symlink,
+        }
+    }
+
+    /// The folders in which files of the view stand.
+    pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
+        self.slots.iter().filter_map(|slot| slot.path.parent()).map(Path::to_owned).chain([self.dir.clone()]).collect()
+    }
+}
+
+impl Slot<'_> {
+    pub(super) fn kept_mode(&self, link: LinkMode) -> LinkMode {
+        match self.now {
+            Now::Recorded(_, mode) => mode,
+            Now::Same => LinkMode::Copy,
+            _ => link,
+        }
+    }
+}
+
+/// Refuses names that the room uses itself, and files that stand in each other's way.
+pub(super) fn check_names(dir: &Path, files: &[ViewFile]) -> Result<()> {
+    let bad = |file: &ViewFile, why| Err(ViewError::BadFile { path: dir.to_owned(), file: file.path.to_string(), why });
+    let mut names: HashSet<&str> = HashSet::new();
+    for file in files {
+        if file.path.as_str() == MANIFEST_FILE || link::is_temp_name(file.path.file_name()) {
+            return bad(file, "the name is kept for model-manager's own files");
+        }
+        if !names.insert(file.path.as_str()) {
+            return bad(file, "it is listed twice");
+        }
+    }
+    for file in files {
+        let mut folder = file.path.as_str();
+        while let Some((above, _)) = folder.rsplit_once('/') {
+            folder = above;
+            if names.contains(folder) {
+                return bad(file, "a folder of its path is a file of the view");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether both describe the same untouched file. The number of its names may change at any time.
+pub(super) fn is_same(a: &Stat, b: &Stat) -> bool {
+    (a.kind, a.dev, Stamp::from(a)) == (b.kind, b.dev, Stamp::from(b))
+}

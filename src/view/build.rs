@@ -20,6 +20,9 @@ use std::{
 };
 use uuid::Uuid;
 
+/// How often a build looks again because another process got in between.
+const RACES: u32 = 20;
+
 /// What building a view came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
@@ -64,8 +67,24 @@ impl Views {
         project: &Uuid,
         adopted: &[Adopted],
     ) -> Result<Built> {
-        let store = self.store()?;
         check_names(&self.dir(key), files)?;
+        let mut tries = 1..=RACES;
+        loop {
+            match self.build_once(key, files, mode, project, adopted) {
+                // What another process put there meanwhile may be just what we wanted to: look again.
+                Err(ViewError::Raced { path }) => match tries.next() {
+                    Some(_) => continue,
+                    None => return Err(raced(&path)),
+                },
+                // What an earlier try wrote counts.
+                Ok(built) => return Ok(Built { changed: built.changed || *tries.start() > 1, ..built }),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn build_once(&self, key: &ViewKey, files: &[ViewFile], mode: LinkMode, project: &Uuid, adopted: &[Adopted]) -> Result<Built> {
+        let store = self.store()?;
         if self.disk.stat_follow(&self.models_dir).is_err_and(|error| error.is_not_found()) {
             self.make_folders(&self.models_dir, store)?;
         }
@@ -125,13 +144,28 @@ impl Views {
         if plan.old.as_ref().is_none_or(|old| !old.says_the_same(&manifest)) {
             self.make_folders(&plan.dir, store)?;
             match self.write_manifest(&plan.dir, &manifest) {
-                Ok(()) => changed = true,
+                Ok(()) => {
+                    changed = true;
+                    self.check_stamps(&plan.dir, &manifest)?;
+                }
                 // The view is right and its manifest a hint: somebody who may only read is not refused for it.
                 Err(ViewError::Disk(error)) if !changed && error.is_read_only() => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(Built { dir: plan.dir, mode: link, why, changed })
+    }
+
+    /// Two builds at once may replace each other's copies. Whoever writes the manifest last finds that out here, and
+    /// looks again.
+    fn check_stamps(&self, dir: &Path, manifest: &ViewManifest) -> Result<()> {
+        for file in manifest.files.iter().filter(|file| file.stamp.is_some()) {
+            let path = dir.join(file.path.to_path());
+            if !self.disk.find(&path)?.is_some_and(|stat| file.matches(&stat)) {
+                return Err(raced(&path));
+            }
+        }
+        Ok(())
     }
 
     /// Makes the folder and those above it, like the store's where the store stands in the same tree.
@@ -202,19 +236,23 @@ impl Views {
     }
 
     /// Puts one file in its place. Somebody's sweep or pruning may take a temporary name or an empty folder away in
-    /// between; then it is done once more.
+    /// between; then it is done again.
     fn place(&self, plan: &Plan<'_>, slot: &Slot<'_>, link: LinkMode) -> Result<LinkMode> {
         let parent = slot.path.parent().unwrap_or(&plan.dir);
-        self.make_folders(parent, plan.store)?;
-        match self.try_place(plan, slot, link) {
-            Err(ViewError::Disk(error)) if error.is_not_found() => {
-                if plan.store.find(&slot.file.sha256)?.is_none() {
-                    return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
+        let mut tries = 1..=RACES;
+        loop {
+            self.make_folders(parent, plan.store)?;
+            match self.try_place(plan, slot, link) {
+                Err(ViewError::Disk(error)) if error.is_not_found() => {
+                    if plan.store.find(&slot.file.sha256)?.is_none() {
+                        return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
+                    }
+                    if tries.next().is_none() {
+                        return Err(error.into());
+                    }
                 }
-                self.make_folders(parent, plan.store)?;
-                self.try_place(plan, slot, link)
+                other => return other,
             }
-            other => other,
         }
     }
 
@@ -245,7 +283,7 @@ impl Views {
                         return Err(error);
                     }
                 },
-                Err(error) if direct && error.kind() == io::ErrorKind::AlreadyExists => return Err(appeared(&slot.path)),
+                Err(error) if direct && error.kind() == io::ErrorKind::AlreadyExists => return Err(raced(&slot.path)),
                 Err(error) => error,
             };
             if !direct {
@@ -268,21 +306,21 @@ impl Views {
         let now = disk.find(&slot.path)?;
         match (&slot.stat, now) {
             (None, None) => match disk.rename_new(temp, &slot.path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(appeared(&slot.path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(raced(&slot.path)),
                 other => other?,
             },
             (Some(seen), Some(now)) if is_same(seen, &now) => disk.rename(temp, &slot.path)?,
             (Some(_), None) => disk.rename_new(temp, &slot.path)?,
-            (_, Some(_)) => return Err(appeared(&slot.path)),
+            (_, Some(_)) => return Err(raced(&slot.path)),
         }
         // Renaming one name of a file over another of the same file does nothing and leaves both.
         disk.remove_if_there(temp)?;
         Ok(())
     }
 
-    /// Removes what builds that died left in a folder. Links are made anew by whoever misses one; a plain file may be a
-    /// copy that another process is writing, so it has to be old.
-    pub(super) fn sweep(&self, dir: &Path) -> Result<()> {
+    /// Removes what builds that died left in a folder. What is young may be another build's, at work now. A hard link
+    /// shows the age of its blob instead; a build that misses one makes it again.
+    fn sweep(&self, dir: &Path) -> Result<()> {
         for path in self.strays(dir)? {
             self.disk.remove_if_there(&path)?;
         }
@@ -293,20 +331,21 @@ impl Views {
         let mut strays = Vec::new();
         for entry in self.disk.list_sorted(dir)?.into_iter().filter(|entry| link::is_temp_name(&entry.name)) {
             let path = dir.join(entry.name);
-            let stray = match entry.kind {
+            let ours = match entry.kind {
                 Kind::Symlink => crate::disk::absent_is_none(self.disk.read_link(&path))?
                     .is_some_and(|target| digest_of_target(&target).is_some()),
-                Kind::File => self.disk.find(&path)?.is_some_and(|stat| is_old(&stat)),
+                Kind::File => true,
                 Kind::Dir | Kind::Other => false,
             };
+            let stray = ours && self.disk.find(&path)?.is_some_and(|stat| is_old(&stat));
             strays.extend(stray.then_some(path));
         }
         Ok(strays)
     }
 }
 
-fn appeared(path: &Path) -> ViewError {
-    ViewError::Foreign { path: path.to_owned(), what: "somebody put it there just now".into() }
+fn raced(path: &Path) -> ViewError {
+    ViewError::Raced { path: path.to_owned() }
 }
 
 fn is_old(stat: &Stat) -> bool {

@@ -33,6 +33,12 @@ pub enum ViewError {
         /// What it is.
         what: String,
     },
+    /// Another process changed the view at the same time, again and again.
+    #[error("{} was changed by another process at the same time", path.display())]
+    Raced {
+        /// The file.
+        path: PathBuf,
+    },
     /// A blob that a view needs is not in the store.
     #[error("the blob {digest} for {} is not in the store", path.display())]
     BlobMissing {
@@ -112,10 +118,10 @@ impl From<ViewError> for Error {
             ViewError::NoStore { .. } => Self::new(ErrorKind::NotFound, message)
                 .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
             ViewError::Foreign { path, .. } => Self::new(ErrorKind::Failed, message).hint(format!(
-                "Nothing was changed. It was not made by model-manager, so it is left alone; move it away (`mv '{0}' '{0}.mine'`) and \
-                 run the command again.",
+                "Nothing was changed, and it is left alone: move it away (`mv '{0}' '{0}.mine'`) and run the command again.",
                 path.display()
             )),
+            ViewError::Raced { .. } => Self::new(ErrorKind::Failed, message).hint("Run the command again."),
             ViewError::BlobMissing { .. } => {
                 Self::new(ErrorKind::Damaged, message).hint("Run `model-manager download` for the model again.")
             }

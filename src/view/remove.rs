@@ -74,8 +74,9 @@ impl Views {
                 continue;
             }
             if is_temp_name(&entry.name) {
-                if strays.contains(&path) {
-                    plan.own.push(path);
+                match strays.contains(&path) {
+                    true => plan.own.push(path),
+                    false => plan.kept.push((path, "another process may be at work on it".into())),
                 }
                 continue;
             }

@@ -1,0 +1,157 @@
+use super::support::*;
+use crate::{
+    names::Format,
+    settings::LinkMode::*,
+    view::{FileState, MANIFEST_FILE},
+};
+use std::fs;
+
+fn listed(house: &House) -> Vec<(String, FileState)> {
+    let found = house.views.scan(None).unwrap();
+    let place = |quant: &Option<String>| quant.as_deref().unwrap_or("-").to_owned();
+    found.into_iter().map(|f| (format!("{} {} {} {}", f.model, f.format, place(&f.quant), f.file), f.state)).collect()
+}
+
+#[test]
+fn every_kind_of_file_is_listed_as_what_it_is() {
+    let house = House::new();
+    let file = house.file("a.gguf", "weights");
+    let digest = file.sha256;
+    let gone = house.file("gone.gguf", "gone");
+    house.build(&key("m/gguf/symlink"), std::slice::from_ref(&file), Symlink).unwrap();
+    house.build(&key("m/gguf/hardlink"), std::slice::from_ref(&file), Hardlink).unwrap();
+    house.build(&key("m/gguf/copy"), std::slice::from_ref(&file), Copy).unwrap();
+    house.build(&key("m/gguf/gone"), std::slice::from_ref(&gone), Symlink).unwrap();
+    fs::remove_file(house.blob(&gone)).unwrap();
+    house.put("m/gguf/mine/a.gguf", "mine");
+    let found = listed(&house);
+    let is = |quant: &str| found.iter().find(|(name, _)| name.contains(&format!(" {quant} "))).map(|(_, state)| state.clone());
+    assert_eq!(is("symlink"), Some(FileState::Blob { digest, mode: Symlink }));
+    assert_eq!(is("hardlink"), Some(FileState::Blob { digest, mode: Hardlink }));
+    assert_eq!(is("copy"), Some(FileState::Copy { digest }));
+    assert_eq!(is("mine"), Some(FileState::Foreign));
+    assert!(matches!(is("gone"), Some(FileState::Dangling { digest: Some(digest), .. }) if digest == gone.sha256));
+    assert_eq!(found.len(), 5);
+    for found in house.views.scan(None).unwrap() {
+        assert_eq!(house.views.state_of(&found.path).unwrap(), Some(found.state.clone()), "{}", found.path.display());
+        let size = if matches!(found.state, FileState::Dangling { .. }) { 0 } else { fs::metadata(&found.path).unwrap().len() };
+        assert_eq!(found.size, size);
+    }
+}
+
+#[test]
+fn hard_links_are_known_without_a_manifest() {
+    let house = House::new();
+    let file = house.file("a.gguf", "weights");
+    let dir = house.build(&key("m/gguf/q4_0"), std::slice::from_ref(&file), Hardlink).unwrap().dir;
+    fs::remove_file(dir.join(MANIFEST_FILE)).unwrap();
+    let state = FileState::Blob { digest: file.sha256, mode: Hardlink };
+    assert_eq!(listed(&house), [("m gguf q4_0 a.gguf".to_owned(), state)]);
+}
+
+#[test]
+fn trees_of_the_old_tool_are_listed_as_foreign_in_every_layout() {
+    let house = House::new();
+    for path in [
+        "a/gguf/q4_k_m/a.gguf",
+        "a/gguf/Q8_0/a.gguf",
+        "b/gguf/b.gguf",
+        "c/safetensors/model.safetensors",
+        "c/safetensors/original/deep/params.json",
+        "d/pytorch/fp16/pytorch_model.bin",
+        ".cache/x/y/z",
+        "a/.hidden/q/x",
+        "a/gguf/.hidden/x",
+        "a/gguf/q4_k_m/.gitattributes",
+        "readme.txt",
+        "a/readme.txt",
+    ] {
+        house.put(path, "x");
+    }
+    let found = listed(&house);
+    assert!(found.iter().all(|(_, state)| *state == FileState::Foreign));
+    let names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "a gguf Q8_0 a.gguf",
+            "a gguf q4_k_m a.gguf",
+            "b gguf - b.gguf",
+            "c safetensors - model.safetensors",
+            "c safetensors - original/deep/params.json",
+            "d pytorch - fp16/pytorch_model.bin",
+        ]
+    );
+    let only = house.views.scan(Some(&Format::safetensors())).unwrap();
+    assert!(only.len() == 2 && only.iter().all(|found| found.format == "safetensors"));
+}
+
+#[test]
+fn views_with_and_without_a_quantization_stand_in_one_format() {
+    let house = House::new();
+    let files = [house.file("x", "x"), house.file("sub/y", "y")];
+    for view in ["m/gguf", "m/gguf/q4_0", "m/safetensors", "m/safetensors/awq"] {
+        house.build(&key(view), &files, Auto).unwrap();
+    }
+    let names: Vec<_> = listed(&house).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "m gguf - sub/y",
+            "m gguf - x",
+            "m gguf q4_0 sub/y",
+            "m gguf q4_0 x",
+            "m safetensors - sub/y",
+            "m safetensors - x",
+            "m safetensors awq sub/y",
+            "m safetensors awq x",
+        ]
+    );
+    let keys: Vec<_> = house.views.keys().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(keys, ["m/gguf", "m/gguf/q4_0", "m/safetensors", "m/safetensors/awq"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_stands_behind_a_link_to_a_folder_is_foreign() {
+    let house = House::new();
+    let dir = house.build(&key("m/gguf/q4_0"), &[house.file("a.gguf", "weights")], Symlink).unwrap().dir;
+    std::os::unix::fs::symlink(house.at("m"), house.at("alias")).unwrap();
+    std::os::unix::fs::symlink(&dir, dir.join("loop")).unwrap();
+    let found = listed(&house);
+    assert_eq!(found.iter().filter(|(_, state)| *state == FileState::Foreign).count(), 2, "{found:?}");
+    assert_eq!(house.views.state_of(&house.at("alias/gguf/q4_0/a.gguf")).unwrap(), Some(FileState::Foreign));
+}
+
+#[test]
+fn an_absent_place_has_nothing_to_list() {
+    let house = House::with_store("store");
+    fs::remove_dir(house.models()).unwrap();
+    assert_eq!(house.views.scan(None).unwrap(), []);
+    assert_eq!(house.views.keys().unwrap(), []);
+    assert_eq!(house.views.state_of(&house.at("m/gguf/a")).unwrap(), None);
+}
+
+/// Run by hand: `cargo test --release --lib view -- --ignored --nocapture listing_a_thousand`.
+#[test]
+#[ignore = "measures"]
+fn listing_a_thousand_views_is_quick() {
+    let house = House::new();
+    let file = house.file("model.gguf", "weights");
+    for n in 0..1000 {
+        house.build(&key(&format!("m{n}/gguf/q4_k_m")), std::slice::from_ref(&file), Symlink).unwrap();
+    }
+    let best = (0..5).map(|_| {
+        let start = std::time::Instant::now();
+        assert_eq!(house.views.scan(None).unwrap().len(), 1000);
+        start.elapsed()
+    });
+    let best = best.min().unwrap();
+    assert!(best < std::time::Duration::from_millis(30), "took {best:?}");
+    let start = std::time::Instant::now();
+    for n in 0..1000 {
+        assert!(!house.build(&key(&format!("m{n}/gguf/q4_k_m")), std::slice::from_ref(&file), Auto).unwrap().changed);
+    }
+    let each = start.elapsed() / 1000;
+    assert!(each < std::time::Duration::from_millis(1), "looking at a view that is right took {each:?}");
+}

@@ -455,16 +455,16 @@ fn a_view_needs_a_store_and_makes_its_models_directory() {
 fn processes_that_build_one_view_at_once_all_succeed() {
     for mode in [Symlink, Hardlink, Copy] {
         let house = House::new();
-        for round in ["first", "second", "third"] {
-            let files: Vec<_> = (0..5).map(|n| house.file(&format!("{n}.gguf"), &format!("{round} {n}"))).collect();
+        for round in ["first", "second"] {
+            let files: Vec<_> = (0..3).map(|n| house.file(&format!("{n}.gguf"), &format!("{round} {n}"))).collect();
             std::thread::scope(|scope| {
-                for _ in 0..6 {
+                for _ in 0..4 {
                     let (views, files, project) = (house.again(), &files, house.project);
                     scope.spawn(move || views.build(&key(VIEW), files, mode, &project).unwrap());
                 }
             });
-            assert_eq!(read(&house.at("tiny/gguf/q4_k_m/4.gguf")), format!("{round} 4"));
-            assert_eq!(house.tree().len(), 6, "{mode}");
+            assert_eq!(read(&house.at("tiny/gguf/q4_k_m/2.gguf")), format!("{round} 2"));
+            assert_eq!(house.tree().len(), 4, "{mode}");
             assert!(!house.build(&key(VIEW), &files, mode).unwrap().changed, "{mode}");
         }
     }

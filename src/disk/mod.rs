@@ -193,6 +193,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn reflink(&self, from: &Path, to: &Path) -> Result<()>;
     /// Opens a file; a symbolic link at `path` is followed only for [`Open::Read`].
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>>;
+    /// Gives a folder to a group, by name or number.
+    fn set_group(&self, path: &Path, group: &str) -> Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// Room on the volume that holds `path`.

@@ -166,6 +166,10 @@ impl Disk for RealDisk {
         Ok(Box::new(RealFile { file, path: path.to_owned() }))
     }
 
+    fn set_group(&self, path: &Path, group: &str) -> Result<()> {
+        system::set_group(path, group).at("give to a group", path)
+    }
+
     fn sync_dir(&self, path: &Path) -> Result<()> {
         system::sync_dir(path).at("sync the folder", path)
     }

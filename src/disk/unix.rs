@@ -92,6 +92,22 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+pub(super) fn set_group(path: &Path, group: &str) -> io::Result<()> {
+    let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("there is no group `{group}` in /etc/group"));
+    let gid = match group.parse() {
+        Ok(gid) => gid,
+        Err(_) => {
+            let groups = fs::read_to_string("/etc/group")?;
+            let line = groups.lines().find(|line| line.split(':').next() == Some(group));
+            line.and_then(|line| line.split(':').nth(2)).and_then(|gid| gid.parse().ok()).ok_or_else(unknown)?
+        }
+    };
+    let mode = fs::symlink_metadata(path)?.mode() & 0o7777;
+    std::os::unix::fs::lchown(path, None, Some(gid))?;
+    // Changing the owner drops the setgid bit.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "no safe wrapper of sync_file_range exists")]
 pub(super) fn start_writeback(file: &fs::File, offset: u64, len: u64) {

@@ -1,1 +1,142 @@
-//! (room under construction)
+//! One file per use-case. The manager decides what happens in which order; how it is done is the other rooms' business.
+
+mod collect;
+mod doctor;
+mod download;
+mod info;
+mod list;
+mod path;
+mod plan;
+mod projects;
+mod remove;
+mod report;
+mod target;
+mod verify;
+
+pub use report::*;
+
+use crate::{
+    disk::{Disk, RealDisk, Space},
+    error::{Error, ErrorKind, Result},
+    event::{Event, Reporter},
+    registry::Registry,
+    settings::Settings,
+    store::{STORE_DIR, Store, StoreError, Wait},
+    transfer::TransferError,
+    view::Views,
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// Threads that write and hash: enough to keep two cores and a disk busy, with two to spare for syncing.
+const BLOCKING_THREADS: usize = 6;
+/// How long work has to stop by itself after it was asked to.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Everything that can be done with models, over one models directory and one store.
+pub struct ModelManager {
+    settings: Settings,
+    disk: Arc<dyn Disk>,
+    registry: Registry,
+    reporter: Arc<dyn Reporter>,
+    cancel: CancellationToken,
+}
+
+impl ModelManager {
+    /// A manager with these settings. Reads the registry; touches nothing else.
+    pub fn new(settings: Settings, reporter: Arc<dyn Reporter>) -> Result<Self> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let registry = match &settings.config {
+            None => Registry::built_in(),
+            Some(path) => {
+                let Some(text) = disk.read_small(path)? else {
+                    return Err(Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
+                        .hint("Name another file with `--config`, or leave it out to use the built-in registry."));
+                };
+                let text = String::from_utf8(text)
+                    .map_err(|error| Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display())))?;
+                Registry::parse(&text, &path.display().to_string())?
+            }
+        };
+        Ok(Self { settings, disk, registry, reporter, cancel: CancellationToken::new() })
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its registry.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Cancelling this ends what the manager is doing, in a state from which it can go on.
+    pub fn cancel_token(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Where the store is, or would be made.
+    pub fn store_dir(&self) -> PathBuf {
+        self.settings.store.clone().unwrap_or_else(|| self.settings.models_dir.join(STORE_DIR))
+    }
+
+    /// The store, if there is one.
+    pub(crate) fn existing_store(&self) -> Result<Option<Store>> {
+        match Store::open(self.disk.clone(), &self.store_dir()) {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::Absent { .. }) => Ok(None),
+            // An initialisation that was cut short is completed by the next command that writes.
+            Err(StoreError::NotAStore { .. }) if self.settings.store.is_none() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The store; it and the models directory are made if they are missing.
+    pub(crate) fn store(&self) -> Result<Store> {
+        self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
+        Ok(Store::open_or_init(self.disk.clone(), &self.store_dir(), false)?)
+    }
+
+    pub(crate) fn views(&self, store: Option<Store>) -> Views {
+        Views::new(self.disk.clone(), self.settings.models_dir.clone(), store)
+    }
+
+    pub(crate) fn wait(&self) -> Wait {
+        Wait { timeout: self.settings.lock_timeout, reporter: self.reporter.clone(), cancel: self.cancel.clone() }
+    }
+
+    /// Room on the volume where the store would be made.
+    pub(crate) fn space_for_new_store(&self) -> Option<Space> {
+        let dir = self.store_dir();
+        dir.ancestors().find_map(|dir| self.disk.space(dir).ok())
+    }
+
+    /// Runs network work to its end. Writing and hashing happen on a few blocking threads beside it.
+    fn block_on<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Failed, "cannot start the threads for network work").caused_by(error))?;
+        let cancel = self.cancel.clone();
+        runtime.block_on(async {
+            tokio::pin!(work);
+            tokio::select! {
+                result = &mut work => result,
+                () = cancel.cancelled() => {
+                    // What runs notices by itself and leaves a state that can go on; planning has nothing to leave.
+                    match tokio::time::timeout(STOP_GRACE, &mut work).await {
+                        Ok(result) => result,
+                        Err(_) => Err(TransferError::Cancelled.into()),
+                    }
+                }
+            }
+        })
+    }
+
+    pub(crate) fn report(&self, event: &Event) {
+        self.reporter.event(event);
+    }
+}

@@ -131,8 +131,18 @@ impl Store {
     pub fn plan_collection(&self, options: GcOptions, now: SystemTime) -> Result<GcPlan> {
         let mut roots = RootSnapshot::default();
         roots.refresh(self)?;
-        let leased = self.lease_lists()?;
+        let leased = self.leased()?;
         self.plan(options, now, |digest| roots.needs(digest) || leased.contains(digest))
+    }
+
+    /// Those of `candidates` that exist and that no lease protects, with what their removal would give back.
+    pub fn plan_drop(&self, candidates: &[Sha256Digest]) -> Result<Vec<Unreferenced>> {
+        let leased = self.leased()?;
+        let mut plan = Vec::new();
+        for digest in candidates.iter().filter(|digest| !leased.contains(digest)) {
+            plan.extend(self.stat(digest)?.map(|stat| unreferenced(*digest, &stat)));
+        }
+        Ok(plan)
     }
 
     fn plan(&self, options: GcOptions, now: SystemTime, needed: impl Fn(&Sha256Digest) -> bool) -> Result<GcPlan> {
@@ -194,7 +204,7 @@ impl Store {
     }
 
     /// The digests that any lease lists, of living processes or dead ones.
-    fn lease_lists(&self) -> Result<HashSet<Sha256Digest>> {
+    pub fn leased(&self) -> Result<HashSet<Sha256Digest>> {
         let dir = self.layout().dir("leases");
         let mut digests = HashSet::new();
         for entry in self.disk().list_sorted(&dir)?.iter().filter(|entry| !entry.name.ends_with(".lock")) {

@@ -44,7 +44,7 @@ pub enum Admission {
     /// The blob is there; nothing to do.
     Present(Blob),
     /// It is to be filled by the caller, who alone may do so.
-    Open(Intake),
+    Open(Box<Intake>),
 }
 
 /// A partial download and the right to fill it.
@@ -97,7 +97,7 @@ impl Store {
             _ => None,
         };
         let want = Want { key, ..want };
-        Intake::open(self.clone(), want, expected, lock, lease.clone(), again).map(Admission::Open)
+        Intake::open(self.clone(), want, expected, lock, lease.clone(), again).map(|intake| Admission::Open(Box::new(intake)))
     }
 
     /// Bytes of an interrupted download of this key and size. Counts what its journal claims.
@@ -112,8 +112,13 @@ impl Store {
 
     /// Bytes that an intake of this key and size must still reserve on the volume.
     pub fn room_for(&self, key: &IntakeKey, size: u64) -> u64 {
+        size.saturating_sub(self.partial_size(key))
+    }
+
+    /// Bytes that an interrupted download takes on the volume.
+    pub fn partial_size(&self, key: &IntakeKey) -> u64 {
         let data = self.disk().find(&self.layout().ingest(key).join("data"));
-        size.saturating_sub(data.ok().flatten().map_or(0, |stat| stat.allocated))
+        data.ok().flatten().map_or(0, |stat| stat.allocated)
     }
 
     /// Drops an interrupted download that no process is filling, and tells how many bytes that gave back.
@@ -126,7 +131,7 @@ impl Store {
         let Some(_lock) = lock::try_acquire(self.disk(), &lock, LockKind::Exclusive, self.marker().file_mode())? else {
             return Ok(0);
         };
-        let allocated = self.disk().find(&dir.join("data"))?.map_or(0, |stat| stat.allocated);
+        let allocated = self.partial_size(key);
         remove_ingest_dir(self, &dir)?;
         Ok(allocated)
     }

@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod examine;
 pub mod format;
 mod gc;
 mod intake;
@@ -15,6 +16,7 @@ mod take_in;
 
 pub use check::{BlobState, CheckMode, Progress};
 pub use error::{Result, StoreError};
+pub use examine::{Finding, Severity};
 pub use format::{BlobMeta, RootRecord, Source, Stamp, Trust, ViewFile, ViewKey};
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use intake::{Admission, Front, Intake, Reached, Want};
@@ -22,7 +24,7 @@ pub use layout::{IntakeKey, Layout, STORE_DIR};
 pub use lease::Lease;
 pub use lock::{FileLock, Wait};
 pub use roots::{PROJECT_FILE, Project};
-pub use take_in::TakeIn;
+pub use take_in::{TakeIn, hash_file};
 
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest},
@@ -121,16 +123,7 @@ impl Store {
         }
         let marker = Marker::new(shared);
         let layout = Layout::new(root);
-        disk.create_dirs(root, marker.dir_mode)?;
-        for dir in layout::FIXED_DIRS.iter().chain(&layout::MORE_FIXED_DIRS) {
-            disk.create_dirs(&layout.dir(dir), marker.dir_mode)?;
-        }
-        for dir in layout::SHARDED_DIRS {
-            for shard in 0..=255 {
-                disk.create_dirs(&layout.dir(dir).join(format!("{shard:02x}")), marker.dir_mode)?;
-            }
-            disk.sync_dir(&layout.dir(dir))?;
-        }
+        create_folders(&*disk, &layout, marker.dir_mode)?;
         let tmp = layout.dir("tmp");
         disk.replace_small(&layout.cachedir_tag(), format::CACHEDIR_TAG.as_bytes(), marker.file_mode(), &tmp)?;
         // The marker comes last and never replaces another: of two processes that make the store at once, one wins.
@@ -146,6 +139,12 @@ impl Store {
         }
         disk.sync_dir(root)?;
         Self::open(disk, root)
+    }
+
+    /// Makes the folders that are missing.
+    pub fn complete(&self) -> Result<()> {
+        self.require_writable()?;
+        create_folders(self.disk(), self.layout(), self.marker().dir_mode)
     }
 
     /// Every path in it.
@@ -302,6 +301,20 @@ pub struct Partial {
     pub allocated: u64,
     /// Its folder.
     pub path: PathBuf,
+}
+
+fn create_folders(disk: &dyn Disk, layout: &Layout, mode: u32) -> Result<()> {
+    disk.create_dirs(layout.root(), mode)?;
+    for dir in layout::FIXED_DIRS.iter().chain(&layout::MORE_FIXED_DIRS) {
+        disk.create_dirs(&layout.dir(dir), mode)?;
+    }
+    for dir in layout::SHARDED_DIRS {
+        for shard in 0..=255 {
+            disk.create_dirs(&layout.dir(dir).join(format!("{shard:02x}")), mode)?;
+        }
+        disk.sync_dir(&layout.dir(dir))?;
+    }
+    Ok(())
 }
 
 /// Whether a folder without a marker holds nothing but what an unfinished initialisation leaves.

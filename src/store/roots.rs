@@ -185,6 +185,20 @@ impl Store {
         Ok(users)
     }
 
+    /// Drops all roots of a project and what is known about it.
+    pub fn forget(&self, project: &Uuid) -> Result<()> {
+        self.require_writable()?;
+        let dir = self.layout().project(project);
+        let _shared = self.shared()?;
+        for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| is_root_name(&entry.name)) {
+            self.disk().remove_if_there(&dir.join(entry.name))?;
+        }
+        self.disk().remove_if_there(&self.layout().project_record(project))?;
+        disk::absent_is_none(self.disk().remove_dir(&dir))?;
+        self.disk().sync_dir(&self.layout().dir("roots"))?;
+        Ok(())
+    }
+
     pub(super) fn read_root(&self, path: &Path) -> Result<Option<RootRecord>> {
         self.disk().read_small(path)?.map(|text| format::root_from_json(path, &text)).transpose()
     }

@@ -1,7 +1,7 @@
 //! Takes a file that is already on this machine into the store, hashing it once and using no network.
 
 use super::{
-    Blob, Result, Store, StoreError,
+    Blob, Progress, Result, Store, StoreError,
     format::{Source, Stamp, Trust},
     intake::{self, Finished},
     layout::IntakeKey,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest, segment_count, segment_range, segment_value},
-    disk::{DiskFile, Kind, Open},
+    disk::{Disk, DiskFile, Kind, Open},
 };
 use std::{io, path::Path, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +92,13 @@ impl Store {
         intake::remove_ingest_dir(self, &dir)?;
         result
     }
+}
+
+/// SHA-256 of any file, of the store or not.
+pub fn hash_file(disk: &dyn Disk, path: &Path, progress: Progress<'_>) -> Result<Sha256Digest> {
+    let file = disk.open(path, Open::Read)?;
+    let len = file.stat()?.len;
+    Ok(hash(&*file, path, len, None, progress.bytes, progress.cancel)?.0)
 }
 
 /// Both hashes in one pass, on two threads; with `copy_to`, the bytes are written there as they pass.

@@ -63,15 +63,15 @@ impl Governor {
         }
         flow.calm += 1;
         let target = self.target();
-        if let Some(before) = flow.before.take() {
-            if (delta as f64) < before as f64 * WORTH_IT {
-                self.target.store(target.saturating_sub(STEP).max(1), Ordering::Relaxed);
-                flow.settled = true;
-                return;
-            }
+        if let Some(before) = flow.before.take()
+            && (delta as f64) < before as f64 * WORTH_IT
+        {
+            self.target.store(target.saturating_sub(STEP).max(1), Ordering::Relaxed);
+            flow.settled = true;
+            return;
         }
         // What was enough is questioned again now and then: the network may have become free.
-        if flow.settled && flow.calm % 20 != 0 {
+        if flow.settled && !flow.calm.is_multiple_of(20) {
             return;
         }
         if delta > 0 && target < self.ceiling {

@@ -31,7 +31,7 @@ pub struct Job {
     /// Its path in the view, for people.
     pub file: String,
     /// Where its bytes go.
-    pub intake: Intake,
+    pub intake: Box<Intake>,
     /// Where they come from, in order of preference; all must serve the same bytes.
     pub locations: Vec<Location>,
     /// Its SHA-256, where that is known and is not the intake's key.
@@ -47,7 +47,7 @@ pub(super) struct Running {
     segments: u64,
     /// Taken out by the commit.
     parts: Mutex<Option<Parts>>,
-    intake: std::sync::Arc<Intake>,
+    intake: Box<Intake>,
     front: Mutex<Option<Front>>,
     ready: Mutex<BTreeMap<u64, Buffer>>,
     /// Set when a server answered a range with the whole file: one connection then fetches it all.
@@ -76,7 +76,7 @@ impl Running {
             parts: Mutex::new(Some(Parts { expected, source })),
             front: Mutex::new(Some(intake.front())),
             held: AtomicU64::new(intake.resumed()),
-            intake: std::sync::Arc::new(intake),
+            intake,
             ready: Mutex::default(),
             single: AtomicBool::new(false),
             complete: AtomicBool::new(false),

@@ -313,7 +313,8 @@ fn a_file_that_became_a_blob_is_replaced_by_a_link_to_itself() {
     for mode in [Auto, Hardlink, Copy] {
         let house = House::new();
         let mine = house.put("tiny/gguf/q4_k_m/a.gguf", "weights");
-        let blob = house.store.take_in(&mine, TakeIn::Inode, None, &|_| {}, &Default::default()).unwrap();
+        let blob =
+            house.store.take_in(&mine, TakeIn::Inode, None, &house.store.lease().unwrap(), &|_| {}, &Default::default()).unwrap();
         assert!(stat(&mine).nlink == 2 || cfg!(windows));
         let file = ViewFile { path: "a.gguf".parse().unwrap(), sha256: blob.digest, size: blob.size };
         let built = house.build(&key(VIEW), std::slice::from_ref(&file), mode).unwrap();

@@ -107,6 +107,9 @@ impl Disk for Broken {
         }
         RealDisk.open(path, how)
     }
+    fn set_group(&self, path: &Path, group: &str) -> Result<()> {
+        RealDisk.set_group(path, group)
+    }
     fn sync_dir(&self, path: &Path) -> Result<()> {
         RealDisk.sync_dir(path)
     }
@@ -160,7 +163,10 @@ impl House {
     pub(super) fn file(&self, path: &str, content: &str) -> ViewFile {
         let scratch = self.temp.path().join("scratch");
         fs::write(&scratch, content).unwrap();
-        let blob = self.store.take_in(&scratch, TakeIn::Copy, None, &|_| {}, &CancellationToken::new()).unwrap();
+        let blob = self
+            .store
+            .take_in(&scratch, TakeIn::Copy, None, &self.store.lease().unwrap(), &|_| {}, &CancellationToken::new())
+            .unwrap();
         fs::remove_file(scratch).unwrap();
         ViewFile { path: path.parse().unwrap(), sha256: blob.digest, size: blob.size }
     }

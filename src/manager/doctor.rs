@@ -1,0 +1,131 @@
+//! Says in words what is wrong with project and store, and which command mends it.
+
+use super::{DoctorReport, ModelManager, ProjectState};
+use crate::{
+    disk,
+    error::Result,
+    event::Event,
+    store::{Finding, Progress, Project, Severity, StoreError},
+    view::FileState,
+};
+
+impl ModelManager {
+    /// Looks at everything; with `full`, reads every byte of every blob.
+    pub fn doctor(&self, full: bool) -> Result<DoctorReport> {
+        let dir = self.store_dir();
+        let mut report = DoctorReport { store: dir.clone(), ..DoctorReport::default() };
+        let mut add = |severity, path: std::path::PathBuf, what: String, mend: &str| {
+            report.findings.push(Finding { severity, path, what, mend: mend.to_owned() });
+        };
+        for key in self.registry.unknown_keys() {
+            let nearest = key.suggestion.as_ref().map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
+            let what = format!("line {}: unknown key `{}` in {}{nearest}", key.line, key.key, key.within);
+            add(Severity::Leftover, self.registry.origin().into(), what, "correct it, or leave it if another program reads it");
+        }
+        let store = match crate::store::Store::open(self.disk.clone(), &dir) {
+            Ok(store) => store,
+            Err(error @ (StoreError::Absent { .. } | StoreError::NotAStore { .. })) => {
+                add(Severity::Leftover, dir, error.to_string(), "it is made by the first `model-manager download`");
+                return Ok(report);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !store.is_writable() {
+            let what = "this user can list, verify and use it, but not download into it or remove from it";
+            add(Severity::Leftover, dir.clone(), what.into(), "ask its owner to run `model-manager init --shared --group <group>`");
+        } else if !store.locks_work() {
+            let what = "file locks do nothing here: downloads are not shared between processes, nothing is resumed or collected";
+            add(Severity::Repairable, dir.clone(), what.into(), "put the store on a local disk, or mount it with working locks");
+        }
+        if disk::is_network_file_system(&dir) {
+            let what = "the store is on a network file system: locks of other hosts may not be seen";
+            add(
+                Severity::Leftover,
+                dir.clone(),
+                what.into(),
+                "collect with `model-manager gc --only-this-host` while no other host uses it",
+            );
+        }
+        let hashing = |done| self.report(&Event::Hashing { file: "the store".into(), done, size: 0 });
+        let progress = Progress { bytes: &hashing, cancel: &self.cancel };
+        let findings = store.examine(full, progress)?;
+        report.blobs = store.blobs()?.len();
+        let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        let rooted = match &project {
+            Some(project) => store.roots_of(project)?,
+            None => Vec::new(),
+        };
+        let mut add = |severity, path: std::path::PathBuf, what: String, mend: String| {
+            report.findings.push(Finding { severity, path, what, mend });
+        };
+        for file in self.views(Some(store.clone())).scan(None)? {
+            let view = crate::store::ViewKey {
+                model: match file.model.parse() {
+                    Ok(model) => model,
+                    Err(_) => continue,
+                },
+                format: match file.format.parse() {
+                    Ok(format) => format,
+                    Err(_) => continue,
+                },
+                quant: file.quant.as_deref().and_then(|quant| quant.parse().ok()),
+            };
+            let again = format!("run `model-manager download {}` again", file.model);
+            match &file.state {
+                FileState::Dangling { target, .. } => {
+                    add(
+                        Severity::Loss,
+                        file.path.clone(),
+                        format!("its link leads to {}, where nothing is", target.display()),
+                        again,
+                    );
+                }
+                FileState::Blob { .. } | FileState::Copy { .. } if !rooted.iter().any(|root| root.view == view) => {
+                    add(Severity::Repairable, file.path.clone(), "the store does not know that this project uses it".into(), again);
+                }
+                _ => {}
+            }
+        }
+        for root in &rooted {
+            let dir = self.settings.models_dir.join(root.view.dir());
+            for file in &root.files {
+                let path = dir.join(file.path.to_path());
+                if self.disk.find(&path)?.is_none() {
+                    let again = format!("run `model-manager download {}` again", root.view.model);
+                    add(Severity::Repairable, path, "the store holds it, but its link is missing".into(), again);
+                }
+            }
+        }
+        for line in self.projects()?.into_iter().filter(|line| line.state != ProjectState::Live) {
+            let what = match line.state {
+                ProjectState::Missing => format!("the project is gone, and {} views of it keep their blobs", line.views.len()),
+                _ => format!("the project on {} cannot be seen from here; its blobs are kept", line.host),
+            };
+            add(
+                Severity::Leftover,
+                line.path.into(),
+                what,
+                format!("if it will not come back, `model-manager projects forget {}`", line.uuid),
+            );
+        }
+        report.findings.extend(findings);
+        report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        report.read_bytes = full;
+        Ok(report)
+    }
+
+    /// Makes the store, or completes it. `shared` lets the group of its folder write it; `group` names that group.
+    pub fn init(&self, shared: bool, group: Option<&str>) -> Result<std::path::PathBuf> {
+        let dir = self.store_dir();
+        if self.settings.store.is_none() {
+            self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
+        }
+        if let Some(group) = group {
+            self.disk.create_dirs(&dir, 0o2775)?;
+            self.disk.set_group(&dir, group)?;
+        }
+        let store = crate::store::Store::open_or_init(self.disk.clone(), &dir, shared)?;
+        store.complete()?;
+        Ok(dir)
+    }
+}

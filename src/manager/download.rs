@@ -1,0 +1,202 @@
+//! Downloads a model: what is missing travels, what is present is used, and the view is built last.
+//!
+//! The order keeps every promise at any crash: lease, then look; bytes, then blob; blob, then root; root, then links.
+
+use super::{
+    DownloadOptions, DownloadReport, FileSupply, ModelManager, PlanReport, Selector,
+    plan::{Plan, PlannedFile},
+};
+use crate::{
+    digest::Sha256Digest,
+    error::{Error, ErrorKind, Result},
+    event::Event,
+    store::{Admission, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
+    transfer::{self, Effort, Job},
+    view::Adopted,
+};
+use std::{path::Path, sync::Arc};
+
+impl ModelManager {
+    /// What a download would do.
+    pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
+        let target = self.target(what, options.revision.as_ref())?;
+        let store = self.existing_store()?;
+        let plan = self.block_on(self.plan(target, options, store.as_ref()))?;
+        Ok(plan.report(self, store.as_ref()))
+    }
+
+    /// Downloads a model, verified, into the store and shows it; what is present is used.
+    pub fn download(&self, what: &Selector, options: &DownloadOptions) -> Result<DownloadReport> {
+        let target = self.target(what, options.revision.as_ref())?;
+        for notice in &target.notices {
+            self.report(&Event::Notice(notice.clone()));
+        }
+        let told = target.notices.len();
+        let existing = self.existing_store()?;
+        let mut plan = self.block_on(self.plan(target, options, existing.as_ref()))?;
+        for notice in &plan.target.notices[told..] {
+            self.report(&Event::Notice(notice.clone()));
+        }
+        if let Some(store) = &existing
+            && plan.is_present()
+            && let Some(report) = self.already_there(&plan, store)?
+        {
+            return Ok(report);
+        }
+        let store = self.store()?;
+        let lease = Arc::new(store.lease()?);
+        let known: Vec<Sha256Digest> = plan.files.iter().filter_map(|file| file.sha256).collect();
+        lease.protect(&known)?;
+        let project = Project::register(&store, &self.settings.models_dir)?;
+        let adopted = self.adopt_all(&mut plan, &store, &lease)?;
+        let fetched = self.fetch_all(&mut plan, &store, &lease, options)?;
+        let Some(files) = plan.view_files() else {
+            return Err(
+                Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint("Run the command again.")
+            );
+        };
+        project.put_root(&plan.target.view, &files)?;
+        let views = self.views(Some(store));
+        let built = views.build_adopting(&plan.target.view, &files, self.settings.link, project.uuid(), &adopted)?;
+        if let Some(why) = &built.why {
+            self.report(&Event::Notice(why.clone()));
+        }
+        Ok(self.downloaded(&plan, &fetched, Some(built.mode)))
+    }
+
+    /// A model whose blobs and root are there: at most its links are mended.
+    fn already_there(&self, plan: &Plan, store: &Store) -> Result<Option<DownloadReport>> {
+        let Some(files) = plan.view_files() else { return Ok(None) };
+        let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
+        if store.root_of(&project, &plan.target.view)?.is_none_or(|root| root.files != files) {
+            return Ok(None);
+        }
+        let built = self.views(Some(store.clone())).build(&plan.target.view, &files, self.settings.link, &project)?;
+        Ok(Some(self.downloaded(plan, &[], Some(built.mode))))
+    }
+
+    fn downloaded(&self, plan: &Plan, fetched: &[u64], link: Option<crate::settings::LinkMode>) -> DownloadReport {
+        let fetched = |index: usize| fetched.get(index).copied().unwrap_or(0);
+        DownloadReport {
+            view: plan.target.view.clone(),
+            path: plan.shown_path(self),
+            files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index))).collect(),
+            size: plan.files.iter().filter_map(|file| file.size).sum(),
+            fetched: (0..plan.files.len()).map(fetched).sum(),
+            link: link.map(super::link_word),
+            notices: plan.target.notices.clone(),
+        }
+    }
+
+    /// Takes plain files that stand where the view's files belong into the store.
+    fn adopt_all(&self, plan: &mut Plan, store: &Store, lease: &Lease) -> Result<Vec<Adopted>> {
+        let dir = self.settings.models_dir.join(plan.target.view.dir());
+        let mut adopted = Vec::new();
+        for file in plan.files.iter_mut().filter(|file| file.supply == FileSupply::Adopt) {
+            let path = dir.join(file.path.to_path());
+            let stamp = Stamp::from(&self.disk.stat(&path)?);
+            file.sha256 = Some(self.adopt(store, &path, file, lease)?);
+            adopted.push(Adopted { path: file.path.clone(), stamp });
+        }
+        Ok(adopted)
+    }
+
+    fn adopt(&self, store: &Store, path: &Path, file: &PlannedFile, lease: &Lease) -> Result<Sha256Digest> {
+        let size = file.size.unwrap_or(0);
+        let name = file.path.to_string();
+        let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
+        let taken = store.take_in(path, TakeIn::Inode, file.sha256, lease, &progress, &self.cancel);
+        match taken {
+            Ok(blob) => {
+                if file.sha256.is_none() {
+                    let text = format!(
+                        "{} was here already and was taken into the store; no published hash vouches for it",
+                        path.display()
+                    );
+                    self.report(&Event::Notice(text));
+                }
+                Ok(blob.digest)
+            }
+            Err(StoreError::Mismatch { expected, actual, .. }) => Err(Error::new(
+                ErrorKind::Damaged,
+                format!("{} is in the way and is not the model's file: expected {expected}, got {actual}", path.display()),
+            )
+            .hint(format!(
+                "It was left as it is. Move it away, or run `model-manager remove {}` and then the download again.",
+                file_owner(path, &self.settings.models_dir)
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Fetches every file that is not in the store; returns the bytes that travelled for each.
+    fn fetch_all(&self, plan: &mut Plan, store: &Store, lease: &Arc<Lease>, options: &DownloadOptions) -> Result<Vec<u64>> {
+        let mut fetched = vec![0; plan.files.len()];
+        let mut order: Vec<usize> = (0..plan.files.len())
+            .filter(|index| matches!(plan.files[*index].supply, FileSupply::Fetch | FileSupply::Partial))
+            .collect();
+        if order.is_empty() {
+            return Ok(fetched);
+        }
+        let need: u64 = plan.files.iter().map(PlannedFile::to_fetch).sum();
+        self.report(&Event::Planned { files: order.len(), bytes: need });
+        if self.settings.network.offline {
+            let missing: Vec<&str> = order.iter().map(|index| plan.files[*index].path.as_str()).collect();
+            return Err(Error::new(
+                ErrorKind::Network,
+                format!("offline, and not all of {} is here: {}", plan.target.view, missing.join(", ")),
+            )
+            .hint("To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."));
+        }
+        store.require_space(
+            order.iter().map(|index| &plan.files[*index]).map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum(),
+        )?;
+        // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
+        order.sort_by_key(|index| plan.files[*index].key());
+        let hub = self.hub()?;
+        let mut jobs = Vec::new();
+        let mut job_of = Vec::new();
+        for index in order {
+            let file = &mut plan.files[index];
+            let want = Want { key: file.key(), size: file.size.unwrap_or(0), what: file.path.to_string() };
+            let admission = match options.force {
+                true => store.admit_again(want, lease, &self.wait())?,
+                false => store.admit(want, lease, &self.wait())?,
+            };
+            match admission {
+                Admission::Present(blob) => file.sha256 = Some(blob.digest),
+                Admission::Open(intake) => {
+                    job_of.push(index);
+                    jobs.push(Job {
+                        file: file.path.to_string(),
+                        intake,
+                        locations: hub.locations(&plan.target.repo, &plan.revision, &file.repo_path),
+                        expected: file.sha256,
+                        source: Source {
+                            endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
+                            repo: Some(plan.target.repo.to_string()),
+                            commit: Some(plan.revision.to_string()),
+                            path: Some(file.repo_path.to_string()),
+                            git_sha1: file.git_sha1,
+                        },
+                    });
+                }
+            }
+        }
+        let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
+        let arrived = self.block_on(async {
+            Ok::<_, Error>(transfer::run(hub.http(), jobs, effort, self.reporter.clone(), &self.cancel).await?)
+        })?;
+        for (index, arrived) in job_of.into_iter().zip(arrived) {
+            plan.files[index].sha256 = Some(arrived.blob.digest);
+            fetched[index] = arrived.fetched;
+        }
+        Ok(fetched)
+    }
+}
+
+/// The model that a path below the models directory belongs to.
+fn file_owner(path: &Path, models_dir: &Path) -> String {
+    let below = path.strip_prefix(models_dir).ok();
+    below.and_then(|below| below.components().next()).map_or_else(String::new, |id| id.as_os_str().to_string_lossy().into_owned())
+}

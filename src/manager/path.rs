@@ -1,0 +1,101 @@
+//! Finds the path of a model that is here, without a lock and without the network.
+
+use super::{ListedModel, ListedState, ModelManager, Selector, target::view_id};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    hub::Reference,
+    names::{Format, Quant, RelPath},
+    store::ViewKey,
+};
+use std::path::PathBuf;
+
+impl ModelManager {
+    /// The path to give to a backend.
+    pub fn path(&self, what: &Selector) -> Result<PathBuf> {
+        if let Some(path) = self.registered_path(what)? {
+            return Ok(path);
+        }
+        let (model, quant) = self.folder_of(what)?;
+        let here: Vec<ListedModel> = self.list(what.format.as_ref())?.into_iter().filter(|listed| listed.model == model).collect();
+        let wanted = |listed: &&ListedModel| quant.as_ref().is_none_or(|quant| listed.quant.as_deref() == Some(quant.as_str()));
+        let mut found: Vec<&ListedModel> = here.iter().filter(wanted).collect();
+        if found.len() > 1 && what.format.is_none() && found.iter().any(|listed| listed.format == Format::gguf().as_str()) {
+            found.retain(|listed| listed.format == Format::gguf().as_str());
+        }
+        if found.len() > 1
+            && let Some(best) = found.iter().find(|listed| listed.quant.as_deref() == Some("q4_k_m"))
+        {
+            found = vec![best];
+        }
+        match found.as_slice() {
+            [listed] if listed.state == ListedState::Broken => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("{} leads nowhere: its blob is gone from the store", listed.path.display()),
+            )
+            .hint(format!("Run `model-manager download {model}` again."))),
+            [listed] => Ok(listed.path.clone()),
+            [] => Err(self.not_present(what, &model, &here)),
+            several => Err(Error::new(ErrorKind::Usage, format!("`{model}` is here in several forms: {}", forms(several)))
+                .hint("Choose one with `--format` and `--quant`.")),
+        }
+    }
+
+    /// The registry's own path, when everything it names is there: a look at each file and no more.
+    fn registered_path(&self, what: &Selector) -> Result<Option<PathBuf>> {
+        let Reference::Registry { id, quant } = self.reference(&what.model)? else { return Ok(None) };
+        let quant = what.quant.clone().or(quant);
+        if quant.is_none() {
+            return Ok(None);
+        }
+        let Ok(selection) = self.registry.select(id.as_str(), what.format.as_ref(), quant.as_ref()) else { return Ok(None) };
+        let view = ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant };
+        let names: Option<Vec<RelPath>> = selection.artifact.files.iter().map(|file| file.path.file_name().parse().ok()).collect();
+        let Some(names) = names.filter(|names| !names.is_empty() && view.format.is_single_file()) else { return Ok(None) };
+        let dir = self.settings.models_dir.join(view.dir());
+        for name in &names {
+            if crate::disk::absent_is_none(self.disk.stat_follow(&dir.join(name.to_path())))?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.shown_path(&view, &names.iter().collect::<Vec<_>>())))
+    }
+
+    /// The folder below the models directory that a selector means, and its quantization.
+    pub(super) fn folder_of(&self, what: &Selector) -> Result<(String, Option<Quant>)> {
+        Ok(match self.reference(&what.model)? {
+            Reference::Registry { id, quant } => {
+                // The registry's spelling, where it knows the id in another one.
+                let id = self.registry.model(id.as_str()).map_or(id.to_string(), |model| model.id.to_string());
+                (id, what.quant.clone().or(quant))
+            }
+            Reference::Hub { repo, quant, path, .. } => {
+                let of_path = path.as_ref().and_then(|path| Quant::of_gguf_name(path.as_str()));
+                (view_id(&repo)?.to_string(), what.quant.clone().or(quant).or(of_path))
+            }
+        })
+    }
+
+    /// Why a model cannot be found: it is not here, or nobody knows it.
+    pub(super) fn not_present(&self, what: &Selector, model: &str, here: &[ListedModel]) -> Error {
+        let known = matches!(self.reference(&what.model), Ok(Reference::Hub { .. })) || self.registry.model(model).is_ok();
+        if !here.is_empty() {
+            let asked: Vec<&str> = what.format.iter().map(Format::as_str).chain(what.quant.iter().map(Quant::as_str)).collect();
+            return Error::new(ErrorKind::NotFound, format!("`{model}` is here, but not as {}", asked.join(" ")))
+                .hint(format!("Here are {}.", forms(&here.iter().collect::<Vec<_>>())));
+        }
+        if !known && let Err(error) = self.registry.model(model) {
+            return error.into();
+        }
+        let quant = what.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
+        Error::new(ErrorKind::NotFound, format!("`{model}` is not downloaded to {}", self.settings.models_dir.display()))
+            .hint(format!("Run `model-manager download {}{quant}`.", what.model))
+    }
+}
+
+fn forms(models: &[&ListedModel]) -> String {
+    let form = |listed: &&ListedModel| match &listed.quant {
+        Some(quant) => format!("{}/{quant}", listed.format),
+        None => listed.format.clone(),
+    };
+    models.iter().map(form).collect::<Vec<_>>().join(", ")
+}

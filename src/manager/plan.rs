@@ -1,0 +1,379 @@
+//! What a download will do, as a value: acting on it is another file's business.
+//!
+//! Nothing is asked of the network that is known already. A registry entry with revision, sizes and hashes needs no
+//! request; neither does a view that is complete.
+
+use super::{
+    DownloadOptions, FileReport, FileSupply, ModelManager, PlanReport,
+    target::{Target, Wanted},
+};
+use crate::{
+    digest::{GitSha1, Sha256Digest},
+    disk::Kind,
+    error::{Error, ErrorKind, Result},
+    hub::{Hub, HubFile, Pinned, check_collisions, complete_set, gguf_choice, select_files},
+    names::{RelPath, Revision},
+    registry::ArtifactFile,
+    store::{IntakeKey, Project, Store, ViewFile, ViewKey},
+    view::FileState,
+};
+use std::path::PathBuf;
+
+/// A download, decided.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) target: Target,
+    /// The revision whose files are fetched: a commit wherever the Hub was asked.
+    pub(super) revision: Revision,
+    pub(super) files: Vec<PlannedFile>,
+    pub(super) api_requests: u32,
+}
+
+/// One file of a plan.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedFile {
+    /// Below the view's folder.
+    pub(super) path: RelPath,
+    /// In the repository.
+    pub(super) repo_path: RelPath,
+    pub(super) size: Option<u64>,
+    pub(super) sha256: Option<Sha256Digest>,
+    pub(super) git_sha1: Option<GitSha1>,
+    pub(super) supply: FileSupply,
+    /// Bytes of an interrupted download.
+    pub(super) held: u64,
+}
+
+impl PlannedFile {
+    fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
+        Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, held: 0 }
+    }
+
+    /// Bytes that must travel.
+    pub(super) fn to_fetch(&self) -> u64 {
+        match self.supply {
+            FileSupply::Present | FileSupply::Adopt => 0,
+            FileSupply::Partial | FileSupply::Fetch => self.size.unwrap_or(0).saturating_sub(self.held),
+        }
+    }
+
+    /// What is known of the content.
+    pub(super) fn key(&self) -> IntakeKey {
+        match (self.sha256, self.git_sha1) {
+            (Some(digest), _) => IntakeKey::Sha256(digest),
+            (None, Some(sha1)) => IntakeKey::Git(sha1),
+            (None, None) => IntakeKey::private(),
+        }
+    }
+}
+
+impl Plan {
+    /// The path that is printed: the file of a GGUF, part 1 of a split one, the folder of a set.
+    pub(super) fn shown_path(&self, manager: &ModelManager) -> PathBuf {
+        let files: Vec<&RelPath> = self.files.iter().map(|file| &file.path).collect();
+        manager.shown_path(&self.target.view, &files)
+    }
+
+    /// Whether nothing has to travel or be taken in.
+    pub(super) fn is_present(&self) -> bool {
+        self.files.iter().all(|file| file.supply == FileSupply::Present)
+    }
+
+    /// The files of the view, once every digest is known.
+    pub(super) fn view_files(&self) -> Option<Vec<ViewFile>> {
+        let file = |file: &PlannedFile| Some(ViewFile { path: file.path.clone(), sha256: file.sha256?, size: file.size? });
+        self.files.iter().map(file).collect()
+    }
+
+    /// The plan for people and programs.
+    pub(super) fn report(&self, manager: &ModelManager, store: Option<&Store>) -> PlanReport {
+        let space = store.and_then(|store| store.disk().space(store.layout().root()).ok());
+        let free = space.or_else(|| manager.space_for_new_store()).map(|space| space.available);
+        let size = self.files.iter().filter_map(|file| file.size).sum();
+        let fetch = self.files.iter().map(PlannedFile::to_fetch).sum();
+        let mut notices = self.target.notices.clone();
+        if let Some(free) = free.filter(|free| *free < fetch) {
+            notices.push(format!("it does not fit: {fetch} bytes are needed, {free} are free"));
+        }
+        PlanReport {
+            view: self.target.view.clone(),
+            path: self.shown_path(manager),
+            repo: self.target.repo.to_string(),
+            revision: self.revision.to_string(),
+            license: self.target.license.clone(),
+            gated: self.target.gated,
+            files: self.files.iter().map(|file| file.report(file.to_fetch())).collect(),
+            size,
+            fetch,
+            free,
+            api_requests: self.api_requests,
+            notices,
+        }
+    }
+}
+
+impl PlannedFile {
+    pub(super) fn report(&self, fetched: u64) -> FileReport {
+        FileReport { file: self.path.to_string(), size: self.size, sha256: self.sha256, state: self.supply, fetched }
+    }
+}
+
+impl ModelManager {
+    /// Decides what a download does. Reads disk and network, changes nothing.
+    pub(super) async fn plan(&self, target: Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Plan> {
+        if !options.force
+            && let Some(plan) = self.plan_of_view(&target, store)?
+        {
+            return Ok(plan);
+        }
+        if let Some(mut files) = listed_files(&target) {
+            self.supply(&target.view, &mut files, options, store)?;
+            let settled = |file: &PlannedFile| match file.supply {
+                FileSupply::Present | FileSupply::Adopt => true,
+                FileSupply::Partial | FileSupply::Fetch => file.size.is_some() && file.sha256.is_some(),
+            };
+            let revision = target.revision.clone();
+            let revision_known = revision.is_some() || files.iter().all(|file| file.supply != FileSupply::Fetch);
+            if revision_known && files.iter().all(settled) {
+                let revision = revision.unwrap_or_else(Revision::main);
+                return Ok(Plan { target, revision, files, api_requests: 0 });
+            }
+        }
+        let mut plan = self.plan_from_hub(target).await?;
+        let view = plan.target.view.clone();
+        self.supply(&view, &mut plan.files, options, store)?;
+        Ok(plan)
+    }
+
+    /// A complete view of this name needs nothing, as long as it is what is wanted: the registry's hashes where it has
+    /// them, else files of the wanted commit, else whatever was there first.
+    fn plan_of_view(&self, target: &Target, store: Option<&Store>) -> Result<Option<Plan>> {
+        let Some(store) = store else { return Ok(None) };
+        let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
+        let Some(root) = store.root_of(&project, &target.view)? else { return Ok(None) };
+        for file in &root.files {
+            if store.find(&file.sha256)?.is_none_or(|blob| blob.size != file.size) {
+                return Ok(None);
+            }
+        }
+        let rooted = |name: &str| root.files.iter().find(|file| file.path.as_str() == name);
+        let as_wanted = match &target.wanted {
+            Wanted::Files(files) => {
+                let mut same = files.len() == root.files.len();
+                for file in files {
+                    let Some(found) = rooted(view_path(&target.view, &file.path)?.as_str()) else { return Ok(None) };
+                    same &= match file.sha256 {
+                        Some(sha256) => sha256 == found.sha256,
+                        None => self.is_of_commit(store, &found.sha256, target)?,
+                    };
+                }
+                same
+            }
+            Wanted::Set { expect, .. } => {
+                let mut same = expect.iter().all(|file| {
+                    rooted(file.path.as_str()).is_some_and(|found| file.sha256.is_none_or(|sha256| sha256 == found.sha256))
+                });
+                for file in &root.files {
+                    same = same && self.is_of_commit(store, &file.sha256, target)?;
+                }
+                same
+            }
+            Wanted::Gguf(quant) => quant.is_some() && self.is_of_commit(store, &root.files[0].sha256, target)?,
+        };
+        if !as_wanted {
+            return Ok(None);
+        }
+        let planned = |file: &ViewFile| PlannedFile {
+            supply: FileSupply::Present,
+            ..PlannedFile::new(file.path.clone(), file.path.clone(), Some(file.size), Some(file.sha256))
+        };
+        let revision = target.revision.clone().unwrap_or_else(Revision::main);
+        let files = root.files.iter().map(planned).collect();
+        Ok(Some(Plan { target: target.clone(), revision, files, api_requests: 0 }))
+    }
+
+    /// Whether a blob came from the wanted repository at the wanted commit. A branch or tag asks for nothing more than
+    /// that it came from the repository; what was there before this program is taken as it is.
+    fn is_of_commit(&self, store: &Store, digest: &Sha256Digest, target: &Target) -> Result<bool> {
+        let Some(meta) = store.meta(digest)? else { return Ok(false) };
+        let commit = target.revision.as_ref().filter(|revision| revision.is_commit());
+        Ok(meta.sources.iter().any(|source| {
+            let local = source.endpoint == "local";
+            let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
+            let same_commit = commit.is_none_or(|commit| source.commit.as_deref() == Some(commit.as_str()));
+            local || (repo && same_commit)
+        }))
+    }
+
+    /// Asks the Hub for the commit and its files, and selects the wanted ones.
+    async fn plan_from_hub(&self, mut target: Target) -> Result<Plan> {
+        let hub = self.hub()?;
+        let asked = target.revision.clone().unwrap_or_else(Revision::main);
+        let pinned = match Pinned::assumed(&target.repo, &asked) {
+            Some(pinned) => pinned,
+            None => hub.pin(&target.repo, &asked).await?,
+        };
+        let calls = if asked.is_commit() { 1 } else { 2 };
+        let tree = hub.tree(&pinned).await?;
+        target.license = target.license.take().or(pinned.license.clone());
+        target.gated |= pinned.gated != crate::hub::Gate::Open;
+        let chosen = choose(&mut target, &tree, &pinned)?;
+        check_collisions(&chosen)?;
+        target.repo = pinned.repo.clone();
+        let mut files = Vec::new();
+        for file in chosen {
+            let path = view_path(&target.view, &file.path)?;
+            let mut planned = PlannedFile::new(path, file.path.clone(), Some(file.size), file.sha256);
+            planned.git_sha1 = file.git_sha1;
+            files.push(planned);
+        }
+        let api_requests = calls + (tree.len() as u32).saturating_sub(1) / 1000;
+        Ok(Plan { target, revision: pinned.commit, files, api_requests })
+    }
+
+    /// Finds out for each file where its bytes are.
+    fn supply(&self, view: &ViewKey, files: &mut [PlannedFile], options: &DownloadOptions, store: Option<&Store>) -> Result<()> {
+        let views = self.views(store.cloned());
+        for file in files {
+            file.supply = FileSupply::Fetch;
+            if let (Some(store), Some(digest)) = (store, &file.sha256)
+                && !options.force
+                && let Some(blob) = store.find(digest)?
+            {
+                file.size = Some(blob.size);
+                file.supply = FileSupply::Present;
+                continue;
+            }
+            let shown = self.settings.models_dir.join(view.dir()).join(file.path.to_path());
+            if !options.force
+                && let Some(stat) = self.disk.find(&shown)?
+                && stat.kind == Kind::File
+                && file.size.is_none_or(|size| size == stat.len)
+                && matches!(views.state_of(&shown)?, Some(FileState::Foreign))
+            {
+                file.size = Some(stat.len);
+                file.supply = FileSupply::Adopt;
+                continue;
+            }
+            if let (Some(store), Some(size)) = (store, file.size)
+                && !matches!(file.key(), IntakeKey::Private(_))
+            {
+                file.held = store.held(&file.key(), size)?;
+                if file.held > 0 {
+                    file.supply = FileSupply::Partial;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A client of the Hub.
+    pub(super) fn hub(&self) -> Result<Hub> {
+        let ca = match &self.settings.network.ca_file {
+            None => None,
+            Some(path) => Some(self.disk.read_small(path)?.ok_or_else(|| {
+                Error::new(ErrorKind::Usage, format!("there is no certificate file at {}", path.display()))
+                    .hint("Check `--ca-file` and SSL_CERT_FILE.")
+            })?),
+        };
+        Ok(Hub::new(crate::http::Http::new(&self.settings.network, ca.as_deref(), self.reporter.clone())?))
+    }
+
+    /// What is printed for a view with these files.
+    pub(super) fn shown_path(&self, view: &ViewKey, files: &[&RelPath]) -> PathBuf {
+        let dir = self.settings.models_dir.join(view.dir());
+        let is_model = |path: &&&RelPath| !path.file_name().to_lowercase().starts_with("mmproj");
+        let first = files.iter().filter(is_model).min();
+        match first {
+            Some(path) if view.format.is_single_file() => dir.join(path.to_path()),
+            _ => dir,
+        }
+    }
+}
+
+/// The files of a registry entry that names them.
+fn listed_files(target: &Target) -> Option<Vec<PlannedFile>> {
+    let Wanted::Files(files) = &target.wanted else { return None };
+    let planned = |file: &ArtifactFile| {
+        let path = view_path(&target.view, &file.path).ok()?;
+        Some(PlannedFile::new(path, file.path.clone(), file.size, file.sha256))
+    };
+    files.iter().map(planned).collect()
+}
+
+/// Where a file of the repository stands in the view: a GGUF by its name alone, for `<quant>` is its folder; a set as in
+/// the repository, for its files name each other.
+fn view_path(view: &ViewKey, path: &RelPath) -> Result<RelPath> {
+    Ok(match view.format.is_single_file() {
+        true => path.file_name().parse()?,
+        false => path.clone(),
+    })
+}
+
+fn choose<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
+    match &target.wanted {
+        Wanted::Files(files) => files.iter().map(|file| listed(file, tree, target, pinned)).collect(),
+        Wanted::Set { include, exclude, expect } => {
+            let chosen = match include.is_empty() && exclude.is_empty() {
+                true => complete_set(tree, &target.view.format)?,
+                false if include.is_empty() => {
+                    let set = complete_set(tree, &target.view.format)?;
+                    let kept = select_files(tree, &[], exclude);
+                    set.into_iter().filter(|file| kept.iter().any(|kept| kept.path == file.path)).collect()
+                }
+                false => select_files(tree, include, exclude),
+            };
+            if chosen.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("no file of {} at {} matches {include:?} without {exclude:?}", pinned.repo, pinned.commit),
+                )
+                .hint("Check `include` and `exclude` in the registry."));
+            }
+            for file in expect {
+                let found = listed(file, tree, target, pinned)?;
+                if !chosen.iter().any(|chosen| chosen.path == found.path) {
+                    return Err(Error::new(ErrorKind::NotFound, format!("{} is expected but not part of the set", file.path)));
+                }
+            }
+            Ok(chosen)
+        }
+        Wanted::Gguf(quant) => {
+            let unit = gguf_choice(tree, quant.as_ref())?;
+            if quant.is_none() {
+                let label = unit.quant.as_ref().map_or_else(|| unit.name.clone(), ToString::to_string);
+                target.notices.push(format!("no quantization was named: {label} was chosen"));
+            }
+            target.view.quant = unit.quant.clone();
+            Ok(unit.parts)
+        }
+    }
+}
+
+/// The file that the registry names, with what it knows held against what the Hub says.
+fn listed<'a>(file: &ArtifactFile, tree: &'a [HubFile], target: &Target, pinned: &Pinned) -> Result<&'a HubFile> {
+    let place = || format!("{} of {} at {}", file.path, pinned.repo, pinned.commit);
+    let Some(found) = tree.iter().find(|found| found.path == file.path) else {
+        let nearest = crate::names::nearest(file.path.as_str(), tree.iter().map(|found| found.path.as_str()));
+        let error = Error::new(ErrorKind::NotFound, format!("there is no {}", place()));
+        return Err(match nearest {
+            Some(nearest) => error.hint(format!("The nearest name there is `{nearest}`: correct it in the registry.")),
+            None => error.hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)),
+        });
+    };
+    let differs = |what: &str, pinned: String, now: String| {
+        let model = &target.view.model;
+        Error::new(ErrorKind::Damaged, format!("the registry gives {what} {pinned} for {}, the Hub {now}", place())).hint(format!(
+            "The file was changed upstream. Correct the entry of `{model}`: pin a `revision`, or update `sha256` and `size`."
+        ))
+    };
+    if let (Some(a), Some(b)) = (file.sha256, found.sha256)
+        && a != b
+    {
+        return Err(differs("the sha256", a.to_string(), b.to_string()));
+    }
+    match file.size {
+        Some(size) if size != found.size => Err(differs("the size", size.to_string(), found.size.to_string())),
+        _ => Ok(found),
+    }
+}

@@ -1,0 +1,83 @@
+//! The projects that share a store, and what became of them.
+
+use super::{ModelManager, ProjectLine, ProjectState};
+use crate::{
+    disk::{self, Disk},
+    error::{Error, ErrorKind, Result},
+    store::{Project, Store, StoreError, format::ProjectRecord},
+};
+use std::path::Path;
+use uuid::Uuid;
+
+impl ModelManager {
+    /// Every project that the store knows.
+    pub fn projects(&self) -> Result<Vec<ProjectLine>> {
+        let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
+        store.projects()?.into_iter().map(|project| self.project_line(&store, project)).collect()
+    }
+
+    fn project_line(&self, store: &Store, uuid: Uuid) -> Result<ProjectLine> {
+        let record = store.project_record(&uuid)?;
+        let roots = store.roots_of(&uuid)?;
+        let state = record.as_ref().map_or(ProjectState::Unreachable, |record| state_of(&*self.disk, record));
+        Ok(ProjectLine {
+            uuid: uuid.to_string(),
+            path: record.as_ref().map(|record| record.path.clone()).unwrap_or_default(),
+            host: record.as_ref().map(|record| record.host.clone()).unwrap_or_default(),
+            last_seen: record.map(|record| record.last_seen).unwrap_or_default(),
+            state,
+            views: roots.iter().map(|root| root.view.to_string()).collect(),
+            size: roots.iter().flat_map(|root| &root.files).map(|file| file.size).sum(),
+        })
+    }
+
+    /// Drops the roots of a project, so that its blobs can be collected. `which` is its path or the beginning of its uuid.
+    /// A project that is there is refused unless `force` is given: its models would break.
+    pub fn forget_project(&self, which: &str, force: bool) -> Result<ProjectLine> {
+        let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
+        let path = std::path::absolute(Path::new(which)).unwrap_or_else(|_| which.into());
+        let matches = |line: &ProjectLine| {
+            let at = Path::new(&line.path);
+            at == path || at == path.join("models") || (which.len() >= 8 && line.uuid.starts_with(which))
+        };
+        let found: Vec<ProjectLine> = self.projects()?.into_iter().filter(matches).collect();
+        let [line] = found.as_slice() else {
+            let message = match found.len() {
+                0 => format!("the store knows no project `{which}`"),
+                several => format!("`{which}` means {several} projects"),
+            };
+            return Err(Error::new(ErrorKind::NotFound, message)
+                .hint("See `model-manager projects list`; give the path or the whole uuid."));
+        };
+        if line.state == ProjectState::Live && !force {
+            return Err(Error::new(ErrorKind::Usage, format!("{} is still there and uses {} views", line.path, line.views.len()))
+                .hint("Remove its models with `model-manager remove`, or give `--force` to break it."));
+        }
+        let uuid: Uuid = line.uuid.parse().map_err(|_| Error::new(ErrorKind::Failed, format!("`{}` is not a uuid", line.uuid)))?;
+        store.forget(&uuid)?;
+        Ok(line.clone())
+    }
+}
+
+/// What became of a project. "Gone" is only said where the volume it was on is there; anything else may come back.
+fn state_of(disk: &dyn Disk, record: &ProjectRecord) -> ProjectState {
+    if record.host != disk::host_name() {
+        return ProjectState::Unreachable;
+    }
+    let path = Path::new(&record.path);
+    match disk.stat_follow(path) {
+        Ok(_) => match Project::identify(disk, path) {
+            Ok(Some(uuid)) if uuid == record.uuid => ProjectState::Live,
+            Ok(_) => ProjectState::Missing,
+            Err(_) => ProjectState::Unreachable,
+        },
+        Err(error) if error.is_not_found() => {
+            let ancestor = path.ancestors().skip(1).find_map(|dir| disk.stat_follow(dir).ok());
+            match ancestor {
+                Some(stat) if stat.dev == record.dev => ProjectState::Missing,
+                _ => ProjectState::Unreachable,
+            }
+        }
+        Err(_) => ProjectState::Unreachable,
+    }
+}

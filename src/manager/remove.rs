@@ -1,0 +1,204 @@
+//! Removes a model: links first, then the root, then the blobs that nothing else uses.
+
+use super::{BlobLine, ModelManager, RemoveReport, Selector, SharedBlob};
+use crate::{
+    digest::Sha256Digest,
+    disk::Kind,
+    error::Result,
+    event::Event,
+    names::Quant,
+    store::{IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
+    view::{FileState, Found},
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// What a removal takes away, decided.
+struct Plan {
+    views: BTreeSet<ViewKey>,
+    roots: Vec<RootRecord>,
+    /// Plain files that the registry names for these views: what the old tool downloaded.
+    plain: Vec<Found>,
+    partials: Vec<IntakeKey>,
+}
+
+impl Plan {
+    fn digests(&self) -> BTreeMap<Sha256Digest, u64> {
+        self.roots.iter().flat_map(|root| &root.files).map(|file| (file.sha256, file.size)).collect()
+    }
+}
+
+impl ModelManager {
+    /// Removes views and the blobs that nothing else uses.
+    ///
+    /// Plain files go only where the registry names them for the model: the old tool put them there. Any other file that
+    /// is not ours stays and is reported.
+    pub fn remove(&self, what: &Selector, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
+        let store = self.existing_store()?;
+        let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        let plan = self.plan_removal(what, store.as_ref(), project.as_ref())?;
+        let mut report = RemoveReport { views: plan.views.iter().cloned().collect(), dry_run, ..RemoveReport::default() };
+        let views = self.views(store.clone());
+        for view in &plan.views {
+            let removal = views.plan_remove(view)?;
+            let is_plain = |path: &std::path::Path| plan.plain.iter().any(|file| file.path == path);
+            if dry_run {
+                report.removed.extend(removal.files.clone());
+                report.kept.extend(removal.kept.into_iter().filter(|(path, _)| !is_plain(path)));
+            } else {
+                let done = views.carry_out(removal)?;
+                report.removed.extend(done.removed);
+                report.kept.extend(done.kept.into_iter().filter(|(path, _)| !is_plain(path)));
+            }
+        }
+        self.remove_plain(&plan, dry_run, &mut report)?;
+        if let (Some(store), Some(project)) = (&store, &project) {
+            self.remove_from_store(&plan, store, project, keep_blobs, dry_run, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn plan_removal(&self, what: &Selector, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
+        let (model, quant) = self.folder_of(what)?;
+        let wanted = |id: &str, format: &str, of: Option<&str>| {
+            id == model
+                && what.format.as_ref().is_none_or(|wanted| wanted.as_str() == format)
+                && quant.as_ref().is_none_or(|quant| of == Some(quant.as_str()))
+        };
+        let is_wanted = |view: &ViewKey| wanted(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(Quant::as_str));
+        let views = self.views(store.cloned());
+        let mut plan = Plan { views: BTreeSet::new(), roots: Vec::new(), plain: Vec::new(), partials: Vec::new() };
+        let found = views.scan(what.format.as_ref())?;
+        for file in found.iter().filter(|file| wanted(&file.model, &file.format, file.quant.as_deref())) {
+            let key = (file.model.parse(), file.format.parse(), file.quant.as_deref().map(str::parse).transpose());
+            if let (Ok(model), Ok(format), Ok(quant)) = key {
+                plan.views.insert(ViewKey { model, format, quant });
+            }
+            if file.state == FileState::Foreign && self.registered_file(file).is_some() {
+                plan.plain.push(file.clone());
+            }
+        }
+        if let (Some(store), Some(project)) = (store, project) {
+            plan.roots = store.roots_of(project)?.into_iter().filter(|root| is_wanted(&root.view)).collect();
+            plan.views.extend(plan.roots.iter().map(|root| root.view.clone()));
+            plan.partials = self.partials_of(store, &model, &is_wanted)?;
+        }
+        if plan.views.is_empty() && plan.partials.is_empty() {
+            let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == model).collect();
+            return Err(self.not_present(&Selector { quant, ..what.clone() }, &model, &here));
+        }
+        Ok(plan)
+    }
+
+    /// Interrupted downloads of the files that the registry names for the views.
+    fn partials_of(&self, store: &Store, model: &str, is_wanted: &dyn Fn(&ViewKey) -> bool) -> Result<Vec<IntakeKey>> {
+        let Ok(model) = self.registry.model(model) else { return Ok(Vec::new()) };
+        let mut keys = Vec::new();
+        for entry in &model.formats {
+            let quants = entry.quants.iter().map(|quant| (Some(quant.quant.clone()), &quant.artifact));
+            for (quant, artifact) in quants.chain(entry.whole.iter().map(|artifact| (None, artifact))) {
+                if is_wanted(&ViewKey { model: model.id.clone(), format: entry.format.clone(), quant }) {
+                    keys.extend(
+                        artifact.files.iter().chain(&artifact.expect).filter_map(|file| file.sha256).map(IntakeKey::Sha256),
+                    );
+                }
+            }
+        }
+        let mut there = Vec::new();
+        for key in keys {
+            if self.disk.find(&store.layout().ingest(&key))?.is_some() {
+                there.push(key);
+            }
+        }
+        Ok(there)
+    }
+
+    fn remove_plain(&self, plan: &Plan, dry_run: bool, report: &mut RemoveReport) -> Result<()> {
+        for file in &plan.plain {
+            let stat = self.disk.find(&file.path)?;
+            let Some(stat) = stat.filter(|stat| stat.kind == Kind::File) else { continue };
+            report.freed += if stat.nlink > 1 { 0 } else { stat.allocated };
+            report.removed.push(file.path.clone());
+            if !dry_run {
+                self.disk.remove_file(&file.path)?;
+                if let Some(dir) = file.path.parent() {
+                    self.disk.prune_empty(dir, &self.settings.models_dir)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_from_store(
+        &self,
+        plan: &Plan,
+        store: &Store,
+        project: &Uuid,
+        keep_blobs: bool,
+        dry_run: bool,
+        report: &mut RemoveReport,
+    ) -> Result<()> {
+        let digests = plan.digests();
+        let others = self.other_users(store, project, plan)?;
+        let unused: Vec<Sha256Digest> = digests.keys().filter(|digest| !others.contains_key(digest)).copied().collect();
+        for (digest, users) in others {
+            report.shared.push(SharedBlob { sha256: digest, size: digests[&digest], users });
+        }
+        report.shared.sort_by_key(|shared| shared.sha256);
+        if dry_run {
+            let mut freed = store.plan_drop(&unused)?;
+            if keep_blobs {
+                freed.clear();
+            }
+            report.blobs = freed.iter().map(BlobLine::from).collect();
+            report.freed += freed.iter().map(|blob| blob.frees).sum::<u64>();
+            report.freed += plan.partials.iter().map(|key| store.partial_size(key)).sum::<u64>();
+            return Ok(());
+        }
+        let registered = Project::register(store, &self.settings.models_dir)?;
+        for root in &plan.roots {
+            registered.remove_root(&root.view)?;
+        }
+        for key in &plan.partials {
+            report.freed += store.drop_partial(key)?;
+        }
+        if keep_blobs || unused.is_empty() {
+            return Ok(());
+        }
+        match store.collector(false, &self.wait()) {
+            Ok(mut collector) => {
+                let done = collector.drop_unreferenced(&unused)?;
+                report.freed += done.freed;
+                report.blobs = done.removed.iter().map(BlobLine::from).collect();
+            }
+            Err(StoreError::NoSafeCollection { .. }) => {
+                let text = "the store is where other hosts may use it, so its blobs stay until `model-manager gc` is run";
+                self.report(&Event::Warning(text.into()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Blobs of the plan that somebody besides the plan's views needs, and who, for people.
+    fn other_users(&self, store: &Store, project: &Uuid, plan: &Plan) -> Result<HashMap<Sha256Digest, Vec<String>>> {
+        let digests = plan.digests();
+        let mut others: HashMap<Sha256Digest, Vec<String>> = HashMap::new();
+        let mut paths: HashMap<Uuid, String> = HashMap::new();
+        for (digest, users) in store.users()? {
+            if !digests.contains_key(&digest) {
+                continue;
+            }
+            for (user, view) in users {
+                if user == *project && plan.views.contains(&view) {
+                    continue;
+                }
+                if let std::collections::hash_map::Entry::Vacant(slot) = paths.entry(user) {
+                    slot.insert(store.project_record(&user)?.map_or_else(|| user.to_string(), |record| record.path));
+                }
+                others.entry(digest).or_default().push(format!("{}: {view}", paths[&user]));
+            }
+        }
+        Ok(others)
+    }
+}

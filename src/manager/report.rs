@@ -1,0 +1,408 @@
+//! What each use-case answers. These values are what `--json` prints and what the Python package returns, so their
+//! fields are a promise.
+
+use crate::{
+    digest::Sha256Digest,
+    names::{Format, Quant},
+    settings::LinkMode,
+    store::{Unreferenced, ViewKey},
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Which model, and which of its forms.
+#[derive(Debug, Clone, Default)]
+pub struct Selector {
+    /// A registry id, `id:quant`, or a direct reference such as `owner/repo:Q4_K_M`.
+    pub model: String,
+    /// Only this format.
+    pub format: Option<Format>,
+    /// Only this quantization.
+    pub quant: Option<Quant>,
+}
+
+/// Choices of a download.
+#[derive(Debug, Clone, Default)]
+pub struct DownloadOptions {
+    /// Fetch again even what is present.
+    pub force: bool,
+    /// Another revision than the registry's.
+    pub revision: Option<crate::names::Revision>,
+}
+
+/// One file of a planned or finished download.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileReport {
+    /// Its path below the view's folder.
+    pub file: String,
+    /// Its length in bytes; `null` while nobody knows it.
+    pub size: Option<u64>,
+    /// Its SHA-256; `null` while nobody knows it.
+    pub sha256: Option<Sha256Digest>,
+    /// Where its bytes are or come from.
+    pub state: FileSupply,
+    /// Bytes that travelled, or, in a plan, that would.
+    pub fetched: u64,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileSupply {
+    /// They are in the store.
+    Present,
+    /// A plain file at the view's path is taken into the store.
+    Adopt,
+    /// Some are in the store from an interrupted download.
+    Partial,
+    /// They come over the network.
+    Fetch,
+}
+
+/// What a download would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanReport {
+    /// The view it would make.
+    #[serde(flatten)]
+    pub view: ViewKey,
+    /// The path it would print.
+    pub path: PathBuf,
+    /// The repository.
+    pub repo: String,
+    /// The commit, branch or tag.
+    pub revision: String,
+    /// The licence, where known.
+    pub license: Option<String>,
+    /// Whether the repository asks for access.
+    pub gated: bool,
+    /// Every file.
+    pub files: Vec<FileReport>,
+    /// Bytes of all files whose size is known.
+    pub size: u64,
+    /// Bytes that would travel.
+    pub fetch: u64,
+    /// Bytes free on the store's volume now, where that can be told.
+    pub free: Option<u64>,
+    /// API requests that planning took.
+    pub api_requests: u32,
+    /// What was chosen and why.
+    pub notices: Vec<String>,
+}
+
+/// What a download did.
+#[derive(Debug, Clone, Serialize)]
+pub struct DownloadReport {
+    /// The view.
+    #[serde(flatten)]
+    pub view: ViewKey,
+    /// The path to give to a backend: the file of a GGUF (part 1 of a split one), the folder of a set.
+    pub path: PathBuf,
+    /// Every file.
+    pub files: Vec<FileReport>,
+    /// Bytes of all files.
+    pub size: u64,
+    /// Bytes that travelled.
+    pub fetched: u64,
+    /// How the view shows its blobs.
+    pub link: Option<&'static str>,
+    /// What was chosen and why.
+    pub notices: Vec<String>,
+}
+
+/// One line of `list`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedModel {
+    /// The model's folder name.
+    pub model: String,
+    /// The format's folder name.
+    pub format: String,
+    /// The quantization's folder name, where there is one.
+    pub quant: Option<String>,
+    /// What a backend is given: the file of a GGUF, the folder of a set.
+    pub path: PathBuf,
+    /// The file names, below the view's folder.
+    pub files: Vec<String>,
+    /// Bytes of all files.
+    pub size: u64,
+    /// Whether all, some or none of the files are ours.
+    pub state: ListedState,
+}
+
+/// Whose files a listed model consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListedState {
+    /// All lead into the store.
+    Stored,
+    /// Plain files, dropped by hand or by the old tool.
+    Foreign,
+    /// A file is missing: its link leads nowhere.
+    Broken,
+}
+
+/// State of one file after verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifyState {
+    /// Its content is what its source published.
+    Ok,
+    /// It has not changed since it came, but no published hash vouches for it.
+    Unverified,
+    /// Its content is wrong.
+    Modified,
+    /// It is not there.
+    Missing,
+    /// Not ours, and nothing is known about it.
+    Foreign,
+}
+
+/// One verified file.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerifiedFile {
+    /// The model's folder name.
+    pub model: String,
+    /// The format's folder name.
+    pub format: String,
+    /// The quantization's folder name, where there is one.
+    pub quant: Option<String>,
+    /// The file.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What was found.
+    pub state: VerifyState,
+    /// The digest it should have, where known.
+    pub sha256: Option<Sha256Digest>,
+    /// Bytes ranges that are damaged, where the records tell.
+    pub damaged: Vec<(u64, u64)>,
+    /// One line of explanation, where the state needs one.
+    pub note: Option<String>,
+}
+
+/// What a removal did, or would do.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RemoveReport {
+    /// Views that are gone.
+    pub views: Vec<ViewKey>,
+    /// Files and links that are gone.
+    pub removed: Vec<PathBuf>,
+    /// Files that stay because they are not ours, and why.
+    pub kept: Vec<(PathBuf, String)>,
+    /// Blobs that are gone.
+    pub blobs: Vec<BlobLine>,
+    /// Bytes given back.
+    pub freed: u64,
+    /// Blobs that stay because somebody uses them, and who.
+    pub shared: Vec<SharedBlob>,
+    /// Whether this was only a plan.
+    pub dry_run: bool,
+}
+
+/// A blob in a report.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct BlobLine {
+    /// Its address.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+impl From<&Unreferenced> for BlobLine {
+    fn from(blob: &Unreferenced) -> Self {
+        Self { sha256: blob.digest, size: blob.size }
+    }
+}
+
+/// A blob that somebody else uses.
+#[derive(Debug, Clone, Serialize)]
+pub struct SharedBlob {
+    /// Its address.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Who uses it: `<project path>: <view>`.
+    pub users: Vec<String>,
+}
+
+/// One quantization, or the one form of a format without any, in `info`.
+#[derive(Debug, Clone, Serialize)]
+pub struct InfoForm {
+    /// The format.
+    pub format: Format,
+    /// The quantization.
+    pub quant: Option<Quant>,
+    /// The repository.
+    pub repo: String,
+    /// The pinned revision.
+    pub revision: Option<String>,
+    /// The files the registry names; empty for a complete set.
+    pub files: Vec<String>,
+    /// Bytes, where the registry knows them all.
+    pub size: Option<u64>,
+    /// Whether revision, sizes and hashes are all known.
+    pub pinned: bool,
+    /// Whether its hashes are known.
+    pub verified: bool,
+    /// Whether it is here.
+    pub present: bool,
+    /// `active`, `superseded` or `deprecated`.
+    pub status: &'static str,
+    /// What takes its place.
+    pub superseded_by: Option<String>,
+    /// Whether the repository asks for access.
+    pub gated: bool,
+    /// The licence.
+    pub license: Option<String>,
+    /// What else there is to say.
+    pub note: Option<String>,
+}
+
+/// One model in `info`.
+#[derive(Debug, Clone, Serialize)]
+pub struct InfoModel {
+    /// Its registry id.
+    pub model: String,
+    /// One line about it.
+    pub description: Option<String>,
+    /// `tiny` to `xlarge`.
+    pub size_class: Option<String>,
+    /// Number of parameters, for people.
+    pub params: Option<String>,
+    /// Memory needed, for people.
+    pub ram: Option<String>,
+    /// What it is good for.
+    pub use_case: Option<String>,
+    /// The repository on the Hub.
+    pub repo: Option<String>,
+    /// The licence.
+    pub license: Option<String>,
+    /// Its forms.
+    pub forms: Vec<InfoForm>,
+}
+
+/// The link mode in reports.
+pub(crate) fn link_word(mode: LinkMode) -> &'static str {
+    mode.word()
+}
+
+/// A partial download in a report.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartialLine {
+    /// Its name in the store.
+    pub key: String,
+    /// The file it will become.
+    pub what: String,
+    /// Bytes it takes on the volume.
+    pub bytes: u64,
+}
+
+/// What a collection did, or would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct GcSummary {
+    /// Whether this was only a plan.
+    pub dry_run: bool,
+    /// Blobs that are gone.
+    pub blobs: Vec<BlobLine>,
+    /// Abandoned partial downloads that are gone.
+    pub partials: Vec<PartialLine>,
+    /// Records without a blob and temporary files of dead processes that are gone.
+    pub leftovers: Vec<PathBuf>,
+    /// Blobs that stay because something needs them.
+    pub kept: usize,
+    /// Unreferenced blobs that stay because they are younger than the grace period.
+    pub young: usize,
+    /// Bytes of those.
+    pub young_bytes: u64,
+    /// Bytes given back.
+    pub freed: u64,
+    /// Blobs among them that free nothing, because the file has further names (hard links).
+    pub frees_nothing: Vec<BlobLine>,
+    /// The longest time others were shut out, in milliseconds.
+    pub longest_section_ms: Option<f64>,
+}
+
+/// Who keeps a blob.
+#[derive(Debug, Clone, Serialize)]
+pub struct WhyReport {
+    /// Its address.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes, where it is there.
+    pub size: Option<u64>,
+    /// Whether it is in the store.
+    pub present: bool,
+    /// Who uses it: `<project path>: <view>`.
+    pub users: Vec<String>,
+    /// Whether a running process relies on it.
+    pub leased: bool,
+    /// Where it came from.
+    pub sources: Vec<crate::store::Source>,
+}
+
+/// Where the store's bytes are.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DfReport {
+    /// The store.
+    pub store: PathBuf,
+    /// Number of blobs.
+    pub blobs: usize,
+    /// Number of projects.
+    pub projects: usize,
+    /// Bytes that all views together show.
+    pub logical: u64,
+    /// Bytes that all blobs take on the volume.
+    pub physical: u64,
+    /// Bytes that sharing saves.
+    pub shared: u64,
+    /// Bytes of blobs that nothing needs.
+    pub reclaimable: u64,
+    /// Bytes of interrupted downloads.
+    pub partial: u64,
+    /// Bytes free on the volume.
+    pub free: u64,
+    /// Size of the volume.
+    pub total: u64,
+}
+
+/// What became of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProjectState {
+    /// It is where it was.
+    Live,
+    /// Its volume is there and it is not.
+    Missing,
+    /// It cannot be seen from here: another host, an unmounted volume, no permission.
+    Unreachable,
+}
+
+/// A project that uses the store.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProjectLine {
+    /// Its identity.
+    pub uuid: String,
+    /// Its models directory when it was last seen.
+    pub path: String,
+    /// The machine it was seen on.
+    pub host: String,
+    /// When, RFC 3339.
+    pub last_seen: String,
+    /// What became of it.
+    pub state: ProjectState,
+    /// Its views.
+    pub views: Vec<String>,
+    /// Bytes they show.
+    pub size: u64,
+}
+
+/// What a doctor's visit found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DoctorReport {
+    /// The store.
+    pub store: PathBuf,
+    /// Number of blobs.
+    pub blobs: usize,
+    /// Whether every byte was read.
+    pub read_bytes: bool,
+    /// What is not as it should be, the worst first.
+    pub findings: Vec<crate::store::Finding>,
+}

@@ -1,0 +1,141 @@
+//! From what a person wrote to what is wanted: a view and the files it needs.
+
+use super::{ModelManager, Selector};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    hub::Reference,
+    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision},
+    registry::{Artifact, ArtifactFile},
+    store::ViewKey,
+};
+
+/// What is wanted, before the Hub was asked anything.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// The view; its quantization may still be open for a direct reference.
+    pub(super) view: ViewKey,
+    /// Where the files come from.
+    pub(super) repo: RepoId,
+    /// At which revision; `None` is the branch that the repository starts with.
+    pub(super) revision: Option<Revision>,
+    pub(super) wanted: Wanted,
+    pub(super) license: Option<String>,
+    pub(super) gated: bool,
+    /// What was chosen and why.
+    pub(super) notices: Vec<String>,
+}
+
+/// Which files of the repository.
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    /// Exactly these.
+    Files(Vec<ArtifactFile>),
+    /// The complete set of the view's format, or what the patterns select; `expect` must be among it.
+    Set { include: Vec<String>, exclude: Vec<String>, expect: Vec<ArtifactFile> },
+    /// The GGUF model of this quantization, or the best choice.
+    Gguf(Option<Quant>),
+}
+
+impl ModelManager {
+    /// Reads a selector. An id that the registry has wins over a legacy repository of that name.
+    pub(super) fn target(&self, what: &Selector, revision: Option<&Revision>) -> Result<Target> {
+        match self.reference(&what.model)? {
+            Reference::Registry { id, quant } => {
+                let quant = one_of(what.quant.clone(), quant)?;
+                self.registry_target(id.as_str(), what.format.as_ref(), quant.as_ref(), revision)
+            }
+            Reference::Hub { repo, revision: named, quant, path } => {
+                let quant = one_of(what.quant.clone(), quant)?;
+                hub_target(repo, revision.cloned().or(named), what.format.clone(), quant, path)
+            }
+        }
+    }
+
+    pub(super) fn reference(&self, text: &str) -> Result<Reference> {
+        let endpoints: Vec<url::Url> = self.settings.network.endpoints.iter().filter_map(|text| text.parse().ok()).collect();
+        Ok(Reference::parse(text, &endpoints)?)
+    }
+
+    fn registry_target(
+        &self,
+        id: &str,
+        format: Option<&Format>,
+        quant: Option<&Quant>,
+        revision: Option<&Revision>,
+    ) -> Result<Target> {
+        let selection = self.registry.select(id, format, quant)?;
+        let artifact = selection.artifact;
+        let view =
+            ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant: selection.quant.cloned() };
+        Ok(Target {
+            view,
+            repo: artifact.repo.clone(),
+            revision: revision.or(artifact.revision.as_ref()).cloned(),
+            wanted: wanted(artifact, revision.is_some()),
+            license: artifact.license.clone(),
+            gated: artifact.gated,
+            notices: selection.notices,
+        })
+    }
+}
+
+/// What an artifact asks for. At another revision than the registry's its sizes and hashes do not hold.
+fn wanted(artifact: &Artifact, other_revision: bool) -> Wanted {
+    let unpin = |files: &[ArtifactFile]| -> Vec<ArtifactFile> {
+        files.iter().map(|file| ArtifactFile { path: file.path.clone(), size: None, sha256: None }).collect()
+    };
+    match (artifact.files.is_empty(), other_revision) {
+        (false, false) => Wanted::Files(artifact.files.clone()),
+        (false, true) => Wanted::Files(unpin(&artifact.files)),
+        (true, _) => Wanted::Set {
+            include: artifact.include.clone(),
+            exclude: artifact.exclude.clone(),
+            expect: if other_revision { Vec::new() } else { artifact.expect.clone() },
+        },
+    }
+}
+
+fn hub_target(
+    repo: RepoId,
+    revision: Option<Revision>,
+    format: Option<Format>,
+    quant: Option<Quant>,
+    path: Option<RelPath>,
+) -> Result<Target> {
+    let format = format.or_else(|| path.as_ref().and_then(format_of)).unwrap_or_else(Format::gguf);
+    let (quant, wanted) = match path {
+        Some(path) => {
+            let quant = quant.or_else(|| Quant::of_gguf_name(path.as_str()));
+            (quant, Wanted::Files(vec![ArtifactFile { path, size: None, sha256: None }]))
+        }
+        None if format.is_single_file() => (quant.clone(), Wanted::Gguf(quant)),
+        None => (quant, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
+    };
+    let view = ViewKey { model: view_id(&repo)?, format, quant };
+    Ok(Target { view, repo, revision, wanted, license: None, gated: false, notices: Vec::new() })
+}
+
+/// The folder of a model that is in no registry: `owner--name`, as the Hub's own cache writes it.
+pub(super) fn view_id(repo: &RepoId) -> Result<ModelId, NameError> {
+    repo.as_str().replace('/', "--").parse()
+}
+
+fn format_of(path: &RelPath) -> Option<Format> {
+    match path.file_name().rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
+        "gguf" => Some(Format::gguf()),
+        "safetensors" => Some(Format::safetensors()),
+        "bin" | "pt" | "pth" => Some(Format::pytorch()),
+        _ => None,
+    }
+}
+
+/// `--quant` and `id:quant` may both be given if they agree.
+fn one_of(option: Option<Quant>, named: Option<Quant>) -> Result<Option<Quant>> {
+    match (&option, &named) {
+        (Some(a), Some(b)) if a != b => {
+            Err(Error::new(ErrorKind::Usage, format!("two quantizations are asked for: `{b}` in the name and `{a}` by option"))
+                .hint("Give only one of them."))
+        }
+        _ => Ok(option.or(named)),
+    }
+}

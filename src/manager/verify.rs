@@ -1,0 +1,155 @@
+//! Checks what stands in the models directory, offline, and says honestly what is known.
+
+use super::{ModelManager, Selector, VerifiedFile, VerifyState};
+use crate::{
+    digest::{SEGMENT_LEN, Sha256Digest},
+    error::Result,
+    event::Event,
+    names::{Format, Quant},
+    registry::ArtifactFile,
+    settings::LinkMode,
+    store::{BlobState, CheckMode, Progress, Store, Trust},
+    view::{FileState, Found},
+};
+
+impl ModelManager {
+    /// Checks the files of the selected models, or of all.
+    pub fn verify(&self, what: &[Selector], mode: CheckMode) -> Result<Vec<VerifiedFile>> {
+        let store = self.existing_store()?;
+        let found = self.views(store.clone()).scan(None)?;
+        let mut chosen: Vec<&Found> = Vec::new();
+        for selector in what {
+            let (model, quant) = self.folder_of(selector)?;
+            let matches = |file: &&Found| {
+                file.model == model
+                    && selector.format.as_ref().is_none_or(|format| file.format == format.as_str())
+                    && quant.as_ref().is_none_or(|quant| file.quant.as_deref() == Some(quant.as_str()))
+            };
+            let before = chosen.len();
+            chosen.extend(found.iter().filter(matches));
+            if chosen.len() == before {
+                let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == model).collect();
+                return Err(self.not_present(&Selector { quant, ..selector.clone() }, &model, &here));
+            }
+        }
+        if what.is_empty() {
+            chosen = found.iter().collect();
+        }
+        chosen.into_iter().map(|file| self.verify_file(file, store.as_ref(), mode)).collect()
+    }
+
+    fn verify_file(&self, file: &Found, store: Option<&Store>, mode: CheckMode) -> Result<VerifiedFile> {
+        let registered = self.registered_file(file);
+        let pinned = registered.and_then(|registered| registered.sha256);
+        let mut verified = VerifiedFile {
+            model: file.model.clone(),
+            format: file.format.clone(),
+            quant: file.quant.clone(),
+            path: file.path.clone(),
+            size: file.size,
+            state: VerifyState::Foreign,
+            sha256: file.state.digest().or(pinned),
+            damaged: Vec::new(),
+            note: None,
+        };
+        let name = file.file.clone();
+        let size = file.size;
+        let hashing = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
+        let progress = Progress { bytes: &hashing, cancel: &self.cancel };
+        match (&file.state, store) {
+            (FileState::Dangling { target, .. }, _) => {
+                verified.state = VerifyState::Missing;
+                verified.note = Some(format!("its link leads to {}, where nothing is", target.display()));
+            }
+            (FileState::Blob { digest, mode: link }, Some(store)) => {
+                let state = match link {
+                    LinkMode::Symlink => store.check(digest, mode, progress)?,
+                    _ => store.check_at(&file.path, digest, mode, progress)?,
+                };
+                verified.judge(state, pinned, digest);
+            }
+            (FileState::Copy { digest }, Some(store)) => {
+                verified.judge(store.check_at(&file.path, digest, mode, progress)?, pinned, digest);
+            }
+            _ => self.verify_foreign(&mut verified, registered, progress)?,
+        }
+        Ok(verified)
+    }
+
+    /// A plain file of the old tool, or one dropped by hand: the registry's hash decides, where it has one.
+    fn verify_foreign(&self, verified: &mut VerifiedFile, registered: Option<&ArtifactFile>, progress: Progress<'_>) -> Result<()> {
+        let Some(registered) = registered else {
+            verified.note = Some("not made by model-manager and not in the registry".into());
+            return Ok(());
+        };
+        if let Some(size) = registered.size.filter(|size| *size != verified.size) {
+            verified.state = VerifyState::Modified;
+            verified.note = Some(format!("{} bytes long, but the registry gives {size}", verified.size));
+            return Ok(());
+        }
+        let Some(expected) = registered.sha256 else {
+            verified.state = VerifyState::Unverified;
+            verified.note = Some("a plain file, and the registry has no hash for it".into());
+            return Ok(());
+        };
+        let actual = crate::store::hash_file(&*self.disk, &verified.path, progress)?;
+        (verified.state, verified.note) = match actual == expected {
+            true => (VerifyState::Ok, Some("a plain file; `download` would take it into the store".into())),
+            false => (VerifyState::Modified, Some(format!("its sha256 is {actual}"))),
+        };
+        Ok(())
+    }
+
+    /// What the registry says about a file in the models directory.
+    pub(super) fn registered_file(&self, file: &Found) -> Option<&ArtifactFile> {
+        let model = self.registry.models().find(|model| model.id.as_str() == file.model)?;
+        let format: Format = file.format.parse().ok()?;
+        let entry = model.format(&format)?;
+        let artifact = match &file.quant {
+            Some(quant) => entry.quant(&quant.parse::<Quant>().ok()?)?,
+            None => entry.whole.as_ref()?,
+        };
+        let same = |listed: &&ArtifactFile| match format.is_single_file() {
+            true => listed.path.file_name() == file.file,
+            false => listed.path.as_str() == file.file,
+        };
+        artifact.files.iter().chain(&artifact.expect).find(same)
+    }
+}
+
+impl VerifiedFile {
+    fn judge(&mut self, state: BlobState, pinned: Option<Sha256Digest>, digest: &Sha256Digest) {
+        (self.state, self.note) = match state {
+            BlobState::Ok { .. } if pinned.is_some_and(|pinned| pinned != *digest) => {
+                (VerifyState::Modified, Some("the registry pins another sha256 for this file; run the download again".into()))
+            }
+            BlobState::Ok { .. } if pinned.is_some() => (VerifyState::Ok, None),
+            BlobState::Ok { trust: Trust::Tofu } => {
+                (VerifyState::Unverified, Some("unchanged since it came, but no published hash vouches for it".into()))
+            }
+            BlobState::Ok { .. } => (VerifyState::Ok, None),
+            BlobState::Missing => (VerifyState::Missing, Some("its blob is gone from the store".into())),
+            BlobState::Modified { segments } => {
+                self.damaged = byte_ranges(&segments, self.size);
+                let note = match self.damaged.len() {
+                    0 => "its content is not what its sha256 says".to_owned(),
+                    _ => format!("{} of its segments of 1 MiB are damaged", segments.len()),
+                };
+                (VerifyState::Modified, Some(note))
+            }
+        };
+    }
+}
+
+/// Neighbouring segments as byte ranges `[start, end)`.
+fn byte_ranges(segments: &[u64], size: u64) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for segment in segments {
+        let (start, end) = (segment * SEGMENT_LEN, ((segment + 1) * SEGMENT_LEN).min(size));
+        match ranges.last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            _ => ranges.push((start, end)),
+        }
+    }
+    ranges
+}

@@ -1,0 +1,142 @@
+//! Holds the arrows between the rooms against the table in ARCHITECTURE.md.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+const WORDS: [&str; 5] = ["digest", "names", "event", "error", "settings"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The room of a file: the first part of its path below `src`, without `.rs`.
+fn room_of(path: &Path) -> String {
+    let below = path.strip_prefix(root().join("src")).unwrap();
+    below.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// The rooms that a text names behind `crate::`, in paths and in `use crate::{…}` lists.
+fn named_rooms(text: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut item = String::new();
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        rooms.insert(word(item.trim()));
+                        item.clear();
+                        continue;
+                    }
+                    _ => {}
+                }
+                item.push(c);
+            }
+            rooms.insert(word(item.trim()));
+        } else {
+            rooms.insert(word(rest));
+        }
+    }
+    rooms.remove("");
+    rooms
+}
+
+/// The product's part of a file: everything before its tests.
+fn product_text(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn is_test_file(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs") || path.ends_with("testing.rs")
+}
+
+fn drawn_arrows() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let table = text.split("## Arrows").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| room"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let used = cells[1].split(',').map(str::trim).filter(|room| !room.is_empty()).map(str::to_owned).collect();
+        (cells[0].to_owned(), used)
+    })
+    .collect()
+}
+
+#[test]
+fn every_import_is_an_arrow_that_architecture_md_draws() {
+    let arrows = drawn_arrows();
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files);
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for path in files.iter().filter(|path| !is_test_file(path)) {
+        let room = room_of(path);
+        if matches!(room.as_str(), "lib" | "main") {
+            continue;
+        }
+        for used in named_rooms(&product_text(path)) {
+            seen += 1;
+            let to_word = WORDS.contains(&used.as_str());
+            let allowed = match WORDS.contains(&room.as_str()) {
+                true => to_word,
+                false => to_word || used == room || arrows.get(&room).is_some_and(|drawn| drawn.contains(&used)),
+            };
+            if !allowed {
+                wrong.push(format!("{}: {room} -> {used}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 100, "the reader of imports found only {seen}: it is broken");
+    assert!(wrong.is_empty(), "arrows that ARCHITECTURE.md does not draw:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_is_in_the_tables() {
+    let arrows = drawn_arrows();
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").to_owned();
+        let known = matches!(name.as_str(), "lib" | "main") || WORDS.contains(&name.as_str()) || arrows.contains_key(&name);
+        assert!(known, "{name} is in no table");
+        assert!(name == "lib" || text.contains(&name), "{name} is not described");
+    }
+}
+
+#[test]
+fn the_reader_of_imports_sees_lists_and_paths() {
+    let text = "use crate::{\n    digest::{self, X},\n    disk,\n};\nlet x = crate::store::lock::y();";
+    assert_eq!(named_rooms(text), ["digest", "disk", "store"].map(str::to_owned).into());
+}
+
+#[test]
+fn unsafe_code_stands_in_the_disk_room_only() {
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files);
+    for path in files.iter().filter(|path| room_of(path) != "disk") {
+        assert!(!product_text(path).contains("unsafe "), "{} has unsafe code", path.display());
+    }
+}

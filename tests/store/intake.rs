@@ -78,7 +78,7 @@ fn a_segment_that_was_damaged_meanwhile_is_found_and_wanted_again() {
     let mut front = intake.front();
     let reached: Vec<Reached> = (0..3).map(|_| front.read_back(&intake).unwrap()).collect();
     assert_eq!(reached, [Reached::One, Reached::One, Reached::Damaged(2)]);
-    assert_eq!(intake.missing(), [2..3]);
+    assert_eq!(intake.missing().into_iter().flatten().collect::<Vec<_>>(), [2]);
     assert_eq!(front.read_back(&intake).unwrap(), Reached::Edge);
     finish(intake, &data).unwrap();
     home.sound(Expect::Tidy);
@@ -214,7 +214,7 @@ fn what_a_killed_process_wrote_is_taken_over() {
     assert_eq!(other.says(), "holding");
     other.kill_9();
     let intake = open(home.store.admit(want(&content(12, 2 * SEGMENT_LEN)), &quick()).unwrap());
-    assert_eq!(intake.missing(), [1..2]);
+    assert_eq!(intake.missing().into_iter().flatten().collect::<Vec<_>>(), [1]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod collecting;
 mod faults;
 mod intake;
 mod kit;
+mod layout_doc;
 mod locks;
 mod opening;
 mod roots;

@@ -151,7 +151,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn stat(&self) -> Result<Stat>;
     /// Cuts or extends it.
     fn set_len(&self, len: u64) -> Result<()>;
-    /// Reserves `len` bytes; falls back to extending where the file system cannot reserve. On failure nothing stays reserved.
+    /// Reserves `len` bytes; falls back to extending where the file system cannot reserve. On failure the
+    /// length and content are as before.
     fn allocate(&self, len: u64) -> Result<()>;
     /// Sets the permission bits.
     fn set_mode(&self, mode: u32) -> Result<()>;

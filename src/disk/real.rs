@@ -52,12 +52,13 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
+        let before = self.stat()?.len;
         match fs4::FileExt::allocate(&self.file, len) {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => self.set_len(len),
             Err(error) => {
-                // A failed reservation keeps what it got (ext4), which would leave the disk full.
-                let _ = self.file.set_len(0);
+                // A failed reservation keeps what it got (ext4), which would leave the disk full. What was there stays.
+                let _ = self.file.set_len(before);
                 Err(error).at("reserve room for", &self.path)
             }
         }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     digest::{SegmentValue, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
-    disk::{DiskFile, Open},
+    disk::{DiskFile, Kind, Open},
 };
 use std::{
     path::Path,
@@ -76,63 +76,83 @@ impl Store {
     pub fn check_at(&self, path: &Path, digest: &Sha256Digest, mode: CheckMode, progress: Progress<'_>) -> Result<BlobState> {
         let Some(file) = crate::disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(BlobState::Missing) };
         let stat = file.stat()?;
+        if stat.kind != Kind::File {
+            return Ok(BlobState::Modified { segments: Vec::new() });
+        }
+        let stamp = Stamp::from(&stat);
         let meta = self.meta(digest)?;
-        if let Some(meta) = &meta {
+        if mode == CheckMode::Quick
+            && let Some(meta) = &meta
+            && meta.stamp == stamp
+            && meta.size == stat.len
+        {
+            return Ok(BlobState::Ok { trust: meta.trust });
+        }
+        // Records that do not fit together prove nothing about the file.
+        let values = match &meta {
+            Some(meta) if mode != CheckMode::Rehash => self
+                .segment_values(digest)?
+                .filter(|values| merge_segments(values, meta.size).is_some_and(|root| root == meta.blake3)),
+            _ => None,
+        };
+        if let (Some(meta), Some(values)) = (&meta, values) {
             if meta.size != stat.len {
                 return Ok(BlobState::Modified { segments: Vec::new() });
             }
-            if mode == CheckMode::Quick && meta.stamp == Stamp::from(&stat) {
-                return Ok(BlobState::Ok { trust: meta.trust });
-            }
-        }
-        if mode != CheckMode::Rehash
-            && let Some(meta) = &meta
-            && let Some(values) =
-                self.segment_values(digest)?.filter(|values| merge_segments(values, meta.size) == Some(meta.blake3))
-        {
             let damaged = damaged_segments(&*file, meta.size, &values, progress)?;
-            return Ok(match damaged.is_empty() {
-                true => BlobState::Ok { trust: meta.trust },
-                false => BlobState::Modified { segments: damaged },
-            });
+            if !damaged.is_empty() {
+                return Ok(BlobState::Modified { segments: damaged });
+            }
+            if meta.stamp != stamp && self.is_unchanged_blob(digest, &*file, stamp)? {
+                // The next quick check need not read everything again.
+                unless_full(self.write_meta(digest, &BlobMeta { stamp, ..meta.clone() }))?;
+            }
+            return Ok(BlobState::Ok { trust: meta.trust });
         }
-        let (actual, values) = take_in::hash(&*file, path, stat.len, None, progress.bytes, progress.cancel)?;
+        let (actual, values) = match take_in::hash(&*file, path, stat.len, None, progress.bytes, progress.cancel) {
+            // A read error is a finding like a mismatch.
+            Err(StoreError::Disk(_)) => return Ok(BlobState::Modified { segments: Vec::new() }),
+            other => other?,
+        };
         if actual != *digest {
             return Ok(BlobState::Modified { segments: Vec::new() });
         }
         let trust = meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust);
-        self.renew_records(digest, path, &*file, &values, meta)?;
+        if self.is_unchanged_blob(digest, &*file, stamp)? {
+            unless_full(self.renew_records(digest, stamp, &values, meta))?;
+        }
         Ok(BlobState::Ok { trust })
     }
 
-    /// Writes the records anew after the SHA-256 of the blob itself was found right; on a read-only store nothing is written.
-    fn renew_records(
-        &self,
-        digest: &Sha256Digest,
-        path: &Path,
-        file: &dyn DiskFile,
-        values: &[SegmentValue],
-        meta: Option<BlobMeta>,
-    ) -> Result<()> {
+    /// Whether this open file is the blob itself, was not touched since it had this stamp, and its records may be written.
+    fn is_unchanged_blob(&self, digest: &Sha256Digest, file: &dyn DiskFile, stamp: Stamp) -> Result<bool> {
         let stat = file.stat()?;
-        let is_blob = self.stat(digest)?.is_some_and(|blob| (blob.dev, blob.ino) == (stat.dev, stat.ino) && blob.len == stat.len);
-        let Some(blake3) = merge_segments(values, stat.len) else {
-            return Err(StoreError::Changed { path: path.to_owned() });
-        };
-        if !self.is_writable() || !is_blob {
-            return Ok(());
-        }
+        let is_blob = self.stat(digest)?.is_some_and(|blob| (blob.dev, blob.ino) == (stat.dev, stat.ino));
+        Ok(is_blob && self.is_writable() && Stamp::from(&stat) == stamp)
+    }
+
+    /// Writes the records anew after the SHA-256 of the blob itself was found right.
+    fn renew_records(&self, digest: &Sha256Digest, stamp: Stamp, values: &[SegmentValue], meta: Option<BlobMeta>) -> Result<()> {
+        let Some(blake3) = merge_segments(values, stamp.size) else { return Ok(()) };
         let renewed = BlobMeta {
             format: 1,
-            size: stat.len,
+            size: stamp.size,
             blake3,
             trust: meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust),
             verified_at: format::now(),
-            stamp: Stamp::from(&stat),
+            stamp,
             sources: meta.map(|meta| meta.sources).unwrap_or_default(),
         };
         self.write_segments(digest, values)?;
         self.write_meta(digest, &renewed)
+    }
+}
+
+/// On a full disk the finding stands although it cannot be noted.
+fn unless_full(noted: Result<()>) -> Result<()> {
+    match noted {
+        Err(StoreError::Disk(error)) if error.is_no_space() => Ok(()),
+        other => other,
     }
 }
 

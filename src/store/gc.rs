@@ -7,14 +7,14 @@
 
 use super::{
     FileLock, Result, Store, StoreError, Wait,
-    format::{self, Stamp},
+    format::Stamp,
     intake,
-    layout::IntakeKey,
+    layout::{IntakeKey, Layout},
     lock, roots,
 };
 use crate::{
     digest::Sha256Digest,
-    disk::{self, Kind, LockKind},
+    disk::{self, Kind, LockKind, Stat},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 /// An exclusive section ends after this long and another is begun, so that nobody waits noticeably.
 const SECTION_BUDGET: Duration = Duration::from_millis(20);
+/// Names in the trash that begin like this cannot be had back; their bytes are being removed.
+const DEAD: &str = "dead-";
 /// A folder whose modification time is closer to the moment it was read than this may change again without showing it.
 const CLOCK_GRAIN_NS: i64 = 2_000_000_000;
 /// Temporary files of processes that died are swept after this long.
@@ -154,7 +156,7 @@ impl Store {
                 continue;
             }
             let Some(stat) = self.stat(digest)? else { continue };
-            if age(now, stat.mtime_ns) < options.grace {
+            if self.age_of_blob(digest, &stat, now)? < options.grace {
                 plan.young.0 += 1;
                 plan.young.1 += stat.len;
             } else {
@@ -166,21 +168,15 @@ impl Store {
             for shard in 0..=255 {
                 let dir = self.layout().dir(dir).join(format!("{shard:02x}"));
                 for entry in disk::absent_is_none(self.disk().list(&dir))?.unwrap_or_default() {
-                    let digest = entry.name.strip_suffix(extension).and_then(|name| name.parse::<Sha256Digest>().ok());
-                    if digest.is_some_and(|digest| !present.contains(&digest)) {
+                    let digest = entry.name.strip_suffix(extension).and_then(Layout::digest_of);
+                    if digest.is_some_and(|digest| digest.as_bytes()[0] == shard && !present.contains(&digest)) {
                         plan.orphans.push(dir.join(entry.name));
                     }
                 }
             }
         }
-        let partial_age = |path: &std::path::Path| -> Result<Duration> {
-            let newest = ["journal", "data", "claim"].iter().map(|name| self.disk().find(&path.join(name)));
-            let newest = newest.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(|stat| stat.mtime_ns).max();
-            let own = self.disk().find(path)?.map_or(0, |stat| stat.mtime_ns);
-            Ok(age(now, newest.unwrap_or(own)))
-        };
         for partial in self.partials()? {
-            if partial_age(&partial.path)? >= options.partial_age {
+            if self.is_abandoned(&partial.key, options, now)? {
                 let what = partial.claim.map_or_else(|| partial.key.to_string(), |claim| claim.what);
                 plan.partials.push((partial.key, what, partial.allocated));
             }
@@ -196,22 +192,36 @@ impl Store {
         }
         for entry in self.disk().list_sorted(&self.layout().dir("trash"))? {
             let path = self.layout().dir("trash").join(&entry.name);
-            if let (Ok(digest), Some(stat)) = (trashed_digest(&entry.name), self.disk().find(&path)?) {
+            let Some((digest, stat)) = trashed_digest(&entry.name).zip(self.disk().find(&path)?) else { continue };
+            let is_dead = entry.name.starts_with(DEAD);
+            // One that something needs is brought back.
+            if is_dead || present.contains(&digest) || !needed(&digest) {
                 plan.trash.push(unreferenced(digest, &stat));
             }
         }
         Ok(plan)
     }
 
-    /// The digests that any lease lists, of living processes or dead ones.
-    pub fn leased(&self) -> Result<HashSet<Sha256Digest>> {
-        let dir = self.layout().dir("leases");
-        let mut digests = HashSet::new();
-        for entry in self.disk().list_sorted(&dir)?.iter().filter(|entry| !entry.name.ends_with(".lock")) {
-            let text = self.disk().read_small(&dir.join(&entry.name))?.unwrap_or_default();
-            digests.extend(format::lease_from_text(&text));
+    /// How long ago a blob was published or last verified. The bytes may be older: those of a download that was
+    /// finished long before it was verified, or of a file that was taken in.
+    fn age_of_blob(&self, digest: &Sha256Digest, stat: &Stat, now: SystemTime) -> Result<Duration> {
+        let noted = self.disk().find(&self.layout().meta(digest))?.map_or(0, |meta| meta.mtime_ns);
+        Ok(age(now, stat.mtime_ns.max(noted)))
+    }
+
+    /// Whether a partial download is there that nobody touched for long, or whose blob is there already.
+    fn is_abandoned(&self, key: &IntakeKey, options: GcOptions, now: SystemTime) -> Result<bool> {
+        let dir = self.layout().ingest(key);
+        let Some(own) = self.disk().find(&dir)? else { return Ok(false) };
+        if let IntakeKey::Sha256(digest) = key
+            && self.find(digest)?.is_some()
+        {
+            return Ok(true);
         }
-        Ok(digests)
+        let files = ["journal", "data", "claim"].iter().map(|name| self.disk().find(&dir.join(name)));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        let newest = files.into_iter().flatten().fold(own.mtime_ns, |newest, stat| newest.max(stat.mtime_ns));
+        Ok(age(now, newest) >= options.partial_age)
     }
 }
 
@@ -227,9 +237,10 @@ impl Collector {
         self.drop_orphans(&plan.orphans, &mut report)?;
         for (key, _, bytes) in &plan.partials {
             let lock_path = self.store.layout().blob_lock(key);
-            // Held: somebody is downloading it after all.
+            // Held, or touched meanwhile: somebody is downloading it after all.
             if let Some(_lock) =
                 lock::try_acquire(self.store.disk(), &lock_path, LockKind::Exclusive, self.store.marker().file_mode())?
+                && self.store.is_abandoned(key, options, now)?
             {
                 intake::remove_ingest_dir(&self.store, &self.store.layout().ingest(key))?;
                 report.partials += 1;
@@ -276,7 +287,9 @@ impl Collector {
     fn condemn_one(&self, digest: &Sha256Digest, grace: Option<(Duration, SystemTime)>) -> Result<()> {
         let store = &self.store;
         let Some(stat) = store.stat(digest)? else { return Ok(()) };
-        if grace.is_some_and(|(grace, now)| age(now, stat.mtime_ns) < grace) {
+        if let Some((grace, now)) = grace
+            && store.age_of_blob(digest, &stat, now)? < grace
+        {
             return Ok(());
         }
         let trash = store.layout().trash(digest);
@@ -285,9 +298,10 @@ impl Collector {
     }
 
     /// Removes what is in the trash. In a section each blob loses the name by which it could be had back, and its
-    /// records; its bytes go after the section.
-    fn purge(&self, report: &mut GcReport) -> Result<()> {
-        let store = &self.store;
+    /// records; its bytes go after the section. One that something needs is brought back: its consumer may have died
+    /// after publishing the root and before doing so itself.
+    fn purge(&mut self, report: &mut GcReport) -> Result<()> {
+        let store = &self.store.clone();
         let trash = store.layout().dir("trash");
         let mut names = store.disk().list_sorted(&trash)?.into_iter().map(|entry| entry.name).peekable();
         while names.peek().is_some() {
@@ -295,21 +309,26 @@ impl Collector {
             {
                 let _alone = store.exclusive()?;
                 let begun = Instant::now();
+                self.roots.refresh(store)?;
+                let leased: HashSet<Sha256Digest> = store.live_leases()?.into_iter().collect();
                 for name in names.by_ref() {
                     let path = trash.join(&name);
-                    if let Ok(digest) = name.parse::<Sha256Digest>() {
+                    if let Some(digest) = Layout::digest_of(&name) {
                         let Some(stat) = store.disk().find(&path)? else { continue };
-                        let dead = trash.join(format!("dead-{digest}"));
+                        if (self.roots.needs(&digest) || leased.contains(&digest)) && store.find(&digest)?.is_none() {
+                            store.restore(&digest)?;
+                            continue;
+                        }
+                        let dead = trash.join(format!("{DEAD}{digest}"));
                         store.disk().rename(&path, &dead)?;
                         if store.find(&digest)?.is_none() {
                             store.disk().remove_if_there(&store.layout().meta(&digest))?;
                             store.disk().remove_if_there(&store.layout().segments(&digest))?;
                         }
-                        doomed.push((dead, Some(unreferenced(digest, &stat))));
-                    } else if name.starts_with("dead-") {
-                        let stat = store.disk().find(&path)?;
-                        let blob = stat.zip(trashed_digest(&name).ok()).map(|(stat, digest)| unreferenced(digest, &stat));
-                        doomed.push((path, blob));
+                        doomed.push((dead, unreferenced(digest, &stat)));
+                    } else if let Some(digest) = trashed_digest(&name) {
+                        let Some(stat) = store.disk().find(&path)? else { continue };
+                        doomed.push((path, unreferenced(digest, &stat)));
                     }
                     if begun.elapsed() > SECTION_BUDGET {
                         break;
@@ -318,9 +337,7 @@ impl Collector {
                 report.longest_section = report.longest_section.max(begun.elapsed());
             }
             for (path, blob) in doomed {
-                if store.disk().remove_if_there(&path)?
-                    && let Some(blob) = blob
-                {
+                if store.disk().remove_if_there(&path)? {
                     report.freed += blob.frees;
                     report.removed.push(blob);
                 }
@@ -453,12 +470,12 @@ impl Store {
     }
 }
 
-fn unreferenced(digest: Sha256Digest, stat: &crate::disk::Stat) -> Unreferenced {
+fn unreferenced(digest: Sha256Digest, stat: &Stat) -> Unreferenced {
     Unreferenced { digest, size: stat.len, frees: if stat.nlink > 1 || stat.kind != Kind::File { 0 } else { stat.allocated } }
 }
 
-fn trashed_digest(name: &str) -> Result<Sha256Digest, crate::digest::DigestError> {
-    name.strip_prefix("dead-").unwrap_or(name).parse()
+fn trashed_digest(name: &str) -> Option<Sha256Digest> {
+    Layout::digest_of(name.strip_prefix(DEAD).unwrap_or(name))
 }
 
 fn age(now: SystemTime, mtime_ns: i64) -> Duration {

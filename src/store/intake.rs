@@ -19,12 +19,15 @@ use super::{
 };
 use crate::{
     digest::{GitSha1, SegmentValue, SequentialHasher, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
-    disk::{self, DiskFile, LockKind, Open},
+    disk::{self, Disk, DiskFile, LockKind, Open},
 };
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What is wanted of the store.
@@ -57,10 +60,9 @@ pub struct Intake {
     data: Box<dyn DiskFile>,
     journal: Journal,
     claims: Mutex<Vec<Option<SegmentValue>>>,
+    names_synced: AtomicBool,
     resumed: u64,
     lock: Mutex<Option<FileLock>>,
-    /// The address, where it is known but cannot be the key because locks do nothing here.
-    address: Option<Sha256Digest>,
     lease: Arc<Lease>,
     replaces: bool,
 }
@@ -83,21 +85,18 @@ impl Store {
             return Ok(Admission::Present(blob));
         }
         self.require_writable()?;
-        // Where locks do nothing, two writers must never meet in one file.
-        let key = if self.locks_work() { want.key } else { IntakeKey::private() };
-        let lock = match self.locks_work() {
-            true => Some(self.lock_blob(&key, &want.what, wait)?),
-            false => None,
-        };
+        if !self.locks_work() {
+            // Two writers must never meet in one file; what the content must be is still decided by the key.
+            let intake = Intake::open(self.clone(), want, &IntakeKey::private(), None, lease.clone(), again)?;
+            return Ok(Admission::Open(Box::new(intake)));
+        }
+        let lock = self.lock_blob(&want.key, &want.what, wait)?;
         if let Some(blob) = present()? {
             return Ok(Admission::Present(blob));
         }
-        let expected = match want.key {
-            IntakeKey::Sha256(digest) => Some(digest),
-            _ => None,
-        };
-        let want = Want { key, ..want };
-        Intake::open(self.clone(), want, expected, lock, lease.clone(), again).map(|intake| Admission::Open(Box::new(intake)))
+        let place = want.key;
+        let intake = Intake::open(self.clone(), want, &place, Some(lock), lease.clone(), again)?;
+        Ok(Admission::Open(Box::new(intake)))
     }
 
     /// Bytes of an interrupted download of this key and size. Counts what its journal claims.
@@ -148,34 +147,47 @@ impl Intake {
     fn open(
         store: Store,
         want: Want,
-        address: Option<Sha256Digest>,
+        place: &IntakeKey,
         lock: Option<FileLock>,
         lease: Arc<Lease>,
         replaces: bool,
     ) -> Result<Self> {
         let disk = store.disk();
         let (dir_mode, file_mode) = (store.marker().dir_mode, store.marker().file_mode());
-        let dir = store.layout().ingest(&want.key);
+        let dir = store.layout().ingest(place);
         disk.create_dirs(&dir, dir_mode)?;
-        let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
-        if disk.find(&dir.join("claim"))?.is_none() {
+        let claimed = disk.read_small(&dir.join("claim"))?.and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
+        if claimed.is_none_or(|claimed| claimed.size != want.size) {
+            let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
             disk.replace_small(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
         }
-        let data = disk.open(&dir.join("data"), Open::CreateIfMissing(file_mode))?;
+        let data = open_data(disk, &dir.join("data"), file_mode)?;
         let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
-        let (journal, mut claims) = Journal::open(journal, want.size, &disk::boot_id())?;
         let stat = data.stat()?;
         if stat.len != want.size {
-            claims.fill(None);
+            // The claims are of another data file. They go before the length is right again and they look good.
+            journal.set_len(0)?;
         }
+        let (journal, claims) = Journal::open(journal, want.size, &disk::boot_id())?;
         let missing_room = want.size.saturating_sub(stat.allocated);
-        store.require_space(missing_room)?;
-        if stat.len != want.size || missing_room > 0 {
-            data.allocate(want.size).map_err(|error| match error.is_no_space() {
-                true => store.no_space(missing_room),
-                false => error.into(),
-            })?;
-            data.set_len(want.size)?;
+        let reserve = || -> Result<()> {
+            store.require_space(missing_room)?;
+            if stat.len != want.size || missing_room > 0 {
+                data.allocate(want.size).map_err(|error| match error.is_no_space() {
+                    true => store.no_space(missing_room),
+                    false => error.into(),
+                })?;
+                data.set_len(want.size)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = reserve() {
+            if claims.iter().all(Option::is_none) {
+                // What never began leaves nothing behind; if that fails too, the first error is the one to tell.
+                drop((data, journal));
+                let _ = remove_ingest_dir(&store, &dir);
+            }
+            return Err(error);
         }
         let mut intake = Self {
             store,
@@ -184,9 +196,9 @@ impl Intake {
             data,
             journal,
             claims: Mutex::new(claims),
+            names_synced: AtomicBool::new(false),
             resumed: 0,
             lock: Mutex::new(lock),
-            address,
             lease,
             replaces,
         };
@@ -240,7 +252,7 @@ impl Intake {
     /// Writes one whole segment and claims it. Threads may write different segments at once.
     pub fn write(&self, index: u64, data: &[u8]) -> Result<()> {
         let range = self.range(index);
-        debug_assert_eq!(data.len() as u64, range.end - range.start);
+        assert_eq!(data.len() as u64, range.end - range.start, "a whole segment is written at once");
         let value = segment_value(index, self.want.size, data);
         self.data.write_at(data, range.start)?;
         self.data.start_writeback(range.start, data.len() as u64);
@@ -251,6 +263,10 @@ impl Intake {
 
     /// Makes everything claimed so far survive a power loss.
     pub fn checkpoint(&self) -> Result<()> {
+        if !self.names_synced.swap(true, Ordering::Relaxed) {
+            self.store.disk().sync_dir(&self.dir)?;
+            self.store.disk().sync_dir(&self.store.layout().dir("ingest"))?;
+        }
         let upto = self.journal.end();
         self.data.sync_data()?;
         self.journal.synced(upto)?;
@@ -274,10 +290,10 @@ impl Intake {
         if front.next != self.segments() {
             return Err(StoreError::Incomplete { key: self.want.key, missing: self.segments() - front.next });
         }
-        let expected = expected.or(self.address);
         let (sha256, git) = front.hasher.finish();
         if let Err(error) = self.check_digests(sha256, git, expected) {
-            self.remove_ingest()?;
+            // If dropping it fails, the mismatch is still the error to tell: the next run finds it again.
+            let _ = self.remove_ingest();
             return Err(error);
         }
         let trust = match (&self.want.key, expected) {
@@ -418,7 +434,14 @@ pub(super) fn publish(store: &Store, finished: Finished<'_>, trust: Trust, sourc
     }
     let _shared = store.shared()?;
     if !replaces && store.find(&digest)?.is_some() {
-        return store.add_source(&digest, source);
+        // Written even where nothing is new: the age of the record carries the blob through the grace period.
+        if let Some(mut meta) = store.meta(&digest)? {
+            if !meta.sources.contains(&source) {
+                meta.sources.push(source);
+            }
+            store.write_meta(&digest, &meta)?;
+        }
+        return Ok(());
     }
     store.write_segments(&digest, values)?;
     let meta =
@@ -447,6 +470,25 @@ pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
             disk.remove_if_there(&dir.join(entry.name))?;
         }
     }
-    disk::absent_is_none(disk.remove_dir(dir))?;
-    Ok(())
+    match disk.remove_dir(dir) {
+        // Somebody put a file of theirs into it.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Opens the data of a partial download for writing. A run that died between making it read-only and giving it its name
+/// left it read-only.
+fn open_data(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Box<dyn DiskFile>> {
+    let how = Open::CreateIfMissing(mode);
+    match disk.open(path, how) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // Only its owner may change the mode; in a shared store anybody may put a new file in its place.
+            if disk.open(path, Open::Read).and_then(|file| file.set_mode(mode)).is_err() {
+                disk.remove_file(path)?;
+            }
+            Ok(disk.open(path, how)?)
+        }
+        other => Ok(other?),
+    }
 }

@@ -9,7 +9,10 @@ use crate::{
     digest::{SEGMENT_LEN, SegmentValue, segment_count, segment_range},
     disk::{DiskFile, Result},
 };
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// Bytes in the header and in each record.
 pub const RECORD_LEN: usize = 64;
@@ -122,11 +125,16 @@ fn read_claims(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Claims> {
     }
     let valid = |record: &&[u8]| first_eight(&blake3::hash(&record[..56])) == record[56..];
     let number = |record: &[u8]| u64::from_le_bytes(record[8..16].try_into().unwrap_or([0xff; 8]));
-    let synced_upto = records.clone().filter(valid).filter(|r| r[0] == SYNCED).map(number).max().unwrap_or(0);
+    // A mark speaks for the records of its own boot only: those of an earlier boot that no mark covered are lost.
+    let mut synced_upto: HashMap<&[u8], u64> = HashMap::new();
+    for mark in records.clone().filter(valid).filter(|record| record[0] == SYNCED) {
+        let upto = synced_upto.entry(&mark[48..56]).or_default();
+        *upto = number(mark).max(*upto);
+    }
     let mut claims = vec![None; segments as usize];
     for (at, record) in records.enumerate().filter(|(_, record)| valid(record)) {
         let position = ((at + 1) * RECORD_LEN) as u64;
-        let holds = record[48..56] == boot || position < synced_upto;
+        let holds = record[48..56] == boot || synced_upto.get(&record[48..56]).is_some_and(|upto| position < *upto);
         let index = number(record);
         if record[0] == WRITTEN && holds && index < segments {
             let mut value = [0; 32];
@@ -150,10 +158,21 @@ mod tests {
 
     fn journal(records: &[(u8, u64, u8, &str)]) -> Vec<u8> {
         let mut text = header(SIZE).to_vec();
+        let unknown = boot_hash("");
         for (kind, number, seed, boot) in records {
-            text.extend(record(*kind, *number, &[*seed; 32], &boot_hash(boot)));
+            let boot = if boot.is_empty() { unknown } else { boot_hash(boot) };
+            text.extend(record(*kind, *number, &[*seed; 32], &boot));
         }
         text
+    }
+
+    #[test]
+    fn a_synced_mark_does_not_vouch_for_what_an_earlier_boot_lost() {
+        let text = journal(&[(WRITTEN, 0, 1, "a"), (WRITTEN, 1, 2, "b"), (SYNCED, 3 * 64, 0, "b")]);
+        for boot in ["b", "c"] {
+            let claims = read_claims(&text, SIZE, boot_hash(boot)).unwrap();
+            assert_eq!(claims.iter().flatten().collect::<Vec<_>>(), [&value(2)]);
+        }
     }
 
     #[test]

@@ -86,6 +86,11 @@ impl Layout {
         self.dir("trash").join(digest.to_string())
     }
 
+    /// The digest that a file name is, exactly as this layout writes it; names of others are not ours.
+    pub fn digest_of(name: &str) -> Option<Sha256Digest> {
+        name.parse::<Sha256Digest>().ok().filter(|digest| digest.to_string() == name)
+    }
+
     fn sharded(&self, dir: &str, digest: &Sha256Digest, extension: &str) -> PathBuf {
         let name = digest.to_string();
         self.root.join(dir).join(&name[..2]).join(format!("{name}{extension}"))

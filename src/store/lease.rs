@@ -5,9 +5,10 @@
 use super::{FileLock, Result, Store, Wait, format, lock};
 use crate::{
     digest::Sha256Digest,
-    disk::{DiskFile, LockKind},
+    disk::{self, DiskFile, LockKind, Open},
 };
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -52,6 +53,9 @@ impl Store {
         let dir = self.layout().dir("leases");
         let mut digests = Vec::new();
         for entry in self.disk().list_sorted(&dir)? {
+            if !entry.name.starts_with("lease-") {
+                continue;
+            }
             let Some(name) = entry.name.strip_suffix(".lock") else {
                 // A list whose lock file is missing belongs to nobody: both are made in one section.
                 if self.disk().find(&dir.join(format!("{}.lock", entry.name)))?.is_none() {
@@ -66,6 +70,22 @@ impl Store {
                     self.disk().remove_if_there(&lock)?;
                 }
                 None => digests.extend(format::lease_from_text(&self.disk().read_small(&list)?.unwrap_or_default())),
+            }
+        }
+        Ok(digests)
+    }
+
+    /// The digests under the leases of living processes, for a plan: it changes nothing and needs no section.
+    pub fn leased(&self) -> Result<HashSet<Sha256Digest>> {
+        let dir = self.layout().dir("leases");
+        let mut digests = HashSet::new();
+        for entry in self.disk().list_sorted(&dir)? {
+            let Some(name) = entry.name.strip_suffix(".lock").filter(|name| name.starts_with("lease-")) else { continue };
+            let lock = disk::absent_is_none(self.disk().open(&dir.join(&entry.name), Open::Read))?;
+            let Some(lock) = lock else { continue };
+            // Where this cannot be told, the lease counts.
+            if !lock.try_lock(LockKind::Shared).unwrap_or(false) {
+                digests.extend(format::lease_from_text(&self.disk().read_small(&dir.join(name))?.unwrap_or_default()));
             }
         }
         Ok(digests)
@@ -104,7 +124,8 @@ impl Drop for Lease {
 }
 
 impl Store {
-    /// Brings a condemned blob back, if it is in the trash and its address is free. The caller is in a section.
+    /// Brings a condemned blob back, if it is in the trash and its address is free. Tells whether the blob is there
+    /// afterwards, whoever brought it back. The caller is in a section.
     pub(crate) fn restore(&self, digest: &Sha256Digest) -> Result<bool> {
         let blob = self.layout().blob(digest);
         match self.disk().rename_new(&self.layout().trash(digest), &blob) {
@@ -112,7 +133,9 @@ impl Store {
                 self.disk().sync_dir(blob.parent().unwrap_or(self.layout().root()))?;
                 Ok(true)
             }
-            Err(error) if error.is_not_found() || error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) if error.is_not_found() || error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Ok(self.find(digest)?.is_some())
+            }
             Err(error) if error.is_read_only() => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -87,11 +87,11 @@ impl Store {
     /// Opens the store at `root`; it must be one.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let layout = Layout::new(root);
-        let Some(text) = disk.read_small(&layout.marker())? else {
-            return Err(match disk.list_sorted(root)?.is_empty() {
-                true => StoreError::Absent { path: root.to_owned() },
-                false => StoreError::NotAStore { path: root.to_owned() },
-            });
+        let text = match disk.read_small(&layout.marker())? {
+            Some(text) => text,
+            None if disk.list_sorted(root)?.is_empty() => return Err(StoreError::Absent { path: root.to_owned() }),
+            // Looked for once more: another process may have finished making it between the two looks.
+            None => disk.read_small(&layout.marker())?.ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
         };
         let marker: Marker = format::from_json(&layout.marker(), &text)?;
         if let Some(needs) = marker.reader_lacks() {
@@ -119,12 +119,21 @@ impl Store {
             Err(StoreError::Absent { .. }) => {}
             // An earlier run may have died between making the folders and writing the marker.
             Err(StoreError::NotAStore { .. }) if holds_only_ours(&*disk, root)? => {}
+            // What is there besides may be the marker and the first blobs of a process that was faster.
+            Err(StoreError::NotAStore { .. }) => return Self::open(disk, root),
             other => return other,
         }
         let marker = Marker::new(shared);
         let layout = Layout::new(root);
+        let above: Vec<&Path> = root.ancestors().skip(1).take_while(|dir| !dir.as_os_str().is_empty()).collect();
+        let missing = above.iter().take_while(|dir| matches!(disk.find(dir), Ok(None))).count();
         create_folders(&*disk, &layout, marker.dir_mode)?;
+        for dir in above.iter().take(missing + 1) {
+            disk.sync_dir(dir)?;
+        }
+        disk.sync_dir(&layout.dir("lock"))?;
         let tmp = layout.dir("tmp");
+        // This syncs the root folder too, so that the marker is never there without the folders.
         disk.replace_small(&layout.cachedir_tag(), format::CACHEDIR_TAG.as_bytes(), marker.file_mode(), &tmp)?;
         // The marker comes last and never replaces another: of two processes that make the store at once, one wins.
         let (temp, file) = disk.create_temp(&tmp, ".tmp-", marker.file_mode())?;
@@ -216,7 +225,7 @@ impl Store {
     }
 
     /// Notes a further place that has this blob.
-    pub(crate) fn add_source(&self, digest: &Sha256Digest, source: Source) -> Result<()> {
+    pub fn add_source(&self, digest: &Sha256Digest, source: Source) -> Result<()> {
         match self.meta(digest)? {
             Some(mut meta) if !meta.sources.contains(&source) => {
                 meta.sources.push(source);
@@ -269,7 +278,8 @@ impl Store {
             let dir = self.layout().dir("sha256").join(format!("{shard:02x}"));
             let names = crate::disk::absent_is_none(self.disk().list(&dir))?.unwrap_or_default();
             let files = names.iter().filter(|entry| entry.kind == Kind::File);
-            blobs.extend(files.filter_map(|entry| entry.name.parse::<Sha256Digest>().ok()));
+            let digests = files.filter_map(|entry| Layout::digest_of(&entry.name));
+            blobs.extend(digests.filter(|digest| digest.as_bytes()[0] == shard));
         }
         blobs.sort();
         Ok(blobs)
@@ -281,9 +291,14 @@ impl Store {
         let mut partials = Vec::new();
         for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| entry.kind == Kind::Dir) {
             let Ok(key) = entry.name.parse::<IntakeKey>() else { continue };
+            if key.to_string() != entry.name {
+                continue;
+            }
             let path = dir.join(&entry.name);
             let claim = self.disk().read_small(&path.join("claim"))?.and_then(|text| serde_json::from_slice(&text).ok());
-            let allocated = self.disk().find(&path.join("data"))?.map_or(0, |stat| stat.allocated);
+            let data = self.disk().find(&path.join("data"))?;
+            // A file that is being taken in has another name and takes nothing here.
+            let allocated = data.filter(|stat| stat.nlink <= 1).map_or(0, |stat| stat.allocated);
             partials.push(Partial { key, claim, allocated, path });
         }
         Ok(partials)

@@ -10,7 +10,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
 };
@@ -89,7 +89,7 @@ impl Project {
         if record.as_ref().is_some_and(same) {
             return Ok(());
         }
-        self.store.disk().create_dirs(&self.store.layout().project(&self.uuid), self.store.marker().dir_mode)?;
+        self.store.create_project_dir(&self.uuid)?;
         self.store.replace_record(&self.store.layout().project_record(&self.uuid), &format::to_json(&record_now))
     }
 
@@ -103,7 +103,7 @@ impl Project {
     pub fn put_root(&self, view: &ViewKey, files: &[ViewFile]) -> Result<()> {
         let path = self.record_path(view);
         let record = RootRecord::new(view.clone(), files.to_vec());
-        let _shared = self.store.shared()?;
+        let shared = self.store.shared()?;
         let unchanged = self.store.read_root(&path).is_ok_and(|old| old.as_ref() == Some(&record));
         if !unchanged {
             self.store.replace_record(&path, &format::to_json(&record))?;
@@ -112,6 +112,13 @@ impl Project {
             if self.store.find(&file.sha256)?.is_none() && !self.store.restore(&file.sha256)? {
                 return Err(StoreError::Vanished(file.sha256));
             }
+        }
+        drop(shared);
+        // Another process may have published a blob this very moment and not synced its name yet.
+        let blobs = files.iter().map(|file| self.store.layout().blob(&file.sha256));
+        let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
+        if !unchanged {
+            shards.iter().try_for_each(|shard| self.store.disk().sync_dir(shard))?;
         }
         Ok(())
     }
@@ -149,10 +156,26 @@ impl Store {
         self.disk().read_small(&path)?.map(|text| format::from_json(&path, &text)).transpose()
     }
 
-    /// Every registered project.
+    /// Every registered project. Whatever else stands among them is an error that names it: it may protect something.
     pub fn projects(&self) -> Result<Vec<Uuid>> {
-        let entries = self.disk().list_sorted(&self.layout().dir("roots"))?;
-        Ok(entries.iter().filter(|entry| entry.kind == Kind::Dir).filter_map(|entry| entry.name.parse().ok()).collect())
+        let dir = self.layout().dir("roots");
+        let mut projects = Vec::new();
+        for entry in self.disk().list(&dir)?.into_iter().filter(|entry| !entry.name.starts_with('.')) {
+            match entry.name.parse::<Uuid>() {
+                Ok(uuid) if entry.kind == Kind::Dir && uuid.to_string() == entry.name => projects.push(uuid),
+                _ => {
+                    let why = "it is not the folder of a project".to_owned();
+                    return Err(StoreError::BadRecord { path: dir.join(entry.name), why });
+                }
+            }
+        }
+        projects.sort();
+        Ok(projects)
+    }
+
+    fn create_project_dir(&self, project: &Uuid) -> Result<()> {
+        self.disk().create_dirs(&self.layout().project(project), self.marker().dir_mode)?;
+        Ok(self.disk().sync_dir(&self.layout().dir("roots"))?)
     }
 
     /// The root of one view of a project.
@@ -206,7 +229,7 @@ impl Store {
     fn copy_roots(&self, from: &Uuid, to: &Uuid) -> Result<()> {
         let dir = self.layout().project(to);
         let _shared = self.shared()?;
-        self.disk().create_dirs(&dir, self.marker().dir_mode)?;
+        self.create_project_dir(to)?;
         for root in self.roots_of(from)? {
             self.replace_record(&dir.join(root.view.record_name()), &format::to_json(&root))?;
         }

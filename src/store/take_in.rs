@@ -1,7 +1,7 @@
 //! Takes a file that is already on this machine into the store, hashing it once and using no network.
 
 use super::{
-    Blob, Progress, Result, Store, StoreError,
+    Blob, Progress, Result, Store, StoreError, Wait,
     format::{Source, Stamp, Trust},
     intake::{self, Finished},
     layout::IntakeKey,
@@ -11,7 +11,7 @@ use crate::{
     digest::{SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest, segment_count, segment_range, segment_value},
     disk::{Disk, DiskFile, Kind, Open},
 };
-use std::{io, path::Path, sync::mpsc};
+use std::{io, path::Path, sync::mpsc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// Segments that are read at once.
@@ -47,10 +47,15 @@ impl Store {
             return Err(crate::disk::DiskError { action: "take in", path: path.to_owned(), source: not_a_file }.into());
         }
         let source = disk.open(path, Open::Read)?;
-        let dir = self.layout().ingest(&IntakeKey::private());
-        disk.create_dirs(&dir, self.marker().dir_mode)?;
+        let key = IntakeKey::private();
+        let what = path.display().to_string();
+        // Held so that a collector does not take the folder for an abandoned one, as old as the file may be.
+        let wait = Wait::silent(Some(Duration::from_secs(10)));
+        let _lock = self.locks_work().then(|| self.lock_blob(&key, &what, &wait)).transpose()?;
+        let dir = self.layout().ingest(&key);
         let data_path = dir.join("data");
         let result = (|| {
+            disk.create_dirs(&dir, self.marker().dir_mode)?;
             let inode = how == TakeIn::Inode && before.nlink == 1 && disk.hard_link(path, &data_path).is_ok();
             let shares_bytes = inode || disk.reflink(path, &data_path).is_ok();
             if !shares_bytes {
@@ -69,28 +74,28 @@ impl Store {
                 return Err(StoreError::Changed { path: path.to_owned() });
             }
             if let Some(expected) = expected.filter(|expected| *expected != digest) {
-                let what = path.display().to_string();
                 return Err(StoreError::Mismatch {
-                    what,
+                    what: what.clone(),
                     expected: format!("sha256 {expected}"),
                     actual: format!("sha256 {digest}"),
                 });
             }
             let trust = if expected.is_some() { Trust::Sha256Upstream } else { Trust::Tofu };
-            let local = Source {
-                endpoint: "local".into(),
-                repo: None,
-                commit: None,
-                path: Some(path.display().to_string()),
-                git_sha1: None,
-            };
+            let local = Source { endpoint: "local".into(), repo: None, commit: None, path: Some(what.clone()), git_sha1: None };
             lease.protect(&[digest])?;
             let finished = Finished { data: &*data, path: &data_path, digest, values: &values, size: before.len };
             intake::publish(self, finished, trust, local, false)?;
             Ok(Blob { digest, size: before.len })
         })();
-        intake::remove_ingest_dir(self, &dir)?;
-        result
+        let tidied = intake::remove_ingest_dir(self, &dir);
+        // A file that did not become the blob after all gets its mode back.
+        let stat = source.stat()?;
+        if stat.nlink == 1 && stat.mode != before.mode {
+            source.set_mode(before.mode)?;
+        }
+        let blob = result?;
+        tidied?;
+        Ok(blob)
     }
 }
 

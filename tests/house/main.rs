@@ -1,6 +1,6 @@
 //! Holds the arrows between the rooms against the table in ARCHITECTURE.md.
 
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,7 +66,8 @@ fn named_rooms(text: &str) -> BTreeSet<String> {
 /// The product's part of a file: everything before its tests.
 fn product_text(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
-    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).filter(|line| !line.trim_start().starts_with("//"));
+    let lines =
+        text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 

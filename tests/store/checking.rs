@@ -1,0 +1,172 @@
+//! Damage is found, and where.
+
+use crate::{fsck::Expect, kit::*};
+use model_manager::{
+    digest::SEGMENT_LEN,
+    store::{Blob, BlobState, CheckMode, Progress, Store, StoreError, Trust},
+};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::SystemTime};
+use tokio_util::sync::CancellationToken;
+
+const OK: BlobState = BlobState::Ok { trust: Trust::Sha256Upstream };
+
+fn check(store: &Store, blob: &Blob, mode: CheckMode) -> BlobState {
+    let token = CancellationToken::new();
+    store.check(&blob.digest, mode, Progress { bytes: &|_| {}, cancel: &token }).unwrap()
+}
+
+/// Changes a file behind everybody's back.
+fn tamper(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mode = fs::metadata(path).unwrap().permissions();
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, mode).unwrap();
+}
+
+fn modified(segments: &[u64]) -> BlobState {
+    BlobState::Modified { segments: segments.to_vec() }
+}
+
+#[test]
+fn a_good_blob_passes_every_check() {
+    let home = home();
+    for (seed, len) in LENGTHS.into_iter().enumerate() {
+        let blob = put(&home.store, &content(seed as u64, len)).unwrap();
+        for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
+            assert_eq!(check(&home.store, &blob, mode), OK, "{len} bytes, {mode:?}");
+        }
+    }
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_flipped_bit_is_found_in_its_segment() {
+    let home = home();
+    let data = content(1, 20 * SEGMENT_LEN + 9);
+    let blob = put(&home.store, &data).unwrap();
+    let path = home.store.layout().blob(&blob.digest);
+    tamper(&path, |bytes| bytes[20 * SEGMENT_LEN as usize + 8] ^= 0x80);
+    assert_eq!(check(&home.store, &blob, CheckMode::Full), modified(&[20]));
+    tamper(&path, |bytes| bytes[0] ^= 1);
+    tamper(&path, |bytes| bytes[9 * SEGMENT_LEN as usize] ^= 1);
+    for mode in [CheckMode::Quick, CheckMode::Full] {
+        assert_eq!(check(&home.store, &blob, mode), modified(&[0, 9, 20]), "{mode:?}");
+    }
+    assert!(matches!(check(&home.store, &blob, CheckMode::Rehash), BlobState::Modified { .. }));
+}
+
+#[test]
+fn a_cut_or_grown_blob_is_found_by_every_check() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 2 * SEGMENT_LEN)).unwrap();
+    let path = home.store.layout().blob(&blob.digest);
+    tamper(&path, |bytes| bytes.truncate(5));
+    for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
+        assert_eq!(check(&home.store, &blob, mode), modified(&[]));
+    }
+    tamper(&path, |bytes| bytes.resize(3 * SEGMENT_LEN as usize, 0));
+    for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
+        assert_eq!(check(&home.store, &blob, mode), modified(&[]));
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(check(&home.store, &blob, CheckMode::Full), BlobState::Missing);
+}
+
+#[test]
+fn a_damaged_record_is_not_mistaken_for_a_damaged_blob_and_is_rebuilt() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 5 * SEGMENT_LEN + 1)).unwrap();
+    let (meta, segments) = (home.store.layout().meta(&blob.digest), home.store.layout().segments(&blob.digest));
+    let size = blob.size.to_string();
+    let damages: [&dyn Fn(); 8] = [
+        &|| tamper(&segments, |bytes| bytes[40] ^= 1),
+        &|| tamper(&segments, |bytes| bytes.truncate(64)),
+        &|| tamper(&segments, |bytes| bytes.truncate(63)),
+        &|| fs::remove_file(&segments).unwrap(),
+        &|| tamper(&meta, |bytes| bytes.truncate(10)),
+        &|| fs::remove_file(&meta).unwrap(),
+        &|| {
+            let text = fs::read_to_string(&meta).unwrap();
+            fs::write(&meta, text.replacen(&size, "17", 1)).unwrap();
+        },
+        &|| {
+            fs::remove_file(&meta).unwrap();
+            fs::remove_file(&segments).unwrap();
+        },
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        damage();
+        let state = check(&home.store, &blob, CheckMode::Full);
+        assert!(matches!(state, BlobState::Ok { .. }), "damage {number}: {state:?}");
+        home.sound(Expect::Tidy);
+    }
+}
+
+#[test]
+fn a_damaged_record_does_not_hide_a_damaged_blob() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 3 * SEGMENT_LEN)).unwrap();
+    tamper(&home.store.layout().blob(&blob.digest), |bytes| bytes[7] ^= 1);
+    tamper(&home.store.layout().segments(&blob.digest), |bytes| bytes[7] ^= 1);
+    assert_eq!(check(&home.store, &blob, CheckMode::Full), modified(&[]));
+    fs::remove_file(home.store.layout().meta(&blob.digest)).unwrap();
+    for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
+        assert_eq!(check(&home.store, &blob, mode), modified(&[]));
+    }
+}
+
+#[test]
+fn a_quick_check_that_had_to_read_everything_need_not_do_so_again() {
+    let home = home();
+    let data = content(1, 3 * SEGMENT_LEN);
+    let blob = put(&home.store, &data).unwrap();
+    let path = home.store.layout().blob(&blob.digest);
+    // A store that was copied to another disk: every inode and many times are new.
+    fs::File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let read = std::sync::atomic::AtomicU64::new(0);
+    let quick = || {
+        read.store(0, std::sync::atomic::Ordering::SeqCst);
+        let count = |bytes: u64| read.store(bytes, std::sync::atomic::Ordering::SeqCst);
+        let token = CancellationToken::new();
+        let state = home.store.check(&blob.digest, CheckMode::Quick, Progress { bytes: &count, cancel: &token }).unwrap();
+        (state, read.load(std::sync::atomic::Ordering::SeqCst))
+    };
+    assert_eq!(quick(), (OK, data.len() as u64));
+    assert_eq!(quick(), (OK, 0));
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_check_of_a_copy_never_rewrites_the_records_of_the_blob() {
+    let home = home();
+    let data = content(1, SEGMENT_LEN + 1);
+    let blob = put(&home.store, &data).unwrap();
+    let copy = home.path("copy.gguf");
+    fs::write(&copy, &data).unwrap();
+    let before = home.store.meta(&blob.digest).unwrap();
+    let token = CancellationToken::new();
+    for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
+        let progress = Progress { bytes: &|_| {}, cancel: &token };
+        assert_eq!(home.store.check_at(&copy, &blob.digest, mode, progress).unwrap(), OK);
+    }
+    assert_eq!(home.store.meta(&blob.digest).unwrap(), before);
+    tamper(&copy, |bytes| bytes[SEGMENT_LEN as usize] ^= 1);
+    let progress = Progress { bytes: &|_| {}, cancel: &token };
+    assert_eq!(home.store.check_at(&copy, &blob.digest, CheckMode::Full, progress).unwrap(), modified(&[1]));
+    let progress = Progress { bytes: &|_| {}, cancel: &token };
+    assert_eq!(home.store.check_at(home.dir.path(), &blob.digest, CheckMode::Full, progress).unwrap(), modified(&[]));
+}
+
+#[test]
+fn a_check_can_be_stopped() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 9 * SEGMENT_LEN)).unwrap();
+    let token = CancellationToken::new();
+    token.cancel();
+    for mode in [CheckMode::Full, CheckMode::Rehash] {
+        let result = home.store.check(&blob.digest, mode, Progress { bytes: &|_| {}, cancel: &token });
+        assert!(matches!(result, Err(StoreError::Cancelled)));
+    }
+}

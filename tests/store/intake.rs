@@ -1,0 +1,241 @@
+//! Bytes become a blob.
+
+use crate::{child, fsck::Expect, kit::*};
+use model_manager::{
+    digest::{GitSha1, SEGMENT_LEN, sha256_of},
+    store::{Admission, IntakeKey, Reached, Store, StoreError, Trust, Want},
+};
+use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
+
+#[test]
+fn a_file_of_any_length_becomes_a_blob_in_whatever_order_it_comes() {
+    let home = home();
+    for (seed, len) in LENGTHS.into_iter().enumerate() {
+        let data = content(seed as u64 + 1, len);
+        let blob = put(&home.store, &data).unwrap();
+        assert_eq!((blob.digest, blob.size), (sha256_of(&data), len));
+        let path = home.store.layout().blob(&blob.digest);
+        assert_eq!(fs::read(&path).unwrap(), data, "{len} bytes");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o444);
+        assert!(matches!(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap(), Admission::Present(_)));
+    }
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn threads_write_different_segments_at_once() {
+    let home = home();
+    let data = content(7, 16 * SEGMENT_LEN + 5);
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (intake, data) = (&intake, &data);
+            scope.spawn(move || {
+                for index in (thread..intake.segments()).step_by(4) {
+                    intake.write(index, piece(intake, data, index)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(intake.held(), data.len() as u64);
+    finish(intake, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn what_an_earlier_run_wrote_is_not_wanted_again() {
+    let home = home();
+    let data = content(3, 6 * SEGMENT_LEN + 99);
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    for index in [1, 4, 6] {
+        intake.write(index, piece(&intake, &data, index)).unwrap();
+    }
+    drop(intake);
+    home.sound(Expect::Unfinished);
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    assert_eq!(intake.missing(), [0..1, 2..4, 5..6]);
+    assert_eq!(intake.resumed(), 2 * SEGMENT_LEN + 99);
+    finish(intake, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_segment_that_was_damaged_meanwhile_is_found_and_wanted_again() {
+    let home = home();
+    let data = content(4, 4 * SEGMENT_LEN);
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    for index in 0..4 {
+        intake.write(index, piece(&intake, &data, index)).unwrap();
+    }
+    let path = home.store.layout().ingest(&intake.want().key).join("data");
+    drop(intake);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[2 * SEGMENT_LEN as usize + 5] ^= 1;
+    fs::write(&path, bytes).unwrap();
+
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    assert_eq!(intake.missing(), []);
+    let mut front = intake.front();
+    let reached: Vec<Reached> = (0..3).map(|_| front.read_back(&intake).unwrap()).collect();
+    assert_eq!(reached, [Reached::One, Reached::One, Reached::Damaged(2)]);
+    assert_eq!(intake.missing().into_iter().flatten().collect::<Vec<_>>(), [2]);
+    assert_eq!(front.read_back(&intake).unwrap(), Reached::Edge);
+    finish(intake, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_cut_partial_download_claims_nothing() {
+    let home = home();
+    let data = content(5, 3 * SEGMENT_LEN);
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    (0..3).for_each(|index| intake.write(index, piece(&intake, &data, index)).unwrap());
+    let path = home.store.layout().ingest(&intake.want().key).join("data");
+    drop(intake);
+    fs::File::options().write(true).open(&path).unwrap().set_len(SEGMENT_LEN).unwrap();
+    // The second opening must not believe the first one's journal because the length is right again.
+    for _ in 0..2 {
+        let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+        assert_eq!(intake.held(), 0);
+    }
+    put(&home.store, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_claim_with_another_size_begins_anew_and_says_so() {
+    let home = home();
+    let data = content(5, 3 * SEGMENT_LEN);
+    let wrong = Want { size: 77, ..want(&data) };
+    drop(home.store.admit(wrong, &lease(&home.store), &quick()).unwrap());
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    let claim = home.store.partials().unwrap().pop().unwrap().claim.unwrap();
+    assert_eq!(claim.size, data.len() as u64);
+    finish(intake, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn wrong_content_is_refused_and_dropped() {
+    let home = home();
+    let (data, other) = (content(1, 2 * SEGMENT_LEN + 1), content(2, 2 * SEGMENT_LEN + 1));
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    let error = finish(intake, &other).unwrap_err();
+    let StoreError::Mismatch { expected, actual, .. } = &error else { panic!("{error}") };
+    assert_eq!(expected, &format!("sha256 {}", sha256_of(&data)));
+    assert_eq!(actual, &format!("sha256 {}", sha256_of(&other)));
+    assert_eq!(home.store.blobs().unwrap(), []);
+    home.sound(Expect::Tidy);
+    put(&home.store, &data).unwrap();
+}
+
+#[test]
+fn an_incomplete_front_cannot_be_committed_and_the_partial_stays() {
+    let home = home();
+    let data = content(1, 3 * SEGMENT_LEN);
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    intake.write(0, piece(&intake, &data, 0)).unwrap();
+    let mut front = intake.front();
+    assert_eq!(front.read_back(&intake).unwrap(), Reached::One);
+    let error = intake.commit(front, None, source()).unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { missing: 2, .. }), "{error}");
+    drop(intake);
+    assert_eq!(open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap()).held(), SEGMENT_LEN);
+}
+
+#[test]
+fn a_file_known_by_its_git_blob_id_is_checked_by_it() {
+    let home = home();
+    let good: GitSha1 = "ce013625030ba8dba906f756967f9e9ca394464a".parse().unwrap();
+    let want = |key| Want { key: IntakeKey::Git(key), size: 6, what: "config.json".into() };
+    let blob = finish(open(home.store.admit(want(good), &lease(&home.store), &quick()).unwrap()), b"hello\n").unwrap();
+    assert_eq!(home.store.meta(&blob.digest).unwrap().unwrap().trust, Trust::GitSha1Upstream);
+    let error = finish(open(home.store.admit(want(good), &lease(&home.store), &quick()).unwrap()), b"hellO\n").unwrap_err();
+    assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_file_of_which_nothing_is_known_is_kept_as_first_seen() {
+    let home = home();
+    let want = Want { key: IntakeKey::private(), size: 6, what: "config.json".into() };
+    let blob = finish(open(home.store.admit(want, &lease(&home.store), &quick()).unwrap()), b"hello\n").unwrap();
+    assert_eq!(home.store.meta(&blob.digest).unwrap().unwrap().trust, Trust::Tofu);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_commit_that_finds_the_blob_already_there_keeps_that_one_and_notes_its_source() {
+    let home = home();
+    let key = IntakeKey::private();
+    let intake = open(home.store.admit(Want { key, size: 6, what: "a".into() }, &lease(&home.store), &quick()).unwrap());
+    let first = put(&home.store, b"hello\n").unwrap();
+    let ino = fs::metadata(home.store.layout().blob(&first.digest)).unwrap().ino();
+    let mut front = intake.front();
+    intake.write(0, b"hello\n").unwrap();
+    assert!(front.push(0, b"hello\n"));
+    let from = model_manager::store::Source { endpoint: "https://mirror".into(), ..source() };
+    assert_eq!(intake.commit(front, None, from.clone()).unwrap(), first);
+    drop(intake);
+    assert_eq!(fs::metadata(home.store.layout().blob(&first.digest)).unwrap().ino(), ino);
+    assert_eq!(home.store.meta(&first.digest).unwrap().unwrap().sources, [source(), from]);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn of_many_threads_that_want_one_digest_one_fills_it() {
+    let home = home();
+    let data = Arc::new(content(9, 3 * SEGMENT_LEN + 1));
+    let threads: Vec<_> = (0..6)
+        .map(|_| {
+            let (store, data): (Store, _) = (home.store.clone(), data.clone());
+            std::thread::spawn(move || match store.admit(want(&data), &lease(&store), &quick()).unwrap() {
+                Admission::Present(_) => 0,
+                Admission::Open(intake) => finish(*intake, &data).map(|_| 1).unwrap(),
+            })
+        })
+        .collect();
+    assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>(), 1);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn of_many_processes_that_want_one_digest_one_fills_it() {
+    let home = home();
+    let mut others: Vec<_> = (0..3).map(|_| child::spawn("fill", &home.root(), 11, 2 * SEGMENT_LEN + 1)).collect();
+    let mut said: Vec<String> = others.iter_mut().map(child::Other::says).collect();
+    said.sort();
+    assert_eq!(said, ["filled", "present", "present"]);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn what_a_killed_process_wrote_is_taken_over() {
+    let home = home();
+    let mut other = child::spawn("hold", &home.root(), 12, 2 * SEGMENT_LEN);
+    assert_eq!(other.says(), "holding");
+    other.kill_9();
+    let intake = open(home.store.admit(want(&content(12, 2 * SEGMENT_LEN)), &lease(&home.store), &quick()).unwrap());
+    assert_eq!(intake.missing().into_iter().flatten().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_shared_store_is_writable_by_its_group_whatever_the_umask() {
+    let dir = scratch();
+    let root = dir.path().join("shared");
+    // The umask belongs to the process, so another one sets it.
+    let mut other = child::spawn("shared", &root, 2, SEGMENT_LEN + 1);
+    assert_eq!(other.says(), "holding");
+    let store = Store::open(Arc::new(model_manager::disk::RealDisk), &root).unwrap();
+    let data = content(2, SEGMENT_LEN + 1);
+    let modes = |path: std::path::PathBuf| fs::metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!(store.marker().file_mode(), 0o664);
+    assert_eq!(modes(root.join("sha256/00")), 0o2775);
+    let partial = store.layout().ingest(&IntakeKey::Sha256(sha256_of(&data)));
+    assert_eq!(modes(partial.clone()), 0o2775);
+    for file in ["data", "journal", "claim"] {
+        assert_eq!(modes(partial.join(file)), 0o664, "{file}");
+    }
+    assert_eq!(modes(store.layout().store_lock()), 0o664);
+    crate::fsck::assert_sound(&model_manager::disk::RealDisk, &root, Expect::Unfinished);
+}

@@ -1,0 +1,168 @@
+//! What the tests have in common.
+
+use crate::fsck::{Expect, assert_sound};
+use model_manager::{
+    digest::{SEGMENT_LEN, Sha256Digest, sha256_of},
+    disk::{Disk, RealDisk},
+    names::RelPath,
+    store::{
+        Admission, Blob, GcOptions, GcReport, Intake, IntakeKey, Reached, Source, Store, StoreError, ViewFile, ViewKey, Wait, Want,
+    },
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// A folder that goes away; in memory where the system has that, for most tests sync a lot.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+/// A store in a folder that goes away.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+    pub store: Store,
+}
+
+pub fn home() -> Home {
+    home_on(Arc::new(RealDisk))
+}
+
+pub fn home_on(disk: Arc<dyn Disk>) -> Home {
+    let dir = scratch();
+    let store = Store::open_or_init(disk, &dir.path().join("models/.blobs"), false).unwrap();
+    Home { dir, store }
+}
+
+impl Home {
+    pub fn models(&self) -> PathBuf {
+        self.dir.path().join("models")
+    }
+    pub fn root(&self) -> PathBuf {
+        self.store.layout().root().to_owned()
+    }
+    pub fn sound(&self, expect: Expect) {
+        assert_sound(&RealDisk, &self.root(), expect);
+    }
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+/// Bytes that differ everywhere and for every seed.
+pub fn content(seed: u64, len: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut data = Vec::with_capacity(len as usize + 8);
+    while data.len() < len as usize {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        data.extend(state.to_le_bytes());
+    }
+    data.truncate(len as usize);
+    data
+}
+
+pub fn source() -> Source {
+    Source {
+        endpoint: "https://huggingface.co".into(),
+        repo: Some("owner/repo".into()),
+        commit: Some("0".repeat(40)),
+        path: Some("model.gguf".into()),
+        git_sha1: None,
+    }
+}
+
+pub fn quick() -> Wait {
+    Wait::silent(Some(Duration::from_secs(20)))
+}
+
+pub fn want(data: &[u8]) -> Want {
+    Want { key: IntakeKey::Sha256(sha256_of(data)), size: data.len() as u64, what: "model.gguf".into() }
+}
+
+pub fn open(admission: Admission) -> Intake {
+    match admission {
+        Admission::Open(intake) => *intake,
+        Admission::Present(blob) => panic!("{} is present already", blob.digest),
+    }
+}
+
+pub fn piece<'a>(intake: &Intake, data: &'a [u8], index: u64) -> &'a [u8] {
+    let range = intake.range(index);
+    &data[range.start as usize..range.end as usize]
+}
+
+/// Writes what is missing in random order, follows with a front, and publishes.
+pub fn finish(intake: Intake, data: &[u8]) -> Result<Blob, StoreError> {
+    let mut front = intake.front();
+    loop {
+        let mut missing: Vec<u64> = intake.missing().into_iter().flatten().collect();
+        fastrand::shuffle(&mut missing);
+        for index in missing {
+            intake.write(index, piece(&intake, data, index))?;
+            front.push(index, piece(&intake, data, index));
+        }
+        while front.read_back(&intake)? == Reached::One {}
+        if intake.missing().is_empty() {
+            return intake.commit(front, None, source());
+        }
+    }
+}
+
+/// Makes sure that the store has a blob of this content.
+pub fn put(store: &Store, data: &[u8]) -> Result<Blob, StoreError> {
+    match store.admit(want(data), &std::sync::Arc::new(store.lease()?), &quick())? {
+        Admission::Present(blob) => Ok(blob),
+        Admission::Open(intake) => finish(*intake, data),
+    }
+}
+
+pub fn view(name: &str) -> ViewKey {
+    ViewKey { model: name.parse().unwrap(), format: "gguf".parse().unwrap(), quant: Some("q4_k_m".parse().unwrap()) }
+}
+
+pub fn files(digests: &[(Sha256Digest, u64)]) -> Vec<ViewFile> {
+    let file = |(index, (sha256, size)): (usize, &(Sha256Digest, u64))| {
+        let path: RelPath = format!("part-{index}.gguf").parse().unwrap();
+        ViewFile { path, sha256: *sha256, size: *size }
+    };
+    digests.iter().enumerate().map(file).collect()
+}
+
+pub fn files_of(blob: &Blob) -> Vec<ViewFile> {
+    files(&[(blob.digest, blob.size)])
+}
+
+pub fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3600)
+}
+
+/// A collection as it would be in some days.
+pub fn collect_in(store: &Store, later: Duration) -> Result<GcReport, StoreError> {
+    store.collector(false, &quick())?.collect(GcOptions::default(), SystemTime::now() + later)
+}
+
+pub const NO_GRACE: GcOptions = GcOptions { grace: Duration::ZERO, partial_age: Duration::from_secs(7 * 24 * 3600) };
+
+/// Lengths at which something changes.
+pub const LENGTHS: [u64; 10] = [
+    0,
+    1,
+    1023,
+    SEGMENT_LEN - 1,
+    SEGMENT_LEN,
+    SEGMENT_LEN + 1,
+    2 * SEGMENT_LEN,
+    3 * SEGMENT_LEN,
+    5 * SEGMENT_LEN + 17,
+    8 * SEGMENT_LEN - 1,
+];
+
+/// A lease for one call; what the call returns holds on to it.
+pub fn lease(store: &Store) -> std::sync::Arc<model_manager::store::Lease> {
+    std::sync::Arc::new(store.lease().unwrap())
+}

@@ -1,0 +1,156 @@
+//! Locks and leases.
+
+use crate::{child, fsck::Expect, kit::*};
+use model_manager::{
+    digest::{SEGMENT_LEN, sha256_of},
+    disk::{LockKind, RealDisk},
+    event::Event,
+    store::{Admission, IntakeKey, StoreError, Wait, lock},
+};
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+#[test]
+fn a_lock_file_that_lost_its_name_while_it_was_waited_for_guards_nothing() {
+    let dir = scratch();
+    let path = dir.path().join("lock");
+    let first = lock::try_acquire(&RealDisk, &path, LockKind::Exclusive, 0o644).unwrap().unwrap();
+    let waiter = std::thread::spawn({
+        let path = path.clone();
+        move || lock::acquire(&RealDisk, &path, LockKind::Exclusive, 0o644, "x", &quick()).unwrap()
+    });
+    std::thread::sleep(Duration::from_millis(60));
+    fs::remove_file(&path).unwrap();
+    drop(first);
+    let second = waiter.join().unwrap();
+    assert!(lock::try_acquire(&RealDisk, &path, LockKind::Exclusive, 0o644).unwrap().is_none(), "two hold one lock");
+    drop(second);
+    assert!(lock::try_acquire(&RealDisk, &path, LockKind::Exclusive, 0o644).unwrap().is_some());
+}
+
+#[test]
+fn only_one_is_in_although_lock_files_are_unlinked_all_the_time() {
+    let dir = scratch();
+    let path = dir.path().join("lock");
+    let inside = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..60 {
+                    let held = lock::acquire(&RealDisk, &path, LockKind::Exclusive, 0o644, "x", &quick()).unwrap();
+                    assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    // Unlinked by the holder, as the collector does.
+                    fs::remove_file(&path).unwrap();
+                    inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    drop(held);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn waiting_ends_in_time_and_names_the_holder() {
+    let home = home();
+    let mut other = child::spawn("hold", &home.root(), 1, 2 * SEGMENT_LEN);
+    assert_eq!(other.says(), "holding");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let reporter = {
+        let told = told.clone();
+        move |event: &Event| told.lock().unwrap().push(event.clone())
+    };
+    let wait = Wait { timeout: Some(Duration::from_millis(900)), reporter: Arc::new(reporter), cancel: CancellationToken::new() };
+    let error = home.store.admit(want(&content(1, 2 * SEGMENT_LEN)), &lease(&home.store), &wait).unwrap_err();
+    let StoreError::LockTimeout { what, holder, waited } = &error else { panic!("{error}") };
+    assert_eq!(what, "model.gguf");
+    assert!(holder.contains(&format!("process {} on ", other.pid())), "{holder}");
+    assert!(*waited >= Duration::from_millis(900) && *waited < Duration::from_secs(5));
+    assert!(matches!(&told.lock().unwrap()[..], [Event::Waiting { .. }]));
+}
+
+#[test]
+fn waiting_can_be_stopped() {
+    let home = home();
+    let data = content(1, 10);
+    let _held = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    let wait = Wait { timeout: None, ..quick() };
+    let cancel = wait.cancel.clone();
+    let waiter = std::thread::spawn({
+        let (store, data) = (home.store.clone(), data.clone());
+        move || store.admit(want(&data), &lease(&store), &wait).unwrap_err()
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    cancel.cancel();
+    assert!(matches!(waiter.join().unwrap(), StoreError::Cancelled));
+}
+
+#[test]
+fn a_lock_is_free_when_its_holder_was_killed() {
+    let home = home();
+    let data = content(2, SEGMENT_LEN + 1);
+    let mut other = child::spawn("hold", &home.root(), 2, SEGMENT_LEN + 1);
+    other.says();
+    other.kill_9();
+    assert!(matches!(
+        home.store.admit(want(&data), &lease(&home.store), &Wait::silent(Some(Duration::ZERO))).unwrap(),
+        Admission::Open(_)
+    ));
+}
+
+#[test]
+fn a_leased_blob_is_not_collected() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 100)).unwrap();
+    let lease = home.store.lease().unwrap();
+    lease.protect(&[blob.digest]).unwrap();
+    let report = collect_in(&home.store, days(30)).unwrap();
+    assert_eq!(report.removed, []);
+    assert!(home.store.find(&blob.digest).unwrap().is_some());
+    drop(lease);
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().removed.len(), 1);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn the_lease_of_a_killed_process_protects_nothing_and_is_swept() {
+    let home = home();
+    let data = content(3, 100);
+    let blob = put(&home.store, &data).unwrap();
+    let mut other = child::spawn("lease", &home.root(), 3, 100);
+    assert_eq!(other.says(), "leased");
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().removed, []);
+    let later = std::time::SystemTime::now() + days(30);
+    assert_eq!(home.store.plan_collection(Default::default(), later).unwrap().kept, 1);
+    other.kill_9();
+    assert_eq!(home.store.plan_collection(Default::default(), later).unwrap().kept, 0, "the plan believes a dead lease");
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().removed[0].digest, blob.digest);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_lease_taken_late_brings_a_condemned_blob_back() {
+    let home = home();
+    let blob = put(&home.store, &content(4, 100)).unwrap();
+    // As a collector that was killed between condemning and purging leaves it.
+    fs::rename(home.store.layout().blob(&blob.digest), home.store.layout().trash(&blob.digest)).unwrap();
+    let lease = home.store.lease().unwrap();
+    lease.protect(&[blob.digest]).unwrap();
+    assert_eq!(home.store.find(&blob.digest).unwrap(), Some(blob));
+}
+
+#[test]
+fn lock_files_of_finished_downloads_are_swept_and_those_in_use_are_not() {
+    let home = home();
+    put(&home.store, &content(5, 10)).unwrap();
+    let data = content(6, 10);
+    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    collect_in(&home.store, Duration::ZERO).unwrap();
+    let left: Vec<_> = fs::read_dir(home.root().join("lock/b")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [sha256_of(&data).to_string().as_str()]);
+    assert!(home.store.layout().blob_lock(&IntakeKey::Sha256(sha256_of(&data))).exists());
+    finish(intake, &data).unwrap();
+}

@@ -1,0 +1,176 @@
+//! Projects and their roots.
+
+use crate::{fsck::Expect, kit::*};
+use model_manager::store::{PROJECT_FILE, Project, StoreError};
+use std::{fs, path::Path};
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    fs::copy(from.join(PROJECT_FILE), to.join(PROJECT_FILE)).unwrap();
+}
+
+#[test]
+fn a_root_keeps_its_blobs_and_removing_it_gives_them_up() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 5000)).unwrap();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().removed, []);
+    assert_eq!(home.store.users().unwrap()[&blob.digest], [(*project.uuid(), view("a"))]);
+    assert!(project.remove_root(&view("a")).unwrap());
+    assert!(!project.remove_root(&view("a")).unwrap());
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().removed[0].digest, blob.digest);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_root_for_a_blob_that_is_gone_says_so() {
+    let home = home();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    let digest = model_manager::digest::sha256_of(b"never");
+    let error = project.put_root(&view("a"), &files(&[(digest, 5)])).unwrap_err();
+    assert!(matches!(error, StoreError::Vanished(gone) if gone == digest));
+}
+
+#[test]
+fn a_root_brings_a_condemned_blob_back_from_the_trash() {
+    let home = home();
+    let blob = put(&home.store, &content(2, 100)).unwrap();
+    fs::rename(home.store.layout().blob(&blob.digest), home.store.layout().trash(&blob.digest)).unwrap();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_rooted_blob_in_the_trash_is_brought_back_by_the_collector_and_not_purged() {
+    let home = home();
+    let blob = put(&home.store, &content(2, 100)).unwrap();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    // As a consumer leaves it that was killed after it wrote the root and before it took the blob out of the trash.
+    fs::rename(home.store.layout().blob(&blob.digest), home.store.layout().trash(&blob.digest)).unwrap();
+    assert!(home.store.plan_collection(Default::default(), std::time::SystemTime::now()).unwrap().trash.is_empty());
+    let report = collect_in(&home.store, days(30)).unwrap();
+    assert_eq!((report.removed.len(), report.freed), (0, 0));
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn registering_again_changes_nothing() {
+    let home = home();
+    let first = *Project::register(&home.store, &home.models()).unwrap().uuid();
+    let record = home.store.project_record(&first).unwrap();
+    assert_eq!(*Project::register(&home.store, &home.models()).unwrap().uuid(), first);
+    assert_eq!(home.store.project_record(&first).unwrap(), record);
+    assert_eq!(home.store.projects().unwrap(), [first]);
+    let identified = Project::identify(home.store.disk(), &home.models()).unwrap();
+    assert_eq!(identified, Some(first));
+}
+
+#[test]
+fn a_project_that_was_moved_keeps_its_identity_and_its_roots() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let (here, there) = (home.path("here"), home.path("there"));
+    fs::create_dir(&here).unwrap();
+    let project = Project::register(&home.store, &here).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    fs::rename(&here, &there).unwrap();
+    let moved = Project::register(&home.store, &there).unwrap();
+    assert_eq!(moved.uuid(), project.uuid());
+    assert_eq!(moved.roots().unwrap().len(), 1);
+    let record = home.store.project_record(moved.uuid()).unwrap().unwrap();
+    assert_eq!(Path::new(&record.path), fs::canonicalize(&there).unwrap());
+}
+
+#[test]
+fn a_project_that_was_copied_gets_an_identity_of_its_own_with_copies_of_the_roots() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let (here, there) = (home.path("here"), home.path("there"));
+    fs::create_dir(&here).unwrap();
+    let project = Project::register(&home.store, &here).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    copy_dir(&here, &there);
+    let copy = Project::register(&home.store, &there).unwrap();
+    assert_ne!(copy.uuid(), project.uuid());
+    assert_eq!(copy.roots().unwrap(), project.roots().unwrap());
+    project.remove_root(&view("a")).unwrap();
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().removed, [], "the copy needs it");
+    assert_eq!(Project::register(&home.store, &there).unwrap().uuid(), copy.uuid());
+    assert_eq!(Project::register(&home.store, &here).unwrap().uuid(), project.uuid());
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_project_seen_through_a_link_is_the_same_project() {
+    let home = home();
+    let link = home.path("link");
+    let first = *Project::register(&home.store, &home.models()).unwrap().uuid();
+    std::os::unix::fs::symlink(home.models(), &link).unwrap();
+    assert_eq!(*Project::register(&home.store, &link).unwrap().uuid(), first);
+}
+
+#[test]
+fn two_processes_that_register_at_once_agree() {
+    let home = home();
+    let uuids: Vec<_> = std::thread::scope(|scope| {
+        let register = || *Project::register(&home.store, &home.models()).unwrap().uuid();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(register)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(uuids.iter().all(|uuid| *uuid == uuids[0]), "{uuids:?}");
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_root_that_cannot_be_read_ends_the_collection_and_is_named() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let stray = put(&home.store, &content(2, 10)).unwrap();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    let path = home.store.layout().project(project.uuid()).join("a~gguf~q4_k_m.json");
+    let good = fs::read_to_string(&path).unwrap();
+    let other = stray.digest.to_string();
+    let damaged = [
+        "".to_owned(),
+        "{".to_owned(),
+        good.replace(&blob.digest.to_string(), &other),
+        good.replacen("\"format\": 1", "\"format\": 2", 1),
+    ];
+    for damaged in damaged {
+        fs::write(&path, &damaged).unwrap();
+        let error = collect_in(&home.store, days(30)).unwrap_err();
+        assert!(error.to_string().contains("a~gguf~q4_k_m.json"), "{error}");
+        assert!(home.store.plan_collection(Default::default(), std::time::SystemTime::now()).is_err());
+        assert_eq!(home.store.blobs().unwrap().len(), 2);
+    }
+    fs::write(&path, good).unwrap();
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().removed.len(), 1);
+}
+
+#[test]
+fn what_stands_among_the_roots_and_is_no_project_ends_the_collection() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    let dir = home.store.layout().project(project.uuid());
+    // Somebody moved the folder away and left a link: its roots count or the collection ends, but they are not forgotten.
+    fs::rename(&dir, home.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(home.path("elsewhere"), &dir).unwrap();
+    assert!(collect_in(&home.store, days(30)).is_err());
+    fs::remove_file(&dir).unwrap();
+    fs::rename(home.path("elsewhere"), home.root().join("roots/saved")).unwrap();
+    let error = collect_in(&home.store, days(30)).unwrap_err();
+    assert!(error.to_string().contains("roots/saved"), "{error}");
+    assert!(home.store.find(&blob.digest).unwrap().is_some());
+    fs::rename(home.root().join("roots/saved"), &dir).unwrap();
+    fs::write(home.root().join("roots/.DS_Store"), "").unwrap();
+    collect_in(&home.store, days(30)).unwrap();
+    fs::rename(home.root().join("roots"), home.path("roots")).unwrap();
+    assert!(collect_in(&home.store, days(30)).is_err(), "all roots are gone and so everything is collected");
+    assert!(home.store.find(&blob.digest).unwrap().is_some());
+}

@@ -1,0 +1,224 @@
+//! A real disk that fails when it is told to.
+//!
+//! Only operations that change something are counted, so that "the N-th operation" means a step of a protocol. A file
+//! without the owner's write bit cannot be opened for writing, as for everybody but root, who runs many test machines.
+
+use model_manager::disk::{Disk, DiskError, DiskFile, Entry, LockKind, Open, RealDisk, Result, Space, Stat};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// An operation that changes something on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    CreateDir,
+    RemoveDir,
+    RemoveFile,
+    Rename,
+    RenameNew,
+    Symlink,
+    HardLink,
+    Reflink,
+    /// Opening for writing.
+    Open,
+    SyncDir,
+    Write,
+    SetLen,
+    Allocate,
+    SetMode,
+    SyncData,
+    SyncAll,
+}
+
+/// Picks the operations that fail, and how.
+pub type Picker = Box<dyn Fn(Op, &Path) -> Option<io::ErrorKind> + Send + Sync>;
+
+/// When to fail.
+pub enum Rule {
+    /// Never.
+    Never,
+    /// The operation with this number, counted from 1, once.
+    Once(u64, io::ErrorKind),
+    /// That operation and all later ones, as if the process had died: nothing is tidied up.
+    Dead(u64),
+    /// Whatever the function picks.
+    Pick(Picker),
+}
+
+struct State {
+    rule: Mutex<Rule>,
+    count: AtomicU64,
+}
+
+/// A real disk that fails by a [`Rule`].
+#[derive(Clone)]
+pub struct FaultyDisk(Arc<State>);
+
+struct FaultyFile {
+    inner: Box<dyn DiskFile>,
+    path: PathBuf,
+    disk: FaultyDisk,
+}
+
+impl fmt::Debug for FaultyDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyDisk")
+    }
+}
+
+impl fmt::Debug for FaultyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultyFile({})", self.path.display())
+    }
+}
+
+impl FaultyDisk {
+    pub fn new() -> Self {
+        Self(Arc::new(State { rule: Mutex::new(Rule::Never), count: AtomicU64::new(0) }))
+    }
+
+    /// Begins to count from 1 again under a new rule.
+    pub fn set(&self, rule: Rule) {
+        *self.0.rule.lock().unwrap() = rule;
+        self.0.count.store(0, Ordering::SeqCst);
+    }
+
+    /// Operations counted since the rule was set.
+    pub fn count(&self) -> u64 {
+        self.0.count.load(Ordering::SeqCst)
+    }
+
+    fn step(&self, op: Op, path: &Path) -> Result<()> {
+        let number = self.0.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let kind = match &*self.0.rule.lock().unwrap() {
+            Rule::Never => None,
+            Rule::Once(at, kind) => (number == *at).then_some(*kind),
+            Rule::Dead(from) => (number >= *from).then_some(io::ErrorKind::Other),
+            Rule::Pick(pick) => pick(op, path),
+        };
+        match kind {
+            None => Ok(()),
+            Some(kind) => Err(DiskError { action: "(told to fail)", path: path.to_owned(), source: kind.into() }),
+        }
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        self.inner.read_at(buf, offset)
+    }
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        if let Err(error) = self.disk.step(Op::Write, &self.path) {
+            // What fails in the middle has done its first half.
+            self.inner.write_at(&data[..data.len() / 2], offset)?;
+            return Err(error);
+        }
+        self.inner.write_at(data, offset)
+    }
+    fn stat(&self) -> Result<Stat> {
+        self.inner.stat()
+    }
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.disk.step(Op::SetLen, &self.path)?;
+        self.inner.set_len(len)
+    }
+    fn allocate(&self, len: u64) -> Result<()> {
+        self.disk.step(Op::Allocate, &self.path)?;
+        self.inner.allocate(len)
+    }
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        self.disk.step(Op::SetMode, &self.path)?;
+        self.inner.set_mode(mode)
+    }
+    fn sync_data(&self) -> Result<()> {
+        self.disk.step(Op::SyncData, &self.path)?;
+        self.inner.sync_data()
+    }
+    fn sync_all(&self) -> Result<()> {
+        self.disk.step(Op::SyncAll, &self.path)?;
+        self.inner.sync_all()
+    }
+    fn start_writeback(&self, offset: u64, len: u64) {
+        self.inner.start_writeback(offset, len);
+    }
+    fn try_lock(&self, kind: LockKind) -> Result<bool> {
+        self.inner.try_lock(kind)
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn stat(&self, path: &Path) -> Result<Stat> {
+        RealDisk.stat(path)
+    }
+    fn stat_follow(&self, path: &Path) -> Result<Stat> {
+        RealDisk.stat_follow(path)
+    }
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        RealDisk.list(dir)
+    }
+    fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
+        self.step(Op::CreateDir, path)?;
+        RealDisk.create_dir(path, mode)
+    }
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.step(Op::RemoveDir, path)?;
+        RealDisk.remove_dir(path)
+    }
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.step(Op::RemoveFile, path)?;
+        RealDisk.remove_file(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.step(Op::Rename, to)?;
+        RealDisk.rename(from, to)
+    }
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        self.step(Op::RenameNew, to)?;
+        RealDisk.rename_new(from, to)
+    }
+    fn symlink(&self, target: &Path, link: &Path) -> Result<()> {
+        self.step(Op::Symlink, link)?;
+        RealDisk.symlink(target, link)
+    }
+    fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        RealDisk.read_link(path)
+    }
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.step(Op::HardLink, to)?;
+        RealDisk.hard_link(from, to)
+    }
+    fn reflink(&self, from: &Path, to: &Path) -> Result<()> {
+        self.step(Op::Reflink, to)?;
+        RealDisk.reflink(from, to)
+    }
+    fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
+        if how != Open::Read {
+            self.step(Op::Open, path)?;
+            let writes_existing = matches!(how, Open::Write | Open::CreateIfMissing(_));
+            if writes_existing && RealDisk.stat(path).is_ok_and(|stat| stat.mode & 0o200 == 0) {
+                let source = io::ErrorKind::PermissionDenied.into();
+                return Err(DiskError { action: "open", path: path.to_owned(), source });
+            }
+        }
+        let inner = RealDisk.open(path, how)?;
+        Ok(Box::new(FaultyFile { inner, path: path.to_owned(), disk: self.clone() }))
+    }
+    fn set_group(&self, path: &Path, group: &str) -> Result<()> {
+        RealDisk.set_group(path, group)
+    }
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        self.step(Op::SyncDir, path)?;
+        RealDisk.sync_dir(path)
+    }
+    fn space(&self, path: &Path) -> Result<Space> {
+        RealDisk.space(path)
+    }
+    fn canonical(&self, path: &Path) -> Result<PathBuf> {
+        RealDisk.canonical(path)
+    }
+}

@@ -1,3 +1,5 @@
 //! The `model-manager` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    model_manager::cli::main()
+}

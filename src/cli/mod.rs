@@ -1,1 +1,130 @@
-//! (room under construction)
+//! The command line: the one room that speaks to people and reads the environment.
+//!
+//! A run goes through these files in this order: `args` (what was typed) -> `settings` (with `environment` and `config`) ->
+//! one file of `commands/`, whose `run` returns a value -> `output` (text or JSON) or `exit` (errors) -> the exit code.
+//! `progress` listens to the core meanwhile, `interrupt` to Ctrl-C.
+//!
+//! To add a command: a file in `commands/` with `Args`, `run` and an [`output::Answer`], and two lines in `commands/mod.rs`.
+#![expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
+
+mod args;
+mod commands;
+mod config;
+mod context;
+mod environment;
+mod exit;
+mod interrupt;
+mod output;
+mod progress;
+mod settings;
+mod units;
+
+use crate::error::{Error, ErrorKind};
+use args::{Cli, When};
+use clap::{Parser, error::ErrorKind as ClapError};
+use context::Context;
+use environment::Environment;
+use output::{Answer, Manner};
+use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+
+/// Runs the program with the words it was started with.
+pub fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error, &words),
+    };
+    let look_up = |name: &str| std::env::var_os(name);
+    let environment = Environment::new(&look_up);
+    let cwd = std::env::current_dir();
+    let manner = manner(&cli, &environment, cwd.as_ref().ok().cloned().unwrap_or_default());
+    let progress = Arc::new(progress::Progress::new(manner.clone()));
+    let context = match cwd {
+        Ok(cwd) => Ok(Context::new(cli.global, environment, cwd, Arc::clone(&progress))),
+        Err(error) => Err(Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error)),
+    };
+    let result = context.and_then(|context| {
+        let result = cli.command.run(&context);
+        // Whatever the work answers to being stopped, for the user it was stopped.
+        let again = || exit::interrupted(exit::command_line(words.into_iter().skip(1)).as_deref());
+        if context.was_interrupted() { result.map_err(|_| again()) } else { result }
+    });
+    progress.finish();
+    let told = match &result {
+        Ok(answer) => show(answer.as_ref(), &manner),
+        Err(error) => fail(error, &manner),
+    };
+    ExitCode::from(told.unwrap_or_else(|error| {
+        manner.tell(&exit::render(&error));
+        error.kind().exit_code()
+    }))
+}
+
+/// How this run speaks.
+fn manner(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> Manner {
+    let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+    let color = |is_terminal| match cli.global.color {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => environment.wants_color(is_terminal),
+    };
+    Manner {
+        json: cli.global.json,
+        quiet: cli.global.quiet,
+        verbose: cli.global.verbose,
+        people: out,
+        out_color: color(out),
+        err_color: color(err),
+        bars: err && !environment.is_dumb(),
+        progress: !(cli.global.quiet || cli.global.no_progress || environment.no_progress()),
+        cwd,
+    }
+}
+
+/// Prints an answer; the exit code.
+fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8, Error> {
+    if manner.json {
+        manner.print(&json_text(&output::document(answer)))?;
+    } else {
+        let mut page = manner.page();
+        answer.write(&mut page);
+        for error in answer.failures() {
+            page.notes.push_str(&exit::render(error));
+        }
+        // Notes first, so that on a terminal the result stands last, where it is looked for.
+        manner.tell(&page.notes);
+        manner.print(&page.out)?;
+    }
+    Ok(answer.failures().first().map_or(answer.exit_code(), |error| error.kind().exit_code()))
+}
+
+/// Prints an error; the exit code.
+fn fail(error: &Error, manner: &Manner) -> Result<u8, Error> {
+    if manner.json {
+        manner.print(&json_text(&exit::document(error)))?;
+    } else {
+        manner.tell(&exit::render(error));
+    }
+    Ok(error.kind().exit_code())
+}
+
+fn json_text(document: &serde_json::Value) -> String {
+    format!("{document:#}\n")
+}
+
+/// Help, the version, or a command line that makes no sense.
+fn not_understood(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    let is_question = matches!(error.kind(), ClapError::DisplayHelp | ClapError::DisplayVersion);
+    if !is_question && words.iter().any(|word| word == "--json") {
+        let text = error.render().to_string();
+        // The first paragraph: what is wrong, and with which arguments.
+        let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let message = lines.join(" ").trim_start_matches("error: ").to_owned();
+        let error = Error::new(ErrorKind::Usage, message).hint("Run `model-manager --help` to see commands and options.");
+        let plain = Manner { json: true, ..Manner::default() };
+        let _exit_code_is_known = fail(&error, &plain);
+        return ExitCode::from(ErrorKind::Usage.exit_code());
+    }
+    let _nobody_reads = error.print();
+    ExitCode::from(if is_question { 0 } else { ErrorKind::Usage.exit_code() })
+}

@@ -1,0 +1,306 @@
+//! `download`: from a name to a path a backend can open.
+
+use super::view_name;
+use crate::{
+    cli::{
+        args::Form,
+        context::Context,
+        output::{Answer, Page, STRONG, Table, paint, printable},
+        units,
+    },
+    error::{Error, ErrorKind, Result},
+    manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, PlanReport},
+    names::Revision,
+    store::ViewKey,
+};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Download models and print their paths
+///
+/// Files that are here, for whatever model or project of the same store, are not fetched again; an interrupted download goes on
+/// where it stopped. The last line printed is the path to give to a backend.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Registry ids, `id:quant`, or references such as owner/repo:Q4_K_M or a pasted address of the Hub
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<String>,
+    #[command(flatten)]
+    pub form: Form,
+    /// Fetch again even what is here
+    #[arg(long)]
+    pub force: bool,
+    /// Another branch, tag or commit than the registry's
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<Revision>,
+    /// Only show what would be fetched
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What was downloaded, or would be.
+#[derive(Default)]
+pub struct Downloads {
+    plans: Vec<PlanReport>,
+    done: Vec<(DownloadReport, Duration)>,
+    failures: Vec<Error>,
+    dry_run: bool,
+}
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Downloads> {
+        let manager = context.worker()?;
+        let options = DownloadOptions { force: self.force, revision: self.revision.clone() };
+        let mut downloads = Downloads { dry_run: self.dry_run, ..Downloads::default() };
+        for model in &self.models {
+            let what = self.form.of(model);
+            let result = if self.dry_run {
+                manager.plan_download(&what, &options).map(|plan| downloads.plans.push(plan))
+            } else {
+                let start = Instant::now();
+                manager.download(&what, &options).map(|report| {
+                    report.notices.iter().for_each(|text| context.progress().notice(text));
+                    downloads.done.push((report, start.elapsed()));
+                })
+            };
+            if let Err(error) = result {
+                // One that cannot be had does not keep the others back; one alone, or Ctrl-C, ends the run.
+                if self.models.len() == 1 || error.kind() == ErrorKind::Interrupted || context.was_interrupted() {
+                    return Err(error);
+                }
+                downloads.failures.push(error);
+            }
+        }
+        Ok(downloads)
+    }
+}
+
+impl Answer for Downloads {
+    fn json(&self) -> Value {
+        if self.dry_run {
+            return json!({ "dry_run": true, "plans": self.plans });
+        }
+        let models: Vec<Value> = self.done.iter().map(|(report, took)| with_time(report, *took)).collect();
+        json!({ "models": models })
+    }
+
+    fn write(&self, page: &mut Page) {
+        for plan in &self.plans {
+            write_plan(page, plan);
+        }
+        for (report, took) in &self.done {
+            page.note(summary(report, *took));
+        }
+        // The paths are for a program: nothing else stands on stdout.
+        for (report, _) in &self.done {
+            page.line(page.plain_path(&report.path));
+        }
+    }
+
+    fn failures(&self) -> &[Error] {
+        &self.failures
+    }
+}
+
+fn with_time(report: &DownloadReport, took: Duration) -> Value {
+    let mut value = json!(report);
+    value["took_seconds"] = json!((took.as_secs_f64() * 1000.0).round() / 1000.0);
+    value
+}
+
+fn name_of(view: &ViewKey) -> String {
+    view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()))
+}
+
+/// One file by its name, several by their number.
+fn files_text(files: &[FileReport]) -> String {
+    match files {
+        [only] => printable(&only.file),
+        many => units::count(many.len(), "file"),
+    }
+}
+
+/// What happened, in one line.
+fn summary(report: &DownloadReport, took: Duration) -> String {
+    let mut parts = vec![files_text(&report.files), units::size(report.size)];
+    if report.fetched == 0 {
+        let adopted = report.files.iter().any(|file| file.state == FileSupply::Adopt);
+        parts.push(if adopted { "taken into the store, nothing fetched".into() } else { "already present".into() });
+    } else {
+        let all = report.fetched >= report.size;
+        let amount = if all { "fetched".into() } else { format!("{} of it fetched", units::size(report.fetched)) };
+        parts.push(format!("{amount} in {}", units::time(took)));
+        parts.extend(units::rate_of(report.fetched, took));
+    }
+    parts.extend(report.link.map(|link| if link == "copy" { "copied".to_owned() } else { format!("shown by {link}") }));
+    format!("{}: {}", paint(STRONG, name_of(&report.view)), parts.join(", "))
+}
+
+fn write_plan(page: &mut Page, plan: &PlanReport) {
+    page.line(paint(STRONG, name_of(&plan.view)));
+    page.line(format!("  from     {} at {}", plan.repo, plan.revision));
+    let license = plan.license.as_deref().unwrap_or("not known");
+    let gate = if plan.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
+    page.line(format!("  licence  {}{gate}", printable(license)));
+    page.line(format!("  path     {}", page.path(&plan.path)));
+    page.line("");
+    let mut table = Table::new(&["file", "size", "sha256", "state", "to fetch"]).right(1).right(4);
+    for file in &plan.files {
+        let digest = file.sha256.as_ref().map_or("not known".into(), |digest| digest.to_string().chars().take(12).collect());
+        let size = file.size.map_or("not known".into(), units::size);
+        table.row([file.file.clone(), size, digest, supply(file.state).into(), units::size(file.fetched)]);
+    }
+    table.write(page, "  ");
+    page.line("");
+    let unknown = plan.files.iter().filter(|file| file.size.is_none()).count();
+    let more = if unknown > 0 { format!(", and {} of unknown size", units::count(unknown, "file")) } else { String::new() };
+    page.line(format!(
+        "  {} of {} to fetch{more}; {} to plan",
+        units::size(plan.fetch),
+        units::size(plan.size),
+        requests(plan.api_requests)
+    ));
+    if let Some(free) = plan.free {
+        match free.checked_sub(plan.fetch) {
+            Some(left) => page.line(format!("  {} free now, {} after", units::size(free), units::size(left))),
+            None => {
+                page.line(format!("  {} free now", units::size(free)));
+                let missing = units::size(plan.fetch - free);
+                page.warn(format!(
+                    "{} does not fit: {missing} more is needed. `model-manager list` shows what models take, `model-manager remove <model>` frees it.",
+                    name_of(&plan.view)
+                ));
+            }
+        }
+    }
+    for notice in &plan.notices {
+        page.line(format!("  {}", printable(notice)));
+    }
+}
+
+fn requests(number: u32) -> String {
+    match number {
+        0 => "no request".into(),
+        other => units::count(other as usize, "request"),
+    }
+}
+
+fn supply(state: FileSupply) -> &'static str {
+    match state {
+        FileSupply::Present => "present",
+        FileSupply::Adopt => "adopt",
+        FileSupply::Partial => "partial",
+        FileSupply::Fetch => "fetch",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::{document, testing};
+
+    fn view() -> ViewKey {
+        ViewKey {
+            model: "phi-2".parse().expect("an id"),
+            format: "gguf".parse().expect("a format"),
+            quant: Some("q4_k_m".parse().expect("a quantization")),
+        }
+    }
+
+    fn file(state: FileSupply, fetched: u64) -> FileReport {
+        let sha256 = Some("324356668fa5ba9f4135de348447bb2bbe2467eaa1b8fcfb53719de62fbd2499".parse().expect("a digest"));
+        FileReport { file: "phi-2.Q4_K_M.gguf".into(), size: Some(1_789_239_136), sha256, state, fetched }
+    }
+
+    fn report(state: FileSupply, fetched: u64) -> DownloadReport {
+        DownloadReport {
+            view: view(),
+            path: "/work/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
+            files: vec![file(state, fetched)],
+            size: 1_789_239_136,
+            fetched,
+            link: Some("symlink"),
+            notices: vec![],
+        }
+    }
+
+    fn plan() -> PlanReport {
+        PlanReport {
+            view: view(),
+            path: "/work/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
+            repo: "TheBloke/phi-2-GGUF".into(),
+            revision: "5a454d977c6438bb9fb2df233c8ca70f21c87420".into(),
+            license: Some("mit".into()),
+            gated: false,
+            files: vec![file(FileSupply::Partial, 789_239_136)],
+            size: 1_789_239_136,
+            fetch: 789_239_136,
+            free: Some(2_000_000_000),
+            api_requests: 0,
+            notices: vec![],
+        }
+    }
+
+    fn done(report: DownloadReport) -> Downloads {
+        Downloads { done: vec![(report, Duration::from_secs(20))], ..Downloads::default() }
+    }
+
+    #[test]
+    fn stdout_is_the_path_and_stderr_what_happened() {
+        let (out, notes) = testing::seen(&done(report(FileSupply::Fetch, 1_789_239_136)));
+        assert_eq!(out, "models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf\n");
+        assert_eq!(notes, "phi-2 gguf/q4_k_m: phi-2.Q4_K_M.gguf, 1.79 GB, fetched in 20 s, 89.46 MB/s, shown by symlink\n");
+        let (_, notes) = testing::seen(&done(report(FileSupply::Present, 0)));
+        assert_eq!(notes, "phi-2 gguf/q4_k_m: phi-2.Q4_K_M.gguf, 1.79 GB, already present, shown by symlink\n");
+        let (_, notes) = testing::seen(&done(report(FileSupply::Partial, 600_000_000)));
+        assert!(notes.contains("1.79 GB, 0.60 GB of it fetched in 20 s, 30.00 MB/s"), "{notes}");
+    }
+
+    #[test]
+    fn a_plan_shows_files_sources_and_room() {
+        let downloads = Downloads { plans: vec![plan()], dry_run: true, ..Downloads::default() };
+        let expected = "\
+phi-2 gguf/q4_k_m
+  from     TheBloke/phi-2-GGUF at 5a454d977c6438bb9fb2df233c8ca70f21c87420
+  licence  mit
+  path     models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf
+
+  FILE                  SIZE     SHA256        STATE    TO FETCH
+  phi-2.Q4_K_M.gguf  1.79 GB  324356668fa5  partial   0.79 GB
+
+  0.79 GB of 1.79 GB to fetch; no request to plan
+  2.00 GB free now, 1.21 GB after
+";
+        let (out, notes) = testing::seen(&downloads);
+        assert_eq!(squeeze(&out), squeeze(expected));
+        assert_eq!(notes, "");
+        assert_eq!(document(&downloads)["plans"][0]["fetch"], 789_239_136);
+    }
+
+    fn squeeze(text: &str) -> Vec<Vec<&str>> {
+        text.lines().map(|line| line.split_whitespace().collect()).collect()
+    }
+
+    #[test]
+    fn a_plan_that_does_not_fit_warns_and_is_no_failure() {
+        let plan = PlanReport { free: Some(89_239_136), gated: true, ..plan() };
+        let downloads = Downloads { plans: vec![plan], dry_run: true, ..Downloads::default() };
+        let (out, notes) = testing::seen(&downloads);
+        assert!(notes.starts_with("warning: phi-2 gguf/q4_k_m does not fit: 0.70 GB more is needed."), "{notes}");
+        assert!(out.contains("licence  mit; access must be asked for"), "{out}");
+        assert_eq!(downloads.exit_code(), 0);
+    }
+
+    #[test]
+    fn json_tells_what_was_done_and_what_failed() {
+        let mut downloads = done(report(FileSupply::Fetch, 5));
+        downloads.failures.push(Error::new(ErrorKind::NotFound, "no such model"));
+        let document = document(&downloads);
+        assert_eq!(document["models"][0]["model"], "phi-2");
+        assert_eq!(document["models"][0]["quant"], "q4_k_m");
+        assert_eq!(document["models"][0]["took_seconds"], 20.0);
+        assert_eq!(document["models"][0]["files"][0]["state"], "fetch");
+        assert_eq!(document["error"]["kind"], "not_found");
+        assert_eq!(document["error"]["exit_code"], 3);
+    }
+}

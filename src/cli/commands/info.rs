@@ -1,0 +1,283 @@
+//! `info`: what the registry knows.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, FAINT, Page, STRONG, Table, paint, printable},
+        units,
+    },
+    error::Result,
+    manager::{InfoForm, InfoModel},
+};
+use serde_json::{Value, json};
+
+/// Show the models of the registry, or all about one
+///
+/// Quantizations that are here are marked with `*`. Into a pipe the overview writes one line per model with tabs between
+/// model, parameters, memory, forms and description.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A registry id [default: all models]
+    pub model: Option<String>,
+}
+
+/// What the registry knows.
+pub struct Info {
+    models: Vec<InfoModel>,
+    one: bool,
+}
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Info> {
+        let models = context.manager()?.info(self.model.as_deref())?;
+        Ok(Info { models, one: self.model.is_some() })
+    }
+}
+
+impl Answer for Info {
+    fn json(&self) -> Value {
+        json!({ "models": self.models })
+    }
+
+    fn write(&self, page: &mut Page) {
+        if self.one {
+            self.models.iter().for_each(|model| write_one(page, model));
+        } else if self.models.is_empty() {
+            page.note(
+                "The registry has no models. Add one to configs/models.yaml, or download a reference such as owner/repo:Q4_K_M.",
+            );
+        } else if page.people {
+            self.overview(page);
+        } else {
+            for model in &self.models {
+                let text = |field: &Option<String>| field.clone().unwrap_or_default();
+                let forms = forms_text(model);
+                page.fields([model.model.clone(), text(&model.params), text(&model.ram), forms, about(model).unwrap_or_default()]);
+            }
+        }
+    }
+}
+
+/// The guide's three tables, and one for what fits none of them.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Small Models (Development/Testing)", &["tiny", "small"]),
+    ("Production Models (7-8B)", &["medium"]),
+    ("Large Models (High Quality)", &["large", "xlarge"]),
+    ("Other Models", &[]),
+];
+
+/// The group of a size class.
+fn group(model: &InfoModel) -> usize {
+    let class = model.size_class.as_deref().unwrap_or_default().to_ascii_lowercase();
+    GROUPS.iter().position(|(_, classes)| classes.contains(&class.as_str())).unwrap_or(GROUPS.len() - 1)
+}
+
+impl Info {
+    fn overview(&self, page: &mut Page) {
+        let mut table = Table::new(&["model", "size", "ram", "forms"]);
+        for model in &self.models {
+            let known = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".into());
+            table.row([model.model.clone(), known(&model.params), known(&model.ram), forms_text(model)]);
+        }
+        // One table, so that the columns of all groups stand below each other.
+        let mut lines = table.lines().into_iter();
+        let heading = lines.next().unwrap_or_default();
+        let rows: Vec<(usize, &InfoModel, String)> =
+            self.models.iter().zip(lines).map(|(model, line)| (group(model), model, line)).collect();
+        for (number, (title, _)) in GROUPS.iter().enumerate() {
+            let mut of_group = rows.iter().filter(|(group, ..)| *group == number).peekable();
+            if of_group.peek().is_none() {
+                continue;
+            }
+            page.line(paint(STRONG, title));
+            page.line(format!("  {}", paint(FAINT, &heading)));
+            for (_, model, line) in of_group {
+                page.line(format!("  {line}"));
+                if let Some(about) = about(model) {
+                    page.line(format!("    {}", paint(FAINT, printable(&about))));
+                }
+            }
+            page.line("");
+        }
+        page.note("* is here. `model-manager info <model>` tells more, `model-manager download <model>` fetches.");
+    }
+}
+
+/// Description, and use case where that does not say the same.
+fn about(model: &InfoModel) -> Option<String> {
+    let lower = |text: &str| text.to_lowercase();
+    match (&model.description, &model.use_case) {
+        (Some(text), Some(case)) if !lower(text).contains(&lower(case)) => Some(format!("{text}. For: {case}")),
+        (Some(text), _) | (None, Some(text)) => Some(text.clone()),
+        (None, None) => None,
+    }
+}
+
+/// `gguf: q4_k_m* q5_k_m; safetensors*`, a star for what is here.
+fn forms_text(model: &InfoModel) -> String {
+    let mut formats: Vec<(String, Vec<String>)> = Vec::new();
+    for form in &model.forms {
+        let star = if form.present { "*" } else { "" };
+        let format = form.format.to_string();
+        let quant = form.quant.as_ref().map(|quant| format!("{quant}{star}"));
+        match (formats.iter_mut().find(|(name, _)| *name == format), quant) {
+            (Some((_, quants)), Some(quant)) => quants.push(quant),
+            (Some(_), None) => {}
+            (None, Some(quant)) => formats.push((format, vec![quant])),
+            (None, None) => formats.push((format!("{format}{star}"), vec![])),
+        }
+    }
+    let text = |(format, quants): (String, Vec<String>)| {
+        if quants.is_empty() { format } else { format!("{format}: {}", quants.join(" ")) }
+    };
+    formats.into_iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+fn write_one(page: &mut Page, model: &InfoModel) {
+    page.line(paint(STRONG, printable(&model.model)));
+    if let Some(text) = &model.description {
+        page.line(format!("  {}", printable(text)));
+    }
+    page.line("");
+    let gated = model.forms.iter().any(|form| form.gated);
+    let license = model.license.clone().or_else(|| model.forms.iter().find_map(|form| form.license.clone()));
+    let gate = if gated { "; the repository asks for access, and a token is needed" } else { "" };
+    let license = license.map(|license| format!("{license}{gate}")).or_else(|| gated.then(|| gate[2..].to_owned()));
+    let facts = [
+        ("repository", &model.repo),
+        ("licence", &license),
+        ("parameters", &model.params),
+        ("RAM", &model.ram),
+        ("use case", &model.use_case),
+    ];
+    for (name, value) in facts {
+        if let Some(value) = value {
+            page.line(format!("  {name:<11} {}", printable(value)));
+        }
+    }
+    page.line("");
+    let mut table = Table::new(&["format", "quant", "size", "source", "here", "status"]).right(2);
+    for form in &model.forms {
+        let size = form.size.map_or("?".into(), units::size);
+        let quant = form.quant.as_ref().map_or("-".into(), ToString::to_string);
+        let here = if form.present { "*" } else { "" };
+        table.row([form.format.to_string(), quant, size, source(form).into(), here.into(), status(form)]);
+    }
+    table.write(page, "  ");
+    for form in &model.forms {
+        let name = form.quant.as_ref().map_or(form.format.to_string(), |quant| format!("{}/{quant}", form.format));
+        if model.repo.as_ref().is_some_and(|repo| *repo != form.repo) {
+            page.line(format!("  {name}: from {}", printable(&form.repo)));
+        }
+        if let Some(note) = &form.note {
+            page.line(format!("  {name}: {}", printable(note)));
+        }
+    }
+    if let Some(form) = model.forms.iter().find(|form| !form.present && form.status == "active") {
+        let quant = form.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
+        let command = format!("model-manager download {} --format {}{quant}", model.model, form.format);
+        page.note(format!("Fetch one with `{}`.", printable(&command)));
+    }
+}
+
+/// How well the registry knows what it will get.
+fn source(form: &InfoForm) -> &'static str {
+    match (form.pinned, form.verified) {
+        (true, _) => "pinned",
+        (false, true) => "hash known",
+        (false, false) if form.revision.is_some() => "revision known",
+        (false, false) => "not pinned",
+    }
+}
+
+fn status(form: &InfoForm) -> String {
+    match &form.superseded_by {
+        Some(better) => format!("{}, take {better}", form.status),
+        None => form.status.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::{document, testing};
+
+    fn form(format: &str, quant: Option<&str>, present: bool) -> InfoForm {
+        InfoForm {
+            format: format.parse().expect("a format"),
+            quant: quant.map(|quant| quant.parse().expect("a quantization")),
+            repo: "TheBloke/phi-2-GGUF".into(),
+            revision: Some("5a454d977c6438bb9fb2df233c8ca70f21c87420".into()),
+            files: vec![],
+            size: quant.map(|_| 1_789_239_136),
+            pinned: quant.is_some(),
+            verified: quant.is_some(),
+            present,
+            status: "active",
+            superseded_by: None,
+            gated: false,
+            license: None,
+            note: None,
+        }
+    }
+
+    fn phi(class: &str) -> InfoModel {
+        InfoModel {
+            model: "phi-2".into(),
+            description: Some("Microsoft Phi-2: small, good at reasoning".into()),
+            size_class: Some(class.into()),
+            params: Some("2.7B".into()),
+            ram: Some("4-8 GB".into()),
+            use_case: Some("Development, good reasoning".into()),
+            repo: Some("TheBloke/phi-2-GGUF".into()),
+            license: Some("mit".into()),
+            forms: vec![form("gguf", Some("q4_k_m"), true), form("gguf", Some("q8_0"), false), form("safetensors", None, true)],
+        }
+    }
+
+    #[test]
+    fn the_overview_groups_models_as_the_guide_does_and_marks_what_is_here() {
+        let info = Info { models: vec![phi("xlarge"), phi("small"), phi("giant")], one: false };
+        let (out, notes) = testing::seen(&info);
+        let titles: Vec<&str> = out.lines().filter(|line| line.contains("Models")).collect();
+        assert_eq!(titles, ["Small Models (Development/Testing)", "Large Models (High Quality)", "Other Models"]);
+        assert!(out.contains("  phi-2  2.7B  4-8 GB  gguf: q4_k_m* q8_0; safetensors*\n"), "{out}");
+        assert!(out.contains("    Microsoft Phi-2: small, good at reasoning. For: Development, good reasoning\n"), "{out}");
+        assert!(notes.contains("* is here"), "{notes}");
+    }
+
+    #[test]
+    fn one_model_shows_facts_and_forms() {
+        let mut model = phi("small");
+        model.forms[1].status = "superseded";
+        model.forms[1].superseded_by = Some("phi-4".into());
+        model.forms[0].gated = true;
+        let (out, notes) = testing::seen(&Info { models: vec![model], one: true });
+        for text in [
+            "  repository  TheBloke/phi-2-GGUF\n",
+            "  licence     mit; the repository asks for access, and a token is needed\n",
+            "  RAM         4-8 GB\n",
+            "gguf         q4_k_m  1.79 GB  pinned          *     active\n",
+            "gguf         q8_0    1.79 GB  pinned                superseded, take phi-4\n",
+            "safetensors  -             ?  revision known  *     active\n",
+        ] {
+            assert!(out.contains(text), "{text:?} is missing:\n{out}");
+        }
+        assert_eq!(notes, "", "nothing active is left to fetch");
+    }
+
+    #[test]
+    fn a_pipe_gets_one_line_a_model() {
+        let info = Info { models: vec![phi("small")], one: false };
+        let (out, _) = testing::piped(&info);
+        assert_eq!(out.lines().count(), 1);
+        assert!(out.starts_with("phi-2\t2.7B\t4-8 GB\tgguf: q4_k_m* q8_0; safetensors*\tMicrosoft"), "{out}");
+    }
+
+    #[test]
+    fn json_has_every_form() {
+        let document = document(&Info { models: vec![phi("small")], one: true });
+        assert_eq!(document["models"][0]["forms"][2]["format"], "safetensors");
+        assert_eq!(document["models"][0]["forms"][0]["present"], true);
+    }
+}

@@ -1,0 +1,53 @@
+//! One file per command: its `Args`, whose comments are its help, `run`, and the answer it returns.
+
+mod completions;
+mod download;
+mod info;
+mod list;
+mod man;
+mod path;
+mod remove;
+mod verify;
+
+use super::{context::Context, output::Answer};
+use crate::error::Result;
+use clap::Subcommand;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Download(download::Args),
+    List(list::Args),
+    Info(info::Args),
+    Verify(verify::Args),
+    Remove(remove::Args),
+    Path(path::Args),
+    #[command(hide = true)]
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
+}
+
+impl Command {
+    /// Runs it to its answer.
+    pub fn run(&self, context: &Context<'_>) -> Result<Box<dyn Answer>> {
+        Ok(match self {
+            Self::Download(args) => Box::new(args.run(context)?),
+            Self::List(args) => Box::new(args.run(context)?),
+            Self::Info(args) => Box::new(args.run(context)?),
+            Self::Verify(args) => Box::new(args.run(context)?),
+            Self::Remove(args) => Box::new(args.run(context)?),
+            Self::Path(args) => Box::new(args.run(context)?),
+            Self::Completions(args) => Box::new(args.run()),
+            Self::Man(args) => Box::new(args.run()?),
+        })
+    }
+}
+
+/// A view for people: `model format/quant`.
+fn view_name(model: &str, format: &str, quant: Option<&str>) -> String {
+    match quant {
+        Some(quant) => format!("{model} {format}/{quant}"),
+        None => format!("{model} {format}"),
+    }
+}

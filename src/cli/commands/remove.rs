@@ -1,0 +1,134 @@
+//! `remove`: gives space back, and says what stays and why.
+
+use super::view_name;
+use crate::{
+    cli::{
+        args::Form,
+        context::Context,
+        output::{Answer, Page, printable},
+        units,
+    },
+    error::Result,
+    manager::RemoveReport,
+};
+use serde_json::{Value, json};
+
+/// Remove a model, and those of its files that nothing else uses
+///
+/// Files this program did not make are never touched, and what another model or project uses stays.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A registry id, `id:quant`, or a reference such as owner/repo:Q4_K_M
+    pub model: String,
+    #[command(flatten)]
+    pub form: Form,
+    /// Remove only the links and keep the content in the store
+    #[arg(long)]
+    pub keep_blobs: bool,
+    /// Only show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What was removed.
+pub struct Removed {
+    report: RemoveReport,
+    kept_blobs: bool,
+}
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Removed> {
+        let report = context.worker()?.remove(&self.form.of(&self.model), self.keep_blobs, self.dry_run)?;
+        Ok(Removed { report, kept_blobs: self.keep_blobs })
+    }
+}
+
+impl Answer for Removed {
+    fn json(&self) -> Value {
+        let mut value = json!(self.report);
+        // Pairs would tell a program nothing by name.
+        value["kept"] = self.report.kept.iter().map(|(path, why)| json!({ "path": path, "why": why })).collect();
+        value
+    }
+
+    fn write(&self, page: &mut Page) {
+        let report = &self.report;
+        let (verb, freed) = if report.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
+        for view in &report.views {
+            let name = view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()));
+            page.detail(format!("{verb} {name}"));
+        }
+        for path in &report.removed {
+            page.detail(format!("  {}", page.path(path)));
+        }
+        for (path, why) in &report.kept {
+            page.detail(format!("Kept {}: {}", page.path(path), printable(why)));
+        }
+        for blob in &report.shared {
+            let digest: String = blob.sha256.to_string().chars().take(12).collect();
+            page.detail(format!("Stays in the store: {digest}, {}, used by", units::size(blob.size)));
+            for user in &blob.users {
+                page.detail(format!("  {}", printable(user)));
+            }
+        }
+        page.detail(format!("{} {freed}", units::size(report.freed)));
+        if self.kept_blobs && !report.dry_run {
+            page.note("The content stays in the store, so a later download of it fetches nothing.");
+        }
+        if report.views.is_empty() && report.removed.is_empty() {
+            page.note("Nothing was there to remove. `model-manager list` shows what is here.");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::output::{document, testing},
+        manager::{BlobLine, SharedBlob},
+        store::ViewKey,
+    };
+
+    fn removed(dry_run: bool) -> Removed {
+        let digest = || "324356668fa5ba9f4135de348447bb2bbe2467eaa1b8fcfb53719de62fbd2499".parse().expect("a digest");
+        let view = ViewKey { model: "phi-2".parse().expect("an id"), format: "gguf".parse().expect("a format"), quant: None };
+        let report = RemoveReport {
+            views: vec![view],
+            removed: vec!["/work/models/phi-2/gguf/a.gguf".into()],
+            kept: vec![("/work/models/phi-2/gguf/mine.txt".into(), "not made by this program".into())],
+            blobs: vec![BlobLine { sha256: digest(), size: 3_830_000_000 }],
+            freed: 3_830_000_000,
+            shared: vec![SharedBlob { sha256: digest(), size: 5, users: vec!["/home/ada/game: phi-2/gguf".into()] }],
+            dry_run,
+        };
+        Removed { report, kept_blobs: false }
+    }
+
+    #[test]
+    fn it_tells_what_went_what_stays_and_who_uses_it() {
+        let expected = "\
+Removed phi-2 gguf
+  models/phi-2/gguf/a.gguf
+Kept models/phi-2/gguf/mine.txt: not made by this program
+Stays in the store: 324356668fa5, 5 B, used by
+  /home/ada/game: phi-2/gguf
+3.83 GB freed
+";
+        assert_eq!(testing::seen(&removed(false)), (expected.to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_dry_run_does_not_claim_to_have_done_it() {
+        let (out, _) = testing::seen(&removed(true));
+        assert!(out.starts_with("Would remove phi-2 gguf\n") && out.ends_with("3.83 GB would be freed\n"), "{out}");
+    }
+
+    #[test]
+    fn json_names_its_fields() {
+        let document = document(&removed(false));
+        assert_eq!(document["freed"], 3_830_000_000_u64);
+        assert_eq!(document["kept"][0], json!({"path": "/work/models/phi-2/gguf/mine.txt", "why": "not made by this program"}));
+        assert_eq!((&document["version"], &document["dry_run"]), (&json!(1), &json!(false)));
+    }
+}

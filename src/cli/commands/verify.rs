@@ -1,0 +1,190 @@
+//! `verify`: whether files are what their sources published.
+
+use crate::{
+    cli::{
+        args::Form,
+        context::Context,
+        output::{Answer, BAD, FAINT, GOOD, ODD, Page, paint, printable},
+        units,
+    },
+    error::{ErrorKind, Result},
+    manager::{ModelManager, Selector, VerifiedFile, VerifyState},
+    store::CheckMode,
+};
+use anstyle::Style;
+use serde_json::{Map, Value, json};
+
+/// Check files against the hashes their sources published
+///
+/// Ends with exit code 4 if a file is modified or missing. Files nobody published a hash of are `unverified`: they have not
+/// changed since they came, and more cannot be known.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Registry ids, `id:quant`, or references [default: everything that is here]
+    #[arg(value_name = "MODEL")]
+    pub models: Vec<String>,
+    #[command(flatten)]
+    pub form: Form,
+    /// Trust size and modification time; reads no content
+    #[arg(long, conflicts_with = "rehash")]
+    pub quick: bool,
+    /// Compute every SHA-256 anew and renew the records
+    #[arg(long)]
+    pub rehash: bool,
+}
+
+/// What was found.
+pub struct Verified(Vec<VerifiedFile>);
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Verified> {
+        let manager = context.worker()?;
+        let mode = match (self.quick, self.rehash) {
+            (true, _) => CheckMode::Quick,
+            (_, true) => CheckMode::Rehash,
+            _ => CheckMode::Full,
+        };
+        let filtered = self.form.format.is_some() || self.form.quant.is_some();
+        let what: Vec<Selector> = match (self.models.is_empty(), filtered) {
+            (true, true) => self.everything_of_this_form(manager)?,
+            _ => self.models.iter().map(|model| self.form.of(model)).collect(),
+        };
+        // To the manager, no selector means everything.
+        if what.is_empty() && filtered {
+            return Ok(Verified(Vec::new()));
+        }
+        manager.verify(&what, mode).map(Verified)
+    }
+
+    fn everything_of_this_form(&self, manager: &ModelManager) -> Result<Vec<Selector>> {
+        let listed = manager.list(self.form.format.as_ref())?;
+        let is_wanted = |quant: &Option<String>| match (&self.form.quant, quant) {
+            (None, _) => true,
+            (Some(wanted), Some(quant)) => wanted.as_str() == quant,
+            (Some(_), None) => false,
+        };
+        // A folder whose name is no name cannot be ours.
+        let selector = |model: crate::manager::ListedModel| {
+            let quant = model.quant.as_deref().map(str::parse).transpose().ok()?;
+            Some(Selector { format: Some(model.format.parse().ok()?), model: model.model, quant })
+        };
+        Ok(listed.into_iter().filter(|model| is_wanted(&model.quant)).filter_map(selector).collect())
+    }
+}
+
+/// Every state, its word and its colour, the good ones first.
+const STATES: [(VerifyState, &str, Style); 5] = [
+    (VerifyState::Ok, "ok", GOOD),
+    (VerifyState::Unverified, "unverified", FAINT),
+    (VerifyState::Foreign, "foreign", ODD),
+    (VerifyState::Modified, "modified", BAD),
+    (VerifyState::Missing, "missing", BAD),
+];
+
+fn is_damage(state: VerifyState) -> bool {
+    matches!(state, VerifyState::Modified | VerifyState::Missing)
+}
+
+impl Verified {
+    fn number(&self, state: VerifyState) -> usize {
+        self.0.iter().filter(|file| file.state == state).count()
+    }
+}
+
+impl Answer for Verified {
+    fn json(&self) -> Value {
+        let totals: Map<String, Value> =
+            STATES.iter().map(|(state, word, _)| ((*word).to_owned(), json!(self.number(*state)))).collect();
+        json!({ "ok": self.exit_code() == 0, "files": self.0, "totals": totals })
+    }
+
+    fn write(&self, page: &mut Page) {
+        if self.0.is_empty() {
+            page.note("Nothing here to verify. `model-manager list` shows what is here.");
+            return;
+        }
+        for file in &self.0 {
+            let Some((_, word, style)) = STATES.iter().find(|(state, ..)| *state == file.state) else { continue };
+            let note = file.note.as_deref().map(|note| format!("  {}", printable(note))).unwrap_or_default();
+            let line = format!("{}  {}{note}", paint(*style, format!("{word:<10}")), page.path(&file.path));
+            if is_damage(file.state) { page.line(line) } else { page.detail(line) }
+        }
+        let totals = STATES.iter().map(|(state, word, _)| (self.number(*state), word)).filter(|(number, _)| *number > 0);
+        let totals: Vec<String> = totals.map(|(number, word)| format!("{number} {word}")).collect();
+        let size = units::size(self.0.iter().map(|file| file.size).sum());
+        page.detail(format!("{}, {size}: {}", units::count(self.0.len(), "file"), totals.join(", ")));
+        if self.number(VerifyState::Unverified) > 0 {
+            page.note("unverified: not changed since it came, but no published hash is known that could vouch for it.");
+        }
+        if self.number(VerifyState::Foreign) > 0 {
+            page.note("foreign: not downloaded by this program, and never touched by it.");
+        }
+        if let Some(file) = self.0.iter().find(|file| is_damage(file.state)) {
+            let form = file.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
+            let again = format!("model-manager download {} --format {}{form} --force", file.model, file.format);
+            page.note(format!("hint: Fetch it again: `{}`.", printable(&again)));
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.0.iter().any(|file| is_damage(file.state)) { ErrorKind::Damaged.exit_code() } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::{document, testing};
+
+    fn file(name: &str, state: VerifyState, note: Option<&str>) -> VerifiedFile {
+        VerifiedFile {
+            model: "phi-2".into(),
+            format: "gguf".into(),
+            quant: Some("q4_k_m".into()),
+            path: format!("/work/models/phi-2/gguf/q4_k_m/{name}").into(),
+            size: 1_000_000_000,
+            state,
+            sha256: None,
+            damaged: vec![],
+            note: note.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn every_file_has_a_line_and_damage_an_exit_code_and_a_next_step() {
+        let verified = Verified(vec![
+            file("a.gguf", VerifyState::Ok, None),
+            file("b.gguf", VerifyState::Unverified, None),
+            file("c.gguf", VerifyState::Modified, Some("1 of 954 segments differs")),
+        ]);
+        let (out, notes) = testing::seen(&verified);
+        assert_eq!(
+            out,
+            "ok          models/phi-2/gguf/q4_k_m/a.gguf\n\
+             unverified  models/phi-2/gguf/q4_k_m/b.gguf\n\
+             modified    models/phi-2/gguf/q4_k_m/c.gguf  1 of 954 segments differs\n\
+             3 files, 3.00 GB: 1 ok, 1 unverified, 1 modified\n"
+        );
+        assert!(
+            notes.contains("unverified: not changed") && notes.contains("download phi-2 --format gguf --quant q4_k_m --force"),
+            "{notes}"
+        );
+        assert_eq!(verified.exit_code(), 4);
+        let document = document(&verified);
+        assert_eq!((&document["ok"], &document["totals"]["modified"]), (&json!(false), &json!(1)));
+        assert_eq!(document["files"][2]["state"], "modified");
+    }
+
+    #[test]
+    fn files_without_a_published_hash_are_no_failure_and_never_called_ok() {
+        let verified = Verified(vec![file("b.gguf", VerifyState::Unverified, None), file("f", VerifyState::Foreign, None)]);
+        assert_eq!(verified.exit_code(), 0);
+        assert!(!testing::seen(&verified).0.contains(" ok"));
+        assert_eq!(document(&verified)["totals"]["ok"], 0);
+    }
+
+    #[test]
+    fn a_missing_file_is_damage() {
+        assert_eq!(Verified(vec![file("a", VerifyState::Missing, None)]).exit_code(), 4);
+    }
+}

@@ -1,0 +1,111 @@
+//! What a command finds when it runs.
+
+use super::{args::Global, environment::Environment, interrupt, progress::Progress, settings};
+use crate::{
+    disk::RealDisk,
+    error::{Error, ErrorKind, Result},
+    event::Reporter,
+    manager::ModelManager,
+    settings::Settings,
+};
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Settings and manager of a run, made when a command first asks for them: `completions` needs neither, and must not
+/// fail over a slip in a registry.
+pub struct Context<'a> {
+    global: Global,
+    environment: Environment<'a>,
+    cwd: PathBuf,
+    progress: Arc<Progress>,
+    settings: OnceCell<Settings>,
+    manager: OnceCell<ModelManager>,
+}
+
+impl<'a> Context<'a> {
+    /// A context in which nothing was asked for yet.
+    pub fn new(global: Global, environment: Environment<'a>, cwd: PathBuf, progress: Arc<Progress>) -> Self {
+        Self { global, environment, cwd, progress, settings: OnceCell::new(), manager: OnceCell::new() }
+    }
+
+    /// Where to tell something while the command runs.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Settings of this run.
+    pub fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let (settings, warnings) = settings::resolve(&self.global, &self.environment, &self.cwd, &RealDisk)?;
+        warnings.iter().for_each(|warning| self.progress.warning(warning));
+        if self.global.verbose {
+            describe(&settings).iter().for_each(|line| self.progress.notice(line));
+        }
+        Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// A manager for a command that looks and is done.
+    pub fn manager(&self) -> Result<&ModelManager> {
+        if let Some(manager) = self.manager.get() {
+            return Ok(manager);
+        }
+        let reporter: Arc<dyn Reporter> = Arc::clone(&self.progress) as _;
+        let manager = ModelManager::new(self.settings()?.clone(), reporter)?;
+        Ok(self.manager.get_or_init(|| manager))
+    }
+
+    /// A manager for a command that works: Ctrl-C asks it to stop where it can go on later. Called once by a command.
+    pub fn worker(&self) -> Result<&ModelManager> {
+        let manager = self.manager()?;
+        let progress = Arc::clone(&self.progress);
+        let say = move || progress.tell("stopping; what arrived is kept. Press Ctrl-C again to end at once.\n");
+        interrupt::watch(manager.cancel_token(), say)
+            .map_err(|error| Error::new(ErrorKind::Failed, "cannot listen for Ctrl-C").caused_by(error))?;
+        Ok(manager)
+    }
+
+    /// Whether Ctrl-C ended the work.
+    pub fn was_interrupted(&self) -> bool {
+        self.manager.get().is_some_and(|manager| manager.cancel_token().is_cancelled())
+    }
+}
+
+/// The settings for `--verbose`; whether there is a token, but never which.
+fn describe(settings: &Settings) -> Vec<String> {
+    let shown = |path: Option<&Path>, default: &str| path.map_or_else(|| default.to_owned(), |path| path.display().to_string());
+    let network = &settings.network;
+    vec![
+        format!("models folder: {}", settings.models_dir.display()),
+        format!("registry: {}", shown(settings.config.as_deref(), "built-in")),
+        format!("store: {}", shown(settings.store.as_deref(), ".blobs in the models folder")),
+        format!("links: {}", settings.link),
+        match network.offline {
+            true => "network: offline".to_owned(),
+            false => format!(
+                "network: {}, {} token, {} connections",
+                network.endpoints.join(", "),
+                if network.token.is_some() { "with a" } else { "without a" },
+                network.connections
+            ),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Token;
+
+    #[test]
+    fn a_verbose_run_does_not_show_the_token() {
+        let mut settings = Settings::new("/m");
+        settings.network.token = Token::new("hf_secret");
+        let lines = describe(&settings).join("\n");
+        assert!(lines.contains("with a token") && !lines.contains("secret"), "{lines}");
+    }
+}

@@ -1,0 +1,267 @@
+//! What environment variables say: our own, the Hub's, and those of the terminal.
+//!
+//! Nothing else of the program reads the environment (the HTTP crate reads the proxy variables). A variable that is set to
+//! nothing counts as not set. A value that makes no sense is an error that names the variable; values are not repeated,
+//! because one of them is a secret.
+
+use super::{settings::Layer, units};
+use crate::{
+    disk::Disk,
+    error::{Error, ErrorKind, Result},
+    settings::Token,
+};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Looks up one variable.
+pub type LookUp<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The environment of a run.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    look_up: LookUp<'a>,
+}
+
+fn bad(name: &str, why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Usage, format!("the environment variable {name} cannot be used: {why}"))
+        .hint(format!("Correct {name}, or unset it."))
+}
+
+impl<'a> Environment<'a> {
+    /// An environment that is looked up so.
+    pub fn new(look_up: LookUp<'a>) -> Self {
+        Self { look_up }
+    }
+
+    fn raw(&self, name: &str) -> Option<OsString> {
+        (self.look_up)(name).filter(|value| !value.is_empty())
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        let unreadable = |_| bad(name, "it is not Unicode text");
+        self.raw(name).map(|value| value.into_string().map_err(unreadable)).transpose()
+    }
+
+    fn parsed<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>> {
+        self.text(name)?.map(|text| parse(&text).map_err(|why| bad(name, why))).transpose()
+    }
+
+    /// A switch; true is `1`, `ON`, `YES` or `TRUE` in any case, as for the Hub's own client.
+    fn switch(&self, name: &str) -> Result<Option<bool>> {
+        self.parsed(name, |text| match text.trim().to_ascii_lowercase().as_str() {
+            "1" | "on" | "yes" | "true" => Ok(true),
+            "" | "0" | "off" | "no" | "false" => Ok(false),
+            _ => Err("expected 1, on, yes or true, or 0, off, no or false".into()),
+        })
+    }
+
+    /// Whether a switch is on; for output settings, where a strange value must not stop anything.
+    fn is_on(&self, name: &str) -> bool {
+        self.switch(name).ok().flatten() == Some(true)
+    }
+
+    /// The user's home.
+    fn home(&self) -> Option<PathBuf> {
+        self.raw("HOME").or_else(|| self.raw("USERPROFILE")).map(PathBuf::from)
+    }
+
+    /// A path as people write it: `~/` is the user's home.
+    pub fn expand(&self, path: impl Into<PathBuf>) -> PathBuf {
+        let path = path.into();
+        match (path.strip_prefix("~"), self.home()) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path,
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.raw(name).map(|path| self.expand(path))
+    }
+
+    /// The registry file.
+    pub fn config(&self) -> Option<PathBuf> {
+        self.path("MODEL_MANAGER_CONFIG")
+    }
+
+    /// Settings; relative paths start at the current directory.
+    pub fn layer(&self) -> Result<Layer> {
+        let seconds = |text: &str| match text.trim().parse::<f64>() {
+            Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Duration::from_secs_f64(seconds)),
+            _ => Err("expected a number of seconds".to_owned()),
+        };
+        let offline = match self.switch("HF_HUB_OFFLINE")? {
+            Some(answer) => Some(answer),
+            None => self.switch("TRANSFORMERS_OFFLINE")?,
+        };
+        Ok(Layer {
+            models_dir: self.path("MODEL_MANAGER_MODELS_DIR"),
+            store: self.path("MODEL_MANAGER_STORE"),
+            endpoints: self.parsed("HF_ENDPOINT", units::parse_endpoint)?.map(|endpoint| vec![endpoint]),
+            offline,
+            stall_timeout: self.parsed("HF_HUB_DOWNLOAD_TIMEOUT", seconds)?,
+            ca_file: self.path("SSL_CERT_FILE"),
+            ..Layer::default()
+        })
+    }
+
+    /// The Hub token: a variable, else the file `hf auth login` writes. That file is nobody's order to this program, so
+    /// one that cannot be used is only worth a warning.
+    pub fn token(&self, disk: &dyn Disk, warnings: &mut Vec<String>) -> Result<Option<Token>> {
+        if self.switch("HF_HUB_DISABLE_IMPLICIT_TOKEN")? == Some(true) {
+            return Ok(None);
+        }
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+            if let Some(token) = self.text(name)?.as_deref().and_then(Token::new) {
+                return checked(token).map(Some).map_err(|why| bad(name, why));
+            }
+        }
+        let named = self.path("HF_TOKEN_PATH");
+        let Some(path) = named.clone().or_else(|| self.hub_home().map(|home| home.join("token"))) else { return Ok(None) };
+        match (read_token(disk, &path), named) {
+            (Ok(token), _) => Ok(token),
+            (Err(why), Some(_)) => Err(bad("HF_TOKEN_PATH", why)),
+            (Err(why), None) => {
+                warnings.push(format!("going on without the saved Hub token: {why}; run `hf auth login` to save it anew"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn hub_home(&self) -> Option<PathBuf> {
+        self.path("HF_HOME").or_else(|| {
+            let cache = self.path("XDG_CACHE_HOME").or_else(|| self.home().map(|home| home.join(".cache")));
+            cache.map(|cache| cache.join("huggingface"))
+        })
+    }
+
+    /// Whether bars are unwanted.
+    pub fn no_progress(&self) -> bool {
+        self.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
+    }
+
+    /// Whether the terminal can only append text.
+    pub fn is_dumb(&self) -> bool {
+        self.raw("TERM").is_some_and(|term| term == "dumb")
+    }
+
+    /// Whether to use colour on a stream; <https://no-color.org> and <https://bixense.com/clicolors/>.
+    pub fn wants_color(&self, is_terminal: bool) -> bool {
+        if self.raw("NO_COLOR").is_some() {
+            return false;
+        }
+        let forced = self.raw("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+        forced || (is_terminal && !self.is_dumb())
+    }
+}
+
+/// A token goes into a header: anything but visible ASCII is a slip, for example a second line.
+fn checked(token: Token) -> Result<Token, &'static str> {
+    if token.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(token)
+    } else {
+        Err("a token is letters, digits and signs without a space or a line break")
+    }
+}
+
+fn read_token(disk: &dyn Disk, path: &Path) -> Result<Option<Token>, String> {
+    let Some(content) = disk.read_small(path).map_err(|error| error.to_string())? else { return Ok(None) };
+    let text = String::from_utf8(content).map_err(|_| format!("{} is not text", path.display()))?;
+    Token::new(&text).map(checked).transpose().map_err(|why| format!("{}: {why}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+
+    fn with<T>(variables: &[(&str, &str)], check: impl FnOnce(Environment<'_>) -> T) -> T {
+        let look_up = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        check(Environment::new(&look_up))
+    }
+
+    #[test]
+    fn offline_is_true_in_every_spelling_of_the_hubs_client_and_no_other() {
+        for yes in ["1", "ON", "Yes", "true"] {
+            assert_eq!(with(&[("HF_HUB_OFFLINE", yes)], |env| env.layer().expect(yes).offline), Some(true));
+            assert_eq!(with(&[("TRANSFORMERS_OFFLINE", yes)], |env| env.layer().expect(yes).offline), Some(true));
+        }
+        assert_eq!(with(&[("HF_HUB_OFFLINE", "0")], |env| env.layer().expect("taken").offline), Some(false));
+        assert_eq!(with(&[("HF_HUB_OFFLINE", "")], |env| env.layer().expect("taken").offline), None);
+        let error = with(&[("HF_HUB_OFFLINE", "maybe")], |env| env.layer().expect_err("refused"));
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.message().contains("HF_HUB_OFFLINE"), "{error}");
+    }
+
+    #[test]
+    fn bad_values_name_their_variable() {
+        for (name, value) in
+            [("HF_ENDPOINT", "huggingface.co"), ("HF_HUB_DOWNLOAD_TIMEOUT", "soon"), ("HF_HUB_DOWNLOAD_TIMEOUT", "NaN")]
+        {
+            let error = with(&[(name, value)], |env| env.layer().expect_err("refused"));
+            assert!(error.message().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_comes_from_the_first_source_that_has_one() {
+        let home = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(&path, text).expect("a file");
+            path.to_str().expect("Unicode").to_owned()
+        };
+        let file = write("named", " hf_named\n");
+        write("hf/token", "hf_saved\n");
+        write(".cache/huggingface/token", "hf_default");
+        let root = home.path().to_str().expect("Unicode");
+        let hf = format!("{root}/hf");
+        let token = |variables: &[(&str, &str)]| {
+            let token = with(variables, |env| env.token(&RealDisk, &mut Vec::new())).expect("readable");
+            token.map(|token| token.reveal().to_owned())
+        };
+        let all =
+            [("HF_TOKEN", "hf_a"), ("HUGGING_FACE_HUB_TOKEN", "hf_b"), ("HF_TOKEN_PATH", &file), ("HF_HOME", &hf), ("HOME", root)];
+        for (from, expected) in ["hf_a", "hf_b", "hf_named", "hf_saved", "hf_default"].into_iter().enumerate() {
+            assert_eq!(token(&all[from..]).as_deref(), Some(expected));
+        }
+        assert_eq!(token(&[("HF_TOKEN", "hf_a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]), None);
+        assert_eq!(token(&[("HF_TOKEN", "  ")]), None);
+    }
+
+    #[test]
+    fn a_bad_token_is_never_repeated() {
+        let error = with(&[("HF_TOKEN", "hf_secret\nhf_other")], |env| env.token(&RealDisk, &mut Vec::new()).expect_err("refused"));
+        assert!(error.message().contains("HF_TOKEN") && !format!("{error:?}").contains("hf_secret"), "{error:?}");
+        let mut warnings = Vec::new();
+        let home = tempfile::tempdir().expect("a folder");
+        std::fs::write(home.path().join("token"), "hf_secret hf_other").expect("a file");
+        let token = with(&[("HF_HOME", home.path().to_str().expect("Unicode"))], |env| env.token(&RealDisk, &mut warnings));
+        assert_eq!(token.expect("only a warning"), None);
+        assert!(warnings.len() == 1 && !warnings[0].contains("hf_secret"), "{warnings:?}");
+        let error = with(&[("HF_TOKEN_PATH", "/")], |env| env.token(&RealDisk, &mut Vec::new()).expect_err("refused"));
+        assert!(error.message().contains("HF_TOKEN_PATH"), "{error}");
+    }
+
+    #[test]
+    fn colour_follows_the_terminal_unless_a_variable_decides() {
+        let wants = |variables: &[(&str, &str)], terminal| with(variables, |env| env.wants_color(terminal));
+        assert!(wants(&[], true) && !wants(&[], false));
+        assert!(!wants(&[("NO_COLOR", "1")], true));
+        assert!(!wants(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], true));
+        assert!(wants(&[("CLICOLOR_FORCE", "1")], false) && !wants(&[("CLICOLOR_FORCE", "0")], false));
+        assert!(!wants(&[("TERM", "dumb")], true));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_text_is_an_error_and_not_ignored() {
+        use std::os::unix::ffi::OsStringExt;
+        let look_up = |name: &str| (name == "HF_ENDPOINT").then(|| OsString::from_vec(vec![0xff]));
+        let error = Environment::new(&look_up).layer().expect_err("refused");
+        assert!(error.message().contains("HF_ENDPOINT"), "{error}");
+    }
+}

@@ -1,0 +1,173 @@
+//! How a run ends: errors in words or as JSON, and the exit code.
+
+use super::output::{BAD, JSON_VERSION, STRONG, paint, printable};
+use crate::error::{Error, ErrorKind};
+use serde_json::{Value, json};
+
+/// The exit codes, for help and the man page.
+pub const CODES: [(u8, &str); 10] = [
+    (0, "done"),
+    (1, "failed, for any reason not listed here"),
+    (2, "wrong command line, setting or registry file"),
+    (3, "not in the registry, not present here, or not on the Hub"),
+    (4, "content does not match its hash, or a file is missing"),
+    (5, "authentication needed, or access not granted"),
+    (6, "the network failed, or is not allowed (offline)"),
+    (7, "no space left"),
+    (8, "a lock was not free in time"),
+    (130, "interrupted"),
+];
+
+/// The exit codes as a paragraph of the long help.
+pub fn codes_for_help() -> String {
+    let lines = CODES.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}\n"));
+    format!(
+        "Exit codes:\n{}\nResults go to standard output, progress and hints to standard error. `model-manager man` prints the manual.",
+        lines.collect::<String>()
+    )
+}
+
+/// The texts of what caused an error, outermost first, without those that only repeat what was said.
+fn causes(error: &Error) -> Vec<String> {
+    let mut said = error.message().to_owned();
+    let mut causes = Vec::new();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            causes.push(text.clone());
+            said = text;
+        }
+        next = cause.source();
+    }
+    causes
+}
+
+/// An error for people: what happened, why, and what to type next.
+pub fn render(error: &Error) -> String {
+    let mut text = format!("{} {}\n", paint(BAD, "error:"), lines_printable(error.message()));
+    for cause in causes(error) {
+        text.push_str(&format!("  caused by: {}\n", lines_printable(&cause)));
+    }
+    if let Some(hint) = error.next_step() {
+        text.push_str(&format!("{} {}\n", paint(STRONG, "hint:"), lines_printable(hint)));
+    }
+    text
+}
+
+/// Keeps line breaks, which messages about files use to show the line, and nothing else that moves the cursor.
+fn lines_printable(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// An error for programs.
+pub fn json(error: &Error) -> Value {
+    json!({
+        "kind": error.kind().word(),
+        "message": error.message(),
+        "causes": causes(error),
+        "hint": error.next_step(),
+        "exit_code": error.kind().exit_code(),
+    })
+}
+
+/// A run that gave nothing but an error, for programs.
+pub fn document(error: &Error) -> Value {
+    json!({ "version": JSON_VERSION, "error": json(error) })
+}
+
+/// The error of a run that was interrupted, with the command that goes on where it stopped.
+pub fn interrupted(command: Option<&str>) -> Error {
+    let error = Error::new(ErrorKind::Interrupted, "interrupted; what arrived is kept");
+    match command {
+        Some(command) => error.hint(format!("Go on with: {command}")),
+        None => error.hint("Run the same command again to go on."),
+    }
+}
+
+/// A command line that a shell would read back as these words; `None` where one of them may hold a secret.
+pub fn command_line(words: impl IntoIterator<Item = std::ffi::OsString>) -> Option<String> {
+    let mut line = String::from("model-manager");
+    for word in words {
+        let word = word.into_string().ok()?;
+        if word.contains("://") && word.contains('@') {
+            return None;
+        }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+        line.push(' ');
+        if !word.is_empty() && word.chars().all(is_plain) {
+            line.push_str(&word);
+        } else {
+            line.push_str(&format!("'{}'", word.replace('\'', r"'\''")));
+        }
+    }
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    fn plain(error: &Error) -> String {
+        anstream::adapter::strip_str(&render(error)).to_string()
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the request failed")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn an_error_says_what_happened_then_why_then_what_to_do() {
+        let error = Error::new(ErrorKind::Network, "cannot fetch a.gguf")
+            .caused_by(Outer(io::Error::other("connection reset")))
+            .hint("Run the command again.");
+        assert_eq!(
+            plain(&error),
+            "error: cannot fetch a.gguf\n  caused by: the request failed\n  caused by: connection reset\nhint: Run the command again.\n"
+        );
+    }
+
+    #[test]
+    fn a_cause_that_was_said_already_is_not_said_again() {
+        let error = Error::new(ErrorKind::Failed, "cannot open x: denied").caused_by(io::Error::other("denied"));
+        assert_eq!(plain(&error), "error: cannot open x: denied\n");
+    }
+
+    #[test]
+    fn messages_cannot_drive_the_terminal() {
+        let error = Error::new(ErrorKind::Failed, "the server said \u{1b}]0;hi\u{7}\nsecond line");
+        assert_eq!(plain(&error), "error: the server said \\u{1b}]0;hi\\u{7}\nsecond line\n");
+    }
+
+    #[test]
+    fn a_json_error_has_kind_message_hint_and_exit_code() {
+        let error = Error::new(ErrorKind::NoSpace, "disk full").hint("Free some space.");
+        let expected = json!({"version": 1, "error": {
+            "kind": "no_space", "message": "disk full", "causes": [], "hint": "Free some space.", "exit_code": 7,
+        }});
+        assert_eq!(document(&error), expected);
+    }
+
+    #[test]
+    fn every_kind_of_error_has_a_documented_exit_code() {
+        use ErrorKind::*;
+        for kind in [Failed, Usage, NotFound, Damaged, Auth, Network, NoSpace, Locked, Interrupted] {
+            assert!(CODES.iter().any(|(code, _)| *code == kind.exit_code()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_to_go_on_with_is_quoted_and_shows_no_secret() {
+        let line = |words: &[&str]| command_line(words.iter().map(Into::into));
+        assert_eq!(
+            line(&["download", "phi-2", "--quant", "q4_k_m"]).as_deref(),
+            Some("model-manager download phi-2 --quant q4_k_m")
+        );
+        assert_eq!(
+            line(&["list", "--store", "/my store/it's"]).as_deref(),
+            Some(r"model-manager list --store '/my store/it'\''s'")
+        );
+        assert_eq!(line(&["download", "x", "--endpoint", "https://me:secret@hub.org"]), None);
+    }
+}

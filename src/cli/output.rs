@@ -1,0 +1,307 @@
+//! How answers look: text for people, tab-separated lines for pipes, one JSON document for programs.
+
+use super::exit;
+use crate::error::{Error, ErrorKind};
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use serde_json::{Map, Value, json};
+use std::{
+    io::{self, Write},
+    path::{Component, Path, PathBuf},
+};
+
+/// Version of the JSON documents.
+pub const JSON_VERSION: u32 = 1;
+
+/// What is fine.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What is odd.
+pub const ODD: Style = AnsiColor::Yellow.on_default();
+/// What is wrong.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What to type, and headings.
+pub const STRONG: Style = Style::new().bold();
+/// What matters less.
+pub const FAINT: Style = Style::new().dimmed();
+
+/// Text in a style. Streams without colour drop it again.
+pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// What a command answers.
+pub trait Answer {
+    /// The answer for programs: an object; paths are absolute, sizes are bytes.
+    fn json(&self) -> Value;
+
+    /// The answer for people and pipes.
+    fn write(&self, page: &mut Page);
+
+    /// The exit code of a run without failures.
+    fn exit_code(&self) -> u8 {
+        0
+    }
+
+    /// What failed beside what is answered.
+    fn failures(&self) -> &[Error] {
+        &[]
+    }
+}
+
+/// How and where this run speaks.
+#[derive(Debug, Clone, Default)]
+pub struct Manner {
+    /// One JSON document.
+    pub json: bool,
+    /// Results, warnings and errors only.
+    pub quiet: bool,
+    /// Tell more.
+    pub verbose: bool,
+    /// Whether a person sees stdout.
+    pub people: bool,
+    /// Colour on stdout.
+    pub out_color: bool,
+    /// Colour on stderr.
+    pub err_color: bool,
+    /// Whether bars can be drawn on stderr.
+    pub bars: bool,
+    /// Whether any progress is shown.
+    pub progress: bool,
+    /// Paths below it are shown relative.
+    pub cwd: PathBuf,
+}
+
+impl Manner {
+    /// An empty page in this manner.
+    pub fn page(&self) -> Page {
+        Page { out: String::new(), notes: String::new(), people: self.people, quiet: self.quiet, cwd: self.cwd.clone() }
+    }
+
+    /// Writes to stdout. Whoever reads it may stop early; that is no fault.
+    pub fn print(&self, text: &str) -> Result<(), Error> {
+        let mut stream = AutoStream::new(io::stdout().lock(), choice(self.out_color));
+        match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Error::new(ErrorKind::Failed, "cannot write to standard output").caused_by(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes to stderr; when that fails there is nobody left to tell.
+    pub fn tell(&self, text: &str) {
+        let mut stream = AutoStream::new(io::stderr().lock(), choice(self.err_color));
+        let _nobody_listens = stream.write_all(text.as_bytes());
+    }
+}
+
+fn choice(color: bool) -> ColorChoice {
+    if color { ColorChoice::Always } else { ColorChoice::Never }
+}
+
+/// An answer as a document, with its version and the first failure, if there was one.
+pub fn document(answer: &dyn Answer) -> Value {
+    let mut document = Map::new();
+    document.insert("version".into(), json!(JSON_VERSION));
+    match answer.json() {
+        Value::Object(fields) => document.extend(fields),
+        other => {
+            document.insert("answer".into(), other);
+        }
+    }
+    if let Some(error) = answer.failures().first() {
+        document.insert("error".into(), exit::json(error));
+    }
+    Value::Object(document)
+}
+
+/// A text being written: results for stdout, and notes for stderr.
+#[derive(Debug)]
+pub struct Page {
+    /// For stdout.
+    pub out: String,
+    /// For stderr.
+    pub notes: String,
+    /// Whether a person will see `out`; else it is for a pipe.
+    pub people: bool,
+    quiet: bool,
+    cwd: PathBuf,
+}
+
+impl Page {
+    /// Adds a line of the result.
+    pub fn line(&mut self, line: impl AsRef<str>) {
+        self.out.push_str(line.as_ref().trim_end());
+        self.out.push('\n');
+    }
+
+    /// Adds a line of the result that is dropped by `--quiet`.
+    pub fn detail(&mut self, line: impl AsRef<str>) {
+        if !self.quiet {
+            self.line(line);
+        }
+    }
+
+    /// Adds a line beside the result.
+    pub fn note(&mut self, line: impl AsRef<str>) {
+        if !self.quiet {
+            self.notes.push_str(line.as_ref().trim_end());
+            self.notes.push('\n');
+        }
+    }
+
+    /// Adds a line that even `--quiet` does not drop.
+    pub fn warn(&mut self, line: impl AsRef<str>) {
+        self.notes.push_str(&format!("{} {}\n", paint(ODD, "warning:"), line.as_ref()));
+    }
+
+    /// Adds a line of tab-separated fields for a pipe; an empty one is `-`, so that columns stay where they are.
+    pub fn fields<T: AsRef<str>>(&mut self, fields: impl IntoIterator<Item = T>) {
+        let fields: Vec<String> = fields.into_iter().map(|field| field_text(field.as_ref())).collect();
+        self.line(fields.join("\t"));
+    }
+
+    /// A path as it is shown: relative when it lies below the current directory, so that it can be pasted into a
+    /// project's files; else absolute. Not for the path a program reads.
+    pub fn path(&self, path: &Path) -> String {
+        printable(&self.plain_path(path))
+    }
+
+    /// The same for the line a program reads: byte for byte.
+    pub fn plain_path(&self, path: &Path) -> String {
+        let relative = path
+            .strip_prefix(&self.cwd)
+            .ok()
+            .filter(|rest| !rest.as_os_str().is_empty() && rest.components().all(|part| matches!(part, Component::Normal(_))));
+        relative.unwrap_or(path).display().to_string()
+    }
+}
+
+fn field_text(field: &str) -> String {
+    if field.is_empty() { "-".into() } else { printable(field) }
+}
+
+/// Text without control characters. Names of files somebody dropped by hand and messages of servers reach the terminal,
+/// which would obey an escape sequence in them.
+pub fn printable(text: &str) -> String {
+    if !text.contains(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Rows in aligned columns, two spaces apart.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    right: Vec<usize>,
+}
+
+impl Table {
+    /// A table under these headings, in capitals.
+    pub fn new(headings: &[&str]) -> Self {
+        let mut table = Self::default();
+        if !headings.is_empty() {
+            table.rows.push(headings.iter().map(|heading| heading.to_uppercase()).collect());
+        }
+        table
+    }
+
+    /// Aligns a column of numbers at its right.
+    pub fn right(mut self, column: usize) -> Self {
+        self.right.push(column);
+        self
+    }
+
+    /// Adds a row.
+    pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(Into::into).map(|cell: String| printable(&cell)).collect());
+    }
+
+    /// Its lines. The first row is painted as a heading where `painted` says so.
+    pub fn lines(&self) -> Vec<String> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        self.rows.iter().map(|row| self.line(row, &widths)).collect()
+    }
+
+    fn line(&self, row: &[String], widths: &[usize]) -> String {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
+            if self.right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    }
+
+    /// Writes it, each line indented.
+    pub fn write(&self, page: &mut Page, indent: &str) {
+        for (number, line) in self.lines().into_iter().enumerate() {
+            page.line(format!("{indent}{}", if number == 0 { paint(FAINT, line) } else { line }));
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// The page a person at a terminal in `/work` would see, without colour.
+    pub fn seen(answer: &dyn Answer) -> (String, String) {
+        show(answer, true)
+    }
+
+    /// What a pipe would receive.
+    pub fn piped(answer: &dyn Answer) -> (String, String) {
+        show(answer, false)
+    }
+
+    pub fn manner() -> Manner {
+        Manner { people: true, cwd: "/work".into(), ..Manner::default() }
+    }
+
+    fn show(answer: &dyn Answer, people: bool) -> (String, String) {
+        let mut page = Manner { people, ..manner() }.page();
+        answer.write(&mut page);
+        let strip = |text: &str| anstream::adapter::strip_str(text).to_string();
+        (strip(&page.out), strip(&page.notes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_below_the_current_directory_are_shown_relative_and_others_are_not() {
+        let page = testing::manner().page();
+        assert_eq!(page.path(Path::new("/work/models/a.gguf")), "models/a.gguf");
+        assert_eq!(page.path(Path::new("/other/a.gguf")), "/other/a.gguf");
+        assert_eq!(page.path(Path::new("/work/../x/a.gguf")), "/work/../x/a.gguf");
+        assert_eq!(page.path(Path::new("/work")), "/work");
+    }
+
+    #[test]
+    fn escape_sequences_in_names_do_not_reach_the_terminal() {
+        let page = testing::manner().page();
+        assert_eq!(page.path(Path::new("/work/a\u{1b}[2Jb")), "a\\u{1b}[2Jb");
+    }
+
+    #[test]
+    fn quiet_drops_notes_and_details_but_neither_results_nor_warnings() {
+        let mut page = Manner { quiet: true, ..testing::manner() }.page();
+        page.line("result");
+        page.detail("detail");
+        page.note("note");
+        page.warn("careful");
+        assert_eq!(page.out, "result\n");
+        assert_eq!(anstream::adapter::strip_str(&page.notes).to_string(), "warning: careful\n");
+    }
+
+    #[test]
+    fn a_table_aligns_its_columns_without_trailing_space() {
+        let mut table = Table::new(&["name", "size"]).right(1);
+        table.row(["a", "5 B"]);
+        table.row(["longer", "12.00 MB"]);
+        assert_eq!(table.lines(), ["NAME        SIZE", "a            5 B", "longer  12.00 MB"]);
+    }
+}

@@ -1,0 +1,270 @@
+//! From command line, environment and `configs/manager.yaml` to typed settings, in this order of strength.
+
+use super::{args::Global, config, environment::Environment};
+use crate::{
+    disk::{Disk, Kind},
+    error::{Error, ErrorKind, Result},
+    settings::{LinkMode, Network, Settings},
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What one source says; `None` leaves the word to a weaker one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// The visible tree.
+    pub models_dir: Option<PathBuf>,
+    /// The store.
+    pub store: Option<PathBuf>,
+    /// How the tree shows files.
+    pub link: Option<LinkMode>,
+    /// How long to wait for a lock.
+    pub lock_timeout: Option<Option<Duration>>,
+    /// The Hub and its mirrors.
+    pub endpoints: Option<Vec<String>>,
+    /// No request at all.
+    pub offline: Option<bool>,
+    /// Connections open at once.
+    pub connections: Option<u32>,
+    /// Most bytes per second.
+    pub limit_rate: Option<Option<u64>>,
+    /// When a silent connection is given up.
+    pub stall_timeout: Option<Duration>,
+    /// How long to try to reach a server.
+    pub connect_timeout: Option<Duration>,
+    /// More certificates.
+    pub ca_file: Option<PathBuf>,
+    /// Tries of one request.
+    pub tries: Option<u32>,
+}
+
+impl Layer {
+    /// What the command line says.
+    fn of_flags(global: &Global) -> Self {
+        Self {
+            models_dir: global.models_dir.clone(),
+            store: global.store.clone(),
+            link: global.link,
+            lock_timeout: global.lock_timeout.map(|patience| patience.0),
+            endpoints: (!global.endpoint.is_empty()).then(|| global.endpoint.clone()),
+            offline: global.offline.then_some(true),
+            connections: global.connections,
+            limit_rate: global.limit_rate.map(|limit| limit.0),
+            ca_file: global.ca_file.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// This layer, and `weaker` where it says nothing.
+    fn over(self, weaker: Self) -> Self {
+        Self {
+            models_dir: self.models_dir.or(weaker.models_dir),
+            store: self.store.or(weaker.store),
+            link: self.link.or(weaker.link),
+            lock_timeout: self.lock_timeout.or(weaker.lock_timeout),
+            endpoints: self.endpoints.or(weaker.endpoints),
+            offline: self.offline.or(weaker.offline),
+            connections: self.connections.or(weaker.connections),
+            limit_rate: self.limit_rate.or(weaker.limit_rate),
+            stall_timeout: self.stall_timeout.or(weaker.stall_timeout),
+            connect_timeout: self.connect_timeout.or(weaker.connect_timeout),
+            ca_file: self.ca_file.or(weaker.ca_file),
+            tries: self.tries.or(weaker.tries),
+        }
+    }
+
+    /// Its paths made absolute from `base`.
+    fn based_at(mut self, base: &Path, environment: &Environment<'_>) -> Result<Self> {
+        for path in [&mut self.models_dir, &mut self.store, &mut self.ca_file].into_iter().flatten() {
+            *path = absolute(base, &environment.expand(std::mem::take(path)))?;
+        }
+        Ok(self)
+    }
+}
+
+/// An absolute path; nothing is looked up on disk.
+fn absolute(base: &Path, path: &Path) -> Result<PathBuf> {
+    std::path::absolute(base.join(path)).map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("`{}` cannot be made an absolute path", path.display())).caused_by(error)
+    })
+}
+
+/// Where things are found unless told otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its folder.
+    pub root: PathBuf,
+    /// Its registry; `None` is the built-in one.
+    pub config: Option<PathBuf>,
+}
+
+impl Project {
+    /// The project of a named registry file, else that of the current directory: the nearest folder at or above it that
+    /// holds `configs/models.yaml`, else the current directory itself.
+    pub fn find(disk: &dyn Disk, cwd: &Path, named: Option<&Path>) -> Result<Self> {
+        if let Some(named) = named {
+            let config = absolute(cwd, named)?;
+            let root = if config.ends_with("configs/models.yaml") { config.parent().and_then(Path::parent) } else { None };
+            return Ok(Self { root: root.unwrap_or(cwd).to_owned(), config: Some(config) });
+        }
+        // A folder that may not be looked into is no project of this user.
+        let is_file = |path: &Path| disk.stat_follow(path).is_ok_and(|stat| stat.kind == Kind::File);
+        let found = cwd.ancestors().map(|folder| (folder, folder.join("configs/models.yaml"))).find(|(_, config)| is_file(config));
+        Ok(match found {
+            Some((root, config)) => Self { root: root.to_owned(), config: Some(config) },
+            None => Self { root: cwd.to_owned(), config: None },
+        })
+    }
+}
+
+/// The settings of a run, and what is worth a warning on the way to them.
+pub fn resolve(global: &Global, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<(Settings, Vec<String>)> {
+    let mut warnings = Vec::new();
+    let named = global.config.clone().or_else(|| environment.config());
+    let project = Project::find(disk, cwd, named.as_deref())?;
+    let flags = Layer::of_flags(global).based_at(cwd, environment)?;
+    let variables = environment.layer()?.based_at(cwd, environment)?;
+    let file = config::read(disk, &project.root.join("configs/manager.yaml"))?.based_at(&project.root, environment)?;
+    let said = flags.over(variables).over(file);
+
+    let mut settings = Settings::new(said.models_dir.unwrap_or_else(|| project.root.join("models")));
+    settings.config = project.config;
+    settings.store = said.store;
+    settings.link = said.link.unwrap_or(settings.link);
+    settings.lock_timeout = said.lock_timeout.unwrap_or(settings.lock_timeout);
+    let default = Network::default();
+    settings.network = Network {
+        endpoints: said.endpoints.unwrap_or(default.endpoints),
+        token: environment.token(disk, &mut warnings)?,
+        offline: said.offline.unwrap_or(default.offline),
+        connections: said.connections.map_or(default.connections, |number| number as usize),
+        limit_rate: said.limit_rate.unwrap_or(default.limit_rate),
+        stall_timeout: said.stall_timeout.unwrap_or(default.stall_timeout),
+        connect_timeout: said.connect_timeout.unwrap_or(default.connect_timeout),
+        ca_file: said.ca_file,
+        tries: said.tries.unwrap_or(default.tries),
+    };
+    Ok((settings, warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cli::args::Cli, disk::RealDisk};
+    use clap::Parser;
+    use std::ffi::OsString;
+
+    struct Place {
+        root: tempfile::TempDir,
+        cwd: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let root = tempfile::tempdir().expect("a folder");
+            let cwd = root.path().join("project/src/deep");
+            std::fs::create_dir_all(&cwd).expect("folders");
+            Self { root, cwd }
+        }
+
+        fn write(&self, path: &str, text: &str) -> PathBuf {
+            let path = self.root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            std::fs::write(&path, text).expect("a file");
+            path
+        }
+
+        fn resolve(&self, line: &str, variables: &[(&str, &str)]) -> Result<Settings> {
+            let words = ["model-manager", "list"].into_iter().chain(line.split_whitespace());
+            let global = Cli::try_parse_from(words).expect("a valid command line").global;
+            let look_up = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+            resolve(&global, &Environment::new(&look_up), &self.cwd, &RealDisk).map(|(settings, _)| settings)
+        }
+    }
+
+    #[test]
+    fn the_project_is_the_nearest_folder_above_with_a_registry() {
+        let place = Place::new();
+        let outer = place.write("configs/models.yaml", "models: {}");
+        let inner = place.write("project/configs/models.yaml", "models: {}");
+        let settings = place.resolve("", &[]).expect("settings");
+        assert_eq!(settings.config, Some(inner.clone()));
+        assert_eq!(settings.models_dir, place.root.path().join("project/models"));
+        std::fs::remove_file(inner).expect("removed");
+        assert_eq!(place.resolve("", &[]).expect("settings").config, Some(outer));
+    }
+
+    #[test]
+    fn without_a_registry_above_the_current_directory_is_the_project() {
+        let place = Place::new();
+        let settings = place.resolve("", &[]).expect("settings");
+        assert_eq!((settings.config, settings.models_dir), (None, place.cwd.join("models")));
+        assert_eq!(settings.store, None);
+    }
+
+    #[test]
+    fn a_named_registry_brings_its_project_only_from_a_configs_folder() {
+        let place = Place::new();
+        let settings = place.resolve("--config ../../../other/configs/models.yaml", &[]).expect("settings");
+        assert_eq!(settings.models_dir, place.cwd.join("../../../other/models"));
+        let settings = place.resolve("--config my.yaml", &[]).expect("settings");
+        assert_eq!((settings.config, settings.models_dir), (Some(place.cwd.join("my.yaml")), place.cwd.join("models")));
+        let settings = place.resolve("", &[("MODEL_MANAGER_CONFIG", "env.yaml")]).expect("settings");
+        assert_eq!(settings.config, Some(place.cwd.join("env.yaml")));
+    }
+
+    #[test]
+    fn flags_win_over_variables_and_those_over_the_file_and_that_over_defaults() {
+        let place = Place::new();
+        place.write("project/configs/models.yaml", "models: {}");
+        let default = place.resolve("", &[]).expect("settings");
+        assert_eq!(default.network.endpoints, ["https://huggingface.co"]);
+        place.write(
+            "project/configs/manager.yaml",
+            "models_dir: weights\nstore: /from/file\nendpoints: https://file.org\nstall_timeout: 5s\nconnections: 3\nlimit_rate: 5M\n",
+        );
+        let file = place.resolve("", &[]).expect("settings");
+        assert_eq!(file.models_dir, place.root.path().join("project/weights"));
+        assert_eq!(file.store, Some("/from/file".into()));
+        assert_eq!(file.network.endpoints, ["https://file.org"]);
+        assert_eq!((file.network.connections, file.network.limit_rate), (3, Some(5_000_000)));
+        assert_eq!(file.network.stall_timeout, Duration::from_secs(5));
+        let variables = [
+            ("MODEL_MANAGER_MODELS_DIR", "env-models"),
+            ("MODEL_MANAGER_STORE", "/from/env"),
+            ("HF_ENDPOINT", "https://env.org/"),
+            ("HF_HUB_DOWNLOAD_TIMEOUT", "7"),
+            ("SSL_CERT_FILE", "/env.pem"),
+        ];
+        let env = place.resolve("", &variables).expect("settings");
+        assert_eq!((env.models_dir, env.store), (place.cwd.join("env-models"), Some("/from/env".into())));
+        assert_eq!(env.network.endpoints, ["https://env.org"]);
+        assert_eq!(env.network.stall_timeout, Duration::from_secs(7));
+        assert_eq!(env.network.ca_file, Some("/env.pem".into()));
+        let line = "--models-dir flag-models --store /from/flag --endpoint https://flag.org --connections 9 --limit-rate none --ca-file f.pem";
+        let flags = place.resolve(line, &variables).expect("settings");
+        assert_eq!((&flags.models_dir, &flags.store), (&place.cwd.join("flag-models"), &Some("/from/flag".into())));
+        assert_eq!(flags.network.endpoints, ["https://flag.org"]);
+        assert_eq!((flags.network.connections, flags.network.limit_rate), (9, None));
+        assert_eq!(flags.network.ca_file, Some(place.cwd.join("f.pem")));
+    }
+
+    #[test]
+    fn a_tilde_in_the_settings_file_is_the_users_home() {
+        let place = Place::new();
+        place.write("project/src/deep/configs/manager.yaml", "store: ~/models\n");
+        let settings = place.resolve("", &[("HOME", "/home/ada")]).expect("settings");
+        assert_eq!(settings.store, Some("/home/ada/models".into()));
+    }
+
+    #[test]
+    fn a_slip_in_the_settings_file_stops_the_run() {
+        let place = Place::new();
+        place.write("project/configs/models.yaml", "models: {}");
+        place.write("project/configs/manager.yaml", "# comment\nstorr: x\n");
+        let error = place.resolve("", &[]).expect_err("refused");
+        assert!(error.message().contains("manager.yaml:2:1") && error.message().contains("`store`"), "{error}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Sizes, rates and times: as people write them, and as people read them. Units are decimal, as the Hub's are.
+
+use std::time::Duration;
+
+const KB: f64 = 1e3;
+const MB: f64 = 1e6;
+const GB: f64 = 1e9;
+const TB: f64 = 1e12;
+
+/// A size for people: gigabytes with two decimals, megabytes below 100 MB.
+pub fn size(bytes: u64) -> String {
+    let exact = bytes as f64;
+    let (unit, word) = match bytes {
+        0..1_000 => return format!("{bytes} B"),
+        1_000..100_000 => (KB, "KB"),
+        100_000..100_000_000 => (MB, "MB"),
+        100_000_000..1_000_000_000_000 => (GB, "GB"),
+        _ => (TB, "TB"),
+    };
+    format!("{:.2} {word}", exact / unit)
+}
+
+/// A rate for people.
+pub fn rate(bytes_per_second: u64) -> String {
+    format!("{}/s", size(bytes_per_second))
+}
+
+/// The rate of so many bytes in so much time; `None` where the time is too short to tell.
+pub fn rate_of(bytes: u64, took: Duration) -> Option<String> {
+    let seconds = took.as_secs_f64();
+    (seconds > 0.001).then(|| rate((bytes as f64 / seconds) as u64))
+}
+
+/// A time for people: `0.4 s`, `42 s`, `3m 05s`, `1h 02m`.
+pub fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A count and its noun, in the plural where it must be.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Splits `1.5MB` into its number and its unit in lower case.
+fn number_and_unit(text: &str) -> Option<(f64, String)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let number = text[..end].parse().ok()?;
+    Some((number, text[end..].trim().to_ascii_lowercase()))
+}
+
+/// Most bytes per second: `5M`, `800K`, `1.5MB`, a plain number of bytes, or `none` for no limit.
+pub fn parse_rate(text: &str) -> Result<Option<u64>, String> {
+    const EXPECTED: &str = "expected bytes per second such as `800K`, `5M` or `1.5MB`, or `none`";
+    if text.trim().eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    let (number, unit) = number_and_unit(text).ok_or(EXPECTED)?;
+    let unit = unit.strip_suffix("/s").unwrap_or(&unit);
+    let factor = match unit {
+        "" | "b" => 1.0,
+        "k" | "kb" => KB,
+        "m" | "mb" => MB,
+        "g" | "gb" => GB,
+        "kib" | "mib" | "gib" => return Err(format!("units are decimal here; {EXPECTED}")),
+        _ => return Err(EXPECTED.into()),
+    };
+    let bytes = number * factor;
+    if !(1.0..=1e15).contains(&bytes) {
+        return Err(format!("a limit is at least one byte and at most a petabyte per second; {EXPECTED}"));
+    }
+    Ok(Some(bytes as u64))
+}
+
+/// A time: `500ms`, `30s`, `5m`, `1h`, `2d`; a plain number is seconds.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a time such as `30s`, `5m` or `1h`";
+    let (number, unit) = number_and_unit(text).ok_or(EXPECTED)?;
+    let factor = match unit.as_str() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return Err(EXPECTED.into()),
+    };
+    let seconds = number * factor;
+    if seconds > 1e10 {
+        return Err(format!("that is more than three hundred years; {EXPECTED}"));
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED.into())
+}
+
+/// A time that something must take: as [`parse_time`], and not zero.
+pub fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if time.is_zero() { Err("expected more than no time at all, such as `20s`".into()) } else { Ok(time) }
+}
+
+/// How long to wait: a time, or `never` to give up never.
+pub fn parse_patience(text: &str) -> Result<Option<Duration>, String> {
+    if text.trim().eq_ignore_ascii_case("never") {
+        return Ok(None);
+    }
+    parse_time(text).map(Some).map_err(|error| format!("{error}, or `never` to wait for ever"))
+}
+
+/// A number of connections or tries.
+pub fn parse_count(text: &str) -> Result<u32, String> {
+    match text.trim().parse() {
+        Ok(number @ 1..=64) => Ok(number),
+        _ => Err("expected a number from 1 to 64".into()),
+    }
+}
+
+/// A base address of the Hub or a mirror; its trailing slashes are dropped.
+pub fn parse_endpoint(text: &str) -> Result<String, String> {
+    const EXPECTED: &str = "expected an address such as `https://huggingface.co`";
+    let url = url::Url::parse(text.trim()).map_err(|error| format!("{error}; {EXPECTED}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(EXPECTED.into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user or password in the address would end up in logs; use HF_TOKEN".into());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("a base address has no `?` and no `#`; {EXPECTED}"));
+    }
+    Ok(text.trim().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_are_decimal_with_two_places_and_megabytes_below_a_hundred() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 KB"),
+            (12_345, "12.35 KB"),
+            (100_000, "0.10 MB"),
+            (42_420_000, "42.42 MB"),
+            (100_000_000, "0.10 GB"),
+            (668_788_096, "0.67 GB"),
+            (4_081_004_224, "4.08 GB"),
+            (26_441_533_376, "26.44 GB"),
+            (1_500_000_000_000, "1.50 TB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (millis, text) in [(400, "0.4 s"), (42_000, "42 s"), (185_000, "3m 05s"), (3_720_000, "1h 02m")] {
+            assert_eq!(time(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn rate_limits_are_read_with_decimal_units() {
+        for (text, bytes) in
+            [("5M", 5_000_000), ("800k", 800_000), ("1.5MB", 1_500_000), (" 2 GB/s ", 2_000_000_000), ("70000", 70_000)]
+        {
+            assert_eq!(parse_rate(text), Ok(Some(bytes)), "{text}");
+        }
+        assert_eq!(parse_rate("none"), Ok(None));
+        for bad in ["", "M", "5X", "0", "-5M", "5MiB", "1.2.3M", "1e9", "inf", "9999999999999999G"] {
+            assert!(parse_rate(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn times_are_read_with_their_unit_and_never_means_for_ever() {
+        for (text, seconds) in [("30s", 30), ("5m", 300), ("1h", 3600), ("0", 0), ("45", 45), ("1d", 86400), ("0.5h", 1800)] {
+            assert_eq!(parse_patience(text), Ok(Some(Duration::from_secs(seconds))), "{text}");
+        }
+        assert_eq!(parse_patience("Never"), Ok(None));
+        for bad in ["", "s", "5 parsecs", "-1s", "1:30", "99999999999h"] {
+            assert!(parse_patience(bad).is_err(), "{bad:?} was taken");
+        }
+        assert!(parse_timeout("0s").is_err());
+    }
+
+    #[test]
+    fn an_endpoint_is_a_bare_web_address() {
+        assert_eq!(parse_endpoint("https://hf-mirror.com/"), Ok("https://hf-mirror.com".into()));
+        assert_eq!(parse_endpoint("http://127.0.0.1:8080/hub"), Ok("http://127.0.0.1:8080/hub".into()));
+        for bad in ["", "huggingface.co", "ftp://x.org", "https://", "https://me:secret@x.org", "https://x.org/?a=b"] {
+            let error = parse_endpoint(bad).expect_err(bad);
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text in "\\PC{0,24}") {
+            let _ = (parse_rate(&text), parse_patience(&text), parse_timeout(&text), parse_count(&text), parse_endpoint(&text));
+        }
+
+        #[test]
+        fn no_number_with_a_unit_makes_a_parser_panic(text in "[0-9.]{0,30} ?[kKmMgGsShHdD]{0,2}[bB]?(/s)?") {
+            let _ = (parse_rate(&text), parse_patience(&text), parse_timeout(&text));
+        }
+
+        #[test]
+        fn every_size_is_short(bytes: u64) {
+            prop_assert!(size(bytes).len() <= 14);
+        }
+    }
+}

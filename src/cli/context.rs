@@ -63,7 +63,7 @@ impl<'a> Context<'a> {
     pub fn worker(&self) -> Result<&ModelManager> {
         let manager = self.manager()?;
         let progress = Arc::clone(&self.progress);
-        let say = move || progress.tell("stopping; what arrived is kept. Press Ctrl-C again to end at once.\n");
+        let say = move || progress.tell("Stopping. Press Ctrl-C again to end at once.\n");
         interrupt::watch(manager.cancel_token(), say)
             .map_err(|error| Error::new(ErrorKind::Failed, "cannot listen for Ctrl-C").caused_by(error))?;
         Ok(manager)

@@ -77,8 +77,9 @@ pub fn document(error: &Error) -> Value {
 }
 
 /// The error of a run that was interrupted, with the command that goes on where it stopped.
-pub fn interrupted(command: Option<&str>) -> Error {
-    let error = Error::new(ErrorKind::Interrupted, "interrupted; what arrived is kept");
+pub fn interrupted(keeps: bool, command: Option<&str>) -> Error {
+    let message = if keeps { "interrupted; what arrived is kept" } else { "interrupted" };
+    let error = Error::new(ErrorKind::Interrupted, message);
     match command {
         Some(command) => error.hint(format!("Go on with: {command}")),
         None => error.hint("Run the same command again to go on."),

@@ -46,7 +46,8 @@ pub fn main() -> ExitCode {
     let result = context.and_then(|context| {
         let result = cli.command.run(&context);
         // Whatever the work answers to being stopped, for the user it was stopped.
-        let again = || exit::interrupted(exit::command_line(words.into_iter().skip(1)).as_deref());
+        let keeps = matches!(cli.command, commands::Command::Download(_));
+        let again = || exit::interrupted(keeps, exit::command_line(words.into_iter().skip(1)).as_deref());
         if context.was_interrupted() { result.map_err(|_| again()) } else { result }
     });
     progress.finish();

@@ -20,9 +20,14 @@ pub fn size(bytes: u64) -> String {
     format!("{:.2} {word}", exact / unit)
 }
 
-/// A rate for people.
+/// A rate for people; networks are compared in megabytes, so up to a gigabyte it stays in these.
 pub fn rate(bytes_per_second: u64) -> String {
-    format!("{}/s", size(bytes_per_second))
+    let exact = bytes_per_second as f64;
+    match bytes_per_second {
+        0..1_000_000 => format!("{:.0} KB/s", exact / KB),
+        1_000_000..1_000_000_000 => format!("{:.1} MB/s", exact / MB),
+        _ => format!("{:.2} GB/s", exact / GB),
+    }
 }
 
 /// The rate of so many bytes in so much time; `None` where the time is too short to tell.
@@ -156,6 +161,19 @@ mod tests {
             (1_500_000_000_000, "1.50 TB"),
         ] {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn rates_stay_in_megabytes_up_to_a_gigabyte() {
+        for (bytes, text) in [
+            (0, "0 KB/s"),
+            (800_000, "800 KB/s"),
+            (5_500_000, "5.5 MB/s"),
+            (222_400_000, "222.4 MB/s"),
+            (1_700_000_000, "1.70 GB/s"),
+        ] {
+            assert_eq!(rate(bytes), text);
         }
     }
 

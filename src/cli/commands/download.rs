@@ -5,6 +5,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
+        exit,
         output::{Answer, Page, STRONG, Table, paint, printable},
         units,
     },
@@ -64,14 +65,26 @@ impl Args {
                 })
             };
             if let Err(error) = result {
-                // One that cannot be had does not keep the others back; one alone, or Ctrl-C, ends the run.
-                if self.models.len() == 1 || error.kind() == ErrorKind::Interrupted || context.was_interrupted() {
+                let stopped = error.kind() == ErrorKind::Interrupted || context.was_interrupted();
+                if self.models.len() == 1 || (stopped && downloads.is_empty()) {
                     return Err(error);
                 }
+                if stopped {
+                    // What was done before is still told, and the exit code is that of the interruption.
+                    downloads.failures.insert(0, exit::interrupted(true, None));
+                    break;
+                }
+                // One that cannot be had does not keep the others back.
                 downloads.failures.push(error);
             }
         }
         Ok(downloads)
+    }
+}
+
+impl Downloads {
+    fn is_empty(&self) -> bool {
+        self.plans.is_empty() && self.done.is_empty() && self.failures.is_empty()
     }
 }
 
@@ -249,11 +262,11 @@ mod tests {
     fn stdout_is_the_path_and_stderr_what_happened() {
         let (out, notes) = testing::seen(&done(report(FileSupply::Fetch, 1_789_239_136)));
         assert_eq!(out, "models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf\n");
-        assert_eq!(notes, "phi-2 gguf/q4_k_m: phi-2.Q4_K_M.gguf, 1.79 GB, fetched in 20 s, 89.46 MB/s, shown by symlink\n");
+        assert_eq!(notes, "phi-2 gguf/q4_k_m: phi-2.Q4_K_M.gguf, 1.79 GB, fetched in 20 s, 89.5 MB/s, shown by symlink\n");
         let (_, notes) = testing::seen(&done(report(FileSupply::Present, 0)));
         assert_eq!(notes, "phi-2 gguf/q4_k_m: phi-2.Q4_K_M.gguf, 1.79 GB, already present, shown by symlink\n");
         let (_, notes) = testing::seen(&done(report(FileSupply::Partial, 600_000_000)));
-        assert!(notes.contains("1.79 GB, 0.60 GB of it fetched in 20 s, 30.00 MB/s"), "{notes}");
+        assert!(notes.contains("1.79 GB, 0.60 GB of it fetched in 20 s, 30.0 MB/s"), "{notes}");
     }
 
     #[test]

@@ -231,6 +231,11 @@ impl Collector {
         self.roots.refresh(&self.store)?;
         let plan = self.store.plan(options, now, |digest| self.roots.needs(digest))?;
         let mut report = GcReport::default();
+        {
+            // Leases of dead processes go even where there is nothing else to do.
+            let _alone = self.store.exclusive()?;
+            self.store.live_leases()?;
+        }
         let candidates: Vec<Sha256Digest> = plan.blobs.iter().map(|blob| blob.digest).collect();
         self.condemn(&candidates, Some((options.grace, now)), &mut report)?;
         self.purge(&mut report)?;
@@ -294,7 +299,11 @@ impl Collector {
         }
         let trash = store.layout().trash(digest);
         // An older condemned copy of the same bytes may be there; the newer takes its place.
-        Ok(store.disk().rename(&store.layout().blob(digest), &trash)?)
+        let blob = store.layout().blob(digest);
+        store.disk().rename(&blob, &trash)?;
+        // A crash may have left both as names of one file; renaming one to the other does nothing then.
+        store.disk().remove_if_there(&blob)?;
+        Ok(())
     }
 
     /// Removes what is in the trash. In a section each blob loses the name by which it could be had back, and its
@@ -321,6 +330,7 @@ impl Collector {
                         }
                         let dead = trash.join(format!("{DEAD}{digest}"));
                         store.disk().rename(&path, &dead)?;
+                        store.disk().remove_if_there(&path)?;
                         if store.find(&digest)?.is_none() {
                             store.disk().remove_if_there(&store.layout().meta(&digest))?;
                             store.disk().remove_if_there(&store.layout().segments(&digest))?;

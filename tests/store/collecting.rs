@@ -116,6 +116,18 @@ fn records_without_a_blob_and_temporary_files_and_trash_go() {
 }
 
 #[test]
+fn a_blob_that_has_a_second_name_in_the_trash_goes_in_one_collection() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 100)).unwrap();
+    let layout = home.store.layout();
+    // As a crash may leave it where moving without replacing is linking and unlinking.
+    fs::hard_link(layout.blob(&blob.digest), layout.trash(&blob.digest)).unwrap();
+    fs::hard_link(layout.blob(&blob.digest), home.root().join("trash").join(format!("dead-{}", blob.digest))).unwrap();
+    collect_in(&home.store, days(30)).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
 fn foreign_files_are_neither_touched_nor_in_the_way() {
     let home = home();
     let data = content(1, SEGMENT_LEN + 1);

@@ -132,6 +132,16 @@ fn the_lease_of_a_killed_process_protects_nothing_and_is_swept() {
 }
 
 #[test]
+fn a_dead_lease_is_swept_although_nothing_else_is_to_be_done() {
+    let home = home();
+    let mut other = child::spawn("lease", &home.root(), 3, 100);
+    other.says();
+    other.kill_9();
+    collect_in(&home.store, Duration::ZERO).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
 fn a_lease_taken_late_brings_a_condemned_blob_back() {
     let home = home();
     let blob = put(&home.store, &content(4, 100)).unwrap();

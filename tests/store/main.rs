@@ -6,6 +6,9 @@ mod faulty_disk;
 #[path = "../support/fsck.rs"]
 mod fsck;
 
+#[path = "../support/sim_disk.rs"]
+mod sim_disk;
+
 mod checking;
 mod child;
 mod collecting;
@@ -15,5 +18,6 @@ mod kit;
 mod layout_doc;
 mod locks;
 mod opening;
+mod power_loss;
 mod roots;
 mod take_in;

@@ -1,0 +1,196 @@
+//! The power fails after every step, and any of the unsynced changes may be lost.
+
+use crate::{
+    fsck::{Expect, assert_sound},
+    kit::*,
+    sim_disk::{Moment, SimDisk},
+};
+use model_manager::{
+    digest::{SEGMENT_LEN, sha256_of},
+    disk::Disk,
+    store::{Project, Store},
+};
+use std::{path::Path, sync::Arc};
+
+const ROOT: &str = "/models/.blobs";
+
+fn store_on(disk: &SimDisk) -> Store {
+    Store::open_or_init(Arc::new(disk.clone()), Path::new(ROOT), false).unwrap()
+}
+
+fn ready() -> (SimDisk, Store) {
+    let disk = SimDisk::new();
+    let store = store_on(&disk);
+    disk.sync_everything();
+    (disk, store)
+}
+
+/// Some of the ways in which a moment may end: nothing kept, and by chance a prefix (everything
+/// kept is what the sweep of faults tries), all but one, or any half of
+/// the pending changes. `MODEL_MANAGER_TEST_CRASHES=20` tries twenty times as many.
+fn crashes(moment: &Moment, samples: usize) -> Vec<SimDisk> {
+    let pending = moment.pending();
+    let mut disks = vec![moment.crash(|_| false)];
+    if pending > 0 {
+        let times = std::env::var("MODEL_MANAGER_TEST_CRASHES").map_or(1, |times| times.parse().unwrap());
+        for _ in 0..samples * times {
+            let one = fastrand::usize(0..pending);
+            let bits: Vec<bool> = (0..pending).map(|_| fastrand::bool()).collect();
+            disks.push(match fastrand::u8(0..3) {
+                0 => moment.crash(|number| number < one),
+                1 => moment.crash(|number| number != one),
+                _ => moment.crash(|number| bits[number]),
+            });
+        }
+    }
+    disks
+}
+
+/// Lets the power fail in every moment of `work`, runs `recover`, collects, and looks at the store.
+fn sweep(disk: &SimDisk, samples: usize, work: impl FnOnce(), recover: impl Fn(&SimDisk, &Store)) {
+    let moments = disk.moments(work);
+    assert!(moments.len() > 3);
+    for moment in &moments {
+        for after in crashes(moment, samples) {
+            let store = store_on(&after);
+            recover(&after, &store);
+            collect_in(&store, days(30)).unwrap();
+            assert_sound(&after, Path::new(ROOT), Expect::Tidy);
+        }
+    }
+}
+
+#[test]
+fn a_store_whose_making_was_cut_off_is_made() {
+    let disk = SimDisk::new();
+    let moments = disk.moments(|| drop(store_on(&disk)));
+    let last = moments.len() - 40;
+    let few = moments.iter().enumerate().filter(|(number, _)| *number < 6 || *number % 150 == 0 || *number >= last);
+    for (_, moment) in few {
+        for after in crashes(moment, 1) {
+            let store = store_on(&after);
+            put(&store, b"x").unwrap();
+            collect_in(&store, days(30)).unwrap();
+            assert_sound(&after, Path::new(ROOT), Expect::Tidy);
+        }
+    }
+    // What init returned for stays, with all its folders.
+    let after = moments.last().unwrap().crash(|_| false);
+    Store::open(Arc::new(after), Path::new(ROOT)).unwrap();
+}
+
+#[test]
+fn a_blob_is_there_whole_or_not_at_all() {
+    let (disk, store) = ready();
+    let data = content(1, SEGMENT_LEN + 3);
+    sweep(
+        &disk,
+        2,
+        || assert!(put(&store, &data).is_ok()),
+        |after, store| {
+            // Before anything is mended: whatever has a name has its content.
+            let faults = crate::fsck::fsck(after, Path::new(ROOT), Expect::Unfinished);
+            assert_eq!(faults, Vec::<String>::new());
+            put(store, &data).unwrap();
+            let project = Project::register(store, Path::new("/models")).unwrap();
+            project.put_root(&view("a"), &files(&[(sha256_of(&data), data.len() as u64)])).unwrap();
+        },
+    );
+}
+
+#[test]
+fn what_a_checkpoint_covers_survives() {
+    let (disk, store) = ready();
+    let data = content(2, 3 * SEGMENT_LEN);
+    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
+    let first = disk.moments(|| {
+        intake.write(1, piece(&intake, &data, 1)).unwrap();
+        intake.checkpoint().unwrap();
+    });
+    let later = disk.moments(|| intake.write(2, piece(&intake, &data, 2)).unwrap());
+    for after in later.iter().chain(first.last()).flat_map(|moment| crashes(moment, 3)) {
+        let store = store_on(&after);
+        let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
+        assert!(!intake.missing().iter().any(|range| range.contains(&1)), "a synced claim was lost");
+        finish(intake, &data).unwrap();
+        assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
+    }
+}
+
+#[test]
+fn a_root_that_was_put_is_there_and_so_are_its_blobs() {
+    let (disk, store) = ready();
+    let data = content(3, 5000);
+    let files = files(&[(sha256_of(&data), 5000)]);
+    let put_all = |store: &Store| {
+        let lease = store.lease().unwrap();
+        lease.protect(&[sha256_of(&data)]).unwrap();
+        put(store, &data).unwrap();
+        let project = Project::register(store, Path::new("/models")).unwrap();
+        project.put_root(&view("a"), &files).unwrap();
+    };
+    let moments = disk.moments(|| put_all(&store));
+    for moment in &moments {
+        for after in crashes(moment, 1) {
+            let store = store_on(&after);
+            assert_eq!(crate::fsck::fsck(&after, Path::new(ROOT), Expect::Unfinished), Vec::<String>::new());
+            put_all(&store);
+            collect_in(&store, days(30)).unwrap();
+            assert_sound(&after, Path::new(ROOT), Expect::Tidy);
+        }
+    }
+    // After it returned, nothing can be lost any more.
+    for after in crashes(moments.last().unwrap(), 8) {
+        let store = store_on(&after);
+        collect_in(&store, days(30)).unwrap();
+        assert_eq!(store.find(&sha256_of(&data)).unwrap().map(|blob| blob.size), Some(5000));
+        assert_eq!(store.users().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_blob_that_was_taken_out_of_the_trash_stays_out() {
+    let (disk, store) = ready();
+    let blob = put(&store, &content(4, 5000)).unwrap();
+    let project = Project::register(&store, Path::new("/models")).unwrap();
+    disk.rename(&store.layout().blob(&blob.digest), &store.layout().trash(&blob.digest)).unwrap();
+    disk.sync_everything();
+    sweep(
+        &disk,
+        2,
+        || project.put_root(&view("a"), &files_of(&blob)).unwrap(),
+        |_, store| {
+            // The collector runs before the consumer comes again.
+            collect_in(store, days(0)).unwrap();
+            let rooted = !store.users().unwrap().is_empty();
+            assert!(!rooted || store.find(&blob.digest).unwrap().is_some(), "a rooted blob was purged");
+        },
+    );
+}
+
+#[test]
+fn removing_and_collecting_can_be_cut_off_anywhere() {
+    let (disk, store) = ready();
+    let [kept, gone] = [5, 6].map(|seed| put(&store, &content(seed, 700)).unwrap());
+    let project = Project::register(&store, Path::new("/models")).unwrap();
+    project.put_root(&view("kept"), &files_of(&kept)).unwrap();
+    project.put_root(&view("gone"), &files_of(&gone)).unwrap();
+    disk.sync_everything();
+    sweep(
+        &disk,
+        2,
+        || {
+            project.remove_root(&view("gone")).unwrap();
+            store.collector(false, &quick()).unwrap().drop_unreferenced(&[kept.digest, gone.digest]).unwrap();
+            collect_in(&store, days(30)).unwrap();
+        },
+        |_, store| {
+            let users = store.users().unwrap();
+            assert!(users.contains_key(&kept.digest));
+            for digest in users.keys() {
+                assert!(store.find(digest).unwrap().is_some(), "a rooted blob is missing");
+            }
+            put(store, &content(6, 700)).unwrap();
+        },
+    );
+}

@@ -256,7 +256,7 @@ pub(super) mod testing {
     }
 
     pub fn manner() -> Manner {
-        Manner { people: true, cwd: "/work".into(), ..Manner::default() }
+        Manner { people: true, cwd: "/srv".into(), ..Manner::default() }
     }
 
     fn show(answer: &dyn Answer, people: bool) -> (String, String) {
@@ -274,16 +274,16 @@ mod tests {
     #[test]
     fn paths_below_the_current_directory_are_shown_relative_and_others_are_not() {
         let page = testing::manner().page();
-        assert_eq!(page.path(Path::new("/work/models/a.gguf")), "models/a.gguf");
+        assert_eq!(page.path(Path::new("/srv/models/a.gguf")), "models/a.gguf");
         assert_eq!(page.path(Path::new("/other/a.gguf")), "/other/a.gguf");
-        assert_eq!(page.path(Path::new("/work/../x/a.gguf")), "/work/../x/a.gguf");
-        assert_eq!(page.path(Path::new("/work")), "/work");
+        assert_eq!(page.path(Path::new("/srv/../x/a.gguf")), "/srv/../x/a.gguf");
+        assert_eq!(page.path(Path::new("/srv")), "/srv");
     }
 
     #[test]
     fn escape_sequences_in_names_do_not_reach_the_terminal() {
         let page = testing::manner().page();
-        assert_eq!(page.path(Path::new("/work/a\u{1b}[2Jb")), "a\\u{1b}[2Jb");
+        assert_eq!(page.path(Path::new("/srv/a\u{1b}[2Jb")), "a\\u{1b}[2Jb");
     }
 
     #[test]

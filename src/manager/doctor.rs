@@ -125,7 +125,10 @@ impl ModelManager {
             self.disk.set_group(&dir, group)?;
         }
         let store = crate::store::Store::open_or_init(self.disk.clone(), &dir, shared)?;
-        store.complete()?;
+        match shared {
+            true => drop(store.share()?),
+            false => store.complete()?,
+        }
         Ok(dir)
     }
 }

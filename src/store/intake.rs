@@ -61,6 +61,7 @@ pub struct Intake {
     journal: Journal,
     claims: Mutex<Vec<Option<SegmentValue>>>,
     names_synced: AtomicBool,
+    published: AtomicBool,
     resumed: u64,
     lock: Mutex<Option<FileLock>>,
     lease: Arc<Lease>,
@@ -197,6 +198,7 @@ impl Intake {
             journal,
             claims: Mutex::new(claims),
             names_synced: AtomicBool::new(false),
+            published: AtomicBool::new(false),
             resumed: 0,
             lock: Mutex::new(lock),
             lease,
@@ -279,11 +281,6 @@ impl Intake {
         Front { hasher: SequentialHasher::new(self.want.size, git), next: 0, buffer: Vec::new() }
     }
 
-    /// Drops everything that was taken in.
-    pub fn discard(self) -> Result<()> {
-        self.remove_ingest()
-    }
-
     /// Publishes the finished file as a blob. `expected` is checked besides the key; wrong content is dropped, and any
     /// other failure keeps the partial download for the next run.
     pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
@@ -307,6 +304,7 @@ impl Intake {
             Finished { data: &*self.data, path: &self.dir.join("data"), digest: sha256, values: &values, size: self.want.size };
         publish(&self.store, finished, trust, source, self.replaces)?;
         self.remove_ingest()?;
+        self.published.store(true, Ordering::Relaxed);
         // Who waits for this blob need not wait for the rest of what this process does.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(Blob { digest: sha256, size: self.want.size })
@@ -350,6 +348,20 @@ impl Intake {
 
     fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Intake {
+    /// What never began leaves nothing behind, and neither does what nobody can go on with.
+    fn drop(&mut self) {
+        let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let is_private = self.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"));
+        let began = claims.iter().any(Option::is_some);
+        if !self.published.load(Ordering::Relaxed) && (is_private || (lock.is_some() && !began)) {
+            // What cannot be removed is an abandoned partial, which a later collection takes.
+            let _ = remove_ingest_dir(&self.store, &self.dir);
+        }
     }
 }
 

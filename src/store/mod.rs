@@ -156,6 +156,29 @@ impl Store {
         create_folders(self.disk(), self.layout(), self.marker().dir_mode)
     }
 
+    /// Lets the group of its folders write it from now on: folders, locks and the mode of what is written later. Records
+    /// are replaced by renaming, so those that are there need nothing.
+    pub fn share(&self) -> Result<Self> {
+        self.complete()?;
+        let marker = Marker { dir_mode: Marker::new(true).dir_mode, ..self.marker().clone() };
+        let disk = self.disk();
+        let set_mode = |path: &Path, mode| -> Result<()> { Ok(disk.open(path, crate::disk::Open::Read)?.set_mode(mode)?) };
+        let mut folders = vec![self.layout().root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            set_mode(&folder, marker.dir_mode)?;
+            let is_lock_folder = folder.starts_with(self.layout().dir("lock"));
+            for entry in disk.list_sorted(&folder)? {
+                match entry.kind {
+                    Kind::Dir => folders.push(folder.join(entry.name)),
+                    Kind::File if is_lock_folder => set_mode(&folder.join(entry.name), marker.file_mode())?,
+                    _ => {}
+                }
+            }
+        }
+        disk.replace_small(&self.layout().marker(), &format::to_json(&marker), marker.file_mode(), &self.layout().dir("tmp"))?;
+        Self::open(self.0.disk.clone(), self.layout().root())
+    }
+
     /// Every path in it.
     pub fn layout(&self) -> &Layout {
         &self.0.layout

@@ -65,7 +65,9 @@ fn partial_downloads_go_when_they_are_old_and_nobody_holds_them() {
     let home = home();
     let (held, left) = (content(1, 2 * SEGMENT_LEN), content(2, 2 * SEGMENT_LEN));
     let _held = open(home.store.admit(want(&held), &lease(&home.store), &quick()).unwrap());
-    drop(open(home.store.admit(want(&left), &lease(&home.store), &quick()).unwrap()));
+    let intake = open(home.store.admit(want(&left), &lease(&home.store), &quick()).unwrap());
+    intake.write(0, piece(&intake, &left, 0)).unwrap();
+    drop(intake);
     assert_eq!(collect_in(&home.store, days(6)).unwrap().partials, 0);
     let report = collect_in(&home.store, days(8)).unwrap();
     assert_eq!(report.partials, 1);
@@ -135,8 +137,10 @@ fn foreign_files_are_neither_touched_nor_in_the_way() {
     let shard = home.store.layout().blob(&blob.digest).parent().unwrap().to_owned();
     let upper = shard.join(blob.digest.to_string().to_uppercase());
     let elsewhere = home.root().join("sha256").join(if shard.ends_with("00") { "01" } else { "00" }).join(blob.digest.to_string());
-    let partial = home.store.layout().ingest(&want(&content(2, 10)).key);
-    drop(open(home.store.admit(want(&content(2, 10)), &lease(&home.store), &quick()).unwrap()));
+    let partial = home.store.layout().ingest(&want(&content(2, SEGMENT_LEN + 9)).key);
+    let intake = open(home.store.admit(want(&content(2, SEGMENT_LEN + 9)), &lease(&home.store), &quick()).unwrap());
+    intake.write(1, piece(&intake, &content(2, SEGMENT_LEN + 9), 1)).unwrap();
+    drop(intake);
     let foreign = [upper, elsewhere, shard.join("README"), partial.join("notes.txt"), home.root().join("trash/notes.txt")];
     foreign.iter().for_each(|path| fs::write(path, "mine").unwrap());
     assert_eq!(home.store.blobs().unwrap(), [blob.digest]);

@@ -239,3 +239,12 @@ fn a_shared_store_is_writable_by_its_group_whatever_the_umask() {
     assert_eq!(modes(store.layout().store_lock()), 0o664);
     crate::fsck::assert_sound(&model_manager::disk::RealDisk, &root, Expect::Unfinished);
 }
+
+#[test]
+fn a_download_that_never_began_leaves_nothing_behind() {
+    let home = home();
+    let data = content(77, 3 * SEGMENT_LEN);
+    drop(open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap()));
+    assert!(home.store.partials().unwrap().is_empty());
+    home.sound(Expect::Tidy);
+}

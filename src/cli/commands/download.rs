@@ -228,7 +228,7 @@ mod tests {
     fn report(state: FileSupply, fetched: u64) -> DownloadReport {
         DownloadReport {
             view: view(),
-            path: "/work/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
+            path: "/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
             files: vec![file(state, fetched)],
             size: 1_789_239_136,
             fetched,
@@ -240,7 +240,7 @@ mod tests {
     fn plan() -> PlanReport {
         PlanReport {
             view: view(),
-            path: "/work/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
+            path: "/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
             repo: "TheBloke/phi-2-GGUF".into(),
             revision: "5a454d977c6438bb9fb2df233c8ca70f21c87420".into(),
             license: Some("mit".into()),

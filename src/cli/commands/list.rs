@@ -113,7 +113,7 @@ mod tests {
 
     fn model(model: &str, quant: Option<&str>, size: u64, state: ListedState) -> ListedModel {
         let format = if quant.is_some() { "gguf" } else { "safetensors" };
-        let dir = quant.map_or(format!("/work/models/{model}/{format}"), |quant| format!("/work/models/{model}/{format}/{quant}"));
+        let dir = quant.map_or(format!("/srv/models/{model}/{format}"), |quant| format!("/srv/models/{model}/{format}/{quant}"));
         ListedModel {
             model: model.into(),
             format: format.into(),
@@ -176,7 +176,7 @@ Total storage: 8.96 GB
         let document = document(&guide());
         assert_eq!(document["version"], 1);
         assert_eq!(document["total_size"], 8_960_000_000_u64);
-        assert_eq!(document["models"][0]["path"], "/work/models/llama-2-7b-chat/gguf/q4_k_m/x.gguf");
+        assert_eq!(document["models"][0]["path"], "/srv/models/llama-2-7b-chat/gguf/q4_k_m/x.gguf");
         assert_eq!(document["models"][0]["state"], "stored");
     }
 

@@ -1,13 +1,19 @@
 //! One file per command: its `Args`, whose comments are its help, `run`, and the answer it returns.
 
 mod completions;
+mod df;
+mod doctor;
 mod download;
+mod gc;
 mod info;
+mod init;
 mod list;
 mod man;
 mod path;
+mod projects;
 mod remove;
 mod verify;
+mod why;
 
 use super::{context::Context, output::Answer};
 use crate::error::Result;
@@ -22,6 +28,12 @@ pub enum Command {
     Verify(verify::Args),
     Remove(remove::Args),
     Path(path::Args),
+    Gc(gc::Args),
+    Why(why::Args),
+    Df(df::Args),
+    Doctor(doctor::Args),
+    Projects(projects::Args),
+    Init(init::Args),
     #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
@@ -38,6 +50,12 @@ impl Command {
             Self::Verify(args) => Box::new(args.run(context)?),
             Self::Remove(args) => Box::new(args.run(context)?),
             Self::Path(args) => Box::new(args.run(context)?),
+            Self::Gc(args) => Box::new(args.run(context)?),
+            Self::Why(args) => Box::new(args.run(context)?),
+            Self::Df(args) => Box::new(args.run(context)?),
+            Self::Doctor(args) => Box::new(args.run(context)?),
+            Self::Projects(args) => Box::new(args.run(context)?),
+            Self::Init(args) => Box::new(args.run(context)?),
             Self::Completions(args) => Box::new(args.run()),
             Self::Man(args) => Box::new(args.run()?),
         })

@@ -48,9 +48,9 @@ mod tests {
 
     #[test]
     fn the_path_can_be_pasted_into_a_backends_settings() {
-        let found = Found("/work/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into());
+        let found = Found("/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into());
         assert_eq!(testing::piped(&found).0, "models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf\n");
-        let path = "/work/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf";
+        let path = "/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf";
         assert_eq!(document(&found), json!({ "version": 1, "path": path }));
     }
 }

@@ -95,8 +95,8 @@ mod tests {
         let view = ViewKey { model: "phi-2".parse().expect("an id"), format: "gguf".parse().expect("a format"), quant: None };
         let report = RemoveReport {
             views: vec![view],
-            removed: vec!["/work/models/phi-2/gguf/a.gguf".into()],
-            kept: vec![("/work/models/phi-2/gguf/mine.txt".into(), "not made by this program".into())],
+            removed: vec!["/srv/models/phi-2/gguf/a.gguf".into()],
+            kept: vec![("/srv/models/phi-2/gguf/mine.txt".into(), "not made by this program".into())],
             blobs: vec![BlobLine { sha256: digest(), size: 3_830_000_000 }],
             freed: 3_830_000_000,
             shared: vec![SharedBlob { sha256: digest(), size: 5, users: vec!["/home/ada/game: phi-2/gguf".into()] }],
@@ -128,7 +128,7 @@ Stays in the store: 324356668fa5, 5 B, used by
     fn json_names_its_fields() {
         let document = document(&removed(false));
         assert_eq!(document["freed"], 3_830_000_000_u64);
-        assert_eq!(document["kept"][0], json!({"path": "/work/models/phi-2/gguf/mine.txt", "why": "not made by this program"}));
+        assert_eq!(document["kept"][0], json!({"path": "/srv/models/phi-2/gguf/mine.txt", "why": "not made by this program"}));
         assert_eq!((&document["version"], &document["dry_run"]), (&json!(1), &json!(false)));
     }
 }

@@ -141,7 +141,7 @@ mod tests {
             model: "phi-2".into(),
             format: "gguf".into(),
             quant: Some("q4_k_m".into()),
-            path: format!("/work/models/phi-2/gguf/q4_k_m/{name}").into(),
+            path: format!("/srv/models/phi-2/gguf/q4_k_m/{name}").into(),
             size: 1_000_000_000,
             state,
             sha256: None,

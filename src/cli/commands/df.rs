@@ -1,0 +1,60 @@
+//! `df`: where the store's bytes are.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, Page, Table},
+        units,
+    },
+    error::Result,
+    manager::DfReport,
+};
+use serde_json::{Value, json};
+
+/// Show what the store takes, shares and could give back
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Where the bytes are.
+pub struct Usage(DfReport);
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Usage> {
+        context.manager()?.df().map(Usage)
+    }
+}
+
+impl Answer for Usage {
+    fn json(&self) -> Value {
+        json!(self.0)
+    }
+
+    fn write(&self, page: &mut Page) {
+        let usage = &self.0;
+        let rows = [
+            ("shown", usage.logical, "all views of all projects together"),
+            ("stored", usage.physical, "what their content takes on the disk"),
+            ("shared", usage.shared, "what sharing saves"),
+            ("reclaimable", usage.reclaimable, "content nothing needs: `model-manager gc`"),
+            ("partial", usage.partial, "interrupted downloads"),
+            ("free", usage.free, "on this volume"),
+        ];
+        if !page.people {
+            for (name, bytes, _) in rows {
+                page.fields([name, &bytes.to_string()]);
+            }
+            return;
+        }
+        page.line(format!(
+            "{}: {}, {}",
+            page.path(&usage.store),
+            units::count(usage.blobs, "blob"),
+            units::count(usage.projects, "project")
+        ));
+        let mut table = Table::new(&["", "", ""]).right(1);
+        for (name, bytes, meaning) in rows {
+            table.row([name.to_owned(), units::size(bytes), meaning.to_owned()]);
+        }
+        table.write(page, "");
+    }
+}

@@ -1,0 +1,69 @@
+//! `doctor`: what is wrong, in words, and the command that mends it.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, BAD, GOOD, ODD, Page, paint, printable},
+        units,
+    },
+    error::Result,
+    manager::DoctorReport,
+    store::Severity,
+};
+use serde_json::{Value, json};
+
+/// Look for anything wrong with the models and the store, and say how to mend it
+///
+/// Ends with exit code 4 when something is lost or damaged, else with 0.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also read every byte in the store
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// What was found.
+pub struct Visit(DoctorReport);
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Visit> {
+        context.worker()?.doctor(self.full).map(Visit)
+    }
+}
+
+impl Visit {
+    fn has_loss(&self) -> bool {
+        self.0.findings.iter().any(|finding| finding.severity == Severity::Loss)
+    }
+}
+
+impl Answer for Visit {
+    fn json(&self) -> Value {
+        let mut value = json!(self.0);
+        value["healthy"] = json!(!self.has_loss());
+        value
+    }
+
+    fn write(&self, page: &mut Page) {
+        for finding in &self.0.findings {
+            let (style, word) = match finding.severity {
+                Severity::Loss => (BAD, "lost"),
+                Severity::Repairable => (ODD, "odd"),
+                Severity::Leftover => (ODD, "note"),
+            };
+            page.line(format!("{}  {}: {}", paint(style, word), page.path(&finding.path), printable(&finding.what)));
+            page.line(format!("      {}", printable(&finding.mend)));
+        }
+        let depth = if self.0.read_bytes { "every byte was read" } else { "contents were not read: `--full` does that" };
+        let verdict = match (self.has_loss(), self.0.findings.is_empty()) {
+            (true, _) => paint(BAD, "something is lost"),
+            (false, false) => paint(GOOD, "nothing is lost"),
+            (false, true) => paint(GOOD, "all is well"),
+        };
+        page.line(format!("{verdict}: {} in {}; {depth}", units::count(self.0.blobs, "blob"), page.path(&self.0.store)));
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.has_loss() { crate::error::ErrorKind::Damaged.exit_code() } else { 0 }
+    }
+}

@@ -1,0 +1,75 @@
+//! `gc`: collects what nothing needs.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, Page, printable},
+        units,
+    },
+    error::Result,
+    manager::GcSummary,
+    store::GcOptions,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Remove what no project needs from the store
+///
+/// What a view or a running process needs stays, and so does what a project that cannot be seen now needs. Of the rest it
+/// removes content older than the grace period, and downloads that nobody went on with for a week.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep unneeded content younger than this, such as 0, 30m or 2d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::parse_time)]
+    pub grace: Duration,
+    /// Remove interrupted downloads that nobody touched for this long
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = units::parse_time)]
+    pub partials: Duration,
+    /// For a store on a network file system: no other host uses it now
+    #[arg(long)]
+    pub only_this_host: bool,
+}
+
+/// What was collected.
+pub struct Collected(GcSummary);
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Collected> {
+        let options = GcOptions { grace: self.grace, partial_age: self.partials };
+        context.worker()?.gc(options, self.dry_run, self.only_this_host).map(Collected)
+    }
+}
+
+impl Answer for Collected {
+    fn json(&self) -> Value {
+        json!(self.0)
+    }
+
+    fn write(&self, page: &mut Page) {
+        let summary = &self.0;
+        let (verb, freed) = if summary.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
+        for blob in &summary.blobs {
+            page.detail(format!("{verb} {}  {}", blob.sha256.short(), units::size(blob.size)));
+        }
+        for partial in &summary.partials {
+            page.detail(format!("{verb} the interrupted download of {}  {}", printable(&partial.what), units::size(partial.bytes)));
+        }
+        if !summary.leftovers.is_empty() {
+            page.detail(format!("{verb} {}", units::count(summary.leftovers.len(), "leftover")));
+        }
+        for blob in &summary.frees_nothing {
+            page.note(format!("{} frees nothing: its file has further names (hard links).", blob.sha256.short()));
+        }
+        if summary.young > 0 {
+            page.note(format!(
+                "{} of {} stay, younger than the grace period; `--grace 0` takes them too.",
+                units::count(summary.young, "unneeded blob"),
+                units::size(summary.young_bytes)
+            ));
+        }
+        page.detail(format!("{} {freed}, {} in use", units::size(summary.freed), units::count(summary.kept, "blob")));
+    }
+}

@@ -1,0 +1,50 @@
+//! `init`: makes a store before it is needed, or makes it one for a group.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, Page},
+    },
+    error::Result,
+};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Make the store, or complete it
+///
+/// A download makes it as well; this is for a place that several people or projects share.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Let the group of its folder write it, whatever anybody's umask says
+    #[arg(long)]
+    pub shared: bool,
+    /// Give it to this group
+    #[arg(long, value_name = "GROUP", requires = "shared")]
+    pub group: Option<String>,
+}
+
+/// The store that was made.
+pub struct Made {
+    store: PathBuf,
+    shared: bool,
+}
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Made> {
+        let store = context.manager()?.init(self.shared, self.group.as_deref())?;
+        Ok(Made { store, shared: self.shared })
+    }
+}
+
+impl Answer for Made {
+    fn json(&self) -> Value {
+        json!({ "store": self.store, "shared": self.shared })
+    }
+
+    fn write(&self, page: &mut Page) {
+        page.line(page.path(&self.store));
+        if self.shared {
+            page.note("Its users name it with `--store`, MODEL_MANAGER_STORE, or `store:` in configs/manager.yaml.");
+        }
+    }
+}

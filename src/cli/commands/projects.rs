@@ -1,0 +1,96 @@
+//! `projects`: who shares the store.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, Page, Table, printable},
+        units,
+    },
+    error::Result,
+    manager::{ProjectLine, ProjectState},
+};
+use serde_json::{Value, json};
+
+/// Show the projects that share the store, or forget one that is gone
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List them all
+    List,
+    /// List those that are not where they were
+    Check,
+    /// Drop what the store keeps for a project
+    ///
+    /// Its content goes at the next `model-manager gc`, unless something else needs it.
+    Forget {
+        /// Its path, or the beginning of its uuid
+        project: String,
+        /// Even if it is still there; its models break
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Projects, and what was done to them.
+pub struct Projects {
+    lines: Vec<ProjectLine>,
+    forgotten: bool,
+}
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Projects> {
+        let manager = context.manager()?;
+        Ok(match &self.action {
+            None | Some(Action::List) => Projects { lines: manager.projects()?, forgotten: false },
+            Some(Action::Check) => {
+                let gone = manager.projects()?.into_iter().filter(|line| line.state != ProjectState::Live);
+                Projects { lines: gone.collect(), forgotten: false }
+            }
+            Some(Action::Forget { project, force }) => {
+                Projects { lines: vec![manager.forget_project(project, *force)?], forgotten: true }
+            }
+        })
+    }
+}
+
+fn word(state: ProjectState) -> &'static str {
+    match state {
+        ProjectState::Live => "live",
+        ProjectState::Missing => "missing",
+        ProjectState::Unreachable => "unreachable",
+    }
+}
+
+impl Answer for Projects {
+    fn json(&self) -> Value {
+        json!({ "projects": self.lines, "forgotten": self.forgotten })
+    }
+
+    fn write(&self, page: &mut Page) {
+        if self.forgotten {
+            for line in &self.lines {
+                page.detail(format!("Forgot {}: {}", printable(&line.path), units::count(line.views.len(), "view")));
+            }
+            page.note("Run `model-manager gc` to remove what nothing else needs.");
+        } else if self.lines.is_empty() {
+            page.note("None.");
+        } else if page.people {
+            let mut table = Table::new(&["project", "state", "views", "size", "last seen", "uuid"]).right(2).right(3);
+            for line in &self.lines {
+                let (views, size) = (line.views.len().to_string(), units::size(line.size));
+                table.row([printable(&line.path), word(line.state).into(), views, size, line.last_seen.clone(), line.uuid.clone()]);
+            }
+            table.write(page, "");
+        } else {
+            for line in &self.lines {
+                let (views, size) = (line.views.len().to_string(), line.size.to_string());
+                page.fields([line.path.as_str(), word(line.state), &views, &size, &line.last_seen, &line.uuid]);
+            }
+        }
+    }
+}

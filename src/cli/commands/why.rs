@@ -1,0 +1,55 @@
+//! `why`: who keeps a blob.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, Page, printable},
+        units,
+    },
+    error::Result,
+    manager::WhyReport,
+};
+use serde_json::{Value, json};
+
+/// Tell who keeps something in the store
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A SHA-256 or its first 8 or more digits, a path, or a model
+    pub what: String,
+}
+
+/// Who keeps it.
+pub struct Why(Vec<WhyReport>);
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Why> {
+        context.manager()?.why(&self.what).map(Why)
+    }
+}
+
+impl Answer for Why {
+    fn json(&self) -> Value {
+        json!({ "blobs": self.0 })
+    }
+
+    fn write(&self, page: &mut Page) {
+        for blob in &self.0 {
+            let size = blob.size.map_or_else(|| "not in the store".to_owned(), units::size);
+            page.line(format!("{}  {size}", blob.sha256));
+            for user in &blob.users {
+                page.line(format!("  used by {}", printable(user)));
+            }
+            if blob.leased {
+                page.line("  relied on by a running process");
+            }
+            if blob.users.is_empty() && !blob.leased {
+                page.line("  nothing needs it; `model-manager gc` removes it");
+            }
+            for source in &blob.sources {
+                let from = [source.repo.as_deref(), source.commit.as_deref(), source.path.as_deref()];
+                let from: Vec<&str> = from.into_iter().flatten().collect();
+                page.line(format!("  from {} {}", printable(&source.endpoint), printable(&from.join(" "))));
+            }
+        }
+    }
+}

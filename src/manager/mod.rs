@@ -9,6 +9,7 @@ mod path;
 mod plan;
 mod projects;
 mod remove;
+mod repair;
 mod report;
 mod target;
 mod verify;

@@ -406,3 +406,25 @@ pub struct DoctorReport {
     /// What is not as it should be, the worst first.
     pub findings: Vec<crate::store::Finding>,
 }
+
+/// What a repair did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RepairReport {
+    /// Every file that was damaged or missing.
+    pub files: Vec<RepairedFile>,
+    /// Bytes that travelled.
+    pub fetched: u64,
+}
+
+/// One file that was to be mended.
+#[derive(Debug, Clone, Serialize)]
+pub struct RepairedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is whole again.
+    pub mended: bool,
+    /// Bytes that travelled for it.
+    pub fetched: u64,
+    /// Why not, where it is not.
+    pub note: Option<String>,
+}

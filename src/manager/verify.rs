@@ -2,7 +2,7 @@
 
 use super::{ModelManager, Selector, VerifiedFile, VerifyState};
 use crate::{
-    digest::{SEGMENT_LEN, Sha256Digest},
+    digest::{SEGMENT_LEN, Sha256Digest, segment_count},
     error::Result,
     event::Event,
     names::{Format, Quant},
@@ -133,7 +133,7 @@ impl VerifiedFile {
                 self.damaged = byte_ranges(&segments, self.size);
                 let note = match self.damaged.len() {
                     0 => "its content is not what its sha256 says".to_owned(),
-                    _ => format!("{} of its segments of 1 MiB are damaged", segments.len()),
+                    _ => format!("damaged: {} of {} segments of 1 MiB", segments.len(), segment_count(self.size)),
                 };
                 (VerifyState::Modified, Some(note))
             }

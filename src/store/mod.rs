@@ -11,6 +11,7 @@ mod journal;
 mod layout;
 mod lease;
 pub mod lock;
+mod repair;
 mod roots;
 mod take_in;
 

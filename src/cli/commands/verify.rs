@@ -8,7 +8,7 @@ use crate::{
         units,
     },
     error::{ErrorKind, Result},
-    manager::{ModelManager, Selector, VerifiedFile, VerifyState},
+    manager::{ModelManager, RepairReport, Selector, VerifiedFile, VerifyState},
     store::CheckMode,
 };
 use anstyle::Style;
@@ -31,10 +31,13 @@ pub struct Args {
     /// Compute every SHA-256 anew and renew the records
     #[arg(long)]
     pub rehash: bool,
+    /// Mend what is damaged or missing: only the damaged ranges are fetched again
+    #[arg(long)]
+    pub repair: bool,
 }
 
-/// What was found.
-pub struct Verified(Vec<VerifiedFile>);
+/// What was found, after mending where that was asked for.
+pub struct Verified(Vec<VerifiedFile>, Option<RepairReport>);
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Verified> {
@@ -51,9 +54,14 @@ impl Args {
         };
         // To the manager, no selector means everything.
         if what.is_empty() && filtered {
-            return Ok(Verified(Vec::new()));
+            return Ok(Verified(Vec::new(), None));
         }
-        manager.verify(&what, mode).map(Verified)
+        let found = manager.verify(&what, mode)?;
+        if !self.repair || !found.iter().any(|file| is_damage(file.state)) {
+            return Ok(Verified(found, None));
+        }
+        let report = manager.repair(&found)?;
+        Ok(Verified(manager.verify(&what, mode)?, Some(report)))
     }
 
     fn everything_of_this_form(&self, manager: &ModelManager) -> Result<Vec<Selector>> {
@@ -95,13 +103,19 @@ impl Answer for Verified {
     fn json(&self) -> Value {
         let totals: Map<String, Value> =
             STATES.iter().map(|(state, word, _)| ((*word).to_owned(), json!(self.number(*state)))).collect();
-        json!({ "ok": self.exit_code() == 0, "files": self.0, "totals": totals })
+        json!({ "ok": self.exit_code() == 0, "files": self.0, "totals": totals, "repair": self.1 })
     }
 
     fn write(&self, page: &mut Page) {
         if self.0.is_empty() {
             page.note("Nothing here to verify. `model-manager list` shows what is here.");
             return;
+        }
+        for file in self.1.iter().flat_map(|report| &report.files) {
+            let (style, word) = if file.mended { (GOOD, "mended") } else { (BAD, "not mended") };
+            let fetched = if file.mended { format!("  {} fetched", units::size(file.fetched)) } else { String::new() };
+            let note = file.note.as_deref().map(|note| format!("  {}", printable(note))).unwrap_or_default();
+            page.line(format!("{}  {}{fetched}{note}", paint(style, format!("{word:<10}")), page.path(&file.path)));
         }
         for file in &self.0 {
             let Some((_, word, style)) = STATES.iter().find(|(state, ..)| *state == file.state) else { continue };
@@ -121,8 +135,13 @@ impl Answer for Verified {
         }
         if let Some(file) = self.0.iter().find(|file| is_damage(file.state)) {
             let form = file.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
-            let again = format!("model-manager download {} --format {}{form} --force", file.model, file.format);
-            page.note(format!("hint: Fetch it again: `{}`.", printable(&again)));
+            let (verb, again) = match self.1 {
+                None => ("Mend it", format!("model-manager verify {} --format {}{form} --repair", file.model, file.format)),
+                Some(_) => {
+                    ("Fetch it again", format!("model-manager download {} --format {}{form} --force", file.model, file.format))
+                }
+            };
+            page.note(format!("hint: {verb}: `{}`.", printable(&again)));
         }
     }
 
@@ -152,11 +171,14 @@ mod tests {
 
     #[test]
     fn every_file_has_a_line_and_damage_an_exit_code_and_a_next_step() {
-        let verified = Verified(vec![
-            file("a.gguf", VerifyState::Ok, None),
-            file("b.gguf", VerifyState::Unverified, None),
-            file("c.gguf", VerifyState::Modified, Some("1 of 954 segments differs")),
-        ]);
+        let verified = Verified(
+            vec![
+                file("a.gguf", VerifyState::Ok, None),
+                file("b.gguf", VerifyState::Unverified, None),
+                file("c.gguf", VerifyState::Modified, Some("1 of 954 segments differs")),
+            ],
+            None,
+        );
         let (out, notes) = testing::seen(&verified);
         assert_eq!(
             out,
@@ -166,7 +188,7 @@ mod tests {
              3 files, 3.00 GB: 1 ok, 1 unverified, 1 modified\n"
         );
         assert!(
-            notes.contains("unverified: not changed") && notes.contains("download phi-2 --format gguf --quant q4_k_m --force"),
+            notes.contains("unverified: not changed") && notes.contains("verify phi-2 --format gguf --quant q4_k_m --repair"),
             "{notes}"
         );
         assert_eq!(verified.exit_code(), 4);
@@ -177,7 +199,7 @@ mod tests {
 
     #[test]
     fn files_without_a_published_hash_are_no_failure_and_never_called_ok() {
-        let verified = Verified(vec![file("b.gguf", VerifyState::Unverified, None), file("f", VerifyState::Foreign, None)]);
+        let verified = Verified(vec![file("b.gguf", VerifyState::Unverified, None), file("f", VerifyState::Foreign, None)], None);
         assert_eq!(verified.exit_code(), 0);
         assert!(!testing::seen(&verified).0.contains(" ok"));
         assert_eq!(document(&verified)["totals"]["ok"], 0);
@@ -185,6 +207,6 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_damage() {
-        assert_eq!(Verified(vec![file("a", VerifyState::Missing, None)]).exit_code(), 4);
+        assert_eq!(Verified(vec![file("a", VerifyState::Missing, None)], None).exit_code(), 4);
     }
 }

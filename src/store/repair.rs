@@ -1,0 +1,74 @@
+//! Mends a damaged blob: what is good is taken over, so that only the damage has to be fetched.
+//!
+//! The damaged file is not written to. A new one is filled beside it, segment by segment: those that still have their
+//! recorded value come from the old file, the others are for the caller to fetch. The whole is published only when its
+//! SHA-256 is right, in the place of the old one.
+
+use super::{Admission, Intake, Lease, Progress, Result, Store, StoreError, Wait, intake::Want, layout::IntakeKey};
+use crate::{
+    digest::{Sha256Digest, merge_segments, segment_value},
+    disk::{self, Open},
+};
+use std::{path::Path, sync::Arc};
+
+impl Store {
+    /// Begins the repair of a blob of `size` bytes whose content may be wrong, missing, or too short. `damaged` is a file
+    /// that has some of its bytes: the blob itself or a copy. What the intake misses afterwards is to be fetched.
+    pub fn admit_repair(
+        &self,
+        digest: &Sha256Digest,
+        size: u64,
+        damaged: &Path,
+        lease: &Arc<Lease>,
+        wait: &Wait,
+        progress: Progress<'_>,
+    ) -> Result<Box<Intake>> {
+        if !self.locks_work() {
+            return Err(StoreError::NoSafeCollection { path: self.layout().root().to_owned() });
+        }
+        let want = Want { key: IntakeKey::Sha256(*digest), size, what: digest.to_string() };
+        let Admission::Open(intake) = self.admit_again(want, lease, wait)? else {
+            return Err(StoreError::Vanished(*digest));
+        };
+        let recorded = self.meta(digest)?.filter(|meta| meta.size == size);
+        let values = self
+            .segment_values(digest)?
+            .filter(|values| recorded.as_ref().is_some_and(|meta| merge_segments(values, size) == Some(meta.blake3)));
+        let file = disk::absent_is_none(self.disk().open(damaged, Open::Read))?;
+        if let (Some(values), Some(file)) = (values, file) {
+            let mut buffer = Vec::new();
+            for index in 0..intake.segments() {
+                if progress.cancel.is_cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                let range = intake.range(index);
+                buffer.resize((range.end - range.start) as usize, 0);
+                // A read error is damage like any other.
+                let whole = file.read_at(&mut buffer, range.start).is_ok_and(|got| got == buffer.len());
+                if whole && !intake.has(index) && segment_value(index, size, &buffer) == values[index as usize] {
+                    intake.write(index, &buffer)?;
+                }
+                (progress.bytes)(range.end);
+            }
+        }
+        Ok(intake)
+    }
+
+    /// Puts a blob aside that cannot be mended, so that nothing takes it for good. Tells where it is now.
+    pub fn quarantine(&self, digest: &Sha256Digest, wait: &Wait) -> Result<Option<std::path::PathBuf>> {
+        self.require_writable()?;
+        let _lock = self.lock_blob(&IntakeKey::Sha256(*digest), "a damaged blob", wait)?;
+        let _shared = self.shared()?;
+        let aside = self.layout().dir("bad").join(format!("{digest}-{}", uuid::Uuid::new_v4()));
+        match self.disk().rename_new(&self.layout().blob(digest), &aside) {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        self.disk().sync_dir(&self.layout().dir("bad"))?;
+        if let Some(shard) = self.layout().blob(digest).parent() {
+            self.disk().sync_dir(shard)?;
+        }
+        Ok(Some(aside))
+    }
+}

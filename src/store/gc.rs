@@ -6,29 +6,25 @@
 //! unlinked when no lock is held. A root that cannot be read ends the collection: what it protects is not known.
 
 use super::{
-    FileLock, Result, Store, StoreError, Wait,
-    format::Stamp,
-    intake,
+    FileLock, Result, Store, StoreError, Wait, intake,
     layout::{IntakeKey, Layout},
-    lock, roots,
+    lock,
+    snapshot::RootSnapshot,
 };
 use crate::{
     digest::Sha256Digest,
     disk::{self, Kind, LockKind, Stat},
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     path::PathBuf,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use uuid::Uuid;
 
 /// An exclusive section ends after this long and another is begun, so that nobody waits noticeably.
 const SECTION_BUDGET: Duration = Duration::from_millis(20);
 /// Names in the trash that begin like this cannot be had back; their bytes are being removed.
 const DEAD: &str = "dead-";
-/// A folder whose modification time is closer to the moment it was read than this may change again without showing it.
-const CLOCK_GRAIN_NS: i64 = 2_000_000_000;
 /// Temporary files of processes that died are swept after this long.
 const STRAY_AGE: Duration = Duration::from_secs(24 * 3600);
 
@@ -401,76 +397,6 @@ impl Collector {
     }
 }
 
-/// All roots, kept so that reading them again costs only a look at each folder that did not change.
-#[derive(Debug, Default)]
-struct RootSnapshot {
-    projects: HashMap<Uuid, ProjectRoots>,
-    needed: HashSet<Sha256Digest>,
-}
-
-#[derive(Debug, Default)]
-struct ProjectRoots {
-    dir: Option<Stamp>,
-    files: HashMap<String, (Stamp, Vec<Sha256Digest>)>,
-}
-
-impl RootSnapshot {
-    fn needs(&self, digest: &Sha256Digest) -> bool {
-        self.needed.contains(digest)
-    }
-
-    fn refresh(&mut self, store: &Store) -> Result<()> {
-        let mut old = std::mem::take(&mut self.projects);
-        let mut changed = false;
-        for project in store.projects()? {
-            let known = old.remove(&project).unwrap_or_default();
-            let (roots, project_changed) = refresh_project(store, &project, known)?;
-            changed |= project_changed;
-            self.projects.insert(project, roots);
-        }
-        if changed || !old.is_empty() {
-            self.needed = self
-                .projects
-                .values()
-                .flat_map(|roots| roots.files.values())
-                .flat_map(|(_, files)| files.iter().copied())
-                .collect();
-        }
-        Ok(())
-    }
-}
-
-fn refresh_project(store: &Store, project: &Uuid, mut known: ProjectRoots) -> Result<(ProjectRoots, bool)> {
-    let dir = store.layout().project(project);
-    let Some(stat) = store.disk().find(&dir)? else { return Ok((ProjectRoots::default(), !known.files.is_empty())) };
-    let stamp = Stamp::from(&stat);
-    if known.dir == Some(stamp) {
-        return Ok((known, false));
-    }
-    let settled = now_ns().saturating_sub(stat.mtime_ns) > CLOCK_GRAIN_NS;
-    let mut roots = ProjectRoots { dir: settled.then_some(stamp), files: HashMap::new() };
-    for entry in store.disk().list(&dir)? {
-        if !roots::is_root_name(&entry.name) {
-            continue;
-        }
-        let path = dir.join(&entry.name);
-        let Some(stat) = store.disk().find(&path)? else { continue };
-        let stamp = Stamp::from(&stat);
-        // A record is never rewritten in place: another content is another inode.
-        match known.files.remove(&entry.name) {
-            Some((old, files)) if old == stamp => {
-                roots.files.insert(entry.name, (stamp, files));
-            }
-            _ => {
-                if let Some(record) = store.read_root(&path)? {
-                    roots.files.insert(entry.name, (stamp, record.files.iter().map(|file| file.sha256).collect()));
-                }
-            }
-        }
-    }
-    Ok((roots, true))
-}
-
 impl Store {
     /// Begins a section in which nobody else is in one.
     fn exclusive(&self) -> Result<FileLock> {
@@ -491,8 +417,4 @@ fn trashed_digest(name: &str) -> Option<Sha256Digest> {
 fn age(now: SystemTime, mtime_ns: i64) -> Duration {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_nanos(mtime_ns.max(0) as u64))
-}
-
-fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64)
 }

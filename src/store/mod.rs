@@ -13,6 +13,7 @@ mod lease;
 pub mod lock;
 mod repair;
 mod roots;
+mod snapshot;
 mod take_in;
 
 pub use check::{BlobState, CheckMode, Progress};

@@ -62,6 +62,11 @@ const RESERVED: [&str; 22] = [
     "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
+/// `<model>~<format>~<quant>.json`, and its name while it is written, must fit the 255 bytes that file systems allow. A Hub
+/// name has 42 + 96 characters at most.
+const MODEL_ID_MAX: usize = 144;
+const WORD_MAX: usize = 48;
+
 /// The rules one path component keeps on every supported file system; `Err` says which is broken.
 fn check_component(part: &str) -> Result<(), String> {
     if part.is_empty() {
@@ -96,6 +101,9 @@ impl FromStr for ModelId {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let kind = "model id";
         check_component(text).map_err(|why| refuse(kind, text, why))?;
+        if text.len() > MODEL_ID_MAX {
+            return Err(refuse(kind, text, format!("it is longer than {MODEL_ID_MAX} bytes")));
+        }
         if text.starts_with('.') || text.starts_with('-') {
             return Err(refuse(kind, text, "it may not begin with a dot or a dash"));
         }
@@ -154,6 +162,9 @@ fn lower_word(kind: &'static str, text: &str) -> Result<String, NameError> {
     check_component(&lower).map_err(|why| refuse(kind, text, why))?;
     if let Some(bad) = lower.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+'))) {
         return Err(refuse(kind, text, format!("the character `{}` may not stand in it", bad.escape_default())));
+    }
+    if lower.len() > WORD_MAX {
+        return Err(refuse(kind, text, format!("it is longer than {WORD_MAX} bytes")));
     }
     if lower.starts_with(['.', '-']) {
         return Err(refuse(kind, text, "it may not begin with a dot or a dash"));
@@ -436,6 +447,21 @@ mod tests {
             assert!(bad.parse::<ModelId>().is_err(), "{bad:?} was taken");
         }
         assert!("mistral-7b-instruct-v0.2".parse::<ModelId>().is_ok());
+    }
+
+    #[test]
+    fn the_longest_names_of_a_view_make_a_file_name_that_fits() {
+        let text = |len: usize| "x".repeat(len);
+        let (model, word) = (text(MODEL_ID_MAX), text(WORD_MAX));
+        let view = crate::store::ViewKey {
+            model: model.parse().expect("as long as allowed"),
+            format: word.parse().expect("as long as allowed"),
+            quant: Some(word.parse().expect("as long as allowed")),
+        };
+        assert!(view.record_name().len() <= 255);
+        assert!(text(MODEL_ID_MAX + 1).parse::<ModelId>().is_err());
+        assert!(text(WORD_MAX + 1).parse::<Format>().is_err());
+        assert!(text(WORD_MAX + 1).parse::<Quant>().is_err());
     }
 
     #[test]

@@ -67,7 +67,10 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.read(true);
     match how {
-        Open::Read => {}
+        // Nobody waits for the other end of a pipe that stands where a file should; regular files do not mind the flag.
+        Open::Read => {
+            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+        }
         Open::Write | Open::CreateIfMissing(_) => {
             options.write(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest, segment_count, segment_range, segment_value},
-    disk::{Disk, DiskFile, Kind, Open},
+    disk::{Disk, DiskError, DiskFile, Kind, Open},
 };
 use std::{io, path::Path, sync::mpsc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -43,8 +43,7 @@ impl Store {
         let disk = self.disk();
         let before = disk.stat(path)?;
         if before.kind != Kind::File {
-            let not_a_file = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-            return Err(crate::disk::DiskError { action: "take in", path: path.to_owned(), source: not_a_file }.into());
+            return Err(not_a_file("take in", path).into());
         }
         let source = disk.open(path, Open::Read)?;
         let key = IntakeKey::private();
@@ -99,10 +98,19 @@ impl Store {
     }
 }
 
+fn not_a_file(action: &'static str, path: &Path) -> DiskError {
+    let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+    DiskError { action, path: path.to_owned(), source }
+}
+
 /// SHA-256 of any file, of the store or not.
 pub fn hash_file(disk: &dyn Disk, path: &Path, progress: Progress<'_>) -> Result<Sha256Digest> {
     let file = disk.open(path, Open::Read)?;
-    let len = file.stat()?.len;
+    let stat = file.stat()?;
+    if stat.kind != Kind::File {
+        return Err(not_a_file("hash", path).into());
+    }
+    let len = stat.len;
     Ok(hash(&*file, path, len, None, progress.bytes, progress.cancel)?.0)
 }
 

@@ -124,6 +124,7 @@ impl Findings<'_> {
         }
         let again = "run `model-manager verify`, which writes it anew";
         match self.store.meta(digest)? {
+            None if self.store.has_newer_meta(digest)? => {}
             None => self.add(
                 Severity::Repairable,
                 self.store.layout().meta(digest),

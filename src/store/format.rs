@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// The layout this program reads and writes.
 pub const LAYOUT_VERSION: u32 = 1;
 
+/// The version of each small file that this program writes.
+pub const RECORD_VERSION: u32 = 1;
+
 /// Content of `CACHEDIR.TAG` (Cache Directory Tagging Specification, bford.info/cachedir).
 pub const CACHEDIR_TAG: &str =
     "Signature: 8a477f597d28d172789f06886806bc55\n# Made by model-manager: blobs can be downloaded again.\n";
@@ -269,12 +272,21 @@ pub fn from_json<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T> {
     serde_json::from_slice(text).map_err(|error| StoreError::BadRecord { path: path.to_owned(), why: error.to_string() })
 }
 
+/// The version that a JSON record says it has; 0 where it says none.
+pub fn version_of(text: &[u8]) -> u32 {
+    #[derive(Deserialize)]
+    struct Versioned {
+        format: u32,
+    }
+    serde_json::from_slice::<Versioned>(text).map_or(0, |record| record.format)
+}
+
 /// Reads a root record and checks it.
 pub fn root_from_json(path: &Path, text: &[u8]) -> Result<RootRecord> {
     let record: RootRecord = from_json(path, text)?;
     let bad = |why: &str| StoreError::BadRecord { path: path.to_owned(), why: why.to_owned() };
-    if record.format != 1 {
-        return Err(bad(&format!("its format is {}, this program knows 1", record.format)));
+    if record.format != RECORD_VERSION {
+        return Err(bad(&format!("its format is {}, this program knows {RECORD_VERSION}", record.format)));
     }
     if record.check != RootRecord::check_of(&record.files) {
         return Err(bad("its check does not match its files"));

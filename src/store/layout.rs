@@ -69,6 +69,10 @@ impl Layout {
     pub fn gc_lock(&self) -> PathBuf {
         self.root.join("lock/gc")
     }
+    /// Held while a copied models directory gets an identity of its own.
+    pub fn projects_lock(&self) -> PathBuf {
+        self.root.join("lock/projects")
+    }
     /// Held across a download, a repair or a quarantine of one blob.
     pub fn blob_lock(&self, key: &IntakeKey) -> PathBuf {
         self.root.join("lock/b").join(key.to_string())

@@ -220,10 +220,18 @@ impl Store {
         Ok(self.disk().find(&self.layout().blob(digest))?.filter(|stat| stat.kind == Kind::File))
     }
 
-    /// What is recorded about a blob; `None` where nothing is or the record is unreadable, for it can be rebuilt.
+    /// What is recorded about a blob; `None` where nothing is, the record is unreadable (it can be rebuilt), or a newer
+    /// program wrote it (see [`Self::has_newer_meta`]).
     pub fn meta(&self, digest: &Sha256Digest) -> Result<Option<BlobMeta>> {
         let text = self.disk().read_small(&self.layout().meta(digest))?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        let meta = text.and_then(|text| serde_json::from_slice::<BlobMeta>(&text).ok());
+        Ok(meta.filter(|meta| meta.format == format::RECORD_VERSION))
+    }
+
+    /// Whether a newer program wrote the record of a blob. Such a record is neither read nor replaced.
+    pub fn has_newer_meta(&self, digest: &Sha256Digest) -> Result<bool> {
+        let text = self.disk().read_small(&self.layout().meta(digest))?;
+        Ok(text.is_some_and(|text| format::version_of(&text) > format::RECORD_VERSION))
     }
 
     /// The recorded values of a blob's segments.
@@ -241,6 +249,9 @@ impl Store {
     }
 
     pub(crate) fn write_meta(&self, digest: &Sha256Digest, meta: &BlobMeta) -> Result<()> {
+        if self.has_newer_meta(digest)? {
+            return Ok(());
+        }
         self.replace_record(&self.layout().meta(digest), &format::to_json(meta))
     }
 

@@ -1,20 +1,25 @@
 //! Roots: which project needs which blobs. They live in the store, so that collecting never has to reach a project.
 
 use super::{
-    Result, Store, StoreError,
+    Result, Store, StoreError, Wait,
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
+    lock,
 };
 use crate::{
     digest::Sha256Digest,
-    disk::{self, Disk, Kind},
+    disk::{self, Disk, Kind, LockKind},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use uuid::Uuid;
+
+/// How long another process is waited for that gives a copied directory its identity.
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The file in a models directory that says whose it is.
 pub const PROJECT_FILE: &str = ".model-manager.json";
@@ -51,14 +56,8 @@ impl Project {
             Some(identity) => identity,
             None => create_identity(disk, models_dir, store_uuid)?,
         };
-        let record = store.project_record(&identity.project)?;
-        if let Some(record) = &record
-            && is_copy_of(disk, record, &path, &identity)
-        {
-            let fresh = Identity { project: Uuid::new_v4(), ..identity.clone() };
-            store.copy_roots(&identity.project, &fresh.project)?;
-            write_identity(disk, models_dir, &fresh)?;
-            identity = fresh;
+        if is_copy(store, &path, &identity)? {
+            identity = part_from_original(store, models_dir, &path, identity)?;
         }
         if identity.store != store_uuid {
             identity.store = store_uuid;
@@ -271,6 +270,30 @@ fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Id
 
 fn write_identity(disk: &dyn Disk, models_dir: &Path, identity: &Identity) -> Result<()> {
     Ok(disk.replace_small(&models_dir.join(PROJECT_FILE), &format::to_json(identity), 0o644, models_dir)?)
+}
+
+/// Gives a copied directory an identity of its own, with copies of the roots. One process does it at a time; the next one
+/// finds it done.
+fn part_from_original(store: &Store, models_dir: &Path, path: &Path, seen: Identity) -> Result<Identity> {
+    let wait = Wait::silent(Some(IDENTITY_TIMEOUT));
+    let lock = || {
+        let mode = store.marker().file_mode();
+        lock::acquire(store.disk(), &store.layout().projects_lock(), LockKind::Exclusive, mode, "the projects", &wait)
+    };
+    let _lock = store.locks_work().then(lock).transpose()?;
+    let identity = read_identity(store.disk(), models_dir)?.unwrap_or(seen);
+    if !is_copy(store, path, &identity)? {
+        return Ok(identity);
+    }
+    let fresh = Identity { project: Uuid::new_v4(), ..identity };
+    store.copy_roots(&identity.project, &fresh.project)?;
+    write_identity(store.disk(), models_dir, &fresh)?;
+    Ok(fresh)
+}
+
+fn is_copy(store: &Store, path: &Path, identity: &Identity) -> Result<bool> {
+    let record = store.project_record(&identity.project)?;
+    Ok(record.is_some_and(|record| is_copy_of(store.disk(), &record, path, identity)))
 }
 
 /// Whether the directory at `path` carries the identity of another one that is still at its recorded place.

@@ -170,3 +170,49 @@ fn a_check_can_be_stopped() {
         assert!(matches!(result, Err(StoreError::Cancelled)));
     }
 }
+
+#[test]
+fn the_record_of_a_newer_program_is_neither_read_nor_replaced() {
+    let home = home();
+    let data = content(1, 5000);
+    let blob = put(&home.store, &data).unwrap();
+    let path = home.store.layout().meta(&blob.digest);
+    let newer = fs::read_to_string(&path).unwrap().replace(r#""format": 1"#, r#""format": 2, "mood": "good""#);
+    fs::write(&path, &newer).unwrap();
+    assert_eq!(home.store.meta(&blob.digest).unwrap(), None);
+    for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
+        assert_eq!(check(&home.store, &blob, mode), BlobState::Ok { trust: Trust::Tofu }, "only the hash vouches for it");
+    }
+    home.store.add_source(&blob.digest, source()).unwrap();
+    // Published again, as after a download with --force.
+    let intake = open(home.store.admit_again(want(&data), &lease(&home.store), &quick()).unwrap());
+    finish(intake, &data).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), newer);
+    let token = CancellationToken::new();
+    let findings = home.store.examine(true, Progress { bytes: &|_| {}, cancel: &token }).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+#[test]
+fn a_pipe_where_a_file_should_be_does_not_make_anybody_wait() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 5000)).unwrap();
+    let pipe = |path: &Path| {
+        fs::remove_file(path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    };
+    pipe(&home.store.layout().meta(&blob.digest));
+    pipe(&home.store.layout().blob(&blob.digest));
+    let (done, finished) = std::sync::mpsc::channel();
+    let (store, path) = (home.store.clone(), home.store.layout().blob(&blob.digest));
+    std::thread::spawn(move || {
+        let token = CancellationToken::new();
+        let progress = Progress { bytes: &|_| {}, cancel: &token };
+        let at = store.check_at(&path, &blob.digest, CheckMode::Full, progress);
+        let hashed = model_manager::store::hash_file(store.disk(), &path, progress);
+        done.send((at.unwrap(), hashed.is_err(), store.meta(&blob.digest).is_err())).unwrap();
+    });
+    let found = finished.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits for the pipe's other end");
+    assert_eq!(found, (modified(&[]), true, true));
+}

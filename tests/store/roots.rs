@@ -1,7 +1,10 @@
 //! Projects and their roots.
 
 use crate::{fsck::Expect, kit::*};
-use model_manager::store::{PROJECT_FILE, Project, StoreError};
+use model_manager::{
+    disk::RealDisk,
+    store::{PROJECT_FILE, Project, Store, StoreError},
+};
 use std::{fs, path::Path};
 
 fn copy_dir(from: &Path, to: &Path) {
@@ -173,4 +176,33 @@ fn what_stands_among_the_roots_and_is_no_project_ends_the_collection() {
     fs::rename(home.root().join("roots"), home.path("roots")).unwrap();
     assert!(collect_in(&home.store, days(30)).is_err(), "all roots are gone and so everything is collected");
     assert!(home.store.find(&blob.digest).unwrap().is_some());
+}
+
+#[test]
+fn processes_that_find_a_copied_project_at_once_agree_on_its_new_identity() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let here = home.path("here");
+    fs::create_dir(&here).unwrap();
+    let project = Project::register(&home.store, &here).unwrap();
+    (0..20).for_each(|n| project.put_root(&view(&format!("v{n}")), &files_of(&blob)).unwrap());
+    for round in 0..10 {
+        let there = home.path(&format!("there-{round}"));
+        copy_dir(&here, &there);
+        let start = std::sync::Barrier::new(4);
+        let found: std::collections::BTreeSet<_> = std::thread::scope(|scope| {
+            let register = || {
+                // Each opens the store itself, as processes do: locks are of open files.
+                let store = Store::open(std::sync::Arc::new(RealDisk), &home.root()).unwrap();
+                start.wait();
+                *Project::register(&store, &there).unwrap().uuid()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(register)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(found.len(), 1, "one directory, one identity: {found:?}");
+        assert!(!found.contains(project.uuid()));
+        assert_eq!(home.store.projects().unwrap().len(), round + 2);
+    }
+    home.sound(Expect::Tidy);
 }

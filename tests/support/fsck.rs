@@ -167,7 +167,7 @@ impl Fsck<'_> {
             self.unfinished(&root.join("trash").join(name), "is in the trash");
         }
         for (name, _) in self.names(&root.join("lock")) {
-            if !["store", "gc", "b"].contains(&&*name) {
+            if !["store", "gc", "projects", "b"].contains(&&*name) {
                 self.unfinished(&root.join("lock").join(name), "is no lock");
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     event::Event,
-    store::{Admission, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
+    store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
     transfer::{self, Effort, Job},
     view::Adopted,
 };
@@ -132,7 +132,7 @@ impl ModelManager {
     /// Fetches every file that is not in the store; returns the bytes that travelled for each.
     fn fetch_all(&self, plan: &mut Plan, store: &Store, lease: &Arc<Lease>, options: &DownloadOptions) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
-        let mut order: Vec<usize> = (0..plan.files.len())
+        let order: Vec<usize> = (0..plan.files.len())
             .filter(|index| matches!(plan.files[*index].supply, FileSupply::Fetch | FileSupply::Partial))
             .collect();
         if order.is_empty() {
@@ -152,13 +152,20 @@ impl ModelManager {
             order.iter().map(|index| &plan.files[*index]).map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum(),
         )?;
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
-        order.sort_by_key(|index| plan.files[*index].key());
+        let mut order: Vec<(IntakeKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
+        order.sort();
         let hub = self.hub()?;
         let mut jobs = Vec::new();
-        let mut job_of = Vec::new();
-        for index in order {
+        let mut job_of: Vec<(usize, usize)> = Vec::new();
+        let mut last = None;
+        for (key, index) in order {
+            // A set may hold one content under several names: it is fetched once, and its lock is ours already.
+            if last.as_ref() == Some(&key) {
+                job_of.push((index, jobs.len() - 1));
+                continue;
+            }
             let file = &mut plan.files[index];
-            let want = Want { key: file.key(), size: file.size.unwrap_or(0), what: file.path.to_string() };
+            let want = Want { key: key.clone(), size: file.size.unwrap_or(0), what: file.path.to_string() };
             let admission = match options.force {
                 true => store.admit_again(want, lease, &self.wait())?,
                 false => store.admit(want, lease, &self.wait())?,
@@ -166,7 +173,8 @@ impl ModelManager {
             match admission {
                 Admission::Present(blob) => file.sha256 = Some(blob.digest),
                 Admission::Open(intake) => {
-                    job_of.push(index);
+                    last = Some(key);
+                    job_of.push((index, jobs.len()));
                     jobs.push(Job {
                         file: file.path.to_string(),
                         intake,
@@ -187,9 +195,12 @@ impl ModelManager {
         let arrived = self.block_on(async {
             Ok::<_, Error>(transfer::run(hub.http(), jobs, effort, self.reporter.clone(), &self.cancel).await?)
         })?;
-        for (index, arrived) in job_of.into_iter().zip(arrived) {
-            plan.files[index].sha256 = Some(arrived.blob.digest);
-            fetched[index] = arrived.fetched;
+        let mut told = None;
+        for (index, job) in job_of {
+            plan.files[index].sha256 = Some(arrived[job].blob.digest);
+            // What travelled once is told once, with the first of its names.
+            fetched[index] = if told == Some(job) { 0 } else { arrived[job].fetched };
+            told = Some(job);
         }
         Ok(fetched)
     }

@@ -121,7 +121,10 @@ impl PlannedFile {
 impl ModelManager {
     /// Decides what a download does. Reads disk and network, changes nothing.
     pub(super) async fn plan(&self, target: Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Plan> {
+        // A branch that was named may have moved on; offline it stands for what is here.
+        let may_be_old = target.moving && !self.settings.network.offline;
         if !options.force
+            && !may_be_old
             && let Some(plan) = self.plan_of_view(&target, store)?
         {
             return Ok(plan);

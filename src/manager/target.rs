@@ -18,6 +18,8 @@ pub(super) struct Target {
     pub(super) repo: RepoId,
     /// At which revision; `None` is the branch that the repository starts with.
     pub(super) revision: Option<Revision>,
+    /// Whether the revision is a branch or tag that was asked for by name: what it stands for now is then asked of the Hub.
+    pub(super) moving: bool,
     pub(super) wanted: Wanted,
     pub(super) license: Option<String>,
     pub(super) gated: bool,
@@ -71,6 +73,7 @@ impl ModelManager {
             view,
             repo: artifact.repo.clone(),
             revision: revision.or(artifact.revision.as_ref()).cloned(),
+            moving: revision.is_some_and(|revision| !revision.is_commit()),
             wanted: wanted(artifact, revision.is_some()),
             license: artifact.license.clone(),
             gated: artifact.gated,
@@ -112,7 +115,8 @@ fn hub_target(
         None => (quant, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
     };
     let view = ViewKey { model: view_id(&repo)?, format, quant };
-    Ok(Target { view, repo, revision, wanted, license: None, gated: false, notices: Vec::new() })
+    let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
+    Ok(Target { view, repo, revision, moving, wanted, license: None, gated: false, notices: Vec::new() })
 }
 
 /// The folder of a model that is in no registry: `owner--name`, as the Hub's own cache writes it.

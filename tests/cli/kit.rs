@@ -1,0 +1,175 @@
+//! A desk to work at: a Hub with a small model, a project whose registry names it, and looks at what is on disk.
+
+use model_manager::disk::RealDisk;
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::fsck::{Expect, assert_sound};
+use crate::support::hub::{Content, TestHub};
+use crate::support::run::{Output, Running, Sandbox};
+
+pub const REPO: &str = "TheBloke/Tiny-GGUF";
+pub const FILE: &str = "tiny.Q4_K_M.gguf";
+pub const OTHER: &str = "tiny.Q8_0.gguf";
+pub const MIB: u64 = 1 << 20;
+/// Where a download of `tiny` ends.
+pub const PATH: &str = "models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf";
+
+/// A Hub, and the machine of somebody who uses it.
+pub struct Desk {
+    pub hub: TestHub,
+    pub s: Sandbox,
+}
+
+impl Desk {
+    /// The model `tiny` with two quantizations, all of it pinned in the project's registry.
+    pub fn new() -> Self {
+        Self::with(2 * MIB + 7)
+    }
+
+    /// The same with a file of so many bytes as `q4_k_m`.
+    pub fn with(len: u64) -> Self {
+        Self::of(Content::synthetic(len, 1))
+    }
+
+    pub fn of(content: impl Into<Content>) -> Self {
+        let desk = Self::empty();
+        desk.hub.repo(REPO).lfs(FILE, content).lfs(OTHER, Content::synthetic(MIB + 1, 2)).commit();
+        desk.registry(&[entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])]);
+        desk
+    }
+
+    /// A Hub without a repository, and a project without a registry.
+    pub fn empty() -> Self {
+        let hub = TestHub::start();
+        let s = Sandbox::new(&hub);
+        Self { hub, s }
+    }
+
+    pub fn registry(&self, entries: &[String]) {
+        self.s.write("configs/models.yaml", format!("models:\n{}", entries.concat()));
+    }
+
+    pub fn content(&self) -> Content {
+        self.hub.content(REPO, FILE)
+    }
+
+    /// Runs the command line, split at spaces.
+    #[track_caller]
+    pub fn run(&self, line: &str) -> Output {
+        self.s.run(line.split_whitespace())
+    }
+
+    pub fn spawn(&self, line: &str) -> Running {
+        self.s.spawn(line.split_whitespace())
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.s.models().join(".blobs")
+    }
+
+    pub fn blob(&self, content: &Content) -> PathBuf {
+        blob_in(&self.store(), content)
+    }
+
+    /// Nothing wrong and nothing unfinished in the store.
+    #[track_caller]
+    pub fn assert_tidy(&self) {
+        assert_sound(&RealDisk, &self.store(), Expect::Tidy);
+    }
+
+    /// `tiny` in q4_k_m is there, right, and shown where it should be.
+    #[track_caller]
+    pub fn assert_right(&self, output: &Output) {
+        assert_eq!(output.last_line(), PATH, "{output}");
+        assert_content(&self.s.project().join(PATH), &self.content());
+        self.assert_tidy();
+    }
+
+    /// Nothing was published, nothing is shown, and no part was left behind.
+    #[track_caller]
+    pub fn assert_nothing_published(&self) {
+        let tree = self.s.tree();
+        let blobs: Vec<_> = tree.paths().into_iter().filter(|path| path.contains("/sha256/") && path.len() > 80).collect();
+        assert!(blobs.is_empty(), "published: {blobs:?}");
+        assert!(!self.s.project().join("models/tiny").exists(), "a view is shown:\n{tree}");
+    }
+
+    /// What interrupted downloads left: the names of their folders.
+    pub fn partials(&self) -> Vec<String> {
+        names(&self.store().join("ingest"))
+    }
+}
+
+pub fn names(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+pub fn blob_in(store: &Path, content: &Content) -> PathBuf {
+    store.join("sha256").join(&content.sha256()[..2]).join(content.sha256())
+}
+
+#[track_caller]
+pub fn assert_content(path: &Path, content: &Content) {
+    let found = Content::file(path);
+    assert_eq!((found.len(), found.sha256()), (content.len(), content.sha256()), "{}", path.display());
+}
+
+/// A model of the registry with everything pinned.
+pub fn entry(hub: &TestHub, id: &str, repo: &str, files: &[(&str, &str)]) -> String {
+    let mut text = format!("  {id}:\n    huggingface_id: \"{repo}\"\n    revision: \"{}\"\n    formats:\n      gguf:\n", hub.commit(repo));
+    for (quant, file) in files {
+        let content = hub.content(repo, file);
+        let (size, sha256) = (content.len(), content.sha256());
+        write!(text, "        {quant}:\n          file: \"{file}\"\n          size: {size}\n          sha256: \"{sha256}\"\n").unwrap();
+    }
+    text
+}
+
+/// The same as the guide's template writes it: nothing pinned.
+pub fn open_entry(id: &str, repo: &str, files: &[(&str, &str)]) -> String {
+    let mut text = format!("  {id}:\n    huggingface_id: \"{repo}\"\n    formats:\n      gguf:\n");
+    for (quant, file) in files {
+        write!(text, "        {quant}:\n          file: \"{file}\"\n          sha256: null\n").unwrap();
+    }
+    text
+}
+
+/// What changes whenever a path is written, even with the same content.
+pub fn stamps(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = BTreeMap::new();
+    let mut todo = vec![dir.to_owned()];
+    while let Some(path) = todo.pop() {
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        if meta.is_dir() {
+            todo.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        found.insert(path, (meta.mtime(), meta.mtime_nsec(), meta.ino()));
+    }
+    found
+}
+
+/// Nothing below `dir` was written since `before`.
+#[track_caller]
+pub fn assert_not_written(dir: &Path, before: &BTreeMap<PathBuf, (i64, i64, u64)>) {
+    let after = stamps(dir);
+    let mut changed: Vec<&PathBuf> = after.iter().filter(|(path, stamp)| before.get(*path) != Some(*stamp)).map(|(path, _)| path).collect();
+    changed.extend(before.keys().filter(|path| !after.contains_key(*path)));
+    assert!(changed.is_empty(), "written: {changed:#?}");
+}
+
+/// Waits until `done` says so.
+#[track_caller]
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,341 @@
+//! The main job: a model once over the wire, shown where backends look for it, and every command of the guide.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::fsck::{Expect, assert_sound};
+use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, assert_not_written, blob_in, entry, open_entry, stamps};
+use crate::support::gguf::Spec;
+use crate::support::hub::Content;
+
+#[test]
+fn the_first_download_costs_its_size_and_ends_with_the_path() {
+    let desk = Desk::new();
+    let output = desk.run("download tiny --format gguf --quant q4_k_m").ok();
+    desk.assert_right(&output);
+    assert_eq!(output.stdout, format!("{PATH}\n"), "only the path stands on stdout");
+
+    let count = desk.hub.count();
+    assert_eq!(count.content_bytes(), desk.content().len(), "every byte travelled once");
+    assert_eq!(count.api, 0, "a pinned entry asks no question");
+    assert_eq!(count.resolve, 1, "one signed address serves all ranges");
+
+    let link = desk.s.project().join(PATH);
+    let target = std::fs::read_link(&link).expect("a symbolic link");
+    assert!(target.is_relative() && target.starts_with("../../../.blobs/sha256"), "{}", target.display());
+    assert_eq!(link.canonicalize().unwrap(), desk.blob(&desk.content()).canonicalize().unwrap());
+    let mode = std::fs::metadata(&link).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode, 0o444);
+}
+
+#[test]
+fn a_second_download_sends_nothing_and_writes_nothing() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let (before, stamped) = (desk.s.tree(), stamps(&desk.s.project()));
+    desk.hub.reset_counters();
+    let again = desk.run("download tiny --quant q4_k_m").ok().says("already present");
+    desk.assert_right(&again);
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    before.assert_same(&desk.s.tree());
+    assert_not_written(&desk.s.project(), &stamped);
+}
+
+#[test]
+fn a_second_project_on_the_same_store_sends_nothing() {
+    let desk = Desk::new();
+    let store = desk.s.root().join("shared");
+    let line = format!("download tiny --store {}", store.display());
+    desk.run(&line).ok();
+    desk.hub.reset_counters();
+    let other = desk.s.other_project("other");
+    std::fs::create_dir_all(other.join("configs")).unwrap();
+    std::fs::copy(desk.s.project().join("configs/models.yaml"), other.join("configs/models.yaml")).unwrap();
+    let mut command = desk.s.command(line.split_whitespace());
+    command.current_dir(&other);
+    let output = desk.s.finish(command).ok();
+    assert_eq!(output.last_line(), PATH);
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    assert_content(&other.join(PATH), &desk.content());
+    assert!(blob_in(&store, &desk.content()).is_file() && !desk.store().exists());
+    assert_sound(&model_manager::disk::RealDisk, &store, Expect::Tidy);
+
+    // What one project removes, the other keeps.
+    desk.run(&format!("remove tiny --store {}", store.display())).ok();
+    assert_content(&other.join(PATH), &desk.content());
+}
+
+#[test]
+fn another_model_with_the_same_file_sends_nothing() {
+    let desk = Desk::new();
+    desk.hub.repo("someone/copy").lfs("renamed.gguf", desk.content()).commit();
+    desk.registry(&[
+        entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]),
+        entry(&desk.hub, "twin", "someone/copy", &[("q4_k_m", "renamed.gguf")]),
+    ]);
+    desk.run("download tiny").ok();
+    desk.hub.reset_counters();
+    let output = desk.run("download twin").ok();
+    assert_eq!(output.last_line(), "models/twin/gguf/q4_k_m/renamed.gguf");
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.assert_tidy();
+    let freed = desk.run("remove twin --json").ok().json();
+    assert_eq!(freed["freed"], 0, "{freed:#}");
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+}
+
+#[test]
+fn force_fetches_everything_again_and_replaces_a_damaged_blob() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[MIB as usize + 5] ^= 1;
+    std::fs::set_permissions(&blob, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&blob, bytes).unwrap();
+    desk.run("verify tiny").code(4).prints("modified").says("--force");
+    desk.hub.reset_counters();
+    let output = desk.run("download tiny --quant q4_k_m --force").ok();
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+    desk.assert_right(&output);
+    desk.run("verify tiny").ok().prints("ok ");
+}
+
+#[test]
+fn the_guide_works_from_top_to_bottom() {
+    let desk = Desk::empty();
+    let models = [
+        ("tinyllama-1.1b-chat", "TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF", "tinyllama-1.1b-chat-v1.0"),
+        ("mistral-7b-instruct-v0.2", "TheBloke/Mistral-7B-Instruct-v0.2-GGUF", "mistral-7b-instruct-v0.2"),
+        ("llama-2-7b-chat", "TheBloke/Llama-2-7B-Chat-GGUF", "llama-2-7b-chat"),
+    ];
+    let mut entries = Vec::new();
+    for (seed, (id, repo, stem)) in (1..).zip(models) {
+        let files: Vec<(&str, String)> =
+            [("q4_k_m", "Q4_K_M"), ("q5_k_m", "Q5_K_M"), ("q8_0", "Q8_0")].map(|(q, name)| (q, format!("{stem}.{name}.gguf"))).into();
+        for (more, (_, file)) in (0..).zip(&files) {
+            desk.hub.repo(repo).lfs(file, Spec::tiny().seed(seed * 10 + more).bytes()).commit();
+        }
+        let files: Vec<(&str, &str)> = files.iter().map(|(quant, file)| (*quant, file.as_str())).collect();
+        entries.push(entry(&desk.hub, id, repo, &files));
+    }
+    desk.registry(&entries);
+
+    // Quick start; the path is the one the shipped backend settings name.
+    desk.run("list").ok().says("No models here yet");
+    desk.run("download tinyllama-1.1b-chat --format gguf --quant q4_k_m").ok();
+    let mistral = desk.run("download mistral-7b-instruct-v0.2 --format gguf --quant q4_k_m").ok();
+    let backend = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/backend/llama_cpp.yaml")).unwrap();
+    let path = backend.lines().find_map(|line| line.trim().strip_prefix("model_path: ")).expect("a model_path").trim_matches('"');
+    assert_eq!(mistral.last_line(), path);
+    assert!(std::fs::read(desk.s.project().join(path)).unwrap().starts_with(b"GGUF"));
+
+    desk.run("download llama-2-7b-chat --quant q4_k_m").ok();
+    desk.run("download llama-2-7b-chat --quantization q5_k_m").ok();
+    let shouted = desk.run("download llama-2-7b-chat --quant Q8_0").ok();
+    assert_eq!(shouted.last_line(), "models/llama-2-7b-chat/gguf/q8_0/llama-2-7b-chat.Q8_0.gguf");
+    desk.run("download mistral-7b-instruct-v0.2 --quant q4_k_m --force").ok();
+
+    let list = desk.run("list").ok();
+    assert_eq!(list.stdout.lines().count(), 5, "{list}");
+    assert!(list.stdout.lines().all(|line| line.split('\t').count() == 6), "{list}");
+    assert_eq!(desk.run("list --format gguf").ok().stdout, list.stdout);
+    assert_eq!(desk.run("list --format safetensors").ok().stdout, "");
+
+    desk.run("verify llama-2-7b-chat --format gguf --quant q4_k_m").ok().prints("1 ok");
+    desk.run("verify llama-2-7b-chat").ok().prints("3 ok");
+    desk.run("verify").ok().prints("5 ok");
+    assert_eq!(desk.run("path llama-2-7b-chat --quant q5_k_m").ok().stdout, "models/llama-2-7b-chat/gguf/q5_k_m/llama-2-7b-chat.Q5_K_M.gguf\n");
+
+    let info = desk.run("info").ok();
+    assert!(models.iter().all(|(id, ..)| info.stdout.contains(id)), "{info}");
+    desk.run("info llama-2-7b-chat").ok().prints("q4_k_m").prints("TheBloke/Llama-2-7B-Chat-GGUF");
+
+    // Three scopes of removal.
+    desk.run("remove llama-2-7b-chat --format gguf --quant q4_k_m").ok();
+    assert_eq!(desk.run("list").ok().stdout.lines().count(), 4);
+    desk.run("remove llama-2-7b-chat --format gguf").ok();
+    assert_eq!(desk.run("list").ok().stdout.lines().count(), 2);
+    desk.run("remove mistral-7b-instruct-v0.2").ok();
+    desk.run("remove tinyllama-1.1b-chat").ok();
+    assert_eq!(desk.run("list").ok().stdout, "");
+    desk.assert_tidy();
+    let left = desk.s.tree();
+    let left: Vec<_> = left.paths().into_iter().filter(|path| path.ends_with(".gguf") || path.contains("/sha256/") && path.len() > 80).collect();
+    assert!(left.is_empty(), "{left:?}");
+    desk.run("remove tinyllama-1.1b-chat").code(3).says("not downloaded").says("model-manager download tinyllama-1.1b-chat");
+}
+
+#[test]
+fn an_entry_that_pins_nothing_asks_two_questions_once() {
+    let desk = Desk::new();
+    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    let output = desk.run("download tiny --quant q4_k_m").ok();
+    desk.assert_right(&output);
+    let count = desk.hub.count();
+    assert_eq!((count.api, count.resolve, count.content_bytes()), (2, 1, desk.content().len()));
+    desk.hub.reset_counters();
+    let (before, stamped) = (desk.s.tree(), stamps(&desk.s.project()));
+    desk.run("download tiny").ok();
+    desk.run("path tiny").ok().prints(PATH);
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    before.assert_same(&desk.s.tree());
+    assert_not_written(&desk.s.project(), &stamped);
+    desk.run("verify tiny").ok().prints("1 ok");
+}
+
+#[test]
+fn a_safetensors_set_is_complete_and_its_path_is_the_folder() {
+    let desk = Desk::empty();
+    let index = r#"{"metadata":{},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}"#;
+    let first = Content::synthetic(MIB + 9, 3);
+    desk.hub
+        .repo("TinyLlama/TinyLlama")
+        .lfs("model-00001-of-00002.safetensors", &first)
+        .lfs("model-00002-of-00002.safetensors", Content::synthetic(70_001, 4))
+        .plain("model.safetensors.index.json", index)
+        .plain("config.json", "{}")
+        .plain("tokenizer.json", r#"{"version":"1.0"}"#)
+        .plain("tokenizer_config.json", "{}")
+        .plain("generation_config.json", "{}")
+        .plain(".gitattributes", "*.bin filter=lfs")
+        .plain("README.md", "# hello")
+        .lfs("pytorch_model.bin", Content::synthetic(50_000, 5))
+        .commit();
+    desk.s.write(
+        "configs/models.yaml",
+        "models:\n  tinyllama-1.1b-chat:\n    huggingface_id: \"TinyLlama/TinyLlama\"\n    formats:\n      safetensors: {}\n",
+    );
+    let output = desk.run("download tinyllama-1.1b-chat --format safetensors").ok();
+    assert_eq!(output.last_line(), "models/tinyllama-1.1b-chat/safetensors");
+    let dir = desk.s.project().join(output.last_line());
+    for file in [
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+    ] {
+        assert_content(&dir.join(file), &desk.hub.content("TinyLlama/TinyLlama", file));
+    }
+    assert_content(&dir.join("model-00001-of-00002.safetensors"), &first);
+    assert!(!dir.join("pytorch_model.bin").exists());
+    desk.assert_tidy();
+    desk.hub.reset_counters();
+    desk.run("download tinyllama-1.1b-chat --format safetensors").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.run("verify tinyllama-1.1b-chat").ok();
+    desk.run("list --format safetensors").ok().prints("tinyllama-1.1b-chat\tsafetensors\t-\t");
+    desk.run("remove tinyllama-1.1b-chat").ok();
+    assert!(!dir.exists());
+}
+
+#[test]
+fn several_models_on_one_line_give_one_path_each_in_order() {
+    let desk = Desk::new();
+    let output = desk.run("download tiny:q8_0 tiny:q4_k_m").ok();
+    assert_eq!(output.stdout, format!("models/tiny/gguf/q8_0/{OTHER}\n{PATH}\n"));
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len() + MIB + 1);
+
+    let some = desk.run("download tiny:q8_0 nonsuch tiny:q4_k_m").code(3).says("nonsuch");
+    assert_eq!(some.stdout.lines().count(), 2, "one that cannot be had does not keep the others back: {some}");
+}
+
+#[test]
+fn a_reference_to_the_hub_needs_no_registry() {
+    let desk = Desk::new();
+    std::fs::remove_file(desk.s.project().join("configs/models.yaml")).unwrap();
+    let path = format!("models/TheBloke--Tiny-GGUF/gguf/q8_0/{OTHER}");
+    for (number, reference) in
+        [format!("{REPO}:Q8_0"), format!("hf.co/{REPO}:q8_0"), format!("hf://{REPO}/{OTHER}"), format!("{}/{REPO}/blob/main/{OTHER}", desk.hub.url())]
+            .iter()
+            .enumerate()
+    {
+        desk.hub.reset_counters();
+        let output = desk.run(&format!("download {reference}")).ok();
+        assert_eq!(output.last_line(), path, "{reference}");
+        let expected = if number == 0 { MIB + 1 } else { 0 };
+        assert_eq!(desk.hub.count().content_bytes(), expected, "{reference}");
+        desk.run(&format!("verify {reference}")).ok().prints("1 ok");
+        assert_eq!(desk.run(&format!("path {reference}")).ok().stdout, format!("{path}\n"), "{reference}");
+    }
+    desk.run(&format!("remove {REPO}")).ok();
+    desk.assert_tidy();
+}
+
+#[test]
+fn a_split_gguf_is_one_unit_and_its_path_is_part_one() {
+    let desk = Desk::empty();
+    let mut repo = desk.hub.repo("big/Split-GGUF");
+    let mut files = String::new();
+    for (name, bytes) in Spec::tiny().split("big.Q4_K_M", 3) {
+        files += &format!("            - path: \"{name}\"\n");
+        repo = repo.lfs(&name, bytes);
+    }
+    repo.commit();
+    desk.s.write(
+        "configs/models.yaml",
+        format!("models:\n  big:\n    huggingface_id: \"big/Split-GGUF\"\n    formats:\n      gguf:\n        q4_k_m:\n          files:\n{files}"),
+    );
+    let output = desk.run("download big").ok();
+    assert_eq!(output.last_line(), "models/big/gguf/q4_k_m/big.Q4_K_M-00001-of-00003.gguf");
+    desk.run("verify big").ok().prints("3 ok");
+    let direct = desk.run("download big/Split-GGUF:q4_k_m").ok();
+    assert_eq!(direct.last_line(), "models/big--Split-GGUF/gguf/q4_k_m/big.Q4_K_M-00001-of-00003.gguf");
+    desk.assert_tidy();
+}
+
+#[test]
+fn another_revision_is_another_file_under_the_same_name() {
+    let desk = Desk::new();
+    desk.hub.repo(REPO).tag("v1").lfs(FILE, "new content").commit();
+    desk.run("download tiny").ok();
+    let old = Content::synthetic(2 * MIB + 7, 1);
+    assert_content(&desk.s.project().join(PATH), &old);
+    desk.run("download tiny --revision main").ok();
+    assert_content(&desk.s.project().join(PATH), &Content::from("new content"));
+    desk.run("download tiny --revision nope").code(3).says("no such revision");
+    assert_content(&desk.s.project().join(PATH), &Content::from("new content"));
+    desk.run("download tiny").ok();
+    assert_content(&desk.s.project().join(PATH), &old);
+    desk.assert_tidy();
+}
+
+#[test]
+fn a_dry_run_tells_all_and_does_nothing() {
+    let desk = Desk::new();
+    let before = desk.s.tree();
+    desk.run("download tiny --dry-run").ok().prints("2.10 MB of 2.10 MB to fetch; no request to plan");
+    let plan = desk.run("download tiny --dry-run --json").ok().json();
+    assert_eq!((plan["plans"][0]["fetch"].as_u64(), plan["plans"][0]["api_requests"].as_u64()), (Some(2 * MIB + 7), Some(0)));
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    before.assert_same(&desk.s.tree());
+    desk.run("download tiny").ok();
+    let before = desk.s.tree();
+    desk.run("download tiny --dry-run").ok().prints("0.00");
+    desk.run("remove tiny --dry-run").ok().prints("tiny");
+    before.assert_same(&desk.s.tree());
+}
+
+#[test]
+fn a_link_deleted_by_hand_comes_back_without_a_request() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    std::fs::remove_file(desk.s.project().join(PATH)).unwrap();
+    desk.hub.reset_counters();
+    let output = desk.run("download tiny").ok();
+    desk.assert_right(&output);
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    // The whole tree moves with its links.
+    std::fs::rename(desk.s.models(), desk.s.project().join("weights")).unwrap();
+    desk.run("verify --models-dir weights").ok().prints("1 ok");
+    std::fs::rename(desk.s.project().join("weights"), desk.s.models()).unwrap();
+    // A blob that is gone is told and fetched again.
+    std::fs::remove_file(desk.blob(&desk.content())).unwrap();
+    desk.run("list").ok().prints("broken");
+    desk.run("verify").code(4).prints("missing");
+    desk.run("path tiny").code(3).says("model-manager download tiny");
+    let output = desk.run("download tiny").ok();
+    desk.assert_right(&output);
+}

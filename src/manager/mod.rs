@@ -46,10 +46,10 @@ pub struct ModelManager {
 impl ModelManager {
     /// A manager with these settings. Reads the registry; touches nothing else.
     pub fn new(settings: Settings, reporter: Arc<dyn Reporter>) -> Result<Self> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let registry = match &settings.config {
             None => Registry::built_in(),
             Some(path) => {
+                let disk: &dyn Disk = &RealDisk;
                 let Some(text) = disk.read_small(path)? else {
                     return Err(Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
                         .hint("Name another file with `--config`, or leave it out to use the built-in registry."));
@@ -59,7 +59,12 @@ impl ModelManager {
                 Registry::parse(&text, &path.display().to_string())?
             }
         };
-        Ok(Self { settings, disk, registry, reporter, cancel: CancellationToken::new() })
+        Ok(Self::with_registry(settings, registry, reporter))
+    }
+
+    /// A manager with a registry that is read already; `settings.config` is not looked at.
+    pub fn with_registry(settings: Settings, registry: Registry, reporter: Arc<dyn Reporter>) -> Self {
+        Self { settings, disk: Arc::new(RealDisk), registry, reporter, cancel: CancellationToken::new() }
     }
 
     /// Its settings.

@@ -43,7 +43,7 @@ pub use model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status, 
 pub use resolve::Selection;
 
 /// The registry that is shipped, compiled in for projects without one.
-const BUILT_IN: &str = include_str!("../../configs/models.yaml");
+pub const BUILT_IN: &str = include_str!("../../configs/models.yaml");
 
 /// What the built-in registry is called in messages.
 pub const BUILT_IN_ORIGIN: &str = "(built-in)";

@@ -1,0 +1,57 @@
+"""Runs blocking work for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from . import events
+from ._native import CancelToken
+from .errors import CancelledError
+
+if TYPE_CHECKING:
+    from .manager import ProgressFunction
+
+T = TypeVar("T")
+
+
+async def in_thread(
+    work: Callable[[ProgressFunction | None, CancelToken], T], progress: ProgressFunction | None
+) -> T:
+    """Runs blocking work on a thread. It has stopped when this returns, however it returns."""
+    loop = asyncio.get_running_loop()
+    cancel = CancelToken()
+    failures: list[BaseException] = []
+
+    def deliver(event: events.Event) -> None:
+        if progress is None or failures:
+            return
+        try:
+            progress(event)
+        except BaseException as failure:
+            failures.append(failure)
+            cancel.cancel()
+
+    def relay(event: events.Event) -> None:
+        loop.call_soon_threadsafe(deliver, event)
+
+    task = asyncio.ensure_future(asyncio.to_thread(work, relay if progress else None, cancel))
+    stopped: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as why:
+            stopped = why
+            cancel.cancel()
+    if failures:
+        raise failures[0]
+    if stopped is not None:
+        if not task.cancelled():
+            # Taken, so that nobody is told of it a second time.
+            task.exception()
+        raise stopped
+    try:
+        return task.result()
+    except CancelledError as error:
+        raise asyncio.CancelledError(str(error)) from error

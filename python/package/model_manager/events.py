@@ -1,0 +1,153 @@
+"""What a `progress=` function is told while work goes on.
+
+It is called in the thread that called `download`, never in another one. What it raises stops the work and comes out of
+`download`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Union
+
+__all__ = [
+    "Event",
+    "FileFailed",
+    "FileFinished",
+    "FileStarted",
+    "Hashing",
+    "Notice",
+    "Planned",
+    "Progress",
+    "Retry",
+    "Waiting",
+    "Warning",
+]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The work is known."""
+
+    files: int
+    """Files that will be fetched."""
+    bytes: int
+    """Bytes that will be fetched."""
+
+
+@dataclass(frozen=True)
+class FileStarted:
+    """A file's transfer begins."""
+
+    file: str
+    size: int
+    resumed: int
+    """Bytes of an earlier run, which are not fetched again."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Some bytes of a file arrived."""
+
+    file: str
+    done: int
+    """Bytes held so far, those of earlier runs included."""
+    size: int
+    rate: int
+    """Bytes per second over the last seconds."""
+    eta: float | None
+    """Seconds left at that rate."""
+
+
+@dataclass(frozen=True)
+class Hashing:
+    """Bytes that are here already are being hashed."""
+
+    file: str
+    done: int
+    size: int
+
+
+@dataclass(frozen=True)
+class FileFinished:
+    """A file is complete, verified and in the store."""
+
+    file: str
+    size: int
+    fetched: int
+    """Bytes that came over the network in this run."""
+    took: float
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class FileFailed:
+    """A file's transfer ended without a result; what arrived is kept."""
+
+    file: str
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A request failed and is tried again."""
+
+    what: str
+    why: str
+    after: float
+    """Seconds until the next try."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Somebody else holds a lock."""
+
+    what: str
+    holder: str
+    since: float
+    """Seconds it has lasted."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something worth one line, not a fault. Without a `progress=` function it goes to the log."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something that may need attention. Without a `progress=` function it goes to the log."""
+
+    text: str
+
+
+Event = Union[
+    Planned,
+    FileStarted,
+    Progress,
+    Hashing,
+    FileFinished,
+    FileFailed,
+    Retry,
+    Waiting,
+    Notice,
+    Warning,
+]
+
+_CLASSES: dict[str, Any] = {
+    "planned": Planned,
+    "file_started": FileStarted,
+    "progress": Progress,
+    "hashing": Hashing,
+    "file_finished": FileFinished,
+    "file_failed": FileFailed,
+    "retry": Retry,
+    "waiting": Waiting,
+    "notice": Notice,
+    "warning": Warning,
+}
+
+
+def from_kind(kind: str, fields: dict[str, Any]) -> Event:
+    """The event for a word and values of the core."""
+    event: Event = _CLASSES[kind](**fields)
+    return event

@@ -1,0 +1,159 @@
+"""`ModelManager`: the class that the Agent Arena guide describes, with the `Manager` under it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from . import _native
+from .errors import ModelManagerError, NotFoundError
+from .manager import Manager, StrPath
+from .results import Removal
+
+__all__ = ["ModelManager"]
+
+logger = logging.getLogger("model_manager")
+
+
+class ModelManager(Manager):
+    """Downloads, lists, verifies and removes models; failures are logged and answered with `None` or `False`.
+
+    The methods of `Manager` are here too. They raise, and tell more.
+
+    >>> manager = ModelManager()
+    >>> path = manager.download_model("tinyllama-1.1b-chat", quantization="q4_k_m")
+    """
+
+    def __init__(self, models_dir: StrPath | None = None, config_path: StrPath | None = None, **options: Any) -> None:
+        super().__init__(models_dir, config_path, **options)
+        self.models_dir.mkdir(parents=True, exist_ok=True)
+
+    def _load_registry(self) -> None:
+        self.registry = {"models": {}}
+        self._known = self._snapshot()
+        found = self._native.registry_text()
+        if found is None:
+            logger.warning("there is no registry at %s", self.config_path)
+            return
+        text, self._origin = found
+        try:
+            self.registry = _native.read_yaml(text, self._origin) or self.registry
+            self._native = self._native.with_registry(text, self._origin)
+            self._known = self._snapshot()
+        except ModelManagerError as error:
+            _log("the registry cannot be used", error)
+
+    def download_model(
+        self, model_id: str, format: str = "gguf", quantization: str | None = None, force: bool = False
+    ) -> Path | None:
+        """Downloads a model and returns its path in the models directory, or `None` if that failed.
+
+        A model that is present is not fetched again. Without a quantization it is q4_k_m, or the nearest to it.
+        """
+        try:
+            return self.download(model_id, format=format, quant=quantization, force=force).path
+        except ModelManagerError as error:
+            _log(f"cannot download {model_id}", error)
+            return None
+
+    def list_models(self, format_filter: str | None = None) -> list[dict[str, Any]]:
+        """The files in the models directory: model, format, quantization, file, path, size_bytes, size_gb (of 1024**3).
+
+        Files that were put there by hand are listed too.
+        """
+        files = []
+        for listed in self.list(format_filter):
+            folder = self.models_dir / listed.model / listed.format / (listed.quant or "")
+            for name in listed.files:
+                path = folder / name
+                try:
+                    size = path.stat().st_size
+                except OSError:
+                    # A link that leads nowhere is no model.
+                    continue
+                files.append(
+                    {
+                        "model": listed.model,
+                        "format": listed.format,
+                        "quantization": listed.quant,
+                        "file": name,
+                        "path": str(path),
+                        "size_bytes": size,
+                        "size_gb": size / 1024**3,
+                    }
+                )
+        return files
+
+    def get_model_path(self, model_id: str, format: str = "gguf", quantization: str | None = None) -> Path | None:
+        """The path of a model that is here, or `None`."""
+        try:
+            return self.path(model_id, format=format, quant=quantization)
+        except NotFoundError as error:
+            logger.debug("%s", error)
+        except ModelManagerError as error:
+            _log(f"cannot tell the path of {model_id}", error)
+        return None
+
+    def verify_model(self, model_path: StrPath | None, expected_sha256: str | None = None) -> bool:
+        """Whether a file is there and, where a hash is given, has it. `verify` tells more."""
+        if model_path is None or not Path(model_path).exists():
+            logger.error("there is no model file at %s", model_path)
+            return False
+        if not expected_sha256:
+            logger.info("no hash was given to verify %s with", model_path)
+            return True
+        try:
+            actual = self.sha256(model_path)
+        except ModelManagerError as error:
+            _log(f"cannot verify {model_path}", error)
+            return False
+        if actual != expected_sha256.strip().lower():
+            logger.error("%s is damaged: expected sha256 %s, got %s", model_path, expected_sha256, actual)
+            return False
+        return True
+
+    def remove_model(self, model_id: str, format: str | None = None, quantization: str | None = None) -> bool:
+        """Removes a model, or only a format or quantization of it. `False` if there was none.
+
+        Everything that `list_models` shows for it goes, files that were put there by hand included. Bytes that another
+        project uses stay in the store.
+        """
+        try:
+            removal = self.remove(model_id, format=format, quant=quantization)
+            plain = self._remove_plain(removal)
+        except (ModelManagerError, OSError) as error:
+            _log(f"cannot remove {model_id}", error)
+            return False
+        return bool(removal.views or removal.removed or removal.freed or plain)
+
+    def _remove_plain(self, removal: Removal) -> int:
+        """Removes the plain files that the store has nothing to do with. Nothing behind a linked folder is touched."""
+        top = self.models_dir.resolve()
+        removed = 0
+        for path, _ in removal.kept:
+            folder = path.parent
+            linked = folder.resolve() != top / folder.relative_to(self.models_dir)
+            if linked or not (path.is_file() or path.is_symlink()):
+                continue
+            path.unlink()
+            removed += 1
+            logger.info("removed %s", path)
+            while folder != self.models_dir:
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+                folder = folder.parent
+        return removed
+
+    def _get_model_dir(self, model_id: str, format: str, quantization: str | None = None) -> Path:
+        return self.models_dir / model_id / format / (quantization or "")
+
+    def _calculate_sha256(self, file_path: StrPath) -> str:
+        return self.sha256(file_path)
+
+
+def _log(what: str, error: Exception) -> None:
+    hint = getattr(error, "hint", None)
+    logger.error("%s: %s%s", what, error, f" ({hint})" if hint else "")

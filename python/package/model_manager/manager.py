@@ -1,0 +1,264 @@
+"""The manager: results with types, exceptions with kinds, progress, cancelling, asyncio."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any, List, Literal, Union
+
+from . import _native, events
+from ._native import CancelToken
+from .errors import UsageError
+from .results import Download, Listed, ModelInfo, Plan, Removal, Verified, make
+
+__all__ = ["Manager", "ProgressFunction", "StrPath"]
+
+logger = logging.getLogger("model_manager")
+
+StrPath = Union[str, "PathLike[str]"]
+ProgressFunction = Callable[[events.Event], object]
+LinkMode = Literal["auto", "symlink", "hardlink", "reflink", "copy"]
+
+
+class Manager:
+    """Downloads model files once into a content-addressed store and shows them as a tree of links.
+
+    Wherever a model is named, a registry id (``tinyllama-1.1b-chat``), ``id:quant``, or a reference to the Hub
+    (``owner/repo:Q4_K_M``, ``hf://owner/repo@revision/path``, a pasted address) will do. Failures raise a subclass of
+    `ModelManagerError`. One object may be used by any number of threads, and by a process after `os.fork`.
+
+    Args:
+        models_dir: The visible tree. Default: ``MODEL_MANAGER_MODELS_DIR``, else ``models`` in the project's folder, which is
+            the nearest one at or above the current directory that holds ``configs/models.yaml``, else that directory.
+        config_path: The registry. Default: ``MODEL_MANAGER_CONFIG``, else the project's, else the built-in one.
+        store: The store, which several projects may share. Default: ``MODEL_MANAGER_STORE``, else ``.blobs`` in models_dir.
+        endpoint: The Hub, or the Hub and its mirrors in the order in which they are tried. Default: ``HF_ENDPOINT``.
+        token: A Hub token. Default: ``HF_TOKEN`` and where ``hf auth login`` saves it. An empty one is none.
+        offline: Send no request at all. Default: ``HF_HUB_OFFLINE``.
+        link: How the tree shows files; ``auto`` takes the first that works.
+        connections: Connections open at once.
+        limit_rate: Most bytes per second.
+        lock_timeout: Seconds to wait for another process; ``math.inf`` for ever.
+    """
+
+    registry: dict[str, Any]
+    """The registry file as plain values, with every key of it. Changes are seen by the next download."""
+
+    def __init__(
+        self,
+        models_dir: StrPath | None = None,
+        config_path: StrPath | None = None,
+        *,
+        store: StrPath | None = None,
+        endpoint: str | Iterable[str] | None = None,
+        token: str | None = None,
+        offline: bool | None = None,
+        link: LinkMode | None = None,
+        connections: int | None = None,
+        limit_rate: int | None = None,
+        lock_timeout: float | None = None,
+    ) -> None:
+        self._native = _native.Native(
+            {
+                "models_dir": models_dir,
+                "config_path": config_path,
+                "store": store,
+                "endpoints": [endpoint] if isinstance(endpoint, str) else None if endpoint is None else [*endpoint],
+                "token": token,
+                "offline": offline,
+                "link": link,
+                "connections": connections,
+                "limit_rate": limit_rate,
+                "lock_timeout": lock_timeout,
+            }
+        )
+        self._origin = "the registry"
+        self._load_registry()
+
+    def _load_registry(self) -> None:
+        found = self._native.registry_text()
+        if found is None:
+            raise UsageError(f"there is no registry at {self.config_path}", "Name another file, or none for the built-in one.")
+        text, self._origin = found
+        self._native = self._native.with_registry(text, self._origin)
+        self.registry = _native.read_yaml(text, self._origin)
+        self._known = self._snapshot()
+
+    def _snapshot(self) -> str:
+        return json.dumps(self.registry, ensure_ascii=False, indent=0, default=str)
+
+    def _current(self) -> _native.Native:
+        """The native manager, with what was changed in `registry`."""
+        now = self._snapshot()
+        if now != self._known:
+            self._native, self._known = self._native.with_registry(now, self._origin), now
+        return self._native
+
+    def _usable(self) -> _native.Native:
+        """The same, or the last good one: for what a mistake in `registry` need not stop."""
+        try:
+            return self._current()
+        except UsageError:
+            return self._native
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(models_dir={str(self.models_dir)!r}, config_path={str(self.config_path)!r})"
+
+    @property
+    def models_dir(self) -> Path:
+        """The visible tree, relative or absolute as it was given."""
+        return self._native.models_dir
+
+    @property
+    def store_dir(self) -> Path:
+        """Where the store is, or would be made."""
+        return self._native.store_dir
+
+    @property
+    def project_root(self) -> Path:
+        """The nearest folder at or above the current directory that holds ``configs/models.yaml``, else that directory."""
+        return self._native.project_root
+
+    @property
+    def config_path(self) -> Path:
+        """The registry file; where it would be, if the built-in registry is used."""
+        return self._native.config_path or self.project_root / "configs" / "models.yaml"
+
+    # What can be done with models
+
+    def plan(
+        self,
+        model: str,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        revision: str | None = None,
+        force: bool = False,
+        cancel: CancelToken | None = None,
+    ) -> Plan:
+        """What `download` would do. Asks the Hub for no more than it needs, and changes nothing."""
+        return make(Plan, self._current().plan(_watch(None, cancel), (model, format, quant), revision, force))
+
+    def download(
+        self,
+        model: str,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        revision: str | None = None,
+        force: bool = False,
+        progress: ProgressFunction | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Download:
+        """Downloads a model, verified, into the store and shows it; what is present is used.
+
+        Args:
+            model: What to download.
+            format: Default: gguf, or the model's only one.
+            quant: Default: the only one, or q4_k_m, or the nearest to it.
+            revision: Another commit, branch or tag than the registry's.
+            force: Fetch again even what is present.
+            progress: Is told what happens (`model_manager.events`), in this thread. What it raises stops the download.
+            cancel: Stops the download from another thread, which then raises `CancelledError`.
+
+        Ctrl-C stops it as well, with `KeyboardInterrupt`. What arrived is kept in any case, and the next call goes on from
+        there.
+        """
+        found = self._current().download(_watch(progress, cancel), (model, format, quant), revision, force)
+        return make(Download, found)
+
+    async def download_async(
+        self,
+        model: str,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        revision: str | None = None,
+        force: bool = False,
+        progress: ProgressFunction | None = None,
+    ) -> Download:
+        """`download` for asyncio. `progress` is called in the event loop's thread; cancelling the task stops the download and
+        returns when it has stopped."""
+
+        def work(progress: ProgressFunction | None, cancel: CancelToken) -> Download:
+            return self.download(
+                model, format=format, quant=quant, revision=revision, force=force, progress=progress, cancel=cancel
+            )
+
+        # asyncio takes longer to import than everything else here.
+        from ._aio import in_thread
+
+        return await in_thread(work, progress)
+
+    def path(self, model: str, *, format: str | None = None, quant: str | None = None) -> Path:
+        """The path of a model that is here, without the network. Raises `NotFoundError` if it is not."""
+        return self._native.path((model, format, quant))
+
+    def list(self, format: str | None = None) -> List[Listed]:
+        """The models in the models directory, plain files dropped by hand included."""
+        return [make(Listed, one) for one in self._usable().list(_watch(None, None), format)]
+
+    def info(self, model: str | None = None) -> List[ModelInfo]:
+        """What the registry knows, about one model or all."""
+        return [make(ModelInfo, one) for one in self._current().info(_watch(None, None), model)]
+
+    def verify(
+        self,
+        model: str | None = None,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        mode: Literal["quick", "full", "rehash"] = "full",
+        progress: ProgressFunction | None = None,
+        cancel: CancelToken | None = None,
+    ) -> List[Verified]:
+        """Checks the files of a model, or of all, offline.
+
+        ``quick`` trusts size and time stamp, ``full`` reads every byte, ``rehash`` recomputes SHA-256.
+        """
+        which: List[tuple[str, str | None, str | None]] = [] if model is None else [(model, format, quant)]
+        return [make(Verified, one) for one in self._current().verify(_watch(progress, cancel), which, mode)]
+
+    def remove(
+        self,
+        model: str,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        keep_blobs: bool = False,
+        dry_run: bool = False,
+    ) -> Removal:
+        """Removes a model from the tree, and from the store what nothing else uses. Files that are not ours stay."""
+        which = (model, format, quant)
+        return make(Removal, self._usable().remove(_watch(None, None), which, keep_blobs, dry_run))
+
+    def sha256(self, path: StrPath, *, cancel: CancelToken | None = None) -> str:
+        """The SHA-256 of a file, in hex."""
+        return self._native.sha256(_watch(None, cancel), path)
+
+
+def _watch(progress: ProgressFunction | None, cancel: CancelToken | None) -> _native._Watch:
+    def listener(kind: str, fields: dict[str, Any]) -> None:
+        event = events.from_kind(kind, fields)
+        if progress is not None:
+            progress(event)
+        else:
+            _log(event)
+
+    return {"listener": listener, "progress": progress is not None, "cancel": cancel}
+
+
+def _log(event: events.Event) -> None:
+    if isinstance(event, events.Warning):
+        logger.warning(event.text)
+    elif isinstance(event, events.Notice):
+        logger.info(event.text)
+    elif isinstance(event, events.Retry):
+        logger.info("%s: %s; next try in %.0f s", event.what, event.why, event.after)
+    elif isinstance(event, events.Waiting):
+        logger.warning("waiting for %s, held by %s", event.what, event.holder)
+    elif isinstance(event, events.FileFinished):
+        logger.info("%s: %d bytes fetched", event.file, event.fetched)

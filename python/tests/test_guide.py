@@ -1,0 +1,122 @@
+"""Every example of the model management guide, as it is written there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import MakeHub, python, write_registry
+from hub import gguf
+from model_manager import Manager, _native
+
+
+def cli_is_built() -> bool:
+    try:
+        return _native.cli_main(["model-manager", "--version"]) == 0
+    except NotImplementedError:
+        return False
+
+
+FILES = {
+    "tinyllama-1.1b-chat": {"q4_k_m": "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf"},
+    "llama-2-7b-chat": {"q4_k_m": "llama-2-7b-chat.Q4_K_M.gguf", "q8_0": "llama-2-7b-chat.Q8_0.gguf"},
+    "mistral-7b-instruct-v0.2": {"q4_k_m": "mistral-7b-instruct-v0.2.Q4_K_M.gguf"},
+}
+
+
+@pytest.fixture
+def guide(hub: MakeHub) -> None:
+    """The guide's models, but small."""
+    models = {
+        name: {
+            "huggingface_id": f"TheBloke/{name}-GGUF",
+            "description": "as in the guide",
+            "size_class": "medium",
+            "formats": {"gguf": {quant: {"file": file, "sha256": None} for quant, file in files.items()}},
+        }
+        for name, files in FILES.items()
+    }
+    write_registry(models)
+    hub({f"TheBloke/{name}-GGUF": {file: gguf(seed=len(file)) for file in files.values()} for name, files in FILES.items()})
+
+
+def test_the_python_example(guide: None) -> None:
+    done = python(str(Path(__file__).with_name("guide_example.py")))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Model downloaded to: models/mistral-7b-instruct-v0.2/gguf/q4_k_m/mistral-7b-instruct-v0.2.Q4_K_M.gguf",
+        "mistral-7b-instruct-v0.2: 0.00 GB",
+    ]
+
+
+def test_the_storage_structure(guide: None) -> None:
+    manager = Manager()
+    for name, files in FILES.items():
+        for quant, file in files.items():
+            path = manager.download(name, quant=quant).path
+            assert path == Path.cwd() / "models" / name / "gguf" / quant / file
+            assert path.read_bytes()[:4] == b"GGUF"
+
+
+def test_a_custom_model(hub: MakeHub) -> None:
+    Path("configs").mkdir()
+    Path("configs/models.yaml").write_text(
+        """models:
+  your-model-name:
+    huggingface_id: "author/model-repo-name"
+    description: "Description of the model"
+    size_class: "medium"  # tiny, small, medium, large, xlarge
+    formats:
+      gguf:
+        q4_k_m:
+          file: "model-filename.Q4_K_M.gguf"
+          sha256: null  # Optional: add SHA256 for verification
+        q5_k_m:
+          file: "model-filename.Q5_K_M.gguf"
+          sha256: null
+"""
+    )
+    hub({"author/model-repo-name": {"model-filename.Q4_K_M.gguf": gguf()}})
+    assert Manager().download("your-model-name", quant="q4_k_m").fetched == 4096
+
+
+COMMANDS = """
+download tinyllama-1.1b-chat --format gguf --quant q4_k_m
+download mistral-7b-instruct-v0.2 --format gguf --quant q4_k_m
+list
+download llama-2-7b-chat --quant q4_k_m
+download llama-2-7b-chat --quant q8_0
+download mistral-7b-instruct-v0.2 --quant q4_k_m --force
+list --format gguf
+verify llama-2-7b-chat --format gguf --quant q4_k_m
+remove llama-2-7b-chat --format gguf --quant q4_k_m
+remove llama-2-7b-chat --format gguf
+info
+info llama-2-7b-chat
+verify mistral-7b-instruct-v0.2
+remove mistral-7b-instruct-v0.2
+download mistral-7b-instruct-v0.2 --force
+"""
+
+
+@pytest.mark.skipif(not cli_is_built(), reason="the command line is not a part of this build")
+def test_every_command(guide: None) -> None:
+    deep = Path("src/deep")
+    deep.mkdir(parents=True)
+    for line in COMMANDS.strip().splitlines():
+        done = python("-m", "tools.model_manager", *line.split(), cwd=deep)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        if line.startswith("download"):
+            assert Path(done.stdout.splitlines()[-1]).is_file(), line
+
+
+@pytest.mark.skipif(not cli_is_built(), reason="the command line is not a part of this build")
+def test_the_command_names_itself_as_it_was_called() -> None:
+    for module in ("tools.model_manager", "model_manager"):
+        assert f"python -m {module}" in python("-m", module, "--help").stdout
+    failed = python("-m", "tools.model_manager", "download", "nope")
+    assert failed.returncode == 3
+    assert "nope" in failed.stderr
+
+

@@ -1,0 +1,48 @@
+"""What the wheel brings, and what it leaves alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import sysconfig
+from pathlib import Path
+
+import model_manager
+from conftest import python
+
+SITE = Path(sysconfig.get_paths()["platlib"])
+
+
+def test_the_old_name_is_the_same_class() -> None:
+    done = python("-c", "import tools.model_manager as old, model_manager as new; print(old.ModelManager is new.ModelManager)")
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_tools_of_others_are_not_hidden() -> None:
+    assert not (SITE / "tools/__init__.py").exists()
+    # Another folder `tools` without __init__.py is joined with ours.
+    Path("tools").mkdir()
+    Path("tools/mine.py").write_text("answer = 42\n")
+    code = "import tools.mine, tools.model_manager; print(tools.mine.answer)"
+    assert python("-c", code).stdout == "42\n"
+    # One with it is somebody's own package, and wins.
+    Path("tools/__init__.py").write_text("answer = 43\n")
+    assert python("-c", "import tools; print(tools.answer)").stdout == "43\n"
+
+
+def test_the_command_is_there() -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="model-manager")
+    assert callable(script.load())
+    assert (Path(sys.executable).parent / "model-manager").exists()
+
+
+def test_everything_public_is_documented_and_there() -> None:
+    for module in (model_manager, model_manager.errors, model_manager.events, model_manager.results):
+        assert module.__doc__
+        for name in module.__all__:
+            thing = getattr(module, name)
+            assert name == "__version__" or name == "Event" or thing.__doc__, name
+    for name, method in vars(model_manager.Manager).items():
+        assert name.startswith("_") or name == "registry" or method.__doc__, name
+    assert (Path(model_manager.__file__).parent / "py.typed").exists()
+    assert model_manager.__version__ == importlib.metadata.version("model-manager")

@@ -1,0 +1,33 @@
+"""Checked by mypy --strict, never run: what a user with types may write."""
+
+from pathlib import Path
+from typing import Optional
+
+from model_manager import CancelToken, Manager, ModelManagerError, events, tqdm_progress
+from model_manager.results import Download
+from tools.model_manager import ModelManager
+
+
+def legacy() -> Optional[Path]:
+    manager = ModelManager(models_dir=Path("models"), config_path=Path("configs/models.yaml"))
+    path: Optional[Path] = manager.download_model("a", format="gguf", quantization="q4_k_m", force=False)
+    total: int = sum(model["size_bytes"] for model in manager.list_models())
+    good: bool = manager.verify_model(path) and manager.remove_model("a")
+    return manager.get_model_path("a") if good and total else None
+
+
+def told(event: events.Event) -> None:
+    if isinstance(event, events.Progress) and event.eta is not None:
+        print(f"{event.file}: {event.done / event.size:.0%}, {event.eta:.0f} s")
+
+
+async def rich(cancel: CancelToken) -> Download:
+    manager = Manager(link="symlink", connections=4)
+    try:
+        manager.download("a", progress=told, cancel=cancel)
+        manager.download("a", progress=tqdm_progress(leave=False))
+    except ModelManagerError as error:
+        print(error.kind, error.exit_code, error.hint)
+    if all(one.state == "ok" for one in manager.verify(mode="quick")):
+        return await manager.download_async("a", progress=told)
+    raise SystemExit(1)

@@ -4,6 +4,7 @@ use super::{At, Disk, DiskError, DiskFile, Entry, Kind, LockKind, Open, Result, 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 /// The operating system's file system.
@@ -14,6 +15,18 @@ pub struct RealDisk;
 struct RealFile {
     file: fs::File,
     path: PathBuf,
+    /// The process that locked it; 0 is none.
+    locked_by: AtomicU32,
+}
+
+impl Drop for RealFile {
+    /// Closing gives a lock up only with the last copy of the open file, and a child forked meanwhile has one.
+    fn drop(&mut self) {
+        if *self.locked_by.get_mut() == std::process::id() {
+            // Closing follows at once.
+            let _ = self.file.unlock();
+        }
+    }
 }
 
 impl DiskFile for RealFile {
@@ -86,7 +99,10 @@ impl DiskFile for RealFile {
             LockKind::Exclusive => self.file.try_lock(),
         };
         match result {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.locked_by.store(std::process::id(), Ordering::Relaxed);
+                Ok(true)
+            }
             Err(fs::TryLockError::WouldBlock) => Ok(false),
             Err(fs::TryLockError::Error(error)) => Err(error).at("lock", &self.path),
         }
@@ -164,7 +180,7 @@ impl Disk for RealDisk {
             how => open(how),
         };
         let file = result.at(if matches!(how, Open::CreateNew(_)) { "create" } else { "open" }, path)?;
-        Ok(Box::new(RealFile { file, path: path.to_owned() }))
+        Ok(Box::new(RealFile { file, path: path.to_owned(), locked_by: AtomicU32::new(0) }))
     }
 
     fn set_group(&self, path: &Path, group: &str) -> Result<()> {

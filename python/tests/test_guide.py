@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from conftest import MakeHub, python, write_registry
-from hub import gguf
+from conftest import MakeHub, model, python, write_registry
+from hub import MIB, gguf
 from model_manager import Manager, _native
 
 
@@ -109,6 +113,22 @@ def test_every_command(guide: None) -> None:
         assert done.returncode == 0, (line, done.stdout, done.stderr)
         if line.startswith("download"):
             assert Path(done.stdout.splitlines()[-1]).is_file(), line
+
+
+@pytest.mark.skipif(not cli_is_built(), reason="the command line is not a part of this build")
+def test_ctrl_c_ends_the_command_as_it_ends_the_binary(hub: MakeHub) -> None:
+    file = "big.Q4_K_M.gguf"
+    write_registry({"big": model(file)})
+    server = hub({"test/test-model-gguf": {file: gguf(16 * MIB)}}, "--total-rate", str(8 * MIB))
+    command = [sys.executable, "-m", "tools.model_manager", "download", "big"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while server.content_bytes() < 8 * MIB:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, problem = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, ""), problem
+    assert "Traceback" not in problem
+    assert Manager().download("big").fetched < 13 * MIB
 
 
 @pytest.mark.skipif(not cli_is_built(), reason="the command line is not a part of this build")

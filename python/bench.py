@@ -1,7 +1,7 @@
 """Prints how long importing, looking up a path and downloading take. Nothing is asserted: times belong to a machine.
 
-Run it with the interpreter that the package is installed in; give --release where the wheel is a release build, to compare with
-the command of the same profile.
+Run it with the interpreter that the package is installed in. --program names a `model-manager` to compare with, built with the
+same profile as the wheel. The Hub is a debug build, and often the limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
-from hub import MIB, REPOSITORY, Hub, gguf  # noqa: E402
+from hub import MIB, Hub, gguf  # noqa: E402
 
 
 def import_time(module: str) -> float:
@@ -38,9 +38,10 @@ def micros(work: object, repeat: int = 2000) -> float:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--mib", type=int, default=512)
-    options.add_argument("--release", action="store_true")
-    mib = options.parse_args().mib
-    release = options.parse_args().release
+    options.add_argument("--program", type=Path)
+    arguments = options.parse_args()
+    mib: int = arguments.mib
+    program = arguments.program and arguments.program.resolve()
 
     print(f"import model_manager        {import_time('model_manager'):8.1f} ms   (json + logging: {import_time('json, logging'):.1f} ms)")
     from model_manager import Manager, ModelManager
@@ -71,10 +72,9 @@ def main() -> None:
             done = Manager(f"models{run}").download("big")
             seconds = time.perf_counter() - start
             print(f"download of {mib} MiB, run {run + 1} {done.fetched / seconds / 1e6:8.0f} MB/s")
-        program = REPOSITORY / "target" / ("release" if release else "debug") / "model-manager"
-        start = time.perf_counter()
-        command = subprocess.run([program, "--models-dir", "models-cli", "download", "big"], capture_output=True)
-        if command.returncode == 0 and Path("models-cli").exists():
+        if program is not None:
+            start = time.perf_counter()
+            subprocess.run([program, "--models-dir", "models-cli", "download", "big"], check=True, stdout=subprocess.DEVNULL)
             print(f"the same by the command     {mib * MIB / (time.perf_counter() - start) / 1e6:8.0f} MB/s")
         hub.close()
 

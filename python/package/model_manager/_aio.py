@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from . import events
 from ._native import CancelToken
-from .errors import CancelledError
 
 if TYPE_CHECKING:
     from .manager import ProgressFunction
@@ -44,14 +43,11 @@ async def in_thread(
         except asyncio.CancelledError as why:
             stopped = why
             cancel.cancel()
+    # Taken in any case: an exception that nobody takes is logged.
+    if not task.cancelled():
+        task.exception()
     if failures:
         raise failures[0]
     if stopped is not None:
-        if not task.cancelled():
-            # Taken, so that nobody is told of it a second time.
-            task.exception()
         raise stopped
-    try:
-        return task.result()
-    except CancelledError as error:
-        raise asyncio.CancelledError(str(error)) from error
+    return task.result()

@@ -29,7 +29,12 @@ use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, sync:
 
 /// Runs the program with the words it was started with.
 pub fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs the program with these words, the first of which is its name, and gives the exit code.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<OsString> = words.into_iter().collect();
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error, &words),
@@ -55,10 +60,10 @@ pub fn main() -> ExitCode {
         Ok(answer) => show(answer.as_ref(), &manner),
         Err(error) => fail(error, &manner),
     };
-    ExitCode::from(told.unwrap_or_else(|error| {
+    told.unwrap_or_else(|error| {
         manner.tell(&exit::render(&error));
         error.kind().exit_code()
-    }))
+    })
 }
 
 /// How this run speaks.
@@ -114,7 +119,7 @@ fn json_text(document: &serde_json::Value) -> String {
 }
 
 /// Help, the version, or a command line that makes no sense.
-fn not_understood(error: &clap::Error, words: &[OsString]) -> ExitCode {
+fn not_understood(error: &clap::Error, words: &[OsString]) -> u8 {
     let is_question = matches!(error.kind(), ClapError::DisplayHelp | ClapError::DisplayVersion);
     if !is_question && words.iter().any(|word| word == "--json") {
         let text = error.render().to_string();
@@ -124,8 +129,8 @@ fn not_understood(error: &clap::Error, words: &[OsString]) -> ExitCode {
         let error = Error::new(ErrorKind::Usage, message).hint("Run `model-manager --help` to see commands and options.");
         let plain = Manner { json: true, ..Manner::default() };
         let _exit_code_is_known = fail(&error, &plain);
-        return ExitCode::from(ErrorKind::Usage.exit_code());
+        return ErrorKind::Usage.exit_code();
     }
     let _nobody_reads = error.print();
-    ExitCode::from(if is_question { 0 } else { ErrorKind::Usage.exit_code() })
+    if is_question { 0 } else { ErrorKind::Usage.exit_code() }
 }

@@ -165,7 +165,7 @@ impl ModelManager {
                 continue;
             }
             let file = &mut plan.files[index];
-            let want = Want { key: key.clone(), size: file.size.unwrap_or(0), what: file.path.to_string() };
+            let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string() };
             let admission = match options.force {
                 true => store.admit_again(want, lease, &self.wait())?,
                 false => store.admit(want, lease, &self.wait())?,

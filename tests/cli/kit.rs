@@ -122,11 +122,13 @@ pub fn assert_content(path: &Path, content: &Content) {
 
 /// A model of the registry with everything pinned.
 pub fn entry(hub: &TestHub, id: &str, repo: &str, files: &[(&str, &str)]) -> String {
-    let mut text = format!("  {id}:\n    huggingface_id: \"{repo}\"\n    revision: \"{}\"\n    formats:\n      gguf:\n", hub.commit(repo));
+    let mut text =
+        format!("  {id}:\n    huggingface_id: \"{repo}\"\n    revision: \"{}\"\n    formats:\n      gguf:\n", hub.commit(repo));
     for (quant, file) in files {
         let content = hub.content(repo, file);
         let (size, sha256) = (content.len(), content.sha256());
-        write!(text, "        {quant}:\n          file: \"{file}\"\n          size: {size}\n          sha256: \"{sha256}\"\n").unwrap();
+        write!(text, "        {quant}:\n          file: \"{file}\"\n          size: {size}\n          sha256: \"{sha256}\"\n")
+            .unwrap();
     }
     text
 }
@@ -159,7 +161,8 @@ pub fn stamps(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, u64)> {
 #[track_caller]
 pub fn assert_not_written(dir: &Path, before: &BTreeMap<PathBuf, (i64, i64, u64)>) {
     let after = stamps(dir);
-    let mut changed: Vec<&PathBuf> = after.iter().filter(|(path, stamp)| before.get(*path) != Some(*stamp)).map(|(path, _)| path).collect();
+    let mut changed: Vec<&PathBuf> =
+        after.iter().filter(|(path, stamp)| before.get(*path) != Some(*stamp)).map(|(path, _)| path).collect();
     changed.extend(before.keys().filter(|path| !after.contains_key(*path)));
     assert!(changed.is_empty(), "written: {changed:#?}");
 }

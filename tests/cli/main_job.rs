@@ -111,8 +111,9 @@ fn the_guide_works_from_top_to_bottom() {
     ];
     let mut entries = Vec::new();
     for (seed, (id, repo, stem)) in (1..).zip(models) {
-        let files: Vec<(&str, String)> =
-            [("q4_k_m", "Q4_K_M"), ("q5_k_m", "Q5_K_M"), ("q8_0", "Q8_0")].map(|(q, name)| (q, format!("{stem}.{name}.gguf"))).into();
+        let files: Vec<(&str, String)> = [("q4_k_m", "Q4_K_M"), ("q5_k_m", "Q5_K_M"), ("q8_0", "Q8_0")]
+            .map(|(q, name)| (q, format!("{stem}.{name}.gguf")))
+            .into();
         for (more, (_, file)) in (0..).zip(&files) {
             desk.hub.repo(repo).lfs(file, Spec::tiny().seed(seed * 10 + more).bytes()).commit();
         }
@@ -145,7 +146,10 @@ fn the_guide_works_from_top_to_bottom() {
     desk.run("verify llama-2-7b-chat --format gguf --quant q4_k_m").ok().prints("1 ok");
     desk.run("verify llama-2-7b-chat").ok().prints("3 ok");
     desk.run("verify").ok().prints("5 ok");
-    assert_eq!(desk.run("path llama-2-7b-chat --quant q5_k_m").ok().stdout, "models/llama-2-7b-chat/gguf/q5_k_m/llama-2-7b-chat.Q5_K_M.gguf\n");
+    assert_eq!(
+        desk.run("path llama-2-7b-chat --quant q5_k_m").ok().stdout,
+        "models/llama-2-7b-chat/gguf/q5_k_m/llama-2-7b-chat.Q5_K_M.gguf\n"
+    );
 
     let info = desk.run("info").ok();
     assert!(models.iter().all(|(id, ..)| info.stdout.contains(id)), "{info}");
@@ -161,7 +165,8 @@ fn the_guide_works_from_top_to_bottom() {
     assert_eq!(desk.run("list").ok().stdout, "");
     desk.assert_tidy();
     let left = desk.s.tree();
-    let left: Vec<_> = left.paths().into_iter().filter(|path| path.ends_with(".gguf") || path.contains("/sha256/") && path.len() > 80).collect();
+    let left: Vec<_> =
+        left.paths().into_iter().filter(|path| path.ends_with(".gguf") || path.contains("/sha256/") && path.len() > 80).collect();
     assert!(left.is_empty(), "{left:?}");
     desk.run("remove tinyllama-1.1b-chat").code(3).says("not downloaded").says("model-manager download tinyllama-1.1b-chat");
 }
@@ -247,10 +252,14 @@ fn a_reference_to_the_hub_needs_no_registry() {
     let desk = Desk::new();
     std::fs::remove_file(desk.s.project().join("configs/models.yaml")).unwrap();
     let path = format!("models/TheBloke--Tiny-GGUF/gguf/q8_0/{OTHER}");
-    for (number, reference) in
-        [format!("{REPO}:Q8_0"), format!("hf.co/{REPO}:q8_0"), format!("hf://{REPO}/{OTHER}"), format!("{}/{REPO}/blob/main/{OTHER}", desk.hub.url())]
-            .iter()
-            .enumerate()
+    for (number, reference) in [
+        format!("{REPO}:Q8_0"),
+        format!("hf.co/{REPO}:q8_0"),
+        format!("hf://{REPO}/{OTHER}"),
+        format!("{}/{REPO}/blob/main/{OTHER}", desk.hub.url()),
+    ]
+    .iter()
+    .enumerate()
     {
         desk.hub.reset_counters();
         let output = desk.run(&format!("download {reference}")).ok();

@@ -1,6 +1,6 @@
 //! Which rules of the protocol are needed, and for what.
 
-use crate::protocol::*;
+use crate::{properties::*, protocol::*};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::{collections::BTreeSet, time::Instant};
 
@@ -94,7 +94,8 @@ fn looking_before_leasing_finds_what_then_goes_away() {
 #[test]
 fn leasing_outside_the_shared_lock_is_overlooked() {
     breaks("lease without the lock", SEEN_STAYS, 14, || two(without!(shared_to_protect)));
-    breaks("lease without the lock", NO_VANISHING, 20, || pair(without!(shared_to_protect)));
+    // The collector could still bring it back when it purges.
+    breaks("lease without the lock, nothing is brought back", NO_VANISHING, 16, || pair(without!(shared_to_protect, rescue)));
 }
 
 #[test]
@@ -166,6 +167,14 @@ fn taking_back_from_the_trash_only_saves_a_download() {
 #[test]
 fn sparing_the_records_is_a_second_defence_while_blobs_are_taken_back() {
     holds("records are not spared", pair(without!(spare_records)));
+}
+
+/// What a killed process rooted without taking it back from the trash would be lost otherwise; with leases it is not in
+/// the trash then.
+#[test]
+fn bringing_back_what_is_rooted_is_a_second_defence() {
+    holds("nothing is brought back by the collector", pair(without!(rescue)));
+    breaks("no lease, nothing is brought back", ROOTED_STAYS, 20, || pair(without!(lease, rescue)));
 }
 
 /// Every section of a collector is alone and reads everything again.

@@ -33,7 +33,7 @@ impl ModelManager {
         }
         let told = target.notices.len();
         let existing = self.existing_store()?;
-        let mut plan = self.block_on(self.plan(target, options, existing.as_ref()))?;
+        let mut plan = self.block_on(self.plan(target.clone(), options, existing.as_ref()))?;
         for notice in &plan.target.notices[told..] {
             self.report(&Event::Notice(notice.clone()));
         }
@@ -45,8 +45,15 @@ impl ModelManager {
         }
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
-        let known: Vec<Sha256Digest> = plan.files.iter().filter_map(|file| file.sha256).collect();
-        lease.protect(&known)?;
+        loop {
+            let known: Vec<Sha256Digest> = plan.files.iter().filter_map(|file| file.sha256).collect();
+            lease.protect(&known)?;
+            if plan.has_all_present(&store)? {
+                break;
+            }
+            // What the plan found was not under the lease then, and was collected meanwhile.
+            plan = self.block_on(self.plan(target.clone(), options, Some(&store)))?;
+        }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let adopted = self.adopt_all(&mut plan, &store, &lease)?;
         let fetched = self.fetch_all(&mut plan, &store, &lease, options)?;
@@ -69,6 +76,10 @@ impl ModelManager {
         let Some(files) = plan.view_files() else { return Ok(None) };
         let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
         if store.root_of(&project, &plan.target.view)?.is_none_or(|root| root.files != files) {
+            return Ok(None);
+        }
+        // The plan may have looked at the blobs before the root was there; a root protects only from when it is.
+        if !plan.has_all_present(store)? {
             return Ok(None);
         }
         let built = self.views(Some(store.clone())).build(&plan.target.view, &files, self.settings.link, &project)?;

@@ -79,6 +79,18 @@ impl Plan {
         self.files.iter().all(|file| file.supply == FileSupply::Present)
     }
 
+    /// Whether what it found in the store is still there.
+    pub(super) fn has_all_present(&self, store: &Store) -> Result<bool> {
+        for file in self.files.iter().filter(|file| file.supply == FileSupply::Present) {
+            if let Some(digest) = &file.sha256
+                && store.find(digest)?.is_none()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The files of the view, once every digest is known.
     pub(super) fn view_files(&self) -> Option<Vec<ViewFile>> {
         let file = |file: &PlannedFile| Some(ViewFile { path: file.path.clone(), sha256: file.sha256?, size: file.size? });

@@ -4,5 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod collected_meanwhile;
 mod hub_selftest;
 mod raw;

@@ -21,7 +21,7 @@ impl ModelManager {
     pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
         let target = self.target(what, options.revision.as_ref())?;
         let store = self.existing_store()?;
-        let plan = self.block_on(self.plan(target, options, store.as_ref()))?;
+        let plan = self.ask(self.plan(target, options, store.as_ref()))?;
         Ok(plan.report(self, store.as_ref()))
     }
 
@@ -33,7 +33,7 @@ impl ModelManager {
         }
         let told = target.notices.len();
         let existing = self.existing_store()?;
-        let mut plan = self.block_on(self.plan(target.clone(), options, existing.as_ref()))?;
+        let mut plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
         for notice in &plan.target.notices[told..] {
             self.report(&Event::Notice(notice.clone()));
         }
@@ -43,6 +43,7 @@ impl ModelManager {
         {
             return Ok(report);
         }
+        self.require_network(&plan)?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
         loop {
@@ -52,7 +53,7 @@ impl ModelManager {
                 break;
             }
             // What the plan found was not under the lease then, and was collected meanwhile.
-            plan = self.block_on(self.plan(target.clone(), options, Some(&store)))?;
+            plan = self.ask(self.plan(target.clone(), options, Some(&store)))?;
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let adopted = self.adopt_all(&mut plan, &store, &lease)?;
@@ -140,6 +141,17 @@ impl ModelManager {
         }
     }
 
+    /// Refuses to go on offline where something must travel, before anything is made on disk.
+    fn require_network(&self, plan: &Plan) -> Result<()> {
+        let missing = plan.files.iter().filter(|file| matches!(file.supply, FileSupply::Fetch | FileSupply::Partial));
+        let missing: Vec<&str> = missing.map(|file| file.path.as_str()).collect();
+        if missing.is_empty() || !self.settings.network.offline {
+            return Ok(());
+        }
+        let text = format!("offline, and not all of {} is here: {}", plan.target.view, missing.join(", "));
+        Err(Error::new(ErrorKind::Network, text).hint("To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
+    }
+
     /// Fetches every file that is not in the store; returns the bytes that travelled for each.
     fn fetch_all(&self, plan: &mut Plan, store: &Store, lease: &Arc<Lease>, options: &DownloadOptions) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
@@ -151,14 +163,6 @@ impl ModelManager {
         }
         let need: u64 = plan.files.iter().map(PlannedFile::to_fetch).sum();
         self.report(&Event::Planned { files: order.len(), bytes: need });
-        if self.settings.network.offline {
-            let missing: Vec<&str> = order.iter().map(|index| plan.files[*index].path.as_str()).collect();
-            return Err(Error::new(
-                ErrorKind::Network,
-                format!("offline, and not all of {} is here: {}", plan.target.view, missing.join(", ")),
-            )
-            .hint("To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."));
-        }
         store.require_space(
             order.iter().map(|index| &plan.files[*index]).map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum(),
         )?;

@@ -118,6 +118,16 @@ impl ModelManager {
         dir.ancestors().find_map(|dir| self.disk.space(dir).ok())
     }
 
+    /// Runs questions to the Hub to their end, or until the user stops them: they leave nothing that would have to end well.
+    fn ask<T>(&self, questions: impl Future<Output = Result<T>>) -> Result<T> {
+        self.block_on(async {
+            tokio::select! {
+                result = questions => result,
+                () = self.cancel.cancelled() => Err(TransferError::Cancelled.into()),
+            }
+        })
+    }
+
     /// Runs network work to its end. Writing and hashing happen on a few blocking threads beside it.
     fn block_on<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -132,7 +142,7 @@ impl ModelManager {
             tokio::select! {
                 result = &mut work => result,
                 () = cancel.cancelled() => {
-                    // What runs notices by itself and leaves a state that can go on; planning has nothing to leave.
+                    // What runs notices by itself and leaves a state that can go on.
                     match tokio::time::timeout(STOP_GRACE, &mut work).await {
                         Ok(result) => result,
                         Err(_) => Err(TransferError::Cancelled.into()),

@@ -68,6 +68,12 @@ impl Desk {
         self.s.spawn(line.split_whitespace())
     }
 
+    /// Few tries, so that what never gets better ends soon.
+    pub fn impatient(self) -> Self {
+        self.s.write("configs/manager.yaml", "tries: 2\n");
+        self
+    }
+
     pub fn store(&self) -> PathBuf {
         self.s.models().join(".blobs")
     }
@@ -80,6 +86,15 @@ impl Desk {
     #[track_caller]
     pub fn assert_tidy(&self) {
         assert_sound(&RealDisk, &self.store(), Expect::Tidy);
+    }
+
+    /// The same where a process was killed: its lease and temporary files wait for the collector, but no part does.
+    #[track_caller]
+    pub fn assert_right_after_kill(&self, output: &Output) {
+        assert_eq!(output.last_line(), PATH, "{output}");
+        assert_content(&self.s.project().join(PATH), &self.content());
+        assert_sound(&RealDisk, &self.store(), Expect::Unfinished);
+        assert!(self.partials().is_empty(), "{:?}", self.partials());
     }
 
     /// `tiny` in q4_k_m is there, right, and shown where it should be.
@@ -142,7 +157,8 @@ pub fn open_entry(id: &str, repo: &str, files: &[(&str, &str)]) -> String {
     text
 }
 
-/// What changes whenever a path is written, even with the same content.
+/// What changes whenever a path is written, even with the same content. Not of `lock`, where every command that opens
+/// the store tries out whether locks work.
 pub fn stamps(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let mut found = BTreeMap::new();
@@ -151,6 +167,9 @@ pub fn stamps(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, u64)> {
         let Ok(meta) = path.symlink_metadata() else { continue };
         if meta.is_dir() {
             todo.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        if path.ends_with(".blobs/lock") {
+            continue;
         }
         found.insert(path, (meta.mtime(), meta.mtime_nsec(), meta.ino()));
     }

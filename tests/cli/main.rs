@@ -9,3 +9,6 @@ mod support;
 mod kit;
 
 mod main_job;
+mod network;
+mod refusals;
+mod resume;

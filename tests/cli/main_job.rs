@@ -322,7 +322,7 @@ fn a_dry_run_tells_all_and_does_nothing() {
     before.assert_same(&desk.s.tree());
     desk.run("download tiny").ok();
     let before = desk.s.tree();
-    desk.run("download tiny --dry-run").ok().prints("0.00");
+    desk.run("download tiny --dry-run").ok().prints("0 B of 2.10 MB to fetch");
     desk.run("remove tiny --dry-run").ok().prints("tiny");
     before.assert_same(&desk.s.tree());
 }

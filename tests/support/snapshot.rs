@@ -99,7 +99,8 @@ impl Snapshot {
     #[track_caller]
     pub fn assert_same(&self, later: &Self) {
         let changes = self.changes_to(later);
-        assert!(changes.is_empty(), "something changed:\n{}", changes.join("\n"));
+        let first: Vec<_> = changes.iter().take(40).map(String::as_str).collect();
+        assert!(changes.is_empty(), "{} things changed:\n{}", changes.len(), first.join("\n"));
     }
 }
 

@@ -1,0 +1,304 @@
+//! A network that lies, cuts, stalls and limits: the file is right in the end, or nothing is shown.
+
+use std::time::{Duration, Instant};
+
+use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, entry, open_entry};
+use crate::support::hub::{Content, Fault, Match, Part};
+
+const LEN: u64 = 9 * MIB + 11;
+
+/// Downloads while this fault strikes, and ends with the right file.
+#[track_caller]
+fn survives(matcher: Match, fault: Fault) -> Desk {
+    let desk = Desk::with(LEN);
+    let handle = desk.hub.fault(matcher, fault);
+    let output = desk.run("download tiny").ok();
+    assert!(handle.hits() > 0, "the fault never struck");
+    desk.assert_right(&output);
+    desk
+}
+
+/// Downloads while this fault never ends, and shows nothing.
+#[track_caller]
+fn gives_up(matcher: Match, fault: Fault, code: i32, says: &str) -> Desk {
+    let desk = Desk::with(3 * MIB + 1).impatient();
+    desk.hub.fault(matcher.always(), fault);
+    let output = desk.run("download tiny").code(code).says(says).says("hint: ");
+    assert_eq!(output.stdout, "");
+    desk.assert_nothing_published();
+    desk
+}
+
+#[test]
+fn wrong_bytes_of_the_right_size_are_never_shown() {
+    let desk = Desk::with(LEN);
+    desk.hub.fault(Match::cdn().always(), Fault::WrongBytes { offset: 5 * MIB + 1 });
+    desk.run("download tiny").code(4).says("is wrong: expected").says("Nothing was published");
+    desk.assert_nothing_published();
+    assert!(desk.partials().is_empty(), "{:?}", desk.partials());
+    desk.hub.clear_faults();
+    let output = desk.run("download tiny").ok();
+    desk.assert_right(&output);
+}
+
+#[test]
+fn another_file_of_the_same_commit_is_never_shown() {
+    let desk = Desk::with(LEN);
+    desk.hub.repo(REPO).swap(FILE, Content::synthetic(LEN, 99));
+    desk.run("download tiny").code(4);
+    desk.assert_nothing_published();
+    desk.hub.repo(REPO).swap(FILE, Content::synthetic(LEN - 1, 99));
+    desk.impatient().run("download tiny").code(6).says("the file has changed");
+}
+
+#[test]
+fn a_changed_plain_file_is_never_shown() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/set").lfs("model.safetensors", Content::synthetic(9000, 1)).plain("config.json", "{\"a\": 1}").commit();
+    desk.hub.fault(Match::any().content().and_contains("config.json").always(), Fault::WrongBytes { offset: 2 });
+    desk.run("download a/set --format safetensors").code(4).says("config.json");
+    assert!(!desk.s.project().join("models/a--set").exists());
+    desk.hub.clear_faults();
+    desk.run("download a/set --format safetensors").ok();
+    desk.assert_tidy();
+}
+
+#[test]
+fn a_range_that_is_not_the_asked_one_is_not_accepted() {
+    survives(Match::cdn(), Fault::RangeStartOff(1));
+    survives(Match::cdn(), Fault::RangeTotalOff(-1));
+    survives(Match::cdn(), Fault::NoContentRange);
+    survives(Match::cdn(), Fault::IgnoreRangeButSay206);
+    gives_up(Match::cdn(), Fault::RangeStartOff(1), 6, "was asked for bytes");
+    gives_up(Match::cdn(), Fault::RangeTotalOff(-1), 6, "the file has changed");
+}
+
+#[test]
+fn a_server_without_ranges_serves_the_right_file() {
+    let desk = survives(Match::cdn().always(), Fault::IgnoreRange);
+    let count = desk.hub.count();
+    let whole = count.of(Part::Cdn).filter(|request| request.complete).count();
+    assert_eq!(whole, 1, "one connection takes the whole file");
+    // Once only: the others still get their ranges.
+    survives(Match::cdn().nth(2), Fault::IgnoreRange);
+    // The right part under the wrong status (ModelScope).
+    let desk = survives(Match::cdn().always(), Fault::RangeStatus200);
+    assert_eq!(desk.hub.count().content_bytes(), LEN);
+}
+
+#[test]
+fn a_server_without_ranges_that_cuts_the_body_is_started_over() {
+    let desk = Desk::with(LEN);
+    desk.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
+    desk.hub.fault(Match::cdn().nth(1), Fault::CutAfter(2 * MIB));
+    let output = desk.run("download tiny").ok();
+    desk.assert_right(&output);
+}
+
+#[test]
+fn cut_and_reset_bodies_cost_only_what_was_lost() {
+    for fault in [Fault::CutAfter(700_000), Fault::ResetAfter(700_000), Fault::EmptyReply, Fault::ResetBeforeReply, Fault::CloseQuietly] {
+        let desk = survives(Match::cdn().every(3), fault.clone());
+        let sent = desk.hub.count().content_bytes();
+        assert!(sent <= LEN + 4 * MIB, "{fault:?}: {sent} for {LEN}");
+    }
+}
+
+#[test]
+fn lengths_that_lie_or_are_missing_do_no_harm() {
+    survives(Match::cdn().always(), Fault::NoLength);
+    survives(Match::cdn().always(), Fault::UntilClose);
+    survives(Match::cdn(), Fault::LengthOff(-10));
+    survives(Match::cdn(), Fault::LengthOff(10));
+    survives(Match::cdn().always(), Fault::NoETag);
+    survives(Match::cdn().always(), Fault::WeakETag);
+}
+
+#[test]
+fn a_silent_connection_is_opened_anew() {
+    let mut desk = Desk::with(LEN);
+    desk.s.set_env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
+    desk.hub.fault(Match::cdn(), Fault::StallAfter(500_000, Duration::from_secs(30)));
+    let begun = Instant::now();
+    let output = desk.run("download tiny").ok();
+    assert!(begun.elapsed() < Duration::from_secs(12));
+    desk.assert_right(&output);
+}
+
+#[test]
+fn limits_are_waited_out() {
+    for (matcher, fault) in [
+        (Match::cdn(), Fault::RateLimited { retry_after: Some(1), reset: None }),
+        (Match::resolve(), Fault::RateLimited { retry_after: None, reset: Some(0) }),
+    ] {
+        let begun = Instant::now();
+        survives(matcher, fault);
+        assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
+    }
+    gives_up(Match::resolve(), Fault::RateLimited { retry_after: Some(7200), reset: None }, 6, "wait 120 min");
+}
+
+#[test]
+fn trouble_of_a_server_passes() {
+    for matcher in [Match::resolve(), Match::cdn()] {
+        survives(matcher.clone().times(2), Fault::ServerError(503));
+        survives(matcher.clone(), Fault::status(500));
+        survives(matcher, Fault::ServerError(502));
+    }
+    let desk = Desk::new();
+    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    desk.hub.fault(Match::api().times(2), Fault::ServerError(502));
+    desk.hub.fault(Match::api().nth(4), Fault::ResetBeforeReply);
+    desk.assert_right(&desk.run("download tiny").ok());
+    gives_up(Match::cdn(), Fault::ServerError(500), 6, "HTTP 500");
+    gives_up(Match::resolve(), Fault::ServerError(504), 6, "HTTP 504");
+}
+
+#[test]
+fn an_expired_signature_is_renewed() {
+    let desk = survives(Match::cdn().nth(2), Fault::ExpireNow);
+    assert_eq!(desk.hub.count().resolve, 2);
+    survives(Match::resolve(), Fault::ExpireNow);
+    survives(Match::cdn().times(3), Fault::InvalidRange403);
+}
+
+#[test]
+fn pages_of_a_captive_portal_are_not_taken_for_files() {
+    survives(Match::cdn(), Fault::Html);
+    gives_up(Match::cdn(), Fault::Html, 6, "sent a web page in place of the file");
+    gives_up(Match::resolve(), Fault::Html, 6, "sent a web page in place of the file");
+    let desk = Desk::empty().impatient();
+    desk.hub.fault(Match::any().always(), Fault::Html);
+    desk.run("download a/b:q4_k_m").code(6).says("hint: ");
+}
+
+#[test]
+fn encodings_nobody_asked_for_are_refused() {
+    survives(Match::cdn(), Fault::Gzip);
+    gives_up(Match::cdn(), Fault::Gzip, 6, "encoding `gzip`");
+}
+
+#[test]
+fn nonsense_is_told_as_such() {
+    survives(Match::cdn(), Fault::Garbage);
+    gives_up(Match::cdn(), Fault::Garbage, 6, "127.0.0.1");
+    gives_up(Match::cdn(), Fault::RedirectLoop, 6, "redirects in a circle");
+    gives_up(Match::resolve(), Fault::RedirectLoop, 6, "redirects in a circle");
+    gives_up(Match::resolve(), Fault::RedirectTo("ftp://example.org/x".into()), 6, "redirects");
+    gives_up(Match::resolve(), Fault::RedirectTo("http://127.0.0.1:9/x".into()), 6, "cannot connect to http://127.0.0.1:9");
+    gives_up(Match::resolve(), Fault::HugeHeaders(2_000_000), 6, "127.0.0.1");
+}
+
+#[test]
+fn empty_files_are_files() {
+    let desk = Desk::empty();
+    desk.hub
+        .repo("a/set")
+        .lfs("model.safetensors", Content::synthetic(9000, 1))
+        .plain("config.json", "{}")
+        .plain("tokenizer.json", "")
+        .lfs("tokenizer.model", "")
+        .commit();
+    let output = desk.run("download a/set --format safetensors").ok();
+    assert_eq!(output.last_line(), "models/a--set/safetensors");
+    for file in ["tokenizer.json", "tokenizer.model"] {
+        assert_content(&desk.s.project().join("models/a--set/safetensors").join(file), &Content::from(""));
+    }
+    desk.assert_tidy();
+    desk.run("verify").ok().prints("4 ok");
+}
+
+#[test]
+fn a_listing_of_many_pages_is_read_to_its_end_from_the_same_server() {
+    for origin in [None, Some("https://huggingface.co".to_owned())] {
+        let desk = Desk::new();
+        desk.registry(&[open_entry("tiny", REPO, &[("q8_0", OTHER)])]);
+        desk.hub.repo(REPO).plain("a.txt", "a").plain("b.txt", "b").plain("c/d.txt", "d").commit();
+        desk.hub.configure(|c| (c.page_size, c.link_origin) = (2, origin.clone()));
+        desk.run("download tiny:q8_0").ok();
+        assert_eq!(desk.hub.count().api, 1 + 3, "{origin:?}");
+        assert_content(&desk.s.project().join("models/tiny/gguf/q8_0").join(OTHER), &Content::synthetic(MIB + 1, 2));
+    }
+}
+
+#[test]
+fn a_renamed_repository_is_followed() {
+    let desk = Desk::new();
+    desk.hub.repo("old/name").renamed_to(REPO);
+    let pinned = entry(&desk.hub, "pinned", REPO, &[("q4_k_m", FILE)]).replace(REPO, "old/name");
+    desk.registry(&[open_entry("open", "old/name", &[("q8_0", OTHER)]), pinned]);
+    desk.run("download open pinned").ok();
+    desk.run("verify").ok().prints("2 ok");
+    desk.hub.reset_counters();
+    desk.run("download open pinned").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0);
+}
+
+#[test]
+fn offline_means_no_request_at_all() {
+    let mut desk = Desk::new();
+    desk.run("download tiny:q8_0").ok();
+    desk.hub.reset_counters();
+    let before = desk.s.tree();
+    let refuse = |desk: &Desk, line: &str| {
+        desk.run(line).code(6).says("offline").says("HF_HUB_OFFLINE");
+        before.assert_same(&desk.s.tree());
+    };
+    for line in ["download tiny:q4_k_m", "download a/b:q4_k_m", "download tiny:q8_0 --force"] {
+        refuse(&desk, &format!("{line} --offline"));
+    }
+    desk.run("download tiny:q8_0 --offline").ok();
+    desk.s.set_env("HF_HUB_OFFLINE", "1");
+    refuse(&desk, "download tiny:q4_k_m");
+    for line in ["download tiny:q8_0", "list", "verify", "info", "path tiny", "download tiny:q8_0 --revision main"] {
+        desk.run(line).ok();
+    }
+    assert_eq!(desk.hub.count().total_requests(), 0);
+
+    // Where nothing was ever downloaded, a refused download leaves nothing.
+    let fresh = Desk::new();
+    let before = fresh.s.tree();
+    fresh.run("download tiny --offline").code(6).says("offline");
+    before.assert_same(&fresh.s.tree());
+}
+
+#[test]
+fn the_next_mirror_is_asked_when_the_first_is_dead() {
+    let desk = Desk::new();
+    desk.registry(&[open_entry("open", REPO, &[("q8_0", OTHER)]), entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)])]);
+    let line = format!("download open tiny --endpoint http://127.0.0.1:9 --endpoint {}", desk.hub.url());
+    let begun = Instant::now();
+    desk.assert_right(&desk.run(&line).ok());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    desk.hub.assert_no_token_on_cdn();
+}
+
+#[test]
+fn a_mirror_that_fails_midway_is_left_for_the_next() {
+    let desk = Desk::with(LEN);
+    let bad = crate::support::hub::TestHub::start();
+    bad.repo(REPO).lfs(FILE, desk.content()).lfs(OTHER, Content::synthetic(MIB + 1, 2)).commit();
+    bad.fault(Match::cdn().always(), Fault::CutAfter(100_000));
+    let line = format!("download tiny --endpoint {} --endpoint {}", bad.url(), desk.hub.url());
+    desk.assert_right(&desk.run(&line).ok());
+    assert!(bad.count().cdn > 0 && desk.hub.count().cdn > 0);
+}
+
+#[test]
+fn nobody_answering_is_a_network_error_with_the_address() {
+    let mut desk = Desk::new().impatient();
+    desk.s.set_env("HF_ENDPOINT", "http://127.0.0.1:9");
+    desk.run("download tiny").code(6).says("cannot connect to http://127.0.0.1:9").says("HF_ENDPOINT");
+    desk.run("download a/b:q4_k_m").code(6).says("cannot connect to http://127.0.0.1:9").says("HF_ENDPOINT");
+    desk.s.set_env("HF_ENDPOINT", "http://no-such-host.invalid");
+    desk.run("download tiny").code(6).says("no-such-host.invalid");
+}
+
+#[test]
+fn a_limit_of_the_rate_is_kept() {
+    let desk = Desk::with(2 * MIB);
+    let begun = Instant::now();
+    desk.assert_right(&desk.run("download tiny --limit-rate 2M --connections 8").ok());
+    assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
+    assert_eq!(std::fs::read_link(desk.s.project().join(PATH)).is_ok(), true);
+}

@@ -1,0 +1,189 @@
+//! What was downloaded is not downloaded again: after kill -9, Ctrl-C, a damaged part, and from another server.
+
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use crate::kit::{Desk, FILE, MIB, PATH, REPO, assert_content, entry, until};
+use crate::support::hub::{Content, Hold, Match, TestHub};
+use crate::support::run::Running;
+
+const LEN: u64 = 12 * MIB + 5;
+
+/// A download over one connection that stands still after so many bytes, everything before them journalled.
+fn frozen(desk: &Desk, line: &str, after: u64) -> (Running, Hold) {
+    let hold = desk.hub.hold(Match::cdn(), after);
+    let running = desk.spawn(line);
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)), "{}", running.stderr_so_far());
+    let whole = after / MIB;
+    until("the whole segments are journalled", || held(desk) >= whole * MIB);
+    (running, hold)
+}
+
+/// What a dry run believes to have of `tiny`.
+fn held(desk: &Desk) -> u64 {
+    let plan = desk.run("download tiny --dry-run --json").ok().json();
+    plan["plans"][0]["size"].as_u64().unwrap() - plan["plans"][0]["fetch"].as_u64().unwrap()
+}
+
+#[test]
+fn a_killed_download_goes_on_where_it_stopped() {
+    for after in [0, 1, MIB - 1, 3 * MIB + 70_000, 5 * MIB] {
+        let desk = Desk::with(LEN);
+        let (running, hold) = frozen(&desk, "download tiny --connections 1", after);
+        running.kill9();
+        hold.release();
+        desk.assert_nothing_published();
+        desk.hub.reset_counters();
+        let output = desk.run("download tiny").ok();
+        let kept = after / MIB * MIB;
+        assert_eq!(desk.hub.count().content_bytes(), LEN - kept, "killed after {after}");
+        desk.assert_right_after_kill(&output);
+    }
+}
+
+#[test]
+fn kills_at_random_moments_cost_only_what_was_in_flight() {
+    let desk = Desk::with(24 * MIB + 1);
+    desk.hub.configure(|c| c.total_rate = Some(40 << 20));
+    let mut kills = 0;
+    for round in 0..12_u64 {
+        let mut running = desk.spawn("download tiny");
+        std::thread::sleep(Duration::from_millis(20 + round * 37 % 140));
+        if !running.is_running() {
+            break;
+        }
+        running.kill9();
+        kills += 1;
+        let before = held(&desk);
+        assert!(before <= 24 * MIB + 1);
+    }
+    assert!(kills >= 3, "{kills} kills");
+    let missing = 24 * MIB + 1 - held(&desk);
+    desk.hub.reset_counters();
+    let output = desk.run("download tiny").ok();
+    assert_eq!(desk.hub.count().content_bytes(), missing, "the plan told how much would travel");
+    desk.assert_right_after_kill(&output);
+}
+
+#[test]
+fn ctrl_c_ends_with_130_and_says_how_to_go_on() {
+    let desk = Desk::with(LEN);
+    let (running, _hold) = frozen(&desk, "download tiny --quant q4_k_m --connections 1", 4 * MIB + 9);
+    running.interrupt();
+    let output = running.wait().code(130).says("what arrived is kept");
+    let output = output.says("model-manager download tiny --quant q4_k_m --connections 1");
+    assert_eq!(output.stdout, "");
+    desk.hub.clear_faults();
+    desk.hub.reset_counters();
+    let output = desk.run("download tiny").ok();
+    assert_eq!(desk.hub.count().content_bytes(), LEN - 4 * MIB);
+    desk.assert_right(&output);
+}
+
+#[test]
+fn ctrl_c_while_the_hub_is_asked_ends_at_once() {
+    let desk = Desk::new();
+    desk.registry(&[crate::kit::open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    let hold = desk.hub.hold(Match::api(), 0);
+    let running = desk.spawn("download tiny --json");
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+    let begun = std::time::Instant::now();
+    running.interrupt();
+    let output = running.wait().code(130);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(output.json()["error"]["exit_code"], 130);
+}
+
+#[test]
+fn another_server_with_the_same_file_goes_on_with_it() {
+    let mut desk = Desk::with(LEN);
+    let (running, _hold) = frozen(&desk, "download tiny --connections 1", 4 * MIB);
+    running.kill9();
+    let mirror = TestHub::start();
+    mirror.repo(REPO).lfs(FILE, desk.content()).lfs("tiny.Q8_0.gguf", Content::synthetic(MIB + 1, 2)).commit();
+    desk.s.set_env("HF_ENDPOINT", mirror.url());
+    desk.hub.reset_counters();
+    let output = desk.run("download tiny").ok();
+    assert_eq!((mirror.count().content_bytes(), desk.hub.count().total_requests()), (LEN - 4 * MIB, 0));
+    desk.assert_right_after_kill(&output);
+}
+
+#[test]
+fn another_repository_with_the_same_content_goes_on_with_it() {
+    let desk = Desk::with(LEN);
+    let (running, hold) = frozen(&desk, "download tiny --connections 1", 4 * MIB);
+    running.kill9();
+    hold.release();
+    desk.hub.repo("someone/else").lfs("other.gguf", desk.content()).commit();
+    desk.registry(&[entry(&desk.hub, "twin", "someone/else", &[("q4_k_m", "other.gguf")])]);
+    desk.hub.reset_counters();
+    desk.run("download twin").ok();
+    assert_eq!(desk.hub.count().content_bytes(), LEN - 4 * MIB);
+    assert_content(&desk.s.project().join("models/twin/gguf/q4_k_m/other.gguf"), &Content::synthetic(LEN, 1));
+    assert!(desk.partials().is_empty());
+}
+
+#[test]
+fn a_damaged_part_is_fetched_again_only_where_it_is_damaged() {
+    let desk = Desk::with(LEN);
+    let (running, hold) = frozen(&desk, "download tiny --connections 1", 5 * MIB + 3);
+    running.kill9();
+    hold.release();
+    let data = desk.store().join("ingest").join(desk.content().sha256()).join("data");
+    let file = std::fs::File::options().write(true).open(data).unwrap();
+    file.write_all_at(b"damage", 2 * MIB + 100).unwrap();
+    desk.hub.reset_counters();
+    let output = desk.run("download tiny").ok();
+    assert_eq!(desk.hub.count().content_bytes(), LEN - 5 * MIB + MIB);
+    desk.assert_right_after_kill(&output);
+}
+
+#[test]
+fn a_part_whose_records_are_damaged_costs_at_most_a_fresh_start() {
+    for (name, change) in [("journal", 3), ("journal", 0), ("data", 0), ("data", MIB + 1)] {
+        let desk = Desk::with(LEN);
+        let (running, hold) = frozen(&desk, "download tiny --connections 1", 3 * MIB);
+        running.kill9();
+        hold.release();
+        let path = desk.store().join("ingest").join(desk.content().sha256()).join(name);
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let len = if name == "journal" && change > 0 { file.metadata().unwrap().len() - change } else { change };
+        file.set_len(len).unwrap();
+        desk.hub.reset_counters();
+        let output = desk.run("download tiny").ok();
+        assert!(desk.hub.count().content_bytes() <= LEN, "{name} cut to {len}");
+        desk.assert_right_after_kill(&output);
+    }
+}
+
+#[test]
+fn remove_drops_what_an_interrupted_download_left() {
+    let desk = Desk::with(LEN);
+    let (running, hold) = frozen(&desk, "download tiny --connections 1", 4 * MIB);
+    running.kill9();
+    hold.release();
+    assert_eq!(desk.partials(), [desk.content().sha256()]);
+    desk.run("remove tiny").ok();
+    assert!(desk.partials().is_empty());
+    desk.run("remove tiny").code(3);
+    let output = desk.run("download tiny").ok();
+    desk.assert_right_after_kill(&output);
+}
+
+#[test]
+fn a_forced_download_that_is_killed_leaves_the_old_file_in_place() {
+    let desk = Desk::with(LEN);
+    desk.run("download tiny").ok();
+    let (running, hold) = {
+        let hold = desk.hub.hold(Match::cdn(), 3 * MIB);
+        let running = desk.spawn("download tiny --force");
+        assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+        (running, hold)
+    };
+    running.kill9();
+    hold.release();
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+    desk.run("verify tiny").ok();
+    let output = desk.run("download tiny --force").ok();
+    desk.assert_right_after_kill(&output);
+}

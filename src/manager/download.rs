@@ -63,6 +63,7 @@ impl ModelManager {
                 Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint("Run the command again.")
             );
         };
+        let _views_lock = project.lock_views(&self.wait())?;
         project.put_root(&plan.target.view, &files)?;
         let views = self.views(Some(store));
         let built = views.build_adopting(&plan.target.view, &files, self.settings.link, project.uuid(), &adopted)?;
@@ -76,6 +77,7 @@ impl ModelManager {
     fn already_there(&self, plan: &Plan, store: &Store) -> Result<Option<DownloadReport>> {
         let Some(files) = plan.view_files() else { return Ok(None) };
         let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
+        let _views_lock = store.lock_views(&project, &self.wait())?;
         if store.root_of(&project, &plan.target.view)?.is_none_or(|root| root.files != files) {
             return Ok(None);
         }

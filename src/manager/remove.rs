@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     event::Event,
     names::Quant,
-    store::{IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
+    store::{FileLock, IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
     view::{FileState, Found},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -36,6 +36,11 @@ impl ModelManager {
     pub fn remove(&self, what: &Selector, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
         let store = self.existing_store()?;
         let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        // From the plan to the last root, so that no download shows a view meanwhile whose root is about to go.
+        let views_lock = match (&store, &project) {
+            (Some(store), Some(project)) if !dry_run => store.lock_views(project, &self.wait())?,
+            _ => None,
+        };
         let plan = self.plan_removal(what, store.as_ref(), project.as_ref())?;
         let mut report = RemoveReport { views: plan.views.iter().cloned().collect(), dry_run, ..RemoveReport::default() };
         let views = self.views(store.clone());
@@ -53,7 +58,7 @@ impl ModelManager {
         }
         self.remove_plain(&plan, dry_run, &mut report)?;
         if let (Some(store), Some(project)) = (&store, &project) {
-            self.remove_from_store(&plan, store, project, keep_blobs, dry_run, &mut report)?;
+            self.remove_from_store(&plan, store, project, keep_blobs, views_lock, &mut report)?;
         }
         Ok(report)
     }
@@ -135,7 +140,7 @@ impl ModelManager {
         store: &Store,
         project: &Uuid,
         keep_blobs: bool,
-        dry_run: bool,
+        views_lock: Option<FileLock>,
         report: &mut RemoveReport,
     ) -> Result<()> {
         let digests = plan.digests();
@@ -145,7 +150,7 @@ impl ModelManager {
             report.shared.push(SharedBlob { sha256: digest, size: digests[&digest], users });
         }
         report.shared.sort_by_key(|shared| shared.sha256);
-        if dry_run {
+        if report.dry_run {
             let mut freed = store.plan_drop(&unused)?;
             if keep_blobs {
                 freed.clear();
@@ -159,6 +164,7 @@ impl ModelManager {
         for root in &plan.roots {
             registered.remove_root(&root.view)?;
         }
+        drop(views_lock);
         for key in &plan.partials {
             report.freed += store.drop_partial(key)?;
         }

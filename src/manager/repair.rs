@@ -127,6 +127,7 @@ impl ModelManager {
 
     /// Shows the mended blob where the damaged content stood: a hard link or a copy still has the old bytes.
     fn show_again(&self, store: &Store, project: &Project, patient: &Patient) -> Result<()> {
+        let _views_lock = project.lock_views(&self.wait())?;
         let views = self.views(Some(store.clone()));
         let mut replaced = Vec::new();
         if let Some(stat) = self.disk.find(&patient.shown.path)?

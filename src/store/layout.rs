@@ -77,6 +77,10 @@ impl Layout {
     pub fn blob_lock(&self, key: &IntakeKey) -> PathBuf {
         self.root.join("lock/b").join(key.to_string())
     }
+    /// Held while a project's views and their roots are changed.
+    pub fn views_lock(&self, project: &Uuid) -> PathBuf {
+        self.root.join("lock").join(format!("views-{project}"))
+    }
     /// The folder of a project's roots.
     pub fn project(&self, project: &Uuid) -> PathBuf {
         self.dir("roots").join(project.to_string())

@@ -1,7 +1,7 @@
 //! Roots: which project needs which blobs. They live in the store, so that collecting never has to reach a project.
 
 use super::{
-    Result, Store, StoreError, Wait,
+    FileLock, Result, Store, StoreError, Wait,
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
     lock,
 };
@@ -95,6 +95,12 @@ impl Project {
     /// Its identity.
     pub fn uuid(&self) -> &Uuid {
         &self.uuid
+    }
+
+    /// The right to change this project's views and their roots together. Without it a removal could take the root away
+    /// that a download has just written for links it is about to make.
+    pub fn lock_views(&self, wait: &Wait) -> Result<Option<FileLock>> {
+        self.store.lock_views(&self.uuid, wait)
     }
 
     /// Roots the blobs of a view and then makes sure that each is there. In this order the collector, which reads roots
@@ -205,6 +211,16 @@ impl Store {
             }
         }
         Ok(users)
+    }
+
+    /// The right to change a project's views and their roots; nothing where locks do nothing or nothing can be changed.
+    pub fn lock_views(&self, project: &Uuid, wait: &Wait) -> Result<Option<FileLock>> {
+        if !self.locks_work() {
+            return Ok(None);
+        }
+        let path = self.layout().views_lock(project);
+        let mode = self.marker().file_mode();
+        lock::acquire(self.disk(), &path, LockKind::Exclusive, mode, "the views of this project", wait).map(Some)
     }
 
     /// Drops all roots of a project and what is known about it.

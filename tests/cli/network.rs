@@ -97,7 +97,9 @@ fn a_server_without_ranges_that_cuts_the_body_is_started_over() {
 
 #[test]
 fn cut_and_reset_bodies_cost_only_what_was_lost() {
-    for fault in [Fault::CutAfter(700_000), Fault::ResetAfter(700_000), Fault::EmptyReply, Fault::ResetBeforeReply, Fault::CloseQuietly] {
+    for fault in
+        [Fault::CutAfter(700_000), Fault::ResetAfter(700_000), Fault::EmptyReply, Fault::ResetBeforeReply, Fault::CloseQuietly]
+    {
         let desk = survives(Match::cdn().every(3), fault.clone());
         let sent = desk.hub.count().content_bytes();
         assert!(sent <= LEN + 4 * MIB, "{fault:?}: {sent} for {LEN}");

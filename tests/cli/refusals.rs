@@ -50,7 +50,8 @@ fn a_token_opens_the_gate_and_goes_nowhere_else() {
     assert!(!output.stderr.contains(TOKEN) && !output.stdout.contains(TOKEN), "{output}");
     desk.hub.assert_no_token_on_cdn();
     let sent = desk.hub.count();
-    let with_token = |origin| sent.requests.iter().filter(move |r| r.origin == origin && r.header("authorization").is_some()).count();
+    let with_token =
+        |origin| sent.requests.iter().filter(move |r| r.origin == origin && r.header("authorization").is_some()).count();
     assert!(with_token(Origin::Hub) > 0);
     assert_eq!(with_token(Origin::Cdn), 0);
     desk.assert_tidy();

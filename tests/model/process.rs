@@ -25,6 +25,9 @@ impl Protocol {
         let section = |kept: bool| (!kept || may_share).then_some(());
         let waits = self.waits_for(index, state).is_some();
         let mut me = state.processes[index];
+        if me.at == At::WriteRoot && self.view_is_taken(index, state) {
+            return None;
+        }
         match me.at {
             At::Off => {
                 let first = self.next_to_admit(index, None).map_or(At::Fetch, At::Admit);

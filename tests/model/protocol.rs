@@ -52,6 +52,8 @@ pub struct Rules {
     pub recheck_orphans: bool,
     /// One collector runs at a time.
     pub one_collector: bool,
+    /// Rooting and showing a view, and taking it away, are done alone.
+    pub view_lock: bool,
 }
 
 impl Rules {
@@ -75,6 +77,7 @@ impl Rules {
         spare_records: true,
         recheck_orphans: true,
         one_collector: true,
+        view_lock: true,
     };
 }
 
@@ -236,6 +239,13 @@ impl Protocol {
         !self.rules.exclusive || (!shared && self.may_share(state))
     }
 
+    /// Whether another process is rooting, showing or removing the view of this one.
+    pub fn view_is_taken(&self, index: usize, state: &State) -> bool {
+        let inside = |at| matches!(at, At::LookAgain(_) | At::Removing);
+        let others = (0..self.roles.len()).filter(|other| *other != index && self.role(*other).view == self.role(index).view);
+        self.rules.view_lock && others.into_iter().any(|other| inside(state.processes[other].at))
+    }
+
     pub fn held(&self, index: usize, state: &State) -> Set {
         state.processes[index].intake & !self.role(index).late
     }
@@ -285,7 +295,7 @@ impl Model for Protocol {
             Action::Kill(index) => state.processes[index] = Process { leased: last.processes[index].leased, ..GONE },
             Action::Remove(index) => {
                 let view = bit(self.role(index).view);
-                if state.roots & view == 0 {
+                if state.roots & view == 0 || self.view_is_taken(index, last) {
                     return None;
                 }
                 // The links go first.

@@ -86,12 +86,12 @@ pub struct Shared {
 }
 
 impl Store {
-    /// Opens the store at `root`; it must be one.
+    /// Opens the store at `root`; it must be one. What an interrupted initialisation left counts as nothing.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let layout = Layout::new(root);
         let text = match disk.read_small(&layout.marker())? {
             Some(text) => text,
-            None if disk.list_sorted(root)?.is_empty() => return Err(StoreError::Absent { path: root.to_owned() }),
+            None if holds_only_ours(&*disk, root)? => return Err(StoreError::Absent { path: root.to_owned() }),
             // Looked for once more: another process may have finished making it between the two looks.
             None => disk.read_small(&layout.marker())?.ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
         };
@@ -119,8 +119,6 @@ impl Store {
     pub fn open_or_init(disk: Arc<dyn Disk>, root: &Path, shared: bool) -> Result<Self> {
         match Self::open(disk.clone(), root) {
             Err(StoreError::Absent { .. }) => {}
-            // An earlier run may have died between making the folders and writing the marker.
-            Err(StoreError::NotAStore { .. }) if holds_only_ours(&*disk, root)? => {}
             // What is there besides may be the marker and the first blobs of a process that was faster.
             Err(StoreError::NotAStore { .. }) => return Self::open(disk, root),
             other => return other,

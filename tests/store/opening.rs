@@ -189,3 +189,14 @@ fn a_full_disk_keeps_nobody_from_opening_and_cleaning() {
     assert_eq!(report.removed[0].digest, blob.digest);
     home.sound(Expect::Tidy);
 }
+
+#[test]
+fn a_store_whose_making_was_interrupted_counts_as_none_and_is_made_by_the_next_who_wants_one() {
+    let dir = scratch();
+    let root = dir.path().join("store");
+    Store::open_or_init(Arc::new(RealDisk), &root, false).unwrap();
+    fs::remove_file(root.join("STORE.json")).unwrap();
+    assert!(matches!(Store::open(Arc::new(RealDisk), &root), Err(StoreError::Absent { .. })));
+    Store::open_or_init(Arc::new(RealDisk), &root, false).unwrap();
+    Store::open(Arc::new(RealDisk), &root).unwrap();
+}

@@ -110,6 +110,7 @@ fn record(shared: &Shared, connection: u64, request: &Request) -> usize {
         bytes_sent: 0,
         complete: false,
         at: shared.started.elapsed(),
+        last: shared.started.elapsed(),
         connection,
     })
 }
@@ -291,6 +292,7 @@ fn send_body(
         // Counted first: a client that has read the last byte may look at the counters at once.
         update(shared, log, |r| {
             r.bytes_sent += chunk.len() as u64;
+            r.last = shared.started.elapsed();
             r.complete = until == len;
         });
         if until == len {

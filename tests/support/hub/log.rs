@@ -33,6 +33,8 @@ pub struct Recorded {
     pub complete: bool,
     /// Since the hub started.
     pub at: Duration,
+    /// When its last byte so far was sent.
+    pub last: Duration,
     /// Which connection, counted from 1.
     pub connection: u64,
 }

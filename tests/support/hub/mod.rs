@@ -192,6 +192,16 @@ impl TestHub {
         lock(&self.shared.tokens).insert(token.to_owned(), grants.iter().map(|&id| id.to_owned()).collect());
     }
 
+    /// How this token is called in the query (`x-user`) of what it was given signed addresses of.
+    pub fn user_tag(token: &str) -> String {
+        resolve::user_tag(token)
+    }
+
+    /// Since it started: the clock of [`Recorded::at`].
+    pub fn elapsed(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+
     /// Makes a token invalid.
     pub fn revoke(&self, token: &str) {
         lock(&self.shared.tokens).remove(token);

@@ -144,7 +144,11 @@ fn to_cdn(
     }
     lock(&shared.blobs).insert(sha256.to_owned(), content.clone());
     let life = if orders.expired { Duration::ZERO } else { config.signature_life };
-    let target = sign(shared, config, &format!("/xet-bridge-us/{}/{sha256}", repo.object_id()), path, life);
+    let mut target = sign(shared, config, &format!("/xet-bridge-us/{}/{sha256}", repo.object_id()), path, life);
+    if let Some(user) = request.header("authorization") {
+        // As the real Hub, which puts who asked into what it signs.
+        target += &format!("&x-user={}", user_tag(user.trim_start_matches("Bearer ")));
+    }
     let ollama = request.header("user-agent").is_some_and(|agent| agent.starts_with("ollama/"));
     let mut response = Response::new(if ollama { 307 } else { 302 }, format!("Found. Redirecting to {target}"))
         .with("Content-Type", "text/plain; charset=utf-8")
@@ -161,6 +165,11 @@ fn to_cdn(
         response = response.with("X-Xet-Hash", hash).with("Link", format!("{auth}, {parts}"));
     }
     response
+}
+
+/// What stands for a token in signed addresses.
+pub(super) fn user_tag(token: &str) -> String {
+    hex(&Sha256::digest(token))[..16].to_owned()
 }
 
 fn sign(shared: &Shared, config: &Config, path: &str, file: &str, life: Duration) -> String {

@@ -26,7 +26,7 @@ const SECTION_BUDGET: Duration = Duration::from_millis(20);
 /// Names in the trash that begin like this cannot be had back; their bytes are being removed.
 const DEAD: &str = "dead-";
 /// Temporary files of processes that died are swept after this long.
-const STRAY_AGE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const STRAY_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// What to collect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -414,7 +414,7 @@ fn trashed_digest(name: &str) -> Option<Sha256Digest> {
     Layout::digest_of(name.strip_prefix(DEAD).unwrap_or(name))
 }
 
-fn age(now: SystemTime, mtime_ns: i64) -> Duration {
+pub(super) fn age(now: SystemTime, mtime_ns: i64) -> Duration {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_nanos(mtime_ns.max(0) as u64))
 }

@@ -3,7 +3,7 @@
 use super::{
     FileLock, Result, Store, StoreError, Wait,
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
-    lock,
+    gc, lock,
 };
 use crate::{
     digest::Sha256Digest,
@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use uuid::Uuid;
 
@@ -89,7 +89,8 @@ impl Project {
             return Ok(());
         }
         self.store.create_project_dir(&self.uuid)?;
-        self.store.replace_record(&self.store.layout().project_record(&self.uuid), &format::to_json(&record_now))
+        self.store.replace_record(&self.store.layout().project_record(&self.uuid), &format::to_json(&record_now))?;
+        sweep_strays(self.store.disk(), path)
     }
 
     /// Its identity.
@@ -282,6 +283,21 @@ fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Id
             }
         }
     }
+}
+
+/// Removes project files of processes that died while they wrote them. The collector never comes to a models directory.
+fn sweep_strays(disk: &dyn Disk, models_dir: &Path) -> Result<()> {
+    let is_ours = |name: &str| {
+        let random = name.strip_prefix(".tmp-").unwrap_or_default();
+        random.len() == 12 && random.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    for entry in disk.list(models_dir)?.into_iter().filter(|entry| entry.kind == Kind::File && is_ours(&entry.name)) {
+        let path = models_dir.join(entry.name);
+        if disk.find(&path)?.is_some_and(|stat| gc::age(SystemTime::now(), stat.mtime_ns) >= gc::STRAY_AGE) {
+            disk.remove_if_there(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_identity(disk: &dyn Disk, models_dir: &Path, identity: &Identity) -> Result<()> {

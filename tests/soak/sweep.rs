@@ -25,7 +25,7 @@ const GROUPS: [&str; 10] = [
 ];
 const MISHAPS: [&str; 3] = ["signal=KILL", "error=EIO", "error=ENOSPC"];
 /// How many cases of a scenario are tried unless all are asked for.
-const SAMPLE: usize = 40;
+const SAMPLE: usize = 20;
 
 struct Scenario {
     name: &'static str,

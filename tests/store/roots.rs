@@ -206,3 +206,19 @@ fn processes_that_find_a_copied_project_at_once_agree_on_its_new_identity() {
     }
     home.sound(Expect::Tidy);
 }
+
+#[test]
+fn project_files_that_a_crash_left_unfinished_are_swept_by_a_later_visit() {
+    let home = home();
+    fs::create_dir_all(home.models()).unwrap();
+    let names = [".tmp-aaaaaaaaaaaa", ".tmp-bbbbbbbbbbbb", ".tmp-mine"];
+    for name in names {
+        let file = fs::File::create(home.models().join(name)).unwrap();
+        if name != names[1] {
+            file.set_modified(std::time::SystemTime::now() - days(2)).unwrap();
+        }
+    }
+    Project::register(&home.store, &home.models()).unwrap();
+    let left: Vec<bool> = names.iter().map(|name| home.models().join(name).exists()).collect();
+    assert_eq!(left, [false, true, true], "the first is old and ours, the second young, the third not ours");
+}

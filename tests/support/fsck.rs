@@ -167,7 +167,8 @@ impl Fsck<'_> {
             self.unfinished(&root.join("trash").join(name), "is in the trash");
         }
         for (name, _) in self.names(&root.join("lock")) {
-            if !["store", "gc", "projects", "b"].contains(&&*name) {
+            let of_views = name.strip_prefix("views-").is_some_and(|project| project.parse::<uuid::Uuid>().is_ok());
+            if !of_views && !["store", "gc", "projects", "b"].contains(&&*name) {
                 self.unfinished(&root.join("lock").join(name), "is no lock");
             }
         }

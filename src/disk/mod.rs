@@ -204,6 +204,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn canonical(&self, path: &Path) -> Result<PathBuf>;
 }
 
+/// How often somebody else may remove a folder that is being made.
+const RACES: usize = 20;
 /// Small files above this many bytes are refused when read whole.
 const SMALL_FILE_LIMIT: u64 = 64 << 20;
 
@@ -236,33 +238,24 @@ impl dyn Disk + '_ {
         Ok(Some(data))
     }
 
-    /// Makes a folder and those above it. Folders that exist are left as they are.
+    /// Makes a folder and those above it. Folders that exist are left as they are. One that somebody else removes in the
+    /// same moment, because it is empty, is made again.
     pub fn create_dirs(&self, path: &Path, mode: u32) -> Result<()> {
-        match self.create_dir(path, mode) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match self.stat_follow(path) {
-                Ok(stat) if stat.kind == Kind::Dir => Ok(()),
-                _ => Err(error),
-            },
-            Err(error) if error.is_not_found() => match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => {
-                    self.create_dirs(parent, mode)?;
-                    self.create_dirs_last(path, mode)
-                }
-                _ => Err(error),
-            },
+        let mut tries = 0..RACES;
+        loop {
+            let Err(error) = self.create_dir(path, mode) else { return Ok(()) };
             // A folder on a read-only volume answers EROFS although it is there.
-            Err(error) => match self.stat_follow(path) {
-                Ok(stat) if stat.kind == Kind::Dir => Ok(()),
-                _ => Err(error),
-            },
-        }
-    }
-
-    fn create_dirs_last(&self, path: &Path, mode: u32) -> Result<()> {
-        match self.create_dir(path, mode) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
+            let is_there = self.stat_follow(path).map(|stat| stat.kind == Kind::Dir);
+            match (is_there, path.parent()) {
+                (Ok(true), _) => return Ok(()),
+                (Ok(false), _) => return Err(error),
+                _ if tries.next().is_none() => return Err(error),
+                (Err(_), Some(parent)) if error.is_not_found() && !parent.as_os_str().is_empty() => {
+                    self.create_dirs(parent, mode)?;
+                }
+                (Err(gone), _) if error.kind() == io::ErrorKind::AlreadyExists && gone.is_not_found() => {}
+                _ => return Err(error),
+            }
         }
     }
 

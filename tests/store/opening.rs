@@ -200,3 +200,21 @@ fn a_store_whose_making_was_interrupted_counts_as_none_and_is_made_by_the_next_w
     Store::open_or_init(Arc::new(RealDisk), &root, false).unwrap();
     Store::open(Arc::new(RealDisk), &root).unwrap();
 }
+
+#[test]
+fn folders_are_made_although_somebody_removes_them_while_they_are_empty() {
+    let dir = scratch();
+    let deep = dir.path().join("a/b/c");
+    let disk: &dyn model_manager::disk::Disk = &RealDisk;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                disk.prune_empty(&deep, dir.path()).unwrap();
+            }
+        });
+        let made: Vec<_> = (0..5000).map(|_| disk.create_dirs(&deep, 0o755)).collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        made.into_iter().for_each(|made| made.unwrap());
+    });
+}

@@ -123,7 +123,7 @@ impl Views {
             }
             changed = true;
         }
-        let (entries, odd) = self.act(&plan, link, changed)?;
+        let (entries, odd) = self.act(&plan, link)?;
         if odd > 0 {
             let line = format!(
                 "{odd} of {} files are not {}: a blob or a folder allows no further",
@@ -191,13 +191,12 @@ impl Views {
 
     /// Changes what differs, file by file, and makes it durable. Gives the manifest's entries and how many of them are
     /// not made in the view's mode.
-    fn act(&self, plan: &Plan<'_>, link: LinkMode, changed: bool) -> Result<(Vec<ManifestFile>, usize)> {
+    fn act(&self, plan: &Plan<'_>, link: LinkMode) -> Result<(Vec<ManifestFile>, usize)> {
         let disk = &*self.disk;
         let mut touched = BTreeSet::new();
-        if changed {
-            for dir in plan.folders() {
-                self.sweep(&dir)?;
-            }
+        // Even where nothing is to be made: what a copy left that died an hour ago may be as big as a model.
+        for dir in plan.folders() {
+            self.sweep(&dir)?;
         }
         let mut entries = Vec::with_capacity(plan.slots.len());
         let mut odd = 0;

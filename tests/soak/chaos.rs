@@ -119,7 +119,7 @@ fn one_run(world: &World<'_>, ledger: &Ledger, worker: usize, round: u64) {
     let dies = fastrand::u32(0..100) < 35;
     let mut end = None;
     let output = if dies {
-        let deadline = Instant::now() + Duration::from_millis(fastrand::u64(0..600));
+        let deadline = Instant::now() + Duration::from_millis(fastrand::u64(0..250));
         while Instant::now() < deadline && process.is_running() {
             std::thread::sleep(Duration::from_millis(1));
         }

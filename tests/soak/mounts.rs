@@ -155,8 +155,8 @@ fn assert_blobs_whole(store: &Path, what: &str) -> usize {
 /// When the power goes.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// While the body stands still after so many bytes.
-    At(u64),
+    /// While the answer that has this byte of the file stands still, after so many bytes of it.
+    In(u64, u64),
     /// So long after the start: anywhere between planning and the last link.
     After(Duration),
     /// When the download has said that it is done.
@@ -168,7 +168,7 @@ fn power_is_lost(name: &'static str) {
         return;
     }
     let size = 6 * MIB + 99;
-    let mut moments = vec![Moment::At(0), Moment::At(3 * MIB + 5), Moment::At(size - 1), Moment::Done];
+    let mut moments = vec![Moment::In(0, 0), Moment::In(0, 3 * MIB + 5), Moment::In(size - 1, 9), Moment::Done];
     let rounds = env_number("MODEL_MANAGER_POWER_ROUNDS", 5);
     moments.extend((0..rounds).map(|_| Moment::After(Duration::from_millis(fastrand::u64(20..500)))));
     let volume = Volume::new(name);
@@ -178,8 +178,8 @@ fn power_is_lost(name: &'static str) {
             let hub = TestHub::start();
             let place = volume.path().join(format!("place-{n}-{unrelated}"));
             let world = World::new(&hub, Models::gguf(&hub, &[size]), Some(&place));
-            if let Moment::At(bytes) = moment {
-                let hold = hub.hold(Match::cdn(), bytes);
+            if let Moment::In(byte, after) = moment {
+                let hold = hub.hold(Match::cdn().covers(byte), after);
                 let process = world.sandbox.start(world.command(0, &["download", "m0", "--connections", "1"]));
                 assert!(hold.wait_frozen(1, Duration::from_secs(60)), "{what}: never came so far");
                 cut(&volume, unrelated, Some(process));

@@ -203,5 +203,6 @@ impl Body {
 }
 
 fn shown(range: &Range<u64>) -> String {
-    format!("bytes {}-{}", range.start, range.end)
+    // As the header has it: the last byte, not the one after it.
+    format!("bytes {}-{}", range.start, range.end.saturating_sub(1))
 }

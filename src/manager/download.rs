@@ -58,6 +58,7 @@ impl ModelManager {
         let project = Project::register(&store, &self.settings.models_dir)?;
         let adopted = self.adopt_all(&mut plan, &store, &lease)?;
         let fetched = self.fetch_all(&mut plan, &store, &lease, options)?;
+        self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {
             return Err(
                 Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint("Run the command again.")
@@ -85,8 +86,33 @@ impl ModelManager {
         if !plan.has_all_present(store)? {
             return Ok(None);
         }
+        self.note_sources(plan, store)?;
         let built = self.views(Some(store.clone())).build(&plan.target.view, &files, self.settings.link, &project)?;
         Ok(Some(self.downloaded(plan, &[], Some(built.mode))))
+    }
+
+    /// Records what the Hub was asked for and said, so that the next run need not ask again: for blobs that came for
+    /// another model, and for repositories that have another name now.
+    fn note_sources(&self, plan: &Plan, store: &Store) -> Result<()> {
+        if plan.api_requests == 0 || !store.is_writable() {
+            return Ok(());
+        }
+        for file in plan.files.iter().filter(|file| file.supply != FileSupply::Adopt) {
+            if let Some(digest) = &file.sha256 {
+                store.add_source(digest, self.source(&plan.asked.to_string(), plan, file))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn source(&self, repo: &str, plan: &Plan, file: &PlannedFile) -> Source {
+        Source {
+            endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
+            repo: Some(repo.to_owned()),
+            commit: Some(plan.revision.to_string()),
+            path: Some(file.repo_path.to_string()),
+            git_sha1: file.git_sha1,
+        }
     }
 
     fn downloaded(&self, plan: &Plan, fetched: &[u64], link: Option<crate::settings::LinkMode>) -> DownloadReport {
@@ -190,6 +216,8 @@ impl ModelManager {
             match admission {
                 Admission::Present(blob) => file.sha256 = Some(blob.digest),
                 Admission::Open(intake) => {
+                    let source = self.source(plan.target.repo.as_str(), plan, &plan.files[index]);
+                    let file = &plan.files[index];
                     last = Some(key);
                     job_of.push((index, jobs.len()));
                     jobs.push(Job {
@@ -197,13 +225,7 @@ impl ModelManager {
                         intake,
                         locations: hub.locations(&plan.target.repo, &plan.revision, &file.repo_path),
                         expected: file.sha256,
-                        source: Source {
-                            endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
-                            repo: Some(plan.target.repo.to_string()),
-                            commit: Some(plan.revision.to_string()),
-                            path: Some(file.repo_path.to_string()),
-                            git_sha1: file.git_sha1,
-                        },
+                        source,
                     });
                 }
             }

@@ -12,7 +12,7 @@ use crate::{
     disk::Kind,
     error::{Error, ErrorKind, Result},
     hub::{Hub, HubFile, Pinned, check_collisions, complete_set, gguf_choice, select_files},
-    names::{RelPath, Revision},
+    names::{RelPath, RepoId, Revision},
     registry::ArtifactFile,
     store::{IntakeKey, Project, Store, ViewFile, ViewKey},
     view::FileState,
@@ -23,6 +23,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) target: Target,
+    /// The repository by the name that was asked for; the Hub may call it otherwise now.
+    pub(super) asked: RepoId,
     /// The revision whose files are fetched: a commit wherever the Hub was asked.
     pub(super) revision: Revision,
     pub(super) files: Vec<PlannedFile>,
@@ -151,7 +153,7 @@ impl ModelManager {
             let revision_known = revision.is_some() || files.iter().all(|file| file.supply != FileSupply::Fetch);
             if revision_known && files.iter().all(settled) {
                 let revision = revision.unwrap_or_else(Revision::main);
-                return Ok(Plan { target, revision, files, api_requests: 0 });
+                return Ok(Plan { asked: target.repo.clone(), target, revision, files, api_requests: 0 });
             }
         }
         let mut plan = self.plan_from_hub(target).await?;
@@ -204,7 +206,7 @@ impl ModelManager {
         };
         let revision = target.revision.clone().unwrap_or_else(Revision::main);
         let files = root.files.iter().map(planned).collect();
-        Ok(Some(Plan { target: target.clone(), revision, files, api_requests: 0 }))
+        Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0 }))
     }
 
     /// Whether a blob came from the wanted repository at the wanted commit. A branch or tag asks for nothing more than
@@ -234,7 +236,7 @@ impl ModelManager {
         target.gated |= pinned.gated != crate::hub::Gate::Open;
         let chosen = choose(&mut target, &tree, &pinned)?;
         check_collisions(&chosen)?;
-        target.repo = pinned.repo.clone();
+        let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
         let mut files = Vec::new();
         for file in chosen {
             let path = view_path(&target.view, &file.path)?;
@@ -243,7 +245,7 @@ impl ModelManager {
             files.push(planned);
         }
         let api_requests = calls + (tree.len() as u32).saturating_sub(1) / 1000;
-        Ok(Plan { target, revision: pinned.commit, files, api_requests })
+        Ok(Plan { target, asked: asked_repo, revision: pinned.commit, files, api_requests })
     }
 
     /// Finds out for each file where its bytes are.

@@ -7,8 +7,14 @@ mod fsck;
 mod support;
 
 mod kit;
+mod mounts;
 
+mod crowd;
+mod disk;
+mod hostile;
 mod main_job;
 mod network;
+mod old_tree;
 mod refusals;
 mod resume;
+mod words;

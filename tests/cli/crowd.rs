@@ -1,0 +1,145 @@
+//! Several processes at once: one transfer, no damage, and clear words about who waits for whom.
+
+use std::time::{Duration, Instant};
+
+use crate::fsck::{Expect, assert_sound};
+use crate::kit::{Desk, MIB, PATH, REPO, assert_content, until};
+use crate::support::hub::Match;
+
+#[test]
+fn eight_processes_cost_one_transfer() {
+    let desk = Desk::with(6 * MIB + 5);
+    desk.hub.configure(|c| c.total_rate = Some(20 << 20));
+    let running: Vec<_> = (0..8).map(|_| desk.spawn("download tiny")).collect();
+    for one in running {
+        assert_eq!(one.wait().ok().last_line(), PATH);
+    }
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+    desk.assert_tidy();
+}
+
+#[test]
+fn projects_that_share_a_store_cost_one_transfer() {
+    let desk = Desk::with(4 * MIB + 5);
+    desk.hub.configure(|c| c.total_rate = Some(20 << 20));
+    let store = desk.s.root().join("store");
+    let projects: Vec<_> = (0..4).map(|number| desk.s.other_project(&format!("project-{number}"))).collect();
+    let start = |project: &std::path::PathBuf| {
+        std::fs::create_dir_all(project.join("configs")).unwrap();
+        std::fs::copy(desk.s.project().join("configs/models.yaml"), project.join("configs/models.yaml")).unwrap();
+        let mut command = desk.s.command(["download", "tiny", "--store", store.to_str().unwrap()]);
+        command.current_dir(project);
+        desk.s.start(command)
+    };
+    let running: Vec<_> = projects.iter().map(start).collect();
+    for one in running {
+        one.wait().ok();
+    }
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+    for project in &projects {
+        assert_content(&project.join(PATH), &desk.content());
+    }
+    assert_sound(&model_manager::disk::RealDisk, &store, Expect::Tidy);
+}
+
+#[test]
+fn sets_that_overlap_in_any_order_do_not_wait_for_each_other_for_ever() {
+    let desk = Desk::empty();
+    let files = ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors"];
+    for (repo, seeds) in [("a/one", [1, 2, 3]), ("a/two", [3, 1, 2]), ("a/three", [2, 3, 1])] {
+        let mut handle = desk.hub.repo(repo).plain("config.json", "{}");
+        for (file, seed) in files.iter().zip(seeds) {
+            handle = handle.lfs(file, crate::support::hub::Content::synthetic(MIB + 3, seed));
+        }
+        handle.commit();
+    }
+    desk.hub.configure(|c| c.latency = Duration::from_millis(5));
+    let running: Vec<_> =
+        ["a/one", "a/two", "a/three"].iter().map(|repo| desk.spawn(&format!("download {repo} --format safetensors"))).collect();
+    for one in running {
+        one.wait().ok();
+    }
+    assert_eq!(desk.hub.count().cdn_bytes, 3 * (MIB + 3));
+    desk.assert_tidy();
+}
+
+#[test]
+fn who_holds_a_download_is_told_and_the_wait_is_bounded() {
+    let desk = Desk::with(4 * MIB);
+    let hold = desk.hub.hold(Match::cdn(), MIB + 9);
+    let first = desk.spawn("download tiny --connections 1");
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+    let begun = Instant::now();
+    let output = desk.run("download tiny --lock-timeout 1s").code(8);
+    assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    output.says(&format!("held by process {}", first.id())).says("--lock-timeout").says("waiting for");
+    let at_once = Instant::now();
+    desk.run("download tiny --lock-timeout 0").code(8);
+    assert!(at_once.elapsed() < Duration::from_secs(1));
+    // What needs no lock does not wait.
+    let free = Instant::now();
+    for line in ["list", "info", "verify", "download tiny:q8_0", "download tiny --dry-run"] {
+        desk.run(line).ok();
+    }
+    assert!(free.elapsed() < Duration::from_secs(10));
+    hold.release();
+    let output = first.wait().ok();
+    desk.assert_right(&output);
+}
+
+#[test]
+fn whoever_waits_takes_over_from_the_one_that_dies() {
+    let desk = Desk::with(8 * MIB + 1);
+    let hold = desk.hub.hold(Match::cdn(), 3 * MIB + 9);
+    let first = desk.spawn("download tiny --connections 1");
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+    let second = desk.spawn("download tiny");
+    until("the second waits", || second.stderr_so_far().contains("waiting for"));
+    first.kill9();
+    let output = second.wait().ok();
+    assert!(desk.hub.count().content_bytes() <= desk.content().len() + MIB, "what the first had fetched was used");
+    desk.assert_right_after_kill(&output);
+    hold.release();
+}
+
+#[test]
+fn a_waiting_process_can_be_interrupted() {
+    let desk = Desk::with(4 * MIB);
+    let hold = desk.hub.hold(Match::cdn(), MIB);
+    let first = desk.spawn("download tiny --connections 1");
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+    let second = desk.spawn("download tiny");
+    until("the second waits", || second.stderr_so_far().contains("waiting for"));
+    let begun = Instant::now();
+    second.interrupt();
+    second.wait().code(130);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    hold.release();
+    first.wait().ok();
+}
+
+#[test]
+fn removing_while_another_project_downloads_the_same_file_loses_nothing() {
+    let desk = Desk::with(3 * MIB);
+    let store = desk.s.root().join("store");
+    let other = desk.s.other_project("other");
+    std::fs::create_dir_all(other.join("configs")).unwrap();
+    std::fs::copy(desk.s.project().join("configs/models.yaml"), other.join("configs/models.yaml")).unwrap();
+    let store = store.to_str().unwrap();
+    for _ in 0..6 {
+        desk.run(&format!("download tiny --store {store}")).ok();
+        let mut command = desk.s.command(["download", "tiny", "--store", store]);
+        command.current_dir(&other);
+        let downloading = desk.s.start(command);
+        let removing = desk.spawn(&format!("remove tiny --store {store}"));
+        downloading.wait().ok();
+        removing.wait().ok();
+        assert_content(&other.join(PATH), &desk.content());
+        let mut command = desk.s.command(["remove", "tiny", "--store", store]);
+        command.current_dir(&other);
+        desk.s.finish(command).ok();
+    }
+    assert_sound(&model_manager::disk::RealDisk, std::path::Path::new(store), Expect::Tidy);
+    assert!(!REPO.is_empty());
+}

@@ -44,6 +44,8 @@ impl ModelManager {
             return Ok(report);
         }
         self.require_network(&plan)?;
+        let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt).map(|file| &file.path);
+        self.views(existing).require_free(&plan.target.view, awaited)?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
         loop {
@@ -54,6 +56,7 @@ impl ModelManager {
             }
             // What the plan found was not under the lease then, and was collected meanwhile.
             plan = self.ask(self.plan(target.clone(), options, Some(&store)))?;
+            self.require_network(&plan)?;
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let adopted = self.adopt_all(&mut plan, &store, &lease)?;

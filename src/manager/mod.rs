@@ -94,6 +94,9 @@ impl ModelManager {
             Err(StoreError::Absent { .. }) => Ok(None),
             // An initialisation that was cut short is completed by the next command that writes.
             Err(StoreError::NotAStore { .. }) if self.settings.store.is_none() => Ok(None),
+            Err(StoreError::NotAStore { .. }) if Store::is_unfinished(&*self.disk, &self.store_dir())? => Ok(None),
+            // Another process may have completed it since we looked.
+            Err(StoreError::NotAStore { .. }) => Ok(Some(Store::open(self.disk.clone(), &self.store_dir())?)),
             Err(error) => Err(error.into()),
         }
     }

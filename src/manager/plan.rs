@@ -253,14 +253,7 @@ impl ModelManager {
         let views = self.views(store.cloned());
         for file in files {
             file.supply = FileSupply::Fetch;
-            if let (Some(store), Some(digest)) = (store, &file.sha256)
-                && !options.force
-                && let Some(blob) = store.find(digest)?
-            {
-                file.size = Some(blob.size);
-                file.supply = FileSupply::Present;
-                continue;
-            }
+            // A plain file of the old tool gives way to a link, even where its content is in the store already.
             let shown = self.settings.models_dir.join(view.dir()).join(file.path.to_path());
             if !options.force
                 && let Some(stat) = self.disk.find(&shown)?
@@ -270,6 +263,14 @@ impl ModelManager {
             {
                 file.size = Some(stat.len);
                 file.supply = FileSupply::Adopt;
+                continue;
+            }
+            if let (Some(store), Some(digest)) = (store, &file.sha256)
+                && !options.force
+                && let Some(blob) = store.find(digest)?
+            {
+                file.size = Some(blob.size);
+                file.supply = FileSupply::Present;
                 continue;
             }
             if let (Some(store), Some(size)) = (store, file.size)

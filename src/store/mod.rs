@@ -150,6 +150,12 @@ impl Store {
         Self::open(disk, root)
     }
 
+    /// Whether what stands at `root` is a store whose making is under way or was cut short: [`Store::open_or_init`]
+    /// completes it.
+    pub fn is_unfinished(disk: &dyn Disk, root: &Path) -> Result<bool> {
+        holds_only_ours(disk, root)
+    }
+
     /// Makes the folders that are missing.
     pub fn complete(&self) -> Result<()> {
         self.require_writable()?;

@@ -55,6 +55,28 @@ pub(super) struct Plan<'a> {
 }
 
 impl Views {
+    /// Refuses where something foreign stands in the place of one of these files. For callers that would else fetch
+    /// gigabytes first; building looks again.
+    pub fn require_free<'a>(&self, key: &ViewKey, files: impl IntoIterator<Item = &'a RelPath>) -> Result<()> {
+        let below = key.dir();
+        self.require_own_folders(&below)?;
+        for file in files {
+            if let Some((folder, _)) = file.as_str().rsplit_once('/') {
+                self.require_own_folders(&below.join(folder))?;
+            }
+            let path = self.dir(key).join(file.to_path());
+            let what = match self.disk.find(&path)?.map(|stat| stat.kind) {
+                None => continue,
+                Some(Kind::File | Kind::Symlink) if !matches!(self.state_of(&path)?, Some(FileState::Foreign)) => continue,
+                Some(Kind::Dir) => "a folder".to_owned(),
+                Some(Kind::Symlink) => format!("a link to {}, which is not a blob", self.disk.read_link(&path)?.display()),
+                Some(_) => "a file that model-manager did not make".to_owned(),
+            };
+            return Err(ViewError::Foreign { path, what });
+        }
+        Ok(())
+    }
+
     /// Looks at everything and changes nothing.
     #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
     pub(super) fn survey<'a>(

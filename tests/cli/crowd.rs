@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fsck::{Expect, assert_sound};
-use crate::kit::{Desk, MIB, PATH, REPO, assert_content, until};
+use crate::kit::{Desk, MIB, PATH, assert_content, until};
 use crate::support::hub::Match;
 
 #[test]
@@ -48,7 +48,9 @@ fn sets_that_overlap_in_any_order_do_not_wait_for_each_other_for_ever() {
     let desk = Desk::empty();
     let files = ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors"];
     for (repo, seeds) in [("a/one", [1, 2, 3]), ("a/two", [3, 1, 2]), ("a/three", [2, 3, 1])] {
-        let mut handle = desk.hub.repo(repo).plain("config.json", "{}");
+        let map: Vec<String> = files.iter().map(|file| format!("\"{file}\": \"{file}\"")).collect();
+        let index = format!("{{\"weight_map\": {{{}}}}}", map.join(", "));
+        let mut handle = desk.hub.repo(repo).plain("config.json", "{}").plain("model.safetensors.index.json", index);
         for (file, seed) in files.iter().zip(seeds) {
             handle = handle.lfs(file, crate::support::hub::Content::synthetic(MIB + 3, seed));
         }
@@ -141,5 +143,17 @@ fn removing_while_another_project_downloads_the_same_file_loses_nothing() {
         desk.s.finish(command).ok();
     }
     assert_sound(&model_manager::disk::RealDisk, std::path::Path::new(store), Expect::Tidy);
-    assert!(!REPO.is_empty());
+}
+
+#[test]
+fn a_shared_store_whose_making_was_cut_short_is_completed() {
+    let desk = Desk::new();
+    let store = desk.s.root().join("store");
+    for folder in ["sha256/00", "meta", "tmp", "lock/b"] {
+        std::fs::create_dir_all(store.join(folder)).unwrap();
+    }
+    desk.run(&format!("list --store {}", store.display())).ok();
+    let output = desk.run(&format!("download tiny --store {}", store.display())).ok();
+    assert_eq!(output.last_line(), PATH);
+    assert_sound(&model_manager::disk::RealDisk, &store, Expect::Tidy);
 }

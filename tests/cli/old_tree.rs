@@ -114,7 +114,8 @@ fn remove_takes_registered_plain_files_and_leaves_what_nobody_knows() {
     assert!(report["kept"].to_string().contains("notes.txt"), "{report:#}");
     assert!(!desk.s.project().join(PATH).exists());
     assert_eq!(std::fs::read_to_string(&unknown).unwrap(), "mine");
-    desk.run("remove mine").ok().says("my.gguf");
+    let kept = desk.run("remove mine").ok().prints("Kept models/mine/gguf/q4_k_m/my.gguf");
+    assert!(!kept.stdout.contains("Removed"), "{kept}");
     assert_eq!(std::fs::read_to_string(&dropped).unwrap(), "dropped by hand");
 }
 
@@ -141,6 +142,8 @@ fn the_old_tools_partial_files_do_no_harm() {
     assert_eq!(output.last_line(), PATH);
     let half = desk.run("download tiny:q8_0").code(1).says("in the way").says("hint: ");
     assert_eq!(half.stdout, "");
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len(), "nothing travels for a place that is taken");
+    desk.run("download tiny:q8_0 --force").code(1).says("in the way").says("move it away");
     desk.run("list").ok();
     desk.run("remove tiny").ok();
     let left: PathBuf = desk.s.project().join("models/tiny/gguf/q4_k_m/.cache/huggingface/download/x.incomplete");

@@ -1,1 +1,274 @@
-//! x
+//! What people type wrong, and what programs read: exit codes, one clear error, JSON, pipes, quiet.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, entry};
+use crate::support::hub::{Fault, Match};
+
+/// Fails with this code and these words, sends nothing and writes nothing.
+#[track_caller]
+fn refuses(desk: &Desk, line: &str, code: i32, words: &[&str]) {
+    let (before, sent) = (desk.s.tree(), desk.hub.count().total_requests());
+    let output = desk.run(line).code(code);
+    for word in words {
+        assert!(output.stderr.contains(word), "stderr lacks {word:?}: {output}");
+    }
+    assert_eq!(output.stdout, "", "{output}");
+    assert_eq!(output.stderr.matches("error: ").count(), 1, "one error: {output}");
+    assert!(output.stderr.contains("hint: ") || output.stderr.contains("--help"), "no next step: {output}");
+    assert!(!output.stderr.contains("panicked") && !output.stderr.contains("Some("), "{output}");
+    assert_eq!(desk.hub.count().total_requests(), sent, "{line}");
+    before.assert_same(&desk.s.tree());
+}
+
+#[test]
+fn an_unknown_model_gets_the_nearest_name() {
+    let desk = Desk::new();
+    for command in ["download", "info", "path", "verify", "remove"] {
+        refuses(&desk, &format!("{command} tinny"), 3, &["`tinny` not found in registry", "Did you mean `tiny`?", "model-manager info"]);
+        refuses(&desk, &format!("{command} something-else"), 3, &["model-manager info"]);
+    }
+}
+
+#[test]
+fn an_unknown_form_lists_what_there_is() {
+    let desk = Desk::new();
+    refuses(&desk, "download tiny --quant q5_k_m", 3, &["no quantization `q5_k_m`", "q4_k_m, q8_0"]);
+    refuses(&desk, "download tiny --quant q4km", 3, &["q4_k_m, q8_0"]);
+    refuses(&desk, "download tiny:q9", 3, &["q4_k_m, q8_0"]);
+    refuses(&desk, "download tiny --format safetensors", 3, &["no format `safetensors`", "gguf"]);
+    refuses(&desk, "download tiny:q8_0 --quant q4_k_m", 2, &["two quantizations"]);
+    refuses(&desk, "download tiny --quant a/b", 2, &["a/b"]);
+}
+
+#[test]
+fn a_bad_registry_is_told_by_line_and_column() {
+    let desk = Desk::new();
+    for (text, place) in [
+        ("models:\n  tiny:\n   - x\n", "models.yaml:3"),
+        ("models:\n  tiny:\n    huggingface_id: [\n", "models.yaml:"),
+        ("models:\n  tiny:\n    hugingface_id: \"a/b\"\n", "models.yaml:3:5"),
+        ("models:\n  tiny:\n    huggingface_id: \"a/b\"\n    formats:\n      gguf:\n        q4_k_m:\n          file: \"x.gguf\"\n          sha256: \"123\"\n", "models.yaml:8"),
+        ("\tmodels: {}\n", "models.yaml:1"),
+        ("[]\n", "models.yaml:1:1"),
+    ] {
+        desk.s.write("configs/models.yaml", text);
+        for line in ["list", "info", "download tiny", "verify", "remove tiny", "path tiny"] {
+            refuses(&desk, line, 2, &[place, "Correct line"]);
+        }
+    }
+    desk.s.write("configs/models.yaml", [0xff, 0xfe, 0x00]);
+    refuses(&desk, "list", 2, &["models.yaml"]);
+    desk.s.write("configs/models.yaml", "models: {}\n");
+    desk.s.write("configs/manager.yaml", "conections: 4\n");
+    refuses(&desk, "list", 2, &["manager.yaml:1:1", "connections"]);
+    desk.s.write("configs/manager.yaml", "connections: many\n");
+    refuses(&desk, "list", 2, &["manager.yaml:1:"]);
+    // What needs neither still works.
+    desk.run("completions bash").ok();
+}
+
+#[test]
+fn bad_options_are_usage_errors_with_the_value() {
+    let desk = Desk::new();
+    for (line, word) in [
+        ("download tiny --limit-rate fast", "fast"),
+        ("download tiny --limit-rate -5", "-5"),
+        ("download tiny --limit-rate 0", "0"),
+        ("download tiny --lock-timeout soon", "soon"),
+        ("download tiny --link teleport", "teleport"),
+        ("download tiny --connections 0", "0"),
+        ("download tiny --connections many", "many"),
+        ("download tiny --endpoint huggingface.co", "huggingface.co"),
+        ("download tiny --endpoint ftp://x", "ftp://x"),
+        ("download tiny --revision ../x", "../x"),
+        ("download tiny --colour always", "--colour"),
+        ("downlod tiny", "download"),
+        ("download", "<MODEL>"),
+        ("verify tiny --quick --rehash", "--rehash"),
+        ("list extra", "extra"),
+        ("download tiny --config nowhere.yaml", "nowhere.yaml"),
+        ("list --config nowhere.yaml", "nowhere.yaml"),
+        ("download tiny --ca-file nowhere.pem", "nowhere.pem"),
+    ] {
+        refuses(&desk, line, 2, &[word]);
+    }
+}
+
+#[test]
+fn bad_variables_are_named_and_secrets_are_not_repeated() {
+    for (name, value, code) in [
+        ("HF_ENDPOINT", "huggingface.co", 2),
+        ("HF_ENDPOINT", "not a url", 2),
+        ("HF_ENDPOINT", "file:///etc", 2),
+        ("HF_HUB_OFFLINE", "maybe", 2),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "soon", 2),
+        ("HF_TOKEN", "hf_with space", 2),
+        ("HF_TOKEN", "hf_with\nline", 2),
+        ("HF_TOKEN", "hf_with\u{e9}", 2),
+    ] {
+        let mut desk = Desk::new();
+        desk.s.set_env(name, value);
+        refuses(&desk, "download tiny", code, &[name]);
+        let output = desk.run("download tiny -v");
+        assert!(name != "HF_TOKEN" || !output.stderr.contains("hf_with"), "{output}");
+    }
+    // What does not concern a local command does not stop it.
+    let mut desk = Desk::new();
+    desk.s.set_env("HF_TOKEN", "");
+    desk.s.set_env("HF_ENDPOINT", "");
+    desk.run("list").ok();
+}
+
+#[test]
+fn references_that_name_nothing_are_explained() {
+    let desk = Desk::new();
+    for line in ["download https://example.org/a/b", "download a/b/c/d", "download hf://", "download owner/", "download :q4", "download ///"] {
+        let before = desk.s.tree();
+        let output = desk.run(line);
+        assert!(matches!(output.status.code(), Some(2 | 3)), "{output}");
+        assert!(output.stderr.contains("hint: "), "{output}");
+        assert_eq!(desk.hub.count().total_requests(), 0, "{output}");
+        before.assert_same(&desk.s.tree());
+    }
+}
+
+#[test]
+fn every_command_answers_in_json() {
+    let desk = Desk::new();
+    for line in [
+        "list",
+        "info",
+        "info tiny",
+        "download tiny --dry-run",
+        "download tiny tiny:q8_0",
+        "download tiny",
+        "list",
+        "list --format gguf",
+        "verify",
+        "verify tiny --quick",
+        "verify tiny --rehash",
+        "path tiny",
+        "remove tiny --dry-run",
+        "remove tiny --quant q8_0 --keep-blobs",
+        "remove tiny",
+        "verify",
+    ] {
+        let output = desk.run(&format!("{line} --json")).ok();
+        let json = output.json();
+        assert_eq!(json["version"], 1, "{output}");
+        assert!(json.get("error").is_none(), "{output}");
+        assert!(!output.stderr.contains("hint: "), "{output}");
+    }
+}
+
+#[test]
+fn every_error_in_json_has_its_exit_code() {
+    let desk = Desk::new().impatient();
+    desk.hub.fault(Match::cdn().always(), Fault::ServerError(500));
+    for (line, code, kind) in [
+        ("download tinny", 3, "not_found"),
+        ("info tinny", 3, "not_found"),
+        ("path tiny", 3, "not_found"),
+        ("verify tiny", 3, "not_found"),
+        ("remove tiny", 3, "not_found"),
+        ("download tiny", 6, "network"),
+        ("download tiny --offline", 6, "network"),
+        ("download no/such:q4_k_m", 5, "auth"),
+        ("list --link teleport", 2, "usage"),
+        ("list --store configs", 2, "usage"),
+        ("fly", 2, "usage"),
+    ] {
+        let output = desk.run(&format!("{line} --json")).code(code);
+        let json = output.json();
+        assert_eq!((json["version"].as_u64(), json["error"]["exit_code"].as_i64()), (Some(1), Some(code.into())), "{output}");
+        assert_eq!(json["error"]["kind"], kind, "{output}");
+        assert!(json["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{output}");
+        assert!(json["error"]["hint"].as_str().is_some_and(|text| !text.is_empty()), "{output}");
+        assert!(!output.stderr.contains("error: "), "said once: {output}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    for line in ["list", "info", "info --json", "verify", "man"] {
+        let mut command = desk.s.command(line.split_whitespace());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{line}: {said}");
+        assert!(!said.contains("panicked") && !said.contains("pipe"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn quiet_leaves_the_result_and_nothing_else() {
+    let desk = Desk::new();
+    let output = desk.run("download tiny:q4_k_m -q").ok();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (format!("{PATH}\n").as_str(), ""));
+    let output = desk.run("verify -q").ok();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
+    assert_eq!(desk.run("list -q").ok().stdout.lines().count(), 1);
+    desk.run("download tinny -q").code(3).says("error: ");
+    let output = desk.run("remove tiny -q").ok();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
+    let plain = desk.run("download tiny --no-progress --quant q8_0").ok();
+    assert!(!plain.stderr.contains("fetching"), "{plain}");
+}
+
+#[test]
+fn colour_comes_only_where_it_is_asked_for() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    assert!(!desk.run("verify").ok().stdout.contains('\u{1b}'));
+    assert!(desk.run("verify --color always").ok().stdout.contains('\u{1b}'));
+    assert!(!desk.run("verify --color never").ok().stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn completions_and_the_manual_are_there() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = desk.run(&format!("completions {shell}")).ok();
+        assert!(output.stdout.contains("model-manager") && output.stdout.contains("download"), "{shell}");
+    }
+    desk.run("man").ok().prints(".TH model-manager");
+    desk.run("--help").ok().prints("Exit codes:");
+    desk.run("download --help").ok().prints("--force");
+    desk.run("--version").ok().prints("model-manager ");
+    let bare = desk.run("");
+    assert_eq!(bare.status.code(), Some(2), "{bare}");
+}
+
+#[test]
+fn verify_never_calls_ok_what_it_cannot_know() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    // A quick look trusts the stamp, a full one does not.
+    let bytes = std::fs::read(&blob).unwrap();
+    let stamp = std::fs::metadata(&blob).unwrap().modified().unwrap();
+    std::fs::set_permissions(&blob, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let mut changed = bytes.clone();
+    changed[MIB as usize + 1] ^= 4;
+    std::fs::write(&blob, &changed).unwrap();
+    desk.run("verify --quick").code(4).prints("modified");
+    std::fs::File::options().write(true).open(&blob).unwrap().set_modified(stamp).unwrap();
+    desk.run("verify").code(4).prints("1 of its segments of 1 MiB are damaged");
+    desk.run("verify --rehash").code(4).prints("modified");
+    let json = desk.run("verify --json").code(4).json();
+    assert_eq!(json["files"][0]["damaged"], serde_json::json!([[MIB, 2 * MIB]]));
+    assert_eq!(json["ok"], false);
+    std::fs::write(&blob, &bytes).unwrap();
+    desk.run("verify").ok().prints("1 ok");
+    // The registry's word counts more than what was once true.
+    let other = desk.hub.content(REPO, OTHER);
+    let pinned = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
+    desk.registry(&[pinned.replace(desk.content().sha256(), other.sha256())]);
+    desk.run("verify tiny").code(4).prints("the registry pins another sha256");
+}

@@ -54,7 +54,9 @@ impl Answer for Removed {
     fn write(&self, page: &mut Page) {
         let report = &self.report;
         let (verb, freed) = if report.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
-        for view in &report.views {
+        // Where everything was kept, nothing was removed.
+        let all_kept = report.removed.is_empty() && report.shared.is_empty() && report.freed == 0 && !report.kept.is_empty();
+        for view in report.views.iter().filter(|_| !all_kept) {
             let name = view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()));
             page.detail(format!("{verb} {name}"));
         }

@@ -53,13 +53,27 @@ fn a_listing_that_leads_out_of_its_folder_is_refused_as_a_whole() {
 
 #[test]
 fn names_that_some_systems_cannot_store_are_left_out_or_refused_and_never_mangled() {
-    for path in ["con.json", "AUX", "nul.json", "trailing.", "trailing ", "a:b.json", "what?.json", &"x".repeat(300), ".view.json", ".blobs/x"] {
+    for path in [
+        "con.json",
+        "AUX",
+        "nul.json",
+        "trailing.",
+        "trailing ",
+        "a:b.json",
+        "what?.json",
+        &"x".repeat(300),
+        ".view.json",
+        ".blobs/x",
+    ] {
         let desk = set_with(path);
         let output = desk.run("download a/set --format safetensors");
         match output.status.code().unwrap() {
             0 => {
                 let files = crate::kit::names(&desk.s.project().join("models/a--set/safetensors"));
-                assert!(files.iter().all(|name| ["model.safetensors", "config.json", ".view.json"].contains(&name.as_str())), "{files:?}");
+                assert!(
+                    files.iter().all(|name| ["model.safetensors", "config.json", ".view.json"].contains(&name.as_str())),
+                    "{files:?}"
+                );
                 desk.run("verify").ok().prints("2 ok");
             }
             _ => {
@@ -73,7 +87,12 @@ fn names_that_some_systems_cannot_store_are_left_out_or_refused_and_never_mangle
 #[test]
 fn files_that_differ_only_in_case_are_refused() {
     let desk = Desk::empty();
-    desk.hub.repo("a/set").lfs("model.safetensors", Content::synthetic(9000, 1)).plain("config.json", "{}").plain("Config.json", "{ }").commit();
+    desk.hub
+        .repo("a/set")
+        .lfs("model.safetensors", Content::synthetic(9000, 1))
+        .plain("config.json", "{}")
+        .plain("Config.json", "{ }")
+        .commit();
     desk.s.write(
         "configs/models.yaml",
         "models:\n  set:\n    huggingface_id: \"a/set\"\n    formats:\n      safetensors:\n        include: [\"*.safetensors\", \"*.json\"]\n",
@@ -137,7 +156,20 @@ fn hostile_words_on_the_command_line_lead_nowhere() {
     let outside = desk.s.other_project("precious");
     std::fs::write(outside.join("file.gguf"), "mine").unwrap();
     let before = tree(desk.s.root()).without("out/");
-    for name in ["..", "../precious", "../../precious", "/etc/passwd", ".blobs", ".", "tiny/../..", "a\\b", "-", "tiny:..", "tiny:../q", "%2e%2e"] {
+    for name in [
+        "..",
+        "../precious",
+        "../../precious",
+        "/etc/passwd",
+        ".blobs",
+        ".",
+        "tiny/../..",
+        "a\\b",
+        "-",
+        "tiny:..",
+        "tiny:../q",
+        "%2e%2e",
+    ] {
         for command in ["remove", "path", "verify"] {
             let output = desk.s.run([command, name]);
             assert!(matches!(output.status.code(), Some(2 | 3)), "{command} {name}: {output}");

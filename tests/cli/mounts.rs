@@ -18,7 +18,9 @@ pub fn tmpfs(path: &Path, kib: u64) -> Option<Mount> {
 #[track_caller]
 pub fn read_only(path: &Path) -> Option<Mount> {
     let bound = mount(&["--bind", path.to_str().unwrap()], path)?;
-    mount(&["-o", "remount,ro,bind"], path).map(std::mem::forget);
+    if let Some(mounted) = mount(&["-o", "remount,ro,bind"], path) {
+        std::mem::forget(mounted);
+    }
     Some(bound)
 }
 

@@ -156,7 +156,8 @@ fn two_projects_of_the_old_tool_share_one_copy_afterwards() {
     let other = desk.s.other_project("other");
     std::fs::create_dir_all(other.join("configs")).unwrap();
     std::fs::create_dir_all(other.join("models/twin/gguf/q4_k_m")).unwrap();
-    std::fs::write(other.join("configs/models.yaml"), format!("models:\n{}", entry(&desk.hub, "twin", REPO, &[("q4_k_m", FILE)]))).unwrap();
+    std::fs::write(other.join("configs/models.yaml"), format!("models:\n{}", entry(&desk.hub, "twin", REPO, &[("q4_k_m", FILE)])))
+        .unwrap();
     std::fs::write(other.join("models/twin/gguf/q4_k_m").join(FILE), desk.content().bytes()).unwrap();
     let store = desk.s.root().join("store");
     desk.run(&format!("download tiny --offline --store {}", store.display())).ok();

@@ -26,7 +26,12 @@ fn refuses(desk: &Desk, line: &str, code: i32, words: &[&str]) {
 fn an_unknown_model_gets_the_nearest_name() {
     let desk = Desk::new();
     for command in ["download", "info", "path", "verify", "remove"] {
-        refuses(&desk, &format!("{command} tinny"), 3, &["`tinny` not found in registry", "Did you mean `tiny`?", "model-manager info"]);
+        refuses(
+            &desk,
+            &format!("{command} tinny"),
+            3,
+            &["`tinny` not found in registry", "Did you mean `tiny`?", "model-manager info"],
+        );
         refuses(&desk, &format!("{command} something-else"), 3, &["model-manager info"]);
     }
 }
@@ -49,7 +54,10 @@ fn a_bad_registry_is_told_by_line_and_column() {
         ("models:\n  tiny:\n   - x\n", "models.yaml:3"),
         ("models:\n  tiny:\n    huggingface_id: [\n", "models.yaml:"),
         ("models:\n  tiny:\n    hugingface_id: \"a/b\"\n", "models.yaml:3:5"),
-        ("models:\n  tiny:\n    huggingface_id: \"a/b\"\n    formats:\n      gguf:\n        q4_k_m:\n          file: \"x.gguf\"\n          sha256: \"123\"\n", "models.yaml:8"),
+        (
+            "models:\n  tiny:\n    huggingface_id: \"a/b\"\n    formats:\n      gguf:\n        q4_k_m:\n          file: \"x.gguf\"\n          sha256: \"123\"\n",
+            "models.yaml:8",
+        ),
         ("\tmodels: {}\n", "models.yaml:1"),
         ("[]\n", "models.yaml:1:1"),
     ] {
@@ -124,7 +132,14 @@ fn bad_variables_are_named_and_secrets_are_not_repeated() {
 #[test]
 fn references_that_name_nothing_are_explained() {
     let desk = Desk::new();
-    for line in ["download https://example.org/a/b", "download a/b/c/d", "download hf://", "download owner/", "download :q4", "download ///"] {
+    for line in [
+        "download https://example.org/a/b",
+        "download a/b/c/d",
+        "download hf://",
+        "download owner/",
+        "download :q4",
+        "download ///",
+    ] {
         let before = desk.s.tree();
         let output = desk.run(line);
         assert!(matches!(output.status.code(), Some(2 | 3)), "{output}");

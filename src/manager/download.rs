@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
+    disk::LockKind,
     error::{Error, ErrorKind, Result},
     event::Event,
     store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
@@ -81,7 +82,7 @@ impl ModelManager {
     fn already_there(&self, plan: &Plan, store: &Store) -> Result<Option<DownloadReport>> {
         let Some(files) = plan.view_files() else { return Ok(None) };
         let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
-        let _views_lock = store.lock_views(&project, &self.wait())?;
+        let _views_lock = store.lock_views(&project, LockKind::Shared, &self.wait())?;
         if store.root_of(&project, &plan.target.view)?.is_none_or(|root| root.files != files) {
             return Ok(None);
         }

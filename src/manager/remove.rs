@@ -3,7 +3,7 @@
 use super::{BlobLine, ModelManager, RemoveReport, Selector, SharedBlob};
 use crate::{
     digest::Sha256Digest,
-    disk::Kind,
+    disk::{Kind, LockKind},
     error::Result,
     event::Event,
     names::Quant,
@@ -38,7 +38,7 @@ impl ModelManager {
         let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
         // From the plan to the last root, so that no download shows a view meanwhile whose root is about to go.
         let views_lock = match (&store, &project) {
-            (Some(store), Some(project)) if !dry_run => store.lock_views(project, &self.wait())?,
+            (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, &self.wait())?,
             _ => None,
         };
         let plan = self.plan_removal(what, store.as_ref(), project.as_ref())?;

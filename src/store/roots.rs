@@ -98,10 +98,9 @@ impl Project {
         &self.uuid
     }
 
-    /// The right to change this project's views and their roots together. Without it a removal could take the root away
-    /// that a download has just written for links it is about to make.
+    /// Keeps removals of this project's views away while a root is written and its links are made; see [`Store::lock_views`].
     pub fn lock_views(&self, wait: &Wait) -> Result<Option<FileLock>> {
-        self.store.lock_views(&self.uuid, wait)
+        self.store.lock_views(&self.uuid, LockKind::Shared, wait)
     }
 
     /// Roots the blobs of a view and then makes sure that each is there. In this order the collector, which reads roots
@@ -214,14 +213,16 @@ impl Store {
         Ok(users)
     }
 
-    /// The right to change a project's views and their roots; nothing where locks do nothing or nothing can be changed.
-    pub fn lock_views(&self, project: &Uuid, wait: &Wait) -> Result<Option<FileLock>> {
+    /// Locks a project's views: shared while they are rooted and shown, exclusive from the first link to the last root of
+    /// a removal, which could otherwise take a root away under links that a download has just made. Nothing is locked
+    /// where locks do nothing or nothing can be changed.
+    pub fn lock_views(&self, project: &Uuid, kind: LockKind, wait: &Wait) -> Result<Option<FileLock>> {
         if !self.locks_work() {
             return Ok(None);
         }
         let path = self.layout().views_lock(project);
         let mode = self.marker().file_mode();
-        lock::acquire(self.disk(), &path, LockKind::Exclusive, mode, "the views of this project", wait).map(Some)
+        lock::acquire(self.disk(), &path, kind, mode, "the views of this project", wait).map(Some)
     }
 
     /// Drops all roots of a project and what is known about it.

@@ -16,5 +16,6 @@ mod main_job;
 mod network;
 mod old_tree;
 mod refusals;
+mod repair;
 mod resume;
 mod words;

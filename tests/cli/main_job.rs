@@ -93,7 +93,7 @@ fn force_fetches_everything_again_and_replaces_a_damaged_blob() {
     bytes[MIB as usize + 5] ^= 1;
     std::fs::set_permissions(&blob, PermissionsExt::from_mode(0o644)).unwrap();
     std::fs::write(&blob, bytes).unwrap();
-    desk.run("verify tiny").code(4).prints("modified").says("--force");
+    desk.run("verify tiny").code(4).prints("modified").says("--repair");
     desk.hub.reset_counters();
     let output = desk.run("download tiny --quant q4_k_m --force").ok();
     assert_eq!(desk.hub.count().content_bytes(), desk.content().len());

@@ -25,7 +25,7 @@ impl Protocol {
         let section = |kept: bool| (!kept || may_share).then_some(());
         let waits = self.waits_for(index, state).is_some();
         let mut me = state.processes[index];
-        if me.at == At::WriteRoot && self.view_is_taken(index, state) {
+        if me.at == At::WriteRoot && self.view_is_taken(index, state, false) {
             return None;
         }
         match me.at {

@@ -52,7 +52,7 @@ pub struct Rules {
     pub recheck_orphans: bool,
     /// One collector runs at a time.
     pub one_collector: bool,
-    /// Rooting and showing a view, and taking it away, are done alone.
+    /// A view is removed only while nobody roots and shows it.
     pub view_lock: bool,
 }
 
@@ -239,9 +239,9 @@ impl Protocol {
         !self.rules.exclusive || (!shared && self.may_share(state))
     }
 
-    /// Whether another process is rooting, showing or removing the view of this one.
-    pub fn view_is_taken(&self, index: usize, state: &State) -> bool {
-        let inside = |at| matches!(at, At::LookAgain(_) | At::Removing);
+    /// Whether the view of this process is being removed by another one, or, with `alone`, rooted and shown.
+    pub fn view_is_taken(&self, index: usize, state: &State, alone: bool) -> bool {
+        let inside = |at| matches!(at, At::Removing) || (alone && matches!(at, At::LookAgain(_)));
         let others = (0..self.roles.len()).filter(|other| *other != index && self.role(*other).view == self.role(index).view);
         self.rules.view_lock && others.into_iter().any(|other| inside(state.processes[other].at))
     }
@@ -295,7 +295,7 @@ impl Model for Protocol {
             Action::Kill(index) => state.processes[index] = Process { leased: last.processes[index].leased, ..GONE },
             Action::Remove(index) => {
                 let view = bit(self.role(index).view);
-                if state.roots & view == 0 || self.view_is_taken(index, last) {
+                if state.roots & view == 0 || self.view_is_taken(index, last, true) {
                     return None;
                 }
                 // The links go first.

@@ -1,0 +1,112 @@
+//! `verify --repair`: only what is damaged travels, and nothing good is overwritten with bad.
+
+use crate::kit::*;
+use crate::support::hub::{Fault, Match, Part};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+const MIB: usize = 1 << 20;
+
+/// Changes a read-only file as a broken disk or a careless program would.
+fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn content_bytes(desk: &Desk) -> u64 {
+    desk.hub.count().content_bytes()
+}
+
+#[test]
+fn one_flipped_bit_costs_one_ranged_request_of_one_segment() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    damage(&blob, |bytes| bytes[MIB + 5] ^= 1);
+    desk.hub.reset_counters();
+    desk.run("verify --repair").ok().prints("mended");
+    assert_eq!(content_bytes(&desk), MIB as u64);
+    assert_eq!(desk.hub.count().of(Part::Cdn).count(), 1);
+    desk.run("verify --rehash").ok();
+    desk.run("doctor --full").ok().prints("all is well");
+}
+
+#[test]
+fn a_truncated_file_gets_its_tail_and_a_missing_one_everything() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    let size = fs::metadata(&blob).unwrap().len();
+    damage(&blob, |bytes| bytes.truncate(MIB + 10));
+    desk.hub.reset_counters();
+    desk.run("verify tiny --repair").ok();
+    assert_eq!(content_bytes(&desk), size - MIB as u64);
+    fs::remove_file(&blob).unwrap();
+    desk.hub.reset_counters();
+    desk.run("verify tiny --repair").ok();
+    assert_eq!(content_bytes(&desk), size);
+}
+
+#[test]
+fn a_damaged_record_beside_a_good_file_costs_nothing() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    let name = blob.file_name().unwrap().to_str().unwrap().to_owned();
+    let segments = desk.s.models().join(".blobs/segments").join(&name[..2]).join(&name);
+    damage(&segments, |bytes| bytes[3] ^= 1);
+    desk.hub.reset_counters();
+    desk.run("verify --repair").ok();
+    assert_eq!(desk.hub.count().requests.len(), 0);
+    desk.run("doctor").ok().prints("all is well");
+}
+
+#[test]
+fn a_damaged_record_beside_a_damaged_file_fetches_the_file_anew() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    let name = blob.file_name().unwrap().to_str().unwrap().to_owned();
+    damage(&desk.s.models().join(".blobs/segments").join(&name[..2]).join(&name), |bytes| bytes[3] ^= 1);
+    damage(&blob, |bytes| bytes[7] ^= 1);
+    desk.run("verify --repair").ok();
+    desk.run("doctor --full").ok().prints("all is well");
+}
+
+#[test]
+fn a_hard_link_to_the_damaged_file_shows_the_mended_one() {
+    let desk = Desk::new();
+    desk.run("download tiny --link hardlink").ok();
+    let blob = desk.blob(&desk.content());
+    damage(&blob, |bytes| bytes[9] ^= 1);
+    desk.run("verify --repair").ok().prints("mended");
+    assert_eq!(fs::read(desk.s.project().join(PATH)).unwrap(), fs::read(&blob).unwrap());
+    desk.run("verify --rehash").ok();
+}
+
+#[test]
+fn wrong_bytes_for_the_damage_publish_nothing_and_what_is_left_is_put_aside() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    damage(&blob, |bytes| bytes[MIB + 5] ^= 1);
+    let fault = desk.hub.fault(Match::cdn().always(), Fault::WrongBytes { offset: MIB as u64 + 9 });
+    desk.run("verify --repair").code(4).prints("not mended");
+    assert!(!blob.exists());
+    assert_eq!(fs::read_dir(desk.s.models().join(".blobs/bad")).unwrap().count(), 1);
+    desk.hub.remove_fault(&fault);
+    desk.run("download tiny").ok();
+    desk.run("verify --rehash").ok();
+}
+
+#[test]
+fn without_the_network_nothing_is_touched() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let blob = desk.blob(&desk.content());
+    damage(&blob, |bytes| bytes[MIB + 5] ^= 1);
+    let before = fs::read(&blob).unwrap();
+    desk.run("verify --repair --offline").code(6);
+    assert_eq!(fs::read(&blob).unwrap(), before);
+}

@@ -34,8 +34,9 @@ const KEYS: [&str; 12] = [
 pub fn read(disk: &dyn Disk, path: &Path) -> Result<Layer> {
     let Some(content) = disk.read_small(path)? else { return Ok(Layer::default()) };
     let origin = path.display().to_string();
-    let text =
-        String::from_utf8(content).map_err(|error| Error::new(ErrorKind::Usage, format!("{origin} is not UTF-8 text: {error}")))?;
+    let text = String::from_utf8(content).map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("{origin} is not UTF-8 text: {error}")).hint("Save the settings as UTF-8.")
+    })?;
     parse(&text, &origin)
 }
 

@@ -11,6 +11,7 @@ use crate::{
     disk::LockKind,
     error::{Error, ErrorKind, Result},
     event::Event,
+    hub::Hub,
     store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
     transfer::{self, Effort, Job},
     view::Adopted,
@@ -44,7 +45,7 @@ impl ModelManager {
         {
             return Ok(report);
         }
-        self.require_network(&plan)?;
+        let mut hub = self.network_for(&plan)?;
         let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt).map(|file| &file.path);
         self.views(existing).require_free(&plan.target.view, awaited)?;
         let store = self.store()?;
@@ -57,11 +58,11 @@ impl ModelManager {
             }
             // What the plan found was not under the lease then, and was collected meanwhile.
             plan = self.ask(self.plan(target.clone(), options, Some(&store)))?;
-            self.require_network(&plan)?;
+            hub = self.network_for(&plan)?;
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let adopted = self.adopt_all(&mut plan, &store, &lease)?;
-        let fetched = self.fetch_all(&mut plan, &store, &lease, options)?;
+        let fetched = self.fetch_all(&mut plan, &store, &lease, options, hub)?;
         self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {
             return Err(
@@ -173,26 +174,35 @@ impl ModelManager {
         }
     }
 
-    /// Refuses to go on offline where something must travel, before anything is made on disk.
-    fn require_network(&self, plan: &Plan) -> Result<()> {
+    /// A client of the Hub where something must travel. Refuses offline, and where none can be made, before anything is
+    /// made on disk.
+    fn network_for(&self, plan: &Plan) -> Result<Option<Hub>> {
         let missing = plan.files.iter().filter(|file| matches!(file.supply, FileSupply::Fetch | FileSupply::Partial));
         let missing: Vec<&str> = missing.map(|file| file.path.as_str()).collect();
-        if missing.is_empty() || !self.settings.network.offline {
-            return Ok(());
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        if !self.settings.network.offline {
+            return self.hub().map(Some);
         }
         let text = format!("offline, and not all of {} is here: {}", plan.target.view, missing.join(", "));
         Err(Error::new(ErrorKind::Network, text).hint("To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
     }
 
     /// Fetches every file that is not in the store; returns the bytes that travelled for each.
-    fn fetch_all(&self, plan: &mut Plan, store: &Store, lease: &Arc<Lease>, options: &DownloadOptions) -> Result<Vec<u64>> {
+    fn fetch_all(
+        &self,
+        plan: &mut Plan,
+        store: &Store,
+        lease: &Arc<Lease>,
+        options: &DownloadOptions,
+        hub: Option<Hub>,
+    ) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
         let order: Vec<usize> = (0..plan.files.len())
             .filter(|index| matches!(plan.files[*index].supply, FileSupply::Fetch | FileSupply::Partial))
             .collect();
-        if order.is_empty() {
-            return Ok(fetched);
-        }
+        let Some(hub) = hub.filter(|_| !order.is_empty()) else { return Ok(fetched) };
         let need: u64 = plan.files.iter().map(PlannedFile::to_fetch).sum();
         self.report(&Event::Planned { files: order.len(), bytes: need });
         store.require_space(
@@ -201,7 +211,6 @@ impl ModelManager {
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
         let mut order: Vec<(IntakeKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
         order.sort();
-        let hub = self.hub()?;
         let mut jobs = Vec::new();
         let mut job_of: Vec<(usize, usize)> = Vec::new();
         let mut last = None;

@@ -54,8 +54,10 @@ impl ModelManager {
                     return Err(Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
                         .hint("Name another file with `--config`, or leave it out to use the built-in registry."));
                 };
-                let text = String::from_utf8(text)
-                    .map_err(|error| Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display())))?;
+                let text = String::from_utf8(text).map_err(|error| {
+                    Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display()))
+                        .hint("Save the registry as UTF-8, or name another file with `--config`.")
+                })?;
                 Registry::parse(&text, &path.display().to_string())?
             }
         };

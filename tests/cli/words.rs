@@ -53,7 +53,7 @@ fn a_bad_registry_is_told_by_line_and_column() {
     for (text, place) in [
         ("models:\n  tiny:\n   - x\n", "models.yaml:3"),
         ("models:\n  tiny:\n    huggingface_id: [\n", "models.yaml:"),
-        ("models:\n  tiny:\n    hugingface_id: \"a/b\"\n", "models.yaml:3:5"),
+        ("models:\n  tiny:\n    hugingface_id: \"a/b\"\n    formats: {gguf: {q4_k_m: {file: \"x.gguf\"}}}\n", "models.yaml:3:5"),
         (
             "models:\n  tiny:\n    huggingface_id: \"a/b\"\n    formats:\n      gguf:\n        q4_k_m:\n          file: \"x.gguf\"\n          sha256: \"123\"\n",
             "models.yaml:8",

@@ -18,9 +18,8 @@ pub fn tmpfs(path: &Path, kib: u64) -> Option<Mount> {
 #[track_caller]
 pub fn read_only(path: &Path) -> Option<Mount> {
     let bound = mount(&["--bind", path.to_str().unwrap()], path)?;
-    if let Some(mounted) = mount(&["-o", "remount,ro,bind"], path) {
-        std::mem::forget(mounted);
-    }
+    // The same mount again: it ends once.
+    std::mem::forget(mount(&["-o", "remount,ro,bind"], path)?);
     Some(bound)
 }
 

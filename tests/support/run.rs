@@ -31,7 +31,7 @@ impl Sandbox {
 
     /// With an endpoint where nobody answers: a request is an error at once.
     pub fn offline() -> Self {
-        let root = tempfile::Builder::new().prefix("mm-test-").tempdir().expect("a temporary folder");
+        let root = tempfile::Builder::new().prefix("mm-test-").tempdir_in(home_of_tests()).expect("a temporary folder");
         for folder in ["home", "hf", "project", "tmp", "out"] {
             std::fs::create_dir(root.path().join(folder)).expect("a folder in a new folder");
         }
@@ -130,6 +130,17 @@ impl Sandbox {
         let child = command.spawn().unwrap_or_else(|e| panic!("{line}: {e}"));
         Running { child, out, err, line }
     }
+}
+
+/// Memory, where there is enough of it and nobody set TMPDIR: a store has 770 folders, and every test makes its own.
+fn home_of_tests() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    #[cfg(unix)]
+    let roomy = rustix::fs::statvfs(memory).is_ok_and(|fs| fs.f_bavail * fs.f_frsize > 1 << 30);
+    #[cfg(not(unix))]
+    let roomy = false;
+    let free_to_choose = std::env::var_os("TMPDIR").is_none();
+    if roomy && free_to_choose { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 /// The binary under test: told by Cargo to tests, found beside the examples otherwise.

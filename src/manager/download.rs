@@ -15,6 +15,7 @@ use crate::{
     store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
     transfer::{self, Effort, Job},
     view::Adopted,
+    weights::head_check,
 };
 use std::{path::Path, sync::Arc};
 
@@ -239,6 +240,7 @@ impl ModelManager {
                         locations: hub.locations(&plan.target.repo, &plan.revision, &file.repo_path),
                         expected: file.sha256,
                         source,
+                        check_head: head_check(file.path.file_name()),
                     });
                 }
             }

@@ -62,6 +62,8 @@ pub struct Intake {
     claims: Mutex<Vec<Option<SegmentValue>>>,
     names_synced: AtomicBool,
     published: AtomicBool,
+    /// Set when what arrived is known to be of no use.
+    refused: AtomicBool,
     resumed: u64,
     lock: Mutex<Option<FileLock>>,
     lease: Arc<Lease>,
@@ -199,6 +201,7 @@ impl Intake {
             claims: Mutex::new(claims),
             names_synced: AtomicBool::new(false),
             published: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             resumed: 0,
             lock: Mutex::new(lock),
             lease,
@@ -273,6 +276,11 @@ impl Intake {
         self.data.sync_data()?;
         self.journal.synced(upto)?;
         Ok(())
+    }
+
+    /// Says that this is not the file that is wanted: when the intake is dropped, what arrived goes with it.
+    pub fn refuse(&self) {
+        self.refused.store(true, Ordering::Relaxed);
     }
 
     /// A hasher that follows this intake from its first byte.
@@ -358,7 +366,8 @@ impl Drop for Intake {
         let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         let is_private = self.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"));
         let began = claims.iter().any(Option::is_some);
-        if !self.published.load(Ordering::Relaxed) && (is_private || (lock.is_some() && !began)) {
+        let refused = self.refused.load(Ordering::Relaxed);
+        if !self.published.load(Ordering::Relaxed) && (is_private || (lock.is_some() && (!began || refused))) {
             // What cannot be removed is an abandoned partial, which a later collection takes.
             let _ = remove_ingest_dir(&self.store, &self.dir);
         }
@@ -393,6 +402,11 @@ impl Front {
     /// The next segment it needs.
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// The segment that was read back last; empty where none was.
+    pub fn just_read(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// Takes a segment that was just written, if it is the next one.

@@ -18,6 +18,14 @@ pub enum TransferError {
         /// The last failure.
         error: HttpError,
     },
+    /// Its first bytes are of another file, or of a damaged one.
+    #[error("{file} {why}")]
+    Refused {
+        /// The file.
+        file: String,
+        /// What is wrong, as a phrase after its name.
+        why: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,6 +48,9 @@ impl From<TransferError> for Error {
                     None => new.hint("What arrived is kept: run the same command again and it goes on from there."),
                 }
             }
+            TransferError::Refused { .. } => Self::new(ErrorKind::Damaged, error.to_string()).hint(
+                "Nothing of it was kept. A proxy or mirror may have sent something else, or the upload is broken: look at the file in the repository, or try another revision.",
+            ),
             TransferError::Store(StoreError::Cancelled) | TransferError::Cancelled => {
                 Self::new(ErrorKind::Interrupted, TransferError::Cancelled.to_string())
             }

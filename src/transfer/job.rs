@@ -5,7 +5,7 @@ use crate::{
     digest::Sha256Digest,
     event::{Event, Reporter},
     http::Location,
-    store::{Blob, Front, Intake, Reached, Source, StoreError},
+    store::{Blob, Front, Intake, Reached, Source},
 };
 use std::{
     collections::BTreeMap,
@@ -25,6 +25,9 @@ const SPARE_BUFFERS: usize = 10;
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
+/// Looks at the first segment of a file of so many bytes; an error says what is wrong, as a phrase after the file's name.
+pub type HeadCheck = fn(&[u8], u64) -> Result<(), String>;
+
 /// A file to be fetched.
 #[derive(Debug)]
 pub struct Job {
@@ -38,6 +41,8 @@ pub struct Job {
     pub expected: Option<Sha256Digest>,
     /// What to record as its origin.
     pub source: Source,
+    /// Asked as soon as the first segment is there; on a refusal the run fails and what arrived is dropped.
+    pub check_head: Option<HeadCheck>,
 }
 
 pub(super) struct Running {
@@ -50,6 +55,7 @@ pub(super) struct Running {
     intake: Box<Intake>,
     front: Mutex<Option<Front>>,
     ready: Mutex<BTreeMap<u64, Buffer>>,
+    check_head: Option<HeadCheck>,
     /// Set when a server answered a range with the whole file: one connection then fetches it all.
     single: AtomicBool,
     complete: AtomicBool,
@@ -67,7 +73,7 @@ struct Parts {
 
 impl Running {
     pub(super) fn new(job: Job) -> Self {
-        let Job { file, intake, locations, expected, source } = job;
+        let Job { file, intake, locations, expected, source, check_head } = job;
         Self {
             file,
             locations,
@@ -78,6 +84,7 @@ impl Running {
             held: AtomicU64::new(intake.resumed()),
             intake,
             ready: Mutex::default(),
+            check_head,
             single: AtomicBool::new(false),
             complete: AtomicBool::new(false),
             fetched: AtomicU64::new(0),
@@ -139,8 +146,9 @@ impl Running {
     /// Writes a whole segment and lets the front go on. Runs on a blocking thread.
     pub(super) fn take_segment(&self, number: usize, index: u64, buffer: Buffer, run: &Run) {
         let len = buffer.len() as u64;
-        if let Err(error) = self.intake.write(index, &buffer) {
-            return run.tell(Message::Failed(number, error.into()));
+        let written = self.look(index, &buffer).and_then(|()| Ok(self.intake.write(index, &buffer)?));
+        if let Err(error) = written {
+            return run.tell(Message::Failed(number, error));
         }
         let near = lock(&self.front).as_ref().map(Front::next);
         if near.is_some_and(|next| (next..next + AHEAD).contains(&index)) && run.pool.free() >= SPARE_BUFFERS {
@@ -150,6 +158,15 @@ impl Running {
         }
         self.drive(number, run);
         self.checkpoint_if_due(number, len, run);
+    }
+
+    /// Holds the first segment against what the file should be.
+    fn look(&self, index: u64, segment: &[u8]) -> Result<(), TransferError> {
+        let Some(check) = self.check_head.filter(|_| index == 0) else { return Ok(()) };
+        check(segment, self.size).map_err(|why| {
+            self.intake.refuse();
+            TransferError::Refused { file: self.file.clone(), why }
+        })
     }
 
     /// Hashes as far as the segments are there. Any number of threads may call it: one works, and looks again after it
@@ -164,7 +181,7 @@ impl Running {
             let Some(front) = guard.as_mut() else { return };
             let stopped = match self.advance(front, number, run) {
                 Ok(next) => next,
-                Err(error) => return run.tell(Message::Failed(number, error.into())),
+                Err(error) => return run.tell(Message::Failed(number, error)),
             };
             drop(guard);
             if stopped == self.segments {
@@ -179,7 +196,7 @@ impl Running {
         }
     }
 
-    fn advance(&self, front: &mut Front, number: usize, run: &Run) -> Result<u64, StoreError> {
+    fn advance(&self, front: &mut Front, number: usize, run: &Run) -> Result<u64, TransferError> {
         while !run.stop.is_cancelled() {
             let next = front.next();
             let ready = {
@@ -192,7 +209,7 @@ impl Running {
                 continue;
             }
             match front.read_back(&self.intake)? {
-                Reached::One => {}
+                Reached::One => self.look(next, front.just_read())?,
                 Reached::Edge => break,
                 Reached::Damaged(index) => {
                     let range = self.range(index);

@@ -13,7 +13,7 @@ mod schedule;
 mod worker;
 
 pub use error::TransferError;
-pub use job::Job;
+pub use job::{HeadCheck, Job};
 
 use crate::{event::Reporter, http::Http, store::Blob};
 use buffer::Pool;

@@ -8,7 +8,7 @@ mod error;
 mod gguf;
 mod safetensors;
 
-pub use check::{HeadCheck, head_check};
+pub use check::head_check;
 pub use error::HeaderError;
 pub use gguf::GgufHeader;
 pub use safetensors::SafetensorsHeader;

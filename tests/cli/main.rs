@@ -6,6 +6,7 @@ mod fsck;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod headers;
 mod kit;
 mod mounts;
 

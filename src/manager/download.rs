@@ -203,15 +203,32 @@ impl ModelManager {
         let order: Vec<usize> = (0..plan.files.len())
             .filter(|index| matches!(plan.files[*index].supply, FileSupply::Fetch | FileSupply::Partial))
             .collect();
-        let Some(hub) = hub.filter(|_| !order.is_empty()) else { return Ok(fetched) };
+        let Some(hub) = hub.filter(|_| !order.is_empty()) else {
+            self.check_indexes(plan, store)?;
+            return Ok(fetched);
+        };
         let need: u64 = plan.files.iter().map(PlannedFile::to_fetch).sum();
         self.report(&Event::Planned { files: order.len(), bytes: need });
         store.require_space(
             order.iter().map(|index| &plan.files[*index]).map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum(),
         )?;
+        let (first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| plan.comes_first(&plan.files[*index]));
+        let from = Supplier { store, lease, hub: &hub, force: options.force };
+        self.fetch_some(plan, first, &mut fetched, &from)?;
+        self.check_indexes(plan, store)?;
+        self.fetch_some(plan, rest, &mut fetched, &from)?;
+        Ok(fetched)
+    }
+
+    /// Fetches these files side by side. All their locks are let go of at the end.
+    fn fetch_some(&self, plan: &mut Plan, order: Vec<usize>, fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
+        let Supplier { store, lease, hub, force } = *from;
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
         let mut order: Vec<(IntakeKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
         order.sort();
+        if order.is_empty() {
+            return Ok(());
+        }
         let mut jobs = Vec::new();
         let mut job_of: Vec<(usize, usize)> = Vec::new();
         let mut last = None;
@@ -223,7 +240,7 @@ impl ModelManager {
             }
             let file = &mut plan.files[index];
             let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string() };
-            let admission = match options.force {
+            let admission = match force {
                 true => store.admit_again(want, lease, &self.wait())?,
                 false => store.admit(want, lease, &self.wait())?,
             };
@@ -256,8 +273,16 @@ impl ModelManager {
             fetched[index] = if told == Some(job) { 0 } else { arrived[job].fetched };
             told = Some(job);
         }
-        Ok(fetched)
+        Ok(())
     }
+}
+
+/// What fetching needs beside the files themselves.
+struct Supplier<'a> {
+    store: &'a Store,
+    lease: &'a Arc<Lease>,
+    hub: &'a Hub,
+    force: bool,
 }
 
 /// The model that a path below the models directory belongs to.

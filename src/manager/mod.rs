@@ -3,6 +3,7 @@
 mod collect;
 mod doctor;
 mod download;
+mod index;
 mod info;
 mod list;
 mod path;

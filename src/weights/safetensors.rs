@@ -40,7 +40,7 @@ impl SafetensorsHeader {
         }
         let Some((length, rest)) = prefix.split_first_chunk() else { return Ok(Parsed::NeedMore(LENGTH)) };
         let length = u64::from_le_bytes(*length);
-        if rest.first().is_some_and(|first| *first != b'{') || length > LONGEST || length < 2 {
+        if rest.first().is_some_and(|first| *first != b'{') || !(2..=LONGEST).contains(&length) {
             return Err(not_this("it does not begin with the length of a JSON text and that text".into()));
         }
         let end = LENGTH + length;

@@ -74,3 +74,54 @@ fn a_good_model_and_bytes_without_a_magic_pass() {
     let random = Desk::new();
     random.assert_right(&random.run("download tiny").ok());
 }
+
+/// A set of two shards, and an index that names `named`.
+fn sharded(desk: &Desk, named: &[&str]) {
+    let map: serde_json::Map<String, serde_json::Value> =
+        named.iter().enumerate().map(|(i, name)| (format!("t{i}"), (*name).into())).collect();
+    let index = serde_json::json!({ "metadata": {}, "weight_map": map }).to_string().into_bytes();
+    desk.hub
+        .repo("o/set")
+        .plain("config.json", br#"{"architectures":["LlamaForCausalLM"],"max_position_embeddings":4096}"#.to_vec())
+        .plain("model.safetensors.index.json", index)
+        .lfs("model-00001-of-00002.safetensors", Content::synthetic(3 * MIB, 1))
+        .lfs("model-00002-of-00002.safetensors", Content::synthetic(3 * MIB, 2))
+        .commit();
+}
+
+#[test]
+fn an_index_that_names_more_than_there_is_stops_the_download_before_the_shards() {
+    let desk = Desk::empty();
+    sharded(&desk, &["model-00001-of-00002.safetensors", "model-extra.safetensors"]);
+    let output = desk.run("download o/set --format safetensors").code(3);
+    output.says("set that model.safetensors.index.json describes is incomplete: model-extra.safetensors missing");
+    assert!(desk.hub.count().content_bytes() < 4096, "no shard travelled");
+    assert!(!desk.s.models().join("o--set").exists());
+    assert_eq!(desk.partials(), Vec::<String>::new());
+    // The same when the index is in the store already.
+    desk.run("download o/set --format safetensors").code(3);
+}
+
+#[test]
+fn a_set_is_fetched_whole_and_every_byte_once() {
+    let desk = Desk::empty();
+    sharded(&desk, &["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]);
+    desk.run("download o/set --format safetensors").ok();
+    let small = 6 * MIB..6 * MIB + 4096;
+    assert!(small.contains(&desk.hub.count().content_bytes()));
+    let names = crate::kit::names(&desk.s.models().join("o--set/safetensors"));
+    assert_eq!(names.iter().filter(|name| !name.starts_with('.')).count(), 4, "{names:?}");
+    desk.assert_tidy();
+    desk.hub.reset_counters();
+    desk.run("download o/set --format safetensors").ok().says("already present");
+    assert_eq!(desk.hub.count().content_bytes(), 0);
+}
+
+#[test]
+fn an_index_that_is_none_is_told_by_its_name() {
+    let desk = Desk::empty();
+    sharded(&desk, &[]);
+    desk.hub.repo("o/set").plain("model.safetensors.index.json", b"Entry not found".to_vec()).commit();
+    let output = desk.run("download o/set --format safetensors").code(4);
+    output.says("model.safetensors.index.json is no index of weights: it is not JSON");
+}

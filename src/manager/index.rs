@@ -1,0 +1,70 @@
+//! Holds a set of shards against its index, before the shards travel.
+
+use super::{
+    ModelManager,
+    plan::{Plan, PlannedFile},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    hub::{HubError, missing_from_index},
+    names::RelPath,
+    store::Store,
+};
+
+const INDEX_END: &str = ".index.json";
+
+impl Plan {
+    /// Whether a file is small and must be looked at before the big ones travel: anything but weights, in a set with an index.
+    pub(super) fn comes_first(&self, file: &PlannedFile) -> bool {
+        !is_weights(&file.repo_path) && self.indexes().next().is_some()
+    }
+
+    /// Indexes whose weights are part of the plan, and where those stand: folder and extension.
+    fn indexes(&self) -> impl Iterator<Item = (&PlannedFile, &str, &str)> {
+        self.files.iter().filter_map(|index| {
+            let (folder, name) = split(&index.repo_path);
+            let end = name.strip_suffix(INDEX_END)?.rsplit_once('.')?.1;
+            let weights = |file: &&PlannedFile| is_of(&file.repo_path, folder, end);
+            self.files.iter().find(weights).map(|_| (index, folder, end))
+        })
+    }
+}
+
+impl ModelManager {
+    /// Refuses a plan whose indexes, which are in the store by now, name weights that are not part of it.
+    pub(super) fn check_indexes(&self, plan: &Plan, store: &Store) -> Result<()> {
+        for (index, folder, end) in plan.indexes() {
+            let Some(digest) = &index.sha256 else { continue };
+            let Some(text) = store.disk().read_small(&store.layout().blob(digest))? else { continue };
+            let there: Vec<&str> =
+                plan.files.iter().filter(|file| is_of(&file.repo_path, folder, end)).map(|file| split(&file.repo_path).1).collect();
+            let missing = missing_from_index(&text, &there).map_err(|error| {
+                let why = if let HubError::Answer { why, .. } = error { why } else { error.to_string() };
+                Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path))
+                    .hint("The upload may be broken: try another revision, or another repository.")
+            })?;
+            if !missing.is_empty() {
+                let what = format!("set that {} describes", index.repo_path);
+                return Err(HubError::Incomplete { what, missing }.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folder of a file, with its `/`, and its name.
+fn split(path: &RelPath) -> (&str, &str) {
+    let text = path.as_str();
+    text.split_at(text.len() - path.file_name().len())
+}
+
+/// Whether a file stands in this folder and has this extension.
+fn is_of(path: &RelPath, folder: &str, end: &str) -> bool {
+    let (its, name) = split(path);
+    its == folder && name.rsplit_once('.').is_some_and(|(_, its)| its == end)
+}
+
+fn is_weights(path: &RelPath) -> bool {
+    let end = path.file_name().rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
+    end.is_some_and(|end| ["safetensors", "bin", "pt", "pth", "gguf"].contains(&end.as_str()))
+}

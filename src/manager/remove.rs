@@ -36,12 +36,17 @@ impl ModelManager {
     pub fn remove(&self, what: &Selector, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
         let store = self.existing_store()?;
         let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        // A removal of what is not there ends here, before anything is written.
+        let plan = self.plan_removal(what, store.as_ref(), project.as_ref())?;
         // From the plan to the last root, so that no download shows a view meanwhile whose root is about to go.
         let views_lock = match (&store, &project) {
             (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, &self.wait())?,
             _ => None,
         };
-        let plan = self.plan_removal(what, store.as_ref(), project.as_ref())?;
+        let plan = match views_lock {
+            Some(_) => self.plan_removal(what, store.as_ref(), project.as_ref())?,
+            None => plan,
+        };
         let mut report = RemoveReport { views: plan.views.iter().cloned().collect(), dry_run, ..RemoveReport::default() };
         let views = self.views(store.clone());
         for view in &plan.views {

@@ -1,16 +1,29 @@
 #!/bin/sh
 # Builds the wheel, installs it into target/python-venv and tests it there. Arguments go to pytest.
-# PYTHON names the interpreter of a fresh environment, PROFILE the cargo profile.
+# PYTHON names the interpreter (3.10 or newer) of that environment, PROFILE the cargo profile.
 set -eu
 cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
 venv=target/python-venv
-tools="maturin==1.16.0 pytest==9.2.0 mypy==2.4.1 tqdm==4.70.1"
+tools="maturin==1.16.0 pytest==9.2.0 pytest-xdist==3.8.0 mypy==2.4.1 tqdm==4.70.1"
 
-if [ "$(cat "$venv/tools" 2>/dev/null)" != "$tools" ]; then
-    "${PYTHON:-python3}" -m venv "$venv"
+fail() {
+    printf 'python/test.sh: %s\n' "$1" >&2
+    exit 1
+}
+
+version=$("$python" -c 'import sys; print(sys.version)') || fail "$python does not run. Install Python 3.10 or newer, or name it with PYTHON=."
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "$python is older than 3.10. Name a newer one with PYTHON=."
+
+# Scripts of an environment hold its path, so one that was copied or moved is made anew; so is one of another interpreter.
+wanted="$PWD $version $tools"
+if [ "$(cat "$venv/made-for" 2>/dev/null)" != "$wanted" ]; then
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
     # shellcheck disable=SC2086
     "$venv/bin/pip" install --quiet --disable-pip-version-check $tools
-    printf '%s' "$tools" >"$venv/tools"
+    printf '%s' "$wanted" >"$venv/made-for"
 fi
 
 cargo build --quiet --example test_hub
@@ -18,8 +31,16 @@ rm -rf target/python-wheels
 "$venv/bin/maturin" build --quiet --manifest-path python/Cargo.toml --profile "${PROFILE:-dev}" --strip --out target/python-wheels
 "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall target/python-wheels/*.whl
 
+# The tests make many stores, of a thousand folders each: in memory, where there is room for them.
+scratch=$PWD/target/python-tmp
+if [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')" -gt 4000000 ] 2>/dev/null; then
+    scratch=/dev/shm/model-manager-python-$$
+fi
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
 cd python
 bin=../$venv/bin
 "$bin/mypy" --python-executable "$bin/python" package/model_manager tests
 "$bin/python" -m mypy.stubtest --ignore-missing-stub --concise model_manager._native
-exec "$bin/python" -m pytest -p no:cacheprovider "$@"
+"$bin/python" -m pytest -p no:cacheprovider --basetemp "$scratch" "$@"

@@ -9,11 +9,12 @@ use pyo3::{
 };
 use serde::Serialize;
 
-/// A report as dicts, lists and scalars, as `--json` prints it.
-pub fn report<'py>(py: Python<'py>, report: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+/// A report as the `class` of `model_manager.results`, or, where it is a list, a list of them. That module is imported when
+/// something has a result to show, because it takes longer to import than all the rest.
+pub fn report<'py>(py: Python<'py>, class: &str, report: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
     let value = serde_json::to_value(report)
         .map_err(|error| raise(py, &Error::new(ErrorKind::Failed, format!("the result cannot be shown as text: {error}"))))?;
-    json(py, &value)
+    py.import("model_manager.results")?.getattr("from_report")?.call1((class, json(py, &value)?))
 }
 
 fn json<'py>(py: Python<'py>, value: &serde_json::Value) -> PyResult<Bound<'py, PyAny>> {

@@ -4,17 +4,17 @@ use crate::{
     convert,
     errors::raise,
     run::{Watch, run},
-    settings::{self, Arguments},
+    settings::{self, Arguments, time},
 };
 use model_manager::{
     digest::Sha256Digest,
     disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
     event::Silent,
-    manager::{DownloadOptions, ModelManager, Selector},
+    manager::{DownloadOptions, ModelManager, RepairReport, Selector, VerifyState},
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Registry},
     settings::Settings,
-    store::{CheckMode, Progress, hash_file},
+    store::{CheckMode, GcOptions, Progress, hash_file},
 };
 use pyo3::prelude::*;
 use std::{path::PathBuf, sync::Arc};
@@ -27,6 +27,9 @@ pub struct Native {
     registry: Registry,
     /// For looks at the disk that are too short to be watched.
     quick: ModelManager,
+    /// What was odd about the settings.
+    #[pyo3(get)]
+    warnings: Vec<String>,
 }
 
 /// Which model, and which of its forms, as text.
@@ -47,17 +50,19 @@ impl Which {
 impl Native {
     fn with(settings: Settings, root: PathBuf, registry: Registry) -> Self {
         let quick = ModelManager::with_registry(settings.clone(), registry.clone(), Arc::new(Silent));
-        Self { settings, root, registry, quick }
+        Self { settings, root, registry, quick, warnings: Vec::new() }
     }
 
+    /// The result is a `class` of `model_manager.results`, or a list of them.
     fn run<'py, T: serde::Serialize + Send + 'static>(
         &self,
         py: Python<'py>,
         watch: Watch,
+        class: &str,
         work: impl FnOnce(&ModelManager) -> Result<T> + Send + 'static,
     ) -> PyResult<Bound<'py, PyAny>> {
         let report = run(py, &self.settings, &self.registry, watch, work)?;
-        convert::report(py, &report)
+        convert::report(py, class, &report)
     }
 }
 
@@ -67,7 +72,7 @@ impl Native {
     fn new(py: Python<'_>, arguments: Arguments) -> PyResult<Self> {
         let resolved = settings::resolve(arguments).map_err(|error| raise(py, &error))?;
         let registry = Registry::parse("models: {}", "(empty)").map_err(|error| raise(py, &error.into()))?;
-        Ok(Self::with(resolved.settings, resolved.root, registry))
+        Ok(Self { warnings: resolved.warnings, ..Self::with(resolved.settings, resolved.root, registry) })
     }
 
     /// The same settings with the registry that a text is.
@@ -113,11 +118,11 @@ impl Native {
     }
 
     fn list<'py>(&self, py: Python<'py>, watch: Watch, format: Option<String>) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, move |manager| manager.list(format.as_deref().map(str::parse).transpose()?.as_ref()))
+        self.run(py, watch, "Listed", move |manager| manager.list(format.as_deref().map(str::parse).transpose()?.as_ref()))
     }
 
     fn info<'py>(&self, py: Python<'py>, watch: Watch, model: Option<String>) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, move |manager| manager.info(model.as_deref()))
+        self.run(py, watch, "ModelInfo", move |manager| manager.info(model.as_deref()))
     }
 
     fn plan<'py>(
@@ -128,7 +133,7 @@ impl Native {
         revision: Option<String>,
         force: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, move |manager| manager.plan_download(&which.selector()?, &download_options(revision, force)?))
+        self.run(py, watch, "Plan", move |manager| manager.plan_download(&which.selector()?, &download_options(revision, force)?))
     }
 
     fn download<'py>(
@@ -139,20 +144,24 @@ impl Native {
         revision: Option<String>,
         force: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, move |manager| manager.download(&which.selector()?, &download_options(revision, force)?))
+        self.run(py, watch, "Download", move |manager| manager.download(&which.selector()?, &download_options(revision, force)?))
     }
 
     fn verify<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>, mode: &str) -> PyResult<Bound<'py, PyAny>> {
-        let mode = match mode {
-            "quick" => CheckMode::Quick,
-            "full" => CheckMode::Full,
-            "rehash" => CheckMode::Rehash,
-            other => {
-                let error = Error::new(ErrorKind::Usage, format!("`{other}` is no way to verify"));
-                return Err(raise(py, &error.hint("Choose quick, full or rehash.")));
+        let mode = check_mode(mode).map_err(|error| raise(py, &error))?;
+        self.run(py, watch, "Verified", move |manager| manager.verify(&selectors(&which)?, mode))
+    }
+
+    fn repair<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>, mode: &str) -> PyResult<Bound<'py, PyAny>> {
+        let mode = check_mode(mode).map_err(|error| raise(py, &error))?;
+        self.run(py, watch, "Repair", move |manager| {
+            let found = manager.verify(&selectors(&which)?, mode)?;
+            // Where all is well nothing is made, not even a store.
+            match found.iter().any(|file| matches!(file.state, VerifyState::Modified | VerifyState::Missing)) {
+                true => manager.repair(&found),
+                false => Ok(RepairReport::default()),
             }
-        };
-        self.run(py, watch, move |manager| manager.verify(&which.iter().map(Which::selector).collect::<Result<Vec<_>>>()?, mode))
+        })
     }
 
     fn remove<'py>(
@@ -163,7 +172,42 @@ impl Native {
         keep_blobs: bool,
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, move |manager| manager.remove(&which.selector()?, keep_blobs, dry_run))
+        self.run(py, watch, "Removal", move |manager| manager.remove(&which.selector()?, keep_blobs, dry_run))
+    }
+
+    fn gc<'py>(
+        &self,
+        py: Python<'py>,
+        watch: Watch,
+        grace: f64,
+        partials: f64,
+        only_this_host: bool,
+        dry_run: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Collection", move |manager| {
+            let options = GcOptions { grace: time("grace", grace)?, partial_age: time("partials", partials)? };
+            manager.gc(options, dry_run, only_this_host)
+        })
+    }
+
+    fn why<'py>(&self, py: Python<'py>, watch: Watch, what: String) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Why", move |manager| manager.why(&what))
+    }
+
+    fn df<'py>(&self, py: Python<'py>, watch: Watch) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Space", ModelManager::df)
+    }
+
+    fn doctor<'py>(&self, py: Python<'py>, watch: Watch, full: bool) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Diagnosis", move |manager| manager.doctor(full))
+    }
+
+    fn projects<'py>(&self, py: Python<'py>, watch: Watch) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Project", ModelManager::projects)
+    }
+
+    fn forget_project<'py>(&self, py: Python<'py>, watch: Watch, project: String, force: bool) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Project", move |manager| manager.forget_project(&project, force))
     }
 
     /// The SHA-256 of any file.
@@ -174,6 +218,19 @@ impl Native {
             Ok(hash_file(&RealDisk, &path, Progress { bytes: &hashing, cancel: &cancel })?)
         })?;
         Ok(digest.to_string())
+    }
+}
+
+fn selectors(which: &[Which]) -> Result<Vec<Selector>> {
+    which.iter().map(Which::selector).collect()
+}
+
+fn check_mode(word: &str) -> Result<CheckMode> {
+    match word {
+        "quick" => Ok(CheckMode::Quick),
+        "full" => Ok(CheckMode::Full),
+        "rehash" => Ok(CheckMode::Rehash),
+        other => Err(Error::new(ErrorKind::Usage, format!("`{other}` is no way to verify")).hint("Choose quick, full or rehash.")),
     }
 }
 

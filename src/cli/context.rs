@@ -1,6 +1,12 @@
 //! What a command finds when it runs.
 
-use super::{args::Global, environment::Environment, interrupt, progress::Progress, settings};
+use super::{
+    args::Global,
+    environment::Environment,
+    interrupt,
+    progress::Progress,
+    settings::{self, Overrides, Resolved},
+};
 use crate::{
     disk::RealDisk,
     error::{Error, ErrorKind, Result},
@@ -41,7 +47,8 @@ impl<'a> Context<'a> {
         if let Some(settings) = self.settings.get() {
             return Ok(settings);
         }
-        let (settings, warnings) = settings::resolve(&self.global, &self.environment, &self.cwd, &RealDisk)?;
+        let overrides = Overrides::of_flags(&self.global);
+        let Resolved { settings, warnings, .. } = settings::resolve(overrides, &self.environment, &self.cwd, &RealDisk)?;
         warnings.iter().for_each(|warning| self.progress.warning(warning));
         if self.global.verbose {
             describe(&settings).iter().for_each(|line| self.progress.notice(line));

@@ -158,7 +158,7 @@ impl<'a> Environment<'a> {
 }
 
 /// A token goes into a header: anything but visible ASCII is a slip, for example a second line.
-fn checked(token: Token) -> Result<Token, &'static str> {
+pub fn checked(token: Token) -> Result<Token, &'static str> {
     if token.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(token)
     } else {

@@ -3,6 +3,7 @@
 use super::output::{BAD, JSON_VERSION, STRONG, paint, printable};
 use crate::error::{Error, ErrorKind};
 use serde_json::{Value, json};
+use std::{ffi::OsString, path::Path};
 
 /// The exit codes, for help and the man page.
 pub const CODES: [(u8, &str); 10] = [
@@ -86,18 +87,20 @@ pub fn interrupted(keeps: bool, command: Option<&str>) -> Error {
     }
 }
 
-/// A command line that a shell would read back as these words; `None` where one of them may hold a secret.
-pub fn command_line(words: impl IntoIterator<Item = std::ffi::OsString>) -> Option<String> {
-    let mut line = String::from("model-manager");
+/// A command line that a shell would read back as these words, the first of which is the program as usage texts show it;
+/// `None` where one of them may hold a secret.
+pub fn command_line(words: &[OsString]) -> Option<String> {
+    let (program, words) = words.split_first()?;
+    let mut line = Path::new(program).file_name()?.to_str()?.to_owned();
     for word in words {
-        let word = word.into_string().ok()?;
+        let word = word.to_str()?;
         if word.contains("://") && word.contains('@') {
             return None;
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
         line.push(' ');
         if !word.is_empty() && word.chars().all(is_plain) {
-            line.push_str(&word);
+            line.push_str(word);
         } else {
             line.push_str(&format!("'{}'", word.replace('\'', r"'\''")));
         }
@@ -160,15 +163,15 @@ mod tests {
 
     #[test]
     fn the_command_to_go_on_with_is_quoted_and_shows_no_secret() {
-        let line = |words: &[&str]| command_line(words.iter().map(Into::into));
+        let line = |words: &[&str]| command_line(&words.iter().map(OsString::from).collect::<Vec<_>>());
         assert_eq!(
-            line(&["download", "phi-2", "--quant", "q4_k_m"]).as_deref(),
+            line(&["/usr/bin/model-manager", "download", "phi-2", "--quant", "q4_k_m"]).as_deref(),
             Some("model-manager download phi-2 --quant q4_k_m")
         );
         assert_eq!(
-            line(&["list", "--store", "/my store/it's"]).as_deref(),
-            Some(r"model-manager list --store '/my store/it'\''s'")
+            line(&["python -m tools.model_manager", "list", "--store", "/my store/it's"]).as_deref(),
+            Some(r"python -m tools.model_manager list --store '/my store/it'\''s'")
         );
-        assert_eq!(line(&["download", "x", "--endpoint", "https://me:secret@hub.org"]), None);
+        assert_eq!(line(&["model-manager", "download", "x", "--endpoint", "https://me:secret@hub.org"]), None);
     }
 }

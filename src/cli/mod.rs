@@ -19,7 +19,12 @@ mod progress;
 mod settings;
 mod units;
 
-use crate::error::{Error, ErrorKind};
+pub use settings::{Layer, Overrides, Resolved};
+
+use crate::{
+    disk::RealDisk,
+    error::{Error, ErrorKind, Result},
+};
 use args::{Cli, When};
 use clap::{Parser, error::ErrorKind as ClapError};
 use context::Context;
@@ -41,18 +46,15 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let look_up = |name: &str| std::env::var_os(name);
     let environment = Environment::new(&look_up);
-    let cwd = std::env::current_dir();
+    let cwd = current_dir();
     let manner = manner(&cli, &environment, cwd.as_ref().ok().cloned().unwrap_or_default());
     let progress = Arc::new(progress::Progress::new(manner.clone()));
-    let context = match cwd {
-        Ok(cwd) => Ok(Context::new(cli.global, environment, cwd, Arc::clone(&progress))),
-        Err(error) => Err(Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error)),
-    };
+    let context = cwd.map(|cwd| Context::new(cli.global, environment, cwd, Arc::clone(&progress)));
     let result = context.and_then(|context| {
         let result = cli.command.run(&context);
         // Whatever the work answers to being stopped, for the user it was stopped.
         let keeps = matches!(cli.command, commands::Command::Download(_));
-        let again = || exit::interrupted(keeps, exit::command_line(words.into_iter().skip(1)).as_deref());
+        let again = || exit::interrupted(keeps, exit::command_line(&words).as_deref());
         if context.was_interrupted() { result.map_err(|_| again()) } else { result }
     });
     progress.finish();
@@ -64,6 +66,16 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         manner.tell(&exit::render(&error));
         error.kind().exit_code()
     })
+}
+
+/// The settings that a command line with these options would have here and now, for programs that use the manager directly.
+pub fn settings_for(overrides: Overrides) -> Result<Resolved> {
+    let look_up = |name: &str| std::env::var_os(name);
+    settings::resolve(overrides, &Environment::new(&look_up), &current_dir()?, &RealDisk)
+}
+
+fn current_dir() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|error| Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error))
 }
 
 /// How this run speaks.
@@ -88,7 +100,7 @@ fn manner(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> Manner {
 }
 
 /// Prints an answer; the exit code.
-fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8, Error> {
+fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8> {
     if manner.json {
         manner.print(&json_text(&output::document(answer)))?;
     } else {
@@ -105,7 +117,7 @@ fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8, Error> {
 }
 
 /// Prints an error; the exit code.
-fn fail(error: &Error, manner: &Manner) -> Result<u8, Error> {
+fn fail(error: &Error, manner: &Manner) -> Result<u8> {
     if manner.json {
         manner.print(&json_text(&exit::document(error)))?;
     } else {

@@ -1,10 +1,15 @@
 //! From command line, environment and `configs/manager.yaml` to typed settings, in this order of strength.
 
-use super::{args::Global, config, environment::Environment};
+use super::{
+    args::Global,
+    config,
+    environment::{self, Environment},
+    units,
+};
 use crate::{
     disk::{Disk, Kind},
     error::{Error, ErrorKind, Result},
-    settings::{LinkMode, Network, Settings},
+    settings::{LinkMode, Network, Settings, Token},
 };
 use std::{
     path::{Path, PathBuf},
@@ -40,10 +45,21 @@ pub struct Layer {
     pub tries: Option<u32>,
 }
 
-impl Layer {
+/// What wins over environment and settings file: the options of a command line, or the arguments of another program.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// The registry file.
+    pub config: Option<PathBuf>,
+    /// The Hub token, or that there is to be none.
+    pub token: Option<Option<Token>>,
+    /// All other settings; relative paths start at the current directory.
+    pub settings: Layer,
+}
+
+impl Overrides {
     /// What the command line says.
-    fn of_flags(global: &Global) -> Self {
-        Self {
+    pub(super) fn of_flags(global: &Global) -> Self {
+        let settings = Layer {
             models_dir: global.models_dir.clone(),
             store: global.store.clone(),
             link: global.link,
@@ -53,8 +69,40 @@ impl Layer {
             connections: global.connections,
             limit_rate: global.limit_rate.map(|limit| limit.0),
             ca_file: global.ca_file.clone(),
-            ..Self::default()
+            ..Layer::default()
+        };
+        Self { config: global.config.clone(), token: None, settings }
+    }
+}
+
+/// What a run is to do, and where.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Its settings; every path is absolute.
+    pub settings: Settings,
+    /// The project's folder.
+    pub root: PathBuf,
+    /// What is worth a warning.
+    pub warnings: Vec<String>,
+}
+
+impl Layer {
+    /// Refuses what no command line could say: the parsers of options are not the only way in.
+    fn checked(mut self) -> Result<Self> {
+        let wrong = |key: &str, why: String| Error::new(ErrorKind::Usage, format!("`{key}` cannot be used: {why}"));
+        for endpoint in self.endpoints.iter_mut().flatten() {
+            *endpoint = units::parse_endpoint(endpoint).map_err(|why| wrong("endpoint", why))?;
         }
+        if self.endpoints.as_ref().is_some_and(Vec::is_empty) {
+            return Err(wrong("endpoint", "expected at least one address".into()));
+        }
+        for (key, number) in [("connections", self.connections), ("tries", self.tries)] {
+            number.map(|number| units::parse_count(&number.to_string())).transpose().map_err(|why| wrong(key, why))?;
+        }
+        if self.limit_rate == Some(Some(0)) {
+            return Err(wrong("limit_rate", "expected at least one byte per second".into()));
+        }
+        Ok(self)
     }
 
     /// This layer, and `weaker` where it says nothing.
@@ -119,15 +167,22 @@ impl Project {
     }
 }
 
-/// The settings of a run, and what is worth a warning on the way to them.
-pub fn resolve(global: &Global, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<(Settings, Vec<String>)> {
+/// The settings of a run: overrides win over variables, those over the settings file, and that over defaults.
+pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
     let mut warnings = Vec::new();
-    let named = global.config.clone().or_else(|| environment.config());
+    let named = overrides.config.map(|path| environment.expand(path)).or_else(|| environment.config());
     let project = Project::find(disk, cwd, named.as_deref())?;
-    let flags = Layer::of_flags(global).based_at(cwd, environment)?;
+    let flags = overrides.settings.checked()?.based_at(cwd, environment)?;
     let variables = environment.layer()?.based_at(cwd, environment)?;
     let file = config::read(disk, &project.root.join("configs/manager.yaml"))?.based_at(&project.root, environment)?;
     let said = flags.over(variables).over(file);
+    let token = match overrides.token {
+        Some(token) => token
+            .map(environment::checked)
+            .transpose()
+            .map_err(|why| Error::new(ErrorKind::Usage, format!("the token cannot be used: {why}")))?,
+        None => environment.token(disk, &mut warnings)?,
+    };
 
     let mut settings = Settings::new(said.models_dir.unwrap_or_else(|| project.root.join("models")));
     settings.config = project.config;
@@ -137,7 +192,7 @@ pub fn resolve(global: &Global, environment: &Environment<'_>, cwd: &Path, disk:
     let default = Network::default();
     settings.network = Network {
         endpoints: said.endpoints.unwrap_or(default.endpoints),
-        token: environment.token(disk, &mut warnings)?,
+        token,
         offline: said.offline.unwrap_or(default.offline),
         connections: said.connections.map_or(default.connections, |number| number as usize),
         limit_rate: said.limit_rate.unwrap_or(default.limit_rate),
@@ -146,7 +201,7 @@ pub fn resolve(global: &Global, environment: &Environment<'_>, cwd: &Path, disk:
         ca_file: said.ca_file,
         tries: said.tries.unwrap_or(default.tries),
     };
-    Ok((settings, warnings))
+    Ok(Resolved { settings, root: project.root, warnings })
 }
 
 #[cfg(test)]
@@ -179,8 +234,12 @@ mod tests {
         fn resolve(&self, line: &str, variables: &[(&str, &str)]) -> Result<Settings> {
             let words = ["model-manager", "list"].into_iter().chain(line.split_whitespace());
             let global = Cli::try_parse_from(words).expect("a valid command line").global;
+            self.resolve_overrides(Overrides::of_flags(&global), variables).map(|resolved| resolved.settings)
+        }
+
+        fn resolve_overrides(&self, overrides: Overrides, variables: &[(&str, &str)]) -> Result<Resolved> {
             let look_up = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
-            resolve(&global, &Environment::new(&look_up), &self.cwd, &RealDisk).map(|(settings, _)| settings)
+            resolve(overrides, &Environment::new(&look_up), &self.cwd, &RealDisk)
         }
     }
 
@@ -249,6 +308,26 @@ mod tests {
         assert_eq!(flags.network.endpoints, ["https://flag.org"]);
         assert_eq!((flags.network.connections, flags.network.limit_rate), (9, None));
         assert_eq!(flags.network.ca_file, Some(place.cwd.join("f.pem")));
+    }
+
+    #[test]
+    fn other_programs_are_held_to_what_a_command_line_can_say() {
+        let place = Place::new();
+        let said = |settings: Layer| place.resolve_overrides(Overrides { settings, ..Overrides::default() }, &[]);
+        for wrong in [
+            Layer { endpoints: Some(vec!["huggingface.co".into()]), ..Layer::default() },
+            Layer { endpoints: Some(vec![]), ..Layer::default() },
+            Layer { connections: Some(0), ..Layer::default() },
+            Layer { tries: Some(1000), ..Layer::default() },
+            Layer { limit_rate: Some(Some(0)), ..Layer::default() },
+        ] {
+            assert_eq!(said(wrong).expect_err("refused").kind(), ErrorKind::Usage);
+        }
+        let resolved = said(Layer { endpoints: Some(vec!["https://a.org/".into()]), ..Layer::default() }).expect("settings");
+        assert_eq!((resolved.settings.network.endpoints, resolved.root), (vec!["https://a.org".to_owned()], place.cwd.clone()));
+        let none = Overrides { token: Some(None), ..Overrides::default() };
+        let resolved = place.resolve_overrides(none, &[("HF_TOKEN", "hf_env")]).expect("settings");
+        assert_eq!(resolved.settings.network.token, None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 exceptions with kinds, progress, cancelling and asyncio. Both are one thing: a `ModelManager` is a `Manager`.
 """
 
-from . import errors, events, results
+from . import errors
 from ._native import CancelToken, __version__
 from .errors import (
     AuthError,
@@ -19,7 +19,11 @@ from .errors import (
 )
 from .legacy import ModelManager
 from .manager import Manager
-from .progress import tqdm_progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import events, results
+    from .progress import tqdm_progress
 
 __all__ = [
     "AuthError",
@@ -40,3 +44,17 @@ __all__ = [
     "results",
     "tqdm_progress",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Dataclasses take longer to make than all the rest, and who only asks for a path needs none.
+    if name in ("events", "results", "tqdm_progress"):
+        from importlib import import_module
+
+        module = import_module(f"{__name__}.{'progress' if name == 'tqdm_progress' else name}")
+        return getattr(module, name, module)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

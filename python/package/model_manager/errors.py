@@ -6,7 +6,9 @@ command would end with), and, where something can be done, a `hint` with the nex
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 __all__ = [
     "AuthError",

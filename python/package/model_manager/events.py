@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Union
 
+from ._log import log
+
 __all__ = [
     "Event",
     "FileFailed",
@@ -151,3 +153,17 @@ def from_kind(kind: str, fields: dict[str, Any]) -> Event:
     """The event for a word and values of the core."""
     event: Event = _CLASSES[kind](**fields)
     return event
+
+
+def to_log(event: Event) -> None:
+    """Tells the log what is worth a line, for callers without a `progress=` function."""
+    if isinstance(event, Warning):
+        log("warning", "%s", event.text)
+    elif isinstance(event, Notice):
+        log("info", "%s", event.text)
+    elif isinstance(event, Retry):
+        log("info", "%s: %s; next try in %.0f s", event.what, event.why, event.after)
+    elif isinstance(event, Waiting):
+        log("warning", "waiting for %s, held by %s", event.what, event.holder)
+    elif isinstance(event, FileFinished):
+        log("info", "%s: %d bytes fetched", event.file, event.fetched)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import Any
 
 from . import _native
+from ._log import log
 from .errors import ModelManagerError, NotFoundError
 from .manager import Manager, StrPath
-from .results import Removal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .results import Removal
 
 __all__ = ["ModelManager"]
-
-logger = logging.getLogger("model_manager")
 
 
 class ModelManager(Manager):
@@ -31,18 +33,18 @@ class ModelManager(Manager):
 
     def _load_registry(self) -> None:
         self.registry = {"models": {}}
-        self._known = self._snapshot()
+        self._known = repr(self.registry)
         found = self._native.registry_text()
         if found is None:
-            logger.warning("there is no registry at %s", self.config_path)
+            log("warning", "there is no registry at %s", self.config_path)
             return
         text, self._origin = found
         try:
             self.registry = _native.read_yaml(text, self._origin) or self.registry
             self._native = self._native.with_registry(text, self._origin)
-            self._known = self._snapshot()
+            self._known = repr(self.registry)
         except ModelManagerError as error:
-            _log("the registry cannot be used", error)
+            _failed("the registry cannot be used", error)
 
     def download_model(
         self, model_id: str, format: str = "gguf", quantization: str | None = None, force: bool = False
@@ -54,7 +56,7 @@ class ModelManager(Manager):
         try:
             return self.download(model_id, format=format, quant=quantization, force=force).path
         except ModelManagerError as error:
-            _log(f"cannot download {model_id}", error)
+            _failed(f"cannot download {model_id}", error)
             return None
 
     def list_models(self, format_filter: str | None = None) -> list[dict[str, Any]]:
@@ -90,26 +92,26 @@ class ModelManager(Manager):
         try:
             return self.path(model_id, format=format, quant=quantization)
         except NotFoundError as error:
-            logger.debug("%s", error)
+            log("debug", "%s", error)
         except ModelManagerError as error:
-            _log(f"cannot tell the path of {model_id}", error)
+            _failed(f"cannot tell the path of {model_id}", error)
         return None
 
     def verify_model(self, model_path: StrPath | None, expected_sha256: str | None = None) -> bool:
         """Whether a file is there and, where a hash is given, has it. `verify` tells more."""
         if model_path is None or not Path(model_path).exists():
-            logger.error("there is no model file at %s", model_path)
+            log("error", "there is no model file at %s", model_path)
             return False
         if not expected_sha256:
-            logger.info("no hash was given to verify %s with", model_path)
+            log("info", "no hash was given to verify %s with", model_path)
             return True
         try:
             actual = self.sha256(model_path)
         except ModelManagerError as error:
-            _log(f"cannot verify {model_path}", error)
+            _failed(f"cannot verify {model_path}", error)
             return False
         if actual != expected_sha256.strip().lower():
-            logger.error("%s is damaged: expected sha256 %s, got %s", model_path, expected_sha256, actual)
+            log("error", "%s is damaged: expected sha256 %s, got %s", model_path, expected_sha256, actual)
             return False
         return True
 
@@ -123,7 +125,7 @@ class ModelManager(Manager):
             removal = self.remove(model_id, format=format, quant=quantization)
             plain = self._remove_plain(removal)
         except (ModelManagerError, OSError) as error:
-            _log(f"cannot remove {model_id}", error)
+            _failed(f"cannot remove {model_id}", error)
             return False
         return bool(removal.views or removal.removed or removal.freed or plain)
 
@@ -138,7 +140,7 @@ class ModelManager(Manager):
                 continue
             path.unlink()
             removed += 1
-            logger.info("removed %s", path)
+            log("info", "removed %s", path)
             while folder != self.models_dir:
                 try:
                     folder.rmdir()
@@ -154,6 +156,6 @@ class ModelManager(Manager):
         return self.sha256(file_path)
 
 
-def _log(what: str, error: Exception) -> None:
+def _failed(what: str, error: Exception) -> None:
     hint = getattr(error, "hint", None)
-    logger.error("%s: %s%s", what, error, f" ({hint})" if hint else "")
+    log("error", "%s: %s%s", what, error, f" ({hint})" if hint else "")

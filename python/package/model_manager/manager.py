@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Iterable
-from os import PathLike
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, List, Literal, Union
 
-from . import _native, events
+from . import _native
+from ._log import log
 from ._native import CancelToken
 from .errors import UsageError
-from .results import Download, Listed, ModelInfo, Plan, Removal, Verified, make
+
+# As `typing` has it, which takes longer to import than this module.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Literal
+
+    from . import events
+    from .results import (
+        Collection,
+        Diagnosis,
+        Download,
+        Listed,
+        ModelInfo,
+        Plan,
+        Project,
+        Removal,
+        Repair,
+        Space,
+        Verified,
+        Why,
+    )
+
+    LinkMode = Literal["auto", "symlink", "hardlink", "reflink", "copy"]
+    VerifyMode = Literal["quick", "full", "rehash"]
 
 __all__ = ["Manager", "ProgressFunction", "StrPath"]
 
-logger = logging.getLogger("model_manager")
-
-StrPath = Union[str, "PathLike[str]"]
-ProgressFunction = Callable[[events.Event], object]
-LinkMode = Literal["auto", "symlink", "hardlink", "reflink", "copy"]
+StrPath = str | PathLike[str]
+ProgressFunction = Callable[["events.Event"], object]
 
 
 class Manager:
@@ -53,7 +71,7 @@ class Manager:
         config_path: StrPath | None = None,
         *,
         store: StrPath | None = None,
-        endpoint: str | Iterable[str] | None = None,
+        endpoint: str | Sequence[str] | None = None,
         token: str | None = None,
         offline: bool | None = None,
         link: LinkMode | None = None,
@@ -66,7 +84,7 @@ class Manager:
                 "models_dir": models_dir,
                 "config_path": config_path,
                 "store": store,
-                "endpoints": [endpoint] if isinstance(endpoint, str) else None if endpoint is None else [*endpoint],
+                "endpoint": [endpoint] if isinstance(endpoint, str) else endpoint,
                 "token": token,
                 "offline": offline,
                 "link": link,
@@ -75,6 +93,8 @@ class Manager:
                 "lock_timeout": lock_timeout,
             }
         )
+        for warning in self._native.warnings:
+            log("warning", "%s", warning)
         self._origin = "the registry"
         self._load_registry()
 
@@ -85,16 +105,17 @@ class Manager:
         text, self._origin = found
         self._native = self._native.with_registry(text, self._origin)
         self.registry = _native.read_yaml(text, self._origin)
-        self._known = self._snapshot()
-
-    def _snapshot(self) -> str:
-        return json.dumps(self.registry, ensure_ascii=False, indent=0, default=str)
+        self._known = repr(self.registry)
 
     def _current(self) -> _native.Native:
         """The native manager, with what was changed in `registry`."""
-        now = self._snapshot()
+        now = repr(self.registry)
         if now != self._known:
-            self._native, self._known = self._native.with_registry(now, self._origin), now
+            # JSON is YAML.
+            import json
+
+            text = json.dumps(self.registry, ensure_ascii=False, indent=0, default=str)
+            self._native, self._known = self._native.with_registry(text, self._origin), now
         return self._native
 
     def _usable(self) -> _native.Native:
@@ -140,7 +161,7 @@ class Manager:
         cancel: CancelToken | None = None,
     ) -> Plan:
         """What `download` would do. Asks the Hub for no more than it needs, and changes nothing."""
-        return make(Plan, self._current().plan(_watch(None, cancel), (model, format, quant), revision, force))
+        return self._current().plan(_watch(None, cancel), (model, format, quant), revision, force)
 
     def download(
         self,
@@ -167,8 +188,7 @@ class Manager:
         Ctrl-C stops it as well, with `KeyboardInterrupt`. What arrived is kept in any case, and the next call goes on from
         there.
         """
-        found = self._current().download(_watch(progress, cancel), (model, format, quant), revision, force)
-        return make(Download, found)
+        return self._current().download(_watch(progress, cancel), (model, format, quant), revision, force)
 
     async def download_async(
         self,
@@ -199,11 +219,11 @@ class Manager:
 
     def list(self, format: str | None = None) -> List[Listed]:
         """The models in the models directory, plain files dropped by hand included."""
-        return [make(Listed, one) for one in self._usable().list(_watch(None, None), format)]
+        return self._usable().list(_watch(None, None), format)
 
     def info(self, model: str | None = None) -> List[ModelInfo]:
         """What the registry knows, about one model or all."""
-        return [make(ModelInfo, one) for one in self._current().info(_watch(None, None), model)]
+        return self._current().info(_watch(None, None), model)
 
     def verify(
         self,
@@ -211,7 +231,7 @@ class Manager:
         *,
         format: str | None = None,
         quant: str | None = None,
-        mode: Literal["quick", "full", "rehash"] = "full",
+        mode: VerifyMode = "full",
         progress: ProgressFunction | None = None,
         cancel: CancelToken | None = None,
     ) -> List[Verified]:
@@ -219,8 +239,25 @@ class Manager:
 
         ``quick`` trusts size and time stamp, ``full`` reads every byte, ``rehash`` recomputes SHA-256.
         """
-        which: List[tuple[str, str | None, str | None]] = [] if model is None else [(model, format, quant)]
-        return [make(Verified, one) for one in self._current().verify(_watch(progress, cancel), which, mode)]
+        which = _which(model, format, quant)
+        return self._current().verify(_watch(progress, cancel), which, mode)
+
+    def repair(
+        self,
+        model: str | None = None,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        mode: VerifyMode = "full",
+        progress: ProgressFunction | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Repair:
+        """Checks the files of a model, or of all, as `verify` does, and mends what is damaged or missing.
+
+        Only damaged ranges are fetched. What no source can give is put aside into the store's ``bad`` folder.
+        """
+        which = _which(model, format, quant)
+        return self._current().repair(_watch(progress, cancel), which, mode)
 
     def remove(
         self,
@@ -233,32 +270,79 @@ class Manager:
     ) -> Removal:
         """Removes a model from the tree, and from the store what nothing else uses. Files that are not ours stay."""
         which = (model, format, quant)
-        return make(Removal, self._usable().remove(_watch(None, None), which, keep_blobs, dry_run))
+        return self._usable().remove(_watch(None, None), which, keep_blobs, dry_run)
+
+    # What can be done with the store
+
+    def gc(
+        self,
+        *,
+        grace: float = 3600,
+        partials: float = 7 * 24 * 3600,
+        only_this_host: bool = False,
+        dry_run: bool = False,
+        cancel: CancelToken | None = None,
+    ) -> Collection:
+        """Removes what no project needs from the store.
+
+        Args:
+            grace: Content that nothing needs stays for so many seconds.
+            partials: Interrupted downloads that nobody touched for so many seconds go.
+            only_this_host: For a store on a network file system: promises that no other host uses it now.
+            dry_run: Only tell.
+            cancel: Stops waiting for another process.
+        """
+        return self._usable().gc(_watch(None, cancel), grace, partials, only_this_host, dry_run)
+
+    def why(self, what: StrPath) -> List[Why]:
+        """Who keeps a blob. `what` is a SHA-256 or its first 8 or more digits, a path, or a model."""
+        return self._usable().why(_watch(None, None), fspath(what))
+
+    def df(self) -> Space:
+        """Where the store's bytes are."""
+        return self._usable().df(_watch(None, None))
+
+    def doctor(
+        self, *, full: bool = False, progress: ProgressFunction | None = None, cancel: CancelToken | None = None
+    ) -> Diagnosis:
+        """Looks for anything wrong with models and store; with `full`, reads every byte. Changes nothing."""
+        return self._usable().doctor(_watch(progress, cancel), full)
+
+    def projects(self) -> List[Project]:
+        """The projects that share the store."""
+        return self._usable().projects(_watch(None, None))
+
+    def forget_project(self, project: StrPath, *, force: bool = False) -> Project:
+        """Drops what the store keeps for a project: its path, or the first 8 or more digits of its uuid.
+
+        Its content goes at the next `gc`. A project that is still there is refused, unless `force` is given: its models break.
+        """
+        return self._usable().forget_project(_watch(None, None), fspath(project), force)
+
+    # Files
 
     def sha256(self, path: StrPath, *, cancel: CancelToken | None = None) -> str:
         """The SHA-256 of a file, in hex."""
         return self._native.sha256(_watch(None, cancel), path)
 
 
+def _which(model: str | None, format: str | None, quant: str | None) -> List[_native._Which]:
+    if model is None and (format, quant) != (None, None):
+        raise UsageError("`format` and `quant` need a model", "Name the model, or leave all three out for everything.")
+    return [] if model is None else [(model, format, quant)]
+
+
 def _watch(progress: ProgressFunction | None, cancel: CancelToken | None) -> _native._Watch:
+    if progress is not None and not callable(progress):
+        raise TypeError(f"`progress` must be a function, not {type(progress).__name__}")
+
     def listener(kind: str, fields: dict[str, Any]) -> None:
+        from . import events
+
         event = events.from_kind(kind, fields)
         if progress is not None:
             progress(event)
         else:
-            _log(event)
+            events.to_log(event)
 
     return {"listener": listener, "progress": progress is not None, "cancel": cancel}
-
-
-def _log(event: events.Event) -> None:
-    if isinstance(event, events.Warning):
-        logger.warning(event.text)
-    elif isinstance(event, events.Notice):
-        logger.info(event.text)
-    elif isinstance(event, events.Retry):
-        logger.info("%s: %s; next try in %.0f s", event.what, event.why, event.after)
-    elif isinstance(event, events.Waiting):
-        logger.warning("waiting for %s, held by %s", event.what, event.holder)
-    elif isinstance(event, events.FileFinished):
-        logger.info("%s: %d bytes fetched", event.file, event.fetched)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 __all__ = [
     "Blob",
+    "Collection",
+    "Diagnosis",
     "Download",
     "File",
+    "Finding",
     "Form",
     "Listed",
     "ModelInfo",
+    "Partial",
     "Plan",
+    "Project",
     "Removal",
+    "Repair",
+    "Repaired",
     "SharedBlob",
+    "Source",
+    "Space",
     "Verified",
     "View",
+    "Why",
 ]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -198,31 +206,196 @@ class ModelInfo:
     forms: tuple[Form, ...]
 
 
+@dataclass(frozen=True)
+class Partial:
+    """An interrupted download."""
+
+    key: str
+    """Its name in the store."""
+    what: str
+    """The file it would become."""
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a garbage collection removed, or would remove."""
+
+    dry_run: bool
+    blobs: tuple[Blob, ...]
+    partials: tuple[Partial, ...]
+    """Abandoned downloads."""
+    leftovers: tuple[Path, ...]
+    """Records without a blob, and temporary files of processes that are no more."""
+    kept: int
+    """Blobs that something needs."""
+    young: int
+    """Blobs that nothing needs, but that are younger than the grace period."""
+    young_bytes: int
+    freed: int
+    frees_nothing: tuple[Blob, ...]
+    """Those among `blobs` whose file has further names (hard links)."""
+    longest_section_ms: float | None
+    """The longest time others were shut out, in milliseconds."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a blob came from."""
+
+    endpoint: str
+    """The Hub or mirror; ``local`` for a file that was on this machine."""
+    repo: str | None
+    commit: str | None
+    path: str | None
+    git_sha1: str | None
+
+
+@dataclass(frozen=True)
+class Why:
+    """Who keeps a blob."""
+
+    sha256: str
+    size: int | None
+    present: bool
+    users: tuple[str, ...]
+    """Project and view."""
+    leased: bool
+    """Whether a running process relies on it."""
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where the store's bytes are."""
+
+    store: Path
+    blobs: int
+    projects: int
+    logical: int
+    """What all views together show."""
+    physical: int
+    """What all blobs take on the volume."""
+    shared: int
+    """What sharing saves."""
+    reclaimable: int
+    """Blobs that nothing needs."""
+    partial: int
+    """Interrupted downloads."""
+    free: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that uses the store."""
+
+    uuid: str
+    path: Path
+    """Its models directory when it was last seen."""
+    host: str
+    last_seen: str
+    """RFC 3339."""
+    state: Literal["live", "missing", "unreachable"]
+    """``unreachable``: another host, a volume that is not mounted, no permission."""
+    views: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    severity: Literal["leftover", "repairable", "loss"]
+    path: Path
+    what: str
+    mend: str
+    """What to do about it, in terms of the command line."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a doctor's visit found."""
+
+    store: Path
+    blobs: int
+    read_bytes: bool
+    """Whether every byte was read."""
+    findings: tuple[Finding, ...]
+    """The worst first."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is lost."""
+        return all(finding.severity != "loss" for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A file that was damaged or missing."""
+
+    path: Path
+    mended: bool
+    fetched: int
+    note: str | None
+    """Why it is not mended."""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair did."""
+
+    files: tuple[Repaired, ...]
+    """Every file that was damaged or missing."""
+    fetched: int
+    """Bytes that travelled."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every file is whole again."""
+        return all(file.mended for file in self.files)
+
 
 _PARTS: dict[tuple[type[Any], str], Any] = {
-    (Plan, "files"): lambda value: tuple(make(File, one) for one in value),
-    (Download, "files"): lambda value: tuple(make(File, one) for one in value),
-    (Verified, "damaged"): lambda value: tuple((start, end) for start, end in value),
-    (Removal, "views"): lambda value: tuple(make(View, one) for one in value),
-    (Removal, "removed"): lambda value: tuple(Path(one) for one in value),
-    (Removal, "kept"): lambda value: tuple((Path(path), why) for path, why in value),
-    (Removal, "blobs"): lambda value: tuple(make(Blob, one) for one in value),
-    (Removal, "shared"): lambda value: tuple(make(SharedBlob, one) for one in value),
-    (ModelInfo, "forms"): lambda value: tuple(make(Form, one) for one in value),
+    (Plan, "files"): File,
+    (Download, "files"): File,
+    (Removal, "views"): View,
+    (Removal, "removed"): Path,
+    (Removal, "blobs"): Blob,
+    (Removal, "shared"): SharedBlob,
+    (ModelInfo, "forms"): Form,
+    (Collection, "blobs"): Blob,
+    (Collection, "partials"): Partial,
+    (Collection, "leftovers"): Path,
+    (Collection, "frees_nothing"): Blob,
+    (Why, "sources"): Source,
+    (Diagnosis, "findings"): Finding,
+    (Repair, "files"): Repaired,
 }
+"""What the lists in a report consist of, where that is not plain values."""
 
 
-def make(cls: type[T], report: dict[str, Any]) -> T:
-    """A result from a report of the core. Keys that a newer core adds are left out; ones it leaves out are `None`."""
+def from_report(name: str, report: Any) -> Any:
+    """The result, or list of results, for a report of the core, which calls this."""
+    cls = globals()[name]
+    return [_make(cls, one) for one in report] if isinstance(report, list) else _make(cls, report)
+
+
+def _make(cls: type[Any], report: dict[str, Any]) -> Any:
+    """Keys that a newer core adds are left out; ones it leaves out are `None`."""
+    if cls is Path:
+        return Path(str(report))
     values: dict[str, Any] = {}
-    for field in fields(cls):  # type: ignore[arg-type]
-        value = report.get(field.name)
+    for field in fields(cls):
+        value: Any = report.get(field.name)
         part = _PARTS.get((cls, field.name))
         if part is not None:
-            value = part(value)
-        elif field.name == "path":
-            value = Path(value or "")
+            value = tuple(_make(part, one) for one in value)
+        elif field.type == "Path":
+            value = Path(value)
         elif isinstance(value, list):
-            value = tuple(value)
+            value = tuple(tuple(one) if isinstance(one, list) else one for one in value)
         values[field.name] = value
+    if cls is Removal:
+        values["kept"] = tuple((Path(path), why) for path, why in values["kept"])
     return cls(**values)

@@ -1,0 +1,139 @@
+"""What can be done with the store: collecting, accounting, checking, mending."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from conftest import MakeHub, model, write_registry
+from hub import MIB, Hub, gguf, sha256
+from model_manager import Manager, NotFoundError, UsageError
+
+FILE = "big.Q4_K_M.gguf"
+REPO = "test/test-model-gguf"
+BIG = gguf(8 * MIB)
+
+
+@pytest.fixture
+def server(hub: MakeHub) -> Hub:
+    write_registry({"test-model": model(FILE, REPO)})
+    return hub({REPO: {FILE: BIG}})
+
+
+def damage(path: Path) -> None:
+    blob = path.resolve()
+    blob.chmod(0o644)
+    with open(blob, "r+b") as file:
+        file.seek(5 * MIB)
+        file.write(b"damage")
+
+
+def test_without_a_store_there_is_nothing_to_ask() -> None:
+    manager = Manager()
+    for ask in (manager.gc, manager.df, manager.projects, lambda: manager.why("test-model")):
+        with pytest.raises(NotFoundError) as nothing:
+            ask()
+        assert nothing.value.hint
+    assert manager.doctor().is_healthy
+    assert manager.repair().files == () and manager.repair().is_complete
+    assert not manager.models_dir.exists(), "asking makes nothing"
+
+
+def test_gc_takes_what_nothing_needs_after_its_grace(server: Hub) -> None:
+    manager = Manager()
+    done = manager.download("test-model")
+    assert manager.gc(grace=0).blobs == ()
+    manager.remove("test-model", keep_blobs=True)
+    young = manager.gc()
+    assert (young.young, young.young_bytes, young.freed, young.blobs) == (1, len(BIG), 0, ())
+    plan = manager.gc(grace=0, dry_run=True)
+    assert plan.dry_run and plan.blobs[0].sha256 == done.files[0].sha256 and plan.freed >= len(BIG)
+    assert manager.df().reclaimable >= len(BIG)
+    collected = manager.gc(grace=0)
+    assert (collected.blobs, collected.dry_run) == (plan.blobs, False)
+    assert collected.longest_section_ms is not None
+    assert manager.df().blobs == 0
+
+
+def test_why(server: Hub) -> None:
+    manager = Manager()
+    path = manager.download("test-model").path
+    (by_model,) = manager.why("test-model")
+    assert by_model.sha256 == sha256(BIG) and by_model.size == len(BIG) and by_model.present and not by_model.leased
+    assert len(by_model.users) == 1 and "test-model/gguf/q4_k_m" in by_model.users[0]
+    (source,) = by_model.sources
+    assert (source.endpoint, source.repo, source.path) == (server.url, REPO, FILE)
+    assert manager.why(path) == manager.why(str(path)) == manager.why(sha256(BIG)[:8]) == [by_model]
+    with pytest.raises(NotFoundError):
+        manager.why("0" * 64)
+
+
+def test_df_counts_shared_bytes_once(server: Hub) -> None:
+    for name in ("a", "b"):
+        Manager(name, store="store").download("test-model")
+    space = Manager("a", store="store").df()
+    assert (space.store, space.blobs, space.projects) == (Path("store"), 1, 2)
+    assert (space.logical, space.shared) == (2 * len(BIG), len(BIG))
+    assert space.physical >= len(BIG) and 0 < space.free <= space.total
+
+
+def test_projects_are_known_and_can_be_forgotten(server: Hub) -> None:
+    one, two = Manager("a", store="store"), Manager("b", store="store")
+    one.download("test-model")
+    two.download("test-model")
+    assert sorted((project.path, project.state, project.size) for project in one.projects()) == [
+        (Path.cwd() / "a", "live", len(BIG)),
+        (Path.cwd() / "b", "live", len(BIG)),
+    ]
+    with pytest.raises(UsageError):
+        one.forget_project("b")
+    os.rename("b", "c")
+    (gone,) = [project for project in one.projects() if project.state == "missing"]
+    assert gone.path == Path.cwd() / "b"
+    assert one.forget_project(gone.uuid[:8]).uuid == gone.uuid
+    assert len(one.projects()) == 1
+    with pytest.raises(NotFoundError):
+        one.forget_project(Path("b"), force=True)
+    assert one.verify()[0].is_good
+
+
+def test_the_doctor_finds_what_is_lost(server: Hub) -> None:
+    manager = Manager()
+    path = manager.download("test-model").path
+    healthy = manager.doctor(full=True)
+    assert (healthy.is_healthy, healthy.findings, healthy.blobs, healthy.read_bytes) == (True, (), 1, True)
+    path.resolve().unlink()
+    ill = manager.doctor()
+    assert not ill.is_healthy and not ill.read_bytes
+    assert ill.findings[0].severity == "loss" and ill.findings[0].mend
+    assert path in [finding.path for finding in ill.findings]
+
+
+def test_repair_fetches_damaged_ranges_only(server: Hub) -> None:
+    manager = Manager()
+    path = manager.download("test-model").path
+    assert manager.repair().files == ()
+    damage(path)
+    before = server.content_bytes()
+    repair = manager.repair("test-model")
+    assert repair.is_complete and repair.fetched == MIB == server.content_bytes() - before
+    (file,) = repair.files
+    assert (file.path, file.mended, file.fetched, file.note) == (path, True, MIB, None)
+    assert path.read_bytes() == BIG
+    path.resolve().unlink()
+    assert manager.repair().fetched == len(BIG)
+    assert manager.repair().is_complete and path.read_bytes() == BIG
+
+
+def test_what_cannot_be_mended_is_told(server: Hub, tmp_path: Path) -> None:
+    manager = Manager()
+    path = manager.download("test-model").path
+    damage(path)
+    (tmp_path / "hub0" / REPO / FILE).unlink()
+    server.close()
+    with pytest.raises(Exception) as failed:
+        Manager(offline=True).repair()
+    assert "offline" in str(failed.value)
+    assert manager.verify()[0].state == "modified"

@@ -12,14 +12,7 @@ import pytest
 
 from conftest import MakeHub, model, python, write_registry
 from hub import MIB, gguf
-from model_manager import Manager, _native
-
-
-def cli_is_built() -> bool:
-    try:
-        return _native.cli_main(["model-manager", "--version"]) == 0
-    except NotImplementedError:
-        return False
+from model_manager import Manager
 
 
 FILES = {
@@ -104,7 +97,25 @@ download mistral-7b-instruct-v0.2 --force
 """
 
 
-@pytest.mark.skipif(not cli_is_built(), reason="the command line is not a part of this build")
+def said_both(lines: list[str]) -> None:
+    assert [line.split()[:3] for line in lines] == [
+        ["mistral-7b-instruct-v0.2", "gguf", "q4_k_m"],
+        ["tinyllama-1.1b-chat", "gguf", "q4_k_m"],
+    ]
+
+
+def said_four(lines: list[str]) -> None:
+    assert sorted({line.split()[0] for line in lines}) == sorted(FILES) and len(lines) == 4
+
+
+def said_one_model(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    assert "as in the guide" in text and "q4_k_m" in text and "q8_0" in text
+
+
+SAID = {"list": said_both, "list --format gguf": said_four, "info llama-2-7b-chat": said_one_model}
+
+
 def test_every_command(guide: None) -> None:
     deep = Path("src/deep")
     deep.mkdir(parents=True)
@@ -113,9 +124,30 @@ def test_every_command(guide: None) -> None:
         assert done.returncode == 0, (line, done.stdout, done.stderr)
         if line.startswith("download"):
             assert Path(done.stdout.splitlines()[-1]).is_file(), line
+        if line in SAID:
+            SAID[line](done.stdout.splitlines())
+    assert not Path("models/llama-2-7b-chat").exists()
 
 
-@pytest.mark.skipif(not cli_is_built(), reason="the command line is not a part of this build")
+def test_what_the_guide_says_about_failures(guide: None) -> None:
+    def run(line: str) -> tuple[int, str]:
+        done = python("-m", "tools.model_manager", *line.split())
+        return done.returncode, done.stderr
+
+    code, problem = run("verify llama-2-7b-chat --quant q4_k_m")
+    assert code == 3 and "llama-2-7b-chat" in problem and "hint:" in problem
+    assert run("remove llama-2-7b-chat")[0] == 3
+    assert run("info nope")[0] == 3
+    assert run("fly")[0] == 2
+    path = Manager().download("tinyllama-1.1b-chat").path.resolve()
+    path.chmod(0o644)
+    path.write_bytes(b"damage" * 1000)
+    code, _ = run("verify tinyllama-1.1b-chat")
+    assert code == 4
+    assert run("download tinyllama-1.1b-chat --force")[0] == 0
+    assert run("verify tinyllama-1.1b-chat")[0] == 0
+
+
 def test_ctrl_c_ends_the_command_as_it_ends_the_binary(hub: MakeHub) -> None:
     file = "big.Q4_K_M.gguf"
     write_registry({"big": model(file)})
@@ -128,13 +160,13 @@ def test_ctrl_c_ends_the_command_as_it_ends_the_binary(hub: MakeHub) -> None:
     out, problem = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, ""), problem
     assert "Traceback" not in problem
+    assert "Go on with: python -m tools.model_manager download big" in problem
     assert Manager().download("big").fetched < 13 * MIB
 
 
-@pytest.mark.skipif(not cli_is_built(), reason="the command line is not a part of this build")
 def test_the_command_names_itself_as_it_was_called() -> None:
     for module in ("tools.model_manager", "model_manager"):
-        assert f"python -m {module}" in python("-m", module, "--help").stdout
+        assert f"Usage: python -m {module} " in python("-m", module, "--help").stdout
     failed = python("-m", "tools.model_manager", "download", "nope")
     assert failed.returncode == 3
     assert "nope" in failed.stderr

@@ -30,4 +30,10 @@ async def rich(cancel: CancelToken) -> Download:
         print(error.kind, error.exit_code, error.hint)
     if all(one.state == "ok" for one in manager.verify(mode="quick")):
         return await manager.download_async("a", progress=told)
+    if not manager.repair().is_complete or not manager.doctor(full=True).is_healthy:
+        print([finding.mend for finding in manager.doctor().findings])
+    freed: int = manager.gc(grace=0, dry_run=True).freed + manager.df().reclaimable
+    users = [user for blob in manager.why(Path("models/a")) for user in blob.users]
+    gone = [project.path for project in manager.projects() if project.state == "missing"]
+    print(freed, users, [manager.forget_project(path).size for path in gone])
     raise SystemExit(1)

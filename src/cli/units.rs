@@ -47,6 +47,17 @@ pub fn time(time: Duration) -> String {
     }
 }
 
+/// A large count as models are called by: `7.24B`, `494M`.
+pub fn short_count(count: u64) -> String {
+    let exact = count as f64;
+    match count {
+        0..1_000_000 => count.to_string(),
+        1_000_000..1_000_000_000 => format!("{:.0}M", exact / MB),
+        1_000_000_000..100_000_000_000 => format!("{:.2}B", exact / GB),
+        _ => format!("{:.0}B", exact / GB),
+    }
+}
+
 /// A count and its noun, in the plural where it must be.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

@@ -1,37 +1,131 @@
 //! What the registry knows, and which of it is here.
 
-use super::{InfoForm, InfoModel, ModelManager};
+use super::{
+    DownloadOptions, InfoForm, InfoModel, ListedModel, ModelManager, Selector,
+    plan::{Plan, PlannedFile},
+    target::Target,
+};
 use crate::{
     error::Result,
     hub::Reference,
     names::{Format, Quant},
     registry::{Artifact, Model},
+    store::ViewKey,
 };
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-impl ModelManager {
-    /// What the registry knows, about one model or all.
-    pub fn info(&self, model: Option<&str>) -> Result<Vec<InfoModel>> {
-        let here: HashSet<(String, String, Option<String>)> =
-            self.list(None)?.into_iter().map(|listed| (listed.model, listed.format, listed.quant)).collect();
-        let describe = |model: &Model| describe(model, &here);
-        match model {
-            None => Ok(self.registry.models().map(describe).collect()),
-            Some(text) => {
-                let id = match self.reference(text)? {
-                    Reference::Registry { id, .. } => id.to_string(),
-                    Reference::Hub { .. } => text.to_owned(),
-                };
-                Ok(vec![describe(self.registry.model(&id)?)])
-            }
-        }
+/// What is here, by the names of its folders.
+struct Here(HashMap<(String, String, Option<String>), ListedModel>);
+
+impl Here {
+    fn find(&self, model: &str, format: &Format, quant: Option<&Quant>) -> Option<&ListedModel> {
+        self.0.get(&(model.to_owned(), format.to_string(), quant.map(ToString::to_string)))
     }
 }
 
-fn describe(model: &Model, here: &HashSet<(String, String, Option<String>)>) -> InfoModel {
-    let present = |format: &Format, quant: Option<&Quant>| {
-        here.contains(&(model.id.to_string(), format.to_string(), quant.map(ToString::to_string)))
-    };
+impl ModelManager {
+    /// What the registry knows, about one model or all. Of one model, what its files say about themselves too.
+    pub fn info(&self, model: Option<&str>) -> Result<Vec<InfoModel>> {
+        match model {
+            None => {
+                let here = self.here()?;
+                Ok(self.registry.models().map(|model| describe(model, &here)).collect())
+            }
+            Some(text) => Ok(vec![self.info_of(&Selector { model: text.to_owned(), ..Selector::default() }, false)?]),
+        }
+    }
+
+    /// All about one model: of the registry or, by a reference, of the Hub. What its files say is read from the disk; with
+    /// `remote`, and for a reference, the headers of files that are not here are fetched, and nothing else of them.
+    pub fn info_of(&self, what: &Selector, remote: bool) -> Result<InfoModel> {
+        let here = self.here()?;
+        let (id, named) = match self.reference(&what.model)? {
+            Reference::Registry { id, quant } => (id, quant),
+            Reference::Hub { .. } => return self.info_of_hub(self.target(what, None)?, &here),
+        };
+        let mut model = describe(self.registry.model(id.as_str())?, &here);
+        let quant = what.quant.clone().or(named);
+        if what.format.is_some() || quant.is_some() {
+            let fits = |form: &InfoForm| {
+                what.format.as_ref().is_none_or(|format| form.format == *format) && (quant.is_none() || form.quant == quant)
+            };
+            if !model.forms.iter().any(fits) {
+                // It has the words for what is not there.
+                self.registry.select(id.as_str(), what.format.as_ref(), quant.as_ref())?;
+            }
+            model.forms.retain(fits);
+        }
+        for form in &mut model.forms {
+            let looked = match here.find(&model.model, &form.format, form.quant.as_ref()) {
+                Some(listed) => self.look_at_view(listed),
+                None if remote => {
+                    let format = Some(form.format.clone());
+                    let what = Selector { model: model.model.clone(), format, quant: form.quant.clone() };
+                    let plan = self.plan_to_look(self.target(&what, None)?)?;
+                    self.look_at_plan(&plan, self.existing_store()?.as_ref())?
+                }
+                None => continue,
+            };
+            (form.weights, form.weights_note) = looked;
+        }
+        Ok(model)
+    }
+
+    fn info_of_hub(&self, target: Target, here: &Here) -> Result<InfoModel> {
+        let repo = target.repo.to_string();
+        let plan = self.plan_to_look(target)?;
+        let ViewKey { model, format, quant } = &plan.target.view;
+        let listed = here.find(model.as_str(), format, quant.as_ref());
+        let (weights, weights_note) = match listed {
+            Some(listed) => self.look_at_view(listed),
+            None => self.look_at_plan(&plan, self.existing_store()?.as_ref())?,
+        };
+        let all = |known: fn(&PlannedFile) -> bool| plan.files.iter().all(known);
+        let verified = all(|file| file.sha256.is_some());
+        let form = InfoForm {
+            format: format.clone(),
+            quant: quant.clone(),
+            repo: plan.target.repo.to_string(),
+            revision: Some(plan.revision.to_string()),
+            files: plan.files.iter().map(|file| file.repo_path.to_string()).collect(),
+            size: plan.files.iter().map(|file| file.size).sum(),
+            pinned: plan.revision.is_commit() && verified && all(|file| file.size.is_some()),
+            verified,
+            present: listed.is_some(),
+            status: "active",
+            superseded_by: None,
+            gated: plan.target.gated,
+            license: plan.target.license.clone(),
+            note: plan.target.notices.first().cloned(),
+            weights,
+            weights_note,
+        };
+        Ok(InfoModel {
+            model: repo,
+            description: None,
+            size_class: None,
+            params: None,
+            ram: None,
+            use_case: None,
+            repo: Some(plan.target.repo.to_string()),
+            license: plan.target.license.clone(),
+            forms: vec![form],
+        })
+    }
+
+    fn plan_to_look(&self, target: Target) -> Result<Plan> {
+        let store = self.existing_store()?;
+        self.ask(self.plan(target, &DownloadOptions::default(), store.as_ref()))
+    }
+
+    fn here(&self) -> Result<Here> {
+        let key = |listed: &ListedModel| (listed.model.clone(), listed.format.clone(), listed.quant.clone());
+        Ok(Here(self.list(None)?.into_iter().map(|listed| (key(&listed), listed)).collect()))
+    }
+}
+
+fn describe(model: &Model, here: &Here) -> InfoModel {
+    let present = |format: &Format, quant: Option<&Quant>| here.find(model.id.as_str(), format, quant).is_some();
     let mut forms = Vec::new();
     for entry in &model.formats {
         let quants = entry.quants.iter().map(|quant| (Some(&quant.quant), &quant.artifact));
@@ -68,5 +162,7 @@ fn form(format: &Format, quant: Option<&Quant>, artifact: &Artifact, present: bo
         gated: artifact.gated,
         license: artifact.license.clone(),
         note: artifact.note.clone(),
+        weights: None,
+        weights_note: None,
     }
 }

@@ -5,6 +5,7 @@ mod doctor;
 mod download;
 mod index;
 mod info;
+mod inspect;
 mod list;
 mod path;
 mod plan;

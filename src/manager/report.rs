@@ -255,6 +255,27 @@ pub struct InfoForm {
     pub license: Option<String>,
     /// What else there is to say.
     pub note: Option<String>,
+    /// What its files say about themselves; `null` where they are not here and were not asked for, or say nothing.
+    pub weights: Option<WeightsInfo>,
+    /// Why a file of it could not be looked into.
+    pub weights_note: Option<String>,
+}
+
+/// What the files of a model say about themselves: GGUF headers, or safetensors headers and `config.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct WeightsInfo {
+    /// The kind of model, such as `llama` or `LlamaForCausalLM`.
+    pub architecture: Option<String>,
+    /// The model's name.
+    pub name: Option<String>,
+    /// Tokens that it was trained to take.
+    pub context_length: Option<u64>,
+    /// Number of parameters in all files; `null` where packing hides it.
+    pub parameters: Option<u64>,
+    /// How most of the weights are kept, such as `Q4_K_M`, `BF16` or `awq 4 bit`.
+    pub quantization: Option<String>,
+    /// The Jinja template that makes text from messages.
+    pub chat_template: Option<String>,
 }
 
 /// One model in `info`.

@@ -125,3 +125,68 @@ fn an_index_that_is_none_is_told_by_its_name() {
     let output = desk.run("download o/set --format safetensors").code(4);
     output.says("model.safetensors.index.json is no index of weights: it is not JSON");
 }
+
+#[test]
+fn info_tells_what_a_present_file_says() {
+    let desk = Desk::of(Spec::mib(2).bytes());
+    let before = desk.run("info tiny").ok();
+    assert!(!before.stdout.contains("llama"), "{before}");
+    desk.run("download tiny").ok();
+    desk.hub.reset_counters();
+    desk.run("info tiny").ok().prints("gguf/q4_k_m: llama, ").prints("context of 256 tokens, F16, no chat template");
+    let info = desk.run("info tiny:q4_k_m --json").ok().json();
+    let forms = info["models"][0]["forms"].as_array().unwrap();
+    assert_eq!(forms.len(), 1, "only the form that was named");
+    assert_eq!(forms[0]["weights"]["name"], "tiny-random");
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.run("info tiny:q9_9").code(3);
+}
+
+#[test]
+fn info_of_a_reference_fetches_headers_only() {
+    let desk = Desk::empty();
+    let mut repo = desk.hub.repo("o/r");
+    for (name, bytes) in Spec::mib(24).split("big-Q4_K_M", 3) {
+        repo = repo.lfs(&name, bytes);
+    }
+    repo.commit();
+    let whole = desk.run("info o/r:Q4_K_M").ok().prints("o/r").prints("llama, ").prints("M parameters, context of 256 tokens");
+    assert!(desk.hub.count().content_bytes() < 5 * MIB, "headers only: {whole}");
+    assert!(!desk.s.models().exists(), "nothing was made");
+    let remote = desk.run("info o/r:Q4_K_M --json").ok().json()["models"][0]["forms"][0].clone();
+    desk.run("download o/r:Q4_K_M").ok();
+    desk.hub.reset_counters();
+    let local = desk.run("info o/r:Q4_K_M --json --offline").ok().json()["models"][0]["forms"][0].clone();
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    assert_eq!((&local["weights"], &local["present"]), (&remote["weights"], &true.into()));
+    assert_eq!(remote["present"], false);
+}
+
+#[test]
+fn info_asks_the_hub_about_a_form_that_is_not_here_only_when_told() {
+    let desk = Desk::of(Spec::mib(4).bytes());
+    desk.run("info tiny:q4_k_m").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.run("info tiny:q4_k_m --remote").ok().prints("gguf/q4_k_m: llama, ");
+    assert!(desk.hub.count().content_bytes() <= MIB);
+    desk.run("info tiny:q4_k_m --remote --offline").code(6);
+}
+
+#[test]
+fn info_of_a_set_reads_its_configuration_and_its_shards() {
+    let desk = Desk::empty();
+    let json = r#"{"w":{"dtype":"BF16","shape":[512,1024],"data_offsets":[0,1048576]}}"#;
+    let mut shard = (json.len() as u64).to_le_bytes().to_vec();
+    shard.extend_from_slice(json.as_bytes());
+    shard.resize(shard.len() + MIB as usize, 7);
+    desk.hub
+        .repo("o/set")
+        .plain("config.json", br#"{"architectures":["LlamaForCausalLM"],"max_position_embeddings":4096}"#.to_vec())
+        .plain("tokenizer_config.json", br#"{"chat_template":"{{ messages }}"}"#.to_vec())
+        .lfs("model.safetensors", shard)
+        .commit();
+    let line = "LlamaForCausalLM, 524288 parameters, context of 4096 tokens, BF16, chat template";
+    desk.run("info o/set --format safetensors").ok().prints(line);
+    desk.run("download o/set --format safetensors").ok();
+    desk.run("info o/set --format safetensors --offline").ok().prints(line);
+}

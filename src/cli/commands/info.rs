@@ -1,24 +1,32 @@
-//! `info`: what the registry knows.
+//! `info`: what the registry knows, and what files say about themselves.
 
 use crate::{
     cli::{
+        args::Form,
         context::Context,
         output::{Answer, FAINT, Page, STRONG, Table, paint, printable},
         units,
     },
     error::Result,
-    manager::{InfoForm, InfoModel},
+    manager::{InfoForm, InfoModel, WeightsInfo},
 };
 use serde_json::{Value, json};
 
 /// Show the models of the registry, or all about one
 ///
 /// Quantizations that are here are marked with `*`. Into a pipe the overview writes one line per model with tabs between
-/// model, parameters, memory, forms and description.
+/// model, parameters, memory, forms and description. Of one model that is here, its files are asked too: architecture,
+/// context length, parameters, quantization and chat template (whole with `--json`). For a reference to the Hub nothing
+/// but the headers of its files is fetched.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A registry id [default: all models]
+    /// A registry id, `id:quant`, or a reference such as owner/repo:Q4_K_M [default: all models]
     pub model: Option<String>,
+    #[command(flatten)]
+    pub form: Form,
+    /// Ask the Hub for the headers of files that are not here
+    #[arg(long, requires = "model")]
+    pub remote: bool,
 }
 
 /// What the registry knows.
@@ -29,7 +37,11 @@ pub struct Info {
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Info> {
-        let models = context.manager()?.info(self.model.as_deref())?;
+        let manager = context.manager()?;
+        let models = match &self.model {
+            None => manager.info(None)?,
+            Some(model) => vec![manager.info_of(&self.form.of(model), self.remote)?],
+        };
         Ok(Info { models, one: self.model.is_some() })
     }
 }
@@ -172,12 +184,29 @@ fn write_one(page: &mut Page, model: &InfoModel) {
         if let Some(note) = &form.note {
             page.line(format!("  {name}: {}", printable(note)));
         }
+        if let Some(weights) = &form.weights {
+            page.line(format!("  {name}: {}", printable(&weights_text(weights))));
+        }
+        if let Some(note) = &form.weights_note {
+            page.line(format!("  {name}: {}", printable(note)));
+        }
     }
     if let Some(form) = model.forms.iter().find(|form| !form.present && form.status == "active") {
         let quant = form.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
         let command = format!("model-manager download {} --format {}{quant}", model.model, form.format);
         page.note(format!("Fetch one with `{}`.", printable(&command)));
     }
+}
+
+/// What files say about themselves, in one line.
+fn weights_text(weights: &WeightsInfo) -> String {
+    let mut facts = Vec::new();
+    facts.extend(weights.architecture.clone());
+    facts.extend(weights.parameters.map(|count| format!("{} parameters", units::short_count(count))));
+    facts.extend(weights.context_length.map(|tokens| format!("context of {tokens} tokens")));
+    facts.extend(weights.quantization.clone());
+    facts.push(if weights.chat_template.is_some() { "chat template" } else { "no chat template" }.into());
+    facts.join(", ")
 }
 
 /// How well the registry knows what it will get.
@@ -218,6 +247,8 @@ mod tests {
             gated: false,
             license: None,
             note: None,
+            weights: None,
+            weights_note: None,
         }
     }
 
@@ -252,6 +283,13 @@ mod tests {
         model.forms[1].status = "superseded";
         model.forms[1].superseded_by = Some("phi-4".into());
         model.forms[0].gated = true;
+        model.forms[0].weights = Some(WeightsInfo {
+            architecture: Some("phi2".into()),
+            parameters: Some(2_779_683_840),
+            context_length: Some(2048),
+            quantization: Some("Q4_K_M".into()),
+            ..WeightsInfo::default()
+        });
         let (out, notes) = testing::seen(&Info { models: vec![model], one: true });
         for text in [
             "  repository  TheBloke/phi-2-GGUF\n",
@@ -260,6 +298,7 @@ mod tests {
             "gguf         q4_k_m  1.79 GB  pinned          *     active\n",
             "gguf         q8_0    1.79 GB  pinned                superseded, take phi-4\n",
             "safetensors  -             ?  revision known  *     active\n",
+            "  gguf/q4_k_m: phi2, 2.78B parameters, context of 2048 tokens, Q4_K_M, no chat template\n",
         ] {
             assert!(out.contains(text), "{text:?} is missing:\n{out}");
         }

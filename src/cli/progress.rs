@@ -226,7 +226,7 @@ impl Reporter for Progress {
             }
             Event::FileFailed { file } => {
                 self.ended(file, None);
-                self.line(&format!("{file}: stopped; what arrived is kept"));
+                self.line(&format!("{file}: stopped"));
             }
             Event::Retry { what, why, after } => {
                 if self.manner.verbose || (*after > WORTH_TELLING && !self.manner.quiet) {

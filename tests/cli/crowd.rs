@@ -74,17 +74,17 @@ fn who_holds_a_download_is_told_and_the_wait_is_bounded() {
     assert!(hold.wait_frozen(1, Duration::from_secs(20)));
     let begun = Instant::now();
     let output = desk.run("download tiny --lock-timeout 1s").code(8);
-    assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     output.says(&format!("held by process {}", first.id())).says("--lock-timeout").says("waiting for");
     let at_once = Instant::now();
     desk.run("download tiny --lock-timeout 0").code(8);
-    assert!(at_once.elapsed() < Duration::from_secs(1));
+    assert!(at_once.elapsed() < Duration::from_secs(5));
     // What needs no lock does not wait.
     let free = Instant::now();
     for line in ["list", "info", "verify", "download tiny:q8_0", "download tiny --dry-run"] {
         desk.run(line).ok();
     }
-    assert!(free.elapsed() < Duration::from_secs(10));
+    assert!(free.elapsed() < Duration::from_secs(20));
     hold.release();
     let output = first.wait().ok();
     desk.assert_right(&output);

@@ -23,6 +23,9 @@ use std::{
 
 /// An exclusive section ends after this long and another is begun, so that nobody waits noticeably.
 const SECTION_BUDGET: Duration = Duration::from_millis(20);
+/// Between two sections others get a turn for about as long as the section took, and at least this long: longer than they
+/// sleep between two tries (see `lock::acquire`).
+const MIN_PAUSE: Duration = Duration::from_millis(12);
 /// Names in the trash that begin like this cannot be had back; their bytes are being removed.
 const DEAD: &str = "dead-";
 /// Temporary files of processes that died are swept after this long.
@@ -100,6 +103,16 @@ pub struct GcReport {
     pub freed: u64,
     /// The longest exclusive section.
     pub longest_section: Duration,
+}
+
+impl GcReport {
+    /// Notes how long a section was, and tells how long to stay out of the next one: others poll for their turn, and
+    /// would hardly ever find the lock free between two sections that follow each other at once.
+    fn end_of_section(&mut self, begun: Instant) -> Duration {
+        let took = begun.elapsed();
+        self.longest_section = self.longest_section.max(took);
+        took.clamp(MIN_PAUSE, SECTION_BUDGET)
+    }
 }
 
 /// The right to collect: one process has it.
@@ -266,8 +279,12 @@ impl Collector {
 
     fn condemn(&mut self, candidates: &[Sha256Digest], grace: Option<(Duration, SystemTime)>, report: &mut GcReport) -> Result<()> {
         let mut left = candidates.iter().peekable();
+        let mut pause = Duration::ZERO;
         while left.peek().is_some() {
+            std::thread::sleep(pause);
             let store = self.store.clone();
+            // Read before, so that little is left to read while nobody else can do anything.
+            self.roots.refresh(&store)?;
             let _alone = store.exclusive()?;
             let begun = Instant::now();
             self.roots.refresh(&store)?;
@@ -280,7 +297,7 @@ impl Collector {
                     break;
                 }
             }
-            report.longest_section = report.longest_section.max(begun.elapsed());
+            pause = report.end_of_section(begun);
         }
         Ok(())
     }
@@ -309,8 +326,11 @@ impl Collector {
         let store = &self.store.clone();
         let trash = store.layout().dir("trash");
         let mut names = store.disk().list_sorted(&trash)?.into_iter().map(|entry| entry.name).peekable();
+        let mut pause = Duration::ZERO;
         while names.peek().is_some() {
+            std::thread::sleep(pause);
             let mut doomed = Vec::new();
+            self.roots.refresh(store)?;
             {
                 let _alone = store.exclusive()?;
                 let begun = Instant::now();
@@ -340,7 +360,7 @@ impl Collector {
                         break;
                     }
                 }
-                report.longest_section = report.longest_section.max(begun.elapsed());
+                pause = report.end_of_section(begun);
             }
             for (path, blob) in doomed {
                 if store.disk().remove_if_there(&path)? {
@@ -354,7 +374,9 @@ impl Collector {
 
     /// Removes records whose blob is not there. In a section of its own, so that no commit is between record and blob.
     fn drop_orphans(&self, orphans: &[PathBuf], report: &mut GcReport) -> Result<()> {
+        let mut pause = Duration::ZERO;
         for batch in orphans.chunks(100) {
+            std::thread::sleep(pause);
             let _alone = self.store.exclusive()?;
             let begun = Instant::now();
             for path in batch {
@@ -367,7 +389,7 @@ impl Collector {
                     self.store.disk().remove_if_there(path)?;
                 }
             }
-            report.longest_section = report.longest_section.max(begun.elapsed());
+            pause = report.end_of_section(begun);
         }
         Ok(())
     }
@@ -376,7 +398,9 @@ impl Collector {
     fn sweep_blob_locks(&self, report: &mut GcReport) -> Result<()> {
         let dir = self.store.layout().dir("lock").join("b");
         let mut names = self.store.disk().list_sorted(&dir)?.into_iter().map(|entry| entry.name).peekable();
+        let mut pause = Duration::ZERO;
         while names.peek().is_some() {
+            std::thread::sleep(pause);
             let _alone = self.store.exclusive()?;
             let begun = Instant::now();
             for name in names.by_ref() {
@@ -391,7 +415,7 @@ impl Collector {
                     break;
                 }
             }
-            report.longest_section = report.longest_section.max(begun.elapsed());
+            pause = report.end_of_section(begun);
         }
         Ok(())
     }

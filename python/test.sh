@@ -28,7 +28,7 @@ fi
 
 cargo build --quiet --example test_hub
 rm -rf target/python-wheels
-"$venv/bin/maturin" build --quiet --manifest-path python/Cargo.toml --profile "${PROFILE:-dev}" --strip --out target/python-wheels
+"$venv/bin/maturin" build --quiet --manifest-path python/Cargo.toml --interpreter "$venv/bin/python" --profile "${PROFILE:-dev}" --strip --out target/python-wheels
 "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall target/python-wheels/*.whl
 
 # The tests make many stores, of a thousand folders each: in memory, where there is room for them.

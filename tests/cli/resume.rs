@@ -176,7 +176,7 @@ fn a_forced_download_that_is_killed_leaves_the_old_file_in_place() {
     desk.run("download tiny").ok();
     let (running, hold) = {
         let hold = desk.hub.hold(Match::cdn(), 3 * MIB);
-        let running = desk.spawn("download tiny --force");
+        let running = desk.spawn("download tiny --force --connections 1");
         assert!(hold.wait_frozen(1, Duration::from_secs(20)));
         (running, hold)
     };

@@ -4,7 +4,7 @@
 //! one file of `commands/`, whose `run` returns a value -> `output` (text or JSON) or `exit` (errors) -> the exit code.
 //! `progress` listens to the core meanwhile, `interrupt` to Ctrl-C.
 //!
-//! To add a command: a file in `commands/` with `Args`, `run` and an [`output::Answer`], and two lines in `commands/mod.rs`.
+//! To add a command: a file in `commands/` with `Args`, `run` and an `output::Answer`, and two lines in `commands/mod.rs`.
 #![expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
 
 mod args;

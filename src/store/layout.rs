@@ -41,7 +41,7 @@ impl Layout {
     pub fn cachedir_tag(&self) -> PathBuf {
         self.root.join("CACHEDIR.TAG")
     }
-    /// One of [`FIXED_DIRS`] or [`MORE_FIXED_DIRS`].
+    /// One of `FIXED_DIRS` or `MORE_FIXED_DIRS`.
     pub fn dir(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }

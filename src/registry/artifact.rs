@@ -48,9 +48,9 @@ pub(super) struct Scope {
     pub gated: bool,
     include: Vec<String>,
     exclude: Vec<String>,
-    status: Option<Status>,
+    pub status: Option<Status>,
     superseded_by: Option<String>,
-    note: Option<String>,
+    pub note: Option<String>,
 }
 
 impl Scope {

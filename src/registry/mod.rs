@@ -1,4 +1,5 @@
-//! The registry: `configs/models.yaml` read with line numbers, and ids, formats and quantizations resolved to files.
+//! The registry: `configs/models.yaml` read with line numbers, ids, formats and quantizations resolved to files, and edits that keep the
+//! rest of the text.
 //!
 //! This room takes text and a name for it; who reads the file is the manager. The file's schema:
 //!
@@ -29,6 +30,7 @@
 //! - Unknown keys are kept apart in [`Registry::unknown_keys`]; duplicate keys, and names that differ in case only, are errors.
 
 mod artifact;
+mod edit;
 mod error;
 mod fields;
 mod model;
@@ -38,6 +40,7 @@ mod resolve;
 mod tests;
 mod tree;
 
+pub use edit::{EditError, Edited, NewEntry, add, repin, unified_diff};
 pub use error::{BadFile, RegistryError};
 pub use model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status, UnknownKey};
 pub use resolve::Selection;

@@ -173,14 +173,14 @@ impl Contents {
 
 /// Whether a key of a format is a quantization: any key that is no field, save a plain value under what looks like a slip
 /// of a field (`revison: main`).
-fn is_quant(entry: &Entry) -> bool {
+pub(super) fn is_quant(entry: &Entry) -> bool {
     let plain = matches!(entry.node.value, Value::Text(_) | Value::Bare(_) | Value::Null);
     let names_file = matches!(&entry.node.value, Value::Text(text) if text.contains('.'));
     !FIELDS.contains(&entry.key.as_str()) && (!plain || names_file || nearest(&entry.key, FIELDS).is_none())
 }
 
 /// The fields of a quantization; a plain text is its `file`.
-fn quant_fields(entry: &Entry) -> Result<Vec<Entry>, Problem> {
+pub(super) fn quant_fields(entry: &Entry) -> Result<Vec<Entry>, Problem> {
     if let Value::Text(_) = entry.node.value {
         return Ok(vec![Entry { key: "file".into(), place: entry.place, node: entry.node.clone() }]);
     }

@@ -11,6 +11,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     fmt,
+    ops::Range,
 };
 
 /// A registry of a thousand models has about one megabyte; more than this is not a registry.
@@ -65,14 +66,20 @@ impl Value {
 
 /// The lines of a text as the YAML crate counts them.
 pub(super) fn lines(text: &str) -> Vec<&str> {
+    line_ranges(text).into_iter().map(|range| &text[range]).collect()
+}
+
+/// Where these lines are, without what ends them.
+pub(super) fn line_ranges(text: &str) -> Vec<Range<usize>> {
     let mut lines = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
-        lines.push(&rest[..at]);
-        let width = if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
-        rest = &rest[at + width..];
+    let mut start = 0;
+    while let Some(at) = text[start..].find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+        let end = start + at;
+        lines.push(start..end);
+        let width = if text[end..].starts_with("\r\n") { 2 } else { text[end..].chars().next().map_or(1, char::len_utf8) };
+        start = end + width;
     }
-    lines.push(rest);
+    lines.push(start..text.len());
     lines
 }
 

@@ -2,6 +2,7 @@
 
 mod any_input;
 mod bad_files;
+mod editing;
 mod good_files;
 mod questions;
 mod shipped;

@@ -1,0 +1,245 @@
+//! Edits of a registry's text that keep every comment, every quote and every line that they are not about.
+//!
+//! Text in, text out. An edit is refused unless the new text, read again, says exactly what was meant: all entries of before
+//! unchanged, and the one entry as planned. So whatever the text does that this room does not understand (anchors, braces,
+//! odd indentation), the worst that happens is a refusal that says what to write by hand.
+
+mod add;
+mod diff;
+mod place;
+mod repin;
+mod yaml;
+
+pub use add::add;
+pub use diff::unified_diff;
+pub use repin::repin;
+
+use super::{
+    artifact::Scope,
+    error::RegistryError,
+    model::{Artifact, ArtifactFile, Model, UnknownKey},
+    read, tree,
+    tree::{Entry, Node, Value},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    names::{Format, ModelId, Quant, RepoId, Revision},
+};
+use std::ops::Range;
+
+/// An entry for a registry: which files of which commit a model consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// The model.
+    pub id: ModelId,
+    /// The format.
+    pub format: Format,
+    /// The quantization; `None` where the format has none.
+    pub quant: Option<Quant>,
+    /// The repository.
+    pub repo: RepoId,
+    /// The commit.
+    pub commit: Revision,
+    /// Exactly the files; none where the repository's complete set is meant.
+    pub files: Vec<ArtifactFile>,
+    /// What is known of files in a complete set.
+    pub expect: Vec<ArtifactFile>,
+    /// The licence, as the repository names it.
+    pub license: Option<String>,
+    /// Whether the repository asks for accepted terms.
+    pub gated: bool,
+    /// What the model is, in a line; for a new model only.
+    pub description: Option<String>,
+}
+
+impl NewEntry {
+    /// How people call it: `id:quant`, or `id:format` where the format has none.
+    pub fn name(&self) -> String {
+        match &self.quant {
+            Some(quant) => format!("{}:{quant}", self.id),
+            None => format!("{}:{}", self.id, self.format),
+        }
+    }
+}
+
+/// A changed text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The whole text.
+    pub text: String,
+    /// The entry, as it now stands there.
+    pub entry: String,
+    /// The line it begins in, from one.
+    pub line: usize,
+}
+
+/// Why a registry was not edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The text is not a registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The entry is there already.
+    #[error("`{name}` stands in line {line} of {origin} already")]
+    Exists {
+        /// The entry.
+        name: String,
+        /// The registry file.
+        origin: String,
+        /// Its line.
+        line: usize,
+    },
+    /// The entry that is to be pinned anew is not there.
+    #[error("{origin} has no entry `{name}` that could be updated")]
+    Absent {
+        /// The entry.
+        name: String,
+        /// The registry file.
+        origin: String,
+    },
+    /// What is there and what is to come exclude each other.
+    #[error("{message}")]
+    Conflict {
+        /// How.
+        message: String,
+        /// The next step.
+        hint: String,
+    },
+    /// The text is written in a way that cannot be edited safely.
+    #[error("{origin} was not changed: in line {line}, {why}")]
+    Refused {
+        /// The registry file.
+        origin: String,
+        /// The line where it should have gone.
+        line: usize,
+        /// What is in the way.
+        why: String,
+        /// Where to write it.
+        below: String,
+        /// What to write by hand.
+        paste: String,
+    },
+}
+
+impl EditError {
+    /// The next step.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Exists { .. } => {
+                "Give `--update` to pin it anew at the present commit, or `--id` to add it under another id.".into()
+            }
+            Self::Absent { .. } => {
+                "Leave out `--update` to add it, or name the entry with `--id`, `--format` and `--quant`.".into()
+            }
+            Self::Conflict { hint, .. } => hint.clone(),
+            Self::Refused { below, paste, .. } => {
+                format!("Write it {below} by hand, then run `model-manager lint`:\n{paste}")
+            }
+        }
+    }
+}
+
+impl From<EditError> for Error {
+    fn from(error: EditError) -> Self {
+        let kind = match &error {
+            EditError::Registry(error) => return error.clone().into(),
+            EditError::Exists { .. } | EditError::Conflict { .. } => ErrorKind::Usage,
+            EditError::Absent { .. } => ErrorKind::NotFound,
+            EditError::Refused { .. } => ErrorKind::Failed,
+        };
+        let hint = error.hint();
+        Self::new(kind, error.to_string()).hint(hint)
+    }
+}
+
+/// What a registry says, for a comparison before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Says {
+    models: Vec<Model>,
+    /// Keys that nothing reads, without the lines they stand in.
+    unknown: Vec<(String, String)>,
+}
+
+impl Says {
+    fn of(text: &str, origin: &str) -> Result<Self, RegistryError> {
+        let registry = super::Registry::parse(text, origin)?;
+        let key = |key: &UnknownKey| (key.within.clone(), key.key.clone());
+        Ok(Self { unknown: registry.unknown.iter().map(key).collect(), models: registry.models })
+    }
+
+    fn model(&mut self, id: &str) -> Option<&mut Model> {
+        self.models.iter_mut().find(|model| model.id.as_str().eq_ignore_ascii_case(id))
+    }
+}
+
+/// The text behind a byte order mark, and the mark.
+fn split_mark(text: &str) -> (&str, &str) {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => (&text[..text.len() - rest.len()], rest),
+        None => ("", text),
+    }
+}
+
+/// The tree of a text that was read before.
+fn root_of(text: &str, origin: &str) -> Result<Vec<Entry>, RegistryError> {
+    let root = tree::read(text)
+        .map_err(|problem| RegistryError::BadFile(Box::new(super::error::BadFile::new(origin, &tree::lines(text), problem))))?;
+    Ok(root.map(|node| below(&node).to_vec()).unwrap_or_default())
+}
+
+/// The entries of a map; none of anything else.
+fn below(node: &Node) -> &[Entry] {
+    match &node.value {
+        Value::Map(entries) => entries,
+        _ => &[],
+    }
+}
+
+fn find<'e>(entries: &'e [Entry], key: &str) -> Option<&'e Entry> {
+    entries.iter().find(|entry| entry.key.trim().eq_ignore_ascii_case(key))
+}
+
+/// The quantizations of a format, and its own fields.
+fn split_format(format: &Entry) -> (Vec<Entry>, Vec<Entry>) {
+    below(&format.node).iter().cloned().partition(read::is_quant)
+}
+
+/// What holds below a model and, if one is given, below the fields of one of its formats.
+fn scope_of(model: &Entry, format_fields: &[Entry]) -> Scope {
+    // The text was read as a registry before, so that no field of it is wrong.
+    let model_scope = Scope::of_model(below(&model.node)).unwrap_or_default();
+    model_scope.below(format_fields).unwrap_or(model_scope)
+}
+
+/// Applies replacements that do not overlap.
+fn replaced(text: &str, mut parts: Vec<(Range<usize>, String)>) -> String {
+    parts.sort_by_key(|(range, _)| range.start);
+    let mut out = String::with_capacity(text.len() + 1024);
+    let mut at = 0;
+    for (range, with) in parts {
+        out.push_str(&text[at..range.start]);
+        out.push_str(&with);
+        at = range.end;
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// An artifact as a new entry plans it, below a scope.
+fn planned(entry: &NewEntry, license: Option<String>, note: Option<String>) -> Artifact {
+    Artifact {
+        repo: entry.repo.clone(),
+        revision: Some(entry.commit.clone()),
+        files: entry.files.clone(),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        expect: entry.expect.clone(),
+        status: super::model::Status::Active,
+        superseded_by: None,
+        note,
+        gated: entry.gated,
+        license,
+    }
+}

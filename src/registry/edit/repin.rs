@@ -1,0 +1,312 @@
+//! An entry that is there, pinned anew: its revision, sizes and hashes, and nothing else.
+
+use super::{
+    EditError, Edited, NewEntry, Says,
+    add::{listed, quote_in},
+    below, find,
+    place::Source,
+    replaced, root_of, scope_of, split_format, split_mark,
+    yaml::{self, Quote, Style, Yaml},
+};
+use crate::registry::{
+    model::{Artifact, ArtifactFile},
+    read,
+    tree::{Entry, Node, Value},
+};
+use std::ops::Range;
+
+/// Replaces revision, sizes and hashes of an entry that names the files it is to have.
+///
+/// # Errors
+/// The text is no registry, has no such entry or one of other files, or is written in a way that cannot be edited safely.
+pub fn repin(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditError> {
+    let (mark, body) = split_mark(text);
+    let mut expected = Says::of(body, origin)?;
+    let root = root_of(body, origin)?;
+    let absent = || EditError::Absent { name: entry.name(), origin: origin.to_owned() };
+    let spot = Spot::find(&root, entry).ok_or_else(absent)?;
+    let artifact = expected_artifact(&mut expected, entry).ok_or_else(absent)?;
+    spot.check(artifact, origin, entry)?;
+    let old = artifact.clone();
+    artifact.revision = Some(entry.commit.clone());
+    update(&mut artifact.files, &entry.files);
+    update(&mut artifact.expect, &entry.expect);
+    if entry.quant.is_none()
+        && let Some(model) = expected.model(entry.id.as_str())
+        && let Some(format) = model.formats.iter_mut().find(|format| format.format == entry.format)
+    {
+        format.revision = Some(entry.commit.clone());
+    }
+
+    let source = Source::new(body);
+    let refused = |why: &str| EditError::Refused {
+        origin: origin.to_owned(),
+        line: spot.key.place.line,
+        why: why.to_owned(),
+        below: format!("over what `{}` has in line {}", entry.name(), spot.key.place.line),
+        paste: pins(entry),
+    };
+    let parts = Changes { source: &source, spot: &spot, parts: Vec::new() }.all(&old, entry).map_err(refused)?;
+    let new = replaced(body, parts);
+    match Says::of(&new, origin) {
+        Ok(after) if after == expected => {}
+        _ => return Err(refused("the values there cannot be replaced one by one")),
+    }
+    let line = spot.key.place.line;
+    let after = Source::new(&new);
+    let end = after.block_end(line - 1, after.indent_of(spot.key).unwrap_or(0));
+    let lines: Vec<&str> = (line - 1..=end).map(|index| after.line(index)).collect();
+    let shown = lines.join("\n");
+    Ok(Edited { text: format!("{mark}{new}"), entry: shown, line })
+}
+
+/// The pins of an entry, to be written by hand.
+fn pins(entry: &NewEntry) -> String {
+    let known = |file: &ArtifactFile| (file.path.to_string(), file.size, file.sha256);
+    let mut lines = vec![format!("revision: \"{}\"", entry.commit)];
+    for (path, size, sha256) in entry.files.iter().chain(&entry.expect).map(known) {
+        lines.push(format!("# {path}"));
+        lines.extend(size.map(|size| format!("size: {size}")));
+        lines.extend(sha256.map(|sha256| format!("sha256: \"{sha256}\"")));
+    }
+    lines.join("\n")
+}
+
+fn expected_artifact<'s>(says: &'s mut Says, entry: &NewEntry) -> Option<&'s mut Artifact> {
+    let format = says.model(entry.id.as_str())?.formats.iter_mut().find(|format| format.format == entry.format)?;
+    match &entry.quant {
+        Some(quant) => format.quants.iter_mut().find(|there| there.quant == *quant).map(|there| &mut there.artifact),
+        None => format.whole.as_mut(),
+    }
+}
+
+/// Takes over what is known now of the files that are named, and adds those that are not.
+fn update(files: &mut Vec<ArtifactFile>, now: &[ArtifactFile]) {
+    for new in now {
+        match files.iter_mut().find(|file| file.path == new.path) {
+            Some(file) => *file = new.clone(),
+            None => files.push(new.clone()),
+        }
+    }
+}
+
+/// Where the entry stands.
+struct Spot<'r> {
+    model: &'r Entry,
+    /// The key of the quantization or, without one, of the format.
+    key: &'r Entry,
+    /// The fields of the entry.
+    fields: Vec<Entry>,
+    /// The fields of the format above a quantization.
+    above: Vec<Entry>,
+}
+
+impl<'r> Spot<'r> {
+    fn find(root: &'r [Entry], entry: &NewEntry) -> Option<Self> {
+        let model = find(below(&find(root, "models")?.node), entry.id.as_str())?;
+        let format = find(below(&find(below(&model.node), "formats")?.node), entry.format.as_str())?;
+        let (quants, own) = split_format(format);
+        match &entry.quant {
+            Some(quant) => {
+                let key = find(below(&format.node), quant.as_str()).filter(|key| read::is_quant(key))?;
+                Some(Self { model, key, fields: below(&key.node).to_vec(), above: own })
+            }
+            None => quants.is_empty().then_some(Self { model, key: format, fields: own, above: Vec::new() }),
+        }
+    }
+
+    /// Only what comes from the same repository and has the same names can be pinned anew.
+    fn check(&self, old: &Artifact, origin: &str, entry: &NewEntry) -> Result<(), EditError> {
+        let conflict = |message: String| EditError::Conflict {
+            message,
+            hint: "Correct the entry by hand, or add the new files under another id with `--id`.".into(),
+        };
+        let place = format!("`{}` in line {} of {origin}", entry.name(), self.key.place.line);
+        if !old.repo.as_str().eq_ignore_ascii_case(entry.repo.as_str()) {
+            return Err(conflict(format!("{place} is of {}, not of {}", old.repo, entry.repo)));
+        }
+        let gone = |old: &[ArtifactFile], new: &[ArtifactFile]| {
+            old.iter().find(|old| new.iter().all(|new| new.path != old.path)).map(|file| file.path.to_string())
+        };
+        let strange = gone(&entry.files, &old.files).or_else(|| gone(&old.files, &entry.files));
+        match strange.or_else(|| gone(&old.expect, &entry.expect)) {
+            Some(file) => Err(conflict(format!("{place} is of other files: {file} is in one of the two only"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Replacements in the making; `Err` says what is in the way.
+struct Changes<'a> {
+    source: &'a Source<'a>,
+    spot: &'a Spot<'a>,
+    parts: Vec<(Range<usize>, String)>,
+}
+
+impl Changes<'_> {
+    fn all(mut self, old: &Artifact, entry: &NewEntry) -> Result<Vec<(Range<usize>, String)>, &'static str> {
+        let fields = &self.spot.fields;
+        let Some(first) = fields.first() else { return Err("the entry has no fields to write beside") };
+        self.revision(old, entry, first)?;
+        if let [file] = entry.files.as_slice()
+            && let Some(beside) = find(fields, "file")
+        {
+            self.known(fields, beside, old.files.first(), file)?;
+            return Ok(self.parts);
+        }
+        let (name, before, now) = match entry.files.is_empty() {
+            true => ("expect", &old.expect, &entry.expect),
+            false => ("files", &old.files, &entry.files),
+        };
+        match find(fields, name).filter(|list| !matches!(list.node.value, Value::Null)) {
+            Some(list) => self.list(list, before, now)?,
+            None if now.is_empty() => {}
+            None => self.append_list(name, now, first)?,
+        }
+        Ok(self.parts)
+    }
+
+    fn revision(&mut self, old: &Artifact, entry: &NewEntry, first: &Entry) -> Result<(), &'static str> {
+        if old.revision.as_ref() == Some(&entry.commit) {
+            return Ok(());
+        }
+        let value = Yaml::text(&entry.commit);
+        if let Some(there) = find(&self.spot.fields, "revision") {
+            return self.set(there, &value);
+        }
+        let scope = scope_of(self.spot.model, &self.spot.above);
+        if scope.repo.as_ref() == Some(&old.repo) && scope.revision.as_ref() == Some(&entry.commit) {
+            return Ok(());
+        }
+        // Before the entry's first field, where it begins a line in block style.
+        let text = format!("revision: {}", yaml::flow(&value, self.quote()));
+        let place = first.place;
+        match self.margin(first) {
+            Some(margin) => {
+                let start = self.source.start_of(place.line - 1);
+                let line_break = self.source.line_break(place.line - 1);
+                self.parts.push((start..start, format!("{}{text}{line_break}", " ".repeat(margin))));
+            }
+            None => {
+                let at = self.source.offset(place.line, place.column).ok_or("its first field is not where it was read")?;
+                self.parts.push((at..at, format!("{text}, ")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The pins of files in a list of maps.
+    fn list(&mut self, list: &Entry, before: &[ArtifactFile], now: &[ArtifactFile]) -> Result<(), &'static str> {
+        let Value::List(nodes) = &list.node.value else { return Err("the files are not a list") };
+        for file in now {
+            let Some(index) = before.iter().position(|old| old.path == file.path) else {
+                self.append_item(list, nodes, file)?;
+                continue;
+            };
+            let fields = nodes.get(index).map(below).unwrap_or_default();
+            let beside = find(fields, "path").or_else(|| find(fields, "file")).ok_or("a file is named without `path:`")?;
+            self.known(fields, beside, before.get(index), file)?;
+        }
+        Ok(())
+    }
+
+    /// Size and hash beside the key that names the file.
+    fn known(
+        &mut self,
+        fields: &[Entry],
+        beside: &Entry,
+        old: Option<&ArtifactFile>,
+        new: &ArtifactFile,
+    ) -> Result<(), &'static str> {
+        let size = (old.and_then(|old| old.size) != new.size).then(|| new.size.map_or(Yaml::Null, Yaml::Number));
+        let sha256 = (old.and_then(|old| old.sha256) != new.sha256).then(|| new.sha256.map_or(Yaml::Null, Yaml::text));
+        let mut missing = Vec::new();
+        for (key, value) in [("size", size), ("sha256", sha256)] {
+            let Some(value) = value else { continue };
+            match find(fields, key) {
+                Some(there) => self.set(there, &value)?,
+                None => missing.push(format!("{key}: {}", yaml::flow(&value, self.quote()))),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        match self.margin(beside) {
+            Some(margin) => {
+                let margin = " ".repeat(margin);
+                let lines: Vec<String> = missing.iter().map(|text| format!("{margin}{text}")).collect();
+                self.lines_behind(beside.place.line - 1, &lines);
+            }
+            None => {
+                let end = self.scalar(&beside.node)?.end;
+                self.parts.push((end..end, missing.iter().map(|text| format!(", {text}")).collect()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a value in the place of another one, quoted like it.
+    fn set(&mut self, there: &Entry, value: &Yaml) -> Result<(), &'static str> {
+        let (start, behind) = self.source.behind_key(there).ok_or("a key is written in an unusual way")?;
+        let trimmed = behind.trim_start();
+        if matches!(there.node.value, Value::Null) && (trimmed.is_empty() || trimmed.starts_with(['#', ',', '}'])) {
+            self.parts.push((start..start, format!(" {}", yaml::flow(value, self.quote()))));
+            return Ok(());
+        }
+        let quote = match there.node.value {
+            Value::Text(_) => self.source.quote_at(there.node.place.line, there.node.place.column).unwrap_or(Quote::Double),
+            _ => self.quote(),
+        };
+        let range = self.scalar(&there.node)?;
+        self.parts.push((range, yaml::flow(value, quote)));
+        Ok(())
+    }
+
+    fn scalar(&self, node: &Node) -> Result<Range<usize>, &'static str> {
+        let start = self.source.offset(node.place.line, node.place.column);
+        start.and_then(|start| self.source.scalar_at(start, true)).ok_or("a value is not written in one line")
+    }
+
+    /// A list that was not there, behind everything else of the entry.
+    fn append_list(&mut self, name: &str, files: &[ArtifactFile], first: &Entry) -> Result<(), &'static str> {
+        let margin = self.margin(first).ok_or("the entry is written in flow style")?;
+        let outer = self.source.indent_of(self.spot.key).ok_or("the entry is written in flow style")?;
+        let style = Style { quote: self.quote(), step: margin.saturating_sub(outer).max(1) };
+        let lines = yaml::block(name, &listed(files), margin, style);
+        self.lines_behind(self.source.block_end(self.spot.key.place.line - 1, outer), &lines);
+        Ok(())
+    }
+
+    /// One more item behind the others of a list in block style.
+    fn append_item(&mut self, list: &Entry, nodes: &[Node], file: &ArtifactFile) -> Result<(), &'static str> {
+        const FLOW: &str = "the list of files is not written in lines of its own";
+        let first = nodes.first().and_then(|node| below(node).first()).ok_or(FLOW)?;
+        let (margin, outer) = (self.margin(first).ok_or(FLOW)?, self.source.indent_of(list).ok_or(FLOW)?);
+        let dash = margin.checked_sub(2).filter(|dash| *dash > outer).ok_or(FLOW)?;
+        let style = Style { quote: self.quote(), step: dash - outer };
+        let lines = yaml::block("files", &listed(std::slice::from_ref(file)), outer, style);
+        self.lines_behind(self.source.block_end(list.place.line - 1, outer), &lines[1..]);
+        Ok(())
+    }
+
+    fn lines_behind(&mut self, index: usize, lines: &[String]) {
+        let line_break = self.source.line_break(index);
+        let text = lines.join(line_break);
+        self.parts.push(match self.source.is_last(index) {
+            true => (self.source.end_of(index)..self.source.end_of(index), format!("{line_break}{text}")),
+            false => (self.source.start_of(index + 1)..self.source.start_of(index + 1), format!("{text}{line_break}")),
+        });
+    }
+
+    /// The column of a key in block style, which may follow the dash of a list.
+    fn margin(&self, entry: &Entry) -> Option<usize> {
+        let column = entry.place.column.checked_sub(1)?;
+        let line = self.source.line(entry.place.line.checked_sub(1)?);
+        let before = line.get(..column)?;
+        before.chars().all(|c| matches!(c, ' ' | '-')).then_some(column)
+    }
+
+    fn quote(&self) -> Quote {
+        quote_in(self.source, &self.spot.key.node).unwrap_or(Quote::Double)
+    }
+}

@@ -28,13 +28,14 @@ pub struct Context<'a> {
     cwd: PathBuf,
     progress: Arc<Progress>,
     settings: OnceCell<Settings>,
+    root: OnceCell<PathBuf>,
     manager: OnceCell<ModelManager>,
 }
 
 impl<'a> Context<'a> {
     /// A context in which nothing was asked for yet.
     pub fn new(global: Global, environment: Environment<'a>, cwd: PathBuf, progress: Arc<Progress>) -> Self {
-        Self { global, environment, cwd, progress, settings: OnceCell::new(), manager: OnceCell::new() }
+        Self { global, environment, cwd, progress, settings: OnceCell::new(), root: OnceCell::new(), manager: OnceCell::new() }
     }
 
     /// Where to tell something while the command runs.
@@ -48,12 +49,19 @@ impl<'a> Context<'a> {
             return Ok(settings);
         }
         let overrides = Overrides::of_flags(&self.global);
-        let Resolved { settings, warnings, .. } = settings::resolve(overrides, &self.environment, &self.cwd, &RealDisk)?;
+        let Resolved { settings, warnings, root } = settings::resolve(overrides, &self.environment, &self.cwd, &RealDisk)?;
         warnings.iter().for_each(|warning| self.progress.warning(warning));
         if self.global.verbose {
             describe(&settings).iter().for_each(|line| self.progress.notice(line));
         }
+        self.root.get_or_init(|| root);
         Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// The project's folder.
+    pub fn root(&self) -> Result<&Path> {
+        self.settings()?;
+        Ok(self.root.get_or_init(|| self.cwd.clone()))
     }
 
     /// A manager for a command that looks and is done.

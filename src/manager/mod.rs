@@ -1,5 +1,6 @@
 //! One file per use-case. The manager decides what happens in which order; how it is done is the other rooms' business.
 
+mod add;
 mod collect;
 mod doctor;
 mod download;
@@ -10,12 +11,14 @@ mod list;
 mod path;
 mod plan;
 mod projects;
+mod registry_file;
 mod remove;
 mod repair;
 mod report;
 mod target;
 mod verify;
 
+pub use add::{AddReport, AddRequest};
 pub use report::*;
 
 use crate::{
@@ -50,18 +53,7 @@ impl ModelManager {
     pub fn new(settings: Settings, reporter: Arc<dyn Reporter>) -> Result<Self> {
         let registry = match &settings.config {
             None => Registry::built_in(),
-            Some(path) => {
-                let disk: &dyn Disk = &RealDisk;
-                let Some(text) = disk.read_small(path)? else {
-                    return Err(Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
-                        .hint("Name another file with `--config`, or leave it out to use the built-in registry."));
-                };
-                let text = String::from_utf8(text).map_err(|error| {
-                    Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display()))
-                        .hint("Save the registry as UTF-8, or name another file with `--config`.")
-                })?;
-                Registry::parse(&text, &path.display().to_string())?
-            }
+            Some(path) => Registry::parse(&registry_file::read_named(&RealDisk, path)?, &path.display().to_string())?,
         };
         Ok(Self::with_registry(settings, registry, reporter))
     }

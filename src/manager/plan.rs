@@ -223,7 +223,7 @@ impl ModelManager {
     }
 
     /// Asks the Hub for the commit and its files, and selects the wanted ones.
-    async fn plan_from_hub(&self, mut target: Target) -> Result<Plan> {
+    async fn plan_from_hub(&self, target: Target) -> Result<Plan> {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = match Pinned::assumed(&target.repo, &asked) {
@@ -231,6 +231,11 @@ impl ModelManager {
             None => hub.pin(&target.repo, &asked).await?,
         };
         let calls = if asked.is_commit() { 1 } else { 2 };
+        self.plan_of_commit(&hub, target, pinned, calls).await
+    }
+
+    /// Asks the Hub for the files of a commit, and selects the wanted ones.
+    pub(super) async fn plan_of_commit(&self, hub: &Hub, mut target: Target, pinned: Pinned, calls: u32) -> Result<Plan> {
         let tree = hub.tree(&pinned).await?;
         target.license = target.license.take().or(pinned.license.clone());
         target.gated |= pinned.gated != crate::hub::Gate::Open;

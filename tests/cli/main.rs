@@ -17,6 +17,7 @@ mod main_job;
 mod network;
 mod old_tree;
 mod refusals;
+mod registry_edit;
 mod repair;
 mod resume;
 mod words;

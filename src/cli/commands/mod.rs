@@ -1,5 +1,6 @@
 //! One file per command: its `Args`, whose comments are its help, `run`, and the answer it returns.
 
+mod add;
 mod completions;
 mod df;
 mod doctor;
@@ -34,6 +35,7 @@ pub enum Command {
     Doctor(doctor::Args),
     Projects(projects::Args),
     Init(init::Args),
+    Add(add::Args),
     #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
@@ -56,6 +58,7 @@ impl Command {
             Self::Doctor(args) => Box::new(args.run(context)?),
             Self::Projects(args) => Box::new(args.run(context)?),
             Self::Init(args) => Box::new(args.run(context)?),
+            Self::Add(args) => Box::new(args.run(context)?),
             Self::Completions(args) => Box::new(args.run()),
             Self::Man(args) => Box::new(args.run()?),
         })

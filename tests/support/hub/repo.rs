@@ -40,6 +40,8 @@ pub(super) struct Repo {
     pub gating: Option<Gating>,
     pub private: bool,
     pub disabled: bool,
+    /// As the model card names it.
+    pub license: Option<String>,
     pub renamed_to: Option<String>,
     pub branches: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
@@ -231,6 +233,11 @@ impl<'h> RepoHandle<'h> {
 
     pub fn disabled(mut self) -> Self {
         self.with_repo(|repo| repo.disabled = true);
+        self
+    }
+
+    pub fn license(mut self, license: &str) -> Self {
+        self.with_repo(|repo| repo.license = Some(license.to_owned()));
         self
     }
 

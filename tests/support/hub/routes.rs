@@ -237,6 +237,9 @@ fn info(config: &Config, repo: &Repo, id: &str, commit: &Commit, request: &Reque
     let mut info = json!({"_id": repo.object_id(), "id": repo.id, "modelId": repo.id, "sha": id, "private": repo.private,
         "gated": gated, "disabled": repo.disabled, "author": repo.id.split('/').next(), "tags": [], "downloads": 0, "likes": 0,
         "lastModified": WHEN, "createdAt": WHEN, "usedStorage": used, "siblings": Value::Array(siblings.collect())});
+    if let Some(license) = &repo.license {
+        info["cardData"] = json!({ "license": license });
+    }
     if commit.files.keys().any(|path| path.ends_with(".gguf")) {
         info["gguf"] = json!({"total": 123_456, "architecture": "llama", "context_length": 256});
         info["tags"] = json!(["gguf"]);

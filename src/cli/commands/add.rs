@@ -1,0 +1,109 @@
+//! `add`: a repository of the Hub as an entry of the registry, pinned.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, Page, STRONG, paint, printable},
+        units,
+    },
+    error::Result,
+    manager::{AddReport, AddRequest},
+    names::{Format, ModelId, Quant, Revision},
+};
+use serde_json::{Value, json};
+
+/// Add a model of the Hub to the registry, with commit, sizes and hashes
+///
+/// Asks the Hub for the repository's files and writes a complete entry into the project's configs/models.yaml. Comments,
+/// order and everything else in the file stay as they are. Where the project has no such file yet, it is made from the
+/// built-in registry.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to add: owner/repo:Q4_K_M, hf://owner/repo@revision/file, or an address; with --update also an id or `id:quant`
+    pub reference: String,
+    /// The id in the registry [default: the repository's name in lower case, without -GGUF]
+    #[arg(long, value_name = "ID")]
+    pub id: Option<ModelId>,
+    /// The format [default: gguf, or safetensors where there is no GGUF file]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// The quantization, such as q4_k_m
+    #[arg(long, value_name = "QUANT", visible_alias = "quantization")]
+    pub quant: Option<Quant>,
+    /// A branch, tag or commit; the commit it stands for is written [default: main]
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<Revision>,
+    /// What the model is, in a line
+    #[arg(long, value_name = "TEXT", conflicts_with = "update")]
+    pub description: Option<String>,
+    /// Pin an entry that is there anew: revision, sizes and hashes
+    #[arg(long)]
+    pub update: bool,
+    /// Only show the change, as a unified diff
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What was added.
+pub struct Added {
+    report: AddReport,
+    update: bool,
+}
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Added> {
+        let request = AddRequest {
+            reference: self.reference.clone(),
+            id: self.id.clone(),
+            format: self.format.clone(),
+            quant: self.quant.clone(),
+            revision: self.revision.clone(),
+            description: self.description.clone(),
+            update: self.update,
+            dry_run: self.dry_run,
+            new_registry: context.root()?.join("configs/models.yaml"),
+        };
+        Ok(Added { report: context.worker()?.add(&request)?, update: self.update })
+    }
+}
+
+impl Answer for Added {
+    fn json(&self) -> Value {
+        json!(self.report)
+    }
+
+    fn write(&self, page: &mut Page) {
+        let report = &self.report;
+        for notice in &report.notices {
+            page.note(printable(notice));
+        }
+        let name = match &report.quant {
+            Some(quant) => format!("{}:{quant}", report.id),
+            None => format!("{} --format {}", report.id, report.format),
+        };
+        if report.dry_run {
+            // For `patch`, byte for byte.
+            match page.people {
+                true => report.diff.lines().for_each(|line| page.line(printable(line))),
+                false => page.out.push_str(&report.diff),
+            }
+            if !report.changed {
+                page.note(format!("Nothing would change: {name} is pinned at {} already.", report.revision));
+            }
+            return;
+        }
+        let place = format!("{}:{}", page.path(&report.path), report.line);
+        if !report.changed {
+            page.line(format!("Unchanged: {} is pinned at {} already ({place})", paint(STRONG, &name), report.revision));
+            return;
+        }
+        let verb = if self.update { "Updated" } else { "Added" };
+        page.line(format!("{verb} {} in {place}", paint(STRONG, &name)));
+        page.detail(format!("  from     {} at {}", report.repo, report.revision));
+        let license = report.license.as_deref().unwrap_or("not known");
+        let gate = if report.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
+        page.detail(format!("  licence  {}{gate}", printable(license)));
+        page.detail(format!("  size     {}", units::size(report.size)));
+        page.note(format!("Fetch it with `model-manager download {name}`."));
+    }
+}

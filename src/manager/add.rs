@@ -1,0 +1,254 @@
+//! A repository's files as an entry of the registry, with all that the Hub publishes about them.
+
+use super::{
+    ModelManager, Selector,
+    plan::{Plan, PlannedFile},
+    target::{Target, Wanted},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    hub::Reference,
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, split_part_suffix},
+    registry::{self, ArtifactFile, Edited, NewEntry},
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What is to be added, or pinned anew.
+#[derive(Debug, Clone, Default)]
+pub struct AddRequest {
+    /// A reference such as `owner/repo:Q4_K_M`; for an update also an id of the registry.
+    pub reference: String,
+    /// The id; without one it is made of the repository's name.
+    pub id: Option<ModelId>,
+    /// The format.
+    pub format: Option<Format>,
+    /// The quantization.
+    pub quant: Option<Quant>,
+    /// The revision whose commit is pinned; without one the main branch.
+    pub revision: Option<Revision>,
+    /// What the model is, in a line.
+    pub description: Option<String>,
+    /// Pin an entry that is there anew.
+    pub update: bool,
+    /// Only show what would be written.
+    pub dry_run: bool,
+    /// The registry file that is made where the built-in registry is in use.
+    pub new_registry: PathBuf,
+}
+
+/// An entry that was added, or would be.
+#[derive(Debug, Clone, Serialize)]
+pub struct AddReport {
+    /// The model's id.
+    pub id: ModelId,
+    /// The format.
+    pub format: Format,
+    /// The quantization.
+    pub quant: Option<Quant>,
+    /// The repository.
+    pub repo: RepoId,
+    /// The commit.
+    pub revision: Revision,
+    /// The licence, as the repository names it.
+    pub license: Option<String>,
+    /// Whether the repository asks for accepted terms.
+    pub gated: bool,
+    /// Bytes of all files that the entry names.
+    pub size: u64,
+    /// The registry file.
+    pub path: PathBuf,
+    /// The line in which the entry begins.
+    pub line: usize,
+    /// Whether the registry file was made, from the built-in registry.
+    pub created: bool,
+    /// Whether the text changed: an entry that is pinned anew may be as it should be.
+    pub changed: bool,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// The entry as it stands in the file.
+    pub entry: String,
+    /// The change as a unified diff.
+    pub diff: String,
+    /// What was chosen and why.
+    pub notices: Vec<String>,
+}
+
+impl ModelManager {
+    /// Asks the Hub for a repository's commit and files and writes them into the registry's file, or pins an entry anew.
+    /// This manager goes on with the registry it has read before.
+    pub fn add(&self, request: &AddRequest) -> Result<AddReport> {
+        let longest = 4096;
+        if request.description.as_ref().is_some_and(|text| text.len() > longest || text.contains(char::is_control)) {
+            return Err(Error::new(ErrorKind::Usage, format!("the description is not one line of {longest} bytes at most"))
+                .hint("Say in a line what the model is."));
+        }
+        let (plan, id, mut notices) = self.plan_entry(request)?;
+        notices.extend(plan.target.notices.iter().cloned());
+        let entry = new_entry(&plan, id, request);
+        let unknown = entry.files.iter().chain(&entry.expect).filter(|file| file.sha256.is_none()).count();
+        if unknown > 0 {
+            notices.push(format!("the Hub publishes no SHA-256 of {unknown} of its files"));
+        }
+        let origin = self.settings.config.as_ref().unwrap_or(&request.new_registry).display().to_string();
+        let edit = |text: &str| -> Result<Edited> {
+            Ok(if request.update { registry::repin(text, &origin, &entry) } else { registry::add(text, &origin, &entry) }?)
+        };
+        let change = match request.dry_run {
+            true => self.preview_edit(&request.new_registry, edit)?,
+            false => self.edit_registry(&request.new_registry, edit)?,
+        };
+        let created = change.old.is_none();
+        if created {
+            let verb = if request.dry_run { "would be made" } else { "was made" };
+            notices.push(format!("{} {verb} from the built-in registry, so that its models stay known", change.path.display()));
+        }
+        Ok(AddReport {
+            size: entry.files.iter().chain(&entry.expect).filter_map(|file| file.size).sum(),
+            id: entry.id,
+            format: entry.format,
+            quant: entry.quant,
+            repo: entry.repo,
+            revision: entry.commit,
+            license: entry.license,
+            gated: entry.gated,
+            line: change.edited.line,
+            created,
+            changed: change.old.as_ref() != Some(&change.edited.text),
+            dry_run: request.dry_run,
+            diff: registry::unified_diff(change.old.as_deref(), &change.edited.text, &label(&change.path, &request.new_registry)),
+            entry: change.edited.entry,
+            path: change.path,
+            notices,
+        })
+    }
+
+    /// Which files of which commit, under which id, and what has to be said about that.
+    fn plan_entry(&self, request: &AddRequest) -> Result<(Plan, ModelId, Vec<String>)> {
+        let selector = Selector { model: request.reference.clone(), format: request.format.clone(), quant: request.quant.clone() };
+        let mut notices = Vec::new();
+        let id = match (self.reference(&request.reference)?, &request.id) {
+            (Reference::Hub { repo, .. }, id) => self.id_for(&repo, id.as_ref(), &mut notices)?,
+            (Reference::Registry { id, .. }, None) if request.update => self.registry.model(id.as_str())?.id.clone(),
+            (Reference::Registry { id, .. }, _) => {
+                return Err(Error::new(ErrorKind::Usage, format!("`{id}` names no repository on the Hub"))
+                    .hint("Write `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file` or an address of the Hub; or, to pin an entry anew, its id and `--update`."));
+            }
+        };
+        // For an entry of the registry another revision than its own is asked for, whose sizes and hashes are not known yet.
+        let main = Revision::main();
+        let by_id = matches!(self.reference(&request.reference)?, Reference::Registry { .. });
+        let mut target = self.target(&selector, request.revision.as_ref().or(by_id.then_some(&main)))?;
+        if let Wanted::Files(files) = &mut target.wanted {
+            all_parts(files);
+        }
+        let open = request.format.is_none() && matches!(target.wanted, Wanted::Gguf(None));
+        let other = Selector { format: Some(Format::safetensors()), ..selector };
+        let plan = match self.ask(self.plan_pinned(target)) {
+            Err(error) if open && error.kind() == ErrorKind::NotFound => {
+                // No format was named and there is no GGUF: perhaps it is the original.
+                let target = self.target(&other, request.revision.as_ref())?;
+                let Ok(plan) = self.ask(self.plan_pinned(target)) else { return Err(error) };
+                notices.push("the repository has no GGUF file: its safetensors files are meant".into());
+                plan
+            }
+            result => result?,
+        };
+        Ok((plan, id, notices))
+    }
+
+    /// The id that was named, else one made of the repository's name; as the registry spells it, if it has it.
+    fn id_for(&self, repo: &RepoId, named: Option<&ModelId>, notices: &mut Vec<String>) -> Result<ModelId> {
+        let id = match named {
+            Some(id) => id.clone(),
+            None => {
+                let id = derived_id(repo).ok_or_else(|| {
+                    Error::new(ErrorKind::Usage, format!("no id can be made of the name `{repo}`")).hint("Give one with `--id`.")
+                })?;
+                notices.push(format!("the id is `{id}`; `--id` gives it another one"));
+                id
+            }
+        };
+        Ok(self.registry.model(id.as_str()).map_or(id, |model| model.id.clone()))
+    }
+
+    /// What is to be had, from the commit that a branch, a tag or a commit stands for. Unlike a download it also asks about
+    /// a commit that is known, for the licence and the gate.
+    async fn plan_pinned(&self, target: Target) -> Result<Plan> {
+        let hub = self.hub()?;
+        let asked = target.revision.clone().unwrap_or_else(Revision::main);
+        let pinned = hub.pin(&target.repo, &asked).await?;
+        self.plan_of_commit(&hub, target, pinned, 2).await
+    }
+}
+
+/// The repository's name in lower case, without what says that it holds GGUF files.
+fn derived_id(repo: &RepoId) -> Option<ModelId> {
+    let name = repo.as_str().rsplit('/').next()?.to_ascii_lowercase();
+    let name = ["-gguf", "_gguf", ".gguf"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    name.trim_matches(['.', '-', '_']).parse().ok()
+}
+
+fn new_entry(plan: &Plan, id: ModelId, request: &AddRequest) -> NewEntry {
+    let target = &plan.target;
+    let known = |file: &PlannedFile| ArtifactFile { path: file.repo_path.clone(), size: file.size, sha256: file.sha256 };
+    let all = plan.files.iter().map(known);
+    let (files, expect) = match target.wanted {
+        Wanted::Set { .. } => (Vec::new(), all.filter(|file| file.sha256.is_some() || is_weights(&file.path)).collect()),
+        Wanted::Files(_) | Wanted::Gguf(_) => (all.collect(), Vec::new()),
+    };
+    NewEntry {
+        id,
+        format: target.view.format.clone(),
+        quant: target.view.quant.clone(),
+        // An entry that is there keeps the name that it has for its repository.
+        repo: if request.update { plan.asked.clone() } else { target.repo.clone() },
+        commit: plan.revision.clone(),
+        files,
+        expect,
+        license: target.license.clone(),
+        gated: target.gated,
+        description: request.description.clone(),
+    }
+}
+
+/// How a diff names a file: below the project's folder, where it is there.
+fn label(path: &Path, new_registry: &Path) -> String {
+    let root = new_registry.parent().and_then(Path::parent);
+    let below = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+    below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/").replace("//", "/")
+}
+
+/// All parts of a split GGUF of which one is named.
+fn all_parts(files: &mut Vec<ArtifactFile>) {
+    let [only] = files.as_slice() else { return };
+    let Some((stem, extension)) = only.path.as_str().rsplit_once('.') else { return };
+    if let (name, Some((_, parts))) = split_part_suffix(stem) {
+        let part = |number| format!("{name}-{number:05}-of-{parts:05}.{extension}").parse().ok();
+        let paths: Option<Vec<RelPath>> = (1..=parts).map(part).collect();
+        let open = |path| ArtifactFile { path, size: None, sha256: None };
+        *files = paths.map_or_else(|| files.clone(), |paths| paths.into_iter().map(open).collect());
+    }
+}
+
+fn is_weights(path: &RelPath) -> bool {
+    path.as_str().rsplit_once('.').is_some_and(|(_, end)| ["safetensors", "bin", "pt", "pth"].contains(&end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_repositorys_name_in_lower_case_without_its_format() {
+        for (repo, id) in [
+            ("bartowski/Qwen2.5-7B-Instruct-GGUF", Some("qwen2.5-7b-instruct")),
+            ("TheBloke/phi-2_gguf", Some("phi-2")),
+            ("o/.x-", Some("x")),
+            ("gpt2", Some("gpt2")),
+            ("o/-gguf", None),
+        ] {
+            assert_eq!(derived_id(&repo.parse().unwrap()).as_ref().map(ModelId::as_str), id, "{repo}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The registry's file: read whole, and replaced so that a reader sees the old text or the new one.
+
+use super::ModelManager;
+use crate::{
+    disk::{Disk, LockKind},
+    error::{Error, ErrorKind, Result},
+    registry::{BUILT_IN, Edited},
+    store::lock,
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The text of a registry file, or `None` where there is none.
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
+    let Some(bytes) = disk.read_small(path)? else { return Ok(None) };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display()))
+            .hint("Save the registry as UTF-8, or name another file with `--config`.")
+    })?;
+    Ok(Some(text))
+}
+
+/// The text of the registry file that is named by the settings.
+pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
+    read(disk, path)?.ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
+            .hint("Name another file with `--config`, or leave it out to use the built-in registry.")
+    })
+}
+
+/// A registry file, edited.
+pub(super) struct Change {
+    /// The file, as it is named.
+    pub path: PathBuf,
+    /// Its text before; `None` where it is made.
+    pub old: Option<String>,
+    /// The new text, and the entry in it.
+    pub edited: Edited,
+}
+
+impl ModelManager {
+    /// Shows what an edit makes of the registry's file; writes nothing. Where the built-in registry is in use, `new` is the
+    /// file that would be made.
+    pub(super) fn preview_edit(&self, new: &Path, edit: impl Fn(&str) -> Result<Edited>) -> Result<Change> {
+        let path = self.settings.config.as_deref();
+        let old = match path {
+            Some(path) => Some(read_named(&*self.disk, path)?),
+            None => read(&*self.disk, new)?,
+        };
+        let edited = edit(old.as_deref().unwrap_or(BUILT_IN))?;
+        Ok(Change { path: path.unwrap_or(new).to_owned(), old, edited })
+    }
+
+    /// Edits the registry's file. Two processes that do so at once take turns; what anybody else wrote meanwhile is not
+    /// overwritten. A link is followed, so that it stays one.
+    pub(super) fn edit_registry(&self, new: &Path, edit: impl Fn(&str) -> Result<Edited>) -> Result<Change> {
+        // What is refused leaves no trace, not even a folder.
+        self.preview_edit(new, &edit)?;
+        let disk = &*self.disk;
+        let named = self.settings.config.as_deref().unwrap_or(new);
+        let file = match disk.canonical(named) {
+            Ok(file) => file,
+            Err(error) if error.is_not_found() => named.to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        disk.create_dirs(folder, 0o755)?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let lock_path = folder.join(format!(".{name}.lock"));
+        let held = lock::acquire(disk, &lock_path, LockKind::Exclusive, 0o600, &named.display().to_string(), &self.wait())?;
+        let result = self.preview_edit(new, edit).and_then(|change| {
+            self.publish(&file, folder, &change)?;
+            Ok(change)
+        });
+        // Under the lock: who waits for it sees that it lost its name, and makes a new one.
+        disk.remove_if_there(held.path())?;
+        drop(held);
+        result
+    }
+
+    fn publish(&self, file: &Path, folder: &Path, change: &Change) -> Result<()> {
+        let disk = &*self.disk;
+        let content = change.edited.text.as_bytes();
+        let meanwhile = || {
+            Error::new(ErrorKind::Failed, format!("{} was changed by somebody else in this moment", change.path.display()))
+                .hint("Run the same command again.")
+        };
+        let Some(old) = &change.old else {
+            let (temp, handle) = disk.create_temp(folder, ".tmp-", 0o644)?;
+            let made = (|| {
+                handle.write_at(content, 0)?;
+                handle.sync_all()?;
+                drop(handle);
+                disk.rename_new(&temp, file)?;
+                disk.sync_dir(folder)
+            })();
+            return match made {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    disk.remove_if_there(&temp)?;
+                    Err(if error.kind() == io::ErrorKind::AlreadyExists { meanwhile() } else { error.into() })
+                }
+            };
+        };
+        if change.edited.text == *old {
+            return Ok(());
+        }
+        let mode = disk.stat(file)?.mode;
+        if read(disk, file)?.as_ref() != Some(old) {
+            return Err(meanwhile());
+        }
+        Ok(disk.replace_small(file, content, mode, folder)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{disk::RealDisk, event::Silent, registry::Registry, settings::Settings};
+    use std::sync::Arc;
+
+    fn change(path: &Path, old: Option<&str>) -> Change {
+        let edited = Edited { text: "new\n".into(), entry: String::new(), line: 1 };
+        Change { path: path.to_owned(), old: old.map(str::to_owned), edited }
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("models.yaml");
+        let disk: &dyn Disk = &RealDisk;
+        let manager = ModelManager::with_registry(Settings::new("/m"), Registry::built_in(), Arc::new(Silent));
+        disk.replace_small(&file, b"theirs\n", 0o640, folder.path()).unwrap();
+        for old in [None, Some("mine\n")] {
+            let error = manager.publish(&file, folder.path(), &change(&file, old)).expect_err("refused");
+            assert!(error.message().contains("was changed by somebody else"), "{error}");
+            assert_eq!(read(disk, &file).unwrap().as_deref(), Some("theirs\n"));
+        }
+        manager.publish(&file, folder.path(), &change(&file, Some("theirs\n"))).unwrap();
+        assert_eq!(read(disk, &file).unwrap().as_deref(), Some("new\n"));
+        let names: Vec<String> = disk.list_sorted(folder.path()).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, ["models.yaml"], "nothing unfinished stays");
+    }
+}

@@ -1,0 +1,289 @@
+//! `add`: what the Hub publishes becomes an entry of the registry, and nothing else in the file changes.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use crate::kit::{Desk, FILE, MIB, OTHER, REPO, entry};
+use crate::support::hub::{Content, Gating, Match};
+
+const REGISTRY: &str = "configs/models.yaml";
+
+impl Desk {
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.s.project().join(REGISTRY)).unwrap()
+    }
+
+    /// Fails with this code and these words, and changes no file.
+    #[track_caller]
+    fn will_not(&self, line: &str, code: i32, words: &[&str]) {
+        let before = self.s.tree();
+        let output = self.run(line).code(code);
+        for word in words {
+            assert!(output.stderr.contains(word), "stderr lacks {word:?}: {output}");
+        }
+        assert_eq!(output.stderr.matches("error: ").count(), 1, "{output}");
+        assert!(output.stderr.contains("hint: "), "no next step: {output}");
+        before.assert_same(&self.s.tree());
+    }
+
+    /// A model that was added costs its bytes and no question.
+    #[track_caller]
+    fn downloads_without_a_question(&self, what: &str) {
+        self.hub.reset_counters();
+        self.run(&format!("download {what}")).ok();
+        assert_eq!(self.hub.count().api, 0, "{}", self.text());
+        self.assert_tidy();
+    }
+}
+
+/// Repositories of every kind beside the one that the registry knows.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let part = |n: u64| Content::synthetic(MIB + n, 10 + n);
+    desk.hub.repo("me/New-7B-GGUF").license("mit").lfs("new-7b.Q4_K_M.gguf", part(1)).lfs("new-7b.Q8_0.gguf", part(2)).commit();
+    let split = desk.hub.repo("me/Big-GGUF").license("apache-2.0");
+    split.lfs("big/big.Q6_K-00001-of-00002.gguf", part(3)).lfs("big/big.Q6_K-00002-of-00002.gguf", part(4)).commit();
+    let shards = desk.hub.repo("me/Tiny").license("mit").lfs("model-00001-of-00002.safetensors", part(5));
+    let shards = shards.lfs("model-00002-of-00002.safetensors", part(6)).plain("config.json", "{}");
+    let index = r#"{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}"#;
+    shards.plain("model.safetensors.index.json", index).commit();
+    desk.hub.repo("me/gated").lfs("g.Q4_K_M.gguf", part(7)).gated(Gating::Manual).commit();
+    desk.hub.repo("me/two").lfs("one.Q4_K_M.gguf", part(8)).lfs("two.Q4_K_M.gguf", part(9)).commit();
+    desk
+}
+
+#[test]
+fn a_gguf_becomes_a_pinned_entry_that_downloads_without_a_question() {
+    let desk = desk();
+    let before = desk.text();
+    let output = desk.run("add me/New-7B-GGUF:Q8_0").ok();
+    let output = output.prints("Added new-7b:q8_0 in configs/models.yaml:").says("the id is `new-7b`");
+    output.says("model-manager download new-7b:q8_0");
+    let content = desk.hub.content("me/New-7B-GGUF", "new-7b.Q8_0.gguf");
+    let (commit, size, sha256) = (desk.hub.commit("me/New-7B-GGUF"), content.len(), content.sha256());
+    let added = format!(
+        "\n  new-7b:\n    huggingface_id: \"me/New-7B-GGUF\"\n    revision: \"{commit}\"\n    license: \"mit\"\n    formats:\n      gguf:\n        \
+         q8_0:\n          file: \"new-7b.Q8_0.gguf\"\n          size: {size}\n          sha256: \"{sha256}\"\n"
+    );
+    assert_eq!(desk.text(), format!("{before}{added}"));
+    desk.downloads_without_a_question("new-7b:q8_0");
+
+    // Another quantization of the same repository: only its file is said.
+    let before = desk.text();
+    desk.run("add hf.co/me/New-7B-GGUF").ok().says("q4_k_m was chosen").prints("new-7b:q4_k_m");
+    let text = desk.text();
+    let added = text.strip_prefix(&before).expect("what was there stays");
+    assert!(added.starts_with("        q4_k_m:\n          file: \"new-7b.Q4_K_M.gguf\"\n          size: "), "{added}");
+    desk.downloads_without_a_question("new-7b:q4_k_m");
+}
+
+#[test]
+fn the_parts_of_a_split_gguf_are_listed() {
+    let desk = desk();
+    desk.run("add me/Big-GGUF --id big --description Large").ok();
+    let text = desk.text();
+    for part in ["00001", "00002"] {
+        let name = format!("big/big.Q6_K-{part}-of-00002.gguf");
+        let sha256 = desk.hub.sha256("me/Big-GGUF", &name);
+        assert!(text.contains(&format!("            - path: \"{name}\"\n              size: ")), "{text}");
+        assert!(text.contains(&format!("              sha256: \"{sha256}\"\n")), "{text}");
+    }
+    assert!(text.contains("    description: \"Large\"\n    license: \"apache-2.0\"\n"), "{text}");
+    desk.downloads_without_a_question("big");
+    // Whoever names one part means them all.
+    let reference = "hf://me/Big-GGUF/big/big.Q6_K-00002-of-00002.gguf";
+    let json = desk.run(&format!("add {reference} --id same --json")).ok().json();
+    assert_eq!((json["quant"].as_str(), json["size"].as_u64()), (Some("q6_k"), Some(2 * MIB + 7)), "{json:#}");
+    desk.downloads_without_a_question("same");
+}
+
+#[test]
+fn a_safetensors_set_is_pinned_with_every_weight_file() {
+    let desk = desk();
+    // No format is named and there is no GGUF: the original is meant. Its id is one that the registry has.
+    desk.run("add me/Tiny").ok().says("no GGUF file").prints("tiny --format safetensors");
+    let text = desk.text();
+    let added = format!(
+        "      safetensors:\n        huggingface_id: \"me/Tiny\"\n        revision: \"{}\"\n        expect:\n          - path: \
+         \"model-00001-of-00002.safetensors\"\n            size: {}\n            sha256: \"{}\"\n",
+        desk.hub.commit("me/Tiny"),
+        MIB + 5,
+        desk.hub.sha256("me/Tiny", "model-00001-of-00002.safetensors")
+    );
+    assert!(text.contains(&added) && text.ends_with("        license: \"mit\"\n"), "{text}");
+    assert!(!text.contains("config.json"), "{text}");
+    let output = desk.run("download tiny --format safetensors").ok();
+    assert_eq!(output.last_line(), "models/tiny/safetensors");
+    assert!(desk.s.project().join("models/tiny/safetensors/config.json").is_file());
+    // The registry's word holds: another content under this commit is refused.
+    desk.run("remove tiny --format safetensors").ok();
+    desk.hub.repo("me/Tiny").swap("model-00001-of-00002.safetensors", Content::synthetic(MIB + 5, 99));
+    desk.run("download tiny --format safetensors").code(4).says("the registry gives the sha256");
+}
+
+#[test]
+fn a_gate_and_an_older_commit_are_written_down() {
+    let desk = desk();
+    desk.run("add me/gated:q4_k_m").ok().prints("access must be asked for");
+    assert!(desk.text().contains("    gated: true\n    formats:"), "{}", desk.text());
+
+    let old = desk.hub.commit("me/New-7B-GGUF");
+    desk.hub.repo("me/New-7B-GGUF").lfs("new-7b.Q8_0.gguf", Content::synthetic(MIB, 77)).commit();
+    desk.run(&format!("add hf://me/New-7B-GGUF@{old}/new-7b.Q8_0.gguf")).ok();
+    let text = desk.text();
+    assert!(text.contains(&old) && text.contains(&format!("size: {}", MIB + 2)) && text.contains("license: \"mit\""), "{text}");
+    // The same model's other file of today: the commit is said at the quantization, where it differs.
+    desk.run("add me/New-7B-GGUF:q4_k_m").ok();
+    let now = desk.hub.commit("me/New-7B-GGUF");
+    assert!(desk.text().contains(&format!("        q4_k_m:\n          revision: \"{now}\"\n          file: ")), "{}", desk.text());
+    desk.downloads_without_a_question("new-7b:q8_0");
+    desk.downloads_without_a_question("new-7b:q4_k_m");
+}
+
+#[test]
+fn what_cannot_be_added_is_told_and_changes_nothing() {
+    let desk = desk();
+    desk.will_not("add no/such", 5, &["does not exist", "HTTP 401"]);
+    desk.will_not("add me/two", 2, &["one.Q4_K_M", "two.Q4_K_M", "hf://owner/repo/path"]);
+    desk.will_not("add me/New-7B-GGUF:q5_k_m", 3, &["q5_k_m", "There is: q4_k_m, q8_0"]);
+    desk.will_not("add me/New-7B-GGUF --revision v9", 3, &["no such revision"]);
+    desk.will_not("add tiny", 2, &["`tiny` names no repository", "owner/repo"]);
+    desk.will_not(&format!("add {REPO}:q8_0 --id tiny"), 2, &["`tiny:q8_0` stands in line 11 of", "--update"]);
+    desk.will_not("add me/New-7B-GGUF:q8_0 --id tiny", 2, &["`tiny:q8_0` stands in line 11 of"]);
+    desk.will_not("add me/New-7B-GGUF --id tiny --description new", 2, &["model `tiny` stands in line 2"]);
+    desk.will_not("add me/New-7B-GGUF --update", 3, &["no entry `new-7b:q4_k_m`", "--update"]);
+    desk.will_not("add me/New-7B-GGUF --offline", 6, &["offline"]);
+    desk.will_not("add me/New-7B-GGUF --description a\u{1b}[2Jb", 2, &["description"]);
+    desk.will_not("add hf://me/Big-GGUF/big/big.Q6_K-00001-of-00003.gguf", 3, &["there is no big/big.Q6_K-00001-of-00003.gguf"]);
+    desk.run("add me/New-7B-GGUF --id a/b").code(2).says("a/b");
+}
+
+#[test]
+fn a_dry_run_shows_a_diff_and_writes_nothing() {
+    let desk = desk();
+    let before = desk.s.tree();
+    let output = desk.run("add me/New-7B-GGUF --dry-run").ok();
+    before.assert_same(&desk.s.tree());
+    assert!(
+        output.stdout.starts_with("--- a/configs/models.yaml\n+++ b/configs/models.yaml\n@@ ")
+            && output.stdout.contains("\n+  new-7b:\n"),
+        "{output}"
+    );
+    let only_new = output.stdout.lines().skip(2).all(|line| line.starts_with(['+', ' ', '@']));
+    assert!(only_new, "an insertion removes no line: {output}");
+    let json = desk.run("add me/New-7B-GGUF --dry-run --json").ok().json();
+    before.assert_same(&desk.s.tree());
+    assert_eq!(
+        (json["id"].as_str(), json["format"].as_str(), json["quant"].as_str()),
+        (Some("new-7b"), Some("gguf"), Some("q4_k_m"))
+    );
+    assert_eq!(json["diff"].as_str(), Some(output.stdout.as_str()));
+    // What the diff shows is what is then written.
+    desk.run("add me/New-7B-GGUF").ok();
+    let put: String =
+        output.stdout.lines().skip(3).filter_map(|line| line.strip_prefix('+')).map(|line| format!("{line}\n")).collect();
+    assert!(desk.text().ends_with(&put) && put.contains(json["entry"].as_str().unwrap()), "{put}");
+}
+
+#[test]
+fn without_a_registry_the_built_in_one_is_written_out_with_the_new_entry() {
+    let desk = Desk::empty();
+    desk.hub.repo("me/New-7B-GGUF").lfs("new-7b.Q4_K_M.gguf", Content::synthetic(MIB, 1)).commit();
+    desk.run("add me/New-7B-GGUF --dry-run").ok().prints("--- /dev/null").says("would be made from the built-in registry");
+    assert!(!desk.s.project().join("configs").exists());
+    desk.will_not("add me/New-7B-GGUF --id phi-2", 2, &["`phi-2:q4_k_m` stands in line"]);
+    desk.run("add me/New-7B-GGUF").ok().says("was made from the built-in registry");
+    let text = desk.text();
+    assert!(text.starts_with(model_manager::registry::BUILT_IN), "{text}");
+    desk.run("info mistral-7b-instruct-v0.2").ok();
+    desk.downloads_without_a_question("new-7b");
+    assert_eq!(crate::kit::names(&desk.s.project().join("configs")), ["models.yaml"]);
+}
+
+#[test]
+fn mode_links_and_line_ends_of_the_file_stay() {
+    let desk = desk();
+    let windows = format!("\u{feff}# mine\r\n{}", desk.text().replace('\n', "\r\n"));
+    let target = desk.s.write("elsewhere/shared.yaml", windows.as_bytes());
+    std::fs::set_permissions(&target, PermissionsExt::from_mode(0o660)).unwrap();
+    let link = desk.s.project().join(REGISTRY);
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/shared.yaml", &link).unwrap();
+    desk.run("add me/New-7B-GGUF").ok();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o660);
+    let text = std::fs::read_to_string(&target).unwrap();
+    let added = text.strip_prefix(&windows).expect("what was there stays");
+    assert!(added.contains("  new-7b:\r\n") && !added.replace("\r\n", "").contains('\n'), "{added:?}");
+    assert_eq!(crate::kit::names(&desk.s.project().join("elsewhere")), ["shared.yaml"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_edited_safely_stays_and_the_entry_is_shown() {
+    let desk = desk();
+    desk.s.write(REGISTRY, "models: {tiny: {huggingface_id: a/b, formats: {gguf: {q8_0: tiny.gguf}}}}\n");
+    desk.will_not(
+        "add me/New-7B-GGUF",
+        1,
+        &["was not changed: in line 1", "new-7b: {", "new-7b.Q4_K_M.gguf", "model-manager lint"],
+    );
+}
+
+#[test]
+fn several_at_once_all_get_their_entry() {
+    let desk = desk();
+    let ids = ["a", "b", "c", "d", "e"];
+    let running: Vec<_> = ids.iter().map(|id| desk.spawn(&format!("add me/New-7B-GGUF --id {id}"))).collect();
+    for one in running {
+        one.wait().ok();
+    }
+    let text = desk.text();
+    for id in ids {
+        assert!(text.contains(&format!("\n  {id}:\n")), "{id} was lost:\n{text}");
+    }
+    assert_eq!(crate::kit::names(&desk.s.project().join("configs")), ["models.yaml"]);
+}
+
+#[test]
+fn what_somebody_wrote_while_the_hub_was_asked_stays() {
+    let desk = desk();
+    let hold = desk.hub.hold(Match::path_contains("/tree/"), 1);
+    let running = desk.spawn("add me/New-7B-GGUF");
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+    let before = desk.text();
+    desk.s.write(REGISTRY, format!("{before}# mine\n"));
+    hold.release();
+    running.wait().ok();
+    let text = desk.text();
+    assert!(text.starts_with(&before) && text.contains("\n  new-7b:\n") && text.ends_with("# mine\n"), "{text}");
+}
+
+#[test]
+fn a_run_that_was_killed_is_in_nobodys_way() {
+    let desk = desk();
+    desk.s.write("configs/.models.yaml.lock", "{\"host\": \"here\"");
+    desk.run("add me/New-7B-GGUF --lock-timeout 0").ok();
+    assert_eq!(crate::kit::names(&desk.s.project().join("configs")), ["models.yaml"]);
+}
+
+#[test]
+fn an_update_pins_an_entry_anew_and_nothing_else() {
+    let desk = desk();
+    let text = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])
+        .replace("          size", "          # counted\n          size");
+    desk.registry(std::slice::from_ref(&text));
+    desk.run("add tiny:q8_0 --update").ok().prints("Unchanged: tiny:q8_0");
+    let (old, before) = (desk.hub.content(REPO, OTHER), desk.text());
+    let now = desk.hub.repo(REPO).lfs(OTHER, Content::synthetic(MIB + 9, 3)).commit();
+    let output = desk.run("add tiny:q8_0 --update").ok().prints("Updated tiny:q8_0 in configs/models.yaml:12");
+    let new = desk.hub.content(REPO, OTHER);
+    let expected = before
+        .replace(&format!("          file: \"{OTHER}\""), &format!("          revision: \"{now}\"\n          file: \"{OTHER}\""))
+        .replace(&format!("size: {}", old.len()), &format!("size: {}", new.len()))
+        .replace(old.sha256(), new.sha256());
+    assert_eq!(desk.text(), expected, "{output}");
+    desk.downloads_without_a_question("tiny:q8_0");
+    // By its repository it is the same entry.
+    desk.run(&format!("add {REPO}:q4_k_m --id tiny --update")).ok().prints("Updated tiny:q4_k_m");
+    desk.run("verify").ok();
+}

@@ -70,7 +70,11 @@ pub struct BadFile {
 
 impl BadFile {
     pub(super) fn new(origin: &str, lines: &[&str], problem: Problem) -> Self {
-        let Problem { place, message, suggestion } = problem;
+        let Problem { mut place, message, suggestion } = problem;
+        // The YAML crate puts what is missing at the end of a file behind its last line.
+        if let Some(last) = lines.last().filter(|_| place.line > lines.len()) {
+            place = Place { line: lines.len(), column: last.chars().count() + 1 };
+        }
         let source_line = lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default().to_owned();
         Self { origin: origin.to_owned(), line: place.line, column: place.column, message, suggestion, source_line }
     }

@@ -181,3 +181,9 @@ fn a_bad_file_is_a_usage_error_whose_hint_names_the_line() {
     assert!(error.message().contains("did you mean `file`?"));
     assert_eq!(error.next_step(), Some("Correct line 5 of configs/models.yaml, then run `model-manager info` to check it."));
 }
+
+#[test]
+fn what_is_missing_at_the_end_is_shown_in_the_last_line() {
+    let bad = bad("models:\n  m:\n    huggingface_id: a/b\n  0");
+    assert_eq!((bad.line, bad.column, bad.source_line.as_str()), (4, 4, "  0"));
+}

@@ -7,6 +7,7 @@ mod download;
 mod index;
 mod info;
 mod inspect;
+mod lint;
 mod list;
 mod path;
 mod plan;
@@ -19,6 +20,7 @@ mod target;
 mod verify;
 
 pub use add::{AddReport, AddRequest};
+pub use lint::{LintReport, Linted};
 pub use report::*;
 
 use crate::{

@@ -1,5 +1,5 @@
-//! The registry: `configs/models.yaml` read with line numbers, ids, formats and quantizations resolved to files, and edits that keep the
-//! rest of the text.
+//! The registry: `configs/models.yaml` read with line numbers, ids, formats and quantizations resolved to files, edits that
+//! keep the rest of the text, and a look for what is odd.
 //!
 //! This room takes text and a name for it; who reads the file is the manager. The file's schema:
 //!
@@ -33,6 +33,7 @@ mod artifact;
 mod edit;
 mod error;
 mod fields;
+mod lint;
 mod model;
 mod read;
 mod resolve;
@@ -42,6 +43,8 @@ mod tree;
 
 pub use edit::{EditError, Edited, NewEntry, add, repin, unified_diff};
 pub use error::{BadFile, RegistryError};
+pub use lint::{EntryRef, Finding, Level, Lint};
+pub(crate) use lint::{command_name, update_command};
 pub use model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status, UnknownKey};
 pub use resolve::Selection;
 

@@ -18,6 +18,7 @@ mod network;
 mod old_tree;
 mod refusals;
 mod registry_edit;
+mod registry_lint;
 mod repair;
 mod resume;
 mod words;

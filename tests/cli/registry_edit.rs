@@ -75,6 +75,7 @@ fn a_gguf_becomes_a_pinned_entry_that_downloads_without_a_question() {
     let added = text.strip_prefix(&before).expect("what was there stays");
     assert!(added.starts_with("        q4_k_m:\n          file: \"new-7b.Q4_K_M.gguf\"\n          size: "), "{added}");
     desk.downloads_without_a_question("new-7b:q4_k_m");
+    desk.run("lint").ok();
 }
 
 #[test]
@@ -241,6 +242,7 @@ fn several_at_once_all_get_their_entry() {
     for id in ids {
         assert!(text.contains(&format!("\n  {id}:\n")), "{id} was lost:\n{text}");
     }
+    desk.run("lint").ok();
     assert_eq!(crate::kit::names(&desk.s.project().join("configs")), ["models.yaml"]);
 }
 

@@ -8,6 +8,7 @@ mod download;
 mod gc;
 mod info;
 mod init;
+mod lint;
 mod list;
 mod man;
 mod path;
@@ -36,6 +37,7 @@ pub enum Command {
     Projects(projects::Args),
     Init(init::Args),
     Add(add::Args),
+    Lint(lint::Args),
     #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
@@ -59,6 +61,7 @@ impl Command {
             Self::Projects(args) => Box::new(args.run(context)?),
             Self::Init(args) => Box::new(args.run(context)?),
             Self::Add(args) => Box::new(args.run(context)?),
+            Self::Lint(args) => Box::new(args.run(context)?),
             Self::Completions(args) => Box::new(args.run()),
             Self::Man(args) => Box::new(args.run()?),
         })

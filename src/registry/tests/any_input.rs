@@ -1,5 +1,5 @@
 use super::*;
-use crate::registry::BUILT_IN;
+use crate::registry::{BUILT_IN, Lint};
 use proptest::prelude::*;
 
 /// A model as a test writes it: name, revision, licence, quantizations with file, size and hash.
@@ -64,10 +64,15 @@ proptest! {
             bytes.splice(start..end, with.bytes());
         }
         let text = String::from_utf8_lossy(&bytes);
-        if let Err(RegistryError::BadFile(bad)) = Registry::parse(&text, "x") {
+        let read = Registry::parse(&text, "x");
+        if let Err(RegistryError::BadFile(bad)) = &read {
             prop_assert!(bad.line >= 1 && bad.column >= 1);
             let _ = bad.to_string();
         }
+        let lines = crate::registry::tree::lines(&text).len();
+        let findings = Lint::offline(&text, "x").findings();
+        prop_assert!(findings.iter().all(|finding| (1..=lines).contains(&finding.line) && finding.column >= 1));
+        prop_assert_eq!(findings.iter().any(|finding| finding.rule == "schema"), read.is_err());
     }
 
     #[test]

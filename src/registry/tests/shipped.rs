@@ -100,6 +100,15 @@ fn the_shipped_registry_is_read_whole_and_has_no_key_that_nothing_reads() {
 }
 
 #[test]
+fn the_shipped_registry_has_nothing_wrong_and_says_what_it_does_not_know() {
+    let findings = crate::registry::Lint::offline(crate::registry::BUILT_IN, "x").findings();
+    let wrong: Vec<_> = findings.iter().filter(|finding| finding.level == crate::registry::Level::Error).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let unpinned = Registry::built_in().entries().filter(|entry| entry.artifact.revision.is_none()).count();
+    assert_eq!(findings.iter().filter(|finding| finding.rule == "revision").count(), unpinned);
+}
+
+#[test]
 fn every_shipped_model_has_the_quantizations_of_the_guide_and_a_safetensors_original() {
     for model in Registry::built_in().models() {
         let gguf = model.format(&Format::gguf()).expect("gguf");

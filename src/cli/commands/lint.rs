@@ -1,0 +1,96 @@
+//! `lint`: what is odd in the registry, with its place and what to do.
+
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, BAD, FAINT, GOOD, ODD, Page, paint, printable},
+        units,
+    },
+    error::{ErrorKind, Result},
+    manager::{LintReport, Linted},
+    registry::Level,
+};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Look through the registry for what is wrong, missing or odd
+///
+/// Ends with exit code 1 when something is wrong, with 4 when the Hub publishes another size or hash than the registry
+/// has, else with 0.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also hold every entry against what the Hub says now; one question per repository, one list of files per commit
+    #[arg(long)]
+    pub online: bool,
+    /// Fail for warnings too
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// What was found.
+pub struct Looked {
+    report: LintReport,
+    strict: bool,
+}
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Looked> {
+        let linted = Linted::read(context.settings()?)?;
+        let report = match self.online && linted.is_registry() {
+            true => context.worker()?.lint_online(linted)?,
+            false => linted.report(false),
+        };
+        Ok(Looked { report, strict: self.strict })
+    }
+}
+
+impl Looked {
+    fn fails(&self) -> bool {
+        self.report.count(Level::Error) > 0 || (self.strict && self.report.count(Level::Warning) > 0)
+    }
+}
+
+impl Answer for Looked {
+    fn json(&self) -> Value {
+        let mut value = json!(self.report);
+        for (key, level) in [("errors", Level::Error), ("warnings", Level::Warning), ("notes", Level::Note)] {
+            value[key] = json!(self.report.count(level));
+        }
+        value["ok"] = json!(!self.fails());
+        value
+    }
+
+    fn write(&self, page: &mut Page) {
+        let report = &self.report;
+        let origin = page.path(Path::new(&report.registry));
+        for finding in &report.findings {
+            let style = match finding.level {
+                Level::Error => BAD,
+                Level::Warning => ODD,
+                Level::Note => FAINT,
+            };
+            let line =
+                format!("{origin}:{}:{}: {}", finding.line, finding.column, paint(style, format!("{}:", finding.level.word())));
+            let text = format!("{line} {} [{}]", printable(&finding.message), finding.rule);
+            match finding.level {
+                Level::Note => page.detail(text),
+                _ => page.line(text),
+            }
+            page.detail(format!("    {}", printable(&finding.next)));
+        }
+        let count = |level, noun| units::count(report.count(level), noun);
+        let counts = [count(Level::Error, "error"), count(Level::Warning, "warning"), count(Level::Note, "note")].join(", ");
+        let asked = if report.online { "; the Hub was asked" } else { "" };
+        let verdict = if self.fails() { paint(BAD, "failed") } else { paint(GOOD, "ok") };
+        let entries = if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) };
+        page.line(format!("{verdict}: {origin}, {entries}: {counts}{asked}"));
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self.fails() {
+            _ if self.report.differs() => ErrorKind::Damaged.exit_code(),
+            true => ErrorKind::Failed.exit_code(),
+            false => 0,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What is odd in the registry: in its text, and against what the Hub says now.
+
+use super::{ModelManager, registry_file};
+use crate::{
+    disk::RealDisk,
+    error::{Error, ErrorKind, Result},
+    http::{AuthCause, HttpError, Missing},
+    hub::{Gate, Hub, HubError, HubFile, Pinned},
+    names::{RepoId, Revision},
+    registry::{ArtifactFile, BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, command_name, update_command},
+    settings::Settings,
+};
+use serde::Serialize;
+
+/// What a look through the registry found.
+#[derive(Debug, Clone, Serialize)]
+pub struct LintReport {
+    /// The registry file.
+    pub registry: String,
+    /// Whether the Hub was asked.
+    pub online: bool,
+    /// Entries that were looked at; 0 where the text is no registry.
+    pub entries: usize,
+    /// What is odd, in file order.
+    pub findings: Vec<Finding>,
+}
+
+impl LintReport {
+    /// How many findings are this bad.
+    pub fn count(&self, level: Level) -> usize {
+        self.findings.iter().filter(|finding| finding.level == level).count()
+    }
+
+    /// Whether a size or hash of the registry is not what the Hub publishes.
+    pub fn differs(&self) -> bool {
+        self.findings.iter().any(|finding| finding.rule == DIFFERS)
+    }
+}
+
+/// The rule of sizes and hashes that the Hub gives otherwise.
+const DIFFERS: &str = "differs";
+
+/// A registry that was looked through offline.
+pub struct Linted {
+    origin: String,
+    lint: Lint,
+}
+
+impl Linted {
+    /// Looks through the registry that these settings name. A text that is no registry is a finding, not an error.
+    pub fn read(settings: &Settings) -> Result<Self> {
+        let (text, origin) = match &settings.config {
+            Some(path) => (registry_file::read_named(&RealDisk, path)?, path.display().to_string()),
+            None => (BUILT_IN.to_owned(), BUILT_IN_ORIGIN.to_owned()),
+        };
+        Ok(Self { lint: Lint::offline(&text, &origin), origin })
+    }
+
+    /// Whether the text is a registry, so that the Hub can be asked about its entries.
+    pub fn is_registry(&self) -> bool {
+        self.lint.registry().is_some()
+    }
+
+    /// What was found.
+    pub fn report(self, online: bool) -> LintReport {
+        let entries = self.lint.registry().map_or(0, |registry| registry.entries().count());
+        LintReport { registry: self.origin, online, entries, findings: self.lint.findings() }
+    }
+}
+
+impl ModelManager {
+    /// Holds every entry against what the Hub says now: one question for each repository, and one list of files for each
+    /// of its commits, one after the other.
+    pub fn lint_online(&self, mut linted: Linted) -> Result<LintReport> {
+        if self.settings.network.offline {
+            return Err(Error::new(ErrorKind::Usage, "the Hub is to be asked, and this run is offline")
+                .hint("Leave out `--online`, or allow the network: no `--offline`, no HF_HUB_OFFLINE."));
+        }
+        if let Some(registry) = linted.lint.registry().cloned() {
+            let hub = self.hub()?;
+            self.ask(async {
+                for repo in repositories(&registry) {
+                    let entries: Vec<_> = registry.entries().filter(|entry| entry.artifact.repo == repo).collect();
+                    Asked { hub: &hub, lint: &mut linted.lint, entries }.all(&repo).await?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(linted.report(true))
+    }
+}
+
+/// The repositories of a registry, each once, in file order.
+fn repositories(registry: &Registry) -> Vec<RepoId> {
+    let mut repos: Vec<RepoId> = Vec::new();
+    for entry in registry.entries() {
+        if !repos.contains(&entry.artifact.repo) {
+            repos.push(entry.artifact.repo.clone());
+        }
+    }
+    repos
+}
+
+/// The entries of one repository, in the light of what the Hub says about it.
+struct Asked<'a, 'r> {
+    hub: &'a Hub,
+    lint: &'a mut Lint,
+    entries: Vec<EntryRef<'r>>,
+}
+
+impl Asked<'_, '_> {
+    async fn all(mut self, repo: &RepoId) -> Result<()> {
+        let head = match self.hub.pin(repo, &Revision::main()).await {
+            Ok(head) => Some(head),
+            // Not every repository has that branch.
+            Err(HubError::Http(HttpError::NotFound { kind: Missing::Revision, .. })) => None,
+            Err(error) => return self.refused(error, "repository", "huggingface_id"),
+        };
+        if let Some(head) = &head {
+            self.repository(repo, head);
+        }
+        let mut revisions: Vec<Option<&Revision>> = Vec::new();
+        for revision in self.entries.iter().map(|entry| entry.artifact.revision.as_ref()) {
+            if !revisions.contains(&revision) {
+                revisions.push(revision);
+            }
+        }
+        let all = std::mem::take(&mut self.entries);
+        for revision in revisions {
+            self.entries = all.iter().filter(|entry| entry.artifact.revision.as_ref() == revision).cloned().collect();
+            self.revision(repo, revision, head.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    /// What changed about the repository as a whole, told once.
+    fn repository(&mut self, repo: &RepoId, head: &Pinned) {
+        let Some(first) = self.entries.first().cloned() else { return };
+        if head.repo != *repo {
+            let message = format!("the Hub now keeps `{repo}` as `{}`", head.repo);
+            let next = format!("Write `huggingface_id: \"{}\"`.", head.repo);
+            self.lint.add(&first, (Level::Warning, "renamed"), "huggingface_id", None, (message, next));
+        }
+        if head.disabled {
+            let message = format!("the Hub has disabled `{repo}`");
+            self.lint.add(
+                &first,
+                (Level::Error, "repository"),
+                "huggingface_id",
+                None,
+                (message, "Choose another repository.".into()),
+            );
+        }
+        let gated = head.gated != Gate::Open;
+        let Some(entry) = self.entries.iter().find(|entry| entry.artifact.gated != gated).cloned() else { return };
+        let said = match gated {
+            true => (format!("`{repo}` asks for accepted terms and a token now"), "Write `gated: true`.".to_owned()),
+            false => (format!("`{repo}` is open to everyone now"), "Write `gated: false`.".to_owned()),
+        };
+        self.lint.add(&entry, (if gated { Level::Warning } else { Level::Note }, "gated"), "gated", None, said);
+    }
+
+    async fn revision(&mut self, repo: &RepoId, revision: Option<&Revision>, head: Option<&Pinned>) -> Result<()> {
+        let present = head.map_or(repo, |head| &head.repo);
+        let pinned = match (revision, head) {
+            (None, Some(head)) => Ok(head.clone()),
+            (None, None) => self.hub.pin(present, &Revision::main()).await,
+            (Some(revision), _) => match Pinned::assumed(present, revision) {
+                Some(pinned) => Ok(pinned),
+                None => self.hub.pin(present, revision).await,
+            },
+        };
+        let tree = match &pinned {
+            Ok(pinned) => self.hub.tree(pinned).await,
+            Err(error) => Err(error.clone()),
+        };
+        let (pinned, tree) = match (pinned, tree) {
+            (Ok(pinned), Ok(tree)) => (pinned, tree),
+            (_, Err(error)) | (Err(error), _) => return self.refused(error, "commit", "revision"),
+        };
+        let is_commit = revision.is_some_and(Revision::is_commit);
+        for entry in self.entries.clone() {
+            if !is_commit {
+                let held = revision.map_or("the main branch", Revision::as_str);
+                let message = format!("`{}` is not pinned; {held} of {present} is at {} now", entry.name(), pinned.commit);
+                let next = format!(
+                    "Write `revision: \"{}\"`, or run `model-manager add {} --update`.",
+                    pinned.commit,
+                    command_name(&entry)
+                );
+                self.lint.add(&entry, (Level::Warning, "revision"), "revision", None, (message, next));
+            }
+            for file in entry.artifact.files.iter().chain(&entry.artifact.expect) {
+                self.file(&entry, file, &tree, &pinned);
+            }
+        }
+        if let (true, Some(head), Some(first)) = (is_commit, head, self.entries.first().cloned())
+            && !head.commit.as_str().eq_ignore_ascii_case(pinned.commit.as_str())
+        {
+            let message = format!("the main branch of {present} has moved on since, to {}", head.commit);
+            let next = format!("To follow it, run `model-manager add {} --update`.", command_name(&first));
+            self.lint.add(&first, (Level::Note, "moved"), "revision", None, (message, next));
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, entry: &EntryRef<'_>, file: &ArtifactFile, tree: &[HubFile], pinned: &Pinned) {
+        let path = &file.path;
+        let Some(found) = tree.iter().find(|found| found.path == *path) else {
+            let nearest = crate::names::nearest(path.as_str(), tree.iter().map(|found| found.path.as_str()));
+            let next = match nearest {
+                Some(nearest) => format!("The nearest name there is `{nearest}`."),
+                None => format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit),
+            };
+            let message = format!("there is no {path} in {} at {}", pinned.repo, pinned.commit);
+            self.lint.add(entry, (Level::Error, "file"), "file", Some(path), (message, next));
+            return;
+        };
+        let hint = format!("or run `{}`", update_command(entry));
+        let mut differing = Vec::new();
+        match (file.sha256, found.sha256) {
+            (Some(own), Some(theirs)) if own != theirs => differing.push(("sha256", own.to_string(), format!("\"{theirs}\""))),
+            (None, Some(theirs)) => {
+                let said = (
+                    format!("no `sha256` is written for {path}; the Hub publishes one"),
+                    format!("Write `sha256: \"{theirs}\"`, {hint}."),
+                );
+                self.lint.add(entry, (Level::Warning, "sha256"), "sha256", Some(path), said);
+            }
+            _ => {}
+        }
+        match file.size {
+            Some(own) if own != found.size => differing.push(("size", own.to_string(), found.size.to_string())),
+            None => {
+                let said = (
+                    format!("no `size` is written for {path}; the Hub gives one"),
+                    format!("Write `size: {}`, {hint}.", found.size),
+                );
+                self.lint.add(entry, (Level::Note, "size"), "size", Some(path), said);
+            }
+            Some(_) => {}
+        }
+        if differing.is_empty() {
+            return;
+        }
+        let told: Vec<String> =
+            differing.iter().map(|(what, own, theirs)| format!("{what} {own} here and {theirs} on the Hub")).collect();
+        let write: Vec<String> = differing.iter().map(|(what, _, theirs)| format!("`{what}: {theirs}`")).collect();
+        let message = format!("{path} of {} at {} has {}", pinned.repo, pinned.commit, told.join(", and "));
+        let next = format!("If the Hub's file is the right one, write {}, {hint}.", write.join(" and "));
+        self.lint.add(entry, (Level::Error, DIFFERS), differing[0].0, Some(path), (message, next));
+    }
+
+    /// What the Hub refuses is a finding about the entries; that it cannot be asked, or refuses the token, is an error.
+    fn refused(&mut self, error: HubError, rule: &'static str, at: &str) -> Result<()> {
+        let bad_token = matches!(error, HubError::Http(HttpError::Unauthorized { cause: AuthCause::BadToken, .. }));
+        if bad_token || !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Auth) {
+            return Err(error.into());
+        }
+        let next = error.hint().unwrap_or_else(|| "Look at the repository's page in a browser.".into());
+        for entry in std::mem::take(&mut self.entries) {
+            let message = format!("`{}` cannot be had: {error}", entry.name());
+            self.lint.add(&entry, (Level::Error, rule), at, None, (message, next.clone()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! `lint`: what is odd in the registry, offline and against the Hub.
+
+use serde_json::Value;
+
+use crate::kit::{Desk, FILE, MIB, OTHER, REPO, entry, open_entry};
+use crate::support::hub::{Content, Gating};
+
+impl Desk {
+    /// The findings as `level rule line quant`.
+    #[track_caller]
+    fn findings(&self, line: &str, code: i32) -> (Vec<String>, Value) {
+        let json = self.run(&format!("{line} --json")).code(code).json();
+        let text = |finding: &Value, key: &str| match &finding[key] {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let all = json["findings"].as_array().unwrap();
+        let told = all.iter().map(|finding| ["level", "rule", "line", "quant"].map(|key| text(finding, key)).join(" ")).collect();
+        (told, json)
+    }
+}
+
+#[test]
+fn the_shipped_registry_has_no_error_and_a_warning_fails_only_a_strict_run() {
+    let desk = Desk::empty();
+    let output = desk.run("lint").ok().prints("ok: (built-in), ").prints(" 0 errors, ");
+    let lines: Vec<&str> = model_manager::registry::BUILT_IN.lines().collect();
+    let file = lines.iter().position(|line| line.contains("file: \"phi-2.Q8_0.gguf\"")).unwrap();
+    assert_eq!(lines[file + 2].trim(), "sha256: null");
+    output.prints(&format!("(built-in):{}:11: warning: no `sha256` is known of phi-2.Q8_0.gguf", file + 3));
+    desk.run("lint --strict").code(1).prints("failed: (built-in)");
+    assert_eq!(desk.hub.count().total_requests(), 0);
+}
+
+#[test]
+fn a_fully_pinned_registry_is_clean() {
+    let desk = Desk::new();
+    let (found, _) = desk.findings("lint", 0);
+    assert_eq!(found, ["note description 2 -", "note license 2 -"]);
+    desk.run("lint --strict --online").ok().prints("0 errors, 0 warnings").prints("the Hub was asked");
+    let count = desk.hub.count();
+    assert_eq!((count.api, count.content_bytes()), (2, 0), "one question for the repository, one list of its commit");
+}
+
+#[test]
+fn every_slip_is_found_at_its_place() {
+    let desk = Desk::empty();
+    let (a, b) = ("ab".repeat(32), "cd".repeat(32));
+    let commit = "0".repeat(40);
+    desk.s.write(
+        "configs/models.yaml",
+        format!(
+            "models:
+  m:
+    huggingface_id: o/r
+    revision: main
+    describtion: a slip
+    license: mit
+    formats:
+      gguf:
+        q4_k_m: {{ file: x.Q8_0.gguf, size: 1, sha256: {a} }}
+        q5_k_m: {{ file: x.Q5_K_M.gguf, size: 2, sha256: {a} }}
+        q6_k: {{ files: [{{ path: y-00001-of-00003.gguf, size: 1, sha256: {b} }}] }}
+        q8_0: {{ file: x.Q8_0.gguf, size: 1, sha256: {a} }}
+        old: {{ file: old.gguf, size: 1, sha256: null, status: superseded, superseded_by: older }}
+        older: {{ file: older.gguf, size: null, sha256: {b}, superseded_by: 'n:q2_k' }}
+        twice: {{ files: [a/z.gguf, b/z.gguf] }}
+  n:
+    huggingface_id: o/n
+    revision: '{commit}'
+    description: fine
+    formats: {{ gguf: {{ q4_0: {{ file: n.Q4_0.gguf, size: 5, sha256: {b} }} }} }}
+"
+        ),
+    );
+    let (found, json) = desk.findings("lint", 1);
+    for expected in [
+        "warning unknown-key 5 -",
+        "note description 2 -",
+        "warning revision 4 q4_k_m",
+        "error quant 9 q4_k_m",
+        "error two-sizes 10 q5_k_m",
+        "error parts 11 q6_k",
+        "warning duplicate 12 q8_0",
+        "warning sha256 13 old",
+        "warning successor 13 old",
+        "note size 14 older",
+        "error successor 14 older",
+        "error same-name 15 twice",
+        "error two-sizes 20 q4_0",
+        "note license 16 -",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected} is not among {found:#?}");
+    }
+    assert_eq!(json["ok"], false);
+    let slip = json["findings"].as_array().unwrap().iter().find(|finding| finding["rule"] == "unknown-key").unwrap();
+    assert_eq!((slip["column"].as_u64(), slip["next"].as_str()), (Some(5), Some("Did you mean `description`?")));
+    let next = |finding: &Value| finding["next"].as_str().is_some_and(|next| !next.is_empty());
+    assert!(json["findings"].as_array().unwrap().iter().all(next), "{json:#}");
+    desk.run("lint").code(1).prints("configs/models.yaml:9:").prints("whose name says `q8_0`");
+}
+
+#[test]
+fn a_text_that_is_no_registry_is_one_finding_with_its_place() {
+    let desk = Desk::empty();
+    desk.s.write("configs/models.yaml", "models:\n  m:\n    hugingface_id: a/b\n    formats: {gguf: {q4_k_m: x.gguf}}\n");
+    for line in ["lint", "lint --online"] {
+        let (found, json) = desk.findings(line, 1);
+        assert_eq!(found, ["error schema 3 -"]);
+        assert!(json["findings"][0]["message"].as_str().unwrap().contains("`huggingface_id`"), "{json:#}");
+    }
+    desk.run("lint --config nowhere.yaml").code(2).says("no registry at");
+}
+
+#[test]
+fn the_hub_is_not_asked_offline() {
+    let mut desk = Desk::new();
+    desk.run("lint --online --offline").code(2).says("offline").says("hint: ");
+    desk.s.set_env("HF_HUB_OFFLINE", "1");
+    desk.run("lint --online").code(2).says("HF_HUB_OFFLINE");
+    desk.run("lint").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0);
+}
+
+#[test]
+fn sizes_and_hashes_that_differ_from_the_hub_end_with_code_4() {
+    let desk = Desk::new();
+    let text = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)]);
+    let (size, sha256) = (desk.content().len(), desk.content().sha256().to_owned());
+    desk.registry(&[text.replace(&format!("size: {size}"), "size: 5").replace(&sha256, &"ab".repeat(32))]);
+    let (found, json) = desk.findings("lint --online", 4);
+    assert!(found.contains(&"error differs 10 q4_k_m".to_owned()), "{found:?}");
+    assert!(json.to_string().contains(&sha256) && json.to_string().contains(&format!("`size: {size}`")), "{json:#}");
+    desk.run("lint").ok();
+}
+
+#[test]
+fn what_the_hub_publishes_and_the_registry_lacks_is_printed_to_be_written() {
+    let desk = Desk::new();
+    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    let output = desk.run("lint --online").ok();
+    let (sha256, commit) = (desk.content().sha256().to_owned(), desk.hub.commit(REPO));
+    let output = output.prints(&format!("Write `sha256: \"{sha256}\"`")).prints(&format!("Write `size: {}`", desk.content().len()));
+    output.prints(&format!("Write `revision: \"{commit}\"`")).prints("model-manager add tiny:q4_k_m --update");
+    // And that command does it.
+    desk.run("add tiny:q4_k_m --update").ok();
+    desk.run("lint --online --strict").ok();
+}
+
+#[test]
+fn what_became_of_repositories_is_found() {
+    let desk = Desk::new();
+    let file = |seed| Content::synthetic(MIB, seed);
+    for (seed, repo) in (20..).zip(["me/renamed", "me/gated", "me/moved", "me/gone-file"]) {
+        desk.hub.repo(repo).lfs("x.Q4_K_M.gguf", file(seed)).commit();
+    }
+    let q4 = [("q4_k_m", "x.Q4_K_M.gguf")];
+    let mut entries: Vec<String> =
+        ["me/renamed", "me/gated", "me/moved", "me/gone-file"].iter().map(|repo| entry(&desk.hub, &repo[3..], repo, &q4)).collect();
+    entries.push(open_entry("absent", "no/such", &[("q4_k_m", "x.Q4_K_M.gguf"), ("q8_0", "x.Q8_0.gguf")]));
+    entries[3] = entries[3].replace("x.Q4_K_M", "y.Q4_K_M");
+    let commit = desk.hub.commit("me/moved");
+    entries.push(entries[2].replace("  moved:", "  no-commit:").replace(&commit, &"1".repeat(40)));
+    desk.registry(&entries);
+    desk.hub.repo("me/new-name").lfs("x.Q4_K_M.gguf", file(20)).commit();
+    desk.hub.repo("me/renamed").renamed_to("me/new-name");
+    desk.hub.repo("me/gated").gated(Gating::Auto);
+    let now = desk.hub.repo("me/moved").lfs("more.gguf", file(30)).commit();
+    let (_, json) = desk.findings("lint --online", 1);
+    let of = |model: &str| -> Vec<(String, String)> {
+        let all = json["findings"].as_array().unwrap().iter().filter(|finding| finding["model"] == model);
+        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        all.map(|finding| {
+            (format!("{} {}", text(finding, "level"), text(finding, "rule")), text(finding, "message") + &text(finding, "next"))
+        })
+        .collect()
+    };
+    for (model, rule, word) in [
+        ("renamed", "warning renamed", "huggingface_id: \"me/new-name\""),
+        ("gated", "warning gated", "gated: true"),
+        ("moved", "note moved", now.as_str()),
+        ("gone-file", "error file", "x.Q4_K_M.gguf"),
+        ("absent", "error repository", "HTTP 401"),
+        ("no-commit", "error commit", "no such revision"),
+    ] {
+        let found = of(model);
+        assert!(found.iter().any(|(told, words)| told == rule && words.contains(word)), "{model}: {found:#?}");
+    }
+    assert_eq!(of("absent").iter().filter(|(rule, _)| rule == "error repository").count(), 2, "both of its entries");
+}
+
+#[test]
+fn a_token_that_is_not_accepted_or_a_dead_hub_is_an_error_and_no_finding() {
+    let mut desk = Desk::new().impatient();
+    desk.s.set_env("HF_TOKEN", "hf_StaleSecret");
+    let output = desk.run("lint --online").code(5).says("unset HF_TOKEN");
+    assert!(!output.stdout.contains("hf_Stale") && !output.stderr.contains("hf_Stale"), "{output}");
+    desk.s.remove_env("HF_TOKEN");
+    desk.run("lint --online --endpoint http://127.0.0.1:9").code(6);
+}

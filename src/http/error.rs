@@ -314,6 +314,11 @@ impl HttpError {
         )
     }
 
+    /// Whether a server said that it has no such file, or not for this user: another one may.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Unauthorized { .. } | Self::Forbidden { .. })
+    }
+
     /// Whether a cached or signed address may simply have expired.
     pub(super) fn is_expired(&self) -> bool {
         match self {

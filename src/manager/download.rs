@@ -11,13 +11,14 @@ use crate::{
     disk::LockKind,
     error::{Error, ErrorKind, Result},
     event::Event,
+    http::bare,
     hub::Hub,
     store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
-    transfer::{self, Effort, Job},
+    transfer::{self, Effort, Job, TransferError},
     view::Adopted,
     weights::head_check,
 };
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 impl ModelManager {
     /// What a download would do.
@@ -36,10 +37,22 @@ impl ModelManager {
         }
         let told = target.notices.len();
         let existing = self.existing_store()?;
-        let mut plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
+        let plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
         for notice in &plan.target.notices[told..] {
             self.report(&Event::Notice(notice.clone()));
         }
+        self.carry_out(plan, existing, options.force, &|store| self.ask(self.plan(target.clone(), options, Some(store))))
+    }
+
+    /// Makes true what was planned, in the one order that keeps every promise. `again` plans anew, for where what the
+    /// plan found in the store was collected before it was under a lease.
+    pub(super) fn carry_out(
+        &self,
+        mut plan: Plan,
+        existing: Option<Store>,
+        force: bool,
+        again: &dyn Fn(&Store) -> Result<Plan>,
+    ) -> Result<DownloadReport> {
         if let Some(store) = &existing
             && plan.is_present()
             && let Some(report) = self.already_there(&plan, store)?
@@ -57,13 +70,12 @@ impl ModelManager {
             if plan.has_all_present(&store)? {
                 break;
             }
-            // What the plan found was not under the lease then, and was collected meanwhile.
-            plan = self.ask(self.plan(target.clone(), options, Some(&store)))?;
+            plan = again(&store)?;
             hub = self.network_for(&plan)?;
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let adopted = self.adopt_all(&mut plan, &store, &lease)?;
-        let fetched = self.fetch_all(&mut plan, &store, &lease, options, hub)?;
+        let fetched = self.fetch_all(&mut plan, &store, &lease, force, hub)?;
         self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {
             return Err(
@@ -111,7 +123,7 @@ impl ModelManager {
         Ok(())
     }
 
-    fn source(&self, repo: &str, plan: &Plan, file: &PlannedFile) -> Source {
+    pub(super) fn source(&self, repo: &str, plan: &Plan, file: &PlannedFile) -> Source {
         Source {
             endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
             repo: Some(repo.to_owned()),
@@ -177,7 +189,7 @@ impl ModelManager {
 
     /// A client of the Hub where something must travel. Refuses offline, and where none can be made, before anything is
     /// made on disk.
-    fn network_for(&self, plan: &Plan) -> Result<Option<Hub>> {
+    pub(super) fn network_for(&self, plan: &Plan) -> Result<Option<Hub>> {
         let missing = plan.files.iter().filter(|file| matches!(file.supply, FileSupply::Fetch | FileSupply::Partial));
         let missing: Vec<&str> = missing.map(|file| file.path.as_str()).collect();
         if missing.is_empty() {
@@ -191,12 +203,12 @@ impl ModelManager {
     }
 
     /// Fetches every file that is not in the store; returns the bytes that travelled for each.
-    fn fetch_all(
+    pub(super) fn fetch_all(
         &self,
         plan: &mut Plan,
         store: &Store,
         lease: &Arc<Lease>,
-        options: &DownloadOptions,
+        force: bool,
         hub: Option<Hub>,
     ) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
@@ -213,7 +225,7 @@ impl ModelManager {
             order.iter().map(|index| &plan.files[*index]).map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum(),
         )?;
         let (first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| plan.comes_first(&plan.files[*index]));
-        let from = Supplier { store, lease, hub: &hub, force: options.force };
+        let from = Supplier { store, lease, hub: &hub, force };
         self.fetch_some(plan, first, &mut fetched, &from)?;
         self.check_indexes(plan, store)?;
         self.fetch_some(plan, rest, &mut fetched, &from)?;
@@ -221,21 +233,67 @@ impl ModelManager {
     }
 
     /// Fetches these files side by side. All their locks are let go of at the end.
+    ///
+    /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
+    /// decides, not who serves it.
     fn fetch_some(&self, plan: &mut Plan, order: Vec<usize>, fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
-        let Supplier { store, lease, hub, force } = *from;
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
         let mut order: Vec<(IntakeKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
         order.sort();
         if order.is_empty() {
             return Ok(());
         }
-        let mut jobs = Vec::new();
-        let mut job_of: Vec<(usize, usize)> = Vec::new();
+        let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
+        let mut begin: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut wrong = None;
+        loop {
+            let Batch { jobs, job_of } = self.admit_all(plan, &order, &begin, from)?;
+            let run = transfer::run(from.hub.http(), jobs, effort, self.reporter.clone(), &self.cancel);
+            let error = match self.block_on(async { Ok(run.await) })? {
+                Ok(arrived) => {
+                    let mut told = None;
+                    for (index, job) in job_of {
+                        plan.files[index].sha256 = Some(arrived[job].blob.digest);
+                        // What travelled once is told once, with the first of its names.
+                        fetched[index] = if told == Some(job) { 0 } else { arrived[job].fetched };
+                        told = Some(job);
+                    }
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let Some(file) = error.wrong_content() else {
+                // That no other endpoint could be asked is not what went wrong.
+                let could_not_ask = matches!(error, TransferError::Http { .. });
+                return Err(wrong.filter(|_| could_not_ask).unwrap_or(error).into());
+            };
+            let index = job_of.iter().map(|(index, _)| *index).find(|index| plan.files[*index].path.as_str() == file);
+            let next = index.map_or(usize::MAX, |index| begin.get(&index).map_or(1, |last| last + 1));
+            let endpoints = from.hub.http().endpoints();
+            // After the last, the first once more and alone: it may have sent only a part of what was wrong.
+            let (Some(index), true) = (index, endpoints.len() > 1 && next <= endpoints.len()) else { return Err(error.into()) };
+            let at = endpoints.get(next).or(endpoints.first()).map_or_else(String::new, bare);
+            self.report(&Event::Warning(format!("{error}; it is fetched anew from {at}")));
+            begin.insert(index, next);
+            wrong = Some(error);
+        }
+    }
+
+    /// Takes the locks of these files and opens what is to be filled.
+    fn admit_all(
+        &self,
+        plan: &mut Plan,
+        order: &[(IntakeKey, usize)],
+        begin: &BTreeMap<usize, usize>,
+        from: &Supplier<'_>,
+    ) -> Result<Batch> {
+        let Supplier { store, lease, hub, force } = *from;
+        let mut batch = Batch { jobs: Vec::new(), job_of: Vec::new() };
         let mut last = None;
-        for (key, index) in order {
+        for &(key, index) in order {
             // A set may hold one content under several names: it is fetched once, and its lock is ours already.
-            if last.as_ref() == Some(&key) {
-                job_of.push((index, jobs.len() - 1));
+            if last == Some(key) {
+                batch.job_of.push((index, batch.jobs.len() - 1));
                 continue;
             }
             let file = &mut plan.files[index];
@@ -249,12 +307,18 @@ impl ModelManager {
                 Admission::Open(intake) => {
                     let source = self.source(plan.target.repo.as_str(), plan, &plan.files[index]);
                     let file = &plan.files[index];
+                    let mut locations = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
+                    match begin.get(&index) {
+                        None => {}
+                        Some(begin) if *begin < locations.len() => drop(locations.drain(..begin)),
+                        Some(_) => locations.truncate(1),
+                    }
                     last = Some(key);
-                    job_of.push((index, jobs.len()));
-                    jobs.push(Job {
+                    batch.job_of.push((index, batch.jobs.len()));
+                    batch.jobs.push(Job {
                         file: file.path.to_string(),
                         intake,
-                        locations: hub.locations(&plan.target.repo, &plan.revision, &file.repo_path),
+                        locations,
                         expected: file.sha256,
                         source,
                         check_head: head_check(file.path.file_name()),
@@ -262,19 +326,14 @@ impl ModelManager {
                 }
             }
         }
-        let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
-        let arrived = self.block_on(async {
-            Ok::<_, Error>(transfer::run(hub.http(), jobs, effort, self.reporter.clone(), &self.cancel).await?)
-        })?;
-        let mut told = None;
-        for (index, job) in job_of {
-            plan.files[index].sha256 = Some(arrived[job].blob.digest);
-            // What travelled once is told once, with the first of its names.
-            fetched[index] = if told == Some(job) { 0 } else { arrived[job].fetched };
-            told = Some(job);
-        }
-        Ok(())
+        Ok(batch)
     }
+}
+
+/// Files whose locks are held, and for each index of a plan the job that fills it.
+struct Batch {
+    jobs: Vec<Job>,
+    job_of: Vec<(usize, usize)>,
 }
 
 /// What fetching needs beside the files themselves.

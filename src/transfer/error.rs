@@ -37,6 +37,16 @@ pub enum TransferError {
     Panicked(String),
 }
 
+impl TransferError {
+    /// The file that came whole and is not the one that was wanted.
+    pub fn wrong_content(&self) -> Option<&str> {
+        match self {
+            Self::Refused { file, .. } | Self::Store(StoreError::Mismatch { what: file, .. }) => Some(file),
+            _ => None,
+        }
+    }
+}
+
 impl From<TransferError> for Error {
     fn from(error: TransferError) -> Self {
         match error {

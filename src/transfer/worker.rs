@@ -41,6 +41,7 @@ async fn fetch(run: &Arc<Run>, piece: Piece) -> Result<(), HttpError> {
     let mut cursor = Cursor { number: piece.job, next: piece.segments.start, end: piece.segments.end, buffer: None };
     let mut backoff = Backoff::new(run.effort.tries);
     let mut mirror = 0;
+    let mut refused = None;
     while cursor.next < cursor.end {
         let before = cursor.position(job);
         let error = match attempt(run, job, &mut cursor, mirror).await {
@@ -57,8 +58,12 @@ async fn fetch(run: &Arc<Run>, piece: Piece) -> Result<(), HttpError> {
         if matches!(error, HttpError::Stalled { .. } | HttpError::RateLimited { .. } | HttpError::Status(_)) {
             run.governor.trouble();
         }
-        // The next mirror at once where this one does not give what it should, and after a pause where all were tried.
-        if error.elsewhere() && mirror + 1 < job.locations.len() {
+        // The next mirror at once where this one does not give what it should or has no such file, and after a pause where
+        // all were tried.
+        if (error.elsewhere() || error.is_refusal()) && mirror + 1 < job.locations.len() {
+            if mirror == 0 && error.is_refusal() {
+                refused = Some(error);
+            }
             mirror += 1;
             continue;
         }
@@ -68,7 +73,8 @@ async fn fetch(run: &Arc<Run>, piece: Piece) -> Result<(), HttpError> {
                 run.retrying(job, &error, pause);
                 tokio::time::sleep(pause).await;
             }
-            None => return Err(error),
+            // What the first said for good counts more than what became of those behind it.
+            None => return Err(refused.unwrap_or(error)),
         }
     }
     Ok(())

@@ -288,6 +288,30 @@ fn a_mirror_that_fails_midway_is_left_for_the_next() {
 }
 
 #[test]
+fn a_mirror_that_serves_something_else_or_lacks_the_file_is_left_for_the_next() {
+    let desk = Desk::with(LEN);
+    let mirror = || {
+        let mirror = crate::support::hub::TestHub::start();
+        mirror.repo(REPO).lfs(FILE, desk.content()).lfs(OTHER, desk.hub.content(REPO, OTHER)).commit();
+        mirror
+    };
+    let (wrong, lacking) = (mirror(), crate::support::hub::TestHub::start());
+    wrong.fault(Match::cdn().always(), Fault::WrongBytes { offset: 4 * MIB });
+    for (first, second, third) in [(&wrong, &lacking, &desk.hub), (&lacking, &wrong, &desk.hub), (&desk.hub, &wrong, &lacking)] {
+        let urls = [first, second, third].map(|hub| format!("--endpoint {}", hub.url())).join(" ");
+        desk.assert_right(&desk.run(&format!("download tiny {urls} --force")).ok());
+    }
+    desk.run("remove tiny").ok();
+    // Where none has the right bytes, nothing is shown, and what is told is that they are wrong.
+    let line = format!("download tiny --endpoint {} --endpoint {}", wrong.url(), lacking.url());
+    desk.run(&line).code(4).says("is wrong: expected");
+    desk.assert_nothing_published();
+    // What the first says for good is told, not what became of the second.
+    let line = format!("download tiny --endpoint {} --endpoint http://127.0.0.1:9", lacking.url());
+    desk.impatient().run(&line).code(5).says("401");
+}
+
+#[test]
 fn nobody_answering_is_a_network_error_with_the_address() {
     let mut desk = Desk::new().impatient();
     desk.s.set_env("HF_ENDPOINT", "http://127.0.0.1:9");

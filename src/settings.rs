@@ -114,6 +114,8 @@ pub struct Settings {
     pub models_dir: PathBuf,
     /// The registry file; `None` is the built-in one.
     pub config: Option<PathBuf>,
+    /// The lock file, which need not be there; beside the registry, else `<project root>/configs/models.lock`.
+    pub lock_file: PathBuf,
     /// The store; `None` is `<models_dir>/.blobs`.
     pub store: Option<PathBuf>,
     /// How views show blobs.
@@ -125,10 +127,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Default settings for a models directory.
+    /// Default settings for a models directory; the project root is the folder above it.
     pub fn new(models_dir: impl Into<PathBuf>) -> Self {
+        let models_dir = models_dir.into();
         Self {
-            models_dir: models_dir.into(),
+            lock_file: models_dir.parent().unwrap_or(&models_dir).join("configs/models.lock"),
+            models_dir,
             config: None,
             store: None,
             link: LinkMode::Auto,

@@ -149,6 +149,14 @@ pub struct Project {
 }
 
 impl Project {
+    /// The lock file: beside the registry, under its name.
+    fn lock_file(&self) -> PathBuf {
+        match &self.config {
+            Some(config) => config.with_extension("lock"),
+            None => self.root.join("configs/models.lock"),
+        }
+    }
+
     /// The project of a named registry file, else that of the current directory: the nearest folder at or above it that
     /// holds `configs/models.yaml`, else the current directory itself.
     pub fn find(disk: &dyn Disk, cwd: &Path, named: Option<&Path>) -> Result<Self> {
@@ -185,6 +193,7 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     };
 
     let mut settings = Settings::new(said.models_dir.unwrap_or_else(|| project.root.join("models")));
+    settings.lock_file = project.lock_file();
     settings.config = project.config;
     settings.store = said.store;
     settings.link = said.link.unwrap_or(settings.link);
@@ -261,6 +270,16 @@ mod tests {
         let settings = place.resolve("", &[]).expect("settings");
         assert_eq!((settings.config, settings.models_dir), (None, place.cwd.join("models")));
         assert_eq!(settings.store, None);
+    }
+
+    #[test]
+    fn the_lock_file_lies_beside_the_registry_under_its_name() {
+        let place = Place::new();
+        let lock = |line: &str| place.resolve(line, &[]).expect("settings").lock_file;
+        assert_eq!(lock(""), place.cwd.join("configs/models.lock"));
+        assert_eq!(lock("--config my.yaml --models-dir /elsewhere"), place.cwd.join("my.lock"));
+        place.write("project/configs/models.yaml", "models: {}");
+        assert_eq!(lock("--models-dir /elsewhere"), place.root.path().join("project/configs/models.lock"));
     }
 
     #[test]

@@ -219,9 +219,9 @@ fn file_list(nodes: &[Node], key: &str, unknown: &mut Vec<UnknownKey>, within: &
     Ok(files)
 }
 
-/// The files of one artifact as a file system that does not tell cases apart would hold them.
+/// Files as a file system that does not tell cases apart would hold them.
 #[derive(Default)]
-struct Folder {
+pub(super) struct Folder {
     files: HashMap<String, RelPath>,
     /// Each folder, and a file inside it.
     folders: HashMap<String, RelPath>,
@@ -229,7 +229,7 @@ struct Folder {
 
 impl Folder {
     /// Adds a file; `Err` says which other one is in its way.
-    fn add(&mut self, path: &RelPath) -> Result<(), String> {
+    pub(super) fn add(&mut self, path: &RelPath) -> Result<(), String> {
         let key = path.case_key();
         if let Some(earlier) = self.files.get(&key) {
             return Err(format!("`{path}` and `{earlier}` are the same file where case does not count"));

@@ -109,6 +109,9 @@ pub enum RegistryError {
     /// The file is not a registry.
     #[error("{0}")]
     BadFile(Box<BadFile>),
+    /// The file is not a lock file.
+    #[error("{0}")]
+    BadLock(Box<BadFile>),
     /// No model has this id.
     #[error("model `{id}` not found in registry {origin}")]
     UnknownModel {
@@ -169,7 +172,7 @@ impl RegistryError {
     /// The nearest valid name, where there is one.
     pub fn suggestion(&self) -> Option<&str> {
         match self {
-            Self::BadFile(bad) => bad.suggestion.as_deref(),
+            Self::BadFile(bad) | Self::BadLock(bad) => bad.suggestion.as_deref(),
             Self::UnknownModel { suggestion, .. }
             | Self::UnknownFormat { suggestion, .. }
             | Self::UnknownQuant { suggestion, .. } => suggestion.as_deref(),
@@ -183,6 +186,10 @@ impl RegistryError {
             Self::BadFile(bad) => {
                 format!("Correct line {} of {}, then run `model-manager info` to check it.", bad.line, bad.origin)
             }
+            Self::BadLock(bad) => format!(
+                "Take {} from version control again; or move it away and make it anew with `model-manager lock`.",
+                bad.origin
+            ),
             Self::UnknownModel { .. } => "Run `model-manager info` to list the models.".into(),
             Self::UnknownFormat { model, .. } | Self::UnknownQuant { model, .. } => {
                 format!("Run `model-manager info {model}` to see what it has.")
@@ -197,7 +204,7 @@ impl RegistryError {
         };
         match (self, self.suggestion()) {
             // The file's own message already says it, beside the line.
-            (Self::BadFile(_), _) | (_, None) => next,
+            (Self::BadFile(_) | Self::BadLock(_), _) | (_, None) => next,
             (_, Some(suggestion)) => format!("Did you mean `{suggestion}`? {next}"),
         }
     }
@@ -206,7 +213,7 @@ impl RegistryError {
 impl From<RegistryError> for Error {
     fn from(error: RegistryError) -> Self {
         let kind = match error {
-            RegistryError::BadFile(_) | RegistryError::FormatNeeded { .. } => ErrorKind::Usage,
+            RegistryError::BadFile(_) | RegistryError::BadLock(_) | RegistryError::FormatNeeded { .. } => ErrorKind::Usage,
             RegistryError::UnknownModel { .. }
             | RegistryError::UnknownFormat { .. }
             | RegistryError::UnknownQuant { .. }

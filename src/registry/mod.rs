@@ -1,6 +1,8 @@
 //! The registry: `configs/models.yaml` read with line numbers, ids, formats and quantizations resolved to files, edits that
 //! keep the rest of the text, and a look for what is odd.
 //!
+//! The lock file, which says what an entry came to, is beside it: see [`LockFile`].
+//!
 //! This room takes text and a name for it; who reads the file is the manager. The file's schema:
 //!
 //! ```yaml
@@ -34,6 +36,7 @@ mod edit;
 mod error;
 mod fields;
 mod lint;
+mod lock_file;
 mod model;
 mod read;
 mod resolve;
@@ -45,6 +48,7 @@ pub use edit::{EditError, Edited, NewEntry, add, repin, unified_diff};
 pub use error::{BadFile, RegistryError};
 pub use lint::{EntryRef, Finding, Level, Lint};
 pub(crate) use lint::{command_name, update_command};
+pub use lock_file::{LOCK_VERSION, LockFile, LockSource, LockedFile, LockedView};
 pub use model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status, UnknownKey};
 pub use resolve::Selection;
 

@@ -86,7 +86,7 @@ pub(super) fn line_ranges(text: &str) -> Vec<Range<usize>> {
 /// Reads the one document of a text; `None` when there is none.
 pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
     if text.len() > MAX_BYTES {
-        return Err(Problem::new(Place::START, format!("the file has {} bytes; a registry has {MAX_BYTES} at most", text.len())));
+        return Err(Problem::new(Place::START, format!("the file has {} bytes; expected {MAX_BYTES} at most", text.len())));
     }
     let source = Source { lines: lines(text), nodes: Cell::new(0), problem: RefCell::new(None) };
     let mut root = None;
@@ -98,7 +98,7 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
             Err(error) => return Err(source.problem.take().unwrap_or_else(|| syntax_problem(&error))),
         };
         if root.is_some() {
-            let message = "a second YAML document begins; expected one document with one `models:`".to_owned();
+            let message = "a second YAML document begins; expected one document".to_owned();
             return Err(Problem::new(node.place, message));
         }
         root = Some(node);

@@ -4,6 +4,7 @@ mod any_input;
 mod bad_files;
 mod editing;
 mod good_files;
+mod lock_files;
 mod questions;
 mod shipped;
 

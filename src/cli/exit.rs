@@ -9,7 +9,7 @@ use std::{ffi::OsString, path::Path};
 pub const CODES: [(u8, &str); 10] = [
     (0, "done"),
     (1, "failed, for any reason not listed here"),
-    (2, "wrong command line, setting or registry file"),
+    (2, "wrong command line, setting, registry or lock file"),
     (3, "not in the registry, not present here, or not on the Hub"),
     (4, "content does not match its hash, or a file is missing"),
     (5, "authentication needed, or access not granted"),

@@ -9,6 +9,11 @@ mod info;
 mod inspect;
 mod lint;
 mod list;
+mod lock;
+mod lock_check;
+mod lock_entry;
+mod lock_file;
+mod lock_report;
 mod path;
 mod plan;
 mod projects;
@@ -16,11 +21,13 @@ mod registry_file;
 mod remove;
 mod repair;
 mod report;
+mod sync;
 mod target;
 mod verify;
 
 pub use add::{AddReport, AddRequest};
 pub use lint::{LintReport, Linted};
+pub use lock_report::*;
 pub use report::*;
 
 use crate::{

@@ -47,7 +47,7 @@ pub(super) struct PlannedFile {
 }
 
 impl PlannedFile {
-    fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
+    pub(super) fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
         Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, held: 0 }
     }
 
@@ -144,7 +144,7 @@ impl ModelManager {
             return Ok(plan);
         }
         if let Some(mut files) = listed_files(&target) {
-            self.supply(&target.view, &mut files, options, store)?;
+            self.supply(&target.view, &mut files, options.force, store)?;
             let settled = |file: &PlannedFile| match file.supply {
                 FileSupply::Present | FileSupply::Adopt => true,
                 FileSupply::Partial | FileSupply::Fetch => file.size.is_some() && file.sha256.is_some(),
@@ -158,7 +158,7 @@ impl ModelManager {
         }
         let mut plan = self.plan_from_hub(target).await?;
         let view = plan.target.view.clone();
-        self.supply(&view, &mut plan.files, options, store)?;
+        self.supply(&view, &mut plan.files, options.force, store)?;
         Ok(plan)
     }
 
@@ -223,7 +223,7 @@ impl ModelManager {
     }
 
     /// Asks the Hub for the commit and its files, and selects the wanted ones.
-    async fn plan_from_hub(&self, target: Target) -> Result<Plan> {
+    pub(super) async fn plan_from_hub(&self, target: Target) -> Result<Plan> {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = match Pinned::assumed(&target.repo, &asked) {
@@ -254,13 +254,13 @@ impl ModelManager {
     }
 
     /// Finds out for each file where its bytes are.
-    fn supply(&self, view: &ViewKey, files: &mut [PlannedFile], options: &DownloadOptions, store: Option<&Store>) -> Result<()> {
+    pub(super) fn supply(&self, view: &ViewKey, files: &mut [PlannedFile], force: bool, store: Option<&Store>) -> Result<()> {
         let views = self.views(store.cloned());
         for file in files {
             file.supply = FileSupply::Fetch;
             // A plain file of the old tool gives way to a link, even where its content is in the store already.
             let shown = self.settings.models_dir.join(view.dir()).join(file.path.to_path());
-            if !options.force
+            if !force
                 && let Some(stat) = self.disk.find(&shown)?
                 && stat.kind == Kind::File
                 && file.size.is_none_or(|size| size == stat.len)
@@ -271,7 +271,7 @@ impl ModelManager {
                 continue;
             }
             if let (Some(store), Some(digest)) = (store, &file.sha256)
-                && !options.force
+                && !force
                 && let Some(blob) = store.find(digest)?
             {
                 file.size = Some(blob.size);
@@ -326,7 +326,7 @@ fn listed_files(target: &Target) -> Option<Vec<PlannedFile>> {
 
 /// Where a file of the repository stands in the view: a GGUF by its name alone, for `<quant>` is its folder; a set as in
 /// the repository, for its files name each other.
-fn view_path(view: &ViewKey, path: &RelPath) -> Result<RelPath> {
+pub(super) fn view_path(view: &ViewKey, path: &RelPath) -> Result<RelPath> {
     Ok(match view.format.is_single_file() {
         true => path.file_name().parse()?,
         false => path.clone(),

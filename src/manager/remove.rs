@@ -13,6 +13,15 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
+/// What is to be removed.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    /// All views that a selector means, and the plain files that the registry names for them.
+    Selected(&'a Selector),
+    /// These views, and of them only what is ours.
+    Exactly(&'a BTreeSet<ViewKey>),
+}
+
 /// What a removal takes away, decided.
 struct Plan {
     views: BTreeSet<ViewKey>,
@@ -34,17 +43,26 @@ impl ModelManager {
     /// Plain files go only where the registry names them for the model: the old tool put them there. Any other file that
     /// is not ours stays and is reported.
     pub fn remove(&self, what: &Selector, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
+        self.remove_these(Which::Selected(what), keep_blobs, dry_run)
+    }
+
+    /// Removes exactly these views, and of them only what is ours.
+    pub(super) fn remove_views(&self, views: &BTreeSet<ViewKey>, dry_run: bool) -> Result<RemoveReport> {
+        self.remove_these(Which::Exactly(views), false, dry_run)
+    }
+
+    fn remove_these(&self, which: Which<'_>, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
         let store = self.existing_store()?;
         let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
         // A removal of what is not there ends here, before anything is written.
-        let plan = self.plan_removal(what, store.as_ref(), project.as_ref())?;
+        let plan = self.plan_removal(which, store.as_ref(), project.as_ref())?;
         // From the plan to the last root, so that no download shows a view meanwhile whose root is about to go.
         let views_lock = match (&store, &project) {
             (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, &self.wait())?,
             _ => None,
         };
         let plan = match views_lock {
-            Some(_) => self.plan_removal(what, store.as_ref(), project.as_ref())?,
+            Some(_) => self.plan_removal(which, store.as_ref(), project.as_ref())?,
             None => plan,
         };
         let mut report = RemoveReport { views: plan.views.iter().cloned().collect(), dry_run, ..RemoveReport::default() };
@@ -68,7 +86,18 @@ impl ModelManager {
         Ok(report)
     }
 
-    fn plan_removal(&self, what: &Selector, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
+    fn plan_removal(&self, which: Which<'_>, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
+        match which {
+            Which::Selected(what) => self.plan_selected(what, store, project),
+            Which::Exactly(views) => {
+                let mut roots = store.zip(project).map_or(Ok(Vec::new()), |(store, project)| store.roots_of(project))?;
+                roots.retain(|root| views.contains(&root.view));
+                Ok(Plan { views: views.clone(), roots, plain: Vec::new(), partials: Vec::new() })
+            }
+        }
+    }
+
+    fn plan_selected(&self, what: &Selector, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
         let (model, quant) = self.folder_of(what)?;
         let wanted = |id: &str, format: &str, of: Option<&str>| {
             id == model

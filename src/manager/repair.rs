@@ -11,7 +11,7 @@ use crate::{
     transfer::{self, Effort, Job},
     view::Adopted,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// One blob to mend, and where it is shown.
 struct Patient {
@@ -36,7 +36,7 @@ impl ModelManager {
             };
             let outcome = match mended.get(&patient.file.sha256) {
                 Some(_) => Ok(0),
-                None => self.mend(&store, &patient),
+                None => self.mend(&store, &patient.file, &patient.shown.path, &|| self.sources_of(&store, &patient)),
             };
             match outcome.and_then(|fetched| self.show_again(&store, &project, &patient).map(|()| fetched)) {
                 Ok(fetched) => {
@@ -58,9 +58,15 @@ impl ModelManager {
         Ok(report)
     }
 
-    /// Makes the blob whole again; returns the bytes that travelled.
-    fn mend(&self, store: &Store, patient: &Patient) -> Result<u64> {
-        let file = &patient.file;
+    /// Makes a blob, which is shown at a path, whole again; returns the bytes that travelled. Where something is missing,
+    /// `sources` says where it can be had.
+    pub(super) fn mend(
+        &self,
+        store: &Store,
+        file: &ViewFile,
+        shown: &Path,
+        sources: &dyn Fn() -> Result<Vec<(Place, Source)>>,
+    ) -> Result<u64> {
         let lease = Arc::new(store.lease()?);
         lease.protect(&[file.sha256])?;
         let hashing = |done| self.report(&Event::Hashing { file: file.path.to_string(), done, size: file.size });
@@ -70,13 +76,13 @@ impl ModelManager {
         let missing: u64 = intake.missing().iter().map(|range| range.end - range.start).sum();
         let locations = match missing {
             0 => Vec::new(),
-            _ => self.sources_of(store, patient)?,
+            _ => sources()?,
         };
         let source = locations.first().map(|(_, source)| source.clone()).unwrap_or_else(|| Source {
             endpoint: "local".into(),
             repo: None,
             commit: None,
-            path: Some(patient.shown.path.display().to_string()),
+            path: Some(shown.display().to_string()),
             git_sha1: None,
         });
         let hub = self.hub()?;
@@ -146,10 +152,10 @@ impl ModelManager {
 }
 
 /// Repository, commit and path of a file.
-type Place = (RepoId, Revision, crate::names::RelPath);
+pub(super) type Place = (RepoId, Revision, crate::names::RelPath);
 
 /// The root and the file in it that a verified file is.
-fn patient(models_dir: &std::path::Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<Patient> {
+fn patient(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<Patient> {
     let is_shown = |view: &ViewKey| {
         view.model.as_str() == shown.model
             && view.format.as_str() == shown.format

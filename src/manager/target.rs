@@ -58,7 +58,7 @@ impl ModelManager {
         Ok(Reference::parse(text, &endpoints)?)
     }
 
-    fn registry_target(
+    pub(super) fn registry_target(
         &self,
         id: &str,
         format: Option<&Format>,

@@ -3,10 +3,11 @@
 use super::{FileState, Result, ViewManifest, Views, link::is_temp_name, manifest::MANIFEST_FILE, state::Judge, survey::is_same};
 use crate::{
     disk::{Kind, Stat},
+    names::RelPath,
     store::ViewKey,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -55,6 +56,19 @@ impl Views {
         let mut plan = Removal { dir: dir.clone(), ..Removal::default() };
         let scope = Scope { key, manifest: manifest.as_ref(), judge: Judge::new(&*self.disk, self.store.as_ref()) };
         self.plan_folder(&scope, &dir, "", &mut plan)?;
+        Ok(plan)
+    }
+
+    /// What stands in a view's folder beside these files: what is ours of it would go, and the rest is named. The view
+    /// itself stays.
+    pub fn plan_trim<'a>(&self, key: &ViewKey, files: impl IntoIterator<Item = &'a RelPath>) -> Result<Removal> {
+        let mut plan = self.plan_remove(key)?;
+        let kept: HashSet<PathBuf> = files.into_iter().map(|file| plan.dir.join(file.to_path())).collect();
+        let manifest = plan.dir.join(MANIFEST_FILE);
+        let files = std::mem::take(&mut plan.files).into_iter().zip(std::mem::take(&mut plan.seen));
+        (plan.files, plan.seen) = files.filter(|(path, _)| !kept.contains(path)).unzip();
+        plan.own.retain(|path| *path != manifest);
+        plan.kept.retain(|(path, _)| !kept.contains(path));
         Ok(plan)
     }
 

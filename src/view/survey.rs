@@ -77,6 +77,11 @@ impl Views {
         Ok(())
     }
 
+    /// Refuses files that cannot stand beside each other in a view, before anything is fetched for it.
+    pub fn require_fit(&self, key: &ViewKey, files: &[ViewFile]) -> Result<()> {
+        check_names(&self.dir(key), files)
+    }
+
     /// Looks at everything and changes nothing.
     #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
     pub(super) fn survey<'a>(

@@ -1,6 +1,6 @@
 //! `download`: from a name to a path a backend can open.
 
-use super::view_name;
+use super::name_of;
 use crate::{
     cli::{
         args::Form,
@@ -12,7 +12,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, PlanReport},
     names::Revision,
-    store::ViewKey,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -121,10 +120,6 @@ fn with_time(report: &DownloadReport, took: Duration) -> Value {
     value
 }
 
-fn name_of(view: &ViewKey) -> String {
-    view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()))
-}
-
 /// One file by its name, several by their number.
 fn files_text(files: &[FileReport]) -> String {
     match files {
@@ -149,7 +144,7 @@ fn summary(report: &DownloadReport, took: Duration) -> String {
     format!("{}: {}", paint(STRONG, name_of(&report.view)), parts.join(", "))
 }
 
-fn write_plan(page: &mut Page, plan: &PlanReport) {
+pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
     page.line(paint(STRONG, name_of(&plan.view)));
     page.line(format!("  from     {} at {}", plan.repo, plan.revision));
     let license = plan.license.as_deref().unwrap_or("not known");
@@ -210,7 +205,10 @@ fn supply(state: FileSupply) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::{document, testing};
+    use crate::{
+        cli::output::{document, testing},
+        store::ViewKey,
+    };
 
     fn view() -> ViewKey {
         ViewKey {

@@ -10,15 +10,17 @@ mod info;
 mod init;
 mod lint;
 mod list;
+mod lock;
 mod man;
 mod path;
 mod projects;
 mod remove;
+mod sync;
 mod verify;
 mod why;
 
 use super::{context::Context, output::Answer};
-use crate::error::Result;
+use crate::{error::Result, store::ViewKey};
 use clap::Subcommand;
 
 /// What to do.
@@ -30,6 +32,8 @@ pub enum Command {
     Verify(verify::Args),
     Remove(remove::Args),
     Path(path::Args),
+    Lock(lock::Args),
+    Sync(sync::Args),
     Gc(gc::Args),
     Why(why::Args),
     Df(df::Args),
@@ -54,6 +58,8 @@ impl Command {
             Self::Verify(args) => Box::new(args.run(context)?),
             Self::Remove(args) => Box::new(args.run(context)?),
             Self::Path(args) => Box::new(args.run(context)?),
+            Self::Lock(args) => args.run(context)?,
+            Self::Sync(args) => Box::new(args.run(context)?),
             Self::Gc(args) => Box::new(args.run(context)?),
             Self::Why(args) => Box::new(args.run(context)?),
             Self::Df(args) => Box::new(args.run(context)?),
@@ -74,4 +80,9 @@ fn view_name(model: &str, format: &str, quant: Option<&str>) -> String {
         Some(quant) => format!("{model} {format}/{quant}"),
         None => format!("{model} {format}"),
     }
+}
+
+/// The same for a view's key.
+fn name_of(view: &ViewKey) -> String {
+    view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()))
 }

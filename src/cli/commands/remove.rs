@@ -45,35 +45,12 @@ impl Args {
 
 impl Answer for Removed {
     fn json(&self) -> Value {
-        let mut value = json!(self.report);
-        // Pairs would tell a program nothing by name.
-        value["kept"] = self.report.kept.iter().map(|(path, why)| json!({ "path": path, "why": why })).collect();
-        value
+        report_json(&self.report)
     }
 
     fn write(&self, page: &mut Page) {
         let report = &self.report;
-        let (verb, freed) = if report.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
-        // Where everything was kept, nothing was removed.
-        let all_kept = report.removed.is_empty() && report.shared.is_empty() && report.freed == 0 && !report.kept.is_empty();
-        for view in report.views.iter().filter(|_| !all_kept) {
-            let name = view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()));
-            page.detail(format!("{verb} {name}"));
-        }
-        for path in &report.removed {
-            page.detail(format!("  {}", page.path(path)));
-        }
-        for (path, why) in &report.kept {
-            page.detail(format!("Kept {}: {}", page.path(path), printable(why)));
-        }
-        for blob in &report.shared {
-            let digest: String = blob.sha256.to_string().chars().take(12).collect();
-            page.detail(format!("Stays in the store: {digest}, {}, used by", units::size(blob.size)));
-            for user in &blob.users {
-                page.detail(format!("  {}", printable(user)));
-            }
-        }
-        page.detail(format!("{} {freed}", units::size(report.freed)));
+        write_report(page, report);
         if self.kept_blobs && !report.dry_run {
             page.note("The content stays in the store, so a later download of it fetches nothing.");
         }
@@ -81,6 +58,39 @@ impl Answer for Removed {
             page.note("Nothing was there to remove. `model-manager list` shows what is here.");
         }
     }
+}
+
+/// A removal for programs.
+pub(super) fn report_json(report: &RemoveReport) -> Value {
+    let mut value = json!(report);
+    // Pairs would tell a program nothing by name.
+    value["kept"] = report.kept.iter().map(|(path, why)| json!({ "path": path, "why": why })).collect();
+    value
+}
+
+/// A removal for people.
+pub(super) fn write_report(page: &mut Page, report: &RemoveReport) {
+    let (verb, freed) = if report.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
+    // Where everything was kept, nothing was removed.
+    let all_kept = report.removed.is_empty() && report.shared.is_empty() && report.freed == 0 && !report.kept.is_empty();
+    for view in report.views.iter().filter(|_| !all_kept) {
+        let name = view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()));
+        page.detail(format!("{verb} {name}"));
+    }
+    for path in &report.removed {
+        page.detail(format!("  {}", page.path(path)));
+    }
+    for (path, why) in &report.kept {
+        page.detail(format!("Kept {}: {}", page.path(path), printable(why)));
+    }
+    for blob in &report.shared {
+        let digest: String = blob.sha256.to_string().chars().take(12).collect();
+        page.detail(format!("Stays in the store: {digest}, {}, used by", units::size(blob.size)));
+        for user in &blob.users {
+            page.detail(format!("  {}", printable(user)));
+        }
+    }
+    page.detail(format!("{} {freed}", units::size(report.freed)));
 }
 
 #[cfg(test)]

@@ -1,0 +1,236 @@
+//! `lock`: pins what the project uses, and shows what moved upstream.
+
+use super::name_of;
+use crate::{
+    cli::{
+        args::Form,
+        context::Context,
+        output::{Answer, BAD, FAINT, GOOD, ODD, Page, STRONG, paint, printable},
+        units,
+    },
+    error::{Error, ErrorKind, Result},
+    manager::{ChangeKind, FileChange, LockCheck, LockLine, LockOptions, LockReport, LockState, Selector},
+};
+use anstyle::Style;
+use serde_json::{Value, json};
+
+/// Pin the exact files of what this project uses in configs/models.lock
+///
+/// Without a model: all models that are here, and what is locked already. What is locked stays at its commit; `--update`
+/// shows what its branch stands for now and locks that. Keep the file under version control: `model-manager sync --locked`
+/// makes the same models from it elsewhere, from any mirror.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Registry ids, `id:quant`, or references such as owner/repo:Q4_K_M [default: what is here and what is locked]
+    #[arg(value_name = "MODEL")]
+    pub models: Vec<String>,
+    #[command(flatten)]
+    pub form: Form,
+    /// Ask the Hub what is new on the branches of locked models, and lock that
+    #[arg(long)]
+    pub update: bool,
+    /// Only check that the lock file holds what is used and agrees with the registry; sends no request
+    #[arg(long, conflicts_with_all = ["update", "dry_run"])]
+    pub check: bool,
+    /// Only show what would be locked
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What was locked.
+pub struct Locked(LockReport);
+
+/// What a check found.
+pub struct Checked(LockCheck);
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Box<dyn Answer>> {
+        let what: Vec<Selector> = self.models.iter().map(|model| self.form.of(model)).collect();
+        if what.is_empty() && (self.form.format.is_some() || self.form.quant.is_some()) {
+            return Err(Error::new(ErrorKind::Usage, "`--format` and `--quant` choose a form of a model, and no model is named")
+                .hint("Name one: `model-manager lock <model> --quant q4_k_m`. Without options, all that is here is locked."));
+        }
+        let manager = context.worker()?;
+        if self.check {
+            return Ok(Box::new(Checked(manager.check_lock(&what)?)));
+        }
+        let options = LockOptions { update: self.update, dry_run: self.dry_run };
+        Ok(Box::new(Locked(manager.lock(&what, options)?)))
+    }
+}
+
+fn look_of(state: LockState) -> (&'static str, Style) {
+    match state {
+        LockState::Added => ("added", GOOD),
+        LockState::Kept => ("kept", FAINT),
+        LockState::Pinned => ("pinned", FAINT),
+        LockState::Moved => ("moved", ODD),
+        LockState::Changed => ("changed", ODD),
+        LockState::Removed => ("removed", ODD),
+        LockState::Unknown => ("unknown", BAD),
+    }
+}
+
+/// A commit as people compare it.
+fn short(commit: &str) -> String {
+    commit.chars().take(12).collect()
+}
+
+/// What became of a view, and of each file that is another now.
+pub(super) fn write_line(page: &mut Page, line: &LockLine) {
+    let (word, style) = look_of(line.state);
+    let from = line.repo.as_deref().map(|repo| {
+        let branch = line.revision.as_deref().map(|branch| format!(" {branch}")).unwrap_or_default();
+        let commit = line.commit.as_deref().map(short).unwrap_or_default();
+        let moved = line.old_commit.as_deref().map(short).filter(|old| *old != commit);
+        let old = moved.map(|old| format!("{old} -> ")).unwrap_or_default();
+        format!("  {repo}{branch} at {old}{commit}, {}", units::size(line.size))
+    });
+    page.detail(format!(
+        "{}  {}{}",
+        paint(style, format!("{word:<7}")),
+        paint(STRONG, name_of(&line.view)),
+        printable(&from.unwrap_or_default())
+    ));
+    if let Some(note) = &line.note {
+        page.detail(format!("         {}", printable(note)));
+    }
+    // Of what is new every file is.
+    for file in line.files.iter().filter(|_| line.state != LockState::Added) {
+        page.detail(format!("         {}", file_text(file)));
+    }
+    if line.state == LockState::Moved && line.files.is_empty() {
+        page.detail("         all files are the same");
+    }
+}
+
+fn file_text(file: &FileChange) -> String {
+    let size = |size: Option<u64>| size.map_or_else(|| "size not known".into(), units::size);
+    let (word, sizes) = match file.change {
+        ChangeKind::Added => ("added", size(file.size)),
+        ChangeKind::Removed => ("removed", size(file.old_size)),
+        ChangeKind::Changed if file.size == file.old_size => ("changed", size(file.size)),
+        ChangeKind::Changed => ("changed", format!("{} -> {}", size(file.old_size), size(file.size))),
+    };
+    format!("{word:<7}  {}  {sizes}", printable(&file.file))
+}
+
+impl Answer for Locked {
+    fn json(&self) -> Value {
+        json!(self.0)
+    }
+
+    fn write(&self, page: &mut Page) {
+        let report = &self.0;
+        report.views.iter().for_each(|line| write_line(page, line));
+        let file = page.path(&report.lock_file);
+        let stays = |line: &LockLine| matches!(line.state, LockState::Kept | LockState::Pinned | LockState::Unknown);
+        if report.views.is_empty() {
+            page.note("Nothing to lock: no model is here. `model-manager lock <model>` locks one before it is downloaded.");
+        } else if report.written {
+            page.note(format!("{file} was written. Commit it; `model-manager sync --locked` applies it."));
+        } else if report.dry_run && !report.views.iter().all(stays) {
+            page.note(format!("{file} was not written: this was a dry run."));
+        } else {
+            page.note(format!("{file} stays as it is."));
+        }
+        if let Some(line) = report.views.iter().find(|line| line.state == LockState::Unknown) {
+            page.note(format!("hint: Remove it (`model-manager remove {}`), or add it to the registry.", line.view.model));
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        let unknown = self.0.views.iter().any(|line| line.state == LockState::Unknown);
+        if unknown { ErrorKind::Failed.exit_code() } else { 0 }
+    }
+}
+
+impl Answer for Checked {
+    fn json(&self) -> Value {
+        let mut value = json!(self.0);
+        value["ok"] = json!(self.0.problems.is_empty());
+        value
+    }
+
+    fn write(&self, page: &mut Page) {
+        let file = page.path(&self.0.lock_file);
+        for problem in &self.0.problems {
+            page.line(format!("{}: {}", paint(STRONG, name_of(&problem.view)), printable(&problem.what)));
+        }
+        if self.0.problems.is_empty() {
+            page.detail(format!("{file}: {}, as used here and as in the registry", units::count(self.0.views, "view")));
+        } else {
+            page.note(format!(
+                "hint: Run `model-manager lock` to bring {file} up to date, or `model-manager sync --locked` to show what it holds."
+            ));
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.0.problems.is_empty() { 0 } else { ErrorKind::Failed.exit_code() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::output::{document, testing},
+        manager::LockProblem,
+        store::ViewKey,
+    };
+
+    fn view() -> ViewKey {
+        ViewKey { model: "phi-2".parse().expect("an id"), format: "gguf".parse().expect("a format"), quant: None }
+    }
+
+    fn line(state: LockState) -> LockLine {
+        LockLine {
+            view: view(),
+            state,
+            repo: Some("o/r".into()),
+            revision: Some("main".into()),
+            commit: Some("b".repeat(40)),
+            old_commit: Some("a".repeat(40)),
+            size: 2_000_000_000,
+            files: vec![
+                FileChange { file: "a.gguf".into(), change: ChangeKind::Changed, size: Some(5), old_size: Some(4) },
+                FileChange { file: "b.gguf".into(), change: ChangeKind::Removed, size: None, old_size: Some(3) },
+            ],
+            note: None,
+        }
+    }
+
+    fn locked(state: LockState) -> Locked {
+        let lock_file = "/srv/configs/models.lock".into();
+        Locked(LockReport { lock_file, views: vec![line(state)], written: true, dry_run: false })
+    }
+
+    #[test]
+    fn what_moved_is_told_with_commits_files_and_sizes() {
+        let expected = "\
+moved    phi-2 gguf  o/r main at aaaaaaaaaaaa -> bbbbbbbbbbbb, 2.00 GB
+         changed  a.gguf  4 B -> 5 B
+         removed  b.gguf  3 B
+";
+        let (out, notes) = testing::seen(&locked(LockState::Moved));
+        assert_eq!(out, expected);
+        assert!(notes.starts_with("configs/models.lock was written."), "{notes}");
+        let document = document(&locked(LockState::Moved));
+        assert_eq!((&document["views"][0]["state"], &document["views"][0]["model"]), (&json!("moved"), &json!("phi-2")));
+        assert_eq!(document["views"][0]["files"][1], json!({"file": "b.gguf", "change": "removed", "size": null, "old_size": 3}));
+    }
+
+    #[test]
+    fn what_cannot_be_locked_and_what_is_not_locked_have_an_exit_code() {
+        assert_eq!(locked(LockState::Unknown).exit_code(), 1);
+        assert_eq!(locked(LockState::Kept).exit_code(), 0);
+        let check = |problems| Checked(LockCheck { lock_file: "/srv/configs/models.lock".into(), views: 1, problems });
+        let bad = check(vec![LockProblem { view: view(), what: "it is used here and not locked".into() }]);
+        assert_eq!((bad.exit_code(), check(vec![]).exit_code()), (1, 0));
+        let (out, notes) = testing::seen(&bad);
+        assert_eq!(out, "phi-2 gguf: it is used here and not locked\n");
+        assert!(notes.contains("model-manager lock"), "{notes}");
+        assert_eq!(document(&bad)["ok"], json!(false));
+    }
+}

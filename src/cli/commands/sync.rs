@@ -1,0 +1,87 @@
+//! `sync`: makes the models folder what the lock file says.
+
+use super::{download, lock, name_of, remove};
+use crate::{
+    cli::{
+        context::Context,
+        output::{Answer, Page, STRONG, paint, printable},
+        units,
+    },
+    error::Result,
+    manager::{DownloadReport, SyncOptions, SyncReport},
+};
+use serde_json::{Value, json};
+
+/// Make the models exactly what configs/models.lock says
+///
+/// What is in the store is checked and used; what is missing is fetched from the endpoints in their order, and held against
+/// the locked hashes, whoever serves it. Nothing outside of the locked models is touched.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Never change the lock file; one that the registry disagrees with is an error
+    #[arg(long)]
+    pub locked: bool,
+    /// Also remove models of this project that are not locked
+    #[arg(long)]
+    pub prune: bool,
+    /// Trust size and modification time of what is here; reads no content
+    #[arg(long)]
+    pub quick: bool,
+    /// Only show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What was done.
+pub struct Synced(SyncReport);
+
+impl Args {
+    pub fn run(&self, context: &Context<'_>) -> Result<Synced> {
+        let Self { locked, prune, quick, dry_run } = *self;
+        context.worker()?.sync(SyncOptions { locked, prune, quick, dry_run }).map(Synced)
+    }
+}
+
+impl Answer for Synced {
+    fn json(&self) -> Value {
+        let mut value = json!(self.0);
+        value["pruned"] = self.0.pruned.as_ref().map_or(Value::Null, remove::report_json);
+        value
+    }
+
+    fn write(&self, page: &mut Page) {
+        let report = &self.0;
+        report.relocked.iter().for_each(|line| lock::write_line(page, line));
+        report.plans.iter().for_each(|plan| download::write_plan(page, plan));
+        for blob in &report.mended {
+            page.detail(format!("Mended {}", page.path(&blob.path)));
+        }
+        for view in &report.views {
+            page.detail(line_of(view));
+        }
+        let removed = if report.dry_run { "Would remove" } else { "Removed" };
+        for path in &report.removed {
+            page.detail(format!("{removed} {}: ours, and not locked", page.path(path)));
+        }
+        for file in &report.kept {
+            page.detail(format!("Kept {}: {}", page.path(&file.path), printable(&file.why)));
+        }
+        if let Some(pruned) = report.pruned.as_ref().filter(|pruned| !pruned.views.is_empty()) {
+            remove::write_report(page, pruned);
+        }
+        let file = page.path(&report.lock_file);
+        if !report.dry_run {
+            let views = units::count(report.views.len(), "view");
+            page.note(format!("{views} as in {file}, {} fetched", units::size(report.fetched)));
+        }
+    }
+}
+
+fn line_of(view: &DownloadReport) -> String {
+    let how = match view.fetched {
+        0 => "already present".into(),
+        some => format!("{} fetched", units::size(some)),
+    };
+    let files = units::count(view.files.len(), "file");
+    format!("{}: {files}, {}, {how}", paint(STRONG, name_of(&view.view)), units::size(view.size))
+}

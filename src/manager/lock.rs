@@ -1,0 +1,394 @@
+//! Locks what a project uses, and shows what moved upstream.
+
+use super::{
+    ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
+    lock_entry::{entry, followed, view_of},
+    plan::{Plan, view_path},
+    target::{Target, Wanted, view_id},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    event::Event,
+    hub::{Pinned, Reference},
+    names::{RelPath, RepoId, Revision},
+    registry::{ArtifactFile, LockFile, LockSource, LockedFile, LockedView},
+    store::{Project, RootRecord, Store, ViewKey},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Said of a view that is here with other content.
+const NOT_SHOWN: &str = "what is here is not what is locked: `model-manager sync --locked` shows what is locked";
+
+/// What this project shows, by its roots in the store.
+pub(super) type Roots = BTreeMap<ViewKey, RootRecord>;
+
+/// A view that is to be locked, and as what.
+struct Wish {
+    target: Target,
+    source: LockSource,
+}
+
+/// What became of a view: the line that tells it, and how the lock file changes.
+pub(super) struct Outcome {
+    pub(super) line: LockLine,
+    pub(super) change: Change,
+}
+
+/// How an entry of the lock file changes.
+pub(super) enum Change {
+    Stay,
+    Put(Box<LockedView>),
+    Drop,
+}
+
+impl Outcome {
+    /// Carries the change over to a lock file.
+    pub(super) fn apply(&self, lock: &mut LockFile) {
+        let ViewKey { model, format, quant } = &self.line.view;
+        match &self.change {
+            Change::Stay => {}
+            Change::Put(view) => lock.put((**view).clone()),
+            Change::Drop => lock.remove(model, format, quant.as_ref()),
+        }
+    }
+}
+
+impl ModelManager {
+    /// Locks these models; without any, all views of this project and what is locked already.
+    ///
+    /// What is locked stays at its commit, unless the registry says otherwise by now, or `update` asks the Hub what the
+    /// branch stands for. All is locked or, on an error, nothing.
+    pub fn lock(&self, what: &[Selector], options: LockOptions) -> Result<LockReport> {
+        let old = self.read_lock()?.unwrap_or_default();
+        let store = self.existing_store()?;
+        let roots = self.own_roots(store.as_ref())?;
+        let mut outcomes = Vec::new();
+        if what.is_empty() {
+            for view in old.views() {
+                outcomes.push(self.relock(view, &roots, store.as_ref(), options)?);
+            }
+            for (view, root) in &roots {
+                if find(&old, view).is_none() {
+                    outcomes.push(self.lock_root(view, root, store.as_ref(), options)?);
+                }
+            }
+        }
+        for selector in what {
+            let wish = self.wish(selector, &old, &roots)?;
+            wish.target.notices.iter().for_each(|notice| self.report(&Event::Notice(notice.clone())));
+            outcomes.push(self.lock_wish(wish, &old, &roots, store.as_ref(), options)?);
+        }
+        let changes = outcomes.iter().any(|outcome| !matches!(outcome.change, Change::Stay));
+        let written = match changes && !options.dry_run {
+            true => self.change_lock(|lock| outcomes.iter().for_each(|outcome| outcome.apply(lock)))?.1,
+            false => false,
+        };
+        let mut views: Vec<LockLine> = outcomes.into_iter().map(|outcome| outcome.line).collect();
+        views.sort_by(|a, b| a.view.cmp(&b.view));
+        Ok(LockReport { lock_file: self.settings.lock_file.clone(), views, written, dry_run: options.dry_run })
+    }
+
+    /// Every root of this project.
+    pub(super) fn own_roots(&self, store: Option<&Store>) -> Result<Roots> {
+        let Some(store) = store else { return Ok(Roots::new()) };
+        let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(Roots::new()) };
+        Ok(store.roots_of(&project)?.into_iter().map(|root| (root.view.clone(), root)).collect())
+    }
+
+    /// A view that is locked already.
+    pub(super) fn relock(
+        &self,
+        locked: &LockedView,
+        roots: &Roots,
+        store: Option<&Store>,
+        options: LockOptions,
+    ) -> Result<Outcome> {
+        let view = view_of(locked);
+        let target = match locked.source {
+            LockSource::Registry => self.registered(&view),
+            _ => Some(self.locked_target(locked)),
+        };
+        let Some(target) = target else {
+            let kept = match roots.get(&view) {
+                Some(root) => self.lock_root(&view, root, store, options)?,
+                None => Outcome { line: LockLine::new(&view, LockState::Removed), change: Change::Drop },
+            };
+            let (state, change) = match kept.line.state {
+                LockState::Unknown | LockState::Removed => (LockState::Removed, Change::Drop),
+                _ => (LockState::Changed, kept.change),
+            };
+            let note = Some("the registry has no such entry any more".to_owned());
+            let old_commit = Some(locked.commit.to_string());
+            return Ok(Outcome { line: LockLine { state, note, old_commit, ..kept.line }, change });
+        };
+        let root = roots.get(&view);
+        self.settle(Wish { target, source: locked.source }, Some(locked), root, store, options)
+    }
+
+    /// A view of this project that is not locked yet: as the registry has it, else as its blobs say where they are from.
+    fn lock_root(&self, view: &ViewKey, root: &RootRecord, store: Option<&Store>, options: LockOptions) -> Result<Outcome> {
+        if let Some(target) = self.registered(view) {
+            return self.settle(Wish { target, source: LockSource::Registry }, None, Some(root), store, options);
+        }
+        let Some((store, (repo, paths))) = store.zip(self.origin_of(root, store)?) else {
+            let note = "the registry has no such entry, and nobody knows where its files came from".to_owned();
+            let line = LockLine { note: Some(note), ..LockLine::new(view, LockState::Unknown) };
+            return Ok(Outcome { line, change: Change::Stay });
+        };
+        let (source, wanted) = match (view.format.is_single_file(), &view.quant) {
+            (true, Some(quant)) => (LockSource::Repository, Wanted::Gguf(Some(quant.clone()))),
+            // A file whose name says no quantization can only have been named itself.
+            (true, None) => (LockSource::File, Wanted::Files(paths)),
+            (false, _) => (LockSource::Repository, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
+        };
+        let (view, notices) = (view.clone(), Vec::new());
+        let target = Target { view, repo, revision: None, moving: false, wanted, license: None, gated: false, notices };
+        self.settle(Wish { target, source }, None, Some(root), Some(store), options)
+    }
+
+    /// The repository that a view came from, and its files there.
+    fn origin_of(&self, root: &RootRecord, store: Option<&Store>) -> Result<Option<(RepoId, Vec<ArtifactFile>)>> {
+        let (Some(store), Some(first)) = (store, root.files.first()) else { return Ok(None) };
+        let sources = store.meta(&first.sha256)?.map(|meta| meta.sources).unwrap_or_default();
+        let repos: Vec<RepoId> = sources.iter().rev().filter_map(|source| source.repo.as_deref()?.parse().ok()).collect();
+        // One content may be in many repositories; a folder's name says which of them was meant.
+        let named = repos.iter().find(|repo| view_id(repo).is_ok_and(|id| id == root.view.model));
+        let Some(repo) = named.or(repos.first()).cloned() else { return Ok(None) };
+        let mut files = Vec::new();
+        for file in &root.files {
+            let sources = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
+            let here = sources.iter().rev().filter(|source| source.repo.as_deref() == Some(repo.as_str()));
+            let mut paths = here.filter_map(|source| source.path.as_deref()?.parse::<RelPath>().ok());
+            let Some(path) = paths.find(|path| view_path(&root.view, path).is_ok_and(|path| path == file.path)) else {
+                return Ok(None);
+            };
+            files.push(ArtifactFile { path, size: None, sha256: None });
+        }
+        Ok(Some((repo, files)))
+    }
+
+    /// What a selector asks to be locked.
+    fn wish(&self, what: &Selector, old: &LockFile, roots: &Roots) -> Result<Wish> {
+        let mut target = self.target(what, None)?;
+        let source = match (self.reference(&what.model)?, &target.wanted) {
+            (Reference::Registry { .. }, _) => LockSource::Registry,
+            (Reference::Hub { .. }, Wanted::Files(_)) => LockSource::File,
+            (Reference::Hub { .. }, _) => LockSource::Repository,
+        };
+        if let (Wanted::Gguf(quant @ None), None) = (&mut target.wanted, &target.view.quant) {
+            // The one that is locked or here is meant, where there is one.
+            let of_model = |view: &&ViewKey| view.model == target.view.model && view.format == target.view.format;
+            let locked: Vec<ViewKey> = old.views().iter().map(view_of).collect();
+            let views: BTreeSet<&ViewKey> = locked.iter().chain(roots.keys()).filter(of_model).collect();
+            if views.len() > 1 {
+                // Asking the Hub to choose could move one of them.
+                let names: Vec<String> = views.iter().map(ToString::to_string).collect();
+                let text = format!("`{}` is locked or here in several quantizations: {}", what.model, names.join(", "));
+                return Err(Error::new(ErrorKind::Usage, text).hint("Name one of them: `owner/repo:QUANT`."));
+            }
+            if let Some(only) = views.first() {
+                quant.clone_from(&only.quant);
+                target.view.quant.clone_from(&only.quant);
+            }
+        }
+        Ok(Wish { target, source })
+    }
+
+    fn lock_wish(&self, wish: Wish, old: &LockFile, roots: &Roots, store: Option<&Store>, options: LockOptions) -> Result<Outcome> {
+        let locked = find(old, &wish.target.view);
+        // What is here is of no branch that was named just now.
+        let root = roots.get(&wish.target.view).filter(|_| !wish.target.moving);
+        match locked {
+            Some(other) if !wish.is_still(other) => self.pin_anew(wish, locked, root, store, options),
+            _ => self.settle(wish, locked, root, store, options),
+        }
+    }
+
+    /// Keeps a view at its commit, shows where its branch stands now, or locks it anew.
+    fn settle(
+        &self,
+        wish: Wish,
+        old: Option<&LockedView>,
+        root: Option<&RootRecord>,
+        store: Option<&Store>,
+        options: LockOptions,
+    ) -> Result<Outcome> {
+        let Some(locked) = old else { return self.pin_anew(wish, None, root, store, options) };
+        let why = self.disagreement(locked);
+        if why.is_some() {
+            let mut outcome = self.pin_anew(wish, old, root, store, options)?;
+            outcome.line.note = why;
+            return Ok(outcome);
+        }
+        let stay = |state, note: Option<String>| {
+            let line = LockLine { note, ..LockLine::of(locked, state, Some(locked)) };
+            Ok(Outcome { line, change: Change::Stay })
+        };
+        if !options.update {
+            let differs = root.is_some_and(|root| !shows(root, locked));
+            return stay(LockState::Kept, differs.then(|| NOT_SHOWN.to_owned()));
+        }
+        let Some(branch) = followed(&wish.target) else {
+            let by = if locked.source == LockSource::Registry { "the registry" } else { "its reference" };
+            return stay(LockState::Pinned, Some(format!("{by} pins the commit, which does not move")));
+        };
+        let hub = self.hub()?;
+        let pinned = self.ask(async { Ok(hub.pin(&wish.target.repo, &branch).await?) })?;
+        if pinned.commit.as_str().eq_ignore_ascii_case(locked.commit.as_str()) {
+            return stay(LockState::Kept, Some(format!("{branch} still stands for it")));
+        }
+        let plan = self.plan_at(wish.target, pinned)?;
+        self.finish(plan, wish.source, Some(branch), old, store, options)
+    }
+
+    /// Pins a view without regard to what was locked: by the registry, by what is here, or by the Hub.
+    fn pin_anew(
+        &self,
+        wish: Wish,
+        old: Option<&LockedView>,
+        root: Option<&RootRecord>,
+        store: Option<&Store>,
+        options: LockOptions,
+    ) -> Result<Outcome> {
+        let Wish { target, source } = wish;
+        let branch = followed(&target);
+        let mut known = self.pin_by_registry(&target)?;
+        if let (None, Some(root), Some(store), true) = (&known, root, store, branch.is_none() || !options.update) {
+            known = self.pin_by_store(&target, root, store)?;
+        }
+        let plan = match known {
+            Some(plan) => plan,
+            None => self.ask(self.plan_from_hub(target))?,
+        };
+        let mut outcome = self.finish(plan, source, branch, old, store, options)?;
+        if let (Change::Put(view), Some(root)) = (&outcome.change, root)
+            && !shows(root, view)
+        {
+            outcome.line.note = Some(NOT_SHOWN.to_owned());
+        }
+        Ok(outcome)
+    }
+
+    /// The plan of a target at a commit that the Hub has just named.
+    fn plan_at(&self, mut target: Target, pinned: Pinned) -> Result<Plan> {
+        target.license = target.license.or(pinned.license);
+        target.gated |= pinned.gated != crate::hub::Gate::Open;
+        target.revision = Some(pinned.commit);
+        self.ask(self.plan_from_hub(target))
+    }
+
+    /// The outcome of a plan. In a dry run, what is not known without fetching stays unknown.
+    fn finish(
+        &self,
+        mut plan: Plan,
+        source: LockSource,
+        branch: Option<Revision>,
+        old: Option<&LockedView>,
+        store: Option<&Store>,
+        options: LockOptions,
+    ) -> Result<Outcome> {
+        if let Some(old) = old.filter(|old| view_of(old) != plan.target.view) {
+            let text = format!("{} is now {} in {}", view_of(old), plan.target.view, plan.target.repo);
+            return Err(Error::new(ErrorKind::NotFound, text).hint("Name the quantization that is wanted: `owner/repo:QUANT`."));
+        }
+        if !options.dry_run {
+            self.learn_hashes(&mut plan, store)?;
+        }
+        let state = match old {
+            None => LockState::Added,
+            Some(old) if old.commit == plan.revision => LockState::Changed,
+            Some(_) => LockState::Moved,
+        };
+        let line = LockLine {
+            repo: Some(plan.asked.to_string()),
+            revision: branch.as_ref().map(ToString::to_string),
+            commit: Some(plan.revision.to_string()),
+            old_commit: old.map(|old| old.commit.to_string()),
+            size: plan.files.iter().filter_map(|file| file.size).sum(),
+            files: changes(&plan, old),
+            ..LockLine::new(&plan.target.view, state)
+        };
+        if options.dry_run {
+            // What would be written is told, and nothing is to be applied.
+            return Ok(Outcome { line, change: Change::Stay });
+        }
+        let Some(view) = entry(&plan, source, branch) else {
+            return Err(
+                Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint("Run the command again.")
+            );
+        };
+        Ok(Outcome { line, change: Change::Put(Box::new(view)) })
+    }
+}
+
+impl Wish {
+    /// Whether a locked view was asked for as this.
+    fn is_still(&self, locked: &LockedView) -> bool {
+        // The registry is held against its entries by `disagreement`.
+        self.source == locked.source
+            && (self.source == LockSource::Registry
+                || (self.target.repo == locked.repo && followed(&self.target) == locked.revision))
+    }
+}
+
+impl LockLine {
+    fn new(view: &ViewKey, state: LockState) -> Self {
+        Self {
+            view: view.clone(),
+            state,
+            repo: None,
+            revision: None,
+            commit: None,
+            old_commit: None,
+            size: 0,
+            files: Vec::new(),
+            note: None,
+        }
+    }
+
+    fn of(locked: &LockedView, state: LockState, old: Option<&LockedView>) -> Self {
+        Self {
+            repo: Some(locked.repo.to_string()),
+            revision: locked.revision.as_ref().map(ToString::to_string),
+            commit: Some(locked.commit.to_string()),
+            old_commit: old.map(|old| old.commit.to_string()),
+            size: locked.size(),
+            ..Self::new(&view_of(locked), state)
+        }
+    }
+}
+
+pub(super) fn find<'l>(lock: &'l LockFile, view: &ViewKey) -> Option<&'l LockedView> {
+    lock.get(&view.model, &view.format, view.quant.as_ref())
+}
+
+/// Whether a root holds exactly what is locked.
+pub(super) fn shows(root: &RootRecord, locked: &LockedView) -> bool {
+    let here: BTreeSet<_> = root.files.iter().map(|file| (&file.path, file.size, file.sha256)).collect();
+    here == locked.files.iter().map(|file| (&file.path, file.size, file.sha256)).collect()
+}
+
+/// The files that are others than before.
+fn changes(plan: &Plan, old: Option<&LockedView>) -> Vec<FileChange> {
+    let before = |path: &RelPath| old.and_then(|old| old.files.iter().find(|file| file.path == *path));
+    let mut changes = Vec::new();
+    for file in &plan.files {
+        let same = |old: &LockedFile| match (file.sha256, file.git_sha1) {
+            (Some(sha256), _) => old.sha256 == sha256,
+            (None, git_sha1) => git_sha1.is_some() && old.git_sha1 == git_sha1,
+        };
+        let change = match before(&file.path) {
+            None => ChangeKind::Added,
+            Some(old) if same(old) => continue,
+            Some(_) => ChangeKind::Changed,
+        };
+        let old_size = before(&file.path).map(|old| old.size);
+        changes.push(FileChange { file: file.path.to_string(), change, size: file.size, old_size });
+    }
+    for gone in old.iter().flat_map(|old| &old.files).filter(|gone| !plan.files.iter().any(|file| file.path == gone.path)) {
+        let (file, old_size) = (gone.path.to_string(), Some(gone.size));
+        changes.push(FileChange { file, change: ChangeKind::Removed, size: None, old_size });
+    }
+    changes.sort_by(|a, b| a.file.cmp(&b.file));
+    changes
+}

@@ -1,0 +1,278 @@
+//! From a view to its entry in the lock file: what the registry, the store or the Hub know of it, in this order.
+
+use super::{
+    FileSupply, ModelManager,
+    plan::{Plan, PlannedFile, view_path},
+    target::{Target, Wanted},
+};
+use crate::{
+    digest::{GitSha1, SequentialHasher, Sha256Digest},
+    error::{Error, ErrorKind, Result},
+    names::Revision,
+    registry::{ArtifactFile, LockSource, LockedFile, LockedView},
+    store::{RootRecord, Source, Store, ViewFile, ViewKey},
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// The name of a locked view.
+pub(super) fn view_of(locked: &LockedView) -> ViewKey {
+    ViewKey { model: locked.model.clone(), format: locked.format.clone(), quant: locked.quant.clone() }
+}
+
+/// The branch or tag that a target follows; `None` where it is pinned to a commit.
+pub(super) fn followed(target: &Target) -> Option<Revision> {
+    let revision = target.revision.clone().unwrap_or_else(Revision::main);
+    (!revision.is_commit()).then_some(revision)
+}
+
+impl ModelManager {
+    /// What the registry says of exactly this view.
+    pub(super) fn registered(&self, view: &ViewKey) -> Option<Target> {
+        let target = self.registry_target(view.model.as_str(), Some(&view.format), view.quant.as_ref(), None).ok()?;
+        (target.view == *view).then_some(target)
+    }
+
+    /// What a locked view that is not the registry's was asked for as.
+    pub(super) fn locked_target(&self, locked: &LockedView) -> Target {
+        let named = || locked.files.iter().map(|file| ArtifactFile { path: file.repo_path.clone(), size: None, sha256: None });
+        let wanted = match locked.source {
+            LockSource::File => Wanted::Files(named().collect()),
+            _ if locked.format.is_single_file() => Wanted::Gguf(locked.quant.clone()),
+            _ => Wanted::Set { include: locked.include.clone(), exclude: locked.exclude.clone(), expect: Vec::new() },
+        };
+        Target {
+            view: view_of(locked),
+            repo: locked.repo.clone(),
+            revision: Some(locked.revision.as_ref().unwrap_or(&locked.commit).clone()),
+            moving: false,
+            wanted,
+            license: None,
+            gated: false,
+            notices: Vec::new(),
+        }
+    }
+
+    /// What making a locked view takes: everything is known, so nothing is asked.
+    pub(super) fn plan_locked(&self, locked: &LockedView, store: Option<&Store>) -> Result<Plan> {
+        let target = Target { license: locked.license.clone(), gated: locked.gated, ..self.locked_target(locked) };
+        let planned = |file: &LockedFile| PlannedFile {
+            git_sha1: file.git_sha1,
+            ..PlannedFile::new(file.path.clone(), file.repo_path.clone(), Some(file.size), Some(file.sha256))
+        };
+        let mut files: Vec<PlannedFile> = locked.files.iter().map(planned).collect();
+        self.supply(&target.view, &mut files, false, store)?;
+        Ok(Plan { asked: target.repo.clone(), target, revision: locked.commit.clone(), files, api_requests: 0 })
+    }
+
+    /// In what the registry says otherwise than the lock file; `None` where they agree, as all do that the registry has
+    /// no say in.
+    pub(super) fn disagreement(&self, locked: &LockedView) -> Option<String> {
+        if locked.source != LockSource::Registry {
+            return None;
+        }
+        let Some(target) = self.registered(&view_of(locked)) else {
+            return Some("the registry has no such entry any more".into());
+        };
+        if target.repo != locked.repo {
+            return Some(format!("the registry names the repository {}, locked is {}", target.repo, locked.repo));
+        }
+        match followed(&target) {
+            Some(branch) if locked.revision.as_ref() != Some(&branch) => {
+                let locked = locked.revision.as_ref().unwrap_or(&locked.commit);
+                return Some(format!("the registry follows {branch}, locked is {locked}"));
+            }
+            None if !target
+                .revision
+                .as_ref()
+                .is_some_and(|commit| commit.as_str().eq_ignore_ascii_case(locked.commit.as_str())) =>
+            {
+                let commit = target.revision.map_or_else(String::new, |commit| commit.to_string());
+                return Some(format!("the registry pins the commit {commit}, locked is {}", locked.commit));
+            }
+            _ => {}
+        }
+        let (known, exact) = match &target.wanted {
+            Wanted::Files(files) => (files, true),
+            Wanted::Set { include, exclude, expect } => {
+                if (include, exclude) != (&locked.include, &locked.exclude) {
+                    return Some("the registry selects files by other patterns".into());
+                }
+                (expect, false)
+            }
+            Wanted::Gguf(_) => return None,
+        };
+        for file in known {
+            let Some(found) = locked.files.iter().find(|found| found.repo_path == file.path) else {
+                return Some(format!("the registry names {}, which is not locked", file.path));
+            };
+            if file.sha256.is_some_and(|sha256| sha256 != found.sha256) || file.size.is_some_and(|size| size != found.size) {
+                return Some(format!("the registry gives another sha256 or size for {}", file.path));
+            }
+        }
+        let more = locked.files.iter().find(|found| exact && !known.iter().any(|file| file.path == found.repo_path));
+        more.map(|more| format!("the registry does not name {}, which is locked", more.repo_path))
+    }
+
+    /// An entry of the registry that leaves nothing open.
+    pub(super) fn pin_by_registry(&self, target: &Target) -> Result<Option<Plan>> {
+        let (Wanted::Files(files), Some(commit)) = (&target.wanted, target.revision.as_ref().filter(|known| known.is_commit()))
+        else {
+            return Ok(None);
+        };
+        if files.iter().any(|file| file.size.is_none() || file.sha256.is_none()) {
+            return Ok(None);
+        }
+        let planned = |file: &ArtifactFile| {
+            Ok(PlannedFile::new(view_path(&target.view, &file.path)?, file.path.clone(), file.size, file.sha256))
+        };
+        let files = files.iter().map(planned).collect::<Result<_>>()?;
+        Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision: commit.clone(), files, api_requests: 0 }))
+    }
+
+    /// What is here, where its records say of which one commit of the wanted repository all of it is.
+    pub(super) fn pin_by_store(&self, target: &Target, root: &RootRecord, store: &Store) -> Result<Option<Plan>> {
+        let mut sources = Vec::new();
+        for file in &root.files {
+            let noted = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
+            sources.push(noted.into_iter().filter(|source| is_of(source, target)).collect::<Vec<_>>());
+        }
+        // What was noted last was said last.
+        for commit in sources.first().into_iter().flatten().rev().filter_map(|source| source.commit.as_deref()) {
+            let files: Option<Vec<PlannedFile>> =
+                root.files.iter().zip(&sources).map(|(file, sources)| noted_file(target, commit, file, sources)).collect();
+            let Some(files) = files.filter(|files| is_wanted(target, files)) else { continue };
+            let revision = commit.parse()?;
+            return Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0 }));
+        }
+        Ok(None)
+    }
+
+    /// Finds the SHA-256 of every file whose git blob id alone is known: from a blob in the store that has this id, or by
+    /// fetching it there. Big files are never among them, for git does not hold those.
+    pub(super) fn learn_hashes(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+        if let Some(store) = store.filter(|_| plan.files.iter().any(|file| file.sha256.is_none())) {
+            let noted = blobs_by_git_id(store)?;
+            for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
+                let Some(git_sha1) = file.git_sha1 else { continue };
+                for digest in noted.get(&git_sha1).into_iter().flatten() {
+                    if file.sha256.is_none() && has_ids(store, digest, &git_sha1, file.size)? {
+                        file.sha256 = Some(*digest);
+                    }
+                }
+            }
+        }
+        let mut rest = Plan { files: plan.files.iter().filter(|file| file.sha256.is_none()).cloned().collect(), ..plan.clone() };
+        if let Some(unknown) = rest.files.iter().find(|file| file.git_sha1.is_none()) {
+            let model = &plan.target.view.model;
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!("{} cannot be locked: nobody publishes a hash of {}", plan.target.view, unknown.repo_path),
+            )
+            .hint(format!("Run `model-manager download {model}` first: what is here has a hash, and then it can be locked.")));
+        }
+        if rest.files.is_empty() {
+            return Ok(());
+        }
+        rest.files.iter_mut().for_each(|file| file.supply = FileSupply::Fetch);
+        let hub = self.network_for(&rest)?;
+        let store = self.store()?;
+        let lease = Arc::new(store.lease()?);
+        self.fetch_all(&mut rest, &store, &lease, false, hub)?;
+        for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
+            file.sha256 = rest.files.iter().find(|found| found.repo_path == file.repo_path).and_then(|found| found.sha256);
+        }
+        Ok(())
+    }
+}
+
+/// The entry that a plan comes to; `None` while a size or a hash is not known.
+pub(super) fn entry(plan: &Plan, source: LockSource, revision: Option<Revision>) -> Option<LockedView> {
+    let file = |file: &PlannedFile| {
+        Some(LockedFile {
+            path: file.path.clone(),
+            repo_path: file.repo_path.clone(),
+            size: file.size?,
+            sha256: file.sha256?,
+            git_sha1: file.git_sha1,
+        })
+    };
+    let (include, exclude) = match &plan.target.wanted {
+        Wanted::Set { include, exclude, .. } => (include.clone(), exclude.clone()),
+        _ => Default::default(),
+    };
+    let ViewKey { model, format, quant } = plan.target.view.clone();
+    Some(LockedView {
+        model,
+        format,
+        quant,
+        source,
+        repo: plan.asked.clone(),
+        revision,
+        commit: plan.revision.as_str().to_ascii_lowercase().parse().ok()?,
+        license: plan.target.license.clone(),
+        gated: plan.target.gated,
+        include,
+        exclude,
+        files: plan.files.iter().map(file).collect::<Option<_>>()?,
+    })
+}
+
+/// Whether a blob came from the wanted repository, by a commit that is known and can be the wanted one.
+fn is_of(source: &Source, target: &Target) -> bool {
+    let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
+    let commit = source.commit.as_deref().and_then(|commit| commit.parse::<Revision>().ok()).filter(Revision::is_commit);
+    let pinned = target.revision.as_ref().filter(|revision| revision.is_commit());
+    repo && commit.is_some_and(|commit| pinned.is_none_or(|pinned| pinned.as_str().eq_ignore_ascii_case(commit.as_str())))
+}
+
+/// A file that is here, as one of its sources has it in this commit.
+fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[Source]) -> Option<PlannedFile> {
+    sources.iter().filter(|source| source.commit.as_deref() == Some(commit)).find_map(|source| {
+        let repo_path = source.path.as_deref()?.parse().ok()?;
+        let is_here = view_path(&target.view, &repo_path).is_ok_and(|path| path == file.path);
+        is_here.then(|| PlannedFile {
+            git_sha1: source.git_sha1,
+            ..PlannedFile::new(file.path.clone(), repo_path, Some(file.size), Some(file.sha256))
+        })
+    })
+}
+
+/// Whether these files are what is wanted, as far as that can be told without the Hub's list.
+fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
+    let is_there = |wanted: &ArtifactFile| {
+        files.iter().any(|file| {
+            file.repo_path == wanted.path
+                && wanted.sha256.is_none_or(|sha256| file.sha256 == Some(sha256))
+                && wanted.size.is_none_or(|size| file.size == Some(size))
+        })
+    };
+    match &target.wanted {
+        Wanted::Files(wanted) => wanted.len() == files.len() && wanted.iter().all(is_there),
+        Wanted::Set { expect, .. } => expect.iter().all(is_there),
+        Wanted::Gguf(_) => true,
+    }
+}
+
+/// Blobs by the git ids that their records name.
+fn blobs_by_git_id(store: &Store) -> Result<HashMap<GitSha1, Vec<Sha256Digest>>> {
+    let mut noted: HashMap<GitSha1, Vec<Sha256Digest>> = HashMap::new();
+    for digest in store.blobs()? {
+        for source in store.meta(&digest)?.map(|meta| meta.sources).unwrap_or_default() {
+            if let Some(git_sha1) = source.git_sha1 {
+                noted.entry(git_sha1).or_default().push(digest);
+            }
+        }
+    }
+    Ok(noted)
+}
+
+/// Whether a blob has both ids. What its records say is believed of no hash that goes into a lock file.
+fn has_ids(store: &Store, digest: &Sha256Digest, git_sha1: &GitSha1, size: Option<u64>) -> Result<bool> {
+    if store.find(digest)?.is_none_or(|blob| Some(blob.size) != size) {
+        return Ok(false);
+    }
+    let Some(content) = store.disk().read_small(&store.layout().blob(digest))? else { return Ok(false) };
+    let mut hasher = SequentialHasher::new(content.len() as u64, true);
+    hasher.update(&content);
+    Ok(hasher.finish() == (*digest, Some(*git_sha1)))
+}

@@ -1,0 +1,176 @@
+//! What `lock` and `sync` are told and what they answer. As in `report`, the fields are a promise.
+
+use super::{DownloadReport, PlanReport, RemoveReport};
+use crate::{digest::Sha256Digest, store::ViewKey};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Choices of locking.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LockOptions {
+    /// Ask the Hub what the branches of locked views stand for now.
+    pub update: bool,
+    /// Only tell what would be locked.
+    pub dry_run: bool,
+}
+
+/// What was locked, or would be.
+#[derive(Debug, Clone, Serialize)]
+pub struct LockReport {
+    /// The lock file.
+    pub lock_file: PathBuf,
+    /// Every view that was looked at, in order.
+    pub views: Vec<LockLine>,
+    /// Whether the lock file was written.
+    pub written: bool,
+    /// Whether this was only a plan.
+    pub dry_run: bool,
+}
+
+/// What became of one view in the lock file.
+#[derive(Debug, Clone, Serialize)]
+pub struct LockLine {
+    /// The view.
+    #[serde(flatten)]
+    pub view: ViewKey,
+    /// What became of it.
+    pub state: LockState,
+    /// Its repository.
+    pub repo: Option<String>,
+    /// The branch or tag that it follows; `null` where it is pinned to a commit.
+    pub revision: Option<String>,
+    /// The commit that is locked now.
+    pub commit: Option<String>,
+    /// The commit that was locked before.
+    pub old_commit: Option<String>,
+    /// Bytes of all its files.
+    pub size: u64,
+    /// The files that are others than before.
+    pub files: Vec<FileChange>,
+    /// One line of explanation, where the state needs one.
+    pub note: Option<String>,
+}
+
+/// What became of a view in the lock file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LockState {
+    /// It is new there.
+    Added,
+    /// It stays at its commit.
+    Kept,
+    /// It was to be updated and cannot move: it is pinned to a commit.
+    Pinned,
+    /// It is at another commit now.
+    Moved,
+    /// It is at the same commit, and something else about it is new.
+    Changed,
+    /// It is not there any more.
+    Removed,
+    /// It is used here and cannot be locked: nobody knows where it came from.
+    Unknown,
+}
+
+/// A file that is another than before.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileChange {
+    /// Its path below the view's folder.
+    pub file: String,
+    /// How it is another.
+    pub change: ChangeKind,
+    /// Its length in bytes now.
+    pub size: Option<u64>,
+    /// Its length in bytes before.
+    pub old_size: Option<u64>,
+}
+
+/// How a file is another than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// It was not there.
+    Added,
+    /// Its content is another.
+    Changed,
+    /// It is not there any more.
+    Removed,
+}
+
+/// Whether a lock file holds what it should.
+#[derive(Debug, Clone, Serialize)]
+pub struct LockCheck {
+    /// The lock file.
+    pub lock_file: PathBuf,
+    /// Number of locked views.
+    pub views: usize,
+    /// What is not as it should be; nothing where all is well.
+    pub problems: Vec<LockProblem>,
+}
+
+/// A view that is not locked as it is used or as the registry has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct LockProblem {
+    /// The view.
+    #[serde(flatten)]
+    pub view: ViewKey,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Choices of a sync.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SyncOptions {
+    /// Never change the lock file; one that the registry disagrees with is an error.
+    pub locked: bool,
+    /// Remove views of ours that are not locked.
+    pub prune: bool,
+    /// Trust size and modification time of what is here.
+    pub quick: bool,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+}
+
+/// What a sync did, or would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct SyncReport {
+    /// The lock file.
+    pub lock_file: PathBuf,
+    /// Entries that were locked anew first, because the registry changed.
+    pub relocked: Vec<LockLine>,
+    /// Every locked view, made.
+    pub views: Vec<DownloadReport>,
+    /// Every locked view, planned; of a dry run.
+    pub plans: Vec<PlanReport>,
+    /// Damaged content that is whole again.
+    pub mended: Vec<MendedBlob>,
+    /// Links and files of ours in locked views that do not belong there, which are gone.
+    pub removed: Vec<PathBuf>,
+    /// Files in locked views that are not ours, which stay.
+    pub kept: Vec<KeptFile>,
+    /// Views that are not locked, which are gone; `null` where that was not asked for.
+    pub pruned: Option<RemoveReport>,
+    /// Bytes that travelled.
+    pub fetched: u64,
+    /// Whether this was only a plan.
+    pub dry_run: bool,
+}
+
+/// Damaged content that is whole again.
+#[derive(Debug, Clone, Serialize)]
+pub struct MendedBlob {
+    /// The file that shows it.
+    pub path: PathBuf,
+    /// Its address.
+    pub sha256: Sha256Digest,
+    /// Bytes that travelled for it; 0 for a copy that was made anew, or where the whole is fetched with its view.
+    pub fetched: u64,
+}
+
+/// A file that stays where it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeptFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+}

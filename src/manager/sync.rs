@@ -1,0 +1,315 @@
+//! Makes the views exactly what is locked: from the store, or from any endpoint that has the bytes.
+//!
+//! Everything that can fail without the network or the disk being changed is looked at first: the registry, what is in the
+//! way, what is missing, what is damaged. Then each view is made as a download makes it.
+
+use super::{
+    FileSupply, KeptFile, LockLine, LockOptions, MendedBlob, ModelManager, SyncOptions, SyncReport,
+    lock::{Change, Outcome, shows},
+    lock_entry::view_of,
+    plan::{Plan, PlannedFile},
+};
+use crate::{
+    digest::Sha256Digest,
+    disk::{Kind, LockKind, Stat},
+    error::{Error, ErrorKind, Result},
+    event::Event,
+    registry::{LockFile, LockedView},
+    store::{BlobState, CheckMode, Progress, Project, Store, ViewFile, ViewKey},
+    view::FileState,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+};
+
+impl ModelManager {
+    /// Makes every locked view. Nothing outside of them is touched, unless views that are not locked are to be pruned.
+    pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
+        let lock = self.require_lock()?;
+        let (lock, relocked) = match options.locked {
+            true => (self.agreed(lock)?, Vec::new()),
+            false => self.relock_changed(lock, options.dry_run)?,
+        };
+        let mut report = SyncReport {
+            lock_file: self.settings.lock_file.clone(),
+            relocked,
+            views: Vec::new(),
+            plans: Vec::new(),
+            mended: Vec::new(),
+            removed: Vec::new(),
+            kept: Vec::new(),
+            pruned: None,
+            fetched: 0,
+            dry_run: options.dry_run,
+        };
+        let store = self.existing_store()?;
+        let mut plans = lock.views().iter().map(|locked| self.plan_locked(locked, store.as_ref())).collect::<Result<Vec<_>>>()?;
+        self.require_places(&plans, store.as_ref())?;
+        if options.dry_run {
+            report.plans = plans.iter().map(|plan| plan.report(self, store.as_ref())).collect();
+            report.fetched = report.plans.iter().map(|plan| plan.fetch).sum();
+            for locked in lock.views() {
+                self.trim(locked, store.as_ref(), &mut report)?;
+            }
+            return self.prune(&lock, options, report);
+        }
+        self.require_reachable(&plans)?;
+        let mut again = BTreeSet::new();
+        if let Some(store) = &store {
+            let mode = if options.quick { CheckMode::Quick } else { CheckMode::Full };
+            again = self.mend_all(&mut plans, store, mode, &mut report)?;
+            store.require_space(room_for(&plans, store))?;
+        }
+        let mut store = store;
+        for (locked, plan) in lock.views().iter().zip(plans) {
+            let anew = |store: &Store| {
+                let mut plan = self.plan_locked(locked, Some(store))?;
+                fetch_again(&mut plan, &again);
+                Ok(plan)
+            };
+            let force = plan.files.iter().any(|file| file.sha256.is_some_and(|digest| again.contains(&digest)));
+            let made = self.carry_out(plan, store.clone(), force, &anew)?;
+            report.fetched += made.fetched;
+            report.views.push(made);
+            if store.is_none() {
+                store = self.existing_store()?;
+            }
+            self.trim(locked, store.as_ref(), &mut report)?;
+        }
+        self.prune(&lock, options, report)
+    }
+
+    /// The lock file, unless the registry says otherwise.
+    fn agreed(&self, lock: LockFile) -> Result<LockFile> {
+        let differ = |locked: &LockedView| Some(format!("{}: {}", view_of(locked), self.disagreement(locked)?));
+        let differ: Vec<String> = lock.views().iter().filter_map(differ).collect();
+        match differ.is_empty() {
+            true => Ok(lock),
+            false => Err(Error::new(
+                ErrorKind::Failed,
+                format!("{} does not agree with the registry: {}", self.settings.lock_file.display(), differ.join("; ")),
+            )
+            .hint("Nothing was changed. Run `model-manager lock` to lock what the registry says now, and look at the difference.")),
+        }
+    }
+
+    /// Locks anew what the registry changed since.
+    fn relock_changed(&self, mut lock: LockFile, dry_run: bool) -> Result<(LockFile, Vec<LockLine>)> {
+        let changed: Vec<LockedView> = lock.views().iter().filter(|view| self.disagreement(view).is_some()).cloned().collect();
+        if changed.is_empty() {
+            return Ok((lock, Vec::new()));
+        }
+        let store = self.existing_store()?;
+        let roots = self.own_roots(store.as_ref())?;
+        let options = LockOptions { update: false, dry_run };
+        let relock = |locked| self.relock(locked, &roots, store.as_ref(), options);
+        let outcomes: Vec<Outcome> = changed.iter().map(relock).collect::<Result<_>>()?;
+        if !dry_run && outcomes.iter().any(|outcome| !matches!(outcome.change, Change::Stay)) {
+            lock = self.change_lock(|lock| outcomes.iter().for_each(|outcome| outcome.apply(lock)))?.0;
+        }
+        Ok((lock, outcomes.into_iter().map(|outcome| outcome.line).collect()))
+    }
+
+    /// Refuses where something foreign stands where a file belongs.
+    fn require_places(&self, plans: &[Plan], store: Option<&Store>) -> Result<()> {
+        let views = self.views(store.cloned());
+        for plan in plans {
+            let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt).map(|file| &file.path);
+            views.require_free(&plan.target.view, awaited)?;
+        }
+        Ok(())
+    }
+
+    /// Offline, refuses where anything is missing, and names all of it.
+    fn require_reachable(&self, plans: &[Plan]) -> Result<()> {
+        let is_missing = |file: &&PlannedFile| matches!(file.supply, FileSupply::Fetch | FileSupply::Partial);
+        let missing: Vec<String> = plans
+            .iter()
+            .flat_map(|plan| plan.files.iter().filter(is_missing).map(|file| format!("{}/{}", plan.target.view, file.path)))
+            .collect();
+        if !self.settings.network.offline || missing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Network, format!("offline, and not all that is locked is here: {}", missing.join(", ")))
+            .hint("Nothing was changed. To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
+    }
+
+    /// Checks every blob that is to be used, and makes the damaged ones whole. Gives those that must be fetched as a whole,
+    /// because no endpoint had the right bytes for the damage alone.
+    fn mend_all(
+        &self,
+        plans: &mut [Plan],
+        store: &Store,
+        mode: CheckMode,
+        report: &mut SyncReport,
+    ) -> Result<BTreeSet<Sha256Digest>> {
+        let mut damaged = Vec::new();
+        let mut sound: HashMap<Sha256Digest, bool> = HashMap::new();
+        for plan in &*plans {
+            for file in plan.files.iter().filter(|file| file.supply == FileSupply::Present) {
+                let Some(digest) = file.sha256.filter(|digest| !sound.contains_key(digest)) else { continue };
+                let is_sound = !matches!(self.look(store, plan, file, None, &digest, mode)?, BlobState::Modified { .. });
+                sound.insert(digest, is_sound);
+                if !is_sound {
+                    damaged.push((self.shown_at(plan, file), plan.target.view.clone(), file.clone(), plan.clone()));
+                }
+            }
+        }
+        if !damaged.is_empty() && self.settings.network.offline {
+            let names: Vec<String> = damaged.iter().map(|(_, view, file, _)| format!("{view}/{}", file.path)).collect();
+            let view = &damaged[0].1;
+            let quant = view.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
+            return Err(Error::new(ErrorKind::Damaged, format!("the content in the store is damaged: {}", names.join(", ")))
+                .hint(format!(
+                    "Nothing was changed. With the network, run this again, or `model-manager verify {} --format {}{quant} --repair`.",
+                    view.model, view.format
+                )));
+        }
+        let mut again = BTreeSet::new();
+        for (path, _, file, plan) in &damaged {
+            let (Some(digest), Some(size)) = (file.sha256, file.size) else { continue };
+            let names = self.names_of(plans, store, &digest)?;
+            let known = ViewFile { path: file.path.clone(), sha256: digest, size };
+            let place = (plan.target.repo.clone(), plan.revision.clone(), file.repo_path.clone());
+            let source = self.source(plan.target.repo.as_str(), plan, file);
+            let fetched = match self.mend(store, &known, path, &|| Ok(vec![(place.clone(), source.clone())])) {
+                Ok(fetched) => fetched,
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    self.report(&Event::Warning(format!("{error}; the whole file is fetched")));
+                    again.insert(digest);
+                    0
+                }
+                Err(error) => return Err(error),
+            };
+            self.remove_if_same(names)?;
+            report.fetched += fetched;
+            report.mended.push(MendedBlob { path: path.clone(), sha256: digest, fetched });
+        }
+        for plan in plans.iter_mut() {
+            fetch_again(plan, &again);
+            self.drop_damaged_copies(plan, store, mode, report)?;
+        }
+        Ok(again)
+    }
+
+    /// Checks a blob, or a copy of it in a view.
+    fn look(
+        &self,
+        store: &Store,
+        plan: &Plan,
+        file: &PlannedFile,
+        copy: Option<&PathBuf>,
+        digest: &Sha256Digest,
+        mode: CheckMode,
+    ) -> Result<BlobState> {
+        let name = format!("{}/{}", plan.target.view, file.path);
+        let hashing = |done| self.report(&Event::Hashing { file: name.clone(), done, size: file.size.unwrap_or(0) });
+        let progress = Progress { bytes: &hashing, cancel: &self.cancel };
+        Ok(match copy {
+            None => store.check(digest, mode, progress)?,
+            Some(path) => store.check_at(path, digest, mode, progress)?,
+        })
+    }
+
+    /// Files of locked views that are further names of a blob: they keep its old bytes when it is replaced.
+    fn names_of(&self, plans: &[Plan], store: &Store, digest: &Sha256Digest) -> Result<Vec<(PathBuf, Stat)>> {
+        let Some(blob) = store.stat(digest)?.filter(|blob| blob.ino != 0) else { return Ok(Vec::new()) };
+        let mut names = Vec::new();
+        for plan in plans {
+            for file in plan.files.iter().filter(|file| file.sha256 == Some(*digest)) {
+                let path = self.shown_at(plan, file);
+                let stat = self.disk.find(&path)?;
+                names.extend(stat.filter(|stat| (stat.dev, stat.ino) == (blob.dev, blob.ino)).map(|stat| (path, stat)));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Takes copies of ours out of a view whose bytes are wrong; making the view puts right ones there.
+    fn drop_damaged_copies(&self, plan: &Plan, store: &Store, mode: CheckMode, report: &mut SyncReport) -> Result<()> {
+        if mode == CheckMode::Quick {
+            return Ok(());
+        }
+        let views = self.views(Some(store.clone()));
+        for file in plan.files.iter().filter(|file| file.supply == FileSupply::Present) {
+            let Some(digest) = file.sha256 else { continue };
+            let path = self.shown_at(plan, file);
+            let Some(stat) = self.disk.find(&path)?.filter(|stat| stat.kind == Kind::File) else { continue };
+            let is_copy = matches!(views.state_of(&path)?, Some(FileState::Copy { digest: copied }) if copied == digest);
+            if is_copy && matches!(self.look(store, plan, file, Some(&path), &digest, mode)?, BlobState::Modified { .. }) {
+                self.remove_if_same(vec![(path.clone(), stat)])?;
+                report.mended.push(MendedBlob { path, sha256: digest, fetched: 0 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes files that are still those that were looked at.
+    fn remove_if_same(&self, files: Vec<(PathBuf, Stat)>) -> Result<()> {
+        for (path, seen) in files {
+            let same = |stat: &Stat| (stat.dev, stat.ino, stat.mtime_ns, stat.len) == (seen.dev, seen.ino, seen.mtime_ns, seen.len);
+            if self.disk.find(&path)?.is_some_and(|stat| same(&stat)) {
+                self.disk.remove_if_there(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shown_at(&self, plan: &Plan, file: &PlannedFile) -> PathBuf {
+        self.settings.models_dir.join(plan.target.view.dir()).join(file.path.to_path())
+    }
+
+    /// Takes what is ours and not locked out of a locked view, and notes what is not ours.
+    fn trim(&self, locked: &LockedView, store: Option<&Store>, report: &mut SyncReport) -> Result<()> {
+        let view = view_of(locked);
+        let views = self.views(store.cloned());
+        let plan = || views.plan_trim(&view, locked.files.iter().map(|file| &file.path));
+        let mut extra = plan()?;
+        let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        if let (Some(store), Some(project), false, false) = (store, project, extra.is_empty(), report.dry_run) {
+            let _views_lock = store.lock_views(&project, LockKind::Exclusive, &self.wait())?;
+            extra = plan()?;
+            // A download that came in between shows something else on purpose.
+            if store.root_of(&project, &view)?.is_some_and(|root| shows(&root, locked)) {
+                let done = views.carry_out(extra)?;
+                report.removed.extend(done.removed);
+                report.kept.extend(done.kept.into_iter().map(|(path, why)| KeptFile { path, why }));
+                return Ok(());
+            }
+        }
+        if report.dry_run {
+            report.removed.extend(extra.files);
+        }
+        report.kept.extend(extra.kept.into_iter().map(|(path, why)| KeptFile { path, why }));
+        Ok(())
+    }
+
+    /// Removes the views of this project that are not locked, where that is asked for.
+    fn prune(&self, lock: &LockFile, options: SyncOptions, mut report: SyncReport) -> Result<SyncReport> {
+        if options.prune {
+            let store = self.existing_store()?;
+            let locked: BTreeSet<ViewKey> = lock.views().iter().map(view_of).collect();
+            let mut others: BTreeSet<ViewKey> = self.own_roots(store.as_ref())?.into_keys().collect();
+            others.extend(self.views(store).keys()?);
+            others.retain(|view| !locked.contains(view));
+            report.pruned = Some(self.remove_views(&others, options.dry_run)?);
+        }
+        Ok(report)
+    }
+}
+
+/// Says of these blobs that they must travel, although they are there.
+fn fetch_again(plan: &mut Plan, again: &BTreeSet<Sha256Digest>) {
+    for file in plan.files.iter_mut().filter(|file| file.sha256.is_some_and(|digest| again.contains(&digest))) {
+        (file.supply, file.held) = (FileSupply::Fetch, 0);
+    }
+}
+
+/// Bytes that all that is missing will take, each content once.
+fn room_for(plans: &[Plan], store: &Store) -> u64 {
+    let is_missing = |file: &&PlannedFile| matches!(file.supply, FileSupply::Fetch | FileSupply::Partial);
+    let files = plans.iter().flat_map(|plan| &plan.files).filter(is_missing);
+    let missing: HashMap<_, _> = files.map(|file| (file.key(), file.size.unwrap_or(0))).collect();
+    missing.iter().map(|(key, size)| store.room_for(key, *size)).sum()
+}

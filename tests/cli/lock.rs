@@ -1,0 +1,304 @@
+//! `lock`: what a project uses is pinned, stays where it is, and moves when it is told to.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, assert_not_written, blob_in, entry, open_entry, stamps};
+use crate::support::gguf::Spec;
+use crate::support::hub::Content;
+
+pub const LOCK: &str = "configs/models.lock";
+pub const SET: &str = "TinyLlama/TinyLlama";
+
+pub fn lock_text(project: &Path) -> String {
+    std::fs::read_to_string(project.join(LOCK)).unwrap()
+}
+
+/// `tiny` named in the registry without revision, size or hash.
+fn open_desk() -> Desk {
+    let desk = Desk::new();
+    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])]);
+    desk
+}
+
+/// A set of two shards with plain files beside them, one content under two names.
+pub fn set_desk() -> Desk {
+    let desk = Desk::empty();
+    let index = r#"{"metadata":{},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}"#;
+    desk.hub
+        .repo(SET)
+        .lfs("model-00001-of-00002.safetensors", Content::synthetic(MIB + 9, 3))
+        .lfs("model-00002-of-00002.safetensors", Content::synthetic(70_001, 4))
+        .plain("model.safetensors.index.json", index)
+        .plain("config.json", "{}")
+        .plain("generation_config.json", "{}")
+        .plain("tokenizer.json", r#"{"version":"1.0"}"#)
+        .commit();
+    desk.s.write(
+        "configs/models.yaml",
+        format!(
+            "models:\n  small:\n    huggingface_id: \"{SET}\"\n    license: \"apache-2.0\"\n    formats:\n      safetensors: {{}}\n"
+        ),
+    );
+    desk
+}
+
+#[test]
+fn what_was_downloaded_is_locked_without_a_request() {
+    for desk in [Desk::new(), open_desk()] {
+        desk.run("download tiny").ok();
+        desk.hub.reset_counters();
+        desk.run("lock").ok().prints("added").says("configs/models.lock was written");
+        assert_eq!(desk.hub.count().total_requests(), 0);
+        let text = lock_text(&desk.s.project());
+        let (commit, content) = (desk.hub.commit(REPO), desk.content());
+        for line in [
+            "version: 1\n".to_owned(),
+            "  - model: \"tiny\"\n    format: \"gguf\"\n    quant: \"q4_k_m\"\n    source: \"registry\"\n".to_owned(),
+            format!("    repo: \"{REPO}\"\n"),
+            format!("    commit: \"{commit}\"\n"),
+            format!("      - path: \"{FILE}\"\n        size: {}\n        sha256: \"{}\"\n", content.len(), content.sha256()),
+        ] {
+            assert!(text.contains(&line), "lacks\n{line}\n{text}");
+        }
+        assert!(text.starts_with("# ") && !text.contains("http") && !text.contains("127.0.0.1"), "{text}");
+        desk.run("lock --check").ok().prints("1 view");
+        // Again: the same, and nothing is written.
+        let before = stamps(&desk.s.project());
+        desk.run("lock").ok().prints("kept").says("stays as it is");
+        assert_not_written(&desk.s.project(), &before);
+        assert_eq!(desk.hub.count().total_requests(), 0);
+    }
+}
+
+#[test]
+fn a_model_that_is_not_here_is_locked_by_what_the_registry_or_the_hub_says() {
+    let desk = Desk::new();
+    desk.run("lock tiny:q8_0 --offline").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0, "a pinned entry asks no question");
+    assert!(!desk.s.models().exists(), "and makes no store");
+
+    let desk = open_desk();
+    let before = desk.s.tree();
+    desk.run("lock tiny:q8_0 --dry-run").ok().prints("added").says("dry run");
+    before.assert_same(&desk.s.tree());
+    desk.hub.reset_counters();
+    desk.run("lock tiny:q8_0").ok();
+    let count = desk.hub.count();
+    assert_eq!((count.api, count.content_bytes()), (2, 0), "the Hub names the hashes of big files");
+    let text = lock_text(&desk.s.project());
+    assert!(text.contains("    revision: \"main\"\n") && text.contains(&desk.hub.sha256(REPO, OTHER)), "{text}");
+    desk.run("sync --locked").ok();
+    assert_content(&desk.s.models().join("tiny/gguf/q8_0").join(OTHER), &desk.hub.content(REPO, OTHER));
+    desk.assert_tidy();
+}
+
+#[test]
+fn hashes_that_the_hub_does_not_publish_come_from_the_store_or_are_learned() {
+    let desk = set_desk();
+    desk.run("lock small --format safetensors").ok();
+    let plain: Vec<Content> =
+        ["config.json", "model.safetensors.index.json", "tokenizer.json"].map(|file| desk.hub.content(SET, file)).into();
+    let fetched: u64 = plain.iter().map(Content::len).sum();
+    assert_eq!(desk.hub.count().content_bytes(), fetched, "small files only, one content once");
+    let text = lock_text(&desk.s.project());
+    for content in &plain {
+        let lines = format!("        sha256: \"{}\"\n        git_sha1: \"{}\"\n", content.sha256(), content.git_sha1());
+        assert!(text.contains(&lines), "lacks\n{lines}\n{text}");
+    }
+    assert!(text.contains("    license: \"apache-2.0\"\n"), "{text}");
+
+    // They are in the store by now: another lock, as after a lost one, fetches nothing.
+    std::fs::remove_file(desk.s.project().join(LOCK)).unwrap();
+    desk.hub.reset_counters();
+    desk.run("lock small --format safetensors").ok();
+    assert_eq!(desk.hub.count().content_bytes(), 0);
+    assert_eq!(lock_text(&desk.s.project()), text);
+
+    // Nor does one of what is shown, and it is the same.
+    desk.run("sync --locked").ok();
+    std::fs::remove_file(desk.s.project().join(LOCK)).unwrap();
+    desk.hub.reset_counters();
+    desk.run("lock").ok();
+    assert_eq!(desk.hub.count().content_bytes(), 0);
+    assert_eq!(lock_text(&desk.s.project()), text);
+
+    // A hash is never taken from a record on trust.
+    let name = plain[0].sha256();
+    let meta = desk.store().join("meta").join(&name[..2]).join(format!("{name}.json"));
+    std::fs::remove_file(desk.s.project().join(LOCK)).unwrap();
+    desk.run("remove small --keep-blobs").ok();
+    let record = std::fs::read_to_string(&meta).unwrap();
+    std::fs::write(&meta, record.replace(plain[0].git_sha1(), plain[2].git_sha1())).unwrap();
+    desk.run("lock small --format safetensors").ok();
+    assert_eq!(lock_text(&desk.s.project()), text);
+}
+
+#[test]
+fn a_branch_that_moved_is_shown_and_then_locked() {
+    let desk = open_desk();
+    desk.run("download tiny").ok();
+    desk.run("lock").ok();
+    let old = desk.hub.commit(REPO);
+    let locked = lock_text(&desk.s.project());
+    desk.run("lock --update").ok().prints("kept").prints("main still stands for it");
+    assert_eq!(lock_text(&desk.s.project()), locked);
+    desk.hub.repo(REPO).lfs(FILE, Content::synthetic(3 * MIB, 9)).commit();
+    let new = desk.hub.commit(REPO);
+
+    desk.run("lock --update --offline").code(6).says("offline");
+    desk.run("lock").ok().prints("kept");
+    assert_eq!(lock_text(&desk.s.project()), locked, "what is locked stays");
+    desk.run("lock tiny").ok();
+    assert_eq!(lock_text(&desk.s.project()), locked, "named or not");
+    for line in ["lock --update --dry-run", "lock --update"] {
+        desk.hub.reset_counters();
+        let output = desk.run(line).ok().prints("moved").prints(&format!("{} -> {}", &old[..12], &new[..12]));
+        assert!(output.stdout.contains(&format!("changed  {FILE}  2.10 MB -> 3.15 MB")), "{output}");
+        assert_eq!((desk.hub.count().api, desk.hub.count().content_bytes()), (2, 0));
+        assert_eq!(lock_text(&desk.s.project()) == locked, line.ends_with("--dry-run"));
+    }
+    desk.run("lock --check").code(1).prints("what is here is not what is locked");
+    desk.run("sync --locked").ok();
+    assert_content(&desk.s.project().join(PATH), &desk.hub.content(REPO, FILE));
+    desk.run("lock --check").ok();
+}
+
+#[test]
+fn what_is_pinned_does_not_move() {
+    let desk = Desk::new();
+    let commit = desk.hub.commit(REPO);
+    desk.run("lock tiny").ok();
+    desk.run(&format!("lock hf://{REPO}@{commit}/{OTHER}")).ok();
+    desk.hub.repo(REPO).lfs(FILE, "new").lfs(OTHER, "new too").commit();
+    let locked = lock_text(&desk.s.project());
+    desk.hub.reset_counters();
+    desk.run("lock --update").ok().prints("the registry pins the commit").prints("its reference pins the commit");
+    assert_eq!((desk.hub.count().total_requests(), lock_text(&desk.s.project())), (0, locked));
+}
+
+#[test]
+fn a_check_sees_what_is_used_and_not_locked() {
+    let desk = Desk::new();
+    desk.run("download tiny:q4_k_m tiny:q8_0").ok();
+    desk.run("lock tiny:q4_k_m").ok();
+    desk.run("lock --check").code(1).prints("tiny gguf/q8_0: it is used here and not locked").says("model-manager lock");
+    desk.run("lock --check tiny:q4_k_m").ok();
+    desk.run("lock --check nonsuch/model").code(3);
+    desk.run("lock").ok();
+    desk.run("lock --check").ok();
+}
+
+#[test]
+fn a_split_gguf_is_locked_by_reference_and_made_again() {
+    let desk = Desk::empty();
+    let mut repo = desk.hub.repo("big/Split-GGUF");
+    for (name, bytes) in Spec::tiny().split("big.Q4_K_M", 3) {
+        repo = repo.lfs(&format!("Q4_K_M/{name}"), bytes);
+    }
+    repo.commit();
+    desk.run("lock big/Split-GGUF:q4_k_m").ok();
+    let text = lock_text(&desk.s.project());
+    assert!(
+        text.contains("source: \"repository\"") && text.contains("repo_path: \"Q4_K_M/big.Q4_K_M-00001-of-00003.gguf\""),
+        "{text}"
+    );
+    desk.run("sync --locked").ok().prints("3 files");
+    desk.run("path big/Split-GGUF:q4_k_m").ok().prints("models/big--Split-GGUF/gguf/q4_k_m/big.Q4_K_M-00001-of-00003.gguf");
+    desk.run("verify").ok().prints("3 ok");
+    desk.assert_tidy();
+    // What is here says as much as the reference did.
+    std::fs::remove_file(desk.s.project().join(LOCK)).unwrap();
+    desk.hub.reset_counters();
+    desk.run("lock").ok();
+    assert_eq!((desk.hub.count().total_requests(), lock_text(&desk.s.project())), (0, text));
+    desk.run("lock big/Split-GGUF").ok().prints("kept");
+    desk.run("lock --quant q4_k_m").code(2).says("no model is named");
+}
+
+#[test]
+fn a_reference_with_a_branch_follows_that_branch() {
+    let desk = Desk::new();
+    desk.hub.repo(REPO).branch("next").lfs(FILE, Content::synthetic(MIB + 3, 6)).commit();
+    desk.run(&format!("lock {REPO}@next:Q4_K_M")).ok();
+    let text = lock_text(&desk.s.project());
+    assert!(text.contains("    revision: \"next\"\n") && text.contains(&desk.hub.commit_of(REPO, "next")), "{text}");
+    desk.hub.repo(REPO).branch("next").lfs(FILE, Content::synthetic(MIB + 4, 6)).commit();
+    desk.run("lock --update").ok().prints("moved");
+    assert!(lock_text(&desk.s.project()).contains(&desk.hub.commit_of(REPO, "next")));
+    // Named without the branch, it is the main one that is meant.
+    desk.run(&format!("lock {REPO}:Q4_K_M")).ok().prints("moved");
+    assert!(lock_text(&desk.s.project()).contains(&desk.hub.commit(REPO)));
+}
+
+#[test]
+fn a_repository_that_is_locked_in_two_forms_is_not_moved_by_its_bare_name() {
+    let desk = Desk::new();
+    desk.run(&format!("lock {REPO}:Q4_K_M {REPO}:Q8_0")).ok();
+    desk.hub.repo(REPO).lfs(FILE, "new").commit();
+    let locked = lock_text(&desk.s.project());
+    desk.run(&format!("lock {REPO}")).code(2).says("several quantizations").says("owner/repo:QUANT");
+    assert_eq!(lock_text(&desk.s.project()), locked);
+}
+
+#[test]
+fn what_nobody_knows_the_origin_of_is_named_and_not_locked() {
+    let desk = Desk::new();
+    desk.run("download tiny:q4_k_m tiny:q8_0").ok();
+    desk.registry(&[]);
+    desk.s.write("configs/models.yaml", "models: {}\n");
+    let name = desk.content().sha256().to_owned();
+    std::fs::remove_file(desk.store().join("meta").join(&name[..2]).join(format!("{name}.json"))).unwrap();
+    desk.hub.reset_counters();
+    desk.run("lock").code(1).prints("unknown  tiny gguf/q4_k_m").says("model-manager remove tiny");
+    let text = lock_text(&desk.s.project());
+    assert!(!text.contains("q4_k_m") && text.contains("q8_0") && text.contains("source: \"repository\""), "{text}");
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.run("lock --check").code(1).prints("used here and not locked");
+}
+
+#[test]
+fn processes_that_lock_at_once_lose_nothing() {
+    let desk = Desk::new();
+    let names: Vec<String> = (0..8).map(|number| format!("m{number}")).collect();
+    desk.registry(&names.iter().map(|id| entry(&desk.hub, id, REPO, &[("q4_k_m", FILE)])).collect::<Vec<_>>());
+    let running: Vec<_> = names.iter().map(|id| desk.spawn(&format!("lock {id}"))).collect();
+    running.into_iter().for_each(|run| drop(run.wait().ok()));
+    let text = lock_text(&desk.s.project());
+    assert!(names.iter().all(|id| text.contains(&format!("model: \"{id}\""))), "{text}");
+    let left = crate::kit::names(&desk.s.project().join("configs"));
+    assert_eq!(left.len(), 2, "nothing is left beside registry and lock file: {left:?}");
+}
+
+#[test]
+fn lock_and_sync_answer_in_json() {
+    let desk = open_desk();
+    let added = desk.run("lock tiny --json").ok().json();
+    assert_eq!((&added["version"], &added["written"], &added["views"][0]["state"]), (&json!(1), &json!(true), &json!("added")));
+    assert_eq!(added["views"][0]["commit"], desk.hub.commit(REPO));
+    assert_eq!(added["views"][0]["files"][0]["change"], "added");
+    let check = desk.run("lock --check --json").ok().json();
+    assert_eq!((&check["ok"], &check["problems"]), (&json!(true), &json!([])));
+    let plan = desk.run("sync --dry-run --json").ok().json();
+    assert_eq!((&plan["plans"][0]["fetch"], &plan["views"]), (&json!(desk.content().len()), &json!([])));
+    assert!(!desk.s.models().exists());
+    let done = desk.run("sync --json").ok().json();
+    assert_eq!((&done["fetched"], &done["views"][0]["model"]), (&json!(desk.content().len()), &json!("tiny")));
+    let error = desk.run("sync --locked --offline --store elsewhere --json").code(6).json();
+    assert_eq!(error["error"]["kind"], "network");
+    assert!(blob_in(&desk.store(), &desk.content()).exists());
+}
+
+#[test]
+fn the_lock_file_is_found_beside_the_registry_that_is_named() {
+    let desk = Desk::new();
+    std::fs::rename(desk.s.project().join("configs/models.yaml"), desk.s.project().join("other.yaml")).unwrap();
+    desk.run("lock tiny --config other.yaml").ok();
+    assert!(desk.s.project().join("other.lock").is_file() && !desk.s.project().join(LOCK).exists());
+    desk.run("sync --locked --config other.yaml").ok();
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+    // Without a registry it lies in the project.
+    desk.run(&format!("lock {REPO}:q8_0")).ok();
+    assert!(desk.s.project().join(LOCK).is_file());
+}

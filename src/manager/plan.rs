@@ -245,7 +245,9 @@ impl ModelManager {
         let mut files = Vec::new();
         for file in chosen {
             let path = view_path(&target.view, &file.path)?;
-            let mut planned = PlannedFile::new(path, file.path.clone(), Some(file.size), file.sha256);
+            // The Hub names no SHA-256 of a plain file; the registry may.
+            let sha256 = file.sha256.or_else(|| target.wanted.sha256_of(&file.path));
+            let mut planned = PlannedFile::new(path, file.path.clone(), Some(file.size), sha256);
             planned.git_sha1 = file.git_sha1;
             files.push(planned);
         }

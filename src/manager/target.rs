@@ -2,6 +2,7 @@
 
 use super::{ModelManager, Selector};
 use crate::{
+    digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     hub::Reference,
     names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision},
@@ -36,6 +37,17 @@ pub(super) enum Wanted {
     Set { include: Vec<String>, exclude: Vec<String>, expect: Vec<ArtifactFile> },
     /// The GGUF model of this quantization, or the best choice.
     Gguf(Option<Quant>),
+}
+
+impl Wanted {
+    /// What the registry says a file's content is.
+    pub(super) fn sha256_of(&self, path: &RelPath) -> Option<Sha256Digest> {
+        let known = match self {
+            Self::Files(files) | Self::Set { expect: files, .. } => files,
+            Self::Gguf(_) => return None,
+        };
+        known.iter().find(|file| file.path == *path)?.sha256
+    }
 }
 
 impl ModelManager {

@@ -151,3 +151,20 @@ fn a_registry_that_disagrees_with_the_hub_says_what_differs() {
     desk.run("download tiny").code(4).says("the registry gives the size 5").says("2097159");
     desk.assert_nothing_published();
 }
+
+#[test]
+fn a_plain_file_that_is_not_what_the_registry_pins_is_refused() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/set").lfs("model.safetensors", Content::synthetic(9000, 1)).plain("config.json", "{}").commit();
+    let pinned = |sha256: &str| {
+        format!(
+            "models:\n  set:\n    huggingface_id: \"a/set\"\n    formats:\n      safetensors:\n        expect:\n          - path: \"config.json\"\n            sha256: \"{sha256}\"\n"
+        )
+    };
+    desk.s.write("configs/models.yaml", pinned(desk.hub.content("a/set", "model.safetensors").sha256()));
+    desk.run("download set --format safetensors").code(4).says("config.json");
+    assert!(!desk.s.project().join("models/set").exists());
+    desk.s.write("configs/models.yaml", pinned(desk.hub.content("a/set", "config.json").sha256()));
+    desk.run("download set --format safetensors").ok();
+    desk.assert_tidy();
+}

@@ -43,9 +43,9 @@ fn only_one_is_in_although_lock_files_are_unlinked_all_the_time() {
                 for _ in 0..60 {
                     let held = lock::acquire(&RealDisk, &path, LockKind::Exclusive, 0o644, "x", &quick()).unwrap();
                     assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
-                    // Unlinked by the holder, as the collector does.
-                    fs::remove_file(&path).unwrap();
                     inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    // Unlinked by the holder, as the collector does: last, for from here on the lock guards nothing.
+                    fs::remove_file(&path).unwrap();
                     drop(held);
                 }
             });

@@ -168,6 +168,8 @@ mod tests {
             "info",
             "info llama-2-7b-chat",
             "path llama-2-7b-chat --format gguf --quantization q4_k_m",
+            "use llama-2-7b-chat --backend llama_cpp --quant q4_k_m --file x.yaml --print",
+            "use llama-2-7b-chat --backend vllm",
             "completions bash",
             "man",
         ] {
@@ -199,6 +201,8 @@ mod tests {
             "download",
             "remove",
             "path",
+            "use x",
+            "use x --backend ollama",
             "fly",
             "verify a --quick --rehash",
             "list --connections 0",

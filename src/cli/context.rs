@@ -64,6 +64,11 @@ impl<'a> Context<'a> {
         Ok(self.root.get_or_init(|| self.cwd.clone()))
     }
 
+    /// The current directory.
+    pub fn cwd(&self) -> &Path {
+        &self.cwd
+    }
+
     /// A manager for a command that looks and is done.
     pub fn manager(&self) -> Result<&ModelManager> {
         if let Some(manager) = self.manager.get() {

@@ -23,12 +23,14 @@ mod repair;
 mod report;
 mod sync;
 mod target;
+mod use_model;
 mod verify;
 
 pub use add::{AddReport, AddRequest};
 pub use lint::{LintReport, Linted};
 pub use lock_report::*;
 pub use report::*;
+pub use use_model::{UseOptions, UsePlan, UseReport};
 
 use crate::{
     disk::{Disk, RealDisk, Space},

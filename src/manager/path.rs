@@ -32,9 +32,9 @@ impl ModelManager {
                 ErrorKind::NotFound,
                 format!("{} leads nowhere: its blob is gone from the store", listed.path.display()),
             )
-            .hint(format!("Run `model-manager download {model}` again."))),
+            .hint(format!("Run `{}` again.", download_command(&model, listed.format.parse().ok().as_ref(), quant.as_ref())))),
             [listed] => Ok(listed.path.clone()),
-            [] => Err(self.not_present(what, &model, &here)),
+            [] => Err(self.not_present(&Selector { quant, ..what.clone() }, &model, &here)),
             several => Err(Error::new(ErrorKind::Usage, format!("`{model}` is here in several forms: {}", forms(several)))
                 .hint("Choose one with `--format` and `--quant`.")),
         }
@@ -80,16 +80,47 @@ impl ModelManager {
         let known = matches!(self.reference(&what.model), Ok(Reference::Hub { .. })) || self.registry.model(model).is_ok();
         if !here.is_empty() {
             let asked: Vec<&str> = what.format.iter().map(Format::as_str).chain(what.quant.iter().map(Quant::as_str)).collect();
-            return Error::new(ErrorKind::NotFound, format!("`{model}` is here, but not as {}", asked.join(" ")))
-                .hint(format!("Here are {}.", forms(&here.iter().collect::<Vec<_>>())));
+            let hint = format!("Here are {}.", forms(&here.iter().collect::<Vec<_>>()));
+            // What the registry does not have cannot be downloaded either.
+            let can_be_had = self.registry.select(model, what.format.as_ref(), what.quant.as_ref()).is_ok();
+            let hint = match can_be_had {
+                true => {
+                    format!("{hint} For the other, run `{}`.", download_command(model, what.format.as_ref(), what.quant.as_ref()))
+                }
+                false => hint,
+            };
+            return Error::new(ErrorKind::NotFound, format!("`{model}` is here, but not as {}", asked.join(" "))).hint(hint);
         }
         if !known && let Err(error) = self.registry.model(model) {
             return error.into();
         }
-        let quant = what.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
+        // A form that the registry does not have cannot be downloaded either.
+        if self.registry.model(model).is_ok()
+            && let Err(error) = self.registry.select(model, what.format.as_ref(), what.quant.as_ref())
+            && let error = Error::from(error)
+            && error.kind() == ErrorKind::NotFound
+        {
+            return error;
+        }
+        let names_quant = matches!(
+            self.reference(&what.model),
+            Ok(Reference::Registry { quant: Some(_), .. }
+                | Reference::Hub { quant: Some(_), .. }
+                | Reference::Hub { path: Some(_), .. })
+        );
+        let quant = what.quant.as_ref().filter(|_| !names_quant);
+        let command = download_command(&what.model, what.format.as_ref(), quant);
         Error::new(ErrorKind::NotFound, format!("`{model}` is not downloaded to {}", self.settings.models_dir.display()))
-            .hint(format!("Run `model-manager download {}{quant}`.", what.model))
+            .hint(format!("Run `{command}`."))
     }
+}
+
+/// The command that fetches a form of a model.
+fn download_command(model: &str, format: Option<&Format>, quant: Option<&Quant>) -> String {
+    let format =
+        format.filter(|format| **format != Format::gguf()).map_or_else(String::new, |format| format!(" --format {format}"));
+    let quant = quant.map_or_else(String::new, |quant| format!(" --quant {quant}"));
+    format!("model-manager download {model}{format}{quant}")
 }
 
 fn forms(models: &[&ListedModel]) -> String {

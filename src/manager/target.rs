@@ -136,7 +136,7 @@ pub(super) fn view_id(repo: &RepoId) -> Result<ModelId, NameError> {
     repo.as_str().replace('/', "--").parse()
 }
 
-fn format_of(path: &RelPath) -> Option<Format> {
+pub(super) fn format_of(path: &RelPath) -> Option<Format> {
     match path.file_name().rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
         "gguf" => Some(Format::gguf()),
         "safetensors" => Some(Format::safetensors()),

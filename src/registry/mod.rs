@@ -32,6 +32,7 @@
 //! - Unknown keys are kept apart in [`Registry::unknown_keys`]; duplicate keys, and names that differ in case only, are errors.
 
 mod artifact;
+mod backend;
 mod edit;
 mod error;
 mod fields;
@@ -44,6 +45,7 @@ mod resolve;
 mod tests;
 mod tree;
 
+pub use backend::{Backend, CannotEdit, EditedSettings, MODEL_PATH_KEY, model_path_line, set_model_path};
 pub use edit::{EditError, Edited, NewEntry, add, repin, unified_diff};
 pub use error::{BadFile, RegistryError};
 pub use lint::{EntryRef, Finding, Level, Lint};

@@ -23,4 +23,5 @@ mod registry_lint;
 mod repair;
 mod resume;
 mod sync;
+mod use_model;
 mod words;

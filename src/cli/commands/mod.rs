@@ -16,6 +16,7 @@ mod path;
 mod projects;
 mod remove;
 mod sync;
+mod use_model;
 mod verify;
 mod why;
 
@@ -34,6 +35,7 @@ pub enum Command {
     Path(path::Args),
     Lock(lock::Args),
     Sync(sync::Args),
+    Use(use_model::Args),
     Gc(gc::Args),
     Why(why::Args),
     Df(df::Args),
@@ -60,6 +62,7 @@ impl Command {
             Self::Path(args) => Box::new(args.run(context)?),
             Self::Lock(args) => args.run(context)?,
             Self::Sync(args) => Box::new(args.run(context)?),
+            Self::Use(args) => Box::new(args.run(context)?),
             Self::Gc(args) => Box::new(args.run(context)?),
             Self::Why(args) => Box::new(args.run(context)?),
             Self::Df(args) => Box::new(args.run(context)?),

@@ -1,0 +1,402 @@
+//! `configs/backend/*.yaml`: the path of the model in a backend's settings, changed without touching anything else.
+//!
+//! Text in, text out. Whatever the text looks like, what comes out was read again and differs from what went in by this one
+//! value; where that cannot be had, the answer is what to write by hand.
+
+use super::{
+    error::{Place, cut},
+    tree::{self, Entry, Node, Value},
+};
+use crate::names::Format;
+
+/// A program that runs models, and whose settings name one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// llama.cpp: one GGUF file.
+    LlamaCpp,
+    /// vLLM: a folder with a set of files.
+    Vllm,
+}
+
+impl Backend {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::LlamaCpp, Self::Vllm];
+
+    /// Its name in files and on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::LlamaCpp => "llama_cpp",
+            Self::Vllm => "vllm",
+        }
+    }
+
+    /// The backend that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.word() == word)
+    }
+
+    /// What it loads unless told otherwise.
+    pub fn format(self) -> Format {
+        match self {
+            Self::LlamaCpp => Format::gguf(),
+            Self::Vllm => Format::safetensors(),
+        }
+    }
+
+    /// Whether it can load models of a format: a single file, or a folder.
+    pub fn takes(self, format: &Format) -> bool {
+        format.is_single_file() == (self == Self::LlamaCpp)
+    }
+
+    /// The settings that are shipped, for projects without them.
+    pub const fn shipped(self) -> &'static str {
+        match self {
+            Self::LlamaCpp => include_str!("../../configs/backend/llama_cpp.yaml"),
+            Self::Vllm => include_str!("../../configs/backend/vllm.yaml"),
+        }
+    }
+}
+
+/// The map and the key that name the model.
+const MAP: &str = "backend";
+const KEY: &str = "model_path";
+
+/// Where the model's path stands, with dots.
+pub const MODEL_PATH_KEY: &str = "backend.model_path";
+
+/// A backend's settings with another model in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditedSettings {
+    /// The whole text.
+    pub text: String,
+    /// The line with the path, from one.
+    pub line: usize,
+    /// That line.
+    pub line_text: String,
+    /// The path that stood there.
+    pub before: Option<String>,
+    /// What the settings say they are for.
+    pub declared: Option<String>,
+}
+
+/// Why a text is not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct CannotEdit {
+    /// The line it is about, from one.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl CannotEdit {
+    fn new(place: Option<Place>, why: impl Into<String>) -> Self {
+        Self { line: place.map(|place| place.line), why: why.into() }
+    }
+}
+
+/// What to write by hand for this path.
+pub fn model_path_line(path: &str) -> String {
+    format!("{KEY}: {}", double_quoted(path))
+}
+
+/// Makes `path` the model of a backend's settings. A text that has it already comes back as it is.
+///
+/// # Errors
+/// Text that is no YAML, has no `backend:`, or says the path in a way that cannot be replaced by itself.
+pub fn set_model_path(text: &str, path: &str) -> Result<EditedSettings, CannotEdit> {
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mark = &text[..text.len() - body.len()];
+    let old = tree::read(body).map_err(|problem| CannotEdit::new(Some(problem.place), problem.message))?;
+    let settings = settings_of(old.as_ref())?;
+    let entry = get(settings, KEY);
+    let before = entry.and_then(|entry| scalar(&entry.node.value));
+    let declared = get(settings, "type").and_then(|entry| scalar(&entry.node.value)).map(str::to_owned);
+    let edited = |new: String, place: Place| EditedSettings {
+        line: place.line,
+        line_text: tree::lines(&new).get(place.line - 1).copied().unwrap_or_default().to_owned(),
+        text: format!("{mark}{new}"),
+        before: before.map(str::to_owned),
+        declared: declared.clone(),
+    };
+    if let Some(entry) = entry.filter(|entry| matches!(&entry.node.value, Value::Text(text) if text == path)) {
+        return Ok(edited(body.to_owned(), entry.place));
+    }
+    let candidates = match entry {
+        Some(entry) => replaced(body, entry, path),
+        None => inserted(body, settings, path),
+    };
+    for new in candidates {
+        if let Ok(Some(root)) = tree::read(&new)
+            && let Some(place) = old.as_ref().and_then(|old| only_change(old, &root, path))
+        {
+            return Ok(edited(new, place));
+        }
+    }
+    let place = entry.map_or(settings.first().map(|first| first.place), |entry| Some(entry.place));
+    Err(CannotEdit::new(place, format!("`{MODEL_PATH_KEY}` is written in a way that cannot be changed without touching more")))
+}
+
+/// The settings below `backend:`.
+fn settings_of(root: Option<&Node>) -> Result<&[Entry], CannotEdit> {
+    let Some(Node { value: Value::Map(top), .. }) = root else {
+        return Err(CannotEdit::new(None, format!("it has no `{MAP}:`")));
+    };
+    let Some(entry) = get(top, MAP) else {
+        return Err(CannotEdit::new(None, format!("it has no `{MAP}:`")));
+    };
+    match &entry.node.value {
+        Value::Map(settings) => Ok(settings),
+        other => {
+            Err(CannotEdit::new(Some(entry.place), format!("`{MAP}` is {}, where settings were expected", cut(&other.kind()))))
+        }
+    }
+}
+
+fn get<'n>(entries: &'n [Entry], key: &str) -> Option<&'n Entry> {
+    entries.iter().find(|entry| entry.key == key)
+}
+
+fn scalar(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) | Value::Bare(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The text with the value of `entry` replaced, quoted as it was and, where it cannot be, in double quotes.
+fn replaced(text: &str, entry: &Entry, path: &str) -> Vec<String> {
+    let Some(start) = offset(text, entry.node.place) else { return Vec::new() };
+    let rest = tree::lines(&text[start..])[0];
+    let Some((len, quote)) = token(rest, &entry.node.value) else { return Vec::new() };
+    let as_before = match quote {
+        Quote::Single => Some(format!("'{}'", path.replace('\'', "''"))),
+        Quote::Plain => Some(path.to_owned()),
+        Quote::Double | Quote::Nothing => None,
+    };
+    let gap = if quote == Quote::Nothing { " " } else { "" };
+    let with = |value: String| format!("{}{gap}{value}{}", &text[..start], &text[start + len..]);
+    as_before.into_iter().chain([double_quoted(path)]).map(with).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    Double,
+    Single,
+    Plain,
+    /// The key has no value.
+    Nothing,
+}
+
+/// How long the value at the start of `rest` is, and how it is quoted; `None` for what is more than one plain token on
+/// one line.
+fn token(rest: &str, value: &Value) -> Option<(usize, Quote)> {
+    match (rest.chars().next(), value) {
+        (Some('"'), Value::Text(_)) => {
+            let mut escaped = false;
+            for (at, c) in rest.char_indices().skip(1) {
+                match c {
+                    _ if escaped => escaped = false,
+                    '\\' => escaped = true,
+                    '"' => return Some((at + 1, Quote::Double)),
+                    _ => {}
+                }
+            }
+            None
+        }
+        (Some('\''), Value::Text(_)) => {
+            let mut from = 1;
+            loop {
+                let at = from + rest[from..].find('\'')?;
+                if !rest[at + 1..].starts_with('\'') {
+                    return Some((at + 1, Quote::Single));
+                }
+                from = at + 2;
+            }
+        }
+        // A plain value has no escapes: what it says is how it is spelled.
+        (_, Value::Text(text) | Value::Bare(text)) => rest.starts_with(text.as_str()).then_some((text.len(), Quote::Plain)),
+        (_, Value::Null) => {
+            let word = ["~", "null", "Null", "NULL"].into_iter().find(|word| rest.starts_with(word));
+            Some(word.map_or((0, Quote::Nothing), |word| (word.len(), Quote::Plain)))
+        }
+        _ => None,
+    }
+}
+
+/// The text with a line for the path: behind `type`, else before the first setting.
+fn inserted(text: &str, settings: &[Entry], path: &str) -> Vec<String> {
+    let Some(first) = settings.first() else { return Vec::new() };
+    let lines = tree::lines(text);
+    let Some(indent) = lines.get(first.place.line - 1).and_then(|line| line.get(..first.place.column - 1)) else {
+        return Vec::new();
+    };
+    if !indent.bytes().all(|byte| byte == b' ') {
+        return Vec::new();
+    }
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let line = format!("{indent}{}", model_path_line(path));
+    let start_of = |line: usize| offset(text, Place { line, column: 1 });
+    let behind_type = get(settings, "type").map(|entry| match start_of(entry.node.place.line + 1) {
+        Some(at) => format!("{}{line}{end}{}", &text[..at], &text[at..]),
+        // The last line of a text without a line break at its end.
+        None => format!("{text}{end}{line}"),
+    });
+    let before_first = start_of(first.place.line).map(|at| format!("{}{line}{end}{}", &text[..at], &text[at..]));
+    behind_type.into_iter().chain(before_first).collect()
+}
+
+/// Where the path stands in `new`, if it is all that differs from `old`.
+fn only_change(old: &Node, new: &Node, path: &str) -> Option<Place> {
+    let (Value::Map(old_top), Value::Map(new_top)) = (&old.value, &new.value) else { return None };
+    let (Value::Map(old_settings), Value::Map(new_settings)) = (&get(old_top, MAP)?.node.value, &get(new_top, MAP)?.node.value)
+    else {
+        return None;
+    };
+    let entry = get(new_settings, KEY)?;
+    let is_path = matches!(&entry.node.value, Value::Text(text) if text == path);
+    (is_path && same_without(old_top, new_top, MAP) && same_without(old_settings, new_settings, KEY)).then_some(entry.place)
+}
+
+/// Whether two maps are the same, key by key in order, but for one key.
+fn same_without(old: &[Entry], new: &[Entry], key: &str) -> bool {
+    let others = |entries: &'_ [Entry]| entries.iter().filter(|entry| entry.key != key).cloned().collect::<Vec<_>>();
+    let (old, new) = (others(old), others(new));
+    old.len() == new.len() && old.iter().zip(&new).all(|(old, new)| old.key == new.key && same(&old.node.value, &new.node.value))
+}
+
+fn same(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Null, Value::Null) => true,
+        (Value::Text(old), Value::Text(new)) | (Value::Bare(old), Value::Bare(new)) => old == new,
+        (Value::List(old), Value::List(new)) => {
+            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(&old.value, &new.value))
+        }
+        (Value::Map(old), Value::Map(new)) => {
+            old.len() == new.len()
+                && old.iter().zip(new).all(|(old, new)| old.key == new.key && same(&old.node.value, &new.node.value))
+        }
+        _ => false,
+    }
+}
+
+/// The byte at a place; `None` where the text has no such place.
+fn offset(text: &str, place: Place) -> Option<usize> {
+    let mut start = 0;
+    for _ in 1..place.line {
+        let at = start + text[start..].find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])?;
+        let width = if text[at..].starts_with("\r\n") { 2 } else { text[at..].chars().next().map_or(1, char::len_utf8) };
+        start = at + width;
+    }
+    let column = text[start..].char_indices().map(|(at, _)| at).chain([text.len() - start]).nth(place.column.checked_sub(1)?)?;
+    Some(start + column)
+}
+
+/// JSON's text is a text of YAML's.
+fn double_quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NEW: &str = "models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf";
+
+    fn set(text: &str) -> Result<String, CannotEdit> {
+        set_model_path(text, NEW).map(|edited| edited.text)
+    }
+
+    #[test]
+    fn only_the_value_changes_and_it_stays_quoted_as_it_was() {
+        for (before, after) in [
+            ("# c\nbackend:\n  type: llama_cpp\n  model_path: \"old\" # why\n  n_ctx: 4096\n", "\"NEW\""),
+            ("backend:\r\n  model_path: 'it''s old'  # why\r\n  x: 'old'\r\n", "'NEW'"),
+            ("backend:\n  model_path: old/path with spaces # why\n", "NEW"),
+            ("backend: {type: llama_cpp, model_path: old, n_ctx: 1}\n", "NEW"),
+            ("backend: {\"model_path\": \"a\\\"b\"}", "\"NEW\""),
+            ("\u{feff}other: old\nbackend:\n    model_path:   old", "NEW"),
+            ("a: old\nbackend:\n  model_path: ~\n", "NEW"),
+            ("a: 1\nbackend:\n  model_path: 12\n", "NEW"),
+            ("é: ü\nbackend:\n  # ü\n  'model_path': \"ö\"\n", "\"NEW\""),
+        ] {
+            let old = ["\"a\\\"b\"", "'it''s old'", "\"old\"", "old/path with spaces", "\"ö\"", "~", "12"];
+            let old = old.into_iter().find(|old| before.contains(&format!(": {old}"))).unwrap_or("old");
+            let (head, tail) = before.rsplit_once("model_path").unwrap();
+            let expected = format!("{head}model_path{}", tail.replacen(old, &after.replace("NEW", NEW), 1));
+            assert_eq!(set(before).unwrap(), expected, "{before}");
+            assert_eq!(set(&expected).unwrap(), expected, "a second time");
+        }
+    }
+
+    #[test]
+    fn a_key_without_a_value_gets_one_and_a_missing_key_a_line() {
+        for (before, after) in [
+            ("backend:\n  model_path:\n  n_ctx: 1\n", format!("backend:\n  model_path: \"{NEW}\"\n  n_ctx: 1\n")),
+            ("backend:\n  model_path: # none yet\n", format!("backend:\n  model_path: \"{NEW}\" # none yet\n")),
+            ("backend:\n  type: x # t\n  n_ctx: 1\n", format!("backend:\n  type: x # t\n  model_path: \"{NEW}\"\n  n_ctx: 1\n")),
+            ("backend:\r\n    n_ctx: 1\r\n", format!("backend:\r\n    model_path: \"{NEW}\"\r\n    n_ctx: 1\r\n")),
+            ("backend:\n  type: x", format!("backend:\n  type: x\n  model_path: \"{NEW}\"")),
+        ] {
+            assert_eq!(set(before).unwrap(), after, "{before}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_changed_alone_is_refused_with_its_line() {
+        for (text, line) in [
+            ("base: &b\n  model_path: x\nbackend:\n  <<: *b\n  n_ctx: 1\n", Some(2)),
+            ("p: &p old\nbackend:\n  model_path: *p\n", Some(3)),
+            ("backend:\n  model_path: &p old\n  other: *p\n", Some(2)),
+            ("backend:\n  model_path: |\n    old\n", Some(2)),
+            ("backend:\n  model_path: \"old\\\n    er\"\n", Some(2)),
+            ("backend:\n  model_path: old\n    er\n", Some(2)),
+            ("backend:\n  model_path: [a]\n", Some(2)),
+            ("backend: {n_ctx: 1}\n", Some(1)),
+            ("backend: x\n", Some(1)),
+            ("backend:\n  a: 1\n  a: 2\n", Some(3)),
+            ("backend: [\n", Some(2)),
+            ("other: 1\n", None),
+            ("# nothing\n", None),
+            ("backend:\n  model_path: a\n---\nbackend:\n  model_path: b\n", Some(4)),
+        ] {
+            let error = set(text).unwrap_err();
+            assert_eq!(error.line, line, "{text}: {error}");
+            assert!(!error.why.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_plain_value_that_needs_quotes_gets_them() {
+        let edited = set_model_path("backend:\n  model_path: old\n", "models/a: b #c").unwrap();
+        assert_eq!(edited.text, "backend:\n  model_path: \"models/a: b #c\"\n");
+        assert_eq!((edited.line, edited.before.as_deref()), (2, Some("old")));
+        assert_eq!(edited.line_text, "  model_path: \"models/a: b #c\"");
+        let flow = set_model_path("backend: {model_path: old, n: 1}\n", "a, b").unwrap();
+        assert_eq!(flow.text, "backend: {model_path: \"a, b\", n: 1}\n");
+    }
+
+    #[test]
+    fn the_shipped_settings_can_be_changed() {
+        for backend in Backend::ALL {
+            let edited = set_model_path(backend.shipped(), NEW).unwrap();
+            assert_eq!(edited.declared.as_deref(), Some(backend.word()));
+            let differing = backend.shipped().lines().zip(edited.text.lines()).filter(|(old, new)| old != new).count();
+            assert_eq!(differing, 1, "{}", edited.text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_and_no_path_break_it(text in "[ab:'\"#&*|>{}\\[\\], \n\ré~-]{0,40}", path in "\\PC{1,20}") {
+            for text in [text.clone(), format!("backend:\n  model_path: {text}\n  n_ctx: 1\n"), format!("backend:\n  {text}\n  a: 1\n")] {
+                if let Ok(edited) = set_model_path(&text, &path) {
+                    let root: serde_yaml::Value = serde_yaml::from_str(&edited.text).unwrap();
+                    prop_assert_eq!(root["backend"]["model_path"].as_str(), Some(path.as_str()));
+                    prop_assert_eq!(set_model_path(&edited.text, &path).unwrap().text, edited.text);
+                }
+            }
+        }
+    }
+}

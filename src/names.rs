@@ -205,6 +205,7 @@ const QUANTS: &[&str] = &[
     "Q6_K_L",
     "Q6_K_XL",
     "Q8_0",
+    "Q8_0_L",
     "Q8_1",
     "Q8_K",
     "Q8_K_XL",
@@ -220,6 +221,22 @@ const QUANTS: &[&str] = &[
     "IQ3_M",
     "IQ4_XS",
     "IQ4_NL",
+    "IQ1_KT",
+    "IQ2_K",
+    "IQ2_KS",
+    "IQ2_KL",
+    "IQ2_KT",
+    "IQ3_K",
+    "IQ3_KS",
+    "IQ3_KL",
+    "IQ3_KT",
+    "IQ4_K",
+    "IQ4_KS",
+    "IQ4_KSS",
+    "IQ4_KT",
+    "IQ5_K",
+    "IQ5_KS",
+    "IQ6_K",
     "TQ1_0",
     "TQ2_0",
     "F16",
@@ -242,10 +259,78 @@ impl Quant {
         let upper = stem.to_ascii_uppercase();
         let longest = QUANTS.iter().filter(|quant| ends_as_word(&upper, quant)).max_by_key(|quant| quant.len())?;
         let rest = &upper[..upper.len() - longest.len()];
-        let quant = if rest.ends_with("UD-") { format!("UD-{longest}") } else { (*longest).to_owned() };
+        let is_makers = rest.strip_suffix('-').is_some_and(|rest| ends_as_word(rest, "UD"));
+        let quant = if is_makers { format!("UD-{longest}") } else { (*longest).to_owned() };
         quant.parse().ok()
     }
+
+    /// The same for a path: from the file's name, else from the folder that holds it.
+    pub fn of_gguf_path(path: &str) -> Option<Self> {
+        let folder = || path.rsplit('/').nth(1).and_then(|folder| Self::of_gguf_name(&format!("{folder}.gguf")));
+        Self::of_gguf_name(path).or_else(folder)
+    }
+
+    /// How far this is from what is taken when nobody says which: `q4_k_m` is nearest. A maker's variant comes right after the
+    /// plain one, and names that are not known come last.
+    pub fn distance(&self) -> usize {
+        let plain = self.as_str().strip_prefix("ud-");
+        let name = plain.unwrap_or(self.as_str());
+        let place = PREFERRED.iter().position(|preferred| *preferred == name);
+        place.map_or(usize::MAX, |place| 2 * place + usize::from(plain.is_some()))
+    }
 }
+
+/// Quantizations from the best default away from it in size and quality, better before worse: `q4_k_m` is the guide's
+/// recommendation.
+const PREFERRED: [&str; 47] = [
+    "q4_k_m",
+    "q4_k_xl",
+    "q4_k_l",
+    "q4_k",
+    "q4_k_s",
+    "iq4_nl",
+    "q4_1",
+    "q4_0",
+    "iq4_xs",
+    "mxfp4",
+    "mxfp4_moe",
+    "nvfp4",
+    "q5_k_m",
+    "q5_k_xl",
+    "q5_k_l",
+    "q5_k",
+    "q5_k_s",
+    "q5_1",
+    "q5_0",
+    "q6_k",
+    "q6_k_xl",
+    "q6_k_l",
+    "q3_k_xl",
+    "q3_k_l",
+    "q3_k_m",
+    "q3_k",
+    "q8_0",
+    "q8_k_xl",
+    "q3_k_s",
+    "iq3_m",
+    "iq3_s",
+    "iq3_xs",
+    "iq3_xxs",
+    "q2_k_xl",
+    "q2_k_l",
+    "q2_k",
+    "f16",
+    "bf16",
+    "fp16",
+    "f32",
+    "fp32",
+    "iq2_m",
+    "iq2_s",
+    "iq2_xs",
+    "iq2_xxs",
+    "iq1_m",
+    "iq1_s",
+];
 
 fn ends_as_word(text: &str, word: &str) -> bool {
     text.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '-', '_']))
@@ -288,6 +373,10 @@ impl FromStr for RepoId {
             check_component(part).map_err(|why| refuse(kind, text, why))?;
             if part.len() > 96 || !part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
                 return Err(refuse(kind, text, "its parts are letters, digits, `.`, `_` and `-`, 96 at most"));
+            }
+            // As on the Hub. It also keeps `owner--name`, the folder of a repository, from standing for two of them.
+            if part.contains("--") || part.contains("..") || part.starts_with(['-', '.']) {
+                return Err(refuse(kind, text, "its parts have no `--` and no `..`, and begin with neither `-` nor `.`"));
             }
         }
         Ok(Self(text.to_owned()))
@@ -475,6 +564,15 @@ mod tests {
             ("x-UD-Q4_K_XL-00001-of-00003.gguf", Some("ud-q4_k_xl")),
             ("x.IQ4_XS.gguf", Some("iq4_xs")),
             ("x-TQ1_0.gguf", Some("tq1_0")),
+            ("x-UD-IQ2_XXS.gguf", Some("ud-iq2_xxs")),
+            ("UD-Q2_K_XL.gguf", Some("ud-q2_k_xl")),
+            ("cloud-Q4_K_M.gguf", Some("q4_k_m")),
+            ("x.i1-IQ3_XXS.gguf", Some("iq3_xxs")),
+            ("x-IQ4_KSS-00002-of-00003.gguf", Some("iq4_kss")),
+            ("x-Q8_0_L.gguf", Some("q8_0_l")),
+            ("x-Q4_0_4_8.gguf", Some("q4_0_4_8")),
+            ("x-MXFP4_MOE.gguf", Some("mxfp4_moe")),
+            ("x-f32.gguf", Some("f32")),
             ("x.BF16.gguf", Some("bf16")),
             ("gpt-oss-20b-mxfp4.gguf", Some("mxfp4")),
             ("Q4_K_M-model.gguf", None),
@@ -484,6 +582,36 @@ mod tests {
         for (name, quant) in cases {
             assert_eq!(Quant::of_gguf_name(name).as_ref().map(Quant::as_str), quant, "{name}");
         }
+    }
+
+    #[test]
+    fn a_quantization_is_read_from_the_folder_where_the_name_has_none() {
+        let of = |path| Quant::of_gguf_path(path).map(|quant| quant.to_string());
+        assert_eq!(of("a/UD-Q4_K_XL/big-00001-of-00002.gguf").as_deref(), Some("ud-q4_k_xl"));
+        assert_eq!(of("Q4_K_M/big-Q8_0.gguf").as_deref(), Some("q8_0"));
+        assert_eq!(of("Q4_K_M/deeper/big.gguf"), None);
+    }
+
+    #[test]
+    fn the_default_is_nearest_and_every_name_that_is_preferred_is_known() {
+        let distance = |quant: &str| quant.parse::<Quant>().unwrap().distance();
+        assert_eq!(distance("q4_k_m"), 0);
+        for (nearer, farther) in
+            [("q4_k_m", "ud-q4_k_m"), ("ud-q4_k_xl", "q4_k_l"), ("q5_k_m", "q8_0"), ("f32", "iq1_s"), ("iq1_s", "odd")]
+        {
+            assert!(distance(nearer) < distance(farther), "{nearer} {farther}");
+        }
+        for quant in PREFERRED {
+            assert!(QUANTS.contains(&quant.to_ascii_uppercase().as_str()), "{quant}");
+        }
+    }
+
+    #[test]
+    fn a_repository_has_no_name_that_the_hub_refuses() {
+        for bad in ["a--b/c", "a/b--c", "a/b..c", "a/.b", "a/-b", "a/b/c", "", "a/", "a b/c"] {
+            assert!(bad.parse::<RepoId>().is_err(), "{bad:?} was taken");
+        }
+        assert!("gpt2".parse::<RepoId>().is_ok() && "a-b/c_d.e-F".parse::<RepoId>().is_ok());
     }
 
     #[test]

@@ -4,10 +4,6 @@ use super::{HubError, HubFile};
 use crate::names::{Quant, split_part_suffix};
 use std::collections::BTreeMap;
 
-/// What is taken when nobody says which, in this order.
-const PREFERRED: [&str; 12] =
-    ["q4_k_m", "ud-q4_k_xl", "q4_k_s", "q4_k", "q4_0", "iq4_xs", "q5_k_m", "q5_k_s", "q6_k", "q8_0", "mxfp4", "q3_k_m"];
-
 /// One GGUF model: a file, or all parts of a split one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GgufUnit<'a> {
@@ -37,7 +33,7 @@ impl GgufUnit<'_> {
 }
 
 /// All GGUF models of a listing. Companions (`mmproj`, `imatrix`) are not models.
-pub fn gguf_units(files: &[HubFile]) -> Vec<GgufUnit<'_>> {
+pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufUnit<'a>> {
     let mut groups: BTreeMap<(String, u32), BTreeMap<u32, &HubFile>> = BTreeMap::new();
     for file in files {
         let path = file.path.as_str();
@@ -58,17 +54,12 @@ pub fn gguf_units(files: &[HubFile]) -> Vec<GgufUnit<'_>> {
 fn unit(name: String, count: u32, parts: BTreeMap<u32, &HubFile>) -> GgufUnit<'_> {
     let holes = (1..=count).filter(|number| !parts.contains_key(number)).take(100);
     let missing = holes.map(|number| format!("{name}-{number:05}-of-{count:05}.gguf")).collect();
-    GgufUnit { quant: quant_of(&name), missing, parts: parts.into_values().collect(), name }
-}
-
-/// From the file's name, else from the folder that holds it.
-fn quant_of(name: &str) -> Option<Quant> {
-    name.rsplit('/').take(2).find_map(|part| Quant::of_gguf_name(&format!("{part}.gguf")))
+    GgufUnit { quant: Quant::of_gguf_path(&format!("{name}.gguf")), missing, parts: parts.into_values().collect(), name }
 }
 
 /// The model with the wanted quantization; with none wanted, Q4_K_M or the next best. Read [`GgufUnit::quant`] for what
 /// was taken and say it.
-pub fn gguf_choice<'a>(files: &'a [HubFile], quant: Option<&Quant>) -> Result<GgufUnit<'a>, HubError> {
+pub fn gguf_choice<'a>(files: impl IntoIterator<Item = &'a HubFile>, quant: Option<&Quant>) -> Result<GgufUnit<'a>, HubError> {
     let units = gguf_units(files);
     let there = || {
         let mut labels: Vec<String> = units.iter().map(GgufUnit::label).collect();
@@ -82,9 +73,10 @@ pub fn gguf_choice<'a>(files: &'a [HubFile], quant: Option<&Quant>) -> Result<Gg
     let (wanted, found) = match quant {
         Some(quant) => (format!("GGUF file of quantization {quant}"), with(quant.as_str())),
         None => {
-            let preferred = PREFERRED.iter().map(|quant| with(quant)).find(|found| !found.is_empty());
+            let known = units.iter().filter_map(|unit| unit.quant.as_ref());
+            let nearest = known.filter(|quant| quant.distance() < usize::MAX).min_by_key(|quant| quant.distance());
             // Nothing usual: a lone model is what is meant, whatever its name; among several the smallest would be a guess.
-            ("GGUF file".to_owned(), preferred.unwrap_or_else(|| units.iter().collect()))
+            ("GGUF file".to_owned(), nearest.map_or_else(|| units.iter().collect(), |quant| with(quant.as_str())))
         }
     };
     let shallowest = found.iter().map(|unit| unit.depth()).min();
@@ -136,7 +128,12 @@ mod tests {
     fn with_none_asked_the_usual_one_is_taken_and_a_lone_odd_one_too() {
         let files = ["x.Q8_0.gguf", "x.Q4_K_M.gguf"].map(file);
         assert_eq!(choose(&files, None).unwrap(), ["x.Q4_K_M.gguf"]);
+        assert_eq!(choose(&["x.F16.gguf", "x.Q8_0.gguf", "x.IQ1_S.gguf"].map(file), None).unwrap(), ["x.Q8_0.gguf"]);
+        assert_eq!(choose(&["x.F16.gguf", "x.BF16.gguf", "other.gguf"].map(file), None).unwrap(), ["x.F16.gguf"]);
+        assert_eq!(choose(&["x-UD-Q4_K_XL.gguf", "x-Q4_K_S.gguf"].map(file), None).unwrap(), ["x-UD-Q4_K_XL.gguf"]);
         assert_eq!(choose(&[file("odd.gguf")], None).unwrap(), ["odd.gguf"]);
+        let two = choose(&["a.Q4_K_M.gguf", "b.Q4_K_M.gguf", "c.Q8_0.gguf"].map(file), None).unwrap_err();
+        assert!(two.to_string().ends_with("a.Q4_K_M, b.Q4_K_M"), "{two}");
         assert!(matches!(choose(&[file("a.gguf"), file("b.gguf")], None), Err(HubError::Ambiguous { .. })));
         assert!(matches!(choose(&[file("config.json")], None), Err(HubError::Nothing { .. })));
     }

@@ -100,10 +100,18 @@ fn tagged(repo: &str, tail: &str) -> Result<Reference, String> {
     }
     match tag {
         Some(tag) if tag.to_ascii_lowercase().ends_with(".gguf") => path = Some(name(tag)?),
-        Some(tag) => quant = Some(name(tag)?),
+        // As Ollama writes "whichever is usual".
+        Some(tag) if tag.eq_ignore_ascii_case("latest") => {}
+        Some(tag) => quant = Some(name(without_matrix(tag))?),
         None => {}
     }
     Ok(Reference::Hub { repo: name(repo)?, revision, quant, path })
+}
+
+/// `i1-Q4_K_M` says how it was made, and the repositories of its maker hold no others: it is the quantization behind it.
+fn without_matrix(tag: &str) -> &str {
+    let rest = tag.get(3..).filter(|_| tag[..3].eq_ignore_ascii_case("i1-"));
+    rest.filter(|rest| Quant::of_gguf_name(&format!("{rest}.gguf")).is_some()).unwrap_or(tag)
 }
 
 /// `owner/repo[@rev][/path]`, as in Python's file system.
@@ -255,6 +263,11 @@ mod tests {
             ("hf.co/o/r", "o/r|||"),
             ("hf.co/o/r:UD-Q4_K_XL", "o/r||ud-q4_k_xl|"),
             ("huggingface.co/o/r:IQ4_XS", "o/r||iq4_xs|"),
+            ("hf.co/o/r:i1-Q4_K_M", "o/r||q4_k_m|"),
+            ("hf.co/o/r:latest", "o/r|||"),
+            ("hf.co/o/r/blob/main/c.gguf", "o/r|main||c.gguf"),
+            ("HuggingFace.co/o/r", "o/r|||"),
+            ("gpt2:q8_0", "gpt2:q8_0"),
             ("hf://o/r", "o/r|||"),
             ("hf://o/r:q8_0", "o/r||q8_0|"),
             ("hf://models/o/r@main/a/b.gguf", "o/r|main||a/b.gguf"),
@@ -267,6 +280,9 @@ mod tests {
             ("https://huggingface.co/o/r/tree/refs%2Fpr%2F1", "o/r|refs/pr/1||"),
             ("https://huggingface.co/o/r/tree/refs/pr/1/sub", "o/r|refs/pr/1||sub"),
             ("https://huggingface.co/o/r?show_file_info=c.gguf", "o/r|||c.gguf"),
+            ("https://huggingface.co/o/r/tree/main?show_file_info=UD-Q4_K_XL%2Fc.gguf", "o/r|main||UD-Q4_K_XL/c.gguf"),
+            ("http://huggingface.co/o/r/raw/main/c.gguf#L1", "o/r|main||c.gguf"),
+            ("https://hf.co/o/r:Q8_0", "o/r||q8_0|"),
             ("http://mirror.lan:8090/hf/o/r/resolve/main/c.gguf", "o/r|main||c.gguf"),
             ("mirror.lan:8090/hf/o/r", "o/r|||"),
         ] {
@@ -283,6 +299,8 @@ mod tests {
             ("https://example.com/o/r", "neither the Hub"),
             ("ftp://huggingface.co/o/r", "HTTP"),
             ("o/r/file.gguf", "hf://owner/repo/path"),
+            ("o--x/r", "`--`"),
+            ("o/r:Q4/K", "`/`"),
             ("https://huggingface.co/o", "owner/repo"),
             ("https://huggingface.co/o/r/discussions/1", "discussions"),
             ("https://huggingface.co/o/r/resolve/main/%2e%2e%2fx", "no name of a file"),

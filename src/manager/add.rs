@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::Reference,
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, split_part_suffix},
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
     registry::{self, ArtifactFile, Edited, NewEntry},
 };
 use serde::Serialize;
@@ -138,11 +138,8 @@ impl ModelManager {
         // For an entry of the registry another revision than its own is asked for, whose sizes and hashes are not known yet.
         let main = Revision::main();
         let by_id = matches!(self.reference(&request.reference)?, Reference::Registry { .. });
-        let mut target = self.target(&selector, request.revision.as_ref().or(by_id.then_some(&main)))?;
-        if let Wanted::Files(files) = &mut target.wanted {
-            all_parts(files);
-        }
-        let open = request.format.is_none() && matches!(target.wanted, Wanted::Gguf(None));
+        let target = self.target(&selector, request.revision.as_ref().or(by_id.then_some(&main)))?;
+        let open = request.format.is_none() && matches!(target.wanted, Wanted::Gguf { quant: None, folder: None });
         let other = Selector { format: Some(Format::safetensors()), ..selector };
         let plan = match self.ask(self.plan_pinned(target)) {
             Err(error) if open && error.kind() == ErrorKind::NotFound => {
@@ -195,7 +192,7 @@ fn new_entry(plan: &Plan, id: ModelId, request: &AddRequest) -> NewEntry {
     let all = plan.files.iter().map(known);
     let (files, expect) = match target.wanted {
         Wanted::Set { .. } => (Vec::new(), all.filter(|file| file.sha256.is_some() || is_weights(&file.path)).collect()),
-        Wanted::Files(_) | Wanted::Gguf(_) => (all.collect(), Vec::new()),
+        Wanted::Files(_) | Wanted::Gguf { .. } => (all.collect(), Vec::new()),
     };
     NewEntry {
         id,
@@ -217,18 +214,6 @@ fn label(path: &Path, new_registry: &Path) -> String {
     let root = new_registry.parent().and_then(Path::parent);
     let below = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
     below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/").replace("//", "/")
-}
-
-/// All parts of a split GGUF of which one is named.
-fn all_parts(files: &mut Vec<ArtifactFile>) {
-    let [only] = files.as_slice() else { return };
-    let Some((stem, extension)) = only.path.as_str().rsplit_once('.') else { return };
-    if let (name, Some((_, parts))) = split_part_suffix(stem) {
-        let part = |number| format!("{name}-{number:05}-of-{parts:05}.{extension}").parse().ok();
-        let paths: Option<Vec<RelPath>> = (1..=parts).map(part).collect();
-        let open = |path| ArtifactFile { path, size: None, sha256: None };
-        *files = paths.map_or_else(|| files.clone(), |paths| paths.into_iter().map(open).collect());
-    }
 }
 
 fn is_weights(path: &RelPath) -> bool {

@@ -1,6 +1,9 @@
 //! Finds the path of a model that is here, without a lock and without the network.
 
-use super::{ListedModel, ListedState, ModelManager, Selector, target::view_id};
+use super::{
+    ListedModel, ListedState, ModelManager, Selector,
+    target::{quant_of_path, view_id},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::Reference,
@@ -69,7 +72,7 @@ impl ModelManager {
                 (id, what.quant.clone().or(quant))
             }
             Reference::Hub { repo, quant, path, .. } => {
-                let of_path = path.as_ref().and_then(|path| Quant::of_gguf_name(path.as_str()));
+                let of_path = path.as_ref().and_then(quant_of_path);
                 (view_id(&repo)?.to_string(), what.quant.clone().or(quant).or(of_path))
             }
         })

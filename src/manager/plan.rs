@@ -195,7 +195,7 @@ impl ModelManager {
                 }
                 same
             }
-            Wanted::Gguf(quant) => quant.is_some() && self.is_of_commit(store, &root.files[0].sha256, target)?,
+            Wanted::Gguf { .. } => target.view.quant.is_some() && self.is_of_commit(store, &root.files[0].sha256, target)?,
         };
         if !as_wanted {
             return Ok(None);
@@ -363,8 +363,15 @@ fn choose<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -> Resu
             }
             Ok(chosen)
         }
-        Wanted::Gguf(quant) => {
-            let unit = gguf_choice(tree, quant.as_ref())?;
+        Wanted::Gguf { quant, folder } => {
+            let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
+            let files: Vec<&HubFile> = tree.iter().filter(inside).collect();
+            if let (Some(folder), true) = (folder, files.is_empty()) {
+                let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
+                return Err(Error::new(ErrorKind::NotFound, text)
+                    .hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)));
+            }
+            let unit = gguf_choice(files, quant.as_ref())?;
             if quant.is_none() {
                 let label = unit.quant.as_ref().map_or_else(|| unit.name.clone(), ToString::to_string);
                 target.notices.push(format!("no quantization was named: {label} was chosen"));
@@ -373,6 +380,10 @@ fn choose<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -> Resu
             Ok(unit.parts)
         }
     }
+}
+
+fn is_below(path: &RelPath, folder: &RelPath) -> bool {
+    path.as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The file that the registry names, with what it knows held against what the Hub says.

@@ -5,7 +5,7 @@ use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     hub::Reference,
-    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision},
+    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, split_part_suffix},
     registry::{Artifact, ArtifactFile},
     store::ViewKey,
 };
@@ -35,8 +35,8 @@ pub(super) enum Wanted {
     Files(Vec<ArtifactFile>),
     /// The complete set of the view's format, or what the patterns select; `expect` must be among it.
     Set { include: Vec<String>, exclude: Vec<String>, expect: Vec<ArtifactFile> },
-    /// The GGUF model of this quantization, or the best choice.
-    Gguf(Option<Quant>),
+    /// The GGUF model of this quantization, or the best choice, in one folder or all.
+    Gguf { quant: Option<Quant>, folder: Option<RelPath> },
 }
 
 impl Wanted {
@@ -118,12 +118,16 @@ fn hub_target(
     path: Option<RelPath>,
 ) -> Result<Target> {
     let format = format.or_else(|| path.as_ref().and_then(format_of)).unwrap_or_else(Format::gguf);
+    let of_path = path.as_ref().and_then(quant_of_path);
     let (quant, wanted) = match path {
-        Some(path) => {
-            let quant = quant.or_else(|| Quant::of_gguf_name(path.as_str()));
-            (quant, Wanted::Files(vec![ArtifactFile { path, size: None, sha256: None }]))
+        Some(path) if format.is_single_file() && format_of(&path).is_none() => {
+            (quant.clone().or(of_path), Wanted::Gguf { quant, folder: Some(path) })
         }
-        None if format.is_single_file() => (quant.clone(), Wanted::Gguf(quant)),
+        Some(path) => {
+            let files = all_parts(path).into_iter().map(|path| ArtifactFile { path, size: None, sha256: None }).collect();
+            (quant.or(of_path), Wanted::Files(files))
+        }
+        None if format.is_single_file() => (quant.clone(), Wanted::Gguf { quant, folder: None }),
         None => (quant, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
     };
     let view = ViewKey { model: view_id(&repo)?, format, quant };
@@ -134,6 +138,25 @@ fn hub_target(
 /// The folder of a model that is in no registry: `owner--name`, as the Hub's own cache writes it.
 pub(super) fn view_id(repo: &RepoId) -> Result<ModelId, NameError> {
     repo.as_str().replace('/', "--").parse()
+}
+
+/// The quantization that a path names: its file's, or that of a folder for one.
+pub(super) fn quant_of_path(path: &RelPath) -> Option<Quant> {
+    match format_of(path) {
+        Some(_) => Quant::of_gguf_path(path.as_str()),
+        None => Quant::of_gguf_name(&format!("{path}.gguf")),
+    }
+}
+
+/// A part of a split GGUF stands for all of them; any other file for itself.
+fn all_parts(path: RelPath) -> Vec<RelPath> {
+    let parts = || {
+        let (stem, end) = path.as_str().rsplit_once('.')?;
+        let (stem, part) = split_part_suffix(stem);
+        let (_, count) = part.filter(|_| end.eq_ignore_ascii_case("gguf"))?;
+        (1..=count).map(|number| format!("{stem}-{number:05}-of-{count:05}.{end}").parse().ok()).collect::<Option<Vec<_>>>()
+    };
+    parts().unwrap_or_else(|| vec![path])
 }
 
 pub(super) fn format_of(path: &RelPath) -> Option<Format> {

@@ -7,38 +7,6 @@ use super::{
 };
 use crate::names::{Format, Quant, nearest};
 
-/// Quantizations from the best default away from it in size and quality: `q4_k_m` is the guide's recommendation, and its
-/// neighbours follow, better before worse.
-const PREFERRED: [&str; 27] = [
-    "q4_k_m",
-    "q4_k_xl",
-    "q4_k_l",
-    "q4_k",
-    "q4_k_s",
-    "iq4_nl",
-    "q4_1",
-    "q4_0",
-    "iq4_xs",
-    "mxfp4",
-    "mxfp4_moe",
-    "q5_k_m",
-    "q5_k",
-    "q5_k_s",
-    "q5_1",
-    "q5_0",
-    "q6_k",
-    "q3_k_l",
-    "q3_k_m",
-    "q8_0",
-    "q3_k_s",
-    "iq3_m",
-    "q2_k",
-    "f16",
-    "bf16",
-    "fp16",
-    "f32",
-];
-
 /// The answer to "which files are that?".
 #[derive(Debug, Clone)]
 pub struct Selection<'r> {
@@ -134,12 +102,7 @@ fn choose_quant<'r>(
     if let Some(wanted) = wanted {
         return format.quants.iter().find(|entry| entry.quant == *wanted).ok_or_else(|| unknown(wanted.as_str()));
     }
-    let rank = |entry: &&QuantEntry| {
-        let name = entry.quant.as_str();
-        let name = name.strip_prefix("ud-").unwrap_or(name);
-        let place = PREFERRED.iter().position(|preferred| *preferred == name).unwrap_or(PREFERRED.len());
-        (entry.artifact.status != Status::Active, place)
-    };
+    let rank = |entry: &&QuantEntry| (entry.artifact.status != Status::Active, entry.quant.distance());
     // `min_by_key` keeps the first of equals, so unknown names stand in file order.
     let chosen = format.quants.iter().min_by_key(rank).ok_or_else(|| unknown("any"))?;
     if format.quants.len() > 1 {

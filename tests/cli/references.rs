@@ -1,0 +1,68 @@
+//! The ways to name a model that is in no registry, and what is taken when the name leaves a choice.
+
+use crate::kit::{Desk, MIB};
+use crate::support::gguf::Spec;
+use crate::support::hub::Content;
+
+const REPO: &str = "unsloth/Big-GGUF";
+
+/// A repository as makers lay them out: one folder for each quantization, some split, some not.
+fn desk() -> Desk {
+    let desk = Desk::empty();
+    let mut repo = desk.hub.repo(REPO).lfs("Big-IQ1_S.gguf", Content::synthetic(MIB + 3, 2));
+    for (name, bytes) in Spec::tiny().split("UD-Q4_K_XL/Big-UD-Q4_K_XL", 3) {
+        repo = repo.lfs(&name, bytes);
+    }
+    repo.lfs("BF16/Big.gguf", Content::synthetic(MIB + 1, 1)).plain("README.md", "# Big").commit();
+    desk
+}
+
+#[test]
+fn one_part_of_a_split_file_stands_for_all_of_them() {
+    let desk = desk();
+    let path = "models/unsloth--Big-GGUF/gguf/ud-q4_k_xl/Big-UD-Q4_K_XL-00001-of-00003.gguf";
+    for reference in [
+        format!("hf://{REPO}/UD-Q4_K_XL/Big-UD-Q4_K_XL-00002-of-00003.gguf"),
+        format!("{}/{REPO}/blob/main/UD-Q4_K_XL/Big-UD-Q4_K_XL-00001-of-00003.gguf", desk.hub.url()),
+        format!("{}/{REPO}/tree/main/UD-Q4_K_XL", desk.hub.url()),
+        format!("{REPO}:UD-Q4_K_XL"),
+        format!("hf.co/{REPO}:ud-q4_k_xl"),
+    ] {
+        assert_eq!(desk.run(&format!("download {reference}")).ok().last_line(), path, "{reference}");
+        assert_eq!(desk.run(&format!("path {reference}")).ok().last_line(), path, "{reference}");
+        desk.run(&format!("verify {reference}")).ok().prints("3 ok");
+        desk.assert_tidy();
+    }
+}
+
+#[test]
+fn a_folder_names_the_quantization_of_what_is_in_it() {
+    let desk = desk();
+    let path = "models/unsloth--Big-GGUF/gguf/bf16/Big.gguf";
+    for reference in [format!("hf://{REPO}/BF16/Big.gguf"), format!("hf://{REPO}@main/BF16"), format!("{REPO}:bf16")] {
+        assert_eq!(desk.run(&format!("download {reference}")).ok().last_line(), path, "{reference}");
+        assert_eq!(desk.run(&format!("path {reference}")).ok().last_line(), path, "{reference}");
+    }
+    desk.run(&format!("download hf://{REPO}/Q5_K_M")).code(3).says("no file and no folder Q5_K_M").says("hint: ");
+}
+
+#[test]
+fn without_a_quantization_the_nearest_to_the_usual_is_taken_and_named() {
+    let desk = desk();
+    let output = desk.run(&format!("download {REPO}")).ok().says("ud-q4_k_xl was chosen");
+    assert!(output.last_line().contains("/ud-q4_k_xl/"), "{output}");
+    desk.hub.repo("a/two").lfs("a.Q4_K_M.gguf", "one").lfs("b.Q4_K_M.gguf", "two").lfs("b.Q8_0.gguf", "three").commit();
+    desk.run("download a/two").code(2).says("a.Q4_K_M, b.Q4_K_M").says("hf://owner/repo/path");
+    desk.run("download a/two:latest").code(2).says("a.Q4_K_M, b.Q4_K_M");
+    desk.run("download a/two:q8").code(3).says("There is: q4_k_m, q8_0");
+    desk.run("download a/two:q4_k").code(3).says("There is: q4_k_m, q8_0");
+}
+
+#[test]
+fn a_part_that_the_repository_lacks_is_named() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/holes").lfs("x.Q4_K_M-00001-of-00002.gguf", "one").commit();
+    desk.run("download a/holes:q4_k_m").code(3).says("x.Q4_K_M-00002-of-00002.gguf");
+    desk.run("download hf://a/holes/x.Q4_K_M-00001-of-00002.gguf").code(3).says("x.Q4_K_M-00002-of-00002.gguf");
+    assert!(!desk.s.models().join("a--holes").exists());
+}

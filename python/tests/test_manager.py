@@ -65,6 +65,10 @@ def test_results(fast: Hub) -> None:
     plan = manager.plan("test-model")
     assert (plan.model, plan.format, plan.quant, plan.repo, plan.fetch) == ("test-model", "gguf", "q4_k_m", REPO, len(BIG))
     assert fast.content_bytes() == 0
+    assert (plan.take, plan.store, plan.requests) == (len(BIG), manager.store_dir, plan.api_requests + 1)
+    assert plan.free is not None and plan.free_after == plan.free - plan.take
+    assert plan.memory.verdict == "fits" and plan.memory.weights == len(BIG)
+    assert plan.memory.need == len(BIG) + len(BIG) // 10 + 500_000_000
     done = manager.download("test-model:Q4_K_M")
     assert done.path == Path.cwd() / "models/test-model/gguf/q4_k_m" / FILE
     assert (done.size, done.fetched, done.link) == (len(BIG), len(BIG), "symlink")

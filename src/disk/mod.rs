@@ -5,6 +5,7 @@
 //! the path and the action.
 #![expect(clippy::disallowed_methods, reason = "this is the room the ban sends file access to")]
 
+mod memory;
 mod real;
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -13,6 +14,7 @@ mod system;
 #[path = "windows.rs"]
 mod system;
 
+pub use memory::total_memory;
 pub use real::RealDisk;
 pub use system::{boot_id, host_name, is_network_file_system};
 

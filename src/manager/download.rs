@@ -190,7 +190,7 @@ impl ModelManager {
     /// A client of the Hub where something must travel. Refuses offline, and where none can be made, before anything is
     /// made on disk.
     pub(super) fn network_for(&self, plan: &Plan) -> Result<Option<Hub>> {
-        let missing = plan.files.iter().filter(|file| matches!(file.supply, FileSupply::Fetch | FileSupply::Partial));
+        let missing = plan.files.iter().filter(|file| file.is_missing());
         let missing: Vec<&str> = missing.map(|file| file.path.as_str()).collect();
         if missing.is_empty() {
             return Ok(None);
@@ -212,9 +212,7 @@ impl ModelManager {
         hub: Option<Hub>,
     ) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
-        let order: Vec<usize> = (0..plan.files.len())
-            .filter(|index| matches!(plan.files[*index].supply, FileSupply::Fetch | FileSupply::Partial))
-            .collect();
+        let order: Vec<usize> = (0..plan.files.len()).filter(|index| plan.files[*index].is_missing()).collect();
         let Some(hub) = hub.filter(|_| !order.is_empty()) else {
             self.check_indexes(plan, store)?;
             return Ok(fetched);

@@ -64,7 +64,7 @@ fn is_of(path: &RelPath, folder: &str, end: &str) -> bool {
     its == folder && name.rsplit_once('.').is_some_and(|(_, its)| its == end)
 }
 
-fn is_weights(path: &RelPath) -> bool {
+pub(super) fn is_weights(path: &RelPath) -> bool {
     let end = path.file_name().rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
     end.is_some_and(|end| ["safetensors", "bin", "pt", "pth", "gguf"].contains(&end.as_str()))
 }

@@ -14,6 +14,7 @@ mod lock_check;
 mod lock_entry;
 mod lock_file;
 mod lock_report;
+mod memory;
 mod path;
 mod plan;
 mod projects;
@@ -29,6 +30,7 @@ mod verify;
 pub use add::{AddReport, AddRequest};
 pub use lint::{LintReport, Linted};
 pub use lock_report::*;
+pub use memory::{MemoryReport, MemoryVerdict};
 pub use report::*;
 pub use use_model::{UseOptions, UsePlan, UseReport};
 

@@ -4,20 +4,22 @@
 //! request; neither does a view that is complete.
 
 use super::{
-    DownloadOptions, FileReport, FileSupply, ModelManager, PlanReport,
+    DownloadOptions, FileReport, FileSupply, MemoryReport, ModelManager, PlanReport,
+    index::is_weights,
     target::{Target, Wanted},
 };
 use crate::{
     digest::{GitSha1, Sha256Digest},
-    disk::Kind,
+    disk::{Kind, total_memory},
     error::{Error, ErrorKind, Result},
     hub::{Hub, HubFile, Pinned, check_collisions, complete_set, gguf_choice, select_files},
     names::{RelPath, RepoId, Revision},
     registry::ArtifactFile,
+    settings::LinkMode,
     store::{IntakeKey, Project, Store, ViewFile, ViewKey},
     view::FileState,
 };
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A download, decided.
 #[derive(Debug, Clone)]
@@ -51,12 +53,14 @@ impl PlannedFile {
         Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, held: 0 }
     }
 
+    /// Whether bytes of it must travel.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.supply, FileSupply::Partial | FileSupply::Fetch)
+    }
+
     /// Bytes that must travel.
     pub(super) fn to_fetch(&self) -> u64 {
-        match self.supply {
-            FileSupply::Present | FileSupply::Adopt => 0,
-            FileSupply::Partial | FileSupply::Fetch => self.size.unwrap_or(0).saturating_sub(self.held),
-        }
+        if self.is_missing() { self.size.unwrap_or(0).saturating_sub(self.held) } else { 0 }
     }
 
     /// What is known of the content.
@@ -104,10 +108,20 @@ impl Plan {
         let space = store.and_then(|store| store.disk().space(store.layout().root()).ok());
         let free = space.or_else(|| manager.space_for_new_store()).map(|space| space.available);
         let size = self.files.iter().filter_map(|file| file.size).sum();
-        let fetch = self.files.iter().map(PlannedFile::to_fetch).sum();
+        // One content under several names is fetched and kept once.
+        let missing: BTreeMap<IntakeKey, &PlannedFile> =
+            self.files.iter().filter(|file| file.is_missing()).map(|file| (file.key(), file)).collect();
+        let fetch = missing.values().map(|file| file.to_fetch()).sum();
+        let room = |key: &IntakeKey, size: u64| store.map_or(size, |store| store.room_for(key, size));
+        let take = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
+        let weights =
+            self.files.iter().filter(|file| is_weights(&file.path)).try_fold(0u64, |sum, file| sum.checked_add(file.size?));
         let mut notices = self.target.notices.clone();
-        if let Some(free) = free.filter(|free| *free < fetch) {
-            notices.push(format!("it does not fit: {fetch} bytes are needed, {free} are free"));
+        if let Some(free) = free.filter(|free| *free < take) {
+            notices.push(format!("it does not fit: {take} bytes are needed, {free} are free"));
+        }
+        if manager.settings.link == LinkMode::Copy {
+            notices.push("the view is a copy: it takes as much again in the models folder".to_owned());
         }
         PlanReport {
             view: self.target.view.clone(),
@@ -119,8 +133,13 @@ impl Plan {
             files: self.files.iter().map(|file| file.report(file.to_fetch())).collect(),
             size,
             fetch,
+            take,
+            store: manager.store_dir(),
             free,
+            free_after: free.and_then(|free| free.checked_sub(take)),
+            memory: MemoryReport::of(weights, self.target.ram.clone(), total_memory()),
             api_requests: self.api_requests,
+            requests: self.api_requests + missing.len() as u32,
             notices,
         }
     }
@@ -128,7 +147,14 @@ impl Plan {
 
 impl PlannedFile {
     pub(super) fn report(&self, fetched: u64) -> FileReport {
-        FileReport { file: self.path.to_string(), size: self.size, sha256: self.sha256, state: self.supply, fetched }
+        FileReport {
+            file: self.path.to_string(),
+            size: self.size,
+            sha256: self.sha256,
+            git_sha1: self.git_sha1,
+            state: self.supply,
+            fetched,
+        }
     }
 }
 

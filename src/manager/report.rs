@@ -1,8 +1,9 @@
 //! What each use-case answers. These values are what `--json` prints and what the Python package returns, so their
 //! fields are a promise.
 
+use super::MemoryReport;
 use crate::{
-    digest::Sha256Digest,
+    digest::{GitSha1, Sha256Digest},
     names::{Format, Quant},
     settings::LinkMode,
     store::{Unreferenced, ViewKey},
@@ -39,6 +40,8 @@ pub struct FileReport {
     pub size: Option<u64>,
     /// Its SHA-256; `null` while nobody knows it.
     pub sha256: Option<Sha256Digest>,
+    /// The git hash by which the Hub knows a small file, where it was asked.
+    pub git_sha1: Option<GitSha1>,
     /// Where its bytes are or come from.
     pub state: FileSupply,
     /// Bytes that travelled, or, in a plan, that would.
@@ -81,10 +84,20 @@ pub struct PlanReport {
     pub size: u64,
     /// Bytes that would travel.
     pub fetch: u64,
-    /// Bytes free on the store's volume now, where that can be told.
+    /// Bytes that would be taken on the store's volume.
+    pub take: u64,
+    /// The store: its volume is the one that is filled.
+    pub store: PathBuf,
+    /// Bytes free on that volume now, where that can be told.
     pub free: Option<u64>,
+    /// Bytes free after it; `null` where they do not suffice.
+    pub free_after: Option<u64>,
+    /// Whether it fits the memory of this machine.
+    pub memory: MemoryReport,
     /// API requests that planning took.
     pub api_requests: u32,
+    /// Requests that the download would make at least: to plan again, and one for each content that it fetches.
+    pub requests: u32,
     /// What was chosen and why.
     pub notices: Vec<String>,
 }

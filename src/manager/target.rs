@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) moving: bool,
     pub(super) wanted: Wanted,
     pub(super) license: Option<String>,
+    /// The memory that the registry says it needs, for people.
+    pub(super) ram: Option<String>,
     pub(super) gated: bool,
     /// What was chosen and why.
     pub(super) notices: Vec<String>,
@@ -88,6 +90,7 @@ impl ModelManager {
             moving: revision.is_some_and(|revision| !revision.is_commit()),
             wanted: wanted(artifact, revision.is_some()),
             license: artifact.license.clone(),
+            ram: selection.model.ram.clone(),
             gated: artifact.gated,
             notices: selection.notices,
         })
@@ -132,7 +135,7 @@ fn hub_target(
     };
     let view = ViewKey { model: view_id(&repo)?, format, quant };
     let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
-    Ok(Target { view, repo, revision, moving, wanted, license: None, gated: false, notices: Vec::new() })
+    Ok(Target { view, repo, revision, moving, wanted, license: None, ram: None, gated: false, notices: Vec::new() })
 }
 
 /// The folder of a model that is in no registry: `owner--name`, as the Hub's own cache writes it.

@@ -315,14 +315,18 @@ fn another_revision_is_another_file_under_the_same_name() {
 fn a_dry_run_tells_all_and_does_nothing() {
     let desk = Desk::new();
     let before = desk.s.tree();
-    desk.run("download tiny --dry-run").ok().prints("2.10 MB of 2.10 MB to fetch; no request to plan");
+    desk.run("download tiny --dry-run")
+        .ok()
+        .prints("2.10 MB of 2.10 MB to fetch; no request to plan, at least 1 to download")
+        .prints("free on the volume of models/.blobs now")
+        .prints("memory: fits: running it takes about 0.50 GB");
     let plan = desk.run("download tiny --dry-run --json").ok().json();
     assert_eq!((plan["plans"][0]["fetch"].as_u64(), plan["plans"][0]["api_requests"].as_u64()), (Some(2 * MIB + 7), Some(0)));
     assert_eq!(desk.hub.count().total_requests(), 0);
     before.assert_same(&desk.s.tree());
     desk.run("download tiny").ok();
     let before = desk.s.tree();
-    desk.run("download tiny --dry-run").ok().prints("0 B of 2.10 MB to fetch");
+    desk.run("download tiny --dry-run").ok().prints("0 B of 2.10 MB to fetch; no request to plan, none to download");
     desk.run("remove tiny --dry-run").ok().prints("tiny");
     before.assert_same(&desk.s.tree());
 }
@@ -347,4 +351,41 @@ fn a_link_deleted_by_hand_comes_back_without_a_request() {
     desk.run("path tiny").code(3).says("model-manager download tiny");
     let output = desk.run("download tiny").ok();
     desk.assert_right(&output);
+}
+
+#[test]
+fn a_dry_run_tells_the_numbers_behind_its_answers() {
+    let desk = Desk::new();
+    let total = model_manager::disk::total_memory().expect("this system tells its memory");
+    let model = |id: &str, size: u64, seed: u64| {
+        let sha256 = format!("{seed:064x}");
+        format!(
+            "  {id}:\n    huggingface_id: \"a/b\"\n    revision: \"{:040x}\"\n    ram: \"4-8 GB\"\n    license: \"mit\"\n    gated: true\n    \
+             formats:\n      gguf:\n        q4_k_m: {{file: \"{id}.Q4_K_M.gguf\", size: {size}, sha256: \"{sha256}\"}}\n",
+            7
+        )
+    };
+    desk.registry(&[model("huge", total, 1), model("exact", total * 10 / 11 - 600_000_000, 2)]);
+    let plan = |line: &str| desk.run(&format!("{line} --dry-run --json")).ok().json()["plans"][0].clone();
+    let huge = plan("download huge");
+    assert_eq!(huge["memory"]["verdict"], "does_not_fit", "{huge:#}");
+    assert_eq!(huge["memory"]["total"], total);
+    assert_eq!((huge["memory"]["weights"].as_u64(), huge["memory"]["ram"].as_str()), (Some(total), Some("4-8 GB")));
+    assert_eq!(plan("download exact")["memory"]["verdict"], "tight");
+    desk.run("download huge --dry-run").ok().prints("does not fit").prints("mit; access must be asked for");
+
+    // Small files are known by their git hash; all questions and the files are counted; a part that is here is not fetched.
+    desk.hub.repo("a/set").lfs("model.safetensors", Content::synthetic(3 * MIB, 9)).plain("config.json", "{}").commit();
+    let set = plan("download a/set --format safetensors");
+    assert_eq!((set["api_requests"].as_u64(), set["requests"].as_u64()), (Some(2), Some(4)), "{set:#}");
+    assert_eq!(set["files"][0]["file"], "config.json");
+    assert!(set["files"][0]["sha256"].is_null() && set["files"][0]["git_sha1"].as_str().is_some_and(|hash| hash.len() == 40));
+    assert_eq!((set["fetch"].as_u64(), set["take"].as_u64()), (Some(3 * MIB + 2), Some(3 * MIB + 2)));
+    assert_eq!(set["free_after"].as_u64(), set["free"].as_u64().map(|free| free - (3 * MIB + 2)));
+    assert_eq!(set["store"].as_str(), desk.store().to_str());
+    let before = desk.hub.count().total_requests();
+    desk.run("download a/set --format safetensors").ok();
+    assert!(desk.hub.count().total_requests() - before >= 4);
+    let again = plan("download a/set --format safetensors");
+    assert_eq!((again["fetch"].as_u64(), again["requests"].as_u64(), again["api_requests"].as_u64()), (Some(0), Some(0), Some(0)));
 }

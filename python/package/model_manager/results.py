@@ -15,6 +15,7 @@ __all__ = [
     "Finding",
     "Form",
     "Listed",
+    "Memory",
     "ModelInfo",
     "Partial",
     "Plan",
@@ -48,10 +49,28 @@ class File:
     """Its path below the view's folder."""
     size: int | None
     sha256: str | None
+    git_sha1: str | None
+    """The git hash by which the Hub knows a small file, where it was asked."""
     state: Literal["present", "adopt", "partial", "fetch"]
     """Where its bytes are or come from."""
     fetched: int
     """Bytes that travelled, or, in a plan, that would."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Whether a model fits the memory of this machine, and the numbers behind the answer."""
+
+    verdict: Literal["fits", "tight", "does_not_fit", "unknown"]
+    weights: int | None
+    need: int | None
+    """What running it takes at least: the weights, a tenth of them and 0.5 GB."""
+    wanted: int | None
+    """The memory of a machine that runs it with ease: 2 GB more, or the least that the registry names."""
+    ram: str | None
+    """What the registry says, for people."""
+    total: int | None
+    """The memory of this machine, where that can be told."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +90,18 @@ class Plan:
     size: int
     fetch: int
     """Bytes that would travel."""
+    take: int
+    """Bytes that would be taken on the store's volume."""
+    store: Path
     free: int | None
     """Bytes free on the store's volume, where that can be told."""
+    free_after: int | None
+    """`None` where they do not suffice."""
+    memory: Memory
     api_requests: int
+    """Requests that planning took."""
+    requests: int
+    """Requests that the download would make at least."""
     notices: tuple[str, ...]
     """What was chosen and why."""
 
@@ -358,6 +386,7 @@ class Repair:
 
 _PARTS: dict[tuple[type[Any], str], Any] = {
     (Plan, "files"): File,
+    (Plan, "memory"): Memory,
     (Download, "files"): File,
     (Removal, "views"): View,
     (Removal, "removed"): Path,
@@ -372,7 +401,7 @@ _PARTS: dict[tuple[type[Any], str], Any] = {
     (Diagnosis, "findings"): Finding,
     (Repair, "files"): Repaired,
 }
-"""What the lists in a report consist of, where that is not plain values."""
+"""What a part of a report, or each in a list of them, is, where that is not plain values."""
 
 
 def from_report(name: str, report: Any) -> Any:
@@ -390,7 +419,7 @@ def _make(cls: type[Any], report: dict[str, Any]) -> Any:
         value: Any = report.get(field.name)
         part = _PARTS.get((cls, field.name))
         if part is not None:
-            value = tuple(_make(part, one) for one in value)
+            value = tuple(_make(part, one) for one in value) if isinstance(value, list) else _make(part, value)
         elif field.type == "Path":
             value = Path(value)
         elif isinstance(value, list):

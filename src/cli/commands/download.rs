@@ -10,7 +10,7 @@ use crate::{
         units,
     },
     error::{Error, ErrorKind, Result},
-    manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, PlanReport},
+    manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, PlanReport},
     names::Revision,
 };
 use serde_json::{Value, json};
@@ -154,7 +154,12 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
     page.line("");
     let mut table = Table::new(&["file", "size", "sha256", "state", "to fetch"]).right(1).right(4);
     for file in &plan.files {
-        let digest = file.sha256.as_ref().map_or("not known".into(), |digest| digest.to_string().chars().take(12).collect());
+        let short = |digest: &dyn std::fmt::Display| digest.to_string().chars().take(12).collect::<String>();
+        let digest = match (&file.sha256, &file.git_sha1) {
+            (Some(digest), _) => short(digest),
+            (None, Some(digest)) => format!("git {}", short(digest)),
+            (None, None) => "not known".into(),
+        };
         let size = file.size.map_or("not known".into(), units::size);
         table.row([file.file.clone(), size, digest, supply(file.state).into(), units::size(file.fetched)]);
     }
@@ -163,17 +168,19 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
     let unknown = plan.files.iter().filter(|file| file.size.is_none()).count();
     let more = if unknown > 0 { format!(", and {} of unknown size", units::count(unknown, "file")) } else { String::new() };
     page.line(format!(
-        "  {} of {} to fetch{more}; {} to plan",
+        "  {} of {} to fetch{more}; {} to plan, {} to download",
         units::size(plan.fetch),
         units::size(plan.size),
-        requests(plan.api_requests)
+        requests(plan.api_requests),
+        if plan.requests == 0 { "none".into() } else { format!("at least {}", plan.requests) }
     ));
     if let Some(free) = plan.free {
-        match free.checked_sub(plan.fetch) {
-            Some(left) => page.line(format!("  {} free now, {} after", units::size(free), units::size(left))),
+        let volume = format!("on the volume of {}", page.path(&plan.store));
+        match plan.free_after {
+            Some(left) => page.line(format!("  {} free {volume} now, {} after", units::size(free), units::size(left))),
             None => {
-                page.line(format!("  {} free now", units::size(free)));
-                let missing = units::size(plan.fetch - free);
+                page.line(format!("  {} free {volume} now", units::size(free)));
+                let missing = units::size(plan.take.saturating_sub(free));
                 page.warn(format!(
                     "{} does not fit: {missing} more is needed. `model-manager list` shows what models take, `model-manager remove <model>` frees it.",
                     name_of(&plan.view)
@@ -181,9 +188,28 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
             }
         }
     }
+    page.line(format!("  memory: {}", memory(&plan.memory)));
     for notice in &plan.notices {
         page.line(format!("  {}", printable(notice)));
     }
+}
+
+/// Whether it fits the memory, with the numbers.
+fn memory(report: &MemoryReport) -> String {
+    let mut parts = Vec::new();
+    parts.extend(report.need.map(|need| format!("running it takes about {}", units::size(need))));
+    parts.extend(report.ram.as_ref().map(|ram| format!("the registry says {}", printable(ram))));
+    parts.extend(report.wanted.map(|wanted| format!("with ease from {}", units::size(wanted))));
+    parts.push(
+        report.total.map_or("this machine's is not known".into(), |total| format!("this machine has {}", units::size(total))),
+    );
+    let verdict = match report.verdict {
+        MemoryVerdict::Fits => "fits",
+        MemoryVerdict::Tight => "tight",
+        MemoryVerdict::DoesNotFit => "does not fit",
+        MemoryVerdict::Unknown => "not known whether it fits",
+    };
+    format!("{verdict}: {}", parts.join(", "))
 }
 
 fn requests(number: u32) -> String {
@@ -220,7 +246,7 @@ mod tests {
 
     fn file(state: FileSupply, fetched: u64) -> FileReport {
         let sha256 = Some("324356668fa5ba9f4135de348447bb2bbe2467eaa1b8fcfb53719de62fbd2499".parse().expect("a digest"));
-        FileReport { file: "phi-2.Q4_K_M.gguf".into(), size: Some(1_789_239_136), sha256, state, fetched }
+        FileReport { file: "phi-2.Q4_K_M.gguf".into(), size: Some(1_789_239_136), sha256, git_sha1: None, state, fetched }
     }
 
     fn report(state: FileSupply, fetched: u64) -> DownloadReport {
@@ -246,8 +272,20 @@ mod tests {
             files: vec![file(FileSupply::Partial, 789_239_136)],
             size: 1_789_239_136,
             fetch: 789_239_136,
+            take: 789_239_136,
+            store: "/srv/models/.blobs".into(),
             free: Some(2_000_000_000),
+            free_after: Some(1_210_760_864),
+            memory: MemoryReport {
+                verdict: MemoryVerdict::Tight,
+                weights: Some(1_789_239_136),
+                need: Some(2_468_163_049),
+                wanted: Some(4_468_163_049),
+                ram: Some("4-8 GB".into()),
+                total: Some(4_000_000_000),
+            },
             api_requests: 0,
+            requests: 1,
             notices: vec![],
         }
     }
@@ -279,13 +317,19 @@ phi-2 gguf/q4_k_m
   FILE                  SIZE     SHA256        STATE    TO FETCH
   phi-2.Q4_K_M.gguf  1.79 GB  324356668fa5  partial   0.79 GB
 
-  0.79 GB of 1.79 GB to fetch; no request to plan
-  2.00 GB free now, 1.21 GB after
+  0.79 GB of 1.79 GB to fetch; no request to plan, at least 1 to download
+  2.00 GB free on the volume of models/.blobs now, 1.21 GB after
+  memory: tight: running it takes about 2.47 GB, the registry says 4-8 GB, with ease from 4.47 GB, this machine has 4.00 GB
 ";
         let (out, notes) = testing::seen(&downloads);
         assert_eq!(squeeze(&out), squeeze(expected));
         assert_eq!(notes, "");
-        assert_eq!(document(&downloads)["plans"][0]["fetch"], 789_239_136);
+        let plan = &document(&downloads)["plans"][0];
+        assert_eq!(
+            (&plan["fetch"], &plan["free_after"], &plan["requests"]),
+            (&json!(789_239_136), &json!(1_210_760_864), &json!(1))
+        );
+        assert_eq!((&plan["memory"]["verdict"], &plan["memory"]["need"]), (&json!("tight"), &json!(2_468_163_049u64)));
     }
 
     fn squeeze(text: &str) -> Vec<Vec<&str>> {
@@ -294,7 +338,7 @@ phi-2 gguf/q4_k_m
 
     #[test]
     fn a_plan_that_does_not_fit_warns_and_is_no_failure() {
-        let plan = PlanReport { free: Some(89_239_136), gated: true, ..plan() };
+        let plan = PlanReport { free: Some(89_239_136), free_after: None, gated: true, ..plan() };
         let downloads = Downloads { plans: vec![plan], dry_run: true, ..Downloads::default() };
         let (out, notes) = testing::seen(&downloads);
         assert!(notes.starts_with("warning: phi-2 gguf/q4_k_m does not fit: 0.70 GB more is needed."), "{notes}");

@@ -1,0 +1,136 @@
+//! Whether a model fits the memory of this machine.
+//!
+//! The rule, of which each number is reported:
+//!
+//! - `need` is what running it takes at least: its weights, and room for context and buffers (a tenth of the weights and
+//!   0.5 GB). It holds for a context of a few thousand tokens; a longer one takes more.
+//! - `wanted` is the memory of a machine that does that with ease: `need` and 2 GB for everything else, or the least that the
+//!   registry's `ram` names, if that is more.
+//! - At least `wanted` fits, at least `need` is tight, and less does not fit.
+//!
+//! A graphics card's own memory is not looked at: layers that are kept there need no room here.
+
+use serde::Serialize;
+
+/// A tenth of the weights, and this many bytes, for context and buffers.
+const ROOM: u64 = 500_000_000;
+/// What the system and other programs take.
+const OTHERS: u64 = 2_000_000_000;
+
+/// Whether a model fits the memory of this machine, and the numbers behind the answer. Sizes are bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemoryReport {
+    /// The answer.
+    pub verdict: MemoryVerdict,
+    /// All weights together; `null` where a size is not known.
+    pub weights: Option<u64>,
+    /// What running it takes at least.
+    pub need: Option<u64>,
+    /// The memory of a machine that runs it with ease.
+    pub wanted: Option<u64>,
+    /// What the registry says, for people.
+    pub ram: Option<String>,
+    /// The memory of this machine, where that can be told.
+    pub total: Option<u64>,
+}
+
+/// Whether a model fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryVerdict {
+    /// With ease.
+    Fits,
+    /// If little else runs.
+    Tight,
+    /// Not without reading weights from the disk again and again.
+    DoesNotFit,
+    /// A number is missing.
+    Unknown,
+}
+
+impl MemoryReport {
+    /// Applies the rule.
+    pub(super) fn of(weights: Option<u64>, ram: Option<String>, total: Option<u64>) -> Self {
+        let need = weights.map(|weights| weights.saturating_add(weights / 10).saturating_add(ROOM));
+        let least = ram.as_deref().and_then(least_of).unwrap_or(0);
+        let wanted = need.map(|need| need.saturating_add(OTHERS).max(least));
+        let verdict = match (need, wanted, total) {
+            (Some(need), Some(wanted), Some(total)) => match total {
+                _ if total >= wanted => MemoryVerdict::Fits,
+                _ if total >= need => MemoryVerdict::Tight,
+                _ => MemoryVerdict::DoesNotFit,
+            },
+            _ => MemoryVerdict::Unknown,
+        };
+        Self { verdict, weights, need, wanted, ram, total }
+    }
+}
+
+/// The first number of `8-16 GB`, `32+ GB` or `512 MB`, in bytes.
+fn least_of(ram: &str) -> Option<u64> {
+    let text = ram.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let lower = text.to_ascii_lowercase();
+    let unit = match () {
+        () if lower.contains("tb") => 1e12,
+        () if lower.contains("gb") => 1e9,
+        () if lower.contains("mb") => 1e6,
+        () => return None,
+    };
+    // A float that is out of range becomes the nearest integer.
+    Some((number * unit) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GB: u64 = 1_000_000_000;
+
+    fn verdict(weights: u64, ram: Option<&str>, total: u64) -> MemoryVerdict {
+        MemoryReport::of(Some(weights), ram.map(str::to_owned), Some(total)).verdict
+    }
+
+    #[test]
+    fn the_weights_and_the_registry_decide_and_every_number_is_told() {
+        let report = MemoryReport::of(Some(4 * GB), Some("8-16 GB".into()), Some(16 * GB));
+        assert_eq!((report.need, report.wanted, report.verdict), (Some(4_900_000_000), Some(8 * GB), MemoryVerdict::Fits));
+        for (total, expected) in [
+            (8 * GB, MemoryVerdict::Fits),
+            (8 * GB - 1, MemoryVerdict::Tight),
+            (4_900_000_000, MemoryVerdict::Tight),
+            (4_899_999_999, MemoryVerdict::DoesNotFit),
+        ] {
+            assert_eq!(verdict(4 * GB, Some("8-16 GB"), total), expected, "{total}");
+        }
+        // Without a word of the registry, or with one that asks for less than the weights do.
+        for ram in [None, Some("2 GB"), Some("much")] {
+            assert_eq!(verdict(4 * GB, ram, 6_900_000_000), MemoryVerdict::Fits, "{ram:?}");
+            assert_eq!(verdict(4 * GB, ram, 6_899_999_999), MemoryVerdict::Tight, "{ram:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_number_gives_no_answer() {
+        assert_eq!(MemoryReport::of(None, Some("8 GB".into()), Some(GB)).verdict, MemoryVerdict::Unknown);
+        assert_eq!(MemoryReport::of(Some(GB), None, None).verdict, MemoryVerdict::Unknown);
+        assert_eq!(verdict(u64::MAX, None, u64::MAX), MemoryVerdict::Fits, "no overflow");
+    }
+
+    #[test]
+    fn what_the_registry_says_for_people_is_read_as_its_least() {
+        for (text, least) in [
+            ("2-4 GB", Some(2 * GB)),
+            ("32+ GB", Some(32 * GB)),
+            (" 1.5 GB", Some(1_500_000_000)),
+            ("512 MB", Some(512_000_000)),
+            ("8 to 16 GiB", None),
+            ("8", None),
+            ("plenty", None),
+            ("", None),
+        ] {
+            assert_eq!(least_of(text), least, "{text}");
+        }
+    }
+}

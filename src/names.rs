@@ -341,6 +341,13 @@ fn strip_suffix_ignore_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> 
     (text.is_char_boundary(cut) && text[cut..].eq_ignore_ascii_case(suffix)).then(|| &text[..cut])
 }
 
+/// Whether a file of this name is the projector (`mmproj`) that a multimodal GGUF model needs for pictures or sound: a
+/// companion of a model, not one itself.
+pub fn is_projector(file_name: &str) -> bool {
+    let lower = file_name.to_ascii_lowercase();
+    lower.ends_with(".gguf") && lower.contains("mmproj")
+}
+
 /// Splits `-00002-of-00005` off the stem of a split GGUF: the rest, and (part, parts).
 pub fn split_part_suffix(stem: &str) -> (&str, Option<(u32, u32)>) {
     let parse = || {

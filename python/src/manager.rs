@@ -11,6 +11,7 @@ use model_manager::{
     disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
     event::Silent,
+    hub::Projector,
     manager::{DownloadOptions, ModelManager, RepairReport, Selector, VerifyState},
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Registry},
     settings::Settings,
@@ -132,8 +133,10 @@ impl Native {
         which: Which,
         revision: Option<String>,
         force: bool,
+        mmproj: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Plan", move |manager| manager.plan_download(&which.selector()?, &download_options(revision, force)?))
+        let options = download_options(revision, force, mmproj).map_err(|error| raise(py, &error))?;
+        self.run(py, watch, "Plan", move |manager| manager.plan_download(&which.selector()?, &options))
     }
 
     fn download<'py>(
@@ -143,8 +146,10 @@ impl Native {
         which: Which,
         revision: Option<String>,
         force: bool,
+        mmproj: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Download", move |manager| manager.download(&which.selector()?, &download_options(revision, force)?))
+        let options = download_options(revision, force, mmproj).map_err(|error| raise(py, &error))?;
+        self.run(py, watch, "Download", move |manager| manager.download(&which.selector()?, &options))
     }
 
     fn verify<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>, mode: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -234,6 +239,8 @@ fn check_mode(word: &str) -> Result<CheckMode> {
     }
 }
 
-fn download_options(revision: Option<String>, force: bool) -> Result<DownloadOptions> {
-    Ok(DownloadOptions { force, revision: revision.as_deref().map(str::parse).transpose()? })
+/// `mmproj` is a projector's name; the empty one is the best choice.
+fn download_options(revision: Option<String>, force: bool, mmproj: Option<String>) -> Result<DownloadOptions> {
+    let mmproj = mmproj.map(|name| if name.is_empty() { Projector::Best } else { Projector::Named(name) });
+    Ok(DownloadOptions { force, revision: revision.as_deref().map(str::parse).transpose()?, mmproj })
 }

@@ -88,6 +88,16 @@ def test_results(fast: Hub) -> None:
     assert manager.list() == []
 
 
+def test_a_projector_beside_the_model(hub: MakeHub) -> None:
+    hub({"a/seer": {"Seer.Q4_K_M.gguf": gguf(), "mmproj-Seer-F16.gguf": gguf(seed=2), "mmproj-Seer-F32.gguf": gguf(seed=3)}})
+    manager = Manager()
+    assert [file.file for file in manager.plan("a/seer", mmproj=True).files] == ["Seer.Q4_K_M.gguf", "mmproj-Seer-F16.gguf"]
+    done = manager.download("a/seer", mmproj="f32")
+    assert done.path.name == "Seer.Q4_K_M.gguf"
+    assert (done.path.parent / "mmproj-Seer-F32.gguf").read_bytes() == gguf(seed=3)
+    assert len(manager.plan("a/seer").files) == 2
+
+
 def test_references_to_the_hub(fast: Hub) -> None:
     done = Manager("elsewhere").download(f"{REPO}:q4_k_m")
     assert done.path == Path("elsewhere/test--test-model-gguf/gguf/q4_k_m") / FILE

@@ -61,6 +61,12 @@ pub enum HubError {
         /// What fits.
         candidates: Vec<String>,
     },
+    /// Several projectors fit equally well.
+    #[error("{} projectors of the repository fit: {}", .candidates.len(), list(.candidates))]
+    AmbiguousProjector {
+        /// What fits.
+        candidates: Vec<String>,
+    },
     /// A reference that cannot be read.
     #[error("`{text}` does not name a model: {why}")]
     Reference {
@@ -79,7 +85,7 @@ impl HubError {
             Self::Answer { .. } => ErrorKind::Network,
             Self::Nothing { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
             Self::HostilePath { .. } | Self::Collision { .. } => ErrorKind::Failed,
-            Self::Ambiguous { .. } | Self::Reference { .. } => ErrorKind::Usage,
+            Self::Ambiguous { .. } | Self::AmbiguousProjector { .. } | Self::Reference { .. } => ErrorKind::Usage,
         }
     }
 
@@ -94,6 +100,9 @@ impl HubError {
             Self::Nothing { there, .. } if there.is_empty() => "Look at the repository's files in a browser.".into(),
             Self::Nothing { there, .. } => format!("There is: {}.", list(there)),
             Self::Ambiguous { .. } => "Name one file: `hf://owner/repo/path/to/file`.".into(),
+            Self::AmbiguousProjector { candidates } => {
+                format!("Name one: `--mmproj={}`.", candidates.first().map_or("NAME", String::as_str))
+            }
             Self::Reference { .. } => {
                 "Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.".into()
             }

@@ -1,7 +1,7 @@
 //! The GGUF models of a repository: one unit per model, whether it is one file or many parts.
 
 use super::{HubError, HubFile};
-use crate::names::{Quant, split_part_suffix};
+use crate::names::{Quant, RelPath, is_projector, split_part_suffix};
 use std::collections::BTreeMap;
 
 /// One GGUF model: a file, or all parts of a split one.
@@ -39,8 +39,8 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
         let path = file.path.as_str();
         let Some(cut) = path.len().checked_sub(5).filter(|cut| path.is_char_boundary(*cut)) else { continue };
         let (stem, extension) = path.split_at(cut);
-        let name = file.path.file_name().to_ascii_lowercase();
-        if !extension.eq_ignore_ascii_case(".gguf") || name.contains("mmproj") || name.contains("imatrix") {
+        let name = file.path.file_name();
+        if !extension.eq_ignore_ascii_case(".gguf") || is_projector(name) || name.to_ascii_lowercase().contains("imatrix") {
             continue;
         }
         let (stem, part) = split_part_suffix(stem);
@@ -94,6 +94,64 @@ pub fn gguf_choice<'a>(files: impl IntoIterator<Item = &'a HubFile>, quant: Opti
     }
 }
 
+/// Which projector of a multimodal model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Projector {
+    /// The best choice: F16, then BF16, F32 and Q8_0.
+    Best,
+    /// The one with this file name, path or quantization.
+    Named(String),
+}
+
+impl Projector {
+    const PREFERRED: [&'static str; 6] = ["f16", "fp16", "bf16", "f32", "fp32", "q8_0"];
+
+    /// Whether a file is such a projector.
+    pub fn fits(&self, path: &RelPath) -> bool {
+        is_projector(path.file_name())
+            && match self {
+                Self::Best => true,
+                Self::Named(name) => {
+                    let is_quant = |quant: Quant| quant.as_str().eq_ignore_ascii_case(name);
+                    path.as_str() == name || path.file_name() == name || Quant::of_gguf_path(path.as_str()).is_some_and(is_quant)
+                }
+            }
+    }
+}
+
+/// The projector for `model`, a file of the same listing: of several the one in the model's folder, else the nearest to the
+/// root.
+pub fn projector_choice<'a>(
+    files: impl IntoIterator<Item = &'a HubFile>,
+    wanted: &Projector,
+    model: &RelPath,
+) -> Result<&'a HubFile, HubError> {
+    let all: Vec<&HubFile> = files.into_iter().filter(|file| is_projector(file.path.file_name())).collect();
+    let fitting: Vec<&HubFile> = all.iter().copied().filter(|file| wanted.fits(&file.path)).collect();
+    let is_of = |file: &HubFile, quant: &str| Quant::of_gguf_path(file.path.as_str()).is_some_and(|its| its.as_str() == quant);
+    let preferred = Projector::PREFERRED
+        .iter()
+        .map(|quant| fitting.iter().copied().filter(|file| is_of(file, quant)).collect::<Vec<_>>())
+        .find(|found| !found.is_empty())
+        .unwrap_or(fitting);
+    let folder = |path: &RelPath| path.as_str().rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let distance = |file: &HubFile| if folder(&file.path) == folder(model) { 0 } else { 1 + file.path.depth() };
+    let nearest = preferred.iter().map(|file| distance(file)).min();
+    let found: Vec<&HubFile> = preferred.into_iter().filter(|file| Some(distance(file)) == nearest).collect();
+    let names = |files: &[&HubFile]| files.iter().map(|file| file.path.to_string()).collect();
+    match found.as_slice() {
+        [only] => Ok(only),
+        [] => Err(HubError::Nothing {
+            wanted: match wanted {
+                Projector::Best => "projector (a GGUF file with mmproj in its name)".to_owned(),
+                Projector::Named(name) => format!("projector `{}`", name.escape_debug()),
+            },
+            there: names(&all),
+        }),
+        several => Err(HubError::AmbiguousProjector { candidates: names(several) }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::tree::file, *};
@@ -136,5 +194,32 @@ mod tests {
         assert!(two.to_string().ends_with("a.Q4_K_M, b.Q4_K_M"), "{two}");
         assert!(matches!(choose(&[file("a.gguf"), file("b.gguf")], None), Err(HubError::Ambiguous { .. })));
         assert!(matches!(choose(&[file("config.json")], None), Err(HubError::Nothing { .. })));
+    }
+
+    #[test]
+    fn a_projector_is_chosen_by_its_precision_and_its_place() {
+        let choose = |names: &[&str], wanted: &Projector, model: &str| {
+            let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
+            projector_choice(&files, wanted, &model.parse().unwrap()).map(|file| file.path.to_string())
+        };
+        let named = |name: &str| Projector::Named(name.to_owned());
+        let names = ["x.Q4_K_M.gguf", "mmproj-x-Q8_0.gguf", "mmproj-x-BF16.gguf", "x-mmproj-F32.gguf", "mmproj.txt"];
+        assert_eq!(choose(&names, &Projector::Best, names[0]).unwrap(), "mmproj-x-BF16.gguf");
+        assert_eq!(choose(&names, &named("Q8_0"), names[0]).unwrap(), "mmproj-x-Q8_0.gguf");
+        assert_eq!(choose(&names, &named("x-mmproj-F32.gguf"), names[0]).unwrap(), "x-mmproj-F32.gguf");
+        let error = choose(&names, &named("f16"), names[0]).unwrap_err();
+        assert!(error.hint().unwrap().contains("mmproj-x-Q8_0.gguf, mmproj-x-BF16.gguf, x-mmproj-F32.gguf"), "{error:?}");
+        assert_eq!(choose(&["mmproj-odd.gguf"], &Projector::Best, "x.gguf").unwrap(), "mmproj-odd.gguf");
+
+        let folders = ["a/x.gguf", "a/mmproj-F16.gguf", "b/mmproj-F16.gguf", "mmproj-F16.gguf"];
+        assert_eq!(choose(&folders, &Projector::Best, "a/x.gguf").unwrap(), "a/mmproj-F16.gguf");
+        assert_eq!(choose(&folders, &Projector::Best, "c/x.gguf").unwrap(), "mmproj-F16.gguf");
+        assert_eq!(choose(&folders, &named("b/mmproj-F16.gguf"), "a/x.gguf").unwrap(), "b/mmproj-F16.gguf");
+
+        let two = ["mmproj-a-F16.gguf", "mmproj-b-F16.gguf", "mmproj-a-F32.gguf"];
+        let error = choose(&two, &Projector::Best, "a.gguf").unwrap_err();
+        assert!(error.to_string().ends_with("mmproj-a-F16.gguf, mmproj-b-F16.gguf"), "{error}");
+        assert!(error.hint().unwrap().contains("--mmproj=mmproj-a-F16.gguf"), "{error:?}");
+        assert!(matches!(choose(&["x.gguf"], &Projector::Best, "x.gguf"), Err(HubError::Nothing { .. })));
     }
 }

@@ -12,7 +12,7 @@ mod select;
 mod tree;
 
 pub use error::HubError;
-pub use gguf::{GgufUnit, gguf_choice, gguf_units};
+pub use gguf::{GgufUnit, Projector, gguf_choice, gguf_units, projector_choice};
 pub use pattern::{matches, select_files};
 pub use pin::{Gate, Pinned};
 pub use reference::Reference;

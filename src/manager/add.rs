@@ -175,7 +175,7 @@ impl ModelManager {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = hub.pin(&target.repo, &asked).await?;
-        self.plan_of_commit(&hub, target, pinned, 2).await
+        self.plan_of_commit(&hub, target, pinned, 2, None).await
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     disk::Open,
     error::{Error, Result},
     http::{Http, Location},
+    names::is_projector,
     store::Store,
     weights::{GgufHeader, HeaderError, Parsed, SafetensorsHeader},
 };
@@ -46,7 +47,7 @@ impl Role {
             "config.json" => Some(Self::Config),
             "tokenizer_config.json" => Some(Self::Tokenizer),
             "chat_template.jinja" => Some(Self::Template),
-            _ if lower.ends_with(".gguf") && !lower.starts_with("mmproj") => Some(Self::Gguf),
+            _ if lower.ends_with(".gguf") && !is_projector(&lower) => Some(Self::Gguf),
             _ if lower.ends_with(".safetensors") => Some(Self::Safetensors),
             _ => None,
         }

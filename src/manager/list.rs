@@ -3,7 +3,7 @@
 use super::{ListedModel, ListedState, ModelManager};
 use crate::{
     error::Result,
-    names::Format,
+    names::{Format, is_projector},
     view::{FileState, Found},
 };
 use std::collections::BTreeMap;
@@ -31,8 +31,8 @@ impl ModelManager {
             ListedState::Stored
         };
         let single = format.parse::<Format>().is_ok_and(|format| format.is_single_file());
-        let is_model = |file: &&Found| !file.file.to_lowercase().starts_with("mmproj");
-        let path = match files.iter().find(is_model) {
+        let first = files.iter().find(|file| !is_projector(file.file.rsplit('/').next().unwrap_or_default()));
+        let path = match first.or(files.first()) {
             Some(first) if single => first.path.clone(),
             _ => dir,
         };

@@ -136,13 +136,13 @@ impl ModelManager {
             return Ok(Outcome { line, change: Change::Stay });
         };
         let (source, wanted) = match (view.format.is_single_file(), &view.quant) {
-            (true, Some(quant)) => (LockSource::Repository, Wanted::Gguf(Some(quant.clone()))),
+            (true, Some(quant)) => (LockSource::Repository, Wanted::Gguf { quant: Some(quant.clone()), folder: None }),
             // A file whose name says no quantization can only have been named itself.
             (true, None) => (LockSource::File, Wanted::Files(paths)),
             (false, _) => (LockSource::Repository, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
         };
         let (view, notices) = (view.clone(), Vec::new());
-        let target = Target { view, repo, revision: None, moving: false, wanted, license: None, gated: false, notices };
+        let target = Target { view, repo, revision: None, moving: false, wanted, license: None, ram: None, gated: false, notices };
         self.settle(Wish { target, source }, None, Some(root), Some(store), options)
     }
 
@@ -175,7 +175,7 @@ impl ModelManager {
             (Reference::Hub { .. }, Wanted::Files(_)) => LockSource::File,
             (Reference::Hub { .. }, _) => LockSource::Repository,
         };
-        if let (Wanted::Gguf(quant @ None), None) = (&mut target.wanted, &target.view.quant) {
+        if let (Wanted::Gguf { quant: quant @ None, .. }, None) = (&mut target.wanted, &target.view.quant) {
             // The one that is locked or here is meant, where there is one.
             let of_model = |view: &&ViewKey| view.model == target.view.model && view.format == target.view.format;
             let locked: Vec<ViewKey> = old.views().iter().map(view_of).collect();
@@ -258,7 +258,7 @@ impl ModelManager {
         }
         let plan = match known {
             Some(plan) => plan,
-            None => self.ask(self.plan_from_hub(target))?,
+            None => self.ask(self.plan_from_hub(target, None))?,
         };
         let mut outcome = self.finish(plan, source, branch, old, store, options)?;
         if let (Change::Put(view), Some(root)) = (&outcome.change, root)
@@ -274,7 +274,7 @@ impl ModelManager {
         target.license = target.license.or(pinned.license);
         target.gated |= pinned.gated != crate::hub::Gate::Open;
         target.revision = Some(pinned.commit);
-        self.ask(self.plan_from_hub(target))
+        self.ask(self.plan_from_hub(target, None))
     }
 
     /// The outcome of a plan. In a dry run, what is not known without fetching stays unknown.

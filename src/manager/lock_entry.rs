@@ -37,7 +37,7 @@ impl ModelManager {
         let named = || locked.files.iter().map(|file| ArtifactFile { path: file.repo_path.clone(), size: None, sha256: None });
         let wanted = match locked.source {
             LockSource::File => Wanted::Files(named().collect()),
-            _ if locked.format.is_single_file() => Wanted::Gguf(locked.quant.clone()),
+            _ if locked.format.is_single_file() => Wanted::Gguf { quant: locked.quant.clone(), folder: None },
             _ => Wanted::Set { include: locked.include.clone(), exclude: locked.exclude.clone(), expect: Vec::new() },
         };
         Target {
@@ -47,6 +47,7 @@ impl ModelManager {
             moving: false,
             wanted,
             license: None,
+            ram: None,
             gated: false,
             notices: Vec::new(),
         }
@@ -99,7 +100,7 @@ impl ModelManager {
                 }
                 (expect, false)
             }
-            Wanted::Gguf(_) => return None,
+            Wanted::Gguf { .. } => return None,
         };
         for file in known {
             let Some(found) = locked.files.iter().find(|found| found.repo_path == file.path) else {
@@ -249,7 +250,7 @@ fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
     match &target.wanted {
         Wanted::Files(wanted) => wanted.len() == files.len() && wanted.iter().all(is_there),
         Wanted::Set { expect, .. } => expect.iter().all(is_there),
-        Wanted::Gguf(_) => true,
+        Wanted::Gguf { .. } => true,
     }
 }
 

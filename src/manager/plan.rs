@@ -5,6 +5,7 @@
 
 use super::{
     DownloadOptions, FileReport, FileSupply, MemoryReport, ModelManager, PlanReport,
+    choose::choose,
     index::is_weights,
     target::{Target, Wanted},
 };
@@ -12,14 +13,17 @@ use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::{Kind, total_memory},
     error::{Error, ErrorKind, Result},
-    hub::{Hub, HubFile, Pinned, check_collisions, complete_set, gguf_choice, select_files},
-    names::{RelPath, RepoId, Revision},
+    hub::{Hub, Pinned, Projector, check_collisions},
+    names::{RelPath, RepoId, Revision, is_projector},
     registry::ArtifactFile,
     settings::LinkMode,
     store::{IntakeKey, Project, Store, ViewFile, ViewKey},
     view::FileState,
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 /// A download, decided.
 #[derive(Debug, Clone)]
@@ -163,13 +167,20 @@ impl ModelManager {
     pub(super) async fn plan(&self, target: Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Plan> {
         // A branch that was named may have moved on; offline it stands for what is here.
         let may_be_old = target.moving && !self.settings.network.offline;
+        if options.mmproj.is_some() && !target.view.format.is_single_file() {
+            let text = format!("{} is no GGUF model, and only these have projectors", target.view);
+            return Err(Error::new(ErrorKind::Usage, text).hint("Leave `--mmproj` out: a complete set has all that it needs."));
+        }
         if !options.force
             && !may_be_old
-            && let Some(plan) = self.plan_of_view(&target, store)?
+            && let Some(plan) = self.plan_of_view(&target, options, store)?
         {
             return Ok(plan);
         }
-        if let Some(mut files) = listed_files(&target) {
+        let has_projector = |files: &[PlannedFile]| {
+            options.mmproj.as_ref().is_none_or(|wanted| files.iter().any(|file| wanted.fits(&file.repo_path)))
+        };
+        if let Some(mut files) = listed_files(&target).filter(|files| has_projector(files)) {
             self.supply(&target.view, &mut files, options.force, store)?;
             let settled = |file: &PlannedFile| match file.supply {
                 FileSupply::Present | FileSupply::Adopt => true,
@@ -179,18 +190,42 @@ impl ModelManager {
             let revision_known = revision.is_some() || files.iter().all(|file| file.supply != FileSupply::Fetch);
             if revision_known && files.iter().all(settled) {
                 let revision = revision.unwrap_or_else(Revision::main);
-                return Ok(Plan { asked: target.repo.clone(), target, revision, files, api_requests: 0 });
+                let mut plan = Plan { asked: target.repo.clone(), target, revision, files, api_requests: 0 };
+                self.keep_projectors(&mut plan, store)?;
+                return Ok(plan);
             }
         }
-        let mut plan = self.plan_from_hub(target).await?;
+        let mut plan = self.plan_from_hub(target, options.mmproj.as_ref()).await?;
         let view = plan.target.view.clone();
         self.supply(&view, &mut plan.files, options.force, store)?;
+        self.keep_projectors(&mut plan, store)?;
         Ok(plan)
+    }
+
+    /// Adds the projectors that the view shows already: who asked for one once keeps it.
+    fn keep_projectors(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+        let (Some(store), Some(project)) = (store, Project::identify(&*self.disk, &self.settings.models_dir)?) else {
+            return Ok(());
+        };
+        let Some(root) = store.root_of(&project, &plan.target.view)? else { return Ok(()) };
+        for file in root.files.iter().filter(|file| is_projector(file.path.file_name())) {
+            if plan.files.iter().any(|planned| planned.path == file.path) {
+                continue;
+            }
+            match store.find(&file.sha256)? {
+                Some(_) => plan.files.push(present(file)),
+                None => {
+                    let text = format!("{} is gone from the store; `--mmproj={}` fetches it again", file.path, file.path);
+                    plan.target.notices.push(text);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A complete view of this name needs nothing, as long as it is what is wanted: the registry's hashes where it has
     /// them, else files of the wanted commit, else whatever was there first.
-    fn plan_of_view(&self, target: &Target, store: Option<&Store>) -> Result<Option<Plan>> {
+    fn plan_of_view(&self, target: &Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Option<Plan>> {
         let Some(store) = store else { return Ok(None) };
         let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
         let Some(root) = store.root_of(&project, &target.view)? else { return Ok(None) };
@@ -202,15 +237,17 @@ impl ModelManager {
         let rooted = |name: &str| root.files.iter().find(|file| file.path.as_str() == name);
         let as_wanted = match &target.wanted {
             Wanted::Files(files) => {
-                let mut same = files.len() == root.files.len();
+                let mut same = true;
+                let mut others: BTreeSet<&RelPath> = root.files.iter().map(|file| &file.path).collect();
                 for file in files {
                     let Some(found) = rooted(view_path(&target.view, &file.path)?.as_str()) else { return Ok(None) };
+                    others.remove(&found.path);
                     same &= match file.sha256 {
                         Some(sha256) => sha256 == found.sha256,
                         None => self.is_of_commit(store, &found.sha256, target)?,
                     };
                 }
-                same
+                same && others.iter().all(|path| is_projector(path.file_name()))
             }
             Wanted::Set { expect, .. } => {
                 let mut same = expect.iter().all(|file| {
@@ -221,17 +258,20 @@ impl ModelManager {
                 }
                 same
             }
-            Wanted::Gguf { .. } => target.view.quant.is_some() && self.is_of_commit(store, &root.files[0].sha256, target)?,
+            Wanted::Gguf { .. } => {
+                let model = root.files.iter().find(|file| !is_projector(file.path.file_name())).or(root.files.first());
+                match model {
+                    Some(model) => target.view.quant.is_some() && self.is_of_commit(store, &model.sha256, target)?,
+                    None => false,
+                }
+            }
         };
-        if !as_wanted {
+        let has_projector = options.mmproj.as_ref().is_none_or(|wanted| root.files.iter().any(|file| wanted.fits(&file.path)));
+        if !as_wanted || !has_projector {
             return Ok(None);
         }
-        let planned = |file: &ViewFile| PlannedFile {
-            supply: FileSupply::Present,
-            ..PlannedFile::new(file.path.clone(), file.path.clone(), Some(file.size), Some(file.sha256))
-        };
         let revision = target.revision.clone().unwrap_or_else(Revision::main);
-        let files = root.files.iter().map(planned).collect();
+        let files = root.files.iter().map(present).collect();
         Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0 }))
     }
 
@@ -249,7 +289,7 @@ impl ModelManager {
     }
 
     /// Asks the Hub for the commit and its files, and selects the wanted ones.
-    pub(super) async fn plan_from_hub(&self, target: Target) -> Result<Plan> {
+    pub(super) async fn plan_from_hub(&self, target: Target, mmproj: Option<&Projector>) -> Result<Plan> {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = match Pinned::assumed(&target.repo, &asked) {
@@ -257,15 +297,22 @@ impl ModelManager {
             None => hub.pin(&target.repo, &asked).await?,
         };
         let calls = if asked.is_commit() { 1 } else { 2 };
-        self.plan_of_commit(&hub, target, pinned, calls).await
+        self.plan_of_commit(&hub, target, pinned, calls, mmproj).await
     }
 
     /// Asks the Hub for the files of a commit, and selects the wanted ones.
-    pub(super) async fn plan_of_commit(&self, hub: &Hub, mut target: Target, pinned: Pinned, calls: u32) -> Result<Plan> {
+    pub(super) async fn plan_of_commit(
+        &self,
+        hub: &Hub,
+        mut target: Target,
+        pinned: Pinned,
+        calls: u32,
+        projector: Option<&Projector>,
+    ) -> Result<Plan> {
         let tree = hub.tree(&pinned).await?;
         target.license = target.license.take().or(pinned.license.clone());
         target.gated |= pinned.gated != crate::hub::Gate::Open;
-        let chosen = choose(&mut target, &tree, &pinned)?;
+        let chosen = choose(&mut target, &tree, &pinned, projector)?;
         check_collisions(&chosen)?;
         let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
         let mut files = Vec::new();
@@ -333,12 +380,19 @@ impl ModelManager {
     /// What is printed for a view with these files.
     pub(super) fn shown_path(&self, view: &ViewKey, files: &[&RelPath]) -> PathBuf {
         let dir = self.settings.models_dir.join(view.dir());
-        let is_model = |path: &&&RelPath| !path.file_name().to_lowercase().starts_with("mmproj");
-        let first = files.iter().filter(is_model).min();
-        match first {
+        let model = files.iter().filter(|path| !is_projector(path.file_name())).min();
+        match model.or(files.iter().min()) {
             Some(path) if view.format.is_single_file() => dir.join(path.to_path()),
             _ => dir,
         }
+    }
+}
+
+/// A file of a view whose blob is there.
+fn present(file: &ViewFile) -> PlannedFile {
+    PlannedFile {
+        supply: FileSupply::Present,
+        ..PlannedFile::new(file.path.clone(), file.path.clone(), Some(file.size), Some(file.sha256))
     }
 }
 
@@ -359,83 +413,4 @@ pub(super) fn view_path(view: &ViewKey, path: &RelPath) -> Result<RelPath> {
         true => path.file_name().parse()?,
         false => path.clone(),
     })
-}
-
-fn choose<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
-    match &target.wanted {
-        Wanted::Files(files) => files.iter().map(|file| listed(file, tree, target, pinned)).collect(),
-        Wanted::Set { include, exclude, expect } => {
-            let chosen = match include.is_empty() && exclude.is_empty() {
-                true => complete_set(tree, &target.view.format)?,
-                false if include.is_empty() => {
-                    let set = complete_set(tree, &target.view.format)?;
-                    let kept = select_files(tree, &[], exclude);
-                    set.into_iter().filter(|file| kept.iter().any(|kept| kept.path == file.path)).collect()
-                }
-                false => select_files(tree, include, exclude),
-            };
-            if chosen.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!("no file of {} at {} matches {include:?} without {exclude:?}", pinned.repo, pinned.commit),
-                )
-                .hint("Check `include` and `exclude` in the registry."));
-            }
-            for file in expect {
-                let found = listed(file, tree, target, pinned)?;
-                if !chosen.iter().any(|chosen| chosen.path == found.path) {
-                    return Err(Error::new(ErrorKind::NotFound, format!("{} is expected but not part of the set", file.path)));
-                }
-            }
-            Ok(chosen)
-        }
-        Wanted::Gguf { quant, folder } => {
-            let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
-            let files: Vec<&HubFile> = tree.iter().filter(inside).collect();
-            if let (Some(folder), true) = (folder, files.is_empty()) {
-                let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
-                return Err(Error::new(ErrorKind::NotFound, text)
-                    .hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)));
-            }
-            let unit = gguf_choice(files, quant.as_ref())?;
-            if quant.is_none() {
-                let label = unit.quant.as_ref().map_or_else(|| unit.name.clone(), ToString::to_string);
-                target.notices.push(format!("no quantization was named: {label} was chosen"));
-            }
-            target.view.quant = unit.quant.clone();
-            Ok(unit.parts)
-        }
-    }
-}
-
-fn is_below(path: &RelPath, folder: &RelPath) -> bool {
-    path.as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// The file that the registry names, with what it knows held against what the Hub says.
-fn listed<'a>(file: &ArtifactFile, tree: &'a [HubFile], target: &Target, pinned: &Pinned) -> Result<&'a HubFile> {
-    let place = || format!("{} of {} at {}", file.path, pinned.repo, pinned.commit);
-    let Some(found) = tree.iter().find(|found| found.path == file.path) else {
-        let nearest = crate::names::nearest(file.path.as_str(), tree.iter().map(|found| found.path.as_str()));
-        let error = Error::new(ErrorKind::NotFound, format!("there is no {}", place()));
-        return Err(match nearest {
-            Some(nearest) => error.hint(format!("The nearest name there is `{nearest}`: correct it in the registry.")),
-            None => error.hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)),
-        });
-    };
-    let differs = |what: &str, pinned: String, now: String| {
-        let model = &target.view.model;
-        Error::new(ErrorKind::Damaged, format!("the registry gives {what} {pinned} for {}, the Hub {now}", place())).hint(format!(
-            "The file was changed upstream. Correct the entry of `{model}`: pin a `revision`, or update `sha256` and `size`."
-        ))
-    };
-    if let (Some(a), Some(b)) = (file.sha256, found.sha256)
-        && a != b
-    {
-        return Err(differs("the sha256", a.to_string(), b.to_string()));
-    }
-    match file.size {
-        Some(size) if size != found.size => Err(differs("the size", size.to_string(), found.size.to_string())),
-        _ => Ok(found),
-    }
 }

@@ -29,6 +29,8 @@ pub struct DownloadOptions {
     pub force: bool,
     /// Another revision than the registry's.
     pub revision: Option<crate::names::Revision>,
+    /// The projector of a multimodal GGUF model too.
+    pub mmproj: Option<crate::hub::Projector>,
 }
 
 /// One file of a planned or finished download.

@@ -46,7 +46,7 @@ impl Wanted {
     pub(super) fn sha256_of(&self, path: &RelPath) -> Option<Sha256Digest> {
         let known = match self {
             Self::Files(files) | Self::Set { expect: files, .. } => files,
-            Self::Gguf(_) => return None,
+            Self::Gguf { .. } => return None,
         };
         known.iter().find(|file| file.path == *path)?.sha256
     }

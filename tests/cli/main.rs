@@ -17,6 +17,7 @@ mod lock;
 mod main_job;
 mod network;
 mod old_tree;
+mod projector;
 mod references;
 mod refusals;
 mod registry_edit;

@@ -158,10 +158,11 @@ class Manager:
         quant: str | None = None,
         revision: str | None = None,
         force: bool = False,
+        mmproj: bool | str = False,
         cancel: CancelToken | None = None,
     ) -> Plan:
         """What `download` would do. Asks the Hub for no more than it needs, and changes nothing."""
-        return self._current().plan(_watch(None, cancel), (model, format, quant), revision, force)
+        return self._current().plan(_watch(None, cancel), (model, format, quant), revision, force, _projector(mmproj))
 
     def download(
         self,
@@ -171,6 +172,7 @@ class Manager:
         quant: str | None = None,
         revision: str | None = None,
         force: bool = False,
+        mmproj: bool | str = False,
         progress: ProgressFunction | None = None,
         cancel: CancelToken | None = None,
     ) -> Download:
@@ -182,13 +184,14 @@ class Manager:
             quant: Default: the only one, or q4_k_m, or the nearest to it.
             revision: Another commit, branch or tag than the registry's.
             force: Fetch again even what is present.
+            mmproj: The projector of a multimodal GGUF model too: the best choice, or the one with this name or quantization.
             progress: Is told what happens (`model_manager.events`), in this thread. What it raises stops the download.
             cancel: Stops the download from another thread, which then raises `CancelledError`.
 
         Ctrl-C stops it as well, with `KeyboardInterrupt`. What arrived is kept in any case, and the next call goes on from
         there.
         """
-        return self._current().download(_watch(progress, cancel), (model, format, quant), revision, force)
+        return self._current().download(_watch(progress, cancel), (model, format, quant), revision, force, _projector(mmproj))
 
     async def download_async(
         self,
@@ -198,6 +201,7 @@ class Manager:
         quant: str | None = None,
         revision: str | None = None,
         force: bool = False,
+        mmproj: bool | str = False,
         progress: ProgressFunction | None = None,
     ) -> Download:
         """`download` for asyncio. `progress` is called in the event loop's thread; cancelling the task stops the download and
@@ -205,7 +209,14 @@ class Manager:
 
         def work(progress: ProgressFunction | None, cancel: CancelToken) -> Download:
             return self.download(
-                model, format=format, quant=quant, revision=revision, force=force, progress=progress, cancel=cancel
+                model,
+                format=format,
+                quant=quant,
+                revision=revision,
+                force=force,
+                mmproj=mmproj,
+                progress=progress,
+                cancel=cancel,
             )
 
         # asyncio takes longer to import than everything else here.
@@ -330,6 +341,13 @@ def _which(model: str | None, format: str | None, quant: str | None) -> List[_na
     if model is None and (format, quant) != (None, None):
         raise UsageError("`format` and `quant` need a model", "Name the model, or leave all three out for everything.")
     return [] if model is None else [(model, format, quant)]
+
+
+def _projector(mmproj: bool | str) -> str | None:
+    """As the core takes it: the empty name is the best choice."""
+    if isinstance(mmproj, str):
+        return mmproj or None
+    return "" if mmproj else None
 
 
 def _watch(progress: ProgressFunction | None, cancel: CancelToken | None) -> _native._Watch:

@@ -10,6 +10,7 @@ use crate::{
         units,
     },
     error::{Error, ErrorKind, Result},
+    hub::Projector,
     manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, PlanReport},
     names::Revision,
 };
@@ -33,6 +34,9 @@ pub struct Args {
     /// Another branch, tag or commit than the registry's
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<Revision>,
+    /// The projector (mmproj) of a multimodal GGUF model too: f16, else bf16, f32 or q8_0, or the one with this name or quantization
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub mmproj: Option<String>,
     /// Only show what would be fetched
     #[arg(long)]
     pub dry_run: bool,
@@ -50,7 +54,11 @@ pub struct Downloads {
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Downloads> {
         let manager = context.worker()?;
-        let options = DownloadOptions { force: self.force, revision: self.revision.clone() };
+        let mmproj = self.mmproj.as_ref().map(|name| match name.as_str() {
+            "" => Projector::Best,
+            name => Projector::Named(name.to_owned()),
+        });
+        let options = DownloadOptions { force: self.force, revision: self.revision.clone(), mmproj };
         let mut downloads = Downloads { dry_run: self.dry_run, ..Downloads::default() };
         for model in &self.models {
             let what = self.form.of(model);

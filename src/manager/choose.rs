@@ -1,0 +1,109 @@
+//! Which of a repository's files are wanted.
+
+use super::target::{Target, Wanted};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    hub::{HubFile, Pinned, Projector, complete_set, gguf_choice, projector_choice, select_files},
+    names::RelPath,
+    registry::ArtifactFile,
+};
+
+/// The files of a repository that a target means, and the projector that is asked for. What was open is settled in the target,
+/// with a notice.
+pub(super) fn choose<'a>(
+    target: &mut Target,
+    tree: &'a [HubFile],
+    pinned: &Pinned,
+    projector: Option<&Projector>,
+) -> Result<Vec<&'a HubFile>> {
+    let mut chosen = choose_model(target, tree, pinned)?;
+    if let Some(wanted) = projector
+        && let Some(model) = chosen.first().filter(|_| !chosen.iter().any(|file| wanted.fits(&file.path)))
+    {
+        let projector = projector_choice(tree, wanted, &model.path)?;
+        if *wanted == Projector::Best {
+            target.notices.push(format!("no projector was named: {} was chosen", projector.path));
+        }
+        chosen.push(projector);
+    }
+    Ok(chosen)
+}
+
+fn choose_model<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
+    match &target.wanted {
+        Wanted::Files(files) => files.iter().map(|file| listed(file, tree, target, pinned)).collect(),
+        Wanted::Set { include, exclude, expect } => {
+            let chosen = match include.is_empty() && exclude.is_empty() {
+                true => complete_set(tree, &target.view.format)?,
+                false if include.is_empty() => {
+                    let set = complete_set(tree, &target.view.format)?;
+                    let kept = select_files(tree, &[], exclude);
+                    set.into_iter().filter(|file| kept.iter().any(|kept| kept.path == file.path)).collect()
+                }
+                false => select_files(tree, include, exclude),
+            };
+            if chosen.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("no file of {} at {} matches {include:?} without {exclude:?}", pinned.repo, pinned.commit),
+                )
+                .hint("Check `include` and `exclude` in the registry."));
+            }
+            for file in expect {
+                let found = listed(file, tree, target, pinned)?;
+                if !chosen.iter().any(|chosen| chosen.path == found.path) {
+                    return Err(Error::new(ErrorKind::NotFound, format!("{} is expected but not part of the set", file.path)));
+                }
+            }
+            Ok(chosen)
+        }
+        Wanted::Gguf { quant, folder } => {
+            let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
+            let files: Vec<&HubFile> = tree.iter().filter(inside).collect();
+            if let (Some(folder), true) = (folder, files.is_empty()) {
+                let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
+                return Err(Error::new(ErrorKind::NotFound, text)
+                    .hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)));
+            }
+            let unit = gguf_choice(files, quant.as_ref())?;
+            if quant.is_none() {
+                let label = unit.quant.as_ref().map_or_else(|| unit.name.clone(), ToString::to_string);
+                target.notices.push(format!("no quantization was named: {label} was chosen"));
+            }
+            target.view.quant = unit.quant.clone();
+            Ok(unit.parts)
+        }
+    }
+}
+
+fn is_below(path: &RelPath, folder: &RelPath) -> bool {
+    path.as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The file that the registry names, with what it knows held against what the Hub says.
+fn listed<'a>(file: &ArtifactFile, tree: &'a [HubFile], target: &Target, pinned: &Pinned) -> Result<&'a HubFile> {
+    let place = || format!("{} of {} at {}", file.path, pinned.repo, pinned.commit);
+    let Some(found) = tree.iter().find(|found| found.path == file.path) else {
+        let nearest = crate::names::nearest(file.path.as_str(), tree.iter().map(|found| found.path.as_str()));
+        let error = Error::new(ErrorKind::NotFound, format!("there is no {}", place()));
+        return Err(match nearest {
+            Some(nearest) => error.hint(format!("The nearest name there is `{nearest}`: correct it in the registry.")),
+            None => error.hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)),
+        });
+    };
+    let differs = |what: &str, pinned: String, now: String| {
+        let model = &target.view.model;
+        Error::new(ErrorKind::Damaged, format!("the registry gives {what} {pinned} for {}, the Hub {now}", place())).hint(format!(
+            "The file was changed upstream. Correct the entry of `{model}`: pin a `revision`, or update `sha256` and `size`."
+        ))
+    };
+    if let (Some(a), Some(b)) = (file.sha256, found.sha256)
+        && a != b
+    {
+        return Err(differs("the sha256", a.to_string(), b.to_string()));
+    }
+    match file.size {
+        Some(size) if size != found.size => Err(differs("the size", size.to_string(), found.size.to_string())),
+        _ => Ok(found),
+    }
+}

@@ -1,0 +1,156 @@
+//! `--mmproj`: the projector of a multimodal model beside the model itself.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::kit::{Desk, MIB, assert_content};
+use crate::support::hub::Content;
+
+const REPO: &str = "ggml-org/Seer-GGUF";
+const MODEL: &str = "Seer.Q4_K_M.gguf";
+const DIR: &str = "models/seer/gguf/q4_k_m";
+
+/// A repository with three projectors, and a registry whose entry pins the model alone.
+fn desk() -> Desk {
+    let desk = Desk::empty();
+    desk.hub
+        .repo(REPO)
+        .lfs(MODEL, Content::synthetic(2 * MIB + 5, 1))
+        .lfs("Seer.Q8_0.gguf", Content::synthetic(MIB + 1, 2))
+        .lfs("mmproj-Seer-F16.gguf", Content::synthetic(MIB + 9, 3))
+        .lfs("mmproj-Seer-BF16.gguf", Content::synthetic(MIB + 11, 4))
+        .lfs("mmproj-Seer-Q8_0.gguf", Content::synthetic(300_000, 5))
+        .commit();
+    desk.registry(&[crate::kit::entry(&desk.hub, "seer", REPO, &[("q4_k_m", MODEL), ("q8_0", "Seer.Q8_0.gguf")])]);
+    desk
+}
+
+fn shown(desk: &Desk, dir: &str) -> Vec<String> {
+    let mut names = crate::kit::names(&desk.s.project().join(dir));
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    names
+}
+
+#[test]
+fn a_projector_comes_with_the_model_and_the_path_stays_the_models() {
+    let desk = desk();
+    let output = desk.run("download seer --mmproj").ok().says("mmproj-Seer-F16.gguf was chosen");
+    assert_eq!(output.last_line(), format!("{DIR}/{MODEL}"));
+    assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-F16.gguf"]);
+    assert_content(&desk.s.project().join(DIR).join("mmproj-Seer-F16.gguf"), &desk.hub.content(REPO, "mmproj-Seer-F16.gguf"));
+    assert_eq!(desk.hub.count().api, 1, "the commit is pinned: one question for the files");
+    desk.assert_tidy();
+
+    assert_eq!(desk.run("path seer").ok().last_line(), format!("{DIR}/{MODEL}"));
+    desk.run("verify seer").ok().prints("2 ok");
+    let listed = desk.run("list --json").ok().json();
+    assert_eq!(listed["models"].as_array().map(Vec::len), Some(1), "{listed:#}");
+    assert!(listed["models"][0]["path"].as_str().is_some_and(|path| path.ends_with(MODEL)), "{listed:#}");
+    desk.run("info seer").ok().prints("q4_k_m");
+
+    // Again, in both ways: nothing is asked and nothing changes.
+    desk.hub.reset_counters();
+    let before = desk.s.tree();
+    desk.run("download seer --mmproj").ok().says("already present");
+    desk.run("download seer").ok().says("already present");
+    desk.run("download seer --mmproj=f16").ok().says("already present");
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    before.assert_same(&desk.s.tree());
+
+    desk.run("remove seer").ok();
+    assert!(!desk.s.project().join("models/seer").exists());
+    desk.assert_tidy();
+}
+
+#[test]
+fn a_view_without_one_is_completed_and_keeps_it() {
+    let desk = desk();
+    desk.run("download seer").ok();
+    assert_eq!(shown(&desk, DIR), [MODEL]);
+    desk.hub.reset_counters();
+    let plan = desk.run("download seer --mmproj=mmproj-Seer-BF16.gguf --dry-run --json").ok().json();
+    assert_eq!(plan["plans"][0]["fetch"], MIB + 11);
+    desk.run("download seer --mmproj=mmproj-Seer-BF16.gguf").ok();
+    assert_eq!(desk.hub.count().content_bytes(), MIB + 11, "the model does not travel again");
+    assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-BF16.gguf"]);
+    for line in ["download seer", "download seer --force", "download seer --revision main"] {
+        assert_eq!(desk.run(line).ok().last_line(), format!("{DIR}/{MODEL}"));
+        assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-BF16.gguf"], "{line}");
+    }
+    // Another one stands beside it.
+    desk.run("download seer --mmproj=Q8_0").ok();
+    assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-BF16.gguf", "mmproj-Seer-Q8_0.gguf"]);
+    desk.assert_tidy();
+    // The other quantization is another view.
+    desk.run("download seer:q8_0").ok();
+    assert_eq!(shown(&desk, "models/seer/gguf/q8_0"), ["Seer.Q8_0.gguf"]);
+    desk.run("remove seer:q4_k_m").ok();
+    desk.run("gc --grace 0s").ok();
+    assert_eq!(shown(&desk, DIR), Vec::<String>::new());
+    desk.assert_tidy();
+}
+
+#[test]
+fn a_reference_takes_one_and_a_damaged_one_is_mended() {
+    let desk = desk();
+    let output = desk.run(&format!("download {REPO} --mmproj=bf16")).ok();
+    let dir = "models/ggml-org--Seer-GGUF/gguf/q4_k_m";
+    assert_eq!(output.last_line(), format!("{dir}/{MODEL}"));
+    assert_eq!(shown(&desk, dir), [MODEL, "mmproj-Seer-BF16.gguf"]);
+    desk.run(&format!("download hf://{REPO}/{MODEL}")).ok();
+    assert_eq!(shown(&desk, dir), [MODEL, "mmproj-Seer-BF16.gguf"]);
+
+    let content = desk.hub.content(REPO, "mmproj-Seer-BF16.gguf");
+    let blob = desk.blob(&content);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[7] ^= 1;
+    std::fs::set_permissions(&blob, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&blob, bytes).unwrap();
+    desk.run("verify").code(4).prints("modified");
+    desk.run("verify --repair").ok();
+    assert_content(&desk.s.project().join(dir).join("mmproj-Seer-BF16.gguf"), &content);
+    desk.run("verify").ok().prints("2 ok");
+
+    // One alone is what was asked for, and its own file is the path.
+    let alone = desk.run(&format!("download hf://{REPO}/mmproj-Seer-F16.gguf")).ok();
+    assert_eq!(alone.last_line(), "models/ggml-org--Seer-GGUF/gguf/f16/mmproj-Seer-F16.gguf");
+    assert_eq!(desk.run(&format!("path {REPO}:f16")).ok().last_line(), alone.last_line());
+}
+
+#[test]
+fn what_is_not_there_or_not_clear_is_answered_with_what_is() {
+    let desk = desk();
+    let before = desk.s.tree();
+    desk.run("download seer --mmproj=f64").code(3).says("no projector `f64`").says("mmproj-Seer-Q8_0.gguf");
+    desk.hub.repo("a/blind").lfs("x.Q4_K_M.gguf", "x").commit();
+    desk.run("download a/blind:q4_k_m --mmproj").code(3).says("no projector");
+    desk.hub.repo("a/two").lfs("x.Q4_K_M.gguf", "x").lfs("mmproj-a-f16.gguf", "a").lfs("mmproj-b-f16.gguf", "b").commit();
+    desk.run("download a/two --mmproj").code(2).says("mmproj-a-f16.gguf, mmproj-b-f16.gguf").says("--mmproj=mmproj-a-f16.gguf");
+    desk.hub.repo("a/set").lfs("model.safetensors", "x").plain("config.json", "{}").commit();
+    desk.run("download a/set --format safetensors --mmproj").code(2).says("no GGUF model");
+    desk.run("download seer --mmproj --offline").code(6).says("hint: ");
+    before.assert_same(&desk.s.tree());
+}
+
+#[test]
+fn a_registry_may_list_one_itself() {
+    let desk = desk();
+    let files: String = [MODEL, "mmproj-Seer-F16.gguf"].map(|name| format!("            - \"{name}\"\n")).concat();
+    desk.s.write(
+        "configs/models.yaml",
+        format!("models:\n  seer:\n    huggingface_id: \"{REPO}\"\n    formats:\n      gguf:\n        q4_k_m:\n          files:\n{files}"),
+    );
+    assert_eq!(desk.run("download seer").ok().last_line(), format!("{DIR}/{MODEL}"));
+    assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-F16.gguf"]);
+    assert_eq!(desk.run("path seer:q4_k_m").ok().last_line(), format!("{DIR}/{MODEL}"));
+    desk.hub.reset_counters();
+    desk.run("download seer --mmproj").ok().says("already present");
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.run("verify seer").ok().prints("2 ok");
+    let info = desk.run("info seer --json").ok().json();
+    let form = &info["models"][0]["forms"][0];
+    assert_eq!((form["files"].as_array().map(Vec::len), form["present"].as_bool()), (Some(2), Some(true)), "{info:#}");
+    desk.run("use seer --backend llama_cpp").ok().prints(&format!("{DIR}/{MODEL}"));
+    desk.run("remove seer").ok();
+    desk.assert_tidy();
+}

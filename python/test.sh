@@ -6,6 +6,9 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 venv=target/python-venv
 tools="maturin==1.16.0 pytest==9.2.0 pytest-xdist==3.8.0 mypy==2.4.1 tqdm==4.70.1"
+# Programs that load what is shown in models/ (tests/test_consumers.py). What is asked of transformers needs no torch; the newest
+# numpy differs by version of Python.
+tools="$tools transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 numpy>=2.2.6,<2.5 xllamacpp==2026.10.11549"
 
 fail() {
     printf 'python/test.sh: %s\n' "$1" >&2

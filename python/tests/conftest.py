@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeHub]:
     """Starts a Hub and makes it the endpoint."""
     hubs: list[Hub] = []
 
-    def start(repos: dict[str, dict[str, bytes]], *options: str) -> Hub:
+    def start(repos: Mapping[str, Mapping[str, bytes] | Path], *options: str) -> Hub:
         assert PROGRAM.exists(), f"{PROGRAM} is missing: cargo build --example test_hub"
         hubs.append(Hub(tmp_path / f"hub{len(hubs)}", repos, *options))
         monkeypatch.setenv("HF_ENDPOINT", hubs[-1].url)

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,14 @@ def sha256(content: bytes) -> str:
 
 
 class Hub:
-    """Serves ``{"owner/name": {"file": content}}`` until it is closed."""
+    """Serves ``{"owner/name": {"file": content}}`` until it is closed; a folder may stand for the files in it."""
 
-    def __init__(self, folder: Path, repos: dict[str, dict[str, bytes]], *options: str) -> None:
+    def __init__(self, folder: Path, repos: Mapping[str, Mapping[str, bytes] | Path], *options: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         for repo, files in repos.items():
+            if isinstance(files, Path):
+                shutil.copytree(files, folder / repo)
+                continue
             for name, content in files.items():
                 path = folder / repo / name
                 path.parent.mkdir(parents=True, exist_ok=True)

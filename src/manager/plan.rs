@@ -191,27 +191,31 @@ impl ModelManager {
             if revision_known && files.iter().all(settled) {
                 let revision = revision.unwrap_or_else(Revision::main);
                 let mut plan = Plan { asked: target.repo.clone(), target, revision, files, api_requests: 0 };
-                self.keep_projectors(&mut plan, store)?;
+                self.mind_the_view(&mut plan, store)?;
                 return Ok(plan);
             }
         }
         let mut plan = self.plan_from_hub(target, options.mmproj.as_ref()).await?;
         let view = plan.target.view.clone();
         self.supply(&view, &mut plan.files, options.force, store)?;
-        self.keep_projectors(&mut plan, store)?;
+        self.mind_the_view(&mut plan, store)?;
         Ok(plan)
     }
 
-    /// Adds the projectors that the view shows already: who asked for one once keeps it.
-    fn keep_projectors(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+    /// Adds the projectors that the view shows already: who asked for one once keeps it. Says which other GGUF gives way.
+    fn mind_the_view(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.disk, &self.settings.models_dir)?) else {
             return Ok(());
         };
         let Some(root) = store.root_of(&project, &plan.target.view)? else { return Ok(()) };
-        for file in root.files.iter().filter(|file| is_projector(file.path.file_name())) {
-            if plan.files.iter().any(|planned| planned.path == file.path) {
-                continue;
-            }
+        let leaving: Vec<&ViewFile> =
+            root.files.iter().filter(|file| plan.files.iter().all(|planned| planned.path != file.path)).collect();
+        let (projectors, models): (Vec<&ViewFile>, Vec<&ViewFile>) =
+            leaving.into_iter().partition(|file| is_projector(file.path.file_name()));
+        if let (Some(old), Some(new)) = (models.first(), plan.files.first().filter(|_| plan.target.view.format.is_single_file())) {
+            plan.target.notices.push(format!("{} of {} gives way to {}", old.path, plan.target.view, new.path));
+        }
+        for file in projectors {
             match store.find(&file.sha256)? {
                 Some(_) => plan.files.push(present(file)),
                 None => {

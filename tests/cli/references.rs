@@ -53,6 +53,9 @@ fn without_a_quantization_the_nearest_to_the_usual_is_taken_and_named() {
     assert!(output.last_line().contains("/ud-q4_k_xl/"), "{output}");
     desk.hub.repo("a/two").lfs("a.Q4_K_M.gguf", "one").lfs("b.Q4_K_M.gguf", "two").lfs("b.Q8_0.gguf", "three").commit();
     desk.run("download a/two").code(2).says("a.Q4_K_M, b.Q4_K_M").says("hf://owner/repo/path");
+    desk.run("download hf://a/two/a.Q4_K_M.gguf").ok();
+    let other = desk.run("download hf://a/two/b.Q4_K_M.gguf").ok().says("a.Q4_K_M.gguf of ").says(" gives way to b.Q4_K_M.gguf");
+    assert_eq!(other.last_line(), "models/a--two/gguf/q4_k_m/b.Q4_K_M.gguf");
     desk.run("download a/two:latest").code(2).says("a.Q4_K_M, b.Q4_K_M");
     desk.run("download a/two:q8").code(3).says("There is: q4_k_m, q8_0");
     desk.run("download a/two:q4_k").code(3).says("There is: q4_k_m, q8_0");

@@ -16,7 +16,7 @@ mod system;
 
 pub use memory::total_memory;
 pub use real::RealDisk;
-pub use system::{boot_id, host_name, is_network_file_system};
+pub use system::{boot_id, group_name, host_name, is_network_file_system};
 
 use std::{
     fmt, io,
@@ -101,6 +101,8 @@ pub struct Stat {
     pub mode: u32,
     /// Owner; 0 where the system has none.
     pub uid: u32,
+    /// Group; 0 where the system has none.
+    pub gid: u32,
 }
 
 /// A name in a folder.
@@ -196,7 +198,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn reflink(&self, from: &Path, to: &Path) -> Result<()>;
     /// Opens a file; a symbolic link at `path` is followed only for [`Open::Read`].
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>>;
-    /// Gives a folder to a group, by name or number.
+    /// Gives a file or folder to a group, by name or number.
     fn set_group(&self, path: &Path, group: &str) -> Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;

@@ -18,6 +18,7 @@ pub(super) fn stat(meta: &fs::Metadata) -> Stat {
         nlink: meta.nlink(),
         mode: meta.mode() & 0o7777,
         uid: meta.uid(),
+        gid: meta.gid(),
     }
 }
 
@@ -109,6 +110,14 @@ pub(super) fn set_group(path: &Path, group: &str) -> io::Result<()> {
     std::os::unix::fs::lchown(path, None, Some(gid))?;
     // Changing the owner drops the setgid bit.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// The name of a group, for people; its number where it has none.
+pub fn group_name(gid: u32) -> String {
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let number = gid.to_string();
+    let name = groups.lines().find(|line| line.split(':').nth(2) == Some(&number)).and_then(|line| line.split(':').next());
+    name.map_or(number.clone(), str::to_owned)
 }
 
 #[cfg(target_os = "linux")]

@@ -21,6 +21,7 @@ pub(super) fn stat(meta: &fs::Metadata) -> Stat {
         nlink: 1,
         mode: if meta.permissions().readonly() { 0o444 } else { 0o644 },
         uid: 0,
+        gid: 0,
     }
 }
 
@@ -96,6 +97,11 @@ pub(super) fn sync_dir(_: &Path) -> io::Result<()> {
 
 pub(super) fn set_group(_: &Path, _: &str) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "Windows shares a folder by its access list, not by a group"))
+}
+
+/// Windows has no such groups.
+pub fn group_name(gid: u32) -> String {
+    gid.to_string()
 }
 
 pub(super) fn start_writeback(_: &fs::File, _: u64, _: u64) {}

@@ -5,7 +5,7 @@ use crate::{
     disk,
     error::Result,
     event::Event,
-    store::{Finding, Progress, Project, Severity, StoreError},
+    store::{Finding, Progress, Project, Severity, Store, StoreError, WhyReadOnly, require_folder_or_nothing},
     view::FileState,
 };
 
@@ -22,17 +22,28 @@ impl ModelManager {
             let what = format!("line {}: unknown key `{}` in {}{nearest}", key.line, key.key, key.within);
             add(Severity::Leftover, self.registry.origin().into(), what, "correct it, or leave it if another program reads it");
         }
-        let store = match crate::store::Store::open(self.disk.clone(), &dir) {
+        let store = match Store::open(self.disk.clone(), &dir) {
             Ok(store) => store,
             Err(error @ (StoreError::Absent { .. } | StoreError::NotAStore { .. })) => {
-                add(Severity::Leftover, dir, error.to_string(), "it is made by the first `model-manager download`");
+                require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
+                let is_unfinished = matches!(error, StoreError::Absent { .. }) || Store::is_unfinished(&*self.disk, &dir)?;
+                if Project::identify(&*self.disk, &self.settings.models_dir)?.is_some() {
+                    let what = format!("{error}, and this project has used one");
+                    let mend =
+                        "mount its volume, or name it with `--store`; if it is gone, `model-manager download` makes a new one";
+                    add(Severity::Loss, dir, what, mend);
+                } else if is_unfinished {
+                    add(Severity::Leftover, dir, error.to_string(), "it is made by the first `model-manager download`");
+                } else {
+                    return Err(error.into());
+                }
                 return Ok(report);
             }
             Err(error) => return Err(error.into()),
         };
-        if !store.is_writable() {
+        if let Some(why) = store.read_only() {
             let what = "this user can list, verify and use it, but not download into it or remove from it";
-            add(Severity::Leftover, dir.clone(), what.into(), "ask its owner to run `model-manager init --shared --group <group>`");
+            add(Severity::Leftover, dir.clone(), what.into(), &self.who_may_let_write(&store, why)?);
         } else if !store.locks_work() {
             let what = "file locks do nothing here: downloads are not shared between processes, nothing is resumed or collected";
             add(Severity::Repairable, dir.clone(), what.into(), "put the store on a local disk, or mount it with working locks");
@@ -114,17 +125,39 @@ impl ModelManager {
         Ok(report)
     }
 
+    /// What a user does who can only read the store and wants to write it.
+    fn who_may_let_write(&self, store: &Store, why: WhyReadOnly) -> Result<String> {
+        let root = self.disk.stat_follow(store.layout().root())?;
+        Ok(match why {
+            WhyReadOnly::Volume => "it is mounted read-only here: run such commands where it is mounted writable".into(),
+            WhyReadOnly::NewerLayout => "update model-manager".into(),
+            WhyReadOnly::Permission if store.marker().is_shared() => {
+                let group = disk::group_name(root.gid);
+                format!(
+                    "the members of the group {group} can: have this user added with `usermod -aG {group} <user>`, then log in anew"
+                )
+            }
+            WhyReadOnly::Permission => "ask its owner to run `model-manager init --shared --group <group>`".into(),
+        })
+    }
+
     /// Makes the store, or completes it. `shared` lets the group of its folder write it; `group` names that group.
     pub fn init(&self, shared: bool, group: Option<&str>) -> Result<std::path::PathBuf> {
         let dir = self.store_dir();
+        require_folder_or_nothing(&*self.disk, &dir)?;
         if self.settings.store.is_none() {
+            require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
             self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
         }
         if let Some(group) = group {
             self.disk.create_dirs(&dir, 0o2775)?;
-            self.disk.set_group(&dir, group)?;
+            // Only its owner may, and need not where it is right.
+            let is = self.disk.stat_follow(&dir)?.gid;
+            if disk::group_name(is) != group && is.to_string() != group {
+                self.disk.set_group(&self.disk.canonical(&dir)?, group)?;
+            }
         }
-        let store = crate::store::Store::open_or_init(self.disk.clone(), &dir, shared)?;
+        let store = Store::open_or_init(self.disk.clone(), &dir, shared)?;
         match shared {
             true => drop(store.share()?),
             false => store.complete()?,

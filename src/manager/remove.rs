@@ -56,6 +56,9 @@ impl ModelManager {
         let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
         // A removal of what is not there ends here, before anything is written.
         let plan = self.plan_removal(which, store.as_ref(), project.as_ref())?;
+        if let (Some(store), false) = (&store, dry_run) {
+            store.require_writable()?;
+        }
         // From the plan to the last root, so that no download shows a view meanwhile whose root is about to go.
         let views_lock = match (&store, &project) {
             (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, &self.wait())?,

@@ -105,7 +105,7 @@ impl Store {
             }
             if meta.stamp != stamp && self.is_unchanged_blob(digest, &*file, stamp)? {
                 // The next quick check need not read everything again.
-                unless_full(self.write_meta(digest, &BlobMeta { stamp, ..meta.clone() }))?;
+                where_possible(self.write_meta(digest, &BlobMeta { stamp, ..meta.clone() }))?;
             }
             return Ok(BlobState::Ok { trust: meta.trust });
         }
@@ -119,7 +119,7 @@ impl Store {
         }
         let trust = meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust);
         if self.is_unchanged_blob(digest, &*file, stamp)? {
-            unless_full(self.renew_records(digest, stamp, &values, meta))?;
+            where_possible(self.renew_records(digest, stamp, &values, meta))?;
         }
         Ok(BlobState::Ok { trust })
     }
@@ -148,10 +148,10 @@ impl Store {
     }
 }
 
-/// On a full disk the finding stands although it cannot be noted.
-fn unless_full(noted: Result<()>) -> Result<()> {
+/// The finding stands although it cannot be noted: the disk is full, or another member's folder shuts this user out.
+fn where_possible(noted: Result<()>) -> Result<()> {
     match noted {
-        Err(StoreError::Disk(error)) if error.is_no_space() => Ok(()),
+        Err(StoreError::Disk(error)) if error.is_no_space() || error.is_read_only() => Ok(()),
         other => other,
     }
 }

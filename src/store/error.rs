@@ -1,6 +1,6 @@
 //! What can go wrong in a store, and what that means at the crate's door.
 
-use super::layout::IntakeKey;
+use super::{WhyReadOnly, layout::IntakeKey};
 use crate::{
     digest::Sha256Digest,
     disk::DiskError,
@@ -20,6 +20,20 @@ pub enum StoreError {
     NotAStore {
         /// The folder.
         path: PathBuf,
+    },
+    /// Something that is no folder stands where one belongs.
+    #[error("{} is in the way: a folder belongs there", path.display())]
+    NotAFolder {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// A link that should lead to a folder leads nowhere.
+    #[error("{} is a link to {}, where nothing is", path.display(), target.display())]
+    LinkToNothing {
+        /// The link.
+        path: PathBuf,
+        /// What it holds.
+        target: PathBuf,
     },
     /// No store is there.
     #[error("there is no store at {}", path.display())]
@@ -44,10 +58,16 @@ pub enum StoreError {
         why: String,
     },
     /// Writing was asked of a store that this user can only read.
-    #[error("the store at {} cannot be written by this user", path.display())]
+    #[error("the store at {} cannot be written {}", path.display(), match why {
+        WhyReadOnly::Volume => "where it is mounted read-only",
+        WhyReadOnly::Permission => "by this user",
+        WhyReadOnly::NewerLayout => "by this version of model-manager",
+    })]
     ReadOnly {
         /// The store.
         path: PathBuf,
+        /// Why not.
+        why: WhyReadOnly,
     },
     /// Somebody else held a lock for too long.
     #[error("waited {} s for {what}, held by {holder}", waited.as_secs())]
@@ -151,6 +171,10 @@ impl From<StoreError> for Error {
             StoreError::Disk(error) => error.into(),
             StoreError::NotAStore { .. } => Self::new(ErrorKind::Usage, message)
                 .hint("Choose an empty or new folder, or the folder of an existing store, with `--store`."),
+            StoreError::NotAFolder { .. } => Self::new(ErrorKind::Failed, message)
+                .hint("Move it away, or choose another place with `--models-dir` or `--store`."),
+            StoreError::LinkToNothing { .. } => Self::new(ErrorKind::Failed, message)
+                .hint("Mount the volume that it leads to, or make that folder, and run the command again. Nothing was changed."),
             StoreError::Absent { .. } => Self::new(ErrorKind::NotFound, message)
                 .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
             StoreError::TooNew { .. } => {
@@ -158,8 +182,16 @@ impl From<StoreError> for Error {
             }
             StoreError::BadRecord { .. } => Self::new(ErrorKind::Damaged, message)
                 .hint("Restore the file from a backup or move it away, then run the command again."),
-            StoreError::ReadOnly { .. } => Self::new(ErrorKind::Failed, message)
-                .hint("Ask the store's owner for write permission, or name another store with `--store`."),
+            StoreError::ReadOnly { why, .. } => Self::new(ErrorKind::Failed, message).hint(match why {
+                WhyReadOnly::Volume => {
+                    "Run it where the store is mounted writable, or name another store with `--store`; what is here can be listed, \
+                     verified and used."
+                }
+                WhyReadOnly::Permission => {
+                    "`model-manager doctor` says who can let you write it; or name another store with `--store`."
+                }
+                WhyReadOnly::NewerLayout => "Update model-manager; until then the store can be listed, verified and used.",
+            }),
             StoreError::LockTimeout { .. } => Self::new(ErrorKind::Locked, message)
                 .hint("Wait for the other process, or give a longer `--lock-timeout`. A lock is released when its process ends."),
             StoreError::Mismatch { .. } => Self::new(ErrorKind::Damaged, message).hint(

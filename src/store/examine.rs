@@ -2,12 +2,12 @@
 
 use super::{
     CheckMode, Progress, Result, Store, StoreError,
-    layout::{FIXED_DIRS, IntakeKey, SHARDED_DIRS},
+    layout::{FIXED_DIRS, IntakeKey, Layout, MORE_FIXED_DIRS, SHARDED_DIRS},
     roots,
 };
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, merge_segments, segment_count},
-    disk::{self, Kind},
+    disk::{self, Kind, Stat},
     store::BlobState,
 };
 use std::{
@@ -46,8 +46,8 @@ impl Store {
         let mut findings = Findings { store: self, list: Vec::new() };
         findings.top()?;
         let blobs = findings.blobs(read_blobs, progress)?;
-        findings.records("meta", ".json", &blobs)?;
-        findings.records("segments", "", &blobs)?;
+        findings.records("meta", ".json", &blobs, read_blobs)?;
+        findings.records("segments", "", &blobs, read_blobs)?;
         findings.roots(&blobs)?;
         findings.leftovers()?;
         findings.list.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.path.cmp(&b.path)));
@@ -67,33 +67,76 @@ impl Findings<'_> {
 
     fn top(&mut self) -> Result<()> {
         let layout = self.store.layout();
-        let known = |name: &str| FIXED_DIRS.contains(&name) || matches!(name, "tmp" | "STORE.json" | "CACHEDIR.TAG");
+        let known = |name: &str| Layout::is_fixed_dir(name) || matches!(name, "STORE.json" | "CACHEDIR.TAG");
         for entry in self.store.disk().list_sorted(layout.root())? {
             if !known(&entry.name) {
                 let path = layout.root().join(&entry.name);
                 self.add(Severity::Leftover, path, "not part of a store; it is left alone", "move it elsewhere");
             }
         }
-        let wanted = self.store.marker().dir_mode;
-        for name in FIXED_DIRS {
-            let dir = layout.dir(name);
-            match self.store.disk().find(&dir)? {
-                None => self.add(Severity::Repairable, dir, "the folder is missing", "run `model-manager init`"),
-                Some(stat) if cfg!(unix) && stat.mode & wanted != wanted => {
-                    let what = format!("its mode is {:o}, so other users of the store cannot work in it", stat.mode);
-                    let mend = format!("chmod {wanted:o} {}", dir.display());
-                    self.add(Severity::Repairable, dir, what, mend);
-                }
-                Some(_) => {}
-            }
+        for name in FIXED_DIRS.iter().chain(&MORE_FIXED_DIRS) {
+            self.folder(layout.dir(name))?;
         }
         for name in SHARDED_DIRS {
             for shard in 0..=255 {
-                let dir = layout.dir(name).join(format!("{shard:02x}"));
-                if self.store.disk().find(&dir)?.is_none() {
-                    self.add(Severity::Repairable, dir, "the folder is missing", "run `model-manager init`");
-                }
+                self.folder(layout.dir(name).join(format!("{shard:02x}")))?;
             }
+        }
+        for project in self.store.projects()? {
+            self.folder(layout.project(&project))?;
+        }
+        for dir in ["lock", "lock/b", "leases"] {
+            self.written_in_place(&layout.dir(dir))?;
+        }
+        for partial in self.store.partials()? {
+            self.written_in_place(&partial.path)?;
+            self.folder(partial.path)?;
+        }
+        Ok(())
+    }
+
+    /// A folder that is to be there and to let in whom the store lets in.
+    fn folder(&mut self, dir: PathBuf) -> Result<()> {
+        let mode = self.store.marker().dir_mode;
+        match self.store.disk().find(&dir)? {
+            None => self.add(Severity::Repairable, dir, "the folder is missing", "run `model-manager init`"),
+            Some(stat) => self.mode(dir, &stat, mode)?,
+        }
+        Ok(())
+    }
+
+    /// Records in a folder that are not replaced by renaming: everybody who uses the store opens them for writing.
+    fn written_in_place(&mut self, dir: &Path) -> Result<()> {
+        for entry in self.store.disk().list_sorted(dir)?.into_iter().filter(|entry| entry.kind == Kind::File) {
+            self.record_mode(dir.join(&entry.name))?;
+        }
+        Ok(())
+    }
+
+    fn record_mode(&mut self, path: PathBuf) -> Result<()> {
+        match self.store.disk().find(&path)? {
+            Some(stat) if self.store.layout().is_record(&path) => self.mode(path, &stat, self.store.marker().file_mode()),
+            _ => Ok(()),
+        }
+    }
+
+    fn mode(&mut self, path: PathBuf, stat: &Stat, wanted: u32) -> Result<()> {
+        if !cfg!(unix) {
+            return Ok(());
+        }
+        let is_shared = self.store.marker().is_shared();
+        let mend = match is_shared {
+            true => "run `model-manager init --shared` as its owner or as root".to_owned(),
+            false => format!("chmod {wanted:o} {}", path.display()),
+        };
+        let group = self.store.disk().stat_follow(self.store.layout().root())?.gid;
+        if stat.mode & wanted != wanted {
+            let what = format!("its mode is {:o} and should be {wanted:o}: it shuts other users of the store out", stat.mode);
+            self.add(Severity::Repairable, path, what, mend);
+        } else if is_shared && stat.gid != group {
+            let (is, should) = (disk::group_name(stat.gid), disk::group_name(group));
+            let what = format!("it belongs to the group {is} and not to {should}, whose members it shuts out");
+            self.add(Severity::Repairable, path, what, mend);
         }
         Ok(())
     }
@@ -121,6 +164,9 @@ impl Findings<'_> {
         if stat.mode & 0o222 != 0 {
             let mend = format!("chmod 444 {}", path.display());
             self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), mend);
+        } else if cfg!(unix) && stat.mode & 0o444 != 0o444 {
+            let mend = format!("chmod 444 {}", path.display());
+            self.add(Severity::Repairable, path, format!("not everybody can read it (mode {:o})", stat.mode), mend);
         }
         let again = "run `model-manager verify`, which writes it anew";
         match self.store.meta(digest)? {
@@ -151,13 +197,17 @@ impl Findings<'_> {
         Ok(())
     }
 
-    fn records(&mut self, dir: &str, extension: &str, blobs: &HashSet<Sha256Digest>) -> Result<()> {
+    fn records(&mut self, dir: &str, extension: &str, blobs: &HashSet<Sha256Digest>, modes: bool) -> Result<()> {
         for shard in 0..=255 {
             let dir = self.store.layout().dir(dir).join(format!("{shard:02x}"));
             for entry in disk::absent_is_none(self.store.disk().list(&dir))?.unwrap_or_default() {
                 let digest = entry.name.strip_suffix(extension).and_then(|name| name.parse::<Sha256Digest>().ok());
                 match digest {
-                    Some(digest) if blobs.contains(&digest) => {}
+                    Some(digest) if blobs.contains(&digest) => {
+                        if modes {
+                            self.record_mode(dir.join(&entry.name))?;
+                        }
+                    }
                     Some(digest) if self.store.disk().find(&self.store.layout().trash(&digest))?.is_some() => {}
                     Some(_) => self.add(
                         Severity::Leftover,
@@ -190,6 +240,7 @@ impl Findings<'_> {
             }
             for entry in self.store.disk().list_sorted(&dir)?.into_iter().filter(|entry| roots::is_root_name(&entry.name)) {
                 let path = dir.join(&entry.name);
+                self.record_mode(path.clone())?;
                 match self.store.read_root(&path) {
                     Ok(Some(root)) => {
                         for file in root.files.iter().filter(|file| !blobs.contains(&file.sha256)) {

@@ -48,6 +48,11 @@ fn default_dir_mode() -> u32 {
 }
 
 impl Marker {
+    /// Whether the group of the store's folder may write it.
+    pub fn is_shared(&self) -> bool {
+        self.dir_mode & 0o020 != 0
+    }
+
     /// A new store.
     pub fn new(shared: bool) -> Self {
         Self {

@@ -6,9 +6,9 @@
 //! unlinked when no lock is held. A root that cannot be read ends the collection: what it protects is not known.
 
 use super::{
-    FileLock, Result, Store, StoreError, Wait, intake,
+    FileLock, Result, Store, StoreError, Wait,
     layout::{IntakeKey, Layout},
-    lock,
+    lock, partial,
     snapshot::RootSnapshot,
 };
 use crate::{
@@ -256,7 +256,7 @@ impl Collector {
                 lock::try_acquire(self.store.disk(), &lock_path, LockKind::Exclusive, self.store.marker().file_mode())?
                 && self.store.is_abandoned(key, options, now)?
             {
-                intake::remove_ingest_dir(&self.store, &self.store.layout().ingest(key))?;
+                partial::remove_ingest_dir(&self.store, &self.store.layout().ingest(key))?;
                 report.partials += 1;
                 report.freed += bytes;
             }

@@ -16,10 +16,11 @@ use super::{
     layout::IntakeKey,
     lease::Lease,
     lock::{self, FileLock, Wait},
+    partial::{open_data, remove_ingest_dir, take_over},
 };
 use crate::{
     digest::{GitSha1, SegmentValue, SequentialHasher, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
-    disk::{self, Disk, DiskFile, LockKind, Open},
+    disk::{self, DiskFile, LockKind, Open},
 };
 use std::{
     io,
@@ -164,14 +165,18 @@ impl Intake {
             let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
             disk.replace_small(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
         }
-        let data = open_data(disk, &dir.join("data"), file_mode)?;
+        let found = open_data(disk, &dir.join("data"), file_mode)?;
         let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
-        let stat = data.stat()?;
-        if stat.len != want.size {
+        if found.file.stat()?.len != want.size {
             // The claims are of another data file. They go before the length is right again and they look good.
             journal.set_len(0)?;
         }
         let (journal, claims) = Journal::open(journal, want.size, &disk::boot_id())?;
+        let data = match found.is_ours {
+            true => found.file,
+            false => take_over(&store, &dir, &*found.file, want.size, &claims)?,
+        };
+        let stat = data.stat()?;
         let missing_room = want.size.saturating_sub(stat.allocated);
         let reserve = || -> Result<()> {
             store.require_space(missing_room)?;
@@ -483,38 +488,4 @@ pub(super) fn publish(store: &Store, finished: Finished<'_>, trust: Trust, sourc
     }
     disk.sync_dir(blob.parent().unwrap_or(store.layout().root()))?;
     Ok(())
-}
-
-/// Removes a partial download: the journal last but for its folder, so that a crash leaves something that can go on.
-pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
-    let disk = store.disk();
-    for name in ["data", "claim", "journal"] {
-        disk.remove_if_there(&dir.join(name))?;
-    }
-    for entry in disk.list_sorted(dir)? {
-        if entry.name.starts_with(".tmp-") {
-            disk.remove_if_there(&dir.join(entry.name))?;
-        }
-    }
-    match disk.remove_dir(dir) {
-        // Somebody put a file of theirs into it.
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => Ok(()),
-        other => Ok(other?),
-    }
-}
-
-/// Opens the data of a partial download for writing. A run that died between making it read-only and giving it its name
-/// left it read-only.
-fn open_data(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Box<dyn DiskFile>> {
-    let how = Open::CreateIfMissing(mode);
-    match disk.open(path, how) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // Only its owner may change the mode; in a shared store anybody may put a new file in its place.
-            if disk.open(path, Open::Read).and_then(|file| file.set_mode(mode)).is_err() {
-                disk.remove_file(path)?;
-            }
-            Ok(disk.open(path, how)?)
-        }
-        other => Ok(other?),
-    }
 }

@@ -94,6 +94,30 @@ impl Layout {
         self.dir("trash").join(digest.to_string())
     }
 
+    /// Whether a folder of this name directly below the store's folder is the store's.
+    pub fn is_fixed_dir(name: &str) -> bool {
+        FIXED_DIRS.contains(&name) || MORE_FIXED_DIRS.contains(&name)
+    }
+
+    /// Whether this is a file of the store that everybody who may write the store may write: all but blobs, and the data
+    /// of partial downloads, which may be another name of a file that is being taken in.
+    pub fn is_record(&self, path: &Path) -> bool {
+        let Ok(inner) = path.strip_prefix(&self.root) else { return false };
+        let names: Vec<&str> = inner.iter().map(|name| name.to_str().unwrap_or_default()).collect();
+        let is_key = |name: &str| name.parse::<IntakeKey>().is_ok();
+        match names[..] {
+            ["STORE.json" | "CACHEDIR.TAG"] | ["lock", "store" | "gc" | "projects"] => true,
+            ["lock", name] => name.starts_with("views-"),
+            ["lock", "b", key] => is_key(key),
+            ["leases", name] => name.starts_with("lease-"),
+            ["ingest", key, "claim" | "journal"] => is_key(key),
+            ["meta", _, name] => name.strip_suffix(".json").and_then(Self::digest_of).is_some(),
+            ["segments", _, name] => Self::digest_of(name).is_some(),
+            ["roots", project, name] => project.parse::<Uuid>().is_ok() && name.ends_with(".json") && !name.starts_with('.'),
+            _ => false,
+        }
+    }
+
     /// The digest that a file name is, exactly as this layout writes it; names of others are not ours.
     pub fn digest_of(name: &str) -> Option<Sha256Digest> {
         name.parse::<Sha256Digest>().ok().filter(|digest| digest.to_string() == name)

@@ -11,6 +11,7 @@ mod journal;
 mod layout;
 mod lease;
 pub mod lock;
+mod partial;
 mod repair;
 mod roots;
 mod snapshot;
@@ -74,8 +75,19 @@ enum Access {
     Trusted,
     /// Writable, but locks do nothing here.
     Untrusted,
-    /// This user cannot write it.
-    ReadOnly,
+    /// It can only be read.
+    ReadOnly(WhyReadOnly),
+}
+
+/// Why a store can only be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyReadOnly {
+    /// Its volume is mounted read-only.
+    Volume,
+    /// This user lacks the permission.
+    Permission,
+    /// Only a newer program may write it.
+    NewerLayout,
 }
 
 /// A short critical section: while it lasts, no blob is condemned.
@@ -89,7 +101,11 @@ impl Store {
     /// Opens the store at `root`; it must be one. What an interrupted initialisation left counts as nothing.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let layout = Layout::new(root);
-        let text = match disk.read_small(&layout.marker())? {
+        let looked = disk.read_small(&layout.marker());
+        if !matches!(looked, Ok(Some(_))) {
+            require_folder_or_nothing(&*disk, root)?;
+        }
+        let text = match looked? {
             Some(text) => text,
             None if holds_only_ours(&*disk, root)? => return Err(StoreError::Absent { path: root.to_owned() }),
             // Looked for once more: another process may have finished making it between the two looks.
@@ -100,12 +116,15 @@ impl Store {
             return Err(StoreError::TooNew { path: root.to_owned(), needs });
         }
         let access = if marker.min_writer > format::LAYOUT_VERSION {
-            Access::ReadOnly
+            Access::ReadOnly(WhyReadOnly::NewerLayout)
         } else {
             match lock::self_test(&*disk, &layout.dir("lock")) {
                 Ok(true) => Access::Trusted,
                 Ok(false) => Access::Untrusted,
-                Err(StoreError::Disk(error)) if error.is_read_only() => Access::ReadOnly,
+                Err(StoreError::Disk(error)) if error.is_read_only() => {
+                    let is_volume = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
+                    Access::ReadOnly(if is_volume { WhyReadOnly::Volume } else { WhyReadOnly::Permission })
+                }
                 // A full disk must not keep anybody from reading or cleaning.
                 Err(StoreError::Disk(error)) if error.is_no_space() => Access::Trusted,
                 Err(error) => return Err(error),
@@ -162,27 +181,51 @@ impl Store {
         create_folders(self.disk(), self.layout(), self.marker().dir_mode)
     }
 
-    /// Lets the group of its folders write it from now on: folders, locks and the mode of what is written later. Records
-    /// are replaced by renaming, so those that are there need nothing.
+    /// Lets the group of the store's folder write it from now on: its folders and records go to that group and get the
+    /// modes of a shared store. Only its owner can change a file, so what another member
+    /// owns is left as it is where it is right; the first that is not is told when the rest is done.
     pub fn share(&self) -> Result<Self> {
         self.complete()?;
         let marker = Marker { dir_mode: Marker::new(true).dir_mode, ..self.marker().clone() };
-        let disk = self.disk();
-        let set_mode = |path: &Path, mode| -> Result<()> { Ok(disk.open(path, crate::disk::Open::Read)?.set_mode(mode)?) };
-        let mut folders = vec![self.layout().root().to_owned()];
+        let root = self.layout().root();
+        let mut first_failure = Ok(());
+        let mut folders = vec![root.to_owned()];
+        let group = self.disk().stat_follow(root)?.gid;
         while let Some(folder) = folders.pop() {
-            set_mode(&folder, marker.dir_mode)?;
-            let is_lock_folder = folder.starts_with(self.layout().dir("lock"));
-            for entry in disk.list_sorted(&folder)? {
+            let mut tell = |result: Result<()>| {
+                if first_failure.is_ok() {
+                    first_failure = result;
+                }
+            };
+            // The store may be reached by a link, which has neither group nor mode of its own.
+            tell(self.share_one(&self.disk().canonical(&folder)?, group, marker.dir_mode));
+            for entry in self.disk().list_sorted(&folder)? {
+                let path = folder.join(&entry.name);
                 match entry.kind {
-                    Kind::Dir => folders.push(folder.join(entry.name)),
-                    Kind::File if is_lock_folder => set_mode(&folder.join(entry.name), marker.file_mode())?,
+                    Kind::Dir if folder != root || Layout::is_fixed_dir(&entry.name) => folders.push(path),
+                    Kind::File if self.layout().is_record(&path) => {
+                        tell(self.share_one(&path, group, marker.file_mode()));
+                    }
                     _ => {}
                 }
             }
         }
-        disk.replace_small(&self.layout().marker(), &format::to_json(&marker), marker.file_mode(), &self.layout().dir("tmp"))?;
-        Self::open(self.0.disk.clone(), self.layout().root())
+        let tmp = self.layout().dir("tmp");
+        self.disk().replace_small(&self.layout().marker(), &format::to_json(&marker), marker.file_mode(), &tmp)?;
+        first_failure?;
+        Self::open(self.0.disk.clone(), root)
+    }
+
+    fn share_one(&self, path: &Path, group: u32, mode: u32) -> Result<()> {
+        // Another process may have removed it since it was listed.
+        let Some(stat) = self.disk().find(path)? else { return Ok(()) };
+        if stat.gid != group {
+            self.disk().set_group(path, &group.to_string())?;
+        }
+        if stat.mode != mode {
+            self.disk().open(path, crate::disk::Open::Read)?.set_mode(mode)?;
+        }
+        Ok(())
     }
 
     /// Every path in it.
@@ -199,7 +242,14 @@ impl Store {
     }
     /// Whether this user can write it.
     pub fn is_writable(&self) -> bool {
-        self.0.access != Access::ReadOnly
+        self.read_only().is_none()
+    }
+    /// Why it can only be read; `None` where it can be written.
+    pub fn read_only(&self) -> Option<WhyReadOnly> {
+        match self.0.access {
+            Access::ReadOnly(why) => Some(why),
+            Access::Trusted | Access::Untrusted => None,
+        }
     }
     /// Whether locks shut others out here. Where they do not, nothing is resumed, collected or repaired.
     pub fn locks_work(&self) -> bool {
@@ -208,9 +258,9 @@ impl Store {
 
     /// Refuses where this user cannot write.
     pub fn require_writable(&self) -> Result<()> {
-        match self.is_writable() {
-            true => Ok(()),
-            false => Err(StoreError::ReadOnly { path: self.layout().root().to_owned() }),
+        match self.read_only() {
+            None => Ok(()),
+            Some(why) => Err(StoreError::ReadOnly { path: self.layout().root().to_owned(), why }),
         }
     }
 
@@ -356,6 +406,17 @@ pub struct Partial {
     pub allocated: u64,
     /// Its folder.
     pub path: PathBuf,
+}
+
+/// Refuses what stands at `path` and is no folder: a file, or a link that leads nowhere, as it does while the volume of
+/// its target is not mounted.
+pub fn require_folder_or_nothing(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let there = disk.stat_follow(path);
+    match (there, disk.find(path)?.map(|stat| stat.kind)) {
+        (Ok(stat), _) if stat.kind != Kind::Dir => Err(StoreError::NotAFolder { path: path.to_owned() }),
+        (Err(_), Some(Kind::Symlink)) => Err(StoreError::LinkToNothing { path: path.to_owned(), target: disk.read_link(path)? }),
+        _ => Ok(()),
+    }
 }
 
 fn create_folders(disk: &dyn Disk, layout: &Layout, mode: u32) -> Result<()> {

@@ -6,6 +6,7 @@ use super::{
     intake::{self, Finished},
     layout::IntakeKey,
     lease::Lease,
+    partial,
 };
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest, segment_count, segment_range, segment_value},
@@ -55,7 +56,9 @@ impl Store {
         let data_path = dir.join("data");
         let result = (|| {
             disk.create_dirs(&dir, self.marker().dir_mode)?;
-            let inode = how == TakeIn::Inode && before.nlink == 1 && disk.hard_link(path, &data_path).is_ok();
+            // Only its owner can make a file read-only; that of another user is copied.
+            let is_ours = how == TakeIn::Inode && before.nlink == 1 && source.set_mode(before.mode).is_ok();
+            let inode = is_ours && disk.hard_link(path, &data_path).is_ok();
             let shares_bytes = inode || disk.reflink(path, &data_path).is_ok();
             if !shares_bytes {
                 disk.remove_if_there(&data_path)?;
@@ -86,7 +89,7 @@ impl Store {
             intake::publish(self, finished, trust, local, false)?;
             Ok(Blob { digest, size: before.len })
         })();
-        let tidied = intake::remove_ingest_dir(self, &dir);
+        let tidied = partial::remove_ingest_dir(self, &dir);
         // A file that did not become the blob after all gets its mode back.
         let stat = source.stat()?;
         if stat.nlink == 1 && stat.mode != before.mode {

@@ -15,6 +15,8 @@ mod disk;
 mod hostile;
 mod lock;
 mod main_job;
+#[cfg(unix)]
+mod members;
 mod network;
 mod old_tree;
 mod projector;

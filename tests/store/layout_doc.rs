@@ -104,10 +104,9 @@ fn every_folder_of_a_new_store_is_in_the_document() {
 
 #[test]
 fn every_test_that_the_document_names_exists() {
-    let sources: String = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store"))
-        .unwrap()
-        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect();
+    let folders = ["store", "cli"].map(|folder| format!("{}/tests/{folder}", env!("CARGO_MANIFEST_DIR")));
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let sources: String = files.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
     let invariants: Vec<&str> = DOCUMENT.lines().filter(|line| line.starts_with("| I-")).collect();
     assert!(invariants.len() >= 16);
     for line in invariants {

@@ -232,6 +232,7 @@ impl SimDisk {
             nlink: if node.dir { 2 } else { state.seen.names.values().filter(|named| **named == ino).count() as u64 },
             mode: node.mode,
             uid: 0,
+            gid: 0,
         }
     }
 

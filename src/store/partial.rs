@@ -1,0 +1,102 @@
+//! The folder of a partial download: its data as somebody left it, and how the whole goes away.
+
+use super::{
+    Store,
+    error::{Result, StoreError},
+};
+use crate::{
+    digest::{SegmentValue, segment_range},
+    disk::{Disk, DiskFile, Open},
+};
+use std::{io, path::Path};
+
+/// Removes a partial download: the journal last but for its folder, so that a crash leaves something that can go on.
+pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
+    let disk = store.disk();
+    for name in ["data", "claim", "journal"] {
+        disk.remove_if_there(&dir.join(name))?;
+    }
+    for entry in disk.list_sorted(dir)? {
+        if entry.name.starts_with(".tmp-") {
+            disk.remove_if_there(&dir.join(entry.name))?;
+        }
+    }
+    match disk.remove_dir(dir) {
+        // Somebody put a file of theirs into it.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// The data of a partial download as it was found.
+pub(super) struct FoundData {
+    pub(super) file: Box<dyn DiskFile>,
+    /// Whether this user may set its mode, which publishing does. In a shared store another user may have begun it.
+    pub(super) is_ours: bool,
+}
+
+/// Opens the data of a partial download for writing. A run that died between making it read-only and giving it its name
+/// left it read-only; where that was another user's run, it can only be read.
+pub(super) fn open_data(disk: &dyn Disk, path: &Path, mode: u32) -> Result<FoundData> {
+    let how = Open::CreateIfMissing(mode);
+    let refused = |kind| kind == io::ErrorKind::PermissionDenied;
+    match disk.open(path, how) {
+        Err(error) if refused(error.kind()) => {
+            let file = disk.open(path, Open::Read)?;
+            match file.set_mode(mode) {
+                Ok(()) => Ok(FoundData { file: disk.open(path, how)?, is_ours: true }),
+                Err(error) if refused(error.kind()) => Ok(FoundData { file, is_ours: false }),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+        Ok(file) => match file.set_mode(mode) {
+            Err(error) if refused(error.kind()) => Ok(FoundData { file, is_ours: false }),
+            other => other.map(|()| FoundData { file, is_ours: true }).map_err(StoreError::from),
+        },
+    }
+}
+
+/// Puts a file of this user with the same claimed segments in the place of the data that another user began, who alone
+/// could make it read-only. Their file stays until the copy is durable.
+pub(super) fn take_over(
+    store: &Store,
+    dir: &Path,
+    theirs: &dyn DiskFile,
+    size: u64,
+    claims: &[Option<SegmentValue>],
+) -> Result<Box<dyn DiskFile>> {
+    let disk = store.disk();
+    let data = dir.join("data");
+    let claimed: Vec<u64> = (0..).zip(claims).filter(|(_, claim)| claim.is_some()).map(|(index, _)| index).collect();
+    if !claimed.is_empty() {
+        store.require_space(size)?;
+    }
+    let (temp, ours) = disk.create_temp(dir, ".tmp-", store.marker().file_mode())?;
+    let copied = (|| {
+        if !claimed.is_empty() {
+            ours.allocate(size)?;
+            ours.set_len(size)?;
+        }
+        let mut buffer = Vec::new();
+        for index in claimed {
+            let range = segment_range(index, size);
+            buffer.resize((range.end - range.start) as usize, 0);
+            // What cannot be read is found out when the segment is compared with its value.
+            if theirs.read_at(&mut buffer, range.start).is_ok() {
+                ours.write_at(&buffer, range.start)?;
+            }
+        }
+        ours.sync_all()?;
+        disk.rename(&temp, &data)?;
+        disk.sync_dir(dir)
+    })();
+    match copied {
+        Ok(()) => Ok(disk.open(&data, Open::Write)?),
+        Err(error) => {
+            // The first error is the one to tell; what cannot be removed goes with the partial.
+            let _ = disk.remove_if_there(&temp);
+            Err(if error.is_no_space() { store.no_space(size) } else { error.into() })
+        }
+    }
+}

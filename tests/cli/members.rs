@@ -1,0 +1,203 @@
+//! A store that a group shares: several users, each with a umask that shuts all others out. Only root may become them.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use model_manager::disk::RealDisk;
+
+use crate::fsck::{Expect, assert_sound};
+use crate::kit::{Desk, MIB, PATH, assert_content, blob_in, names, until};
+use crate::support::hub::Match;
+use crate::support::run::{Output, Running};
+
+const GROUP: u32 = 54_100;
+const ADA: u32 = 54_001;
+const BOB: u32 = 54_002;
+
+/// A store of the group, made by Ada.
+struct Club {
+    desk: Desk,
+    store: PathBuf,
+    binary: PathBuf,
+}
+
+impl Club {
+    /// `None` where tests were told to do without what only root may do.
+    fn new() -> Option<Self> {
+        Self::with(6 * MIB)
+    }
+
+    fn with(len: u64) -> Option<Self> {
+        if std::env::var("MODEL_MANAGER_TEST_NO_MOUNTS").is_ok_and(|value| value == "1") {
+            return None;
+        }
+        let desk = Desk::with(len);
+        let root = desk.s.root().to_owned();
+        // Where the program was built may be closed to others.
+        let binary = root.join("model-manager");
+        std::fs::copy(desk.s.command([""]).get_program(), &binary).unwrap();
+        let store = root.join("srv/store");
+        for (dir, user) in [("srv", ADA), ("ada", ADA), ("bob", BOB)] {
+            std::fs::create_dir_all(root.join(dir).join("configs")).unwrap();
+            std::fs::copy(desk.s.project().join("configs/models.yaml"), root.join(dir).join("configs/models.yaml")).unwrap();
+            chown(root.join(dir), Some(user), Some(GROUP)).unwrap();
+        }
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Some(Self { desk, store, binary })
+    }
+
+    fn command(&self, user: u32, group: u32, line: &str) -> Command {
+        let sealed = self.desk.s.command(line.split_whitespace());
+        let mut command = Command::new("sh");
+        let script = "umask 077; exec \"$0\" \"$@\"";
+        command.args(["-c", script]).arg(&self.binary).args(sealed.get_args()).arg("--store").arg(&self.store).env_clear();
+        command.envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.home(user)).uid(user).gid(group);
+        command
+    }
+
+    fn home(&self, user: u32) -> PathBuf {
+        self.desk.s.root().join(if user == ADA { "ada" } else { "bob" })
+    }
+
+    #[track_caller]
+    fn run(&self, user: u32, line: &str) -> Output {
+        self.desk.s.finish(self.command(user, GROUP, line))
+    }
+
+    fn spawn(&self, user: u32, line: &str) -> Running {
+        self.desk.s.start(self.command(user, GROUP, line))
+    }
+
+    /// Three of the six segments, and then Ada's process is killed.
+    fn begin_as_ada(&self) {
+        let hold = self.desk.hub.hold(Match::cdn(), 3 * MIB + 9);
+        let downloading = self.spawn(ADA, "download tiny --connections 1");
+        let journal = self.part().join("journal");
+        until("three segments are claimed", || journal.metadata().is_ok_and(|journal| journal.len() >= 4 * 64));
+        downloading.kill9();
+        hold.release();
+    }
+
+    fn part(&self) -> PathBuf {
+        self.store.join("ingest").join(self.desk.content().sha256())
+    }
+
+    fn blob(&self) -> PathBuf {
+        blob_in(&self.store, &self.desk.content())
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_one_member_began_another_finishes_without_fetching_it_again() {
+    let Some(club) = Club::new() else { return };
+    club.run(ADA, "init --shared").ok();
+    club.begin_as_ada();
+    assert_eq!(club.part().join("data").metadata().unwrap().uid(), ADA);
+    club.desk.hub.reset_counters();
+    club.run(BOB, "download tiny").ok();
+    assert!(club.desk.hub.count().content_bytes() <= 3 * MIB, "{} bytes", club.desk.hub.count().content_bytes());
+    assert_content(&club.home(BOB).join(PATH), &club.desk.content());
+    let blob = club.blob().metadata().unwrap();
+    assert_eq!((blob.uid(), blob.mode() & 0o7777), (BOB, 0o444));
+    assert!(names(&club.store.join("ingest")).is_empty());
+    assert_sound(&RealDisk, &club.store, Expect::Unfinished);
+}
+
+#[test]
+fn what_one_member_completed_and_did_not_publish_another_publishes() {
+    let Some(club) = Club::new() else { return };
+    club.run(ADA, "init --shared").ok();
+    club.begin_as_ada();
+    // As a run leaves it that dies between making its data read-only and giving it its name.
+    set_mode(&club.part().join("data"), 0o444);
+    club.desk.hub.reset_counters();
+    club.run(BOB, "download tiny").ok();
+    assert!(club.desk.hub.count().content_bytes() <= 3 * MIB);
+    assert_content(&club.home(BOB).join(PATH), &club.desk.content());
+    assert_sound(&RealDisk, &club.store, Expect::Unfinished);
+}
+
+#[test]
+fn a_private_store_becomes_one_of_the_group_down_to_the_last_folder_and_lock() {
+    let Some(club) = Club::new() else { return };
+    club.desk.s.finish(club.command(ADA, ADA, "download tiny")).ok();
+    club.run(BOB, "download tiny:q8_0").code(1).says("cannot be written by this user").says("model-manager doctor");
+    club.run(BOB, "doctor").ok().prints("init --shared --group");
+    // Only root and members of a group may give something to it.
+    let mut init = club.command(0, 0, &format!("init --shared --group {GROUP}"));
+    init.current_dir(club.home(ADA));
+    club.desk.s.finish(init).ok();
+    club.run(ADA, "doctor --full").ok().prints("all is well");
+    club.run(BOB, "download tiny:q8_0").ok();
+    club.run(BOB, "download tiny:q4_k_m").ok();
+    club.run(ADA, "remove tiny").ok();
+    club.run(BOB, "gc --grace 0").ok();
+    club.run(ADA, "doctor --full").ok().prints("all is well");
+    // Once more changes nothing, although much of it is Bob's.
+    club.run(ADA, &format!("init --shared --group {GROUP}")).ok();
+    assert_sound(&RealDisk, &club.store, Expect::Tidy);
+}
+
+#[test]
+fn doctor_names_every_place_that_shuts_a_member_out() {
+    let Some(club) = Club::new() else { return };
+    club.run(ADA, "init --shared").ok();
+    club.run(ADA, "download tiny").ok();
+    let shard = club.blob().parent().unwrap().to_owned();
+    for (path, mode) in [(club.store.join("lock/store"), 0o644), (shard, 0o2755), (club.store.join("lock/b"), 0o2755)] {
+        let right = path.metadata().unwrap().mode() & 0o7777;
+        set_mode(&path, mode);
+        for user in [ADA, BOB] {
+            for depth in ["doctor", "doctor --full"] {
+                let output = club.run(user, depth).ok();
+                let output = output.prints(path.file_name().unwrap().to_str().unwrap());
+                output.prints(&format!("{mode:o}")).prints("init --shared");
+            }
+        }
+        club.run(ADA, "init --shared").ok();
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, right, "{}", path.display());
+        club.run(BOB, "doctor").ok().prints("all is well");
+    }
+    chown(club.store.join("roots"), None, Some(ADA)).unwrap();
+    club.run(BOB, "doctor").ok().prints("it belongs to the group").prints(&GROUP.to_string());
+}
+
+#[test]
+fn who_is_no_member_is_told_whom_to_join_and_a_record_that_cannot_be_renewed_ends_no_check() {
+    let Some(club) = Club::new() else { return };
+    club.run(ADA, "init --shared").ok();
+    club.run(ADA, "download tiny").ok();
+    let output = club.desk.s.finish(club.command(BOB, BOB, "doctor --full")).ok();
+    output.prints("list, verify and use it").prints(&format!("group {GROUP}"));
+    for dir in ["meta", "segments"] {
+        set_mode(&club.store.join(dir).join(&club.desk.content().sha256()[..2]), 0o2755);
+    }
+    club.run(BOB, "doctor --full").ok().prints("every byte was read").prints("2755");
+}
+
+#[test]
+fn a_file_of_another_user_is_taken_in_by_copying_and_stays_theirs_until_then() {
+    let Some(club) = Club::new() else { return };
+    club.run(ADA, "init --shared").ok();
+    let plain = club.home(BOB).join(PATH);
+    std::fs::create_dir_all(plain.parent().unwrap()).unwrap();
+    std::fs::write(&plain, club.desk.content().bytes()).unwrap();
+    chown(&plain, Some(ADA), Some(GROUP)).unwrap();
+    set_mode(&plain, 0o664);
+    for dir in plain.ancestors().skip(1).take(4) {
+        chown(dir, Some(BOB), Some(GROUP)).unwrap();
+    }
+    club.desk.hub.reset_counters();
+    club.run(BOB, "download tiny").ok();
+    assert_eq!(club.desk.hub.count().total_requests(), 0);
+    assert_content(&plain, &club.desk.content());
+    assert_eq!(club.blob().metadata().unwrap().uid(), BOB);
+    assert_sound(&RealDisk, &club.store, Expect::Tidy);
+}

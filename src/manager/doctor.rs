@@ -41,6 +41,7 @@ impl ModelManager {
             }
             Err(error) => return Err(error.into()),
         };
+        self.note_place(&store);
         if let Some(why) = store.read_only() {
             let what = "this user can list, verify and use it, but not download into it or remove from it";
             add(Severity::Leftover, dir.clone(), what.into(), &self.who_may_let_write(&store, why)?);

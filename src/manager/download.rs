@@ -96,6 +96,10 @@ impl ModelManager {
     fn already_there(&self, plan: &Plan, store: &Store) -> Result<Option<DownloadReport>> {
         let Some(files) = plan.view_files() else { return Ok(None) };
         let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
+        // Its roots may be those of the directory that it was copied from.
+        if store.is_writable() && !Project::is_at_home(store, &self.settings.models_dir)? {
+            return Ok(None);
+        }
         let _views_lock = store.lock_views(&project, LockKind::Shared, &self.wait())?;
         if store.root_of(&project, &plan.target.view)?.is_none_or(|root| root.files != files) {
             return Ok(None);

@@ -6,7 +6,8 @@ use super::{
     target::Target,
 };
 use crate::{
-    error::Result,
+    error::{ErrorKind, Result},
+    event::Event,
     hub::Reference,
     names::{Format, Quant},
     registry::{Artifact, Model},
@@ -120,7 +121,15 @@ impl ModelManager {
 
     fn here(&self) -> Result<Here> {
         let key = |listed: &ListedModel| (listed.model.clone(), listed.format.clone(), listed.quant.clone());
-        Ok(Here(self.list(None)?.into_iter().map(|listed| (key(&listed), listed)).collect()))
+        // The registry can be read whatever became of the store.
+        let listed = self.list(None).or_else(|error| match error.kind() {
+            ErrorKind::Failed => {
+                self.report(&Event::Warning(format!("what is here cannot be told: {error}")));
+                Ok(Vec::new())
+            }
+            _ => Err(error),
+        })?;
+        Ok(Here(listed.into_iter().map(|listed| (key(&listed), listed)).collect()))
     }
 }
 

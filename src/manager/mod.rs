@@ -41,7 +41,7 @@ use crate::{
     event::{Event, Reporter},
     registry::Registry,
     settings::Settings,
-    store::{STORE_DIR, Store, StoreError, Wait},
+    store::{Project, STORE_DIR, Store, StoreError, Wait, require_folder_or_nothing},
     transfer::TransferError,
     view::Views,
 };
@@ -100,8 +100,15 @@ impl ModelManager {
     /// The store, if there is one.
     pub(crate) fn existing_store(&self) -> Result<Option<Store>> {
         match Store::open(self.disk.clone(), &self.store_dir()) {
-            Ok(store) => Ok(Some(store)),
-            Err(StoreError::Absent { .. }) => Ok(None),
+            Ok(store) => {
+                self.note_place(&store);
+                Ok(Some(store))
+            }
+            Err(StoreError::Absent { .. }) => {
+                // Without its folder nothing is there to be listed, which is not the same as an empty one.
+                require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
+                Ok(None)
+            }
             // An initialisation that was cut short is completed by the next command that writes.
             Err(StoreError::NotAStore { .. }) if self.settings.store.is_none() => Ok(None),
             Err(StoreError::NotAStore { .. }) if Store::is_unfinished(&*self.disk, &self.store_dir())? => Ok(None),
@@ -111,8 +118,18 @@ impl ModelManager {
         }
     }
 
+    /// Notes where a moved project is now, and gives a copied one roots of its own. For a command that only reads this is
+    /// by the way; one that writes meets the error again.
+    fn note_place(&self, store: &Store) {
+        if let Err(error) = Project::settle(store, &self.settings.models_dir) {
+            let text = format!("the store cannot be told where {} is now: {error}", self.settings.models_dir.display());
+            self.report(&Event::Warning(text));
+        }
+    }
+
     /// The store; it and the models directory are made if they are missing.
     pub(crate) fn store(&self) -> Result<Store> {
+        require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
         self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
         Ok(Store::open_or_init(self.disk.clone(), &self.store_dir(), false)?)
     }

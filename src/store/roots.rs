@@ -3,7 +3,9 @@
 use super::{
     FileLock, Result, Store, StoreError, Wait,
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
-    gc, lock,
+    gc,
+    layout::STORE_DIR,
+    lock,
 };
 use crate::{
     digest::Sha256Digest,
@@ -43,6 +45,31 @@ impl Project {
     /// The project of a models directory, as its file says; `None` where it has none.
     pub fn identify(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Uuid>> {
         Ok(read_identity(disk, models_dir)?.map(|identity| identity.project))
+    }
+
+    /// Whether a models directory is registered in this store as what and where it is now. It is not where it is new, was
+    /// moved or copied since it was last seen, or was forgotten.
+    pub fn is_at_home(store: &Store, models_dir: &Path) -> Result<bool> {
+        let Some((identity, record)) = Self::seen(store, models_dir)? else { return Ok(false) };
+        let path = store.disk().canonical(models_dir)?;
+        let is_same = record.path == path.to_string_lossy() && record.host == disk::host_name();
+        Ok(is_same && identity.store == store.marker().uuid)
+    }
+
+    /// Registers a models directory anew if it is one of this store's and was moved or copied since it was last seen. A copy
+    /// has no roots until then, and the original could take its blobs from under it.
+    pub fn settle(store: &Store, models_dir: &Path) -> Result<()> {
+        let is_of_store = Self::seen(store, models_dir)?.is_some_and(|(identity, _)| identity.store == store.marker().uuid);
+        match is_of_store && store.is_writable() && !Self::is_at_home(store, models_dir)? {
+            true => Self::register(store, models_dir).map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// What a models directory and the store say of each other.
+    fn seen(store: &Store, models_dir: &Path) -> Result<Option<(Identity, ProjectRecord)>> {
+        let Some(identity) = read_identity(store.disk(), models_dir)? else { return Ok(None) };
+        Ok(store.project_record(&identity.project)?.map(|record| (identity, record)))
     }
 
     /// Registers a models directory, or finds it registered. One that was moved keeps its identity; one that was copied
@@ -325,6 +352,10 @@ fn part_from_original(store: &Store, models_dir: &Path, path: &Path, seen: Ident
 }
 
 fn is_copy(store: &Store, path: &Path, identity: &Identity) -> Result<bool> {
+    // Copied together with the store in it: the original has a store of its own, and does not need this one.
+    if store.disk().canonical(store.layout().root())? == path.join(STORE_DIR) {
+        return Ok(false);
+    }
     let record = store.project_record(&identity.project)?;
     Ok(record.is_some_and(|record| is_copy_of(store.disk(), &record, path, identity)))
 }

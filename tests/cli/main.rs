@@ -17,6 +17,7 @@ mod lock;
 mod main_job;
 #[cfg(unix)]
 mod members;
+mod moves;
 mod network;
 mod old_tree;
 mod projector;

@@ -1,0 +1,170 @@
+//! Projects that are moved and copied, and stores that are not where they were.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use model_manager::disk::RealDisk;
+
+use crate::fsck::{Expect, assert_sound};
+use crate::kit::{Desk, PATH, assert_content, assert_not_written, stamps};
+use crate::support::run::Output;
+
+/// Two projects on one machine and a store beside them.
+struct Street {
+    desk: Desk,
+    store: PathBuf,
+}
+
+impl Street {
+    fn new() -> Self {
+        let desk = Desk::new();
+        let store = desk.s.root().join("store");
+        Self { desk, store }
+    }
+
+    /// Runs in another folder.
+    #[track_caller]
+    fn run_in(&self, project: &Path, line: &str) -> Output {
+        let mut command = self.desk.s.command(line.split_whitespace());
+        command.args(["--store", self.store.to_str().unwrap()]).current_dir(project);
+        self.desk.s.finish(command)
+    }
+
+    #[track_caller]
+    fn run(&self, line: &str) -> Output {
+        self.run_in(&self.desk.s.project(), line)
+    }
+
+    fn copy(&self, name: &str) -> PathBuf {
+        let copy = self.desk.s.root().join(name);
+        copy_tree(&self.desk.s.project(), &copy);
+        copy
+    }
+
+    fn state_of(&self, project: &Path) -> Option<String> {
+        let known = self.run("projects --json").ok().json();
+        let known = known["projects"].as_array().unwrap().clone();
+        let path = project.join("models");
+        let found = known.iter().find(|line| Path::new(line["path"].as_str().unwrap()) == path);
+        found.map(|line| line["state"].as_str().unwrap().to_owned())
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
+#[test]
+fn a_copied_project_keeps_its_blobs_when_the_original_removes_them_whatever_was_run_in_it_first() {
+    for first in ["download tiny", "list", "path tiny", "verify", "why tiny", "doctor", "projects", "remove tiny --dry-run"] {
+        let street = Street::new();
+        street.run("download tiny").ok();
+        let copy = street.copy("copy");
+        street.run_in(&copy, first).ok();
+        assert_eq!(street.state_of(&copy).as_deref(), Some("live"), "{first}");
+        street.run("remove tiny").ok().prints("Stays in the store").prints("copy/models");
+        assert_content(&copy.join(PATH), &street.desk.content());
+        street.run_in(&copy, "doctor").ok().prints("all is well");
+        let freed = street.run_in(&copy, "remove tiny --json").ok().json();
+        assert_eq!(freed["blobs"].as_array().unwrap().len(), 1);
+        assert_sound(&RealDisk, &street.store, Expect::Tidy);
+    }
+}
+
+#[test]
+fn a_copied_project_that_removes_first_takes_nothing_from_the_original() {
+    let street = Street::new();
+    street.run("download tiny").ok();
+    let copy = street.copy("copy");
+    let removed = street.run_in(&copy, "remove tiny").ok();
+    removed.prints("Stays in the store").prints("project/models");
+    assert_content(&street.desk.s.project().join(PATH), &street.desk.content());
+    street.run("doctor").ok().prints("all is well");
+}
+
+#[test]
+fn a_moved_project_is_found_by_whatever_is_run_in_it_and_nothing_more_is_written_after_that() {
+    for first in ["download tiny", "list", "path tiny", "verify", "projects check"] {
+        let street = Street::new();
+        street.run("download tiny").ok();
+        let moved = street.desk.s.root().join("moved");
+        std::fs::rename(street.desk.s.project(), &moved).unwrap();
+        std::fs::create_dir(street.desk.s.project()).unwrap();
+        assert_eq!(street.state_of(&street.desk.s.project()).as_deref(), Some("missing"));
+        street.run_in(&moved, first).ok();
+        assert_eq!(street.state_of(&moved).as_deref(), Some("live"), "{first}");
+        assert_eq!(street.state_of(&street.desk.s.project()), None);
+        let roots = street.store.join("roots");
+        let before = stamps(&roots);
+        street.run_in(&moved, first).ok();
+        assert_not_written(&roots, &before);
+    }
+}
+
+#[test]
+fn a_project_that_is_copied_with_the_store_in_it_needs_nothing_of_the_original() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let copy = desk.s.root().join("copy");
+    copy_tree(&desk.s.project(), &copy);
+    let run = |line: &str| {
+        let mut command = desk.s.command(line.split_whitespace());
+        command.current_dir(&copy);
+        desk.s.finish(command)
+    };
+    run("list").ok();
+    assert_eq!(run("projects --json").ok().json()["projects"].as_array().unwrap().len(), 1);
+    let removed = run("remove tiny").ok();
+    assert!(!removed.stdout.contains("Stays in the store"), "{removed}");
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+    desk.run("doctor").ok().prints("all is well");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_not_mounted_is_told_and_nothing_is_taken_for_empty() {
+    let desk = Desk::new();
+    let volume = desk.s.root().join("volume");
+    std::fs::create_dir_all(volume.join("store")).unwrap();
+    std::fs::create_dir(desk.s.models()).unwrap();
+    std::os::unix::fs::symlink(volume.join("store"), desk.s.models().join(".blobs")).unwrap();
+    desk.run("download tiny").ok();
+    let away = desk.s.root().join("away");
+    std::fs::rename(&volume, &away).unwrap();
+    let before = stamps(&desk.s.models());
+    for line in ["list", "verify", "path tiny", "download tiny", "remove tiny", "gc", "df", "doctor", "init"] {
+        desk.run(line).code(1).says(".blobs is a link to").says("Mount the volume");
+    }
+    assert_not_written(&desk.s.models(), &before);
+    std::fs::rename(&away, &volume).unwrap();
+    desk.run("doctor").ok().prints("all is well");
+}
+
+#[test]
+fn a_named_store_that_is_gone_is_a_loss_for_a_project_that_used_it() {
+    let street = Street::new();
+    street.run("doctor").ok().prints("made by the first");
+    street.run("download tiny").ok();
+    std::fs::rename(&street.store, street.desk.s.root().join("away")).unwrap();
+    street.run("doctor").code(4).prints("this project has used one").prints("mount its volume");
+}
+
+#[test]
+fn what_is_no_folder_where_models_or_the_store_belong_is_told_and_left_alone() {
+    let desk = Desk::new();
+    for place in ["models", "models/.blobs"] {
+        let file = desk.s.write(place, "mine");
+        for line in ["list", "verify", "path tiny", "download tiny", "remove tiny", "gc", "doctor", "init"] {
+            desk.run(line).code(1).says(&format!("{} is in the way", file.display())).says("Move it away");
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_of_something_else_is_no_store_for_doctor_either() {
+    let desk = Desk::new();
+    desk.s.write("things/mine.txt", "mine");
+    desk.run("doctor --store things").code(2).says("is not a store").says("Choose an empty or new folder");
+}

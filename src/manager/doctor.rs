@@ -3,7 +3,7 @@
 use super::{DoctorReport, ModelManager, ProjectState};
 use crate::{
     disk,
-    error::Result,
+    error::{ErrorKind, Result},
     event::Event,
     store::{Finding, Progress, Project, Severity, Store, StoreError, WhyReadOnly, require_folder_or_nothing},
     view::FileState,
@@ -29,8 +29,12 @@ impl ModelManager {
                 let is_unfinished = matches!(error, StoreError::Absent { .. }) || Store::is_unfinished(&*self.disk, &dir)?;
                 if Project::identify(&*self.disk, &self.settings.models_dir)?.is_some() {
                     let what = format!("{error}, and this project has used one");
-                    let mend =
-                        "mount its volume, or name it with `--store`; if it is gone, `model-manager download` makes a new one";
+                    let mend = match is_unfinished {
+                        true => {
+                            "mount its volume, or name it with `--store`; if it is gone, `model-manager download` makes a new one"
+                        }
+                        false => "restore its STORE.json from a backup, mount its volume, or name it with `--store`",
+                    };
                     add(Severity::Loss, dir, what, mend);
                 } else if is_unfinished {
                     add(Severity::Leftover, dir, error.to_string(), "it is made by the first `model-manager download`");
@@ -62,14 +66,27 @@ impl ModelManager {
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
         let findings = store.examine(full, progress)?;
         report.blobs = store.blobs()?.len();
-        let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        let mut unreadable = None;
+        let project = match Project::identify(&*self.disk, &self.settings.models_dir) {
+            Err(StoreError::BadRecord { path, why }) => {
+                unreadable = Some((path, format!("it cannot be read: {why}")));
+                None
+            }
+            other => other?,
+        };
         let rooted = match &project {
-            Some(project) => store.roots_of(project)?,
+            // What cannot be read of them is among the findings already.
+            Some(project) => store.roots_of(project).or_else(tell_once)?,
             None => Vec::new(),
         };
         let mut add = |severity, path: std::path::PathBuf, what: String, mend: String| {
             report.findings.push(Finding { severity, path, what, mend });
         };
+        if let Some((path, what)) = unreadable {
+            let mend = "move it away, then run `model-manager download` for each model, and forget the old project: \
+                        `model-manager projects list`";
+            add(Severity::Repairable, path, what, mend.into());
+        }
         for file in self.views(Some(store.clone())).scan(None)? {
             let view = crate::store::ViewKey {
                 model: match file.model.parse() {
@@ -108,7 +125,14 @@ impl ModelManager {
                 }
             }
         }
-        for line in self.projects()?.into_iter().filter(|line| line.state != ProjectState::Live) {
+        let mut lines = Vec::new();
+        for uuid in store.projects().or_else(tell_once)? {
+            lines.extend(self.project_line(&store, uuid).map(Some).or_else(|error| match error.kind() {
+                ErrorKind::Damaged => Ok(None),
+                _ => Err(error),
+            })?);
+        }
+        for line in lines.into_iter().filter(|line| line.state != ProjectState::Live) {
             let what = match line.state {
                 ProjectState::Missing => format!("the project is gone, and {} views of it keep their blobs", line.views.len()),
                 _ => format!("the project on {} cannot be seen from here; its blobs are kept", line.host),
@@ -164,5 +188,14 @@ impl ModelManager {
             false => store.complete()?,
         }
         Ok(dir)
+    }
+}
+
+/// Nothing, where a record cannot be read: the examination of the store has told it.
+fn tell_once<T: Default>(error: StoreError) -> Result<T, StoreError> {
+    match error {
+        StoreError::BadRecord { .. } => Ok(T::default()),
+        StoreError::Disk(error) if error.is_not_found() => Ok(T::default()),
+        error => Err(error),
     }
 }

@@ -121,7 +121,9 @@ impl ModelManager {
         }
         for file in plan.files.iter().filter(|file| file.supply != FileSupply::Adopt) {
             if let Some(digest) = &file.sha256 {
-                store.add_source(digest, self.source(&plan.asked.to_string(), plan, file))?;
+                // The digest of a file outside LFS is not the Hub's: it was computed here.
+                let publishes = file.git_sha1.is_none();
+                store.add_source(digest, self.source(&plan.asked.to_string(), plan, file), publishes)?;
             }
         }
         Ok(())

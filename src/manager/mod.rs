@@ -121,7 +121,10 @@ impl ModelManager {
     /// Notes where a moved project is now, and gives a copied one roots of its own. For a command that only reads this is
     /// by the way; one that writes meets the error again.
     fn note_place(&self, store: &Store) {
-        if let Err(error) = Project::settle(store, &self.settings.models_dir) {
+        let settled = Project::settle(store, &self.settings.models_dir);
+        // A record that cannot be read is told by the commands that need it, and by `doctor`.
+        if let Err(error) = settled.or_else(|error| if matches!(error, StoreError::BadRecord { .. }) { Ok(()) } else { Err(error) })
+        {
             let text = format!("the store cannot be told where {} is now: {error}", self.settings.models_dir.display());
             self.report(&Event::Warning(text));
         }

@@ -93,7 +93,7 @@ impl Plan {
     pub(super) fn has_all_present(&self, store: &Store) -> Result<bool> {
         for file in self.files.iter().filter(|file| file.supply == FileSupply::Present) {
             if let Some(digest) = &file.sha256
-                && store.find(digest)?.is_none()
+                && store.find_whole(digest, file.size)?.is_none()
             {
                 return Ok(false);
             }
@@ -351,7 +351,7 @@ impl ModelManager {
             }
             if let (Some(store), Some(digest)) = (store, &file.sha256)
                 && !force
-                && let Some(blob) = store.find(digest)?
+                && let Some(blob) = store.find_whole(digest, file.size)?
             {
                 file.size = Some(blob.size);
                 file.supply = FileSupply::Present;

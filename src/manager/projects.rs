@@ -16,7 +16,7 @@ impl ModelManager {
         store.projects()?.into_iter().map(|project| self.project_line(&store, project)).collect()
     }
 
-    fn project_line(&self, store: &Store, uuid: Uuid) -> Result<ProjectLine> {
+    pub(super) fn project_line(&self, store: &Store, uuid: Uuid) -> Result<ProjectLine> {
         let record = store.project_record(&uuid)?;
         let roots = store.roots_of(&uuid)?;
         let state = record.as_ref().map_or(ProjectState::Unreachable, |record| state_of(&*self.disk, record));

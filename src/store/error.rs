@@ -146,11 +146,14 @@ impl From<DiskError> for Error {
                     "Check who owns the folder and whether the volume is mounted read-only; `--store` and `--models-dir` choose other places.",
                 ),
             )
-        } else if matches!(error.kind(), std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory) {
+        } else if matches!(
+            error.kind(),
+            std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory | std::io::ErrorKind::IsADirectory
+        ) {
             (
                 ErrorKind::Failed,
                 Some(
-                    "Something that is no folder is in the way: move it away, or choose another place with `--models-dir` or `--store`.",
+                    "Something of another kind is in the way: move it away, or choose another place with `--models-dir` or `--store`.",
                 ),
             )
         } else {

@@ -14,6 +14,7 @@ use std::{
     collections::HashSet,
     path::{Path, PathBuf},
 };
+use uuid::Uuid;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -82,7 +83,7 @@ impl Findings<'_> {
                 self.folder(layout.dir(name).join(format!("{shard:02x}")))?;
             }
         }
-        for project in self.store.projects()? {
+        for project in self.projects()?.0 {
             self.folder(layout.project(&project))?;
         }
         for dir in ["lock", "lock/b", "leases"] {
@@ -107,8 +108,13 @@ impl Findings<'_> {
 
     /// Records in a folder that are not replaced by renaming: everybody who uses the store opens them for writing.
     fn written_in_place(&mut self, dir: &Path) -> Result<()> {
-        for entry in self.store.disk().list_sorted(dir)?.into_iter().filter(|entry| entry.kind == Kind::File) {
-            self.record_mode(dir.join(&entry.name))?;
+        for entry in self.store.disk().list_sorted(dir)? {
+            let path = dir.join(&entry.name);
+            if entry.kind == Kind::File {
+                self.record_mode(path)?;
+            } else if self.store.layout().is_record(&path) {
+                self.add(Severity::Repairable, path, "something that is no file is in the way", "move it elsewhere");
+            }
         }
         Ok(())
     }
@@ -226,7 +232,12 @@ impl Findings<'_> {
 
     fn roots(&mut self, blobs: &HashSet<Sha256Digest>) -> Result<()> {
         let dir = self.store.layout().dir("roots");
-        for project in self.store.projects()? {
+        let (projects, foreign) = self.projects()?;
+        for path in foreign {
+            let what = "not the folder of a project; it may protect something, so nothing is collected while it is here";
+            self.add(Severity::Repairable, path, what, "move it elsewhere");
+        }
+        for project in projects {
             let dir = dir.join(project.to_string());
             match self.store.project_record(&project) {
                 Ok(Some(_)) => {}
@@ -259,6 +270,14 @@ impl Findings<'_> {
             }
         }
         Ok(())
+    }
+
+    fn projects(&self) -> Result<(Vec<Uuid>, Vec<PathBuf>)> {
+        // That the folder is missing is told with the other folders.
+        match self.store.names_in_roots() {
+            Err(StoreError::Disk(error)) if error.is_not_found() => Ok(Default::default()),
+            other => other,
+        }
     }
 
     fn unreadable(&mut self, error: StoreError, path: PathBuf) {

@@ -91,7 +91,8 @@ impl Store {
         self.require_writable()?;
         if !self.locks_work() {
             // Two writers must never meet in one file; what the content must be is still decided by the key.
-            let intake = Intake::open(self.clone(), want, &IntakeKey::private(), None, lease.clone(), again)?;
+            let replaces = again || self.is_cut(&want)?;
+            let intake = Intake::open(self.clone(), want, &IntakeKey::private(), None, lease.clone(), replaces)?;
             return Ok(Admission::Open(Box::new(intake)));
         }
         let lock = self.lock_blob(&want.key, &want.what, wait)?;
@@ -99,7 +100,8 @@ impl Store {
             return Ok(Admission::Present(blob));
         }
         let place = want.key;
-        let intake = Intake::open(self.clone(), want, &place, Some(lock), lease.clone(), again)?;
+        let replaces = again || self.is_cut(&want)?;
+        let intake = Intake::open(self.clone(), want, &place, Some(lock), lease.clone(), replaces)?;
         Ok(Admission::Open(Box::new(intake)))
     }
 
@@ -141,8 +143,16 @@ impl Store {
 
     fn present(&self, want: &Want) -> Result<Option<Blob>> {
         match &want.key {
-            IntakeKey::Sha256(digest) => self.find(digest),
+            IntakeKey::Sha256(digest) => self.find_whole(digest, Some(want.size)),
             _ => Ok(None),
+        }
+    }
+
+    /// Whether something that is not the whole blob has its name.
+    fn is_cut(&self, want: &Want) -> Result<bool> {
+        match &want.key {
+            IntakeKey::Sha256(digest) => Ok(self.find(digest)?.is_some() && self.present(want)?.is_none()),
+            _ => Ok(false),
         }
     }
 }

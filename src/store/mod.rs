@@ -118,7 +118,7 @@ impl Store {
         let access = if marker.min_writer > format::LAYOUT_VERSION {
             Access::ReadOnly(WhyReadOnly::NewerLayout)
         } else {
-            match lock::self_test(&*disk, &layout.dir("lock")) {
+            match test_locks(&*disk, &layout, marker.dir_mode) {
                 Ok(true) => Access::Trusted,
                 Ok(false) => Access::Untrusted,
                 Err(StoreError::Disk(error)) if error.is_read_only() => {
@@ -269,6 +269,18 @@ impl Store {
         Ok(self.stat(digest)?.map(|stat| Blob { digest: *digest, size: stat.len }))
     }
 
+    /// The same for a blob that should have `size` bytes: one that lost its length, as a crash of the file system may leave
+    /// it, is as good as missing. Where its record says that the length is right, what was asked for is wrong.
+    pub fn find_whole(&self, digest: &Sha256Digest, size: Option<u64>) -> Result<Option<Blob>> {
+        let Some(blob) = self.find(digest)? else { return Ok(None) };
+        let is_whole = match size {
+            Some(size) if size == blob.size => true,
+            Some(_) => self.meta(digest)?.is_some_and(|meta| meta.size == blob.size),
+            None => self.meta(digest)?.is_none_or(|meta| meta.size == blob.size),
+        };
+        Ok(is_whole.then_some(blob))
+    }
+
     /// Facts about a blob's file.
     pub fn stat(&self, digest: &Sha256Digest) -> Result<Option<Stat>> {
         Ok(self.disk().find(&self.layout().blob(digest))?.filter(|stat| stat.kind == Kind::File))
@@ -277,20 +289,20 @@ impl Store {
     /// What is recorded about a blob; `None` where nothing is, the record is unreadable (it can be rebuilt), or a newer
     /// program wrote it (see [`Self::has_newer_meta`]).
     pub fn meta(&self, digest: &Sha256Digest) -> Result<Option<BlobMeta>> {
-        let text = self.disk().read_small(&self.layout().meta(digest))?;
+        let text = self.read_record(&self.layout().meta(digest))?;
         let meta = text.and_then(|text| serde_json::from_slice::<BlobMeta>(&text).ok());
         Ok(meta.filter(|meta| meta.format == format::RECORD_VERSION))
     }
 
     /// Whether a newer program wrote the record of a blob. Such a record is neither read nor replaced.
     pub fn has_newer_meta(&self, digest: &Sha256Digest) -> Result<bool> {
-        let text = self.disk().read_small(&self.layout().meta(digest))?;
+        let text = self.read_record(&self.layout().meta(digest))?;
         Ok(text.is_some_and(|text| format::version_of(&text) > format::RECORD_VERSION))
     }
 
     /// The recorded values of a blob's segments.
     pub fn segment_values(&self, digest: &Sha256Digest) -> Result<Option<Vec<SegmentValue>>> {
-        let Some(text) = self.disk().read_small(&self.layout().segments(digest))? else { return Ok(None) };
+        let Some(text) = self.read_record(&self.layout().segments(digest))? else { return Ok(None) };
         if text.len() % 32 != 0 {
             return Ok(None);
         }
@@ -314,14 +326,29 @@ impl Store {
         self.replace_record(&self.layout().segments(digest), &text)
     }
 
-    /// Notes a further place that has this blob.
-    pub fn add_source(&self, digest: &Sha256Digest, source: Source) -> Result<()> {
-        match self.meta(digest)? {
-            Some(mut meta) if !meta.sources.contains(&source) => {
-                meta.sources.push(source);
-                self.write_meta(digest, &meta)
-            }
-            _ => Ok(()),
+    /// Notes a further place that has this blob, and with `publishes` that the place publishes its SHA-256.
+    pub fn add_source(&self, digest: &Sha256Digest, source: Source, publishes: bool) -> Result<()> {
+        let Some(mut meta) = self.meta(digest)? else { return Ok(()) };
+        let is_known = meta.sources.contains(&source);
+        let is_vouched = !publishes || meta.trust == Trust::Sha256Upstream;
+        if is_known && is_vouched {
+            return Ok(());
+        }
+        if !is_known {
+            meta.sources.push(source);
+        }
+        if publishes {
+            meta.trust = Trust::Sha256Upstream;
+        }
+        self.write_meta(digest, &meta)
+    }
+
+    /// A record that can be rebuilt. What cannot be one, by its length or kind, is as good as missing.
+    fn read_record(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        use std::io::ErrorKind::{FileTooLarge, InvalidInput};
+        match self.disk().read_small(path) {
+            Err(error) if matches!(error.kind(), FileTooLarge | InvalidInput) => Ok(None),
+            other => Ok(other?),
         }
     }
 
@@ -406,6 +433,17 @@ pub struct Partial {
     pub allocated: u64,
     /// Its folder.
     pub path: PathBuf,
+}
+
+/// Whether locks work in a store. Without the folder of its locks it could not even be examined, so that is made again.
+fn test_locks(disk: &dyn Disk, layout: &Layout, dir_mode: u32) -> Result<bool> {
+    match lock::self_test(disk, &layout.dir("lock")) {
+        Err(StoreError::Disk(error)) if error.is_not_found() => {
+            disk.create_dirs(&layout.dir("lock/b"), dir_mode)?;
+            lock::self_test(disk, &layout.dir("lock"))
+        }
+        other => other,
+    }
 }
 
 /// Refuses what stands at `path` and is no folder: a file, or a link that leads nowhere, as it does while the volume of

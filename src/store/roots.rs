@@ -190,19 +190,26 @@ impl Store {
 
     /// Every registered project. Whatever else stands among them is an error that names it: it may protect something.
     pub fn projects(&self) -> Result<Vec<Uuid>> {
+        let (projects, foreign) = self.names_in_roots()?;
+        match foreign.into_iter().next() {
+            None => Ok(projects),
+            Some(path) => Err(StoreError::BadRecord { path, why: "it is not the folder of a project".to_owned() }),
+        }
+    }
+
+    /// The projects, and what stands among them and may protect something that nobody knows.
+    pub(super) fn names_in_roots(&self) -> Result<(Vec<Uuid>, Vec<PathBuf>)> {
         let dir = self.layout().dir("roots");
-        let mut projects = Vec::new();
+        let (mut projects, mut foreign) = (Vec::new(), Vec::new());
         for entry in self.disk().list(&dir)?.into_iter().filter(|entry| !entry.name.starts_with('.')) {
             match entry.name.parse::<Uuid>() {
                 Ok(uuid) if entry.kind == Kind::Dir && uuid.to_string() == entry.name => projects.push(uuid),
-                _ => {
-                    let why = "it is not the folder of a project".to_owned();
-                    return Err(StoreError::BadRecord { path: dir.join(entry.name), why });
-                }
+                _ => foreign.push(dir.join(entry.name)),
             }
         }
         projects.sort();
-        Ok(projects)
+        foreign.sort();
+        Ok((projects, foreign))
     }
 
     fn create_project_dir(&self, project: &Uuid) -> Result<()> {

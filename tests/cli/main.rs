@@ -11,6 +11,7 @@ mod kit;
 mod mounts;
 
 mod crowd;
+mod damage;
 mod disk;
 mod hostile;
 mod lock;

@@ -183,7 +183,7 @@ fn the_record_of_a_newer_program_is_neither_read_nor_replaced() {
     for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
         assert_eq!(check(&home.store, &blob, mode), BlobState::Ok { trust: Trust::Tofu }, "only the hash vouches for it");
     }
-    home.store.add_source(&blob.digest, source()).unwrap();
+    home.store.add_source(&blob.digest, source(), true).unwrap();
     // Published again, as after a download with --force.
     let intake = open(home.store.admit_again(want(&data), &lease(&home.store), &quick()).unwrap());
     finish(intake, &data).unwrap();
@@ -211,7 +211,7 @@ fn a_pipe_where_a_file_should_be_does_not_make_anybody_wait() {
         let progress = Progress { bytes: &|_| {}, cancel: &token };
         let at = store.check_at(&path, &blob.digest, CheckMode::Full, progress);
         let hashed = model_manager::store::hash_file(store.disk(), &path, progress);
-        done.send((at.unwrap(), hashed.is_err(), store.meta(&blob.digest).is_err())).unwrap();
+        done.send((at.unwrap(), hashed.is_err(), store.meta(&blob.digest).unwrap().is_none())).unwrap();
     });
     let found = finished.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits for the pipe's other end");
     assert_eq!(found, (modified(&[]), true, true));

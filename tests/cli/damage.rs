@@ -1,0 +1,161 @@
+//! Records and blobs that something else damaged: what is lost is told, what can be mended is, and nothing else stops.
+
+use std::path::PathBuf;
+
+use model_manager::disk::RealDisk;
+
+use crate::fsck::{Expect, assert_sound};
+use crate::kit::{Desk, PATH, assert_content, names};
+use crate::support::hub::Content;
+
+fn downloaded() -> Desk {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    desk
+}
+
+impl Desk {
+    fn meta(&self) -> PathBuf {
+        let digest = self.content().sha256().to_owned();
+        self.store().join("meta").join(&digest[..2]).join(format!("{digest}.json"))
+    }
+
+    fn roots(&self) -> PathBuf {
+        let roots = self.store().join("roots");
+        roots.join(&names(&roots)[0])
+    }
+
+    /// Cuts the blob to so many bytes, as a file system may after a crash.
+    fn cut_blob(&self, len: u64) {
+        use std::os::unix::fs::PermissionsExt;
+        let blob = self.blob(&self.content());
+        std::fs::set_permissions(&blob, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::File::options().write(true).open(&blob).unwrap().set_len(len).unwrap();
+        std::fs::set_permissions(&blob, std::fs::Permissions::from_mode(0o444)).unwrap();
+    }
+}
+
+#[test]
+fn a_blob_that_lost_its_length_is_not_present_and_is_fetched_anew() {
+    for len in [0, 1, 2_000_000] {
+        let desk = downloaded();
+        desk.cut_blob(len);
+        desk.run("doctor").code(4).prints("bytes long and should be");
+        desk.run("download tiny --offline").code(6).says("not all of tiny/gguf/q4_k_m is here");
+        desk.hub.reset_counters();
+        let output = desk.run("download tiny").ok();
+        assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+        desk.assert_right(&output);
+        desk.run("verify tiny").ok();
+        desk.run("doctor --full").ok().prints("all is well");
+    }
+}
+
+#[test]
+fn a_hard_link_that_was_cut_may_be_somebodys_edit_and_is_mended_only_by_repair() {
+    let desk = Desk::new();
+    desk.run("download tiny --link hardlink").ok();
+    desk.cut_blob(5);
+    desk.run("download tiny").code(1).says("changed since it was made").says("left alone");
+    assert_eq!(std::fs::metadata(desk.s.project().join(PATH)).unwrap().len(), 5);
+    desk.run("verify tiny --repair").ok();
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+    desk.run("doctor --full").ok().prints("all is well");
+}
+
+#[test]
+fn a_wrong_size_in_the_registry_does_not_make_a_good_blob_bad() {
+    let desk = downloaded();
+    let wrong = std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();
+    let len = desk.content().len().to_string();
+    desk.s.write("configs/models.yaml", wrong.replace(&len, "17"));
+    desk.hub.reset_counters();
+    let output = desk.run("download tiny").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.assert_right(&output);
+}
+
+#[test]
+fn a_record_that_cannot_be_one_counts_as_missing_and_is_written_anew() {
+    for huge in [true, false] {
+        let desk = downloaded();
+        let meta = desk.meta();
+        let file = std::fs::File::options().write(true).open(&meta).unwrap();
+        if huge {
+            file.set_len(65 << 20).unwrap();
+        } else {
+            file.set_len(0).unwrap();
+        }
+        desk.run("doctor").ok().prints("missing or unreadable");
+        desk.run("download tiny").ok();
+        desk.run("verify tiny").ok().prints("1 ok");
+        assert!(meta.metadata().unwrap().len() < 4096);
+        assert_content(&desk.s.project().join(PATH), &desk.content());
+        desk.run("doctor --full").ok().prints("all is well");
+    }
+}
+
+#[test]
+fn a_lost_record_is_vouched_for_again_by_what_the_hub_publishes() {
+    let desk = Desk::empty();
+    desk.hub.repo("o/free").lfs("free.Q4_K_M.gguf", Content::synthetic(5000, 1)).commit();
+    desk.run("download o/free:Q4_K_M").ok();
+    let content = desk.hub.content("o/free", "free.Q4_K_M.gguf");
+    let digest = content.sha256();
+    std::fs::write(desk.store().join("meta").join(&digest[..2]).join(format!("{digest}.json")), "torn").unwrap();
+    desk.run("verify").ok().prints("1 unverified");
+    desk.run("download o/free:Q4_K_M").ok();
+    desk.run("verify").ok().prints("1 ok");
+}
+
+#[test]
+fn doctor_tells_every_record_that_it_cannot_read_and_goes_on() {
+    let cases: [(&str, &dyn Fn(&Desk) -> PathBuf); 3] = [
+        ("project.json", &|desk| desk.roots().join("project.json")),
+        (".model-manager.json", &|desk| desk.s.models().join(".model-manager.json")),
+        ("notes.txt", &|desk| desk.store().join("roots/notes.txt")),
+    ];
+    for (name, path) in cases {
+        let desk = downloaded();
+        std::fs::write(path(&desk), "{").unwrap();
+        for depth in ["doctor", "doctor --full"] {
+            let output = desk.run(depth);
+            assert!(matches!(output.status.code(), Some(0 | 4)), "{output}");
+            output.prints(name).prints("1 blob in");
+        }
+        // What does not need it works.
+        desk.run("list").ok().prints("tiny");
+        desk.run("verify").ok().prints("1 ok");
+        desk.run("path tiny").ok();
+        std::fs::remove_file(path(&desk)).unwrap();
+        desk.run("download tiny").ok();
+    }
+}
+
+#[test]
+fn a_missing_folder_of_locks_is_made_again() {
+    let desk = downloaded();
+    std::fs::remove_dir_all(desk.store().join("lock")).unwrap();
+    desk.run("list").ok().prints("tiny");
+    desk.run("init").ok();
+    desk.run("doctor").ok().prints("all is well");
+    assert_sound(&RealDisk, &desk.store(), Expect::Tidy);
+}
+
+#[test]
+fn what_is_no_file_at_a_locks_place_is_told_by_doctor() {
+    let desk = downloaded();
+    std::fs::remove_file(desk.store().join("lock/store")).unwrap();
+    std::fs::create_dir(desk.store().join("lock/store")).unwrap();
+    desk.run("doctor").ok().prints("lock/store").prints("in the way");
+    desk.run("gc").code(1).says("lock/store").says("hint: ");
+}
+
+#[test]
+fn a_store_without_its_marker_is_a_loss_and_is_not_made_anew() {
+    let desk = downloaded();
+    std::fs::remove_file(desk.store().join("STORE.json")).unwrap();
+    desk.run("doctor").code(4).prints("restore its STORE.json");
+    desk.run("download tiny").code(2).says("is not a store");
+    assert_eq!(std::fs::metadata(desk.blob(&desk.content())).unwrap().len(), desk.content().len());
+}

@@ -18,13 +18,14 @@ impl ModelManager {
     /// that no other host uses it now.
     pub fn gc(&self, options: GcOptions, dry_run: bool, alone: bool) -> Result<GcSummary> {
         let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
-        let plan = store.plan_collection(options, SystemTime::now())?;
-        let partials =
-            plan.partials.iter().map(|(key, what, bytes)| PartialLine { key: key.to_string(), what: what.clone(), bytes: *bytes });
+        let now = SystemTime::now();
+        // The one collector plans, so that no other one acts between plan and act.
+        let mut collector = if dry_run { None } else { Some(store.collector(alone, &self.wait())?) };
+        let plan = store.plan_collection(options, now)?;
         let mut summary = GcSummary {
             dry_run,
             blobs: plan.blobs.iter().chain(&plan.trash).map(BlobLine::from).collect(),
-            partials: partials.collect(),
+            partials: plan.partials.iter().map(PartialLine::from).collect(),
             leftovers: plan.orphans.iter().chain(&plan.strays).cloned().collect(),
             kept: plan.kept,
             young: plan.young.0,
@@ -33,10 +34,14 @@ impl ModelManager {
             frees_nothing: plan.blobs.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobLine::from).collect(),
             longest_section_ms: None,
         };
-        if !dry_run {
-            let report = store.collector(alone, &self.wait())?.collect(options, SystemTime::now())?;
+        if let Some(collector) = &mut collector {
+            let report = collector.carry_out(&plan, options, now)?;
             summary.blobs = report.removed.iter().map(BlobLine::from).collect();
+            summary.partials = report.partials.iter().map(PartialLine::from).collect();
+            summary.leftovers = report.leftovers;
             summary.freed = report.freed;
+            summary.frees_nothing =
+                report.removed.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobLine::from).collect();
             summary.longest_section_ms = Some(report.longest_section.as_secs_f64() * 1e3);
         }
         Ok(summary)

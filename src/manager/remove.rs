@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     event::Event,
     names::Quant,
-    store::{FileLock, IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
+    store::{Collector, FileLock, IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
     view::{FileState, Found},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,6 +29,13 @@ struct Plan {
     /// Plain files that the registry names for these views: what the old tool downloaded.
     plain: Vec<Found>,
     partials: Vec<IntakeKey>,
+}
+
+/// What was taken and decided before the first link went.
+struct Means {
+    keep_blobs: bool,
+    views_lock: Option<FileLock>,
+    collector: Option<Collector>,
 }
 
 impl Plan {
@@ -59,6 +66,11 @@ impl ModelManager {
         if let (Some(store), false) = (&store, dry_run) {
             store.require_writable()?;
         }
+        // Before anything goes, so that a wait in vain changes nothing.
+        let collector = match &store {
+            Some(store) if !dry_run && !keep_blobs && !plan.roots.is_empty() => self.collector_for(store)?,
+            _ => None,
+        };
         // From the plan to the last root, so that no download shows a view meanwhile whose root is about to go.
         let views_lock = match (&store, &project) {
             (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, &self.wait())?,
@@ -84,7 +96,7 @@ impl ModelManager {
         }
         self.remove_plain(&plan, dry_run, &mut report)?;
         if let (Some(store), Some(project)) = (&store, &project) {
-            self.remove_from_store(&plan, store, project, keep_blobs, views_lock, &mut report)?;
+            self.remove_from_store(&plan, store, project, Means { keep_blobs, views_lock, collector }, &mut report)?;
         }
         Ok(report)
     }
@@ -171,15 +183,8 @@ impl ModelManager {
         Ok(())
     }
 
-    fn remove_from_store(
-        &self,
-        plan: &Plan,
-        store: &Store,
-        project: &Uuid,
-        keep_blobs: bool,
-        views_lock: Option<FileLock>,
-        report: &mut RemoveReport,
-    ) -> Result<()> {
+    fn remove_from_store(&self, plan: &Plan, store: &Store, project: &Uuid, means: Means, report: &mut RemoveReport) -> Result<()> {
+        let Means { keep_blobs, views_lock, collector } = means;
         let digests = plan.digests();
         let others = self.other_users(store, project, plan)?;
         let unused: Vec<Sha256Digest> = digests.keys().filter(|digest| !others.contains_key(digest)).copied().collect();
@@ -208,19 +213,24 @@ impl ModelManager {
         if keep_blobs || unused.is_empty() {
             return Ok(());
         }
+        if let Some(mut collector) = collector {
+            let done = collector.drop_unreferenced(&unused)?;
+            report.freed += done.freed;
+            report.blobs = done.removed.iter().map(BlobLine::from).collect();
+        }
+        Ok(())
+    }
+
+    /// The right to drop blobs; none where that is not safe, which is told.
+    fn collector_for(&self, store: &Store) -> Result<Option<Collector>> {
         match store.collector(false, &self.wait()) {
-            Ok(mut collector) => {
-                let done = collector.drop_unreferenced(&unused)?;
-                report.freed += done.freed;
-                report.blobs = done.removed.iter().map(BlobLine::from).collect();
-            }
             Err(StoreError::NoSafeCollection { .. }) => {
                 let text = "the store is where other hosts may use it, so its blobs stay until `model-manager gc` is run";
                 self.report(&Event::Warning(text.into()));
+                Ok(None)
             }
-            Err(error) => return Err(error.into()),
+            other => Ok(other.map(Some)?),
         }
-        Ok(())
     }
 
     /// Blobs of the plan that somebody besides the plan's views needs, and who, for people.

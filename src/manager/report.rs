@@ -6,7 +6,7 @@ use crate::{
     digest::{GitSha1, Sha256Digest},
     names::{Format, Quant},
     settings::LinkMode,
-    store::{Unreferenced, ViewKey},
+    store::{IntakeKey, Unreferenced, ViewKey},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -330,6 +330,12 @@ pub struct PartialLine {
     pub what: String,
     /// Bytes it takes on the volume.
     pub bytes: u64,
+}
+
+impl From<&(IntakeKey, String, u64)> for PartialLine {
+    fn from((key, what, bytes): &(IntakeKey, String, u64)) -> Self {
+        Self { key: key.to_string(), what: what.clone(), bytes: *bytes }
+    }
 }
 
 /// What a collection did, or would do.

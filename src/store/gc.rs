@@ -97,8 +97,10 @@ impl GcPlan {
 pub struct GcReport {
     /// Blobs that are gone.
     pub removed: Vec<Unreferenced>,
-    /// Partial downloads that are gone.
-    pub partials: usize,
+    /// Partial downloads that are gone, with the bytes they took.
+    pub partials: Vec<(IntakeKey, String, u64)>,
+    /// Records without a blob and temporary files that are gone.
+    pub leftovers: Vec<PathBuf>,
     /// Bytes given back.
     pub freed: u64,
     /// The longest exclusive section.
@@ -237,8 +239,14 @@ impl Store {
 impl Collector {
     /// Plans and carries out a collection.
     pub fn collect(&mut self, options: GcOptions, now: SystemTime) -> Result<GcReport> {
+        let plan = self.store.plan_collection(options, now)?;
+        self.carry_out(&plan, options, now)
+    }
+
+    /// Carries out a plan. Each part of it is looked at again and stays where something needs it by now; the report is of
+    /// what went.
+    pub fn carry_out(&mut self, plan: &GcPlan, options: GcOptions, now: SystemTime) -> Result<GcReport> {
         self.roots.refresh(&self.store)?;
-        let plan = self.store.plan(options, now, |digest| self.roots.needs(digest))?;
         let mut report = GcReport::default();
         {
             // Leases of dead processes go even where there is nothing else to do.
@@ -249,7 +257,7 @@ impl Collector {
         self.condemn(&candidates, Some((options.grace, now)), &mut report)?;
         self.purge(&mut report)?;
         self.drop_orphans(&plan.orphans, &mut report)?;
-        for (key, _, bytes) in &plan.partials {
+        for (key, what, bytes) in &plan.partials {
             let lock_path = self.store.layout().blob_lock(key);
             // Held, or touched meanwhile: somebody is downloading it after all.
             if let Some(_lock) =
@@ -257,12 +265,14 @@ impl Collector {
                 && self.store.is_abandoned(key, options, now)?
             {
                 partial::remove_ingest_dir(&self.store, &self.store.layout().ingest(key))?;
-                report.partials += 1;
+                report.partials.push((*key, what.clone(), *bytes));
                 report.freed += bytes;
             }
         }
         for stray in &plan.strays {
-            self.store.disk().remove_if_there(stray)?;
+            if self.store.disk().remove_if_there(stray)? {
+                report.leftovers.push(stray.clone());
+            }
         }
         self.sweep_blob_locks(&mut report)?;
         Ok(report)
@@ -385,8 +395,9 @@ impl Collector {
                 if let Ok(digest) = digest
                     && self.store.find(&digest)?.is_none()
                     && self.store.disk().find(&self.store.layout().trash(&digest))?.is_none()
+                    && self.store.disk().remove_if_there(path)?
                 {
-                    self.store.disk().remove_if_there(path)?;
+                    report.leftovers.push(path.clone());
                 }
             }
             pause = report.end_of_section(begun);

@@ -157,3 +157,32 @@ fn a_shared_store_whose_making_was_cut_short_is_completed() {
     assert_eq!(output.last_line(), PATH);
     assert_sound(&model_manager::disk::RealDisk, &store, Expect::Tidy);
 }
+
+#[test]
+fn what_a_removal_waits_for_in_vain_leaves_all_as_it_was() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let lock = std::fs::File::options().create(true).truncate(false).write(true).open(desk.store().join("lock/gc")).unwrap();
+    lock.lock().unwrap();
+    let before = desk.s.tree();
+    desk.run("remove tiny --lock-timeout 0").code(8).says("the garbage collector");
+    before.assert_same(&desk.s.tree());
+    desk.run("remove tiny --lock-timeout 0 --dry-run").ok();
+    lock.unlock().unwrap();
+    desk.run("remove tiny --lock-timeout 0").ok();
+    desk.assert_tidy();
+}
+
+#[test]
+fn a_collection_tells_only_what_it_removed() {
+    let desk = Desk::with(4 * MIB);
+    let hold = desk.hub.hold(Match::cdn(), MIB);
+    let downloading = desk.spawn("download tiny --connections 1");
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+    let collected = desk.run("gc --partials 0 --grace 0 --json").ok().json();
+    assert_eq!((&collected["partials"], &collected["freed"]), (&serde_json::json!([]), &serde_json::json!(0)));
+    assert!(!desk.partials().is_empty());
+    hold.release();
+    let output = downloading.wait().ok();
+    desk.assert_right(&output);
+}

@@ -22,17 +22,24 @@ pub struct Clients {
     local: OnceLock<Result<Client, HttpError>>,
 }
 
+/// Refuses what is no PEM file with certificates.
+pub fn check_certificates(pem: &[u8]) -> Result<(), String> {
+    certificates(pem).map(drop)
+}
+
+/// The certificates of a PEM file; there must be one at least.
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    let found = Certificate::from_pem_bundle(pem).map_err(|error| format!("it cannot be read: {}", error.without_url()))?;
+    if found.is_empty() { Err("it holds no certificate in PEM form".to_owned()) } else { Ok(found) }
+}
+
 impl Clients {
     pub fn new(network: &Network, ca_pem: Option<&[u8]>) -> Result<Self, HttpError> {
         let refuse = |why: String| HttpError::Client { why };
         let certificates = match ca_pem {
             None => Vec::new(),
-            Some(pem) => Certificate::from_pem_bundle(pem)
-                .map_err(|error| refuse(format!("the CA file cannot be read: {}", error.without_url())))?,
+            Some(pem) => certificates(pem).map_err(refuse)?,
         };
-        if ca_pem.is_some() && certificates.is_empty() {
-            return Err(refuse("the CA file holds no certificate in PEM form".into()));
-        }
         Ok(Self {
             connect_timeout: network.connect_timeout,
             connections: network.connections.max(1),

@@ -21,6 +21,7 @@ mod words;
 
 pub use backoff::Backoff;
 pub use body::Body;
+pub use client::check_certificates;
 pub use error::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry};
 pub use location::Location;
 pub use origin::{Origin, bare};

@@ -22,7 +22,7 @@ impl HttpError {
                 "Check HTTPS_PROXY and NO_PROXY, and the proxy's user and password.".into()
             }
             Self::Connect { .. } | Self::Timeout { .. } => {
-                "Check the connection; behind a proxy set HTTPS_PROXY; to use a mirror set HF_ENDPOINT or `--endpoint`.".into()
+                "Check the connection, and the proxy if HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names one; behind a proxy set HTTPS_PROXY; to use a mirror set HF_ENDPOINT or `--endpoint`.".into()
             }
             Self::Stalled { .. } | Self::Reset { .. } | Self::Cut { .. } => {
                 "Run the same command again: it goes on where it stopped.".into()

@@ -373,10 +373,13 @@ impl ModelManager {
     pub(super) fn hub(&self) -> Result<Hub> {
         let ca = match &self.settings.network.ca_file {
             None => None,
-            Some(path) => Some(self.disk.read_small(path)?.ok_or_else(|| {
-                Error::new(ErrorKind::Usage, format!("there is no certificate file at {}", path.display()))
-                    .hint("Check `--ca-file` and SSL_CERT_FILE.")
-            })?),
+            Some(path) => {
+                let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint("Check `--ca-file` and SSL_CERT_FILE.");
+                let pem = self.disk.read_small(path).map_err(|error| wrong(error.to_string()))?;
+                let pem = pem.ok_or_else(|| wrong(format!("there is no certificate file at {}", path.display())))?;
+                crate::http::check_certificates(&pem).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
+                Some(pem)
+            }
         };
         Ok(Hub::new(crate::http::Http::new(&self.settings.network, ca.as_deref(), self.reporter.clone())?))
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// Bytes that are copied at once.
@@ -56,10 +56,12 @@ impl Targets {
             _ => real.clone(),
         };
         let below = named.strip_prefix(&models).or_else(|_| real.strip_prefix(&models)).map(Path::to_owned);
+        // A path that leads up through the project would lead nowhere once the project is moved.
+        let leads_up = root.components().any(|part| part == Component::ParentDir);
         Ok(match below {
             Ok(below) => Self::Relative(below),
-            Err(_) if root.is_absolute() => Self::Absolute(root.to_owned()),
-            Err(_) => Self::Absolute(real),
+            Err(_) if root.is_absolute() && !leads_up => Self::Absolute(root.to_owned()),
+            Err(_) => Self::Absolute(named),
         })
     }
 

@@ -168,3 +168,12 @@ fn a_folder_of_something_else_is_no_store_for_doctor_either() {
     desk.s.write("things/mine.txt", "mine");
     desk.run("doctor --store things").code(2).says("is not a store").says("Choose an empty or new folder");
 }
+
+#[test]
+fn a_store_that_was_named_by_a_path_up_through_the_project_is_found_after_a_move() {
+    let desk = Desk::new();
+    desk.run("download tiny --store ../store").ok();
+    let moved = desk.s.root().join("elsewhere");
+    std::fs::rename(desk.s.project(), &moved).unwrap();
+    assert_content(&moved.join(PATH), &desk.content());
+}

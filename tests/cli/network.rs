@@ -328,3 +328,17 @@ fn a_limit_of_the_rate_is_kept() {
     desk.assert_right(&desk.run("download tiny --limit-rate 4M --connections 8").ok());
     assert!(begun.elapsed() >= Duration::from_millis(1000), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_certificate_file_that_is_none_is_a_wrong_setting_and_is_named() {
+    let desk = Desk::new();
+    let file = desk.s.write("ca.pem", "not a certificate");
+    let folder = desk.s.project().display().to_string();
+    for (path, why) in
+        [(file.to_str().unwrap(), "no certificate"), (folder.as_str(), "not a regular file"), ("/no/ca.pem", "there is no")]
+    {
+        desk.run(&format!("download tiny --ca-file {path}")).code(2).says(path).says(why).says("--ca-file");
+    }
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.assert_nothing_published();
+}

@@ -63,7 +63,7 @@ fn write(page: &mut Vec<u8>) -> io::Result<()> {
         item(page, command.get_name(), &about)?;
     }
     for command in whole.get_subcommands().filter(|command| !command.is_hide_set()) {
-        section_of(page, command)?;
+        section_of(page, "model-manager", command)?;
     }
     man.render_options_section(page)?;
     writeln!(page, ".SH EXIT STATUS")?;
@@ -80,8 +80,8 @@ fn write(page: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A command's own page as one section of the whole.
-fn section_of(page: &mut Vec<u8>, command: &clap::Command) -> io::Result<()> {
-    let name = format!("model-manager {}", command.get_name());
+fn section_of(page: &mut Vec<u8>, of: &str, command: &clap::Command) -> io::Result<()> {
+    let name = format!("{of} {}", command.get_name());
     let man = Man::new(command.clone().display_name(&name).bin_name(&name));
     let mut section = Vec::new();
     man.render_synopsis_section(&mut section)?;
@@ -100,7 +100,7 @@ fn section_of(page: &mut Vec<u8>, command: &clap::Command) -> io::Result<()> {
             None => writeln!(page, "{line}")?,
         }
     }
-    Ok(())
+    command.get_subcommands().filter(|inner| !inner.is_hide_set()).try_for_each(|inner| section_of(page, &name, inner))
 }
 
 /// A term and what it means.
@@ -125,6 +125,9 @@ mod tests {
         for text in [
             "DOWNLOAD",
             "REMOVE",
+            "MODEL-MANAGER PROJECTS FORGET",
+            "\\-\\-force",
+            "Even if it is still there",
             "\\-\\-quant",
             "\\-\\-models\\-dir",
             "EXIT STATUS",

@@ -23,7 +23,7 @@ impl ModelManager {
             add(Severity::Leftover, self.registry.origin().into(), what, "correct it, or leave it if another program reads it");
         }
         let store = match Store::open(self.disk.clone(), &dir) {
-            Ok(store) => store,
+            Ok(store) => store.waiting(self.wait()),
             Err(error @ (StoreError::Absent { .. } | StoreError::NotAStore { .. })) => {
                 require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
                 let is_unfinished = matches!(error, StoreError::Absent { .. }) || Store::is_unfinished(&*self.disk, &dir)?;

@@ -101,6 +101,7 @@ impl ModelManager {
     pub(crate) fn existing_store(&self) -> Result<Option<Store>> {
         match Store::open(self.disk.clone(), &self.store_dir()) {
             Ok(store) => {
+                let store = store.waiting(self.wait());
                 self.note_place(&store);
                 Ok(Some(store))
             }
@@ -113,7 +114,7 @@ impl ModelManager {
             Err(StoreError::NotAStore { .. }) if self.settings.store.is_none() => Ok(None),
             Err(StoreError::NotAStore { .. }) if Store::is_unfinished(&*self.disk, &self.store_dir())? => Ok(None),
             // Another process may have completed it since we looked.
-            Err(StoreError::NotAStore { .. }) => Ok(Some(Store::open(self.disk.clone(), &self.store_dir())?)),
+            Err(StoreError::NotAStore { .. }) => Ok(Some(Store::open(self.disk.clone(), &self.store_dir())?.waiting(self.wait()))),
             Err(error) => Err(error.into()),
         }
     }
@@ -134,7 +135,7 @@ impl ModelManager {
     pub(crate) fn store(&self) -> Result<Store> {
         require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
         self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
-        Ok(Store::open_or_init(self.disk.clone(), &self.store_dir(), false)?)
+        Ok(Store::open_or_init(self.disk.clone(), &self.store_dir(), false)?.waiting(self.wait()))
     }
 
     pub(crate) fn views(&self, store: Option<Store>) -> Views {

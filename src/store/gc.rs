@@ -435,9 +435,8 @@ impl Collector {
 impl Store {
     /// Begins a section in which nobody else is in one.
     fn exclusive(&self) -> Result<FileLock> {
-        let wait = Wait::silent(Some(super::SECTION_TIMEOUT));
         let path = self.layout().store_lock();
-        lock::acquire(self.disk(), &path, LockKind::Exclusive, self.marker().file_mode(), "the store", &wait)
+        lock::acquire(self.disk(), &path, LockKind::Exclusive, self.marker().file_mode(), "the store", &self.0.wait)
     }
 }
 

@@ -40,8 +40,10 @@ use std::{
     time::Duration,
 };
 
-/// How long a short critical section is waited for. It lasts milliseconds; this is the time for a suspended holder.
+/// How long a short critical section is waited for at most. It lasts milliseconds; this is the time for a suspended holder.
 const SECTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long it is waited for at least: one that is lost to many others is no reason to give up.
+const SECTION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Room that is left on the volume: the smaller of 256 MiB and a hundredth of it.
 fn reserve(total: u64) -> u64 {
@@ -67,6 +69,8 @@ struct Inner {
     layout: Layout,
     marker: Marker,
     access: Access,
+    /// How sections are waited for.
+    wait: Wait,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +134,16 @@ impl Store {
                 Err(error) => return Err(error),
             }
         };
-        Ok(Self(Arc::new(Inner { disk, layout, marker, access })))
+        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)) })))
+    }
+
+    /// The same store, whose sections are waited for so: a holder that was suspended is told, and the wait can be stopped.
+    #[must_use]
+    pub fn waiting(&self, wait: Wait) -> Self {
+        let timeout = wait.timeout.map(|timeout| timeout.clamp(SECTION_PATIENCE, SECTION_TIMEOUT));
+        let Inner { disk, layout, marker, access, .. } = &*self.0;
+        let (disk, layout, marker) = (disk.clone(), layout.clone(), marker.clone());
+        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait: Wait { timeout, ..wait } }))
     }
 
     /// Opens the store at `root`, or makes one where nothing or an empty folder stands. `shared` makes it writable by
@@ -361,9 +374,8 @@ impl Store {
         if self.0.access != Access::Trusted {
             return Ok(Shared { _lock: None });
         }
-        let wait = Wait::silent(Some(SECTION_TIMEOUT));
         let path = self.layout().store_lock();
-        let lock = lock::acquire(self.disk(), &path, LockKind::Shared, self.marker().file_mode(), "the store", &wait)?;
+        let lock = lock::acquire(self.disk(), &path, LockKind::Shared, self.marker().file_mode(), "the store", &self.0.wait)?;
         Ok(Shared { _lock: Some(lock) })
     }
 

@@ -186,3 +186,25 @@ fn a_collection_tells_only_what_it_removed() {
     let output = downloading.wait().ok();
     desk.assert_right(&output);
 }
+
+#[test]
+fn a_suspended_holder_of_the_store_is_told_and_waiting_for_it_can_be_stopped() {
+    let desk = Desk::new();
+    desk.run("download tiny:q8_0").ok();
+    let path = desk.store().join("lock/store");
+    let lock = std::fs::File::options().write(true).open(&path).unwrap();
+    lock.lock().unwrap();
+    std::fs::write(&path, r#"{"host":"attic","pid":7,"since":"2026-11-01T00:00:00Z"}"#).unwrap();
+    for line in ["download tiny:q4_k_m", "gc", "remove tiny"] {
+        let waiting = desk.spawn(line);
+        until("it says for whom it waits", || waiting.stderr_so_far().contains("waiting for the store"));
+        assert!(waiting.stderr_so_far().contains("process 7 on attic"), "{}", waiting.stderr_so_far());
+        waiting.interrupt();
+        waiting.wait().code(130);
+    }
+    desk.run("list").ok();
+    desk.run("verify").ok();
+    lock.unlock().unwrap();
+    let output = desk.run("download tiny:q4_k_m").ok();
+    desk.assert_right_after_kill(&output);
+}

@@ -32,7 +32,10 @@ const KEYS: [&str; 12] = [
 
 /// Reads the settings file, or nothing where there is none. Paths in it stay as they are written.
 pub fn read(disk: &dyn Disk, path: &Path) -> Result<Layer> {
-    let Some(content) = disk.read_small(path)? else { return Ok(Layer::default()) };
+    let content = disk.read_small(path).map_err(|error| {
+        Error::new(ErrorKind::Usage, error.to_string()).hint("Make it a file that this user can read, or remove it.")
+    })?;
+    let Some(content) = content else { return Ok(Layer::default()) };
     let origin = path.display().to_string();
     let text = String::from_utf8(content).map_err(|error| {
         Error::new(ErrorKind::Usage, format!("{origin} is not UTF-8 text: {error}")).hint("Save the settings as UTF-8.")

@@ -75,7 +75,10 @@ pub fn settings_for(overrides: Overrides) -> Result<Resolved> {
 }
 
 fn current_dir() -> Result<PathBuf> {
-    std::env::current_dir().map_err(|error| Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error))
+    std::env::current_dir().map_err(|error| {
+        let hint = "Change to a folder that exists, and run the command again.";
+        Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error).hint(hint)
+    })
 }
 
 /// How this run speaks.

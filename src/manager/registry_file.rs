@@ -14,7 +14,11 @@ use std::{
 
 /// The text of a registry file, or `None` where there is none.
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
-    let Some(bytes) = disk.read_small(path)? else { return Ok(None) };
+    let bytes = disk.read_small(path).map_err(|error| {
+        Error::new(ErrorKind::Usage, error.to_string())
+            .hint("Name another file with `--config`, or leave it out to use the built-in registry.")
+    })?;
+    let Some(bytes) = bytes else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|error| {
         Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display()))
             .hint("Save the registry as UTF-8, or name another file with `--config`.")

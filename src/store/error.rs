@@ -156,6 +156,8 @@ impl From<DiskError> for Error {
                     "Something of another kind is in the way: move it away, or choose another place with `--models-dir` or `--store`.",
                 ),
             )
+        } else if error.kind() == std::io::ErrorKind::InvalidFilename {
+            (ErrorKind::Failed, Some("Choose a place with a shorter name with `--models-dir` or `--store`."))
         } else {
             (ErrorKind::Failed, None)
         };

@@ -110,13 +110,13 @@ fn a_lost_record_is_vouched_for_again_by_what_the_hub_publishes() {
 
 #[test]
 fn doctor_tells_every_record_that_it_cannot_read_and_goes_on() {
-    let cases: [(&str, &dyn Fn(&Desk) -> PathBuf); 3] = [
-        ("project.json", &|desk| desk.roots().join("project.json")),
-        (".model-manager.json", &|desk| desk.s.models().join(".model-manager.json")),
-        ("notes.txt", &|desk| desk.store().join("roots/notes.txt")),
-    ];
-    for (name, path) in cases {
+    for name in ["project.json", ".model-manager.json", "notes.txt"] {
         let desk = downloaded();
+        let path = |desk: &Desk| match name {
+            "project.json" => desk.roots().join(name),
+            "notes.txt" => desk.store().join("roots").join(name),
+            _ => desk.s.models().join(name),
+        };
         std::fs::write(path(&desk), "{").unwrap();
         for depth in ["doctor", "doctor --full"] {
             let output = desk.run(depth);

@@ -287,3 +287,15 @@ fn verify_never_calls_ok_what_it_cannot_know() {
     desk.registry(&[pinned.replace(desk.content().sha256(), other.sha256())]);
     desk.run("verify tiny").code(4).prints("the registry pins another sha256");
 }
+
+#[test]
+fn what_is_no_file_where_a_file_is_read_is_a_wrong_setting() {
+    let desk = Desk::new();
+    desk.run("info --config /").code(2).says("not a regular file").says("--config");
+    std::fs::create_dir_all(desk.s.project().join("configs/manager.yaml")).unwrap();
+    desk.run("list").code(2).says("manager.yaml").says("not a regular file").says("hint: ");
+    let long = "n".repeat(300);
+    desk.run(&format!("list --models-dir {long}")).code(2);
+    std::fs::remove_dir(desk.s.project().join("configs/manager.yaml")).unwrap();
+    desk.run(&format!("list --models-dir {long}")).code(1).says("shorter name");
+}

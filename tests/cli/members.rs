@@ -35,9 +35,11 @@ impl Club {
         }
         let desk = Desk::with(len);
         let root = desk.s.root().to_owned();
-        // Where the program was built may be closed to others.
+        // Where the program was built may be closed to others. Copied by another process: a child that another test starts
+        // meanwhile would keep a copy of ours open for writing, and what is open so cannot be run.
         let binary = root.join("model-manager");
-        std::fs::copy(desk.s.command([""]).get_program(), &binary).unwrap();
+        let copied = Command::new("cp").arg(desk.s.command([""]).get_program()).arg(&binary).status().unwrap();
+        assert!(copied.success());
         let store = root.join("srv/store");
         for (dir, user) in [("srv", ADA), ("ada", ADA), ("bob", BOB)] {
             std::fs::create_dir_all(root.join(dir).join("configs")).unwrap();

@@ -229,9 +229,9 @@ mod tests {
         for (repo, id) in [
             ("bartowski/Qwen2.5-7B-Instruct-GGUF", Some("qwen2.5-7b-instruct")),
             ("TheBloke/phi-2_gguf", Some("phi-2")),
-            ("o/.x-", Some("x")),
+            ("o/_x-", Some("x")),
             ("gpt2", Some("gpt2")),
-            ("o/-gguf", None),
+            ("o/_gguf", None),
         ] {
             assert_eq!(derived_id(&repo.parse().unwrap()).as_ref().map(ModelId::as_str), id, "{repo}");
         }

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     hub::{Pinned, Reference},
-    names::{RelPath, RepoId, Revision},
+    names::{RelPath, RepoId, Revision, is_projector},
     registry::{ArtifactFile, LockFile, LockSource, LockedFile, LockedView},
     store::{Project, RootRecord, Store, ViewKey},
 };
@@ -252,9 +252,18 @@ impl ModelManager {
     ) -> Result<Outcome> {
         let Wish { target, source } = wish;
         let branch = followed(&target);
-        let mut known = self.pin_by_registry(&target)?;
-        if let (None, Some(root), Some(store), true) = (&known, root, store, branch.is_none() || !options.update) {
-            known = self.pin_by_store(&target, root, store)?;
+        let by_store = || match (root, store, branch.is_none() || !options.update) {
+            (Some(root), Some(store), true) => self.pin_by_store(&target, root, store),
+            _ => Ok(None),
+        };
+        // A projector that was asked for is told by what is here alone; else the registry comes first.
+        let has_projector = root.is_some_and(|root| root.files.iter().any(|file| is_projector(file.path.file_name())));
+        let mut known = if has_projector { by_store()? } else { None };
+        if known.is_none() {
+            known = self.pin_by_registry(&target)?;
+        }
+        if known.is_none() {
+            known = by_store()?;
         }
         let plan = match known {
             Some(plan) => plan,

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     digest::{GitSha1, SequentialHasher, Sha256Digest},
     error::{Error, ErrorKind, Result},
-    names::Revision,
+    names::{Revision, is_projector},
     registry::{ArtifactFile, LockSource, LockedFile, LockedView},
     store::{RootRecord, Source, Store, ViewFile, ViewKey},
 };
@@ -110,7 +110,10 @@ impl ModelManager {
                 return Some(format!("the registry gives another sha256 or size for {}", file.path));
             }
         }
-        let more = locked.files.iter().find(|found| exact && !known.iter().any(|file| file.path == found.repo_path));
+        let is_more = |found: &&LockedFile| {
+            exact && !is_projector(found.repo_path.file_name()) && !known.iter().any(|file| file.path == found.repo_path)
+        };
+        let more = locked.files.iter().find(is_more);
         more.map(|more| format!("the registry does not name {}, which is locked", more.repo_path))
     }
 
@@ -248,7 +251,10 @@ fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
         })
     };
     match &target.wanted {
-        Wanted::Files(wanted) => wanted.len() == files.len() && wanted.iter().all(is_there),
+        Wanted::Files(wanted) => {
+            let is_wanted = |file: &PlannedFile| wanted.iter().any(|wanted| wanted.path == file.repo_path);
+            wanted.iter().all(is_there) && files.iter().all(|file| is_wanted(file) || is_projector(file.path.file_name()))
+        }
         Wanted::Set { expect, .. } => expect.iter().all(is_there),
         Wanted::Gguf { .. } => true,
     }

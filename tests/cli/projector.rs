@@ -154,3 +154,22 @@ fn a_registry_may_list_one_itself() {
     desk.run("remove seer").ok();
     desk.assert_tidy();
 }
+
+#[test]
+fn a_lock_file_holds_the_projector_that_is_here_and_sync_makes_it_elsewhere() {
+    let desk = desk();
+    desk.run("download seer --mmproj").ok();
+    desk.hub.reset_counters();
+    desk.run("lock").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0, "all is known here");
+    let locked = std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap();
+    assert!(locked.contains(MODEL) && locked.contains("mmproj-Seer-F16.gguf"), "{locked}");
+    desk.run("lock").ok();
+    assert_eq!(std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap(), locked);
+
+    desk.run("remove seer").ok();
+    desk.run("sync").ok();
+    assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-F16.gguf"]);
+    assert_eq!(desk.run("path seer").ok().last_line(), format!("{DIR}/{MODEL}"));
+    desk.assert_tidy();
+}

@@ -172,10 +172,11 @@ impl ModelManager {
         let mut target = self.target(what, None)?;
         let source = match (self.reference(&what.model)?, &target.wanted) {
             (Reference::Registry { .. }, _) => LockSource::Registry,
-            (Reference::Hub { .. }, Wanted::Files(_)) => LockSource::File,
+            // A folder may hold one of several models of a quantization: what is found in it is locked by name.
+            (Reference::Hub { .. }, Wanted::Files(_) | Wanted::Gguf { folder: Some(_), .. }) => LockSource::File,
             (Reference::Hub { .. }, _) => LockSource::Repository,
         };
-        if let (Wanted::Gguf { quant: quant @ None, .. }, None) = (&mut target.wanted, &target.view.quant) {
+        if let (Wanted::Gguf { quant: quant @ None, folder: None }, None) = (&mut target.wanted, &target.view.quant) {
             // The one that is locked or here is meant, where there is one.
             let of_model = |view: &&ViewKey| view.model == target.view.model && view.format == target.view.format;
             let locked: Vec<ViewKey> = old.views().iter().map(view_of).collect();

@@ -69,3 +69,16 @@ fn a_part_that_the_repository_lacks_is_named() {
     desk.run("download hf://a/holes/x.Q4_K_M-00001-of-00002.gguf").code(3).says("x.Q4_K_M-00002-of-00002.gguf");
     assert!(!desk.s.models().join("a--holes").exists());
 }
+
+#[test]
+fn a_model_that_a_folder_names_is_locked_by_its_files() {
+    let desk = Desk::empty();
+    let repo = desk.hub.repo("a/twice");
+    repo.lfs("one/x.Q4_K_M.gguf", "one").lfs("two/x.Q4_K_M.gguf", "two").commit();
+    desk.run("download a/twice:q4_k_m").code(2).says("one/x.Q4_K_M, two/x.Q4_K_M");
+    desk.run("lock hf://a/twice/two").ok();
+    desk.run("sync").ok();
+    let path = desk.s.project().join("models/a--twice/gguf/q4_k_m/x.Q4_K_M.gguf");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "two");
+    desk.run("lock --update").ok().prints("kept");
+}

@@ -130,13 +130,43 @@ pub const fn segment_range(index: u64, len: u64) -> std::ops::Range<u64> {
 
 /// The chaining value of segment `index` of a file of `len` bytes, from that segment's whole content.
 pub fn segment_value(index: u64, len: u64, data: &[u8]) -> SegmentValue {
-    if segment_count(len) <= 1 {
-        return SegmentValue(*blake3::hash(data).as_bytes());
-    }
-    let mut hasher = blake3::Hasher::new();
-    hasher.set_input_offset(index * SEGMENT_LEN);
+    let mut hasher = SegmentHasher::new(index, len);
     hasher.update(data);
-    SegmentValue(hasher.finalize_non_root())
+    hasher.finish()
+}
+
+/// Computes the chaining value of one segment from its bytes in order, in parts that may be small enough to be hashed
+/// while they are in the processor's cache.
+#[derive(Clone)]
+pub struct SegmentHasher {
+    hasher: blake3::Hasher,
+    /// The segment is the whole file, and its value the file's hash.
+    is_root: bool,
+}
+
+impl SegmentHasher {
+    /// Starts for segment `index` of a file of `len` bytes.
+    pub fn new(index: u64, len: u64) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let is_root = segment_count(len) <= 1;
+        if !is_root {
+            hasher.set_input_offset(index * SEGMENT_LEN);
+        }
+        Self { hasher, is_root }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, data: &[u8]) {
+        self.hasher.update(data);
+    }
+
+    /// The value of everything taken.
+    pub fn finish(self) -> SegmentValue {
+        SegmentValue(match self.is_root {
+            true => *self.hasher.finalize().as_bytes(),
+            false => self.hasher.finalize_non_root(),
+        })
+    }
 }
 
 /// Merges the values of all segments of a file of `len` bytes to the file's BLAKE3 hash.

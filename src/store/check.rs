@@ -6,7 +6,7 @@ use super::{
     take_in,
 };
 use crate::{
-    digest::{SegmentValue, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
+    digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_count, segment_range},
     disk::{DiskFile, Kind, Open},
 };
 use std::{
@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Segments that one thread takes at a time.
 const BATCH: u64 = 8;
+/// Bytes that are read at once: so few that they are hashed while they are still in the core's own cache.
+const READ: usize = 128 << 10;
 
 /// How thorough a check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -164,7 +166,7 @@ fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentValue], prog
     let stop = AtomicBool::new(false);
     let damaged = Mutex::new(Vec::new());
     let work = || -> Result<()> {
-        let mut buffer = Vec::new();
+        let mut buffer = vec![0; READ.min(usize::try_from(len).unwrap_or(READ))];
         loop {
             let first = next.fetch_add(BATCH, Ordering::Relaxed);
             if first >= segments || stop.load(Ordering::Relaxed) {
@@ -174,15 +176,13 @@ fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentValue], prog
                 return Err(StoreError::Cancelled);
             }
             for index in first..(first + BATCH).min(segments) {
-                let range = segment_range(index, len);
-                buffer.resize((range.end - range.start) as usize, 0);
                 // A read error is a finding like a mismatch: the rest is still worth checking.
-                let good = file.read_at(&mut buffer, range.start).is_ok_and(|got| got == buffer.len())
-                    && segment_value(index, len, &buffer) == values[index as usize];
-                if !good {
+                if value_of(file, index, len, &mut buffer) != Some(values[index as usize]) {
                     damaged.lock().unwrap_or_else(PoisonError::into_inner).push(index);
                 }
-                (progress.bytes)(done.fetch_add(buffer.len() as u64, Ordering::Relaxed) + buffer.len() as u64);
+                let range = segment_range(index, len);
+                let read = range.end - range.start;
+                (progress.bytes)(done.fetch_add(read, Ordering::Relaxed) + read);
             }
         }
     };
@@ -204,4 +204,20 @@ fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentValue], prog
     let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
     damaged.sort_unstable();
     Ok(damaged)
+}
+
+/// The value of a segment as it is on disk; `None` where it cannot be read.
+fn value_of(file: &dyn DiskFile, index: u64, len: u64, buffer: &mut [u8]) -> Option<SegmentValue> {
+    let std::ops::Range { start: mut at, end } = segment_range(index, len);
+    let mut hasher = SegmentHasher::new(index, len);
+    while at < end {
+        let part = buffer.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+        let part = &mut buffer[..part];
+        if file.read_at(part, at).ok()? < part.len() {
+            return None;
+        }
+        hasher.update(part);
+        at += part.len() as u64;
+    }
+    Some(hasher.finish())
 }

@@ -9,14 +9,22 @@ use super::{
     partial,
 };
 use crate::{
-    digest::{SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest, segment_count, segment_range, segment_value},
+    digest::{SEGMENT_LEN, SegmentHasher, SegmentValue, SequentialHasher, Sha256Digest, segment_count},
     disk::{Disk, DiskError, DiskFile, Kind, Open},
 };
-use std::{io, path::Path, sync::mpsc, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
-/// Segments that are read at once.
-const BATCH: u64 = 4;
+/// Bytes that are read at once: a part of a segment, so small that both hashes find it in the processor's cache.
+const BLOCK: u64 = 256 << 10;
+/// Blocks that the hashing thread may be behind.
+const BEHIND: usize = 6;
+const _: () = assert!(SEGMENT_LEN.is_multiple_of(BLOCK));
 
 /// How the bytes get into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,37 +135,46 @@ pub(super) fn hash(
     cancel: &CancellationToken,
 ) -> Result<(Sha256Digest, Vec<SegmentValue>)> {
     std::thread::scope(|scope| {
-        let (to_sha, from_reader) = mpsc::sync_channel::<std::sync::Arc<Vec<u8>>>(2);
+        let (to_sha, from_reader) = mpsc::sync_channel::<Arc<Vec<u8>>>(BEHIND);
+        let (give_back, used) = mpsc::channel();
         let sha = scope.spawn(move || {
             let mut hasher = SequentialHasher::new(len, false);
-            from_reader.iter().for_each(|block| hasher.update(&block));
+            for block in from_reader {
+                hasher.update(&block);
+                // The reader may have ended.
+                let _ = give_back.send(block);
+            }
             hasher.finish().0
         });
         let mut values = Vec::with_capacity(segment_count(len) as usize);
         let read = (|| {
             let mut at = 0;
+            let mut segment = SegmentHasher::new(0, len);
             while at < len {
                 if cancel.is_cancelled() {
                     return Err(StoreError::Cancelled);
                 }
-                let end = (at + BATCH * SEGMENT_LEN).min(len);
-                let mut block = vec![0; (end - at) as usize];
-                if source.read_at(&mut block, at)? < block.len() {
+                let end = (at + BLOCK).min(len);
+                // Blocks go round: fresh memory costs more than reading.
+                let mut block: Arc<Vec<u8>> = used.try_recv().unwrap_or_default();
+                let bytes = Arc::make_mut(&mut block);
+                bytes.resize((end - at) as usize, 0);
+                if source.read_at(bytes, at)? < bytes.len() {
                     return Err(StoreError::Changed { path: path.to_owned() });
                 }
-                let block = std::sync::Arc::new(block);
                 // A closed channel means the hashing thread is gone, which joining it below reports.
                 let _ = to_sha.send(block.clone());
                 if let Some(target) = copy_to {
                     target.write_at(&block, at)?;
                     target.start_writeback(at, block.len() as u64);
                 }
-                for index in at / SEGMENT_LEN..segment_count(end) {
-                    let range = segment_range(index, len);
-                    values.push(segment_value(index, len, &block[(range.start - at) as usize..(range.end - at) as usize]));
+                segment.update(&block);
+                if end.is_multiple_of(SEGMENT_LEN) || end == len {
+                    let next = SegmentHasher::new(end / SEGMENT_LEN, len);
+                    values.push(std::mem::replace(&mut segment, next).finish());
+                    progress(end);
                 }
                 at = end;
-                progress(at);
             }
             Ok(())
         })();

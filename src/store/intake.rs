@@ -61,6 +61,8 @@ pub struct Intake {
     data: Box<dyn DiskFile>,
     journal: Journal,
     claims: Mutex<Vec<Option<SegmentValue>>>,
+    /// File systems let one thread write to a file at a time, and those that wait for their turn there spin.
+    turn: Mutex<()>,
     names_synced: AtomicBool,
     published: AtomicBool,
     /// Set when what arrived is known to be of no use.
@@ -214,6 +216,7 @@ impl Intake {
             data,
             journal,
             claims: Mutex::new(claims),
+            turn: Mutex::new(()),
             names_synced: AtomicBool::new(false),
             published: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -274,7 +277,10 @@ impl Intake {
         let range = self.range(index);
         assert_eq!(data.len() as u64, range.end - range.start, "a whole segment is written at once");
         let value = segment_value(index, self.want.size, data);
-        self.data.write_at(data, range.start)?;
+        {
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.data.write_at(data, range.start)?;
+        }
         self.data.start_writeback(range.start, data.len() as u64);
         self.journal.written(index, &value)?;
         self.claims()[index as usize] = Some(value);

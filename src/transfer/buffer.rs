@@ -10,6 +10,8 @@ pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
     permits: Arc<Semaphore>,
+    /// For buffers that are kept after they were written. Fewer, so that the others always go round.
+    keeping: Arc<Semaphore>,
     free: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -20,9 +22,17 @@ pub(super) struct Buffer {
     _permit: OwnedSemaphorePermit,
 }
 
+/// A buffer whose segment is written and needed once more.
+pub(super) struct Kept {
+    buffer: Buffer,
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Pool {
-    pub(super) fn new(buffers: usize) -> Self {
-        Self(Arc::new(Inner { permits: Arc::new(Semaphore::new(buffers)), free: Mutex::new(Vec::new()) }))
+    /// A pool of so many buffers, of which `keep` at most are kept.
+    pub(super) fn new(buffers: usize, keep: usize) -> Self {
+        let (permits, keeping) = (Arc::new(Semaphore::new(buffers)), Arc::new(Semaphore::new(keep)));
+        Self(Arc::new(Inner { permits, keeping, free: Mutex::new(Vec::new()) }))
     }
 
     /// An empty buffer.
@@ -32,9 +42,17 @@ impl Pool {
         Buffer { data: data.unwrap_or_else(|| Vec::with_capacity(SEGMENT_LEN as usize)), pool: self.0.clone(), _permit: permit }
     }
 
-    /// How many buffers are free now.
-    pub(super) fn free(&self) -> usize {
-        self.0.permits.available_permits()
+    /// Keeps a buffer, or frees it where too many are kept already.
+    pub(super) fn keep(&self, buffer: Buffer) -> Option<Kept> {
+        let permit = self.0.keeping.clone().try_acquire_owned().ok()?;
+        Some(Kept { buffer, _permit: permit })
+    }
+}
+
+impl std::ops::Deref for Kept {
+    type Target = Vec<u8>;
+    fn deref(&self) -> &Vec<u8> {
+        &self.buffer
     }
 }
 

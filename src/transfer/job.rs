@@ -1,6 +1,10 @@
 //! One file of a run: its intake, the front that hashes it, and how far it is.
 
-use super::{Message, Run, TransferError, buffer::Buffer, schedule::Piece};
+use super::{
+    Message, Run, TransferError,
+    buffer::{Buffer, Kept},
+    schedule::Piece,
+};
 use crate::{
     digest::Sha256Digest,
     event::{Event, Reporter},
@@ -17,10 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Segments ahead of the front that are kept in memory for it.
-const AHEAD: u64 = 4;
-/// Buffers that must be free for that; else the front reads back from the page cache.
-const SPARE_BUFFERS: usize = 10;
+/// Segments this far ahead of the front are kept in memory for it; others it reads back from the page cache.
+const AHEAD: u64 = 16;
+/// A front this far behind a connection is not on its heels.
+const FAR: u64 = 4 * AHEAD;
 /// What arrived is made to survive a power loss after this many bytes or this long, whichever is first.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
@@ -54,7 +58,9 @@ pub(super) struct Running {
     parts: Mutex<Option<Parts>>,
     intake: Box<Intake>,
     front: Mutex<Option<Front>>,
-    ready: Mutex<BTreeMap<u64, Buffer>>,
+    /// The segment that the front needs next, for those who must not wait while it hashes.
+    front_at: AtomicU64,
+    ready: Mutex<BTreeMap<u64, Kept>>,
     check_head: Option<HeadCheck>,
     /// Set when a server answered a range with the whole file: one connection then fetches it all.
     single: AtomicBool,
@@ -81,6 +87,7 @@ impl Running {
             segments: intake.segments(),
             parts: Mutex::new(Some(Parts { expected, source })),
             front: Mutex::new(Some(intake.front())),
+            front_at: AtomicU64::new(0),
             held: AtomicU64::new(intake.resumed()),
             intake,
             ready: Mutex::default(),
@@ -113,7 +120,7 @@ impl Running {
         self.held.load(Ordering::Relaxed).min(self.size)
     }
     pub(super) fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Relaxed)
+        self.complete.load(Ordering::Acquire)
     }
     pub(super) fn count(&self, bytes: u64) {
         self.fetched.fetch_add(bytes, Ordering::Relaxed);
@@ -150,14 +157,25 @@ impl Running {
         if let Err(error) = written {
             return run.tell(Message::Failed(number, error));
         }
-        let near = lock(&self.front).as_ref().map(Front::next);
-        if near.is_some_and(|next| (next..next + AHEAD).contains(&index)) && run.pool.free() >= SPARE_BUFFERS {
-            lock(&self.ready).insert(index, buffer);
-        } else {
-            drop(buffer);
+        let next = self.front_at.load(Ordering::Relaxed);
+        let near = (next..next + AHEAD).contains(&index);
+        if let Some(kept) = near.then(|| run.pool.keep(buffer)).flatten() {
+            lock(&self.ready).insert(index, kept);
         }
         self.drive(number, run);
+        if self.is_complete() {
+            // The front may have read this segment back while it was put aside, and nobody will ask for it.
+            lock(&self.ready).clear();
+        }
         self.checkpoint_if_due(number, len, run);
+    }
+
+    /// Whether the front has enough to do, so that fetching this segment now would only make it fall behind: it would
+    /// have to read back, and hash twice, what can be had from memory later. A front that is far away, because it follows
+    /// what an earlier run left, is not waited for.
+    pub(super) fn is_early(&self, index: u64) -> bool {
+        let next = self.front_at.load(Ordering::Relaxed);
+        (next + AHEAD..next + FAR).contains(&index) && self.intake.has(next)
     }
 
     /// Holds the first segment against what the file should be.
@@ -186,6 +204,7 @@ impl Running {
             drop(guard);
             if stopped == self.segments {
                 if !self.complete.swap(true, Ordering::AcqRel) {
+                    lock(&self.ready).clear();
                     run.tell(Message::Complete(number));
                 }
                 return;
@@ -199,6 +218,7 @@ impl Running {
     fn advance(&self, front: &mut Front, number: usize, run: &Run) -> Result<u64, TransferError> {
         while !run.stop.is_cancelled() {
             let next = front.next();
+            self.front_at.store(next, Ordering::Relaxed);
             let ready = {
                 let mut ready = lock(&self.ready);
                 *ready = ready.split_off(&next);

@@ -30,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Buffers of one segment each: the memory of a run.
 const BUFFERS: usize = 24;
+/// How many of them may be kept for the front.
+const KEPT: usize = 16;
 
 /// How hard to try.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +95,7 @@ pub async fn run(
         http: http.clone(),
         schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect()),
         governor: Governor::new(effort.connections, jobs.len()),
-        pool: Pool::new(BUFFERS),
+        pool: Pool::new(BUFFERS, KEPT),
         jobs,
         effort,
         reporter: reporter.clone(),

@@ -3,16 +3,26 @@
 //! Files are taken in order and cut into pieces of whole segments. Pieces get smaller towards the end of all work
 //! (guided self-scheduling, Polychronopoulos and Kuck, 1987), so that the connections end together without fetching
 //! anything twice; and they are fetched front first, so that hashing can follow closely.
+//!
+//! No piece is larger than it must be to make up for its request: a connection is idle for a round trip then, which large
+//! pieces hide. Small ones keep the connections close together, so that the front finds its segments in memory.
 
+use crate::digest::SEGMENT_LEN;
 use std::{
     collections::VecDeque,
     ops::Range,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 /// The largest and the smallest piece, in segments, where there is a choice.
 const LARGEST: u64 = 32;
-const SMALLEST: u64 = 4;
+const SMALLEST: u64 = 2;
+/// How many times longer than its request a piece should take.
+const WORTH: f64 = 16.0;
 
 /// Consecutive segments of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +31,35 @@ pub(super) struct Piece {
     pub(super) segments: Range<u64>,
 }
 
-pub(super) struct Schedule(Mutex<VecDeque<Piece>>);
+pub(super) struct Schedule {
+    pieces: Mutex<VecDeque<Piece>>,
+    /// The largest piece now, in segments.
+    largest: AtomicU64,
+    /// Nanoseconds that a request takes where nothing else delays it.
+    round_trip: AtomicU64,
+}
 
 impl Schedule {
     /// `missing` holds, for each job, the ranges of segments it misses.
     pub(super) fn new(missing: Vec<Vec<Range<u64>>>) -> Self {
         let pieces = missing.into_iter().enumerate();
-        Self(Mutex::new(pieces.flat_map(|(job, ranges)| ranges.into_iter().map(move |segments| Piece { job, segments })).collect()))
+        let pieces = pieces.flat_map(|(job, ranges)| ranges.into_iter().map(move |segments| Piece { job, segments })).collect();
+        Self { pieces: Mutex::new(pieces), largest: AtomicU64::new(2 * SMALLEST), round_trip: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Learns from a piece of `bytes` bytes that was `waited` for and then `took` so long to come.
+    pub(super) fn learn(&self, waited: Duration, took: Duration, bytes: u64) {
+        let segments = bytes as f64 / SEGMENT_LEN as f64;
+        if segments < 1.0 || took.is_zero() {
+            return;
+        }
+        // The shortest of late, for a busy machine delays some requests for reasons of its own.
+        let round_trip = self.round_trip.load(Ordering::Relaxed);
+        let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX).min(round_trip.saturating_add(round_trip / 16));
+        self.round_trip.store(waited, Ordering::Relaxed);
+        let wanted = (WORTH * waited as f64 * segments / took.as_nanos() as f64).ceil() as u64;
+        let before = self.largest.load(Ordering::Relaxed);
+        self.largest.store((before + wanted.clamp(SMALLEST, LARGEST)) / 2, Ordering::Relaxed);
     }
 
     /// The next piece for one of `connections`.
@@ -35,7 +67,7 @@ impl Schedule {
         let mut pieces = self.pieces();
         let left: u64 = pieces.iter().map(|piece| piece.segments.end - piece.segments.start).sum();
         let front = pieces.front_mut()?;
-        let share = (left / (2 * connections.max(1) as u64)).clamp(SMALLEST, LARGEST);
+        let share = (left / (2 * connections.max(1) as u64)).clamp(SMALLEST, self.largest.load(Ordering::Relaxed));
         let len = front.segments.end - front.segments.start;
         if len <= share {
             return pieces.pop_front();
@@ -65,7 +97,7 @@ impl Schedule {
     }
 
     fn pieces(&self) -> MutexGuard<'_, VecDeque<Piece>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,6 +112,21 @@ mod tests {
         assert_eq!(schedule.take(8), Some(Piece { job: 0, segments: 0..1 }));
         assert_eq!(schedule.take(8), Some(Piece { job: 2, segments: 0..3 }));
         assert_eq!(schedule.take(8), None);
+    }
+
+    #[test]
+    fn pieces_are_as_large_as_their_requests_are_slow() {
+        let largest = |waited: u64, took: u64| {
+            let schedule = Schedule::new(vec![vec![0..1000]]);
+            for _ in 0..20 {
+                schedule.learn(Duration::from_millis(waited), Duration::from_millis(took), 4 * SEGMENT_LEN);
+            }
+            let piece = schedule.take(4).unwrap();
+            piece.segments.end - piece.segments.start
+        };
+        assert_eq!(largest(0, 10), SMALLEST);
+        assert!((7..=8).contains(&largest(50, 400)));
+        assert!(largest(1000, 400) >= LARGEST - 1);
     }
 
     #[test]

@@ -2,7 +2,13 @@
 
 use super::{Message, Run, TransferError, buffer::Buffer, job::Running, schedule::Piece};
 use crate::http::{Backoff, Body, HttpError, Retry};
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+/// How long a connection that is ahead of the hashing rests: about as long as a segment takes to be hashed.
+const BREATH: Duration = Duration::from_millis(1);
 
 /// How one try at a piece ended.
 enum Outcome {
@@ -83,12 +89,18 @@ async fn fetch(run: &Arc<Run>, piece: Piece) -> Result<(), HttpError> {
 async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror: usize) -> Outcome {
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
+    let asked = Instant::now();
     let mut body = match run.http.open(&job.locations[mirror], start..end, job.size()).await {
         Ok(body) => body,
         Err(error) => return Outcome::Failed(error),
     };
     if body.start() == start && body.end() == end {
-        return read(run, job, cursor, &mut body).await;
+        let waited = asked.elapsed();
+        let outcome = read(run, job, cursor, &mut body).await;
+        if matches!(outcome, Outcome::Done) {
+            run.schedule.learn(waited, asked.elapsed().saturating_sub(waited), end - start);
+        }
+        return outcome;
     }
     // The server knows no ranges and sends the file from its beginning: one connection takes all of it.
     if !job.become_single() {
@@ -110,7 +122,12 @@ async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mu
                 while !chunk.is_empty() {
                     let buffer = match &mut cursor.buffer {
                         Some(buffer) => buffer,
-                        empty => empty.insert(run.pool.take().await),
+                        empty => {
+                            while job.is_early(cursor.next) {
+                                tokio::time::sleep(BREATH).await;
+                            }
+                            empty.insert(run.pool.take().await)
+                        }
                     };
                     let range = job.range(cursor.next);
                     let room = (range.end - range.start) as usize - buffer.len();
@@ -165,7 +182,7 @@ impl Run {
         let _ = self.messages.send(message);
     }
 
-    fn retrying(&self, job: &Running, error: &HttpError, pause: std::time::Duration) {
+    fn retrying(&self, job: &Running, error: &HttpError, pause: Duration) {
         if error.retry() != Retry::Never {
             let (what, why) = (job.file.clone(), error.to_string());
             self.reporter.event(&crate::event::Event::Retry { what, why, after: pause });

@@ -1,0 +1,316 @@
+"""The cases: one function each, run by name. What each is for and what limits it stands in benches/README.md."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from .measure import Failed, run
+from .world import COMMIT, MIB, ROOT
+
+RECORD = 64
+
+
+def needs(bench, *tools):
+    """Whether these programs are there; the table says so where one is not."""
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    if missing:
+        bench.table.skip(f"{', '.join(missing)} not installed")
+    return not missing
+
+
+def needs_hf(bench, venv="hf"):
+    if not bench.world.has_hf(venv):
+        bench.table.skip(f"the `{venv}` environment is missing (--install)")
+        return False
+    return True
+
+
+def case_download(bench):
+    world, table = bench.world, bench.table
+    file = world.file(bench.bytes)
+    ours, url = lambda: world.download(file), world.url(file)
+    name = "verified and durable"
+    rival = lambda line: lambda: world.shell(f"{line}; sync f")
+    if needs(bench, "openssl"):
+        table.pair(name, "curl; openssl; sync", ours, rival(f"curl -sf -o f {url}; openssl dgst -sha256 f"), 0.8, cpu_reach=1.3)
+    table.pair(name, "curl; sha256sum; sync", ours, rival(f"curl -sf -o f {url}; sha256sum f"), 0.4)
+    if needs(bench, "aria2c"):
+        line = f"aria2c -q -x8 -s8 --checksum=sha-256={file.sha256} -o f {url}"
+        table.pair(name, "aria2c -x8; sync", ours, rival(line), 0.35)
+
+
+def case_hub(bench):
+    world, table = bench.world, bench.table
+    file = world.file(bench.bytes)
+    words = f"download bench/repo {file.path.name}"
+    ours = lambda: world.download(file, port=world.hub)
+    sync = f"; sync $HF_HOME/hub/models--bench--repo/blobs/*"
+    if needs_hf(bench):
+        table.pair("through a Hub", "hf download, HTTP; sync", ours, lambda: world.hf(words + sync, HF_HUB_DISABLE_XET="1"), 0.5)
+    if needs_hf(bench, "hf-transfer"):
+        theirs = lambda: world.hf(words + sync, venv="hf-transfer", HF_HUB_DISABLE_XET="1", HF_HUB_ENABLE_HF_TRANSFER="1")
+        table.pair("through a Hub", "hf download, hf_transfer; sync", ours, theirs, 0.5)
+
+
+def case_limit(bench):
+    """The slowest of what cannot be avoided, each alone on an idle machine."""
+    world, table = bench.world, bench.table
+    file = world.file(bench.bytes)
+    if not needs(bench, "openssl"):
+        return
+    parts = {
+        "openssl dgst -sha256": f"openssl dgst -sha256 {file.path}",
+        "curl": f"curl -sf -o f {world.url(file)}",
+        "dd conv=fsync": f"dd if={file.path} of=f bs=1M conv=fsync status=none",
+    }
+    for name, line in parts.items():
+        table.figure(f"{name} alone", min(world.shell(line).wall for _ in range(bench.runs)), "s")
+
+    def slowest():
+        return max((world.shell(line) for line in parts.values()), key=lambda took: took.wall)
+
+    table.pair("against the slowest of the three", "the limit", lambda: world.download(file), slowest, 1.15)
+
+
+def case_connections(bench):
+    world, table = bench.world, bench.table
+    file = world.file(min(bench.bytes, 1 << 30))
+    eight = lambda: world.download(file, port=world.slow)
+    one = lambda: world.download(file, "--connections", "1", port=world.slow, name="one")
+    table.pair("20 MB/s a connection, 8 connections", "1 connection", eight, one, 1 / 7.5)
+
+
+def case_delay(bench):
+    world, table = bench.world, bench.table
+    if not needs(bench, "aria2c"):
+        return
+    scale = 8 if bench.quick else 1
+    for mbit, loss, mib in ((100, 0.0, 128), (1000, 0.0, 1024), (100, 0.01, 48), (1000, 0.01, 48)):
+        file = world.file(mib * MIB // scale)
+        port = world.shape(world.fast, 50, mbit, loss)
+        # By itself it uses one connection for each 20 MB; told so, all eight.
+        line = f"aria2c -q -x8 -s8 -k1M --checksum=sha-256={file.sha256} -o f {world.url(file, port)}; sync f"
+        what = f"{mbit} Mbit/s, 50 ms round trip, {loss:.0%} loss, {mib // scale} MiB"
+        table.pair(what, "aria2c -x8 -k1M; sync", lambda: world.download(file, port=port), lambda: world.shell(line), 1.0)
+
+
+def case_small(bench):
+    world, table = bench.world, bench.table
+    if not needs_hf(bench):
+        return
+    count = 20 if bench.quick else 200
+    world.small_files("bench/small", count)
+    port = world.shape(world.hub, 20)
+
+    def ours():
+        project = world.project("small")
+        (project / "configs/models.yaml").write_text(
+            'models:\n  small:\n    huggingface_id: bench/small\n    formats:\n      safetensors: {include: ["**"]}\n')
+        return world.ours(project, "download", "small", "--quiet", port=port)
+
+    theirs = lambda: world.hf("download bench/small", port=port, HF_HUB_DISABLE_XET="1")
+    table.pair(f"{count} small files, 20 ms round trip", "hf download (syncs nothing)", ours, theirs, 0.3)
+
+
+def case_resume(bench):
+    world, table = bench.world, bench.table
+    file = world.file(bench.bytes)
+    enough = int(file.size // MIB * 0.9) * RECORD
+
+    def interrupted():
+        project = world.project("resume", file)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(world.dir), "HF_ENDPOINT": f"http://127.0.0.1:{world.fast}"}
+        rate = f"{max(file.size // 4, 8 * MIB)}"
+        words = [str(world.binary), "download", "bench:q0", "--quiet", "--limit-rate", rate]
+        child = subprocess.Popen(words, cwd=project, env=environment, stdout=subprocess.DEVNULL)
+        journal = project / "models/.blobs/ingest" / file.sha256 / "journal"
+        while child.poll() is None and not (journal.exists() and journal.stat().st_size >= enough):
+            time.sleep(0.005)
+        if child.poll() is not None:
+            raise Failed("the download ended before it could be interrupted")
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        os.sync()
+        return project
+
+    again = (interrupted, lambda project: world.ours(project, "download", "bench:q0", "--quiet"))
+    table.pair("killed at 90 %, run again", "a fresh start", again, lambda: world.download(file, name="fresh"), 0.2)
+
+
+def case_second(bench):
+    world, table = bench.world, bench.table
+    file = world.file(min(bench.bytes, 1 << 28))
+    store = world.dir / "shared"
+    words = ("--store", str(store), "--offline")
+    world.download(file, "--store", str(store), name="first")
+    ours = (lambda: world.project("second", file), lambda project: world.ours(project, "download", "bench:q0", "--quiet", *words))
+    if needs_hf(bench):
+        line = f"download bench/repo {file.path.name} --revision {COMMIT}"
+        world.hf(line, HF_HUB_DISABLE_XET="1")
+        theirs = lambda: world.hf(line, keep=True, HF_HUB_DISABLE_XET="1")
+        table.pair("a second project, offline: no request", "hf download, cached", ours, theirs, 0.03)
+        again = lambda: world.ours(world.dir / "second", "download", "bench:q0", "--quiet", *words)
+        table.pair("the same again, nothing to do", "hf download, cached", again, theirs, 0.03)
+    took = min((ours[1](ours[0]()) for _ in range(5 * bench.runs)), key=lambda took: took.wall)
+    table.figure("a second project, best", took.wall * 1e3, "ms", 20)
+
+
+def case_verify(bench):
+    world, table = bench.world, bench.table
+    file = world.file(bench.bytes)
+    world.download(file, name="verify")
+    verify = lambda: world.ours(world.dir / "verify", "verify", "--quiet")
+    # Both sides read from the page cache, whatever ran before.
+    verify()
+    for tool, command, reach in (("openssl", "openssl dgst -sha256", 0.5), ("sha256sum", "sha256sum", 0.12), ("b3sum", "b3sum", 1.1)):
+        if needs(bench, tool):
+            world.shell(f"{command} {file.path}")
+            table.pair("page cache warm", tool, verify, lambda: world.shell(f"{command} {file.path}"), reach)
+
+
+def case_takein(bench):
+    world, table = bench.world, bench.table
+    file = world.file(bench.bytes)
+    if not needs(bench, "openssl"):
+        return
+
+    def placed(above):
+        """The file stands where the view's file belongs, and has another name, so that its inode cannot be taken."""
+        source = above / "local.gguf"
+        if not source.exists():
+            shutil.copyfile(file.path, source)
+        source.chmod(0o644)
+
+        def prepare():
+            project = world.project("takein", file, above=above)
+            target = project / "models/bench/gguf/q0" / file.path.name
+            target.parent.mkdir(parents=True)
+            os.link(source, target)
+            return project
+
+        return prepare
+
+    adopt = lambda project: world.ours(project, "download", "bench:q0", "--quiet", "--offline")
+    here = placed(world.dir)
+    line = f"cp {world.dir}/local.gguf f; openssl dgst -sha256 f; sync f"
+    table.pair("copied in", "cp; openssl; sync", (here, adopt), lambda: world.shell(line), 0.9)
+    mounted = world.mount_xfs()
+    if mounted is None:
+        return table.skip("no reflink file system: root and xfsprogs are needed")
+    there = placed(mounted)
+    table.pair("reflinked in (xfs)", "openssl", (there, adopt), lambda: world.shell(f"openssl dgst -sha256 {mounted}/local.gguf"), 1.2)
+
+
+def case_tree(bench):
+    world, table = bench.world, bench.table
+    blobs, names = (10, 10) if bench.quick else (100, 100)
+    tree, store, lines = world.dir / "tree", world.dir / "tree-store", []
+    first = world.project("tree-first")
+    content = [f"weights {n}\n".encode() for n in range(blobs)]
+    for folder in range(names):
+        (tree / f"layer-{folder}").mkdir(parents=True)
+        for n, data in enumerate(content):
+            (tree / f"layer-{folder}/part-{n}").write_bytes(data)
+            lines.append(f'{{path: layer-{folder}/part-{n}, size: {len(data)}, sha256: "{hashlib.sha256(data).hexdigest()}"}}')
+    registry = lambda lines: ('models:\n  tree:\n    huggingface_id: bench/tree\n    revision: "%s"\n    formats:\n      safetensors:\n'
+                              "        files: [%s]\n" % (COMMIT, ", ".join(lines)))
+    (first / "configs/models.yaml").write_text(registry(lines[:blobs]))
+    shutil.copytree(tree / "layer-0", first / "models/tree/safetensors/layer-0")
+    world.ours(first, "download", "tree", "--quiet", "--offline", "--store", str(store))
+
+    def prepare():
+        project = world.project("tree-view")
+        (project / "configs/models.yaml").write_text(registry(lines))
+        return project
+
+    ours = lambda project: world.ours(project, "download", "tree", "--quiet", "--offline", "--store", str(store))
+    count = blobs * names
+    table.pair(f"a view of {count:,} files, with records, durable", "cp -rs", (prepare, ours), lambda: world.shell(f"cp -rs {tree} t"), 2)
+    table.pair(f"a view of {count:,} files, with records, durable", "cp -rs; sync -f", (prepare, ours),
+               lambda: world.shell(f"cp -rs {tree} t; sync -f t"))
+
+
+def fill(world, name, blobs, models):
+    """A project with so many empty blobs under made-up names, and so many views of one file."""
+    project = world.project(name)
+    world.ours(project, "init")
+    store = project / "models/.blobs"
+    digests = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(blobs)]
+    for digest in digests:
+        os.close(os.open(store / "sha256" / digest[:2] / digest, os.O_CREAT | os.O_WRONLY, 0o444))
+    for n, digest in enumerate(digests[:models]):
+        folder = project / f"models/model-{n}/gguf/q4_k_m"
+        folder.mkdir(parents=True)
+        (folder / "a.gguf").symlink_to(f"../../../.blobs/sha256/{digest[:2]}/{digest}")
+    return project
+
+
+def case_list(bench):
+    world, table = bench.world, bench.table
+    blobs, models = (1000, 100) if bench.quick else (100_000, 1000)
+    project = fill(world, "list", blobs, models)
+    ours = lambda: world.ours(project, "list")
+    what = f"{models:,} models, {blobs:,} blobs"
+    if needs_hf(bench):
+        world.hf(f"download bench/repo {world.file(MIB).path.name}", HF_HUB_DISABLE_XET="1")
+        table.pair(what, "hf cache ls, one repository", ours, lambda: world.hf("cache ls", keep=True), 0.06)
+    table.figure(f"{what}, best", min(ours().wall for _ in range(5 * bench.runs)) * 1e3, "ms", 30)
+
+
+def case_gc(bench):
+    world, table = bench.world, bench.table
+    each = {}
+    for blobs in (1000, 10_000) if bench.quick else (100_000, 1_000_000):
+        project = fill(world, f"gc-{blobs}", blobs, 0)
+        took = min((world.ours(project, "gc", "--dry-run", "--grace", "0") for _ in range(max(bench.runs, 2))), key=lambda took: took.wall)
+        each[blobs] = took.wall * 1e6 / blobs
+        table.figure(f"--dry-run, {blobs:,} blobs", each[blobs], "us a blob", 10)
+        shutil.rmtree(project)
+    few, many = sorted(each)
+    table.figure(f"a blob of {many:,} against one of {few:,}: linear", each[many] / each[few], "x", 1.25)
+    scale = ROOT / "target/release/examples/scale"
+    if not scale.exists():
+        return table.skip("examples/scale is not built: cargo build --release --example scale")
+    sizes = ["1000", "100", "10"] if bench.quick else ["100000", "10000", "1000"]
+    output = subprocess.run([str(scale), *sizes], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(world.dir)}).stdout
+    for start, what, reach in (("plan of a collection", "census, with roots", 2000), ("longest exclusive section", "longest exclusive section", 50)):
+        line = next((line for line in output.splitlines() if line.startswith(start)), None)
+        if line is None:
+            raise Failed(f"examples/scale says nothing of the {start}:\n{output}")
+        table.figure(f"{what} ({sizes[0]} blobs, {sizes[1]} roots)", float(line.split(" ms")[0].split()[-1]), "ms", reach)
+
+
+def case_memory(bench):
+    """Sparse sources: the server reads holes, and what arrives is written and hashed like any other bytes."""
+    world, table = bench.world, bench.table
+    few, many = (1 << 26, 1 << 28) if bench.quick else (1 << 30, 16 << 30)
+    peaks = []
+    for size in (few, many):
+        peaks.append(world.download(world.file(size, sparse=True), name="memory").memory)
+        shutil.rmtree(world.dir / "memory")
+        table.figure(f"peak while {size / (1 << 30):g} GiB arrive", peaks[-1], "MB", 64)
+    table.figure("the larger file's peak against the smaller's", peaks[1] / peaks[0], "x", 1.1)
+
+
+def case_start(bench):
+    world, table = bench.world, bench.table
+    project = world.project("start")
+    times = lambda work: min(work().wall for _ in range(20 * bench.runs)) * 1e3
+    version = lambda: run([str(world.binary), "--version"])
+    table.figure("--version, best", times(version), "ms", 3)
+    table.figure("`true`, best: what starting any process costs here", times(lambda: run(["true"])), "ms")
+    file = world.file(MIB)
+    present = lambda where: lambda: world.ours(where, "download", "bench:q0", "--quiet", "--offline")
+    world.download(file, name="start")
+    empty = times(present(project))
+    full = fill(world, "start-full", 1000 if bench.quick else 100_000, 0)
+    shutil.copy(project / "configs/models.yaml", full / "configs/models.yaml")
+    world.ours(full, "download", "bench:q0", "--quiet")
+    table.figure("a present model, small store, best", empty, "ms")
+    table.figure("the same in a store of many blobs against that", times(present(full)) / empty, "x", 1.2)
+
+
+CASES = {name.removeprefix("case_"): function for name, function in list(globals().items()) if name.startswith("case_")}

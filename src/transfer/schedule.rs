@@ -21,6 +21,10 @@ use std::{
 /// The largest and the smallest piece, in segments, where there is a choice.
 const LARGEST: u64 = 32;
 const SMALLEST: u64 = 2;
+/// The largest piece before anything is known of the server.
+const FIRST: u64 = 8;
+/// What is no longer than this is not cut: small files are asked for once.
+const UNCUT: u64 = 4;
 /// How many times longer than its request a piece should take.
 const WORTH: f64 = 16.0;
 
@@ -44,7 +48,7 @@ impl Schedule {
     pub(super) fn new(missing: Vec<Vec<Range<u64>>>) -> Self {
         let pieces = missing.into_iter().enumerate();
         let pieces = pieces.flat_map(|(job, ranges)| ranges.into_iter().map(move |segments| Piece { job, segments })).collect();
-        Self { pieces: Mutex::new(pieces), largest: AtomicU64::new(2 * SMALLEST), round_trip: AtomicU64::new(u64::MAX) }
+        Self { pieces: Mutex::new(pieces), largest: AtomicU64::new(FIRST), round_trip: AtomicU64::new(u64::MAX) }
     }
 
     /// Learns from a piece of `bytes` bytes that was `waited` for and then `took` so long to come.
@@ -69,7 +73,7 @@ impl Schedule {
         let front = pieces.front_mut()?;
         let share = (left / (2 * connections.max(1) as u64)).clamp(SMALLEST, self.largest.load(Ordering::Relaxed));
         let len = front.segments.end - front.segments.start;
-        if len <= share {
+        if len <= share.max(UNCUT) {
             return pieces.pop_front();
         }
         let cut = front.segments.start + share;
@@ -92,7 +96,7 @@ impl Schedule {
 
     /// How many connections could find something to do.
     pub(super) fn pieces_left(&self) -> usize {
-        let segments: u64 = self.pieces().iter().map(|piece| (piece.segments.end - piece.segments.start).div_ceil(SMALLEST)).sum();
+        let segments: u64 = self.pieces().iter().map(|piece| (piece.segments.end - piece.segments.start).div_ceil(UNCUT)).sum();
         usize::try_from(segments).unwrap_or(usize::MAX)
     }
 

@@ -13,10 +13,12 @@ mod system;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod system;
+mod unnamed;
 
 pub use memory::total_memory;
 pub use real::RealDisk;
 pub use system::{boot_id, group_name, host_name, is_network_file_system};
+pub use unnamed::Unnamed;
 
 use std::{
     fmt, io,
@@ -278,20 +280,14 @@ impl dyn Disk + '_ {
     /// Replaces a small file so that after any crash the old or the new content stands under `path`, never a mixture:
     /// a new file in `temp_dir` (same volume) is written, synced, renamed over `path`, and the folder is synced.
     pub fn replace_small(&self, path: &Path, content: &[u8], mode: u32, temp_dir: &Path) -> Result<()> {
-        let (temp, file) = self.create_temp(temp_dir, ".tmp-", mode)?;
-        let written = (|| {
-            file.write_at(content, 0)?;
-            file.set_mode(mode)?;
-            file.sync_all()?;
-            drop(file);
-            self.rename(&temp, path)?;
-            self.sync_dir(path.parent().unwrap_or(temp_dir))
-        })();
-        if written.is_err() {
-            // The first error is the one to tell; a temporary file that cannot be removed is swept by its pattern.
-            let _ = self.remove_file(&temp);
-        }
-        written
+        let file = self.write_unnamed(content, mode, temp_dir)?;
+        self.name_all(vec![(file, path)])
+    }
+
+    /// Replaces a small file that may be lost. A process that dies leaves the old or the new content; a power loss may
+    /// leave anything, so whoever reads it must be able to do without.
+    pub fn replace_hint(&self, path: &Path, content: &[u8], mode: u32, temp_dir: &Path) -> Result<()> {
+        self.write_unnamed(content, mode, temp_dir)?.rename(path)
     }
 
     /// Removes a file or link; one that is gone already is fine. Tells whether it was there.

@@ -175,7 +175,8 @@ impl Intake {
         let claimed = disk.read_small(&dir.join("claim"))?.and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
         if claimed.is_none_or(|claimed| claimed.size != want.size) {
             let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
-            disk.replace_small(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
+            // Durability begins with the first checkpoint; a claim that is lost is written again.
+            disk.replace_hint(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
         }
         let found = open_data(disk, &dir.join("data"), file_mode)?;
         let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
@@ -474,26 +475,26 @@ pub(super) fn publish(store: &Store, finished: Finished<'_>, trust: Trust, sourc
     };
     // The mode before the sync: after it, a power loss would bring the old mode back.
     data.set_mode(0o444)?;
-    data.sync_all()?;
     let stat = data.stat()?;
     if stat.len != size {
         return Err(StoreError::Changed { path: path.to_owned() });
     }
+    let meta =
+        BlobMeta { format: 1, size, blake3, trust, verified_at: format::now(), stamp: Stamp::from(&stat), sources: vec![source] };
+    // Written before the first sync, which then makes the file system commit all three at once.
+    let mut records = store.prepare_records(&meta, values)?;
+    data.sync_all()?;
+    records.sync()?;
     let _shared = store.shared()?;
     if !replaces && store.find(&digest)?.is_some() {
         // Written even where nothing is new: the age of the record carries the blob through the grace period.
-        if let Some(mut meta) = store.meta(&digest)? {
-            if !meta.sources.contains(&source) {
-                meta.sources.push(source);
-            }
-            store.write_meta(&digest, &meta)?;
+        if let Some(mut known) = store.meta(&digest)? {
+            known.sources.extend(meta.sources.into_iter().filter(|source| !known.sources.contains(source)).collect::<Vec<_>>());
+            store.write_meta(&digest, &known)?;
         }
         return Ok(());
     }
-    store.write_segments(&digest, values)?;
-    let meta =
-        BlobMeta { format: 1, size, blake3, trust, verified_at: format::now(), stamp: Stamp::from(&stat), sources: vec![source] };
-    store.write_meta(&digest, &meta)?;
+    store.put_records(&digest, records)?;
     let blob = store.layout().blob(&digest);
     let renamed = if replaces { disk.rename(path, &blob) } else { disk.rename_new(path, &blob) };
     match renamed {

@@ -31,7 +31,7 @@ pub use take_in::{TakeIn, hash_file};
 
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest},
-    disk::{Disk, Kind, LockKind, Stat},
+    disk::{Disk, Kind, LockKind, Stat, Unnamed},
 };
 use format::Marker;
 use std::{
@@ -335,8 +335,24 @@ impl Store {
     }
 
     pub(crate) fn write_segments(&self, digest: &Sha256Digest, values: &[SegmentValue]) -> Result<()> {
-        let text: Vec<u8> = values.iter().flat_map(|value| *value.as_bytes()).collect();
-        self.replace_record(&self.layout().segments(digest), &text)
+        self.replace_record(&self.layout().segments(digest), &segments_text(values))
+    }
+
+    /// Writes both records of a blob that is to be published.
+    fn prepare_records(&self, meta: &BlobMeta, values: &[SegmentValue]) -> Result<Records<'_>> {
+        let (mode, tmp) = (self.marker().file_mode(), self.layout().dir("tmp"));
+        let segments = self.disk().write_unnamed(&segments_text(values), mode, &tmp)?;
+        Ok(Records { segments, meta: self.disk().write_unnamed(&format::to_json(meta), mode, &tmp)? })
+    }
+
+    /// Gives them their names. A record of a newer program stays.
+    fn put_records(&self, digest: &Sha256Digest, records: Records<'_>) -> Result<()> {
+        let (segments, meta) = (self.layout().segments(digest), self.layout().meta(digest));
+        let mut files = vec![(records.segments, segments.as_path())];
+        if !self.has_newer_meta(digest)? {
+            files.push((records.meta, meta.as_path()));
+        }
+        Ok(self.disk().name_all(files)?)
     }
 
     /// Notes a further place that has this blob, and with `publishes` that the place publishes its SHA-256.
@@ -432,6 +448,23 @@ impl Store {
         }
         Ok(partials)
     }
+}
+
+/// The records of a blob, written and without names.
+struct Records<'d> {
+    segments: Unnamed<'d>,
+    meta: Unnamed<'d>,
+}
+
+impl Records<'_> {
+    fn sync(&mut self) -> Result<()> {
+        self.segments.sync()?;
+        Ok(self.meta.sync()?)
+    }
+}
+
+fn segments_text(values: &[SegmentValue]) -> Vec<u8> {
+    values.iter().flat_map(|value| *value.as_bytes()).collect()
 }
 
 /// A partial download that no process need be filling now.

@@ -26,6 +26,8 @@ const SECTION_BUDGET: Duration = Duration::from_millis(20);
 /// Between two sections others get a turn for about as long as the section took, and at least this long: longer than they
 /// sleep between two tries (see `lock::acquire`).
 const MIN_PAUSE: Duration = Duration::from_millis(12);
+/// Threads that look at blobs at once.
+const CENSUS_WORKERS: usize = 4;
 /// Names in the trash that begin like this cannot be had back; their bytes are being removed.
 const DEAD: &str = "dead-";
 /// Temporary files of processes that died are swept after this long.
@@ -158,22 +160,9 @@ impl Store {
         Ok(plan)
     }
 
-    fn plan(&self, options: GcOptions, now: SystemTime, needed: impl Fn(&Sha256Digest) -> bool) -> Result<GcPlan> {
-        let mut plan = GcPlan::default();
+    fn plan(&self, options: GcOptions, now: SystemTime, needed: impl Fn(&Sha256Digest) -> bool + Sync) -> Result<GcPlan> {
         let blobs = self.blobs()?;
-        for digest in &blobs {
-            if needed(digest) {
-                plan.kept += 1;
-                continue;
-            }
-            let Some(stat) = self.stat(digest)? else { continue };
-            if self.age_of_blob(digest, &stat, now)? < options.grace {
-                plan.young.0 += 1;
-                plan.young.1 += stat.len;
-            } else {
-                plan.blobs.push(unreferenced(*digest, &stat));
-            }
-        }
+        let mut plan = self.census(&blobs, options, now, &needed)?;
         let present: HashSet<&Sha256Digest> = blobs.iter().collect();
         for (dir, extension) in [("meta", ".json"), ("segments", "")] {
             for shard in 0..=255 {
@@ -211,6 +200,45 @@ impl Store {
             }
         }
         Ok(plan)
+    }
+
+    /// Looks at each blob that nothing needs. Each look is a round trip to the disk or the server; a few at once hide that.
+    fn census(
+        &self,
+        blobs: &[Sha256Digest],
+        options: GcOptions,
+        now: SystemTime,
+        needed: &(impl Fn(&Sha256Digest) -> bool + Sync),
+    ) -> Result<GcPlan> {
+        let count = |blobs: &[Sha256Digest]| -> Result<GcPlan> {
+            let mut plan = GcPlan::default();
+            for digest in blobs {
+                if needed(digest) {
+                    plan.kept += 1;
+                    continue;
+                }
+                let Some(stat) = self.stat(digest)? else { continue };
+                if self.age_of_blob(digest, &stat, now)? < options.grace {
+                    plan.young.0 += 1;
+                    plan.young.1 += stat.len;
+                } else {
+                    plan.blobs.push(unreferenced(*digest, &stat));
+                }
+            }
+            Ok(plan)
+        };
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(CENSUS_WORKERS);
+        let parts: Result<Vec<GcPlan>> = std::thread::scope(|scope| {
+            let parts: Vec<_> =
+                blobs.chunks(blobs.len().div_ceil(workers).max(1024)).map(|part| scope.spawn(move || count(part))).collect();
+            parts.into_iter().map(|part| part.join().expect("counting does not panic")).collect()
+        });
+        Ok(parts?.into_iter().fold(GcPlan::default(), |mut plan, part| {
+            plan.kept += part.kept;
+            plan.young = (plan.young.0 + part.young.0, plan.young.1 + part.young.1);
+            plan.blobs.extend(part.blobs);
+            plan
+        }))
     }
 
     /// How long ago a blob was published or last verified. The bytes may be older: those of a download that was

@@ -120,12 +120,17 @@ impl Layout {
 
     /// The digest that a file name is, exactly as this layout writes it; names of others are not ours.
     pub fn digest_of(name: &str) -> Option<Sha256Digest> {
-        name.parse::<Sha256Digest>().ok().filter(|digest| digest.to_string() == name)
+        let as_written = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        name.parse().ok().filter(|_| as_written)
     }
 
     fn sharded(&self, dir: &str, digest: &Sha256Digest, extension: &str) -> PathBuf {
+        // Made in one piece: a census makes a million of them.
         let name = digest.to_string();
-        self.root.join(dir).join(&name[..2]).join(format!("{name}{extension}"))
+        let mut path = PathBuf::with_capacity(self.root.as_os_str().len() + dir.len() + name.len() + 16);
+        path.extend([self.root.as_path(), Path::new(dir), Path::new(&name[..2]), Path::new(&name)]);
+        path.as_mut_os_string().push(extension);
+        path
     }
 }
 

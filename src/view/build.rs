@@ -234,13 +234,12 @@ impl Views {
         Ok((entries, odd))
     }
 
-    /// Puts one file in its place. Somebody's sweep or pruning may take a temporary name or an empty folder away in
-    /// between; then it is done again.
+    /// Puts one file in its place, and makes its folder where that is missing. Somebody's sweep or pruning may take a
+    /// temporary name or an empty folder away in between; then it is done again.
     fn place(&self, plan: &Plan<'_>, slot: &Slot<'_>, link: LinkMode) -> Result<LinkMode> {
         let parent = slot.path.parent().unwrap_or(&plan.dir);
         let mut tries = 1..=RACES;
         loop {
-            self.make_folders(parent, plan.store)?;
             match self.try_place(plan, slot, link) {
                 Err(ViewError::Disk(error)) if error.is_not_found() => {
                     if plan.store.find(&slot.file.sha256)?.is_none() {
@@ -249,6 +248,7 @@ impl Views {
                     if tries.next().is_none() {
                         return Err(error.into());
                     }
+                    self.make_folders(parent, plan.store)?;
                 }
                 other => return other,
             }

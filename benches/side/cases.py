@@ -106,12 +106,12 @@ def case_small(bench):
     port = world.shape(world.hub, 20)
 
     def ours():
-        project = world.project("small")
+        project = world.project("small", keep_old=True)
         (project / "configs/models.yaml").write_text(
             'models:\n  small:\n    huggingface_id: bench/small\n    formats:\n      safetensors: {include: ["**"]}\n')
         return world.ours(project, "download", "small", "--quiet", port=port)
 
-    theirs = lambda: world.hf("download bench/small", port=port, HF_HUB_DISABLE_XET="1")
+    theirs = lambda: world.hf("download bench/small", port=port, keep_old=True, HF_HUB_DISABLE_XET="1")
     table.pair(f"{count} small files, 20 ms round trip", "hf download (syncs nothing)", ours, theirs, 0.3)
 
 
@@ -146,7 +146,7 @@ def case_second(bench):
     store = world.dir / "shared"
     words = ("--store", str(store), "--offline")
     world.download(file, "--store", str(store), name="first")
-    ours = (lambda: world.project("second", file), lambda project: world.ours(project, "download", "bench:q0", "--quiet", *words))
+    ours = (lambda: world.project("second", file, keep_old=True), lambda project: world.ours(project, "download", "bench:q0", "--quiet", *words))
     if needs_hf(bench):
         line = f"download bench/repo {file.path.name} --revision {COMMIT}"
         world.hf(line, HF_HUB_DISABLE_XET="1")
@@ -222,15 +222,15 @@ def case_tree(bench):
     world.ours(first, "download", "tree", "--quiet", "--offline", "--store", str(store))
 
     def prepare():
-        project = world.project("tree-view")
+        project = world.project("tree-view", keep_old=True)
         (project / "configs/models.yaml").write_text(registry(lines))
         return project
 
     ours = lambda project: world.ours(project, "download", "tree", "--quiet", "--offline", "--store", str(store))
     count = blobs * names
-    table.pair(f"a view of {count:,} files, with records, durable", "cp -rs", (prepare, ours), lambda: world.shell(f"cp -rs {tree} t"), 2)
-    table.pair(f"a view of {count:,} files, with records, durable", "cp -rs; sync -f", (prepare, ours),
-               lambda: world.shell(f"cp -rs {tree} t; sync -f t"))
+    what, copy = f"a view of {count:,} files, with records, durable", f"cp -rs {tree} t"
+    table.pair(what, "cp -rs", (prepare, ours), lambda: world.shell(copy, keep_old=True), 2)
+    table.pair(what, "cp -rs; sync -f", (prepare, ours), lambda: world.shell(f"{copy}; sync -f t", keep_old=True))
 
 
 def fill(world, name, blobs, models):

@@ -64,6 +64,7 @@ class World:
         self.www = self.dir / "www"
         self.www.mkdir()
         self.files = {}
+        self.aside = 0
         self.children = []
         self.mounts = []
         self.fast, self.slow, self.hub = (free_port() for _ in range(3))
@@ -218,9 +219,17 @@ http {{
 
     # Our side.
 
-    def project(self, name, *files, above=None):
+    def set_aside(self, folder):
+        """Takes a folder out of the way without removing it: ext4 makes files slowly for seconds after many were removed."""
+        if folder.exists():
+            self.aside += 1
+            folder.rename(self.dir / f"aside-{self.aside}")
+
+    def project(self, name, *files, above=None, keep_old=False):
         """A fresh project whose registry knows these files of `bench/repo` as `bench:q0`, `bench:q1` and so on."""
         project = (above or self.dir) / name
+        if keep_old:
+            self.set_aside(project)
         shutil.rmtree(project, ignore_errors=True)
         (project / "configs").mkdir(parents=True)
         one = lambda file: f'{{file: {file.path.name}, size: {file.size}, sha256: "{file.sha256}"}}'
@@ -239,8 +248,10 @@ http {{
 
     # Their side.
 
-    def shell(self, line, **environment):
+    def shell(self, line, keep_old=False, **environment):
         target = self.dir / "rival"
+        if keep_old:
+            self.set_aside(target)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         return run(["bash", "-c", f"set -e; {line}"], cwd=target, env={**os.environ, **environment})
@@ -251,7 +262,9 @@ http {{
     def hf(self, line, port=None, venv="hf", keep=False, **environment):
         """The Hub's own client, with its cache beside the work; the cache is new unless it is kept."""
         home = self.dir / f"home-{venv}"
-        if not keep:
+        if environment.get("keep_old") and not keep:
+            self.set_aside(home)
+        elif not keep:
             shutil.rmtree(home, ignore_errors=True)
         command = ROOT / "target/bench-venvs" / venv / "bin/hf"
         return self.shell(f"{command} {line}", HF_HOME=str(home), HF_ENDPOINT=f"http://127.0.0.1:{port or self.hub}",

@@ -12,13 +12,20 @@ use model_manager::{
     error::{Error, ErrorKind, Result},
     event::Silent,
     hub::Projector,
-    manager::{DownloadOptions, ModelManager, RepairReport, Selector, VerifyState},
-    registry::{BUILT_IN, BUILT_IN_ORIGIN, Registry},
+    manager::{
+        AddRequest, DownloadOptions, Linted, LockOptions, ModelManager, RepairReport, Selector, SyncOptions, UseOptions, UseReport,
+        VerifyState,
+    },
+    registry::{BUILT_IN, BUILT_IN_ORIGIN, Backend, Registry},
     settings::Settings,
     store::{CheckMode, GcOptions, Progress, hash_file},
 };
 use pyo3::prelude::*;
-use std::{path::PathBuf, sync::Arc};
+use serde::Serialize;
+use std::{
+    path::{PathBuf, absolute},
+    sync::Arc,
+};
 
 /// Settings and a registry, both fixed; see `run` for why it holds nothing else.
 #[pyclass(frozen, module = "model_manager")]
@@ -48,6 +55,44 @@ impl Which {
     }
 }
 
+/// What else is said of an entry that is to be added to the registry.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Addition {
+    id: Option<String>,
+    revision: Option<String>,
+    description: Option<String>,
+    update: bool,
+    dry_run: bool,
+}
+
+impl Addition {
+    fn request(self, which: &Which, new_registry: PathBuf) -> Result<AddRequest> {
+        let Selector { model: reference, format, quant } = which.selector()?;
+        Ok(AddRequest {
+            reference,
+            id: self.id.as_deref().map(str::parse).transpose()?,
+            format,
+            quant,
+            revision: self.revision.as_deref().map(str::parse).transpose()?,
+            description: self.description,
+            update: self.update,
+            dry_run: self.dry_run,
+            new_registry,
+        })
+    }
+}
+
+/// A backend's settings with a model in them.
+#[derive(Serialize)]
+struct Used {
+    #[serde(flatten)]
+    report: UseReport,
+    /// As they are now or, in a dry run, would be.
+    text: String,
+    dry_run: bool,
+}
+
 impl Native {
     fn with(settings: Settings, root: PathBuf, registry: Registry) -> Self {
         let quick = ModelManager::with_registry(settings.clone(), registry.clone(), Arc::new(Silent));
@@ -55,7 +100,7 @@ impl Native {
     }
 
     /// The result is a `class` of `model_manager.results`, or a list of them.
-    fn run<'py, T: serde::Serialize + Send + 'static>(
+    fn run<'py, T: Serialize + Send + 'static>(
         &self,
         py: Python<'py>,
         watch: Watch,
@@ -64,6 +109,17 @@ impl Native {
     ) -> PyResult<Bound<'py, PyAny>> {
         let report = run(py, &self.settings, &self.registry, watch, work)?;
         convert::report(py, class, &report)
+    }
+
+    /// What using a model needs to know. Settings name models from the project's folder, wherever the caller is, so the
+    /// models directory is told in full.
+    fn use_options(&self, backend: &str, file: Option<PathBuf>) -> Result<(Settings, UseOptions)> {
+        let backend = Backend::from_word(backend)
+            .ok_or_else(|| Error::new(ErrorKind::Usage, format!("`{backend}` is no backend")).hint("Choose llama_cpp or vllm."))?;
+        let models_dir = absolute(&self.settings.models_dir)
+            .map_err(|error| Error::new(ErrorKind::Failed, "the current directory cannot be told").caused_by(error))?;
+        let settings = Settings { models_dir, ..self.settings.clone() };
+        Ok((settings, UseOptions { backend, file, root: self.root.clone() }))
     }
 }
 
@@ -80,6 +136,12 @@ impl Native {
     fn with_registry(&self, py: Python<'_>, text: &str, origin: &str) -> PyResult<Self> {
         let registry = Registry::parse(text, origin).map_err(|error| raise(py, &error.into()))?;
         Ok(Self::with(self.settings.clone(), self.root.clone(), registry))
+    }
+
+    /// The same settings with another registry file. What the registry knows stays, until that is read.
+    fn with_config(&self, path: PathBuf) -> Self {
+        let settings = Settings { config: Some(path), ..self.settings.clone() };
+        Self::with(settings, self.root.clone(), self.registry.clone())
     }
 
     /// The registry's text and what messages call it; `None` if there is no such file.
@@ -114,6 +176,11 @@ impl Native {
         self.settings.config.clone()
     }
 
+    #[getter]
+    fn lock_file(&self) -> PathBuf {
+        self.settings.lock_file.clone()
+    }
+
     fn path(&self, py: Python<'_>, which: Which) -> PyResult<PathBuf> {
         py.detach(|| self.quick.path(&which.selector()?)).map_err(|error| raise(py, &error))
     }
@@ -122,8 +189,11 @@ impl Native {
         self.run(py, watch, "Listed", move |manager| manager.list(format.as_deref().map(str::parse).transpose()?.as_ref()))
     }
 
-    fn info<'py>(&self, py: Python<'py>, watch: Watch, model: Option<String>) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "ModelInfo", move |manager| manager.info(model.as_deref()))
+    fn info<'py>(&self, py: Python<'py>, watch: Watch, which: Option<Which>, remote: bool) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "ModelInfo", move |manager| match which {
+            None => manager.info(None),
+            Some(which) => Ok(vec![manager.info_of(&which.selector()?, remote)?]),
+        })
     }
 
     fn plan<'py>(
@@ -178,6 +248,71 @@ impl Native {
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.run(py, watch, "Removal", move |manager| manager.remove(&which.selector()?, keep_blobs, dry_run))
+    }
+
+    fn lock<'py>(
+        &self,
+        py: Python<'py>,
+        watch: Watch,
+        which: Vec<Which>,
+        update: bool,
+        dry_run: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Lock", move |manager| manager.lock(&selectors(&which)?, LockOptions { update, dry_run }))
+    }
+
+    fn check_lock<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "LockCheck", move |manager| manager.check_lock(&selectors(&which)?))
+    }
+
+    fn sync<'py>(
+        &self,
+        py: Python<'py>,
+        watch: Watch,
+        locked: bool,
+        prune: bool,
+        quick: bool,
+        dry_run: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Sync", move |manager| manager.sync(SyncOptions { locked, prune, quick, dry_run }))
+    }
+
+    fn add<'py>(&self, py: Python<'py>, watch: Watch, which: Which, addition: Addition) -> PyResult<Bound<'py, PyAny>> {
+        let new_registry = self.root.join("configs").join("models.yaml");
+        self.run(py, watch, "Addition", move |manager| manager.add(&addition.request(&which, new_registry)?))
+    }
+
+    /// Looks through the file, not through what was changed of it in memory.
+    fn lint<'py>(&self, py: Python<'py>, watch: Watch, online: bool) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "Lint", move |manager| {
+            let linted = Linted::read(manager.settings())?;
+            if online && linted.is_registry() { manager.lint_online(linted) } else { Ok(linted.report(false)) }
+        })
+    }
+
+    fn use_model<'py>(
+        &self,
+        py: Python<'py>,
+        watch: Watch,
+        which: Which,
+        backend: &str,
+        file: Option<PathBuf>,
+        dry_run: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (settings, options) = self.use_options(backend, file).map_err(|error| raise(py, &error))?;
+        let used = run(py, &settings, &self.registry, watch, move |manager| {
+            let plan = manager.plan_use(&which.selector()?, &options)?;
+            if !dry_run {
+                manager.carry_out_use(&plan)?;
+            }
+            Ok(Used { report: plan.report, text: plan.text, dry_run })
+        })?;
+        convert::report(py, "Use", &used)
+    }
+
+    /// Makes the store, or completes it.
+    fn init(&self, py: Python<'_>, watch: Watch, shared: bool, group: Option<String>) -> PyResult<PathBuf> {
+        run(py, &self.settings, &self.registry, watch, move |manager| manager.init(shared, group.as_deref()))
     }
 
     fn gc<'py>(

@@ -342,6 +342,18 @@ def test_asyncio(slow: Hub) -> None:
     assert isinstance(seen[-1], events.FileFinished)
 
 
+def test_a_cell_of_a_notebook_may_call_either(fast: Hub) -> None:
+    """A notebook runs its cells in an event loop, whose thread a cell blocks as long as it likes."""
+
+    async def cells() -> None:
+        manager = ModelManager()
+        path = manager.download_model("test-model")
+        assert path is not None and manager.verify_model(path)
+        assert (await manager.download_async("test-model")).fetched == 0
+
+    asyncio.run(cells())
+
+
 def test_cancelling_a_task_stops_the_download(slow: Hub) -> None:
     async def run() -> None:
         with pytest.raises(asyncio.TimeoutError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import model_manager
 from conftest import python
+from hub import REPOSITORY
 
 SITE = Path(sysconfig.get_paths()["platlib"])
 
@@ -28,6 +29,16 @@ def test_tools_of_others_are_not_hidden() -> None:
     # One with it is somebody's own package, and wins.
     Path("tools/__init__.py").write_text("answer = 43\n")
     assert python("-c", "import tools; print(tools.answer)").stdout == "43\n"
+    assert "No module named tools.model_manager" in python("-m", "tools.model_manager", "info").stderr
+    # It takes ours in with the one line that the README gives.
+    Path("tools/__init__.py").write_text(f"{readme_line('extend_path')}\nanswer = 44\n")
+    assert python("-c", f"{code}; print(tools.answer)").stdout == "42\n44\n"
+    assert python("-m", "tools.model_manager", "info").returncode == 0
+
+
+def readme_line(word: str) -> str:
+    (line,) = [line.strip() for line in (REPOSITORY / "python/README.md").read_text().splitlines() if word in line]
+    return line
 
 
 def test_the_command_is_there() -> None:

@@ -32,6 +32,13 @@ async def rich(cancel: CancelToken) -> Download:
         return await manager.download_async("a", progress=told)
     if not manager.repair().is_complete or not manager.doctor(full=True).is_healthy:
         print([finding.mend for finding in manager.doctor().findings])
+    lock_file: Path = manager.lock(["a", "b:q4_k_m"], update=True).lock_file
+    problems = [problem.what for problem in manager.lock(check=True).problems]
+    synced = await manager.sync_async(progress=told)
+    mended: int = sum(blob.fetched for blob in manager.sync(locked=True, prune=True).mended) + synced.fetched
+    wrong = [finding.line for finding in manager.lint(online=True).findings if finding.level == "error"]
+    line: str = manager.use(manager.add("o/r:Q4_K_M").id, backend="llama_cpp", dry_run=True).line_text
+    print(lock_file, problems, mended, wrong, line, manager.init(shared=True))
     freed: int = manager.gc(grace=0, dry_run=True).freed + manager.df().reclaimable
     users = [user for blob in manager.why(Path("models/a")) for user in blob.users]
     gone = [project.path for project in manager.projects() if project.state == "missing"]

@@ -14,24 +14,31 @@ from .errors import UsageError
 # As `typing` has it, which takes longer to import than this module.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Literal
+    from typing import Any, List, Literal, overload
 
     from . import events
     from .results import (
+        Addition,
         Collection,
         Diagnosis,
         Download,
+        Lint,
         Listed,
+        Lock,
+        LockCheck,
         ModelInfo,
         Plan,
         Project,
         Removal,
         Repair,
         Space,
+        Sync,
+        Use,
         Verified,
         Why,
     )
 
+    Backend = Literal["llama_cpp", "vllm"]
     LinkMode = Literal["auto", "symlink", "hardlink", "reflink", "copy"]
     VerifyMode = Literal["quick", "full", "rehash"]
 
@@ -97,6 +104,7 @@ class Manager:
             log("warning", "%s", warning)
         self._origin = "the registry"
         self._load_registry()
+        self._read = self._known
 
     def _load_registry(self) -> None:
         found = self._native.registry_text()
@@ -147,6 +155,11 @@ class Manager:
     def config_path(self) -> Path:
         """The registry file; where it would be, if the built-in registry is used."""
         return self._native.config_path or self.project_root / "configs" / "models.yaml"
+
+    @property
+    def lock_file(self) -> Path:
+        """Where the lock file is, or would be made: beside the registry, under its name."""
+        return self._native.lock_file
 
     # What can be done with models
 
@@ -232,9 +245,23 @@ class Manager:
         """The models in the models directory, plain files dropped by hand included."""
         return self._usable().list(_watch(None, None), format)
 
-    def info(self, model: str | None = None) -> List[ModelInfo]:
-        """What the registry knows, about one model or all."""
-        return self._current().info(_watch(None, None), model)
+    def info(
+        self,
+        model: str | None = None,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        remote: bool = False,
+        cancel: CancelToken | None = None,
+    ) -> List[ModelInfo]:
+        """What the registry knows, about one model or all; of one, what its files say about themselves too.
+
+        With `remote`, and for a reference to the Hub, the headers of files that are not here are fetched for that.
+        """
+        which = _which(model, format, quant)
+        if remote and not which:
+            raise UsageError("`remote` needs a model", "Name the model whose files are to be asked.")
+        return self._current().info(_watch(None, cancel), which[0] if which else None, remote)
 
     def verify(
         self,
@@ -283,7 +310,201 @@ class Manager:
         which = (model, format, quant)
         return self._usable().remove(_watch(None, None), which, keep_blobs, dry_run)
 
+    def use(
+        self,
+        model: str,
+        backend: Backend,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        file: StrPath | None = None,
+        dry_run: bool = False,
+    ) -> Use:
+        """Writes the path of a model that is here into a backend's settings, as ``backend.model_path``, and nothing else.
+
+        Args:
+            model: What to use. Raises `NotFoundError` if it is not here.
+            backend: ``llama_cpp`` takes a GGUF, ``vllm`` a folder such as that of safetensors.
+            format: Default: what the backend loads.
+            quant: Default: the only one, or q4_k_m, or the nearest to it.
+            file: The settings. Default: ``configs/backend/<backend>.yaml`` in the project; it is made if it is missing.
+            dry_run: Only tell.
+        """
+        which = (model, format, quant)
+        return self._usable().use_model(_watch(None, None), which, backend, None if file is None else Path(file).absolute(), dry_run)
+
+    # What can be done with the project
+
+    if TYPE_CHECKING:
+
+        @overload
+        def lock(
+            self,
+            models: str | Sequence[str] | None = None,
+            *,
+            format: str | None = None,
+            quant: str | None = None,
+            update: bool = False,
+            check: Literal[False] = False,
+            dry_run: bool = False,
+            progress: ProgressFunction | None = None,
+            cancel: CancelToken | None = None,
+        ) -> Lock: ...
+        @overload
+        def lock(
+            self,
+            models: str | Sequence[str] | None = None,
+            *,
+            format: str | None = None,
+            quant: str | None = None,
+            check: Literal[True],
+            progress: ProgressFunction | None = None,
+            cancel: CancelToken | None = None,
+        ) -> LockCheck: ...
+
+    def lock(
+        self,
+        models: str | Sequence[str] | None = None,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        update: bool = False,
+        check: bool = False,
+        dry_run: bool = False,
+        progress: ProgressFunction | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Lock | LockCheck:
+        """Pins the exact files of what this project uses in its lock file, which belongs under version control.
+
+        All is locked or, if anything raises, nothing.
+
+        Args:
+            models: One model or several. Default: what is here, and what is locked already.
+            format: Only this format of the models.
+            quant: Only this quantization of the models.
+            update: Ask the Hub what is new on the branches of locked models, and lock that.
+            check: Only check that the lock file holds what is used and agrees with the registry; sends no request.
+            dry_run: Only tell.
+            progress: Is told what happens.
+            cancel: Stops it from another thread.
+        """
+        which = _those(models, format, quant)
+        native, watch = self._current(), _watch(progress, cancel)
+        if not check:
+            return native.lock(watch, which, update, dry_run)
+        if update or dry_run:
+            raise UsageError("`check` goes with neither `update` nor `dry_run`", "It changes nothing by itself.")
+        return native.check_lock(watch, which)
+
+    def sync(
+        self,
+        *,
+        locked: bool = False,
+        prune: bool = False,
+        quick: bool = False,
+        dry_run: bool = False,
+        progress: ProgressFunction | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Sync:
+        """Makes the models exactly what the lock file says, from the store or any endpoint that has the bytes.
+
+        Args:
+            locked: Never change the lock file; one that the registry disagrees with is an error.
+            prune: Also remove models of this project that are not locked.
+            quick: Trust size and time stamp of what is here, rather than read every byte.
+            dry_run: Only tell.
+            progress: Is told what happens. What it raises stops the sync.
+            cancel: Stops it from another thread. What arrived is kept.
+        """
+        return self._current().sync(_watch(progress, cancel), locked, prune, quick, dry_run)
+
+    async def sync_async(
+        self,
+        *,
+        locked: bool = False,
+        prune: bool = False,
+        quick: bool = False,
+        dry_run: bool = False,
+        progress: ProgressFunction | None = None,
+    ) -> Sync:
+        """`sync` for asyncio, as `download_async` is `download`."""
+
+        def work(progress: ProgressFunction | None, cancel: CancelToken) -> Sync:
+            return self.sync(locked=locked, prune=prune, quick=quick, dry_run=dry_run, progress=progress, cancel=cancel)
+
+        from ._aio import in_thread
+
+        return await in_thread(work, progress)
+
+    def add(
+        self,
+        reference: str,
+        *,
+        id: str | None = None,
+        format: str | None = None,
+        quant: str | None = None,
+        revision: str | None = None,
+        description: str | None = None,
+        update: bool = False,
+        dry_run: bool = False,
+        cancel: CancelToken | None = None,
+    ) -> Addition:
+        """Writes a model of the Hub into the registry file, with commit, sizes and hashes. `registry` has it then, too.
+
+        The rest of the file stays as it is. Where the project has none yet, it is made from the built-in registry.
+
+        Args:
+            reference: ``owner/repo:Q4_K_M``, ``hf://owner/repo@revision/file``, or an address; with `update` also an id.
+            id: The id in the registry. Default: the repository's name in lower case, without ``-GGUF``.
+            format: Default: gguf, or safetensors where there is no GGUF file.
+            quant: The quantization.
+            revision: A branch, tag or commit; the commit it stands for is written. Default: main.
+            description: What the model is, in a line.
+            update: Pin an entry that is there anew.
+            dry_run: Only tell.
+            cancel: Stops it from another thread.
+        """
+        if update and description is not None:
+            raise UsageError("`description` does not go with `update`", "An update changes revision, sizes and hashes only.")
+        was_changed = repr(self.registry) != self._read
+        added = self._current().add(
+            _watch(None, cancel),
+            (reference, format, quant),
+            {"id": id, "revision": revision, "description": description, "update": update, "dry_run": dry_run},
+        )
+        if added.changed and not dry_run:
+            self._take_over(added, was_changed)
+        return added
+
+    def _take_over(self, added: Addition, was_changed: bool) -> None:
+        """Has the entry that was added in `registry`, and leaves other changes of it alone."""
+        if added.created:
+            self._native = self._native.with_config(added.path)
+        if not was_changed:
+            self._load_registry()
+            self._read = self._known
+        elif found := self._native.registry_text():
+            self.registry.setdefault("models", {})[added.id] = _native.read_yaml(*found)["models"][added.id]
+
+    def lint(self, *, online: bool = False, cancel: CancelToken | None = None) -> Lint:
+        """Looks through the registry file for what is wrong, missing or odd. A text that is no registry is a finding.
+
+        With `online`, every entry is held against what the Hub says now.
+        """
+        return self._native.lint(_watch(None, cancel), online)
+
     # What can be done with the store
+
+    def init(self, *, shared: bool = False, group: str | None = None) -> Path:
+        """Makes the store, or completes it, and returns its path. A download makes it as well.
+
+        Args:
+            shared: Let the group of its folder write it, whatever anybody's umask says.
+            group: Give it to this group; needs `shared`.
+        """
+        if group is not None and not shared:
+            raise UsageError("`group` needs `shared`", "Say `shared=True`, too.")
+        return self._native.init(_watch(None, None), shared, group)
 
     def gc(
         self,
@@ -341,6 +562,12 @@ def _which(model: str | None, format: str | None, quant: str | None) -> List[_na
     if model is None and (format, quant) != (None, None):
         raise UsageError("`format` and `quant` need a model", "Name the model, or leave all three out for everything.")
     return [] if model is None else [(model, format, quant)]
+
+
+def _those(models: str | Sequence[str] | None, format: str | None, quant: str | None) -> List[_native._Which]:
+    if models is None or isinstance(models, str):
+        return _which(models, format, quant)
+    return [(model, format, quant) for model in models]
 
 
 def _projector(mmproj: bool | str) -> str | None:

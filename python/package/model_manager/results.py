@@ -7,15 +7,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 __all__ = [
+    "Addition",
     "Blob",
     "Collection",
     "Diagnosis",
     "Download",
     "File",
+    "FileChange",
     "Finding",
     "Form",
+    "Lint",
+    "LintFinding",
     "Listed",
+    "Lock",
+    "LockCheck",
+    "LockProblem",
+    "Locked",
     "Memory",
+    "Mended",
     "ModelInfo",
     "Partial",
     "Plan",
@@ -26,8 +35,11 @@ __all__ = [
     "SharedBlob",
     "Source",
     "Space",
+    "Sync",
+    "Use",
     "Verified",
     "View",
+    "Weights",
     "Why",
 ]
 
@@ -197,6 +209,23 @@ class Removal:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What the files of a model say about themselves: GGUF headers, or safetensors headers and ``config.json``."""
+
+    architecture: str | None
+    """Such as ``llama`` or ``LlamaForCausalLM``."""
+    name: str | None
+    context_length: int | None
+    """Tokens that it was trained to take."""
+    parameters: int | None
+    """`None` where packing hides their number."""
+    quantization: str | None
+    """How most of the weights are kept, such as ``Q4_K_M``, ``BF16`` or ``awq 4 bit``."""
+    chat_template: str | None
+    """The Jinja template that makes text from messages."""
+
+
+@dataclass(frozen=True)
 class Form:
     """One quantization of a model, or the one form of a format without any."""
 
@@ -217,6 +246,10 @@ class Form:
     gated: bool
     license: str | None
     note: str | None
+    weights: Weights | None
+    """`None` where its files are not here and were not asked for, or say nothing; and in the overview of all models."""
+    weights_note: str | None
+    """Why a file of it could not be looked into."""
 
 
 @dataclass(frozen=True)
@@ -384,6 +417,211 @@ class Repair:
         return all(file.mended for file in self.files)
 
 
+@dataclass(frozen=True)
+class FileChange:
+    """A file that is another than before."""
+
+    file: str
+    """Its path below the view's folder."""
+    change: Literal["added", "changed", "removed"]
+    size: int | None
+    old_size: int | None
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What became of a view in the lock file."""
+
+    model: str
+    format: str
+    quant: str | None
+    state: Literal["added", "kept", "pinned", "moved", "changed", "removed", "unknown"]
+    """``pinned`` was to be updated and is pinned to a commit; ``unknown`` is used here and cannot be locked, because nobody
+    knows where it came from."""
+    repo: str | None
+    revision: str | None
+    """The branch or tag that it follows; `None` where it is pinned to a commit."""
+    commit: str | None
+    old_commit: str | None
+    size: int
+    files: tuple[FileChange, ...]
+    """The files that are others than before."""
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What was locked, or would be."""
+
+    lock_file: Path
+    views: tuple[Locked, ...]
+    """Every view that was looked at."""
+    written: bool
+    """Whether the lock file was written."""
+    dry_run: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no view is ``unknown``."""
+        return all(view.state != "unknown" for view in self.views)
+
+
+@dataclass(frozen=True)
+class LockProblem:
+    """A view that is not locked as it is used or as the registry has it."""
+
+    model: str
+    format: str
+    quant: str | None
+    what: str
+
+
+@dataclass(frozen=True)
+class LockCheck:
+    """Whether a lock file holds what it should."""
+
+    lock_file: Path
+    views: int
+    """Number of locked views."""
+    problems: tuple[LockProblem, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it holds what is used here and agrees with the registry."""
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class Mended:
+    """Damaged content that is whole again."""
+
+    path: Path
+    """The file that shows it."""
+    sha256: str
+    fetched: int
+    """0 for a copy that was made anew, or where the whole is fetched with its view."""
+
+
+@dataclass(frozen=True)
+class Sync:
+    """What a sync did, or would do."""
+
+    lock_file: Path
+    relocked: tuple[Locked, ...]
+    """Entries that were locked anew first, because the registry changed."""
+    views: tuple[Download, ...]
+    """Every locked view; empty in a dry run."""
+    plans: tuple[Plan, ...]
+    """Every locked view, in a dry run."""
+    mended: tuple[Mended, ...]
+    removed: tuple[Path, ...]
+    """Files of ours in locked views that do not belong there, which are gone."""
+    kept: tuple[tuple[Path, str], ...]
+    """Files in locked views that stay because they are not ours, and why."""
+    pruned: Removal | None
+    """Views that are not locked, which are gone; `None` where that was not asked for."""
+    fetched: int
+    """Bytes that travelled, or, in a dry run, that would."""
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class LintFinding:
+    """Something odd in a registry."""
+
+    level: Literal["error", "warning", "note"]
+    rule: str
+    """A word or two, the same in every version."""
+    line: int
+    column: int
+    model: str | None
+    format: str | None
+    quant: str | None
+    file: str | None
+    """The file of a repository it is about."""
+    message: str
+    next: str
+    """What to do."""
+
+
+@dataclass(frozen=True)
+class Lint:
+    """What a look through the registry found."""
+
+    registry: str
+    """The registry file."""
+    online: bool
+    """Whether the Hub was asked."""
+    entries: int
+    """Entries that were looked at; 0 where the text is no registry."""
+    findings: tuple[LintFinding, ...]
+    """In file order."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is wrong; there may be warnings and notes."""
+        return all(finding.level != "error" for finding in self.findings)
+
+    @property
+    def differs(self) -> bool:
+        """Whether a size or hash of the registry is not what the Hub publishes."""
+        return any(finding.rule == "differs" for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Addition:
+    """An entry of the registry that was added or pinned anew, or would be."""
+
+    id: str
+    format: str
+    quant: str | None
+    repo: str
+    revision: str
+    """The commit."""
+    license: str | None
+    gated: bool
+    size: int
+    path: Path
+    """The registry file."""
+    line: int
+    """Where the entry begins in it."""
+    created: bool
+    """Whether the file was made, from the built-in registry."""
+    changed: bool
+    """Whether the text changed: an entry that is pinned anew may be as it should be."""
+    dry_run: bool
+    entry: str
+    """The entry as it stands in the file."""
+    diff: str
+    """The change as a unified diff."""
+    notices: tuple[str, ...]
+    """What was chosen and why."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A backend's settings with a model in them."""
+
+    path: Path
+    """The model's file or folder."""
+    backend: Literal["llama_cpp", "vllm"]
+    file: Path
+    """The settings."""
+    key: str
+    value: str
+    """What stands there, relative to the project where the model lies in it."""
+    before: str | None
+    line: int
+    line_text: str
+    created: bool
+    """Whether the file was not there."""
+    changed: bool
+    """Whether anything differs from before."""
+    dry_run: bool
+    text: str
+    """The whole file as it is now or, in a dry run, would be."""
+
+
 _PARTS: dict[tuple[type[Any], str], Any] = {
     (Plan, "files"): File,
     (Plan, "memory"): Memory,
@@ -400,6 +638,17 @@ _PARTS: dict[tuple[type[Any], str], Any] = {
     (Why, "sources"): Source,
     (Diagnosis, "findings"): Finding,
     (Repair, "files"): Repaired,
+    (Form, "weights"): Weights,
+    (Lock, "views"): Locked,
+    (Locked, "files"): FileChange,
+    (LockCheck, "problems"): LockProblem,
+    (Sync, "relocked"): Locked,
+    (Sync, "views"): Download,
+    (Sync, "plans"): Plan,
+    (Sync, "mended"): Mended,
+    (Sync, "removed"): Path,
+    (Sync, "pruned"): Removal,
+    (Lint, "findings"): LintFinding,
 }
 """What a part of a report, or each in a list of them, is, where that is not plain values."""
 
@@ -418,7 +667,7 @@ def _make(cls: type[Any], report: dict[str, Any]) -> Any:
     for field in fields(cls):
         value: Any = report.get(field.name)
         part = _PARTS.get((cls, field.name))
-        if part is not None:
+        if part is not None and value is not None:
             value = tuple(_make(part, one) for one in value) if isinstance(value, list) else _make(part, value)
         elif field.type == "Path":
             value = Path(value)
@@ -427,4 +676,6 @@ def _make(cls: type[Any], report: dict[str, Any]) -> Any:
         values[field.name] = value
     if cls is Removal:
         values["kept"] = tuple((Path(path), why) for path, why in values["kept"])
+    elif cls is Sync:
+        values["kept"] = tuple((Path(one["path"]), one["why"]) for one in values["kept"])
     return cls(**values)

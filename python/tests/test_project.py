@@ -1,0 +1,300 @@
+"""What can be done with a project: locking, syncing, its registry, the settings of its backends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import MakeHub, model, write_registry
+from hub import MIB, Hub, gguf, sha256
+from model_manager import CancelToken, Manager, ModelManager, errors, events
+
+FILE = "big.Q4_K_M.gguf"
+REPO = "test/test-model-gguf"
+OTHER = "me/New-7B-GGUF"
+BIG = gguf(2 * MIB)
+NEW = gguf(seed=7)
+LOCK = Path("configs/models.lock")
+REGISTRY = f"""# mine
+models:
+  test-model:
+    huggingface_id: "{REPO}"
+    formats:
+      gguf:
+        q4_k_m:
+          file: "{FILE}"
+          size: {len(BIG)}
+          sha256: "{sha256(BIG)}"
+"""
+SETTINGS = "# mine\nbackend:\n  n_ctx: 8192  # long\n  model_path: 'models/old.gguf'\n"
+
+
+@pytest.fixture
+def server(hub: MakeHub) -> Hub:
+    Path("configs").mkdir()
+    Path("configs/models.yaml").write_text(REGISTRY)
+    return hub({REPO: {FILE: BIG}, OTHER: {"new-7b.Q4_K_M.gguf": NEW}})
+
+
+def clone_to(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project as somebody else clones it."""
+    shutil.copytree("configs", f"../{folder}/configs")
+    monkeypatch.chdir(f"../{folder}")
+
+
+def test_what_is_locked_is_made_elsewhere(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager()
+    assert manager.lock_file == Path.cwd() / LOCK
+    manager.download("test-model")
+    plan = manager.lock(dry_run=True)
+    assert plan.dry_run and not plan.written and not LOCK.exists()
+    lock = manager.lock()
+    assert (lock.lock_file, lock.written, lock.dry_run, lock.is_complete) == (manager.lock_file, True, False, True)
+    (locked,) = lock.views
+    assert (locked.model, locked.format, locked.quant, locked.state) == ("test-model", "gguf", "q4_k_m", "added")
+    assert (locked.repo, locked.revision, locked.size, locked.old_commit) == (REPO, "main", len(BIG), None)
+    assert locked.commit is not None and len(locked.commit) == 40
+    assert [(file.file, file.change, file.size, file.old_size) for file in locked.files] == [(FILE, "added", len(BIG), None)]
+    assert [view.state for view in manager.lock().views] == ["kept"] and not manager.lock().written
+
+    clone_to("clone", monkeypatch)
+    clone = Manager()
+    todo = clone.sync(locked=True, dry_run=True)
+    assert todo.dry_run and todo.fetched == todo.plans[0].fetch == len(BIG)
+    assert (todo.views, clone.list()) == ((), [])
+    seen: list[events.Event] = []
+    done = clone.sync(locked=True, progress=seen.append)
+    (made,) = done.views
+    assert made.path == clone.path("test-model") and made.path.read_bytes() == BIG
+    assert (done.fetched, done.plans, done.mended, done.removed, done.kept, done.pruned) == (len(BIG), (), (), (), (), None)
+    assert any(isinstance(event, events.FileFinished) for event in seen)
+    assert clone.sync(quick=True).fetched == 0
+
+
+def test_sync_mends_trims_prunes_and_keeps_what_is_not_ours(server: Hub) -> None:
+    manager = Manager()
+    path = manager.download("test-model").path
+    manager.lock()
+    other = manager.download(f"{OTHER}:q4_k_m").path
+    (path.parent / "notes.txt").write_text("mine")
+    blob = path.resolve()
+    blob.chmod(0o644)
+    with open(blob, "r+b") as file:
+        file.seek(MIB)
+        file.write(b"damage")
+    done = manager.sync(prune=True)
+    (mended,) = done.mended
+    assert (mended.path, mended.sha256, mended.fetched) == (path, sha256(BIG), MIB) and done.fetched == MIB
+    assert path.read_bytes() == BIG
+    ((kept, why),) = done.kept
+    assert kept == path.parent / "notes.txt" and why and kept.exists()
+    assert done.pruned is not None and done.pruned.removed == (other,) and not other.exists()
+
+
+def test_a_sync_that_cannot_be_is_an_exception(server: Hub) -> None:
+    manager = Manager()
+    with pytest.raises(errors.NotFoundError, match="no lock file"):
+        manager.sync()
+    with pytest.raises(errors.NotFoundError, match="no lock file"):
+        manager.lock(check=True)
+    manager.lock("test-model")
+    with pytest.raises(errors.NetworkError):
+        Manager(offline=True).sync()
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(errors.CancelledError):
+        manager.sync(cancel=cancel)
+    assert manager.list() == []
+
+    def progress(event: events.Event) -> None:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        manager.sync(progress=progress)
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        asyncio.run(manager.sync_async(progress=progress))
+    # The file's word is the last one where the lock must not change.
+    manager.registry["models"]["test-model"]["formats"]["gguf"]["q4_k_m"]["sha256"] = "0" * 64
+    with pytest.raises(errors.ModelManagerError, match="does not agree with the registry"):
+        manager.sync(locked=True)
+    (problem,) = manager.lock(check=True).problems
+    assert problem.model == "test-model" and problem.what
+    assert asyncio.run(Manager().sync_async()).views[0].path.read_bytes() == BIG
+
+
+def test_locks_are_checked_and_updated(server: Hub) -> None:
+    manager = Manager()
+    manager.download("test-model")
+    lock = manager.lock([f"{OTHER}:q4_k_m"])
+    assert [(view.repo, view.state) for view in lock.views] == [(OTHER, "added")]
+    check = manager.lock(check=True)
+    assert (check.lock_file, check.views, check.is_good) == (manager.lock_file, 1, False)
+    assert [(problem.model, problem.quant) for problem in check.problems] == [("test-model", "q4_k_m")]
+    manager.lock()
+    requests = server.requests()
+    assert manager.lock(check=True).is_good and manager.lock("test-model", check=True).is_good
+    assert server.requests() == requests, "a check asks nobody"
+    assert {view.state for view in manager.lock(update=True).views} == {"kept"}
+    text = LOCK.read_text()
+    with pytest.raises(errors.NotFoundError):
+        manager.lock(["test-model", "nope"])
+    for wrong in ({"update": True}, {"dry_run": True}):
+        with pytest.raises(errors.UsageError):
+            manager.lock(check=True, **wrong)  # type: ignore[call-overload]
+    with pytest.raises(errors.UsageError):
+        manager.lock(quant="q4_k_m")
+    assert LOCK.read_text() == text
+
+
+def test_an_added_model_is_known_at_once(server: Hub) -> None:
+    manager = Manager()
+    text = manager.config_path.read_text()
+    plan = manager.add(f"{OTHER}:Q4_K_M", dry_run=True)
+    assert plan.dry_run and plan.changed and plan.diff.startswith("--- ")
+    assert manager.config_path.read_text() == text and "new-7b" not in manager.registry["models"]
+    added = manager.add(f"{OTHER}:Q4_K_M", id="mine", description="Mine")
+    assert (added.id, added.format, added.quant, added.repo) == ("mine", "gguf", "q4_k_m", OTHER)
+    assert (added.size, added.path, added.created, added.changed) == (len(NEW), manager.config_path, False, True)
+    assert added.entry.strip() in manager.config_path.read_text()
+    assert "mine" in manager.config_path.read_text().splitlines()[added.line - 1]
+    assert manager.registry["models"]["mine"]["description"] == "Mine"
+    assert manager.registry == Manager().registry
+    assert manager.download("mine").path.read_bytes() == NEW
+    again = manager.add("mine", update=True)
+    assert (again.changed, again.revision) == (False, added.revision)
+    with pytest.raises(errors.UsageError):
+        manager.add("mine", update=True, description="other")
+    with pytest.raises(errors.UsageError):
+        manager.add("nowhere-else")
+
+
+def test_an_added_model_leaves_changes_in_memory_alone(server: Hub) -> None:
+    manager = Manager()
+    manager.registry["models"]["test-model"]["description"] = "changed here"
+    manager.add(f"{OTHER}:Q4_K_M")
+    assert manager.registry["models"]["test-model"]["description"] == "changed here"
+    text = manager.config_path.read_text()
+    assert text.startswith(REGISTRY) and "changed here" not in text
+    assert manager.download("new-7b").path.read_bytes() == NEW
+
+
+def test_a_registry_that_cannot_be_edited_stays_as_it_is(server: Hub) -> None:
+    text = write_registry({"test-model": model(FILE, REPO)}).read_text()
+    manager = Manager()
+    with pytest.raises(errors.ModelManagerError, match="was not changed"):
+        manager.add(f"{OTHER}:Q4_K_M")
+    assert manager.config_path.read_text() == text and list(manager.registry["models"]) == ["test-model"]
+
+
+def test_without_a_registry_file_one_is_made_from_the_built_in_one(hub: MakeHub) -> None:
+    hub({OTHER: {"new-7b.Q4_K_M.gguf": NEW}})
+    manager = Manager()
+    assert not manager.config_path.exists()
+    added = manager.add(f"{OTHER}:Q4_K_M")
+    assert added.created and added.path == manager.config_path == Path.cwd() / "configs/models.yaml"
+    assert {"new-7b", "tinyllama-1.1b-chat"} <= set(manager.registry["models"])
+    # The object goes on with that file, wherever the process is by then.
+    os.chdir("..")
+    assert manager.download("new-7b").path.read_bytes() == NEW
+    assert manager.add("new-7b:q4_k_m", update=True).path == added.path
+
+
+def test_lint(server: Hub) -> None:
+    manager = Manager()
+    lint = manager.lint()
+    assert (lint.registry, lint.online, lint.entries, lint.is_good, lint.differs) == (str(manager.config_path), False, 1, True, False)
+    finding = next(finding for finding in lint.findings if finding.rule == "revision")
+    assert (finding.level, finding.model, finding.format, finding.quant) == ("warning", "test-model", "gguf", "q4_k_m")
+    assert finding.line > 1 and finding.column >= 1 and finding.message and finding.next
+    assert manager.lint(online=True).online
+    write_registry({"test-model": model(FILE, REPO, size=1, sha256="0" * 64)})
+    wrong = manager.lint(online=True)
+    assert wrong.differs and not wrong.is_good
+    with pytest.raises(errors.UsageError):
+        Manager(offline=True).lint(online=True)
+    Path("bad.yaml").write_text("models:\n  a: [\n")
+    bad = ModelManager(config_path="bad.yaml").lint()
+    assert (bad.entries, bad.is_good) == (0, False) and bad.findings[0].line >= 2
+    assert Manager.lint(ModelManager(models_dir="elsewhere")).registry == str(manager.config_path)
+
+
+def test_use(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = Manager()
+    with pytest.raises(errors.NotFoundError):
+        manager.use("test-model", backend="llama_cpp")
+    path = manager.download("test-model").path
+    file = Path("configs/backend/llama_cpp.yaml")
+    plan = manager.use("test-model", "llama_cpp", dry_run=True)
+    assert plan.dry_run and plan.created and not file.exists()
+    file.parent.mkdir()
+    file.write_text(SETTINGS)
+    used = manager.use("test-model", backend="llama_cpp")
+    value = f"models/test-model/gguf/q4_k_m/{FILE}"
+    assert (used.path, used.backend, used.file, used.key) == (path, "llama_cpp", Path.cwd() / file, "backend.model_path")
+    assert (used.value, used.before, used.line, used.created, used.changed) == (value, "models/old.gguf", 4, False, True)
+    assert file.read_text() == used.text == SETTINGS.replace("models/old.gguf", value)
+    assert not manager.use("test-model", backend="llama_cpp").changed
+    with pytest.raises(errors.UsageError):
+        manager.use("test-model", backend="vllm", format="gguf")
+    with pytest.raises(errors.UsageError):
+        manager.use("test-model", backend="ollama")  # type: ignore[arg-type]
+    # Settings name models from the project's folder, however the models directory is named and wherever the caller is.
+    assert Manager("models").use("test-model", "llama_cpp").value == value
+    Path("deep").mkdir()
+    monkeypatch.chdir("deep")
+    inside = Manager().use("test-model", "llama_cpp", file="mine.yaml")
+    assert (inside.value, inside.file, inside.before) == (value, Path.cwd() / "mine.yaml", None)
+
+
+def test_info_says_what_files_say(server: Hub) -> None:
+    manager = Manager()
+    (form,) = manager.info("test-model")[0].forms
+    assert form.weights is None and not form.present
+    (asked,) = manager.info("test-model", quant="q4_k_m", remote=True)[0].forms
+    assert asked.weights is not None and asked.weights.architecture == "llama"
+    assert server.content_bytes() < len(BIG)
+    manager.download("test-model")
+    (here,) = manager.info("test-model")[0].forms
+    assert here.present and here.weights == asked.weights
+    (found,) = manager.info(f"{OTHER}:q4_k_m")
+    assert found.forms[0].repo == OTHER
+    with pytest.raises(errors.UsageError):
+        manager.info(remote=True)
+
+
+def test_a_store_can_be_made_before_it_is_needed(server: Hub) -> None:
+    manager = Manager(store="store")
+    assert manager.init(shared=True) == manager.store_dir and manager.df().blobs == 0
+    assert os.stat("store").st_mode & 0o2070 == 0o2070, "the group may write, and what is made belongs to it"
+    with pytest.raises(errors.UsageError):
+        manager.init(group="staff")
+
+
+def test_nothing_but_add_touches_the_registry_file(server: Hub) -> None:
+    file = Path("configs/models.yaml")
+    text = f"""size_classes: {{tiny: 1}}  # theirs
+models:
+  test-model:
+    huggingface_id: {REPO}
+    quantization_info: {{bits: 4}}
+    formats: {{gguf: {{q4_k_m: {{file: {FILE}, sha256: null, extra: x}}}}}}
+"""
+    file.write_text(text)
+    before = file.stat()
+    manager = ModelManager()
+    path = manager.download_model("test-model")
+    assert path is not None and manager.verify_model(path) and manager.list_models()
+    manager.lock()
+    manager.sync(prune=True)
+    manager.use("test-model", "llama_cpp")
+    manager.lint(online=True)
+    manager.repair()
+    assert manager.remove_model("test-model")
+    manager.gc(grace=0)
+    after = file.stat()
+    assert file.read_text() == text
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

@@ -270,3 +270,26 @@ def test_an_old_file_that_is_damaged_is_reported(manager: ModelManager, caplog: 
     assert manager.download_model("test-model", "gguf", "q4_k_m") is None
     assert FILE in caplog.text
     assert old.exists()
+
+
+def test_an_old_file_that_is_damaged_is_replaced_as_the_guide_says(manager: ModelManager, hub: MakeHub) -> None:
+    hub({"test/test-model-gguf": {FILE: CONTENT}})
+    manager = ModelManager(manager.models_dir, manager.config_path)
+    manager.registry["models"]["test-model"]["formats"]["gguf"]["q4_k_m"]["sha256"] = sha256(CONTENT)
+    old = put(manager, f"test-model/gguf/q4_k_m/{FILE}", b"damaged" + CONTENT[7:])
+    assert manager.download_model("test-model", force=True) is None
+    assert old.read_bytes() != CONTENT, "nothing is overwritten that we did not make"
+    assert manager.remove_model("test-model")
+    assert manager.download_model("test-model", force=True) == old
+    assert old.read_bytes() == CONTENT
+
+
+def test_a_format_without_quantizations(manager: ModelManager, hub: MakeHub) -> None:
+    hub({"test/test-model-gguf": {"model.pt": CONTENT}})
+    manager = ModelManager(manager.models_dir, manager.config_path)
+    manager.registry["models"]["test-model"]["formats"]["pytorch"] = {"file": "model.pt", "sha256": None}
+    folder = manager.models_dir / "test-model/pytorch"
+    assert manager.download_model("test-model", "pytorch") == folder == manager.get_model_path("test-model", "pytorch")
+    (listed,) = manager.list_models("pytorch")
+    assert (listed["quantization"], listed["file"], listed["path"]) == (None, "model.pt", str(folder / "model.pt"))
+    assert manager.remove_model("test-model", "pytorch") and not folder.exists()

@@ -203,8 +203,10 @@ def test_a_cancel_token_stops_it_from_another_thread(slow: Hub) -> None:
         Manager().download("test-model", cancel=cancel)
 
 
-def test_ctrl_c_stops_it_and_the_next_run_goes_on(slow: Hub) -> None:
-    process = child()
+@pytest.mark.parametrize("call", ['download("test-model", ', "sync("])
+def test_ctrl_c_stops_it_and_the_next_run_goes_on(slow: Hub, call: str) -> None:
+    Manager().lock("test-model")
+    process = child(CHILD.replace('download("test-model", ', call))
     assert process.stdout is not None
     for line in process.stdout:
         if int(line.split()[1]) > 6 * MIB:

@@ -10,6 +10,9 @@ from tools.model_manager import ModelManager
 
 def legacy() -> Optional[Path]:
     manager = ModelManager(models_dir=Path("models"), config_path=Path("configs/models.yaml"))
+    ModelManager(store="store", endpoint=["https://mirror.example", "https://huggingface.co"], offline=True)
+    ModelManager(offline="yes")  # type: ignore[arg-type]
+    ModelManager(nonsense=True)  # type: ignore[call-arg]
     path: Optional[Path] = manager.download_model("a", format="gguf", quantization="q4_k_m", force=False)
     total: int = sum(model["size_bytes"] for model in manager.list_models())
     good: bool = manager.verify_model(path) and manager.remove_model("a")

@@ -13,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from typing_extensions import Unpack
+
+    from .manager import Options
     from .results import Removal
 
 __all__ = ["ModelManager"]
@@ -27,7 +30,9 @@ class ModelManager(Manager):
     >>> path = manager.download_model("tinyllama-1.1b-chat", quantization="q4_k_m")
     """
 
-    def __init__(self, models_dir: StrPath | None = None, config_path: StrPath | None = None, **options: Any) -> None:
+    def __init__(
+        self, models_dir: StrPath | None = None, config_path: StrPath | None = None, **options: Unpack[Options]
+    ) -> None:
         super().__init__(models_dir, config_path, **options)
         self.models_dir.mkdir(parents=True, exist_ok=True)
 

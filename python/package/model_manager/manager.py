@@ -14,7 +14,7 @@ from .errors import UsageError
 # As `typing` has it, which takes longer to import than this module.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Literal, overload
+    from typing import Any, List, Literal, TypedDict, overload
 
     from . import events
     from .results import (
@@ -41,6 +41,18 @@ if TYPE_CHECKING:
     Backend = Literal["llama_cpp", "vllm"]
     LinkMode = Literal["auto", "symlink", "hardlink", "reflink", "copy"]
     VerifyMode = Literal["quick", "full", "rehash"]
+
+    class Options(TypedDict, total=False):
+        """What `Manager` takes by name only."""
+
+        store: StrPath | None
+        endpoint: str | Sequence[str] | None
+        token: str | None
+        offline: bool | None
+        link: LinkMode | None
+        connections: int | None
+        limit_rate: int | None
+        lock_timeout: float | None
 
 __all__ = ["Manager", "ProgressFunction", "StrPath"]
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 pub fn report<'py>(py: Python<'py>, class: &str, report: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
     let value = serde_json::to_value(report)
         .map_err(|error| raise(py, &Error::new(ErrorKind::Failed, format!("the result cannot be shown as text: {error}"))))?;
-    py.import("model_manager.results")?.getattr("from_report")?.call1((class, json(py, &value)?))
+    py.import("model_manager._reports")?.getattr("from_report")?.call1((class, json(py, &value)?))
 }
 
 fn json<'py>(py: Python<'py>, value: &serde_json::Value) -> PyResult<Bound<'py, PyAny>> {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from conftest import MakeHub, model, write_registry
+from conftest import MakeHub, model, python, write_registry
 from hub import MIB, Hub, gguf, sha256
-from model_manager import CancelToken, Manager, ModelManager, errors, events
+from model_manager import CancelToken, Manager, ModelManager, errors, events, results
 
 FILE = "big.Q4_K_M.gguf"
 REPO = "test/test-model-gguf"
@@ -298,3 +301,39 @@ models:
     after = file.stat()
     assert file.read_text() == text
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_results_have_every_field_that_the_command_prints(server: Hub) -> None:
+    Manager().download("test-model")
+    Manager().lock()
+
+    def printed(line: str, *keys: str) -> set[str]:
+        found = json.loads(python("-m", "model_manager", *line.split(), "--json").stdout)
+        for key in keys:
+            found = found[0] if isinstance(found, list) else found
+            found = found[key]
+        return set(found[0] if isinstance(found, list) else found)
+
+    def known(cls: Any) -> set[str]:
+        return {field.name for field in fields(cls)}
+
+    for cls, line, *keys in (
+        (results.ModelInfo, "info test-model", "models"),
+        (results.Form, "info test-model", "models", "forms"),
+        (results.Weights, "info test-model", "models", "forms", "weights"),
+        (results.Listed, "list", "models"),
+        (results.Plan, "download test-model --dry-run", "plans"),
+        (results.Memory, "download test-model --dry-run", "plans", "memory"),
+        (results.Download, "download test-model", "models"),
+        (results.File, "download test-model", "models", "files"),
+        (results.Verified, "verify test-model", "files"),
+        (results.Locked, "lock", "views"),
+        (results.Download, "sync", "views"),
+        (results.LintFinding, "lint", "findings"),
+        (results.Project, "projects", "projects"),
+        (results.Why, "why test-model", "blobs"),
+    ):
+        # The time that it took is the command's own.
+        assert printed(line, *keys) - {"took_seconds"} <= known(cls), line
+    for whole, line in ((results.Sync, "sync"), (results.Lint, "lint"), (results.Lock, "lock"), (results.Space, "df")):
+        assert known(whole) <= printed(line), line

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from .manager import Options
+    from ._base import Options
     from .results import Removal
 
 __all__ = ["ModelManager"]

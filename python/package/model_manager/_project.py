@@ -1,0 +1,203 @@
+"""What the manager does with a project: its lock file, its registry file, the settings of its backends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import _native
+from ._base import Base, ProgressFunction, StrPath, those, watch
+from ._native import CancelToken
+from .errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, overload
+
+    from .results import Addition, Lint, Lock, LockCheck, Sync, Use
+
+    Backend = Literal["llama_cpp", "vllm"]
+
+
+class InProject(Base):
+    """What can be done with a project."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def lock(
+            self,
+            models: str | Sequence[str] | None = None,
+            *,
+            format: str | None = None,
+            quant: str | None = None,
+            update: bool = False,
+            check: Literal[False] = False,
+            dry_run: bool = False,
+            progress: ProgressFunction | None = None,
+            cancel: CancelToken | None = None,
+        ) -> Lock: ...
+        @overload
+        def lock(
+            self,
+            models: str | Sequence[str] | None = None,
+            *,
+            format: str | None = None,
+            quant: str | None = None,
+            check: Literal[True],
+            progress: ProgressFunction | None = None,
+            cancel: CancelToken | None = None,
+        ) -> LockCheck: ...
+
+    def lock(
+        self,
+        models: str | Sequence[str] | None = None,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        update: bool = False,
+        check: bool = False,
+        dry_run: bool = False,
+        progress: ProgressFunction | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Lock | LockCheck:
+        """Pins the exact files of what this project uses in its lock file, which belongs under version control.
+
+        All is locked or, if anything raises, nothing.
+
+        Args:
+            models: One model or several. Default: what is here, and what is locked already.
+            format: Only this format of the models.
+            quant: Only this quantization of the models.
+            update: Ask the Hub what is new on the branches of locked models, and lock that.
+            check: Only check that the lock file holds what is used and agrees with the registry; sends no request.
+            dry_run: Only tell.
+            progress: Is told what happens.
+            cancel: Stops it from another thread.
+        """
+        chosen, told = those(models, format, quant), watch(progress, cancel)
+        if not check:
+            return self._current().lock(told, chosen, update, dry_run)
+        if update or dry_run:
+            raise UsageError("`check` goes with neither `update` nor `dry_run`", "It changes nothing by itself.")
+        return self._current().check_lock(told, chosen)
+
+    def sync(
+        self,
+        *,
+        locked: bool = False,
+        prune: bool = False,
+        quick: bool = False,
+        dry_run: bool = False,
+        progress: ProgressFunction | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Sync:
+        """Makes the models exactly what the lock file says, from the store or any endpoint that has the bytes.
+
+        Args:
+            locked: Never change the lock file; one that the registry disagrees with is an error.
+            prune: Also remove models of this project that are not locked.
+            quick: Trust size and time stamp of what is here, rather than read every byte.
+            dry_run: Only tell.
+            progress: Is told what happens. What it raises stops the sync.
+            cancel: Stops it from another thread. What arrived is kept.
+        """
+        return self._current().sync(watch(progress, cancel), locked, prune, quick, dry_run)
+
+    async def sync_async(
+        self,
+        *,
+        locked: bool = False,
+        prune: bool = False,
+        quick: bool = False,
+        dry_run: bool = False,
+        progress: ProgressFunction | None = None,
+    ) -> Sync:
+        """`sync` for asyncio, as `download_async` is `download`."""
+
+        def work(progress: ProgressFunction | None, cancel: CancelToken) -> Sync:
+            return self.sync(locked=locked, prune=prune, quick=quick, dry_run=dry_run, progress=progress, cancel=cancel)
+
+        from ._aio import in_thread
+
+        return await in_thread(work, progress)
+
+    def add(
+        self,
+        reference: str,
+        *,
+        id: str | None = None,
+        format: str | None = None,
+        quant: str | None = None,
+        revision: str | None = None,
+        description: str | None = None,
+        update: bool = False,
+        dry_run: bool = False,
+        cancel: CancelToken | None = None,
+    ) -> Addition:
+        """Writes a model of the Hub into the registry file, with commit, sizes and hashes. `registry` has it then, too.
+
+        The rest of the file stays as it is. Where the project has none yet, it is made from the built-in registry.
+
+        Args:
+            reference: ``owner/repo:Q4_K_M``, ``hf://owner/repo@revision/file``, or an address; with `update` also an id.
+            id: The id in the registry. Default: the repository's name in lower case, without ``-GGUF``.
+            format: Default: gguf, or safetensors where there is no GGUF file.
+            quant: The quantization.
+            revision: A branch, tag or commit; the commit it stands for is written. Default: main.
+            description: What the model is, in a line.
+            update: Pin an entry that is there anew.
+            dry_run: Only tell.
+            cancel: Stops it from another thread.
+        """
+        if update and description is not None:
+            raise UsageError("`description` does not go with `update`", "An update changes revision, sizes and hashes only.")
+        was_changed = repr(self.registry) != self._read
+        added = self._current().add(
+            watch(None, cancel),
+            (reference, format, quant),
+            {"id": id, "revision": revision, "description": description, "update": update, "dry_run": dry_run},
+        )
+        if added.changed and not dry_run:
+            self._take_over(added, was_changed)
+        return added
+
+    def _take_over(self, added: Addition, was_changed: bool) -> None:
+        """Has the entry that was added in `registry`, and leaves other changes of it alone."""
+        if added.created:
+            self._native = self._native.with_config(added.path)
+        if not was_changed:
+            self._load_registry()
+            self._read = self._known
+        elif found := self._native.registry_text():
+            self.registry.setdefault("models", {})[added.id] = _native.read_yaml(*found)["models"][added.id]
+
+    def lint(self, *, online: bool = False, cancel: CancelToken | None = None) -> Lint:
+        """Looks through the registry file for what is wrong, missing or odd. A text that is no registry is a finding.
+
+        With `online`, every entry is held against what the Hub says now.
+        """
+        return self._native.lint(watch(None, cancel), online)
+
+    def use(
+        self,
+        model: str,
+        backend: Backend,
+        *,
+        format: str | None = None,
+        quant: str | None = None,
+        file: StrPath | None = None,
+        dry_run: bool = False,
+    ) -> Use:
+        """Writes the path of a model that is here into a backend's settings, as ``backend.model_path``, and nothing else.
+
+        Args:
+            model: What to use. Raises `NotFoundError` if it is not here.
+            backend: ``llama_cpp`` takes a GGUF, ``vllm`` a folder such as that of safetensors.
+            format: Default: what the backend loads.
+            quant: Default: the only one, or q4_k_m, or the nearest to it.
+            file: The settings. Default: ``configs/backend/<backend>.yaml`` in the project; it is made if it is missing.
+            dry_run: Only tell.
+        """
+        settings = None if file is None else Path(file).absolute()
+        return self._usable().use_model(watch(None, None), (model, format, quant), backend, settings, dry_run)

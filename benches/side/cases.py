@@ -216,7 +216,7 @@ def case_tree(bench):
             (tree / f"layer-{folder}/part-{n}").write_bytes(data)
             lines.append(f'{{path: layer-{folder}/part-{n}, size: {len(data)}, sha256: "{hashlib.sha256(data).hexdigest()}"}}')
     registry = lambda lines: ('models:\n  tree:\n    huggingface_id: bench/tree\n    revision: "%s"\n    formats:\n      safetensors:\n'
-                              "        files: [%s]\n" % (COMMIT, ", ".join(lines)))
+                              "        files:\n%s" % (COMMIT, "".join(f"          - {line}\n" for line in lines)))
     (first / "configs/models.yaml").write_text(registry(lines[:blobs]))
     shutil.copytree(tree / "layer-0", first / "models/tree/safetensors/layer-0")
     world.ours(first, "download", "tree", "--quiet", "--offline", "--store", str(store))

@@ -26,6 +26,10 @@ pub(super) fn choose<'a>(
         }
         chosen.push(projector);
     }
+    for path in &target.beside {
+        let is_new = !chosen.iter().any(|file| file.path == *path);
+        chosen.extend(tree.iter().find(|file| file.path == *path).filter(|_| is_new));
+    }
     Ok(chosen)
 }
 
@@ -76,7 +80,7 @@ fn choose_model<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -
     }
 }
 
-fn is_below(path: &RelPath, folder: &RelPath) -> bool {
+pub(super) fn is_below(path: &RelPath, folder: &RelPath) -> bool {
     path.as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 

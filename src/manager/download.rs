@@ -119,7 +119,8 @@ impl ModelManager {
         if plan.api_requests == 0 || !store.is_writable() {
             return Ok(());
         }
-        for file in plan.files.iter().filter(|file| file.supply != FileSupply::Adopt) {
+        // What stays in the view may be of another commit, or have another path there.
+        for file in plan.files.iter().filter(|file| file.supply != FileSupply::Adopt && !file.stays) {
             if let Some(digest) = &file.sha256 {
                 // The digest of a file outside LFS is not the Hub's: it was computed here.
                 let publishes = file.git_sha1.is_none();

@@ -2,7 +2,8 @@
 
 use super::{
     ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
-    lock_entry::{entry, followed, view_of},
+    lock_entry::{can_be, entry, folder_of, followed, view_of},
+    lock_projector::projectors_beside,
     plan::{Plan, view_path},
     target::{Target, Wanted, view_id},
 };
@@ -23,9 +24,9 @@ const NOT_SHOWN: &str = "what is here is not what is locked: `model-manager sync
 pub(super) type Roots = BTreeMap<ViewKey, RootRecord>;
 
 /// A view that is to be locked, and as what.
-struct Wish {
-    target: Target,
-    source: LockSource,
+pub(super) struct Wish {
+    pub(super) target: Target,
+    pub(super) source: LockSource,
 }
 
 /// What became of a view: the line that tells it, and how the lock file changes.
@@ -136,13 +137,18 @@ impl ModelManager {
             return Ok(Outcome { line, change: Change::Stay });
         };
         let (source, wanted) = match (view.format.is_single_file(), &view.quant) {
-            (true, Some(quant)) => (LockSource::Repository, Wanted::Gguf { quant: Some(quant.clone()), folder: None }),
+            (true, Some(quant)) => {
+                let folder = folder_of(paths.iter().map(|file| &file.path), Some(quant));
+                (LockSource::Repository, Wanted::Gguf { quant: Some(quant.clone()), folder })
+            }
             // A file whose name says no quantization can only have been named itself.
             (true, None) => (LockSource::File, Wanted::Files(paths)),
             (false, _) => (LockSource::Repository, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
         };
         let (view, notices) = (view.clone(), Vec::new());
-        let target = Target { view, repo, revision: None, moving: false, wanted, license: None, ram: None, gated: false, notices };
+        let beside = Vec::new();
+        let target =
+            Target { view, repo, revision: None, moving: false, wanted, beside, license: None, ram: None, gated: false, notices };
         self.settle(Wish { target, source }, None, Some(root), Some(store), options)
     }
 
@@ -197,8 +203,7 @@ impl ModelManager {
 
     fn lock_wish(&self, wish: Wish, old: &LockFile, roots: &Roots, store: Option<&Store>, options: LockOptions) -> Result<Outcome> {
         let locked = find(old, &wish.target.view);
-        // What is here is of no branch that was named just now.
-        let root = roots.get(&wish.target.view).filter(|_| !wish.target.moving);
+        let root = roots.get(&wish.target.view);
         match locked {
             Some(other) if !wish.is_still(other) => self.pin_anew(wish, locked, root, store, options),
             _ => self.settle(wish, locked, root, store, options),
@@ -225,21 +230,32 @@ impl ModelManager {
             let line = LockLine { note, ..LockLine::of(locked, state, Some(locked)) };
             Ok(Outcome { line, change: Change::Stay })
         };
-        if !options.update {
-            let differs = root.is_some_and(|root| !shows(root, locked));
-            return stay(LockState::Kept, differs.then(|| NOT_SHOWN.to_owned()));
+        let branch = followed(&wish.target);
+        if let (Some(branch), true) = (&branch, options.update) {
+            let hub = self.hub()?;
+            let pinned = self.ask(async { Ok(hub.pin(&wish.target.repo, branch).await?) })?;
+            if !pinned.commit.as_str().eq_ignore_ascii_case(locked.commit.as_str()) {
+                let beside = projectors_beside(&wish.target, old, root, store)?;
+                let plan = self.plan_at(Target { beside, ..wish.target }, pinned)?;
+                return self.finish(plan, wish.source, Some(branch.clone()), old, store, options.dry_run);
+            }
         }
-        let Some(branch) = followed(&wish.target) else {
-            let by = if locked.source == LockSource::Registry { "the registry" } else { "its reference" };
-            return stay(LockState::Pinned, Some(format!("{by} pins the commit, which does not move")));
-        };
-        let hub = self.hub()?;
-        let pinned = self.ask(async { Ok(hub.pin(&wish.target.repo, &branch).await?) })?;
-        if pinned.commit.as_str().eq_ignore_ascii_case(locked.commit.as_str()) {
-            return stay(LockState::Kept, Some(format!("{branch} still stands for it")));
+        if let (Some(root), Some(store)) = (root, store)
+            && let Some(outcome) = self.lock_more_projectors(&wish, locked, root, store, options.dry_run)?
+        {
+            return Ok(outcome);
         }
-        let plan = self.plan_at(wish.target, pinned)?;
-        self.finish(plan, wish.source, Some(branch), old, store, options)
+        match branch {
+            _ if !options.update => {
+                let differs = root.is_some_and(|root| !shows(root, locked));
+                stay(LockState::Kept, differs.then(|| NOT_SHOWN.to_owned()))
+            }
+            Some(branch) => stay(LockState::Kept, Some(format!("{branch} still stands for it"))),
+            None => {
+                let by = if locked.source == LockSource::Registry { "the registry" } else { "its reference" };
+                stay(LockState::Pinned, Some(format!("{by} pins the commit, which does not move")))
+            }
+        }
     }
 
     /// Pins a view without regard to what was locked: by the registry, by what is here, or by the Hub.
@@ -251,26 +267,20 @@ impl ModelManager {
         store: Option<&Store>,
         options: LockOptions,
     ) -> Result<Outcome> {
-        let Wish { target, source } = wish;
+        let Wish { mut target, source } = wish;
         let branch = followed(&target);
-        let by_store = || match (root, store, branch.is_none() || !options.update) {
-            (Some(root), Some(store), true) => self.pin_by_store(&target, root, store),
-            _ => Ok(None),
-        };
-        // A projector that was asked for is told by what is here alone; else the registry comes first.
-        let has_projector = root.is_some_and(|root| root.files.iter().any(|file| is_projector(file.path.file_name())));
-        let mut known = if has_projector { by_store()? } else { None };
-        if known.is_none() {
-            known = self.pin_by_registry(&target)?;
-        }
-        if known.is_none() {
-            known = by_store()?;
+        target.beside = projectors_beside(&target, old, root, store)?;
+        // What is here is of no branch that was named just now, or that is asked about.
+        let may_be_here = !target.moving && (branch.is_none() || !options.update);
+        let mut known = self.pin_by_registry(&target)?;
+        if let (None, Some(root), Some(store), true) = (&known, root, store, may_be_here) {
+            known = self.pin_by_store(&target, root, store)?;
         }
         let plan = match known {
             Some(plan) => plan,
             None => self.ask(self.plan_from_hub(target, None))?,
         };
-        let mut outcome = self.finish(plan, source, branch, old, store, options)?;
+        let mut outcome = self.finish(plan, source, branch, old, store, options.dry_run)?;
         if let (Change::Put(view), Some(root)) = (&outcome.change, root)
             && !shows(root, view)
         {
@@ -288,20 +298,20 @@ impl ModelManager {
     }
 
     /// The outcome of a plan. In a dry run, what is not known without fetching stays unknown.
-    fn finish(
+    pub(super) fn finish(
         &self,
         mut plan: Plan,
         source: LockSource,
         branch: Option<Revision>,
         old: Option<&LockedView>,
         store: Option<&Store>,
-        options: LockOptions,
+        dry_run: bool,
     ) -> Result<Outcome> {
         if let Some(old) = old.filter(|old| view_of(old) != plan.target.view) {
             let text = format!("{} is now {} in {}", view_of(old), plan.target.view, plan.target.repo);
             return Err(Error::new(ErrorKind::NotFound, text).hint("Name the quantization that is wanted: `owner/repo:QUANT`."));
         }
-        if !options.dry_run {
+        if !dry_run {
             self.learn_hashes(&mut plan, store)?;
         }
         let state = match old {
@@ -309,7 +319,10 @@ impl ModelManager {
             Some(old) if old.commit == plan.revision => LockState::Changed,
             Some(_) => LockState::Moved,
         };
+        let is_gone = |file: &&LockedFile| is_projector(file.repo_path.file_name()) && !plan.has(&file.path);
+        let gone = old.filter(|old| old.repo == plan.asked).and_then(|old| old.files.iter().find(is_gone));
         let line = LockLine {
+            note: gone.map(|file| format!("{} of {} has no {} any more", plan.revision, plan.target.repo, file.repo_path)),
             repo: Some(plan.asked.to_string()),
             revision: branch.as_ref().map(ToString::to_string),
             commit: Some(plan.revision.to_string()),
@@ -318,7 +331,7 @@ impl ModelManager {
             files: changes(&plan, old),
             ..LockLine::new(&plan.target.view, state)
         };
-        if options.dry_run {
+        if dry_run {
             // What would be written is told, and nothing is to be applied.
             return Ok(Outcome { line, change: Change::Stay });
         }
@@ -337,7 +350,9 @@ impl Wish {
         // The registry is held against its entries by `disagreement`.
         self.source == locked.source
             && (self.source == LockSource::Registry
-                || (self.target.repo == locked.repo && followed(&self.target) == locked.revision))
+                || (self.target.repo == locked.repo
+                    && followed(&self.target) == locked.revision
+                    && can_be(&self.target, locked.files.iter().map(|file| &file.repo_path))))
     }
 }
 

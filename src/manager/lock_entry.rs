@@ -2,13 +2,14 @@
 
 use super::{
     FileSupply, ModelManager,
+    choose::is_below,
     plan::{Plan, PlannedFile, view_path},
-    target::{Target, Wanted},
+    target::{Target, Wanted, quant_of_path},
 };
 use crate::{
     digest::{GitSha1, SequentialHasher, Sha256Digest},
     error::{Error, ErrorKind, Result},
-    names::{Revision, is_projector},
+    names::{Quant, RelPath, Revision, is_projector},
     registry::{ArtifactFile, LockSource, LockedFile, LockedView},
     store::{RootRecord, Source, Store, ViewFile, ViewKey},
 };
@@ -34,10 +35,17 @@ impl ModelManager {
 
     /// What a locked view that is not the registry's was asked for as.
     pub(super) fn locked_target(&self, locked: &LockedView) -> Target {
-        let named = || locked.files.iter().map(|file| ArtifactFile { path: file.repo_path.clone(), size: None, sha256: None });
+        // A projector alone was named itself; one beside a model is what the view has besides.
+        let is_model = |file: &LockedFile| !is_projector(file.repo_path.file_name());
+        let has_model = locked.files.iter().any(is_model);
+        let named = locked.files.iter().filter(|file| !has_model || is_model(file));
+        let named = || named.map(|file| ArtifactFile { path: file.repo_path.clone(), size: None, sha256: None });
         let wanted = match locked.source {
             LockSource::File => Wanted::Files(named().collect()),
-            _ if locked.format.is_single_file() => Wanted::Gguf { quant: locked.quant.clone(), folder: None },
+            _ if locked.format.is_single_file() => {
+                let models = locked.files.iter().map(|file| &file.repo_path);
+                Wanted::Gguf { quant: locked.quant.clone(), folder: folder_of(models, locked.quant.as_ref()) }
+            }
             _ => Wanted::Set { include: locked.include.clone(), exclude: locked.exclude.clone(), expect: Vec::new() },
         };
         Target {
@@ -46,6 +54,7 @@ impl ModelManager {
             revision: Some(locked.revision.as_ref().unwrap_or(&locked.commit).clone()),
             moving: false,
             wanted,
+            beside: Vec::new(),
             license: None,
             ram: None,
             gated: false,
@@ -110,10 +119,10 @@ impl ModelManager {
                 return Some(format!("the registry gives another sha256 or size for {}", file.path));
             }
         }
-        let is_more = |found: &&LockedFile| {
-            exact && !is_projector(found.repo_path.file_name()) && !known.iter().any(|file| file.path == found.repo_path)
-        };
-        let more = locked.files.iter().find(is_more);
+        // Whoever fetched a projector that the registry does not name keeps it.
+        let is_named = |found: &LockedFile| known.iter().any(|file| file.path == found.repo_path);
+        let is_beside = |found: &LockedFile| !is_projector(found.repo_path.file_name()) && !is_named(found);
+        let more = locked.files.iter().find(|found| exact && is_beside(found));
         more.map(|more| format!("the registry does not name {}, which is locked", more.repo_path))
     }
 
@@ -123,7 +132,7 @@ impl ModelManager {
         else {
             return Ok(None);
         };
-        if files.iter().any(|file| file.size.is_none() || file.sha256.is_none()) {
+        if !target.beside.is_empty() || files.iter().any(|file| file.size.is_none() || file.sha256.is_none()) {
             return Ok(None);
         }
         let planned = |file: &ArtifactFile| {
@@ -250,14 +259,39 @@ fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
                 && wanted.size.is_none_or(|size| file.size == Some(size))
         })
     };
-    match &target.wanted {
-        Wanted::Files(wanted) => {
-            let is_wanted = |file: &PlannedFile| wanted.iter().any(|wanted| wanted.path == file.repo_path);
-            wanted.iter().all(is_there) && files.iter().all(|file| is_wanted(file) || is_projector(file.path.file_name()))
-        }
-        Wanted::Set { expect, .. } => expect.iter().all(is_there),
+    let has = |path: &RelPath| files.iter().any(|file| file.repo_path == *path);
+    let as_known = match &target.wanted {
+        Wanted::Files(known) | Wanted::Set { expect: known, .. } => known.iter().all(is_there),
         Wanted::Gguf { .. } => true,
+    };
+    as_known && target.beside.iter().all(has) && can_be(target, files.iter().map(|file| &file.repo_path))
+}
+
+/// Whether a view with these files, by their paths in the repository, can be what is wanted. Projectors are no model: who
+/// fetched one keeps it.
+pub(super) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p RelPath>) -> bool {
+    let paths: Vec<&RelPath> = paths.into_iter().collect();
+    let (wanted, folder) = match &target.wanted {
+        Wanted::Files(wanted) => (wanted.as_slice(), None),
+        Wanted::Gguf { folder, .. } => (&[][..], folder.as_ref()),
+        Wanted::Set { .. } => return true,
+    };
+    let is_exact = matches!(target.wanted, Wanted::Files(_));
+    let is_named = |path: &RelPath| !is_exact || wanted.iter().any(|file| file.path == *path);
+    let is_inside = |path: &RelPath| folder.is_none_or(|folder| is_below(path, folder));
+    wanted.iter().all(|file| paths.contains(&&file.path))
+        && paths.iter().filter(|path| !is_projector(path.file_name())).all(|path| is_named(path) && is_inside(path))
+}
+
+/// The folder of a GGUF in its repository, where it says more than the quantization does.
+pub(super) fn folder_of<'p>(paths: impl IntoIterator<Item = &'p RelPath>, quant: Option<&Quant>) -> Option<RelPath> {
+    let model = paths.into_iter().find(|path| !is_projector(path.file_name()))?;
+    let above = |path: &RelPath| path.as_str().rsplit_once('/').and_then(|(folder, _)| folder.parse::<RelPath>().ok());
+    let mut folder = above(model);
+    while let Some(named) = folder.as_ref().filter(|folder| quant.is_some() && quant_of_path(folder).as_ref() == quant) {
+        folder = above(named);
     }
+    folder
 }
 
 /// Blobs by the git ids that their records name.

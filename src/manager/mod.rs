@@ -14,6 +14,7 @@ mod lock;
 mod lock_check;
 mod lock_entry;
 mod lock_file;
+mod lock_projector;
 mod lock_report;
 mod memory;
 mod path;

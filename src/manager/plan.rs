@@ -5,7 +5,7 @@
 
 use super::{
     DownloadOptions, FileReport, FileSupply, MemoryReport, ModelManager, PlanReport,
-    choose::choose,
+    choose::{choose, is_below},
     index::is_weights,
     target::{Target, Wanted},
 };
@@ -50,11 +50,13 @@ pub(super) struct PlannedFile {
     pub(super) supply: FileSupply,
     /// Bytes of an interrupted download.
     pub(super) held: u64,
+    /// Whether it is of the view already and only stays: nobody was asked about it.
+    pub(super) stays: bool,
 }
 
 impl PlannedFile {
     pub(super) fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
-        Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, held: 0 }
+        Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, held: 0, stays: false }
     }
 
     /// Whether bytes of it must travel.
@@ -82,6 +84,11 @@ impl Plan {
     pub(super) fn shown_path(&self, manager: &ModelManager) -> PathBuf {
         let files: Vec<&RelPath> = self.files.iter().map(|file| &file.path).collect();
         manager.shown_path(&self.target.view, &files)
+    }
+
+    /// Whether it has a file of this path in the view.
+    pub(super) fn has(&self, path: &RelPath) -> bool {
+        self.files.iter().any(|file| file.path == *path)
     }
 
     /// Whether nothing has to travel or be taken in.
@@ -217,7 +224,7 @@ impl ModelManager {
         }
         for file in projectors {
             match store.find(&file.sha256)? {
-                Some(_) => plan.files.push(present(file)),
+                Some(_) => plan.files.push(PlannedFile { stays: true, ..present(file) }),
                 None => {
                     let text = format!("{} is gone from the store; `--mmproj={}` fetches it again", file.path, file.path);
                     plan.target.notices.push(text);
@@ -248,7 +255,7 @@ impl ModelManager {
                     others.remove(&found.path);
                     same &= match file.sha256 {
                         Some(sha256) => sha256 == found.sha256,
-                        None => self.is_of_commit(store, &found.sha256, target)?,
+                        None => self.is_of_commit(store, &found.sha256, target, |path| path == file.path.as_str())?,
                     };
                 }
                 same && others.iter().all(|path| is_projector(path.file_name()))
@@ -258,14 +265,17 @@ impl ModelManager {
                     rooted(file.path.as_str()).is_some_and(|found| file.sha256.is_none_or(|sha256| sha256 == found.sha256))
                 });
                 for file in &root.files {
-                    same = same && self.is_of_commit(store, &file.sha256, target)?;
+                    same = same && self.is_of_commit(store, &file.sha256, target, |_| true)?;
                 }
                 same
             }
-            Wanted::Gguf { .. } => {
+            Wanted::Gguf { folder, .. } => {
+                let is_inside = |path: &str| {
+                    folder.as_ref().is_none_or(|folder| path.parse().is_ok_and(|path: RelPath| is_below(&path, folder)))
+                };
                 let model = root.files.iter().find(|file| !is_projector(file.path.file_name())).or(root.files.first());
                 match model {
-                    Some(model) => target.view.quant.is_some() && self.is_of_commit(store, &model.sha256, target)?,
+                    Some(model) => target.view.quant.is_some() && self.is_of_commit(store, &model.sha256, target, is_inside)?,
                     None => false,
                 }
             }
@@ -280,15 +290,16 @@ impl ModelManager {
     }
 
     /// Whether a blob came from the wanted repository at the wanted commit. A branch or tag asks for nothing more than
-    /// that it came from the repository; what was there before this program is taken as it is.
-    fn is_of_commit(&self, store: &Store, digest: &Sha256Digest, target: &Target) -> Result<bool> {
+    /// that it came from the repository, from a path there that is wanted; what was there before this program is taken as it
+    /// is.
+    fn is_of_commit(&self, store: &Store, digest: &Sha256Digest, target: &Target, is_path: impl Fn(&str) -> bool) -> Result<bool> {
         let Some(meta) = store.meta(digest)? else { return Ok(false) };
         let commit = target.revision.as_ref().filter(|revision| revision.is_commit());
         Ok(meta.sources.iter().any(|source| {
             let local = source.endpoint == "local";
             let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
             let same_commit = commit.is_none_or(|commit| source.commit.as_deref() == Some(commit.as_str()));
-            local || (repo && same_commit)
+            local || (repo && same_commit && source.path.as_deref().is_none_or(&is_path))
         }))
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Target {
     /// Whether the revision is a branch or tag that was asked for by name: what it stands for now is then asked of the Hub.
     pub(super) moving: bool,
     pub(super) wanted: Wanted,
+    /// Projectors that the view has already, by their paths in the repository: they stay as long as it has them.
+    pub(super) beside: Vec<RelPath>,
     pub(super) license: Option<String>,
     /// The memory that the registry says it needs, for people.
     pub(super) ram: Option<String>,
@@ -89,6 +91,7 @@ impl ModelManager {
             revision: revision.or(artifact.revision.as_ref()).cloned(),
             moving: revision.is_some_and(|revision| !revision.is_commit()),
             wanted: wanted(artifact, revision.is_some()),
+            beside: Vec::new(),
             license: artifact.license.clone(),
             ram: selection.model.ram.clone(),
             gated: artifact.gated,
@@ -135,7 +138,18 @@ fn hub_target(
     };
     let view = ViewKey { model: view_id(&repo)?, format, quant };
     let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
-    Ok(Target { view, repo, revision, moving, wanted, license: None, ram: None, gated: false, notices: Vec::new() })
+    Ok(Target {
+        view,
+        repo,
+        revision,
+        moving,
+        wanted,
+        beside: Vec::new(),
+        license: None,
+        ram: None,
+        gated: false,
+        notices: Vec::new(),
+    })
 }
 
 /// The folder of a model that is in no registry: `owner--name`, as the Hub's own cache writes it.

@@ -302,3 +302,37 @@ fn the_lock_file_is_found_beside_the_registry_that_is_named() {
     desk.run(&format!("lock {REPO}:q8_0")).ok();
     assert!(desk.s.project().join(LOCK).is_file());
 }
+
+#[test]
+fn of_two_folders_with_the_same_file_the_one_that_was_named_is_meant() {
+    let desk = Desk::empty();
+    let [one, two] = [1, 2].map(|seed| Content::synthetic(70_000, seed));
+    desk.hub.repo("a/twins").lfs("one/x.Q4_K_M.gguf", one.clone()).lfs("two/x.Q4_K_M.gguf", two.clone()).commit();
+    let shown = desk.s.models().join("a--twins/gguf/q4_k_m/x.Q4_K_M.gguf");
+    for (named, content) in
+        [("two/x.Q4_K_M.gguf", &two), ("one/x.Q4_K_M.gguf", &one), ("two --quant q4_k_m", &two), ("one --quant q4_k_m", &one)]
+    {
+        desk.run(&format!("download hf://a/twins/{named}")).ok();
+        assert_content(&shown, content);
+    }
+    desk.run("lock").ok();
+    let is_locked = |folder: &str| {
+        let text = lock_text(&desk.s.project());
+        assert!(text.contains(&format!("repo_path: \"{folder}/x.Q4_K_M.gguf\"")), "{text}");
+    };
+    is_locked("one");
+    // The folder stays the one that it was chosen in, also where the branch moves.
+    desk.hub.repo("a/twins").lfs("one/x.Q4_K_M.gguf", Content::synthetic(70_000, 3)).commit();
+    desk.run("lock --update").ok().prints("moved");
+    is_locked("one");
+    for (line, folder) in [
+        ("lock hf://a/twins/two --quant q4_k_m", "two"),
+        ("lock hf://a/twins/one/x.Q4_K_M.gguf", "one"),
+        ("lock hf://a/twins/two/x.Q4_K_M.gguf", "two"),
+    ] {
+        desk.run(line).ok().prints("changed");
+        is_locked(folder);
+    }
+    desk.run("sync --locked").ok();
+    assert_content(&shown, &two);
+}

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::kit::{Desk, MIB, assert_content};
+use crate::lock::lock_text;
 use crate::support::hub::Content;
 
 const REPO: &str = "ggml-org/Seer-GGUF";
@@ -172,4 +173,66 @@ fn a_lock_file_holds_the_projector_that_is_here_and_sync_makes_it_elsewhere() {
     assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-F16.gguf"]);
     assert_eq!(desk.run("path seer").ok().last_line(), format!("{DIR}/{MODEL}"));
     desk.assert_tidy();
+}
+
+#[test]
+fn a_lock_keeps_a_projector_that_the_registry_does_not_name() {
+    for lock_first in [false, true] {
+        let desk = desk();
+        if lock_first {
+            desk.run("lock seer").ok();
+        }
+        desk.run("download seer --mmproj").ok();
+        desk.hub.reset_counters();
+        desk.run("lock").ok().prints(if lock_first { "changed" } else { "added" });
+        assert_eq!(desk.hub.count().total_requests(), 0, "what is here says of which commit it is");
+        assert!(lock_text(&desk.s.project()).contains("      - path: \"mmproj-Seer-F16.gguf\"\n"));
+        let text = lock_text(&desk.s.project());
+        for line in ["lock --check", "lock", "lock seer", "lock --update", "sync", "sync --locked --prune", "lock --check"] {
+            desk.run(line).ok();
+            assert_eq!(lock_text(&desk.s.project()), text, "{line}");
+            assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-F16.gguf"], "{line}");
+        }
+        // Where nothing is here, what was locked is all that tells of it.
+        desk.run("remove seer").ok();
+        desk.run("lock --update").ok();
+        assert_eq!(lock_text(&desk.s.project()), text);
+        desk.registry(&[crate::kit::open_entry("seer", REPO, &[("q4_k_m", MODEL)])]);
+        desk.run("lock").ok().prints("changed").prints("the registry follows main");
+        assert!(lock_text(&desk.s.project()).contains("mmproj-Seer-F16.gguf"), "locked anew, with it");
+        desk.run("sync --locked").ok();
+        assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-F16.gguf"]);
+        desk.assert_tidy();
+    }
+}
+
+#[test]
+fn a_projector_moves_with_its_branch_and_its_end_is_told() {
+    let desk = desk();
+    desk.run(&format!("download {REPO}:q4_k_m --mmproj=bf16")).ok();
+    desk.run("lock").ok();
+    let dir = "models/ggml-org--Seer-GGUF/gguf/q4_k_m";
+    let newer = Content::synthetic(MIB + 13, 14);
+    desk.hub.repo(REPO).lfs(MODEL, Content::synthetic(2 * MIB + 5, 11)).lfs("mmproj-Seer-BF16.gguf", newer.clone()).commit();
+    desk.run("lock --update").ok().prints("moved").prints("changed  mmproj-Seer-BF16.gguf");
+    desk.run("sync --locked").ok();
+    assert_content(&desk.s.project().join(dir).join("mmproj-Seer-BF16.gguf"), &newer);
+    desk.run("lock --check").ok();
+
+    desk.hub.repo(REPO).lfs(MODEL, Content::synthetic(2 * MIB + 5, 12)).remove("mmproj-Seer-BF16.gguf").commit();
+    // A download keeps it, and does not say that it is of the new commit.
+    desk.run(&format!("download {REPO}:q4_k_m --revision main")).ok();
+    assert_eq!(shown(&desk, dir), [MODEL, "mmproj-Seer-BF16.gguf"]);
+    let lock_file = desk.s.project().join(crate::lock::LOCK);
+    let before = std::fs::read(&lock_file).unwrap();
+    std::fs::remove_file(&lock_file).unwrap();
+    desk.run("lock").ok().prints("what is here is not what is locked");
+    let lock = lock_text(&desk.s.project());
+    assert!(lock.contains(&desk.hub.commit(REPO)) && !lock.contains("mmproj"), "{lock}");
+    std::fs::write(&lock_file, before).unwrap();
+    desk.run("lock --update").ok().prints("moved").prints("has no mmproj-Seer-BF16.gguf any more");
+    let lock = lock_text(&desk.s.project());
+    assert!(lock.contains(&desk.hub.commit(REPO)) && !lock.contains("mmproj"), "{lock}");
+    desk.run("sync --locked").ok();
+    assert_eq!(shown(&desk, dir), [MODEL]);
 }

@@ -1,0 +1,74 @@
+//! Projectors of locked views: whoever fetched one beside the model keeps it, although nothing names it but the view.
+
+use super::{
+    ModelManager,
+    lock::{Outcome, Wish},
+    plan::view_path,
+    target::{Target, Wanted},
+};
+use crate::{
+    error::Result,
+    names::{RelPath, is_projector},
+    registry::LockedView,
+    store::{RootRecord, Source, Store},
+};
+use std::collections::BTreeSet;
+
+impl ModelManager {
+    /// Locks projectors that the view got since it was locked, at the commit that is locked; `None` where there are none, or
+    /// where that commit has none of them.
+    pub(super) fn lock_more_projectors(
+        &self,
+        wish: &Wish,
+        locked: &LockedView,
+        root: &RootRecord,
+        store: &Store,
+        dry_run: bool,
+    ) -> Result<Option<Outcome>> {
+        let is_locked = |path: &RelPath| locked.files.iter().any(|file| file.path == *path);
+        let more = |path: &RelPath| is_projector(path.file_name()) && !is_locked(path);
+        if !root.files.iter().any(|file| more(&file.path)) {
+            return Ok(None);
+        }
+        let mut target = Target { revision: Some(locked.commit.clone()), ..wish.target.clone() };
+        target.beside = projectors_beside(&target, Some(locked), Some(root), Some(store))?;
+        let plan = match self.pin_by_store(&target, root, store)? {
+            Some(plan) => plan,
+            None => self.ask(self.plan_from_hub(target, None))?,
+        };
+        if !plan.files.iter().any(|file| more(&file.path)) {
+            return Ok(None);
+        }
+        self.finish(plan, wish.source, locked.revision.clone(), Some(locked), Some(store), dry_run).map(Some)
+    }
+}
+
+/// Projectors that a view has beside what is wanted, by their paths in the repository.
+pub(super) fn projectors_beside(
+    target: &Target,
+    old: Option<&LockedView>,
+    root: Option<&RootRecord>,
+    store: Option<&Store>,
+) -> Result<Vec<RelPath>> {
+    let mut beside = BTreeSet::new();
+    if target.view.format.is_single_file() {
+        let locked = old.filter(|old| old.repo == target.repo).into_iter().flat_map(|old| &old.files);
+        beside.extend(locked.map(|file| file.repo_path.clone()).filter(|path| is_projector(path.file_name())));
+        let (Some(root), Some(store)) = (root, store) else { return Ok(unnamed(target, beside)) };
+        for file in root.files.iter().filter(|file| is_projector(file.path.file_name())) {
+            let sources = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
+            let of_repo =
+                |source: &&Source| source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
+            let mut paths = sources.iter().rev().filter(of_repo).filter_map(|source| source.path.as_deref()?.parse().ok());
+            beside.extend(paths.find(|path| view_path(&target.view, path).is_ok_and(|path| path == file.path)));
+        }
+    }
+    Ok(unnamed(target, beside))
+}
+
+fn unnamed(target: &Target, mut paths: BTreeSet<RelPath>) -> Vec<RelPath> {
+    if let Wanted::Files(named) = &target.wanted {
+        paths.retain(|path| !named.iter().any(|file| file.path == *path));
+    }
+    paths.into_iter().collect()
+}

@@ -7,7 +7,7 @@ use super::{
     units,
 };
 use crate::{
-    disk::{Disk, Kind},
+    disk::Disk,
     error::{Error, ErrorKind, Result},
     settings::{LinkMode, Network, Settings, Token},
 };
@@ -158,7 +158,8 @@ impl Project {
     }
 
     /// The project of a named registry file, else that of the current directory: the nearest folder at or above it that
-    /// holds `configs/models.yaml`, else the current directory itself.
+    /// holds `configs/models.yaml`, else the current directory itself. A link that leads nowhere or a folder in its place is
+    /// not overlooked: another registry would then say what belongs to the project.
     pub fn find(disk: &dyn Disk, cwd: &Path, named: Option<&Path>) -> Result<Self> {
         if let Some(named) = named {
             let config = absolute(cwd, named)?;
@@ -166,8 +167,8 @@ impl Project {
             return Ok(Self { root: root.unwrap_or(cwd).to_owned(), config: Some(config) });
         }
         // A folder that may not be looked into is no project of this user.
-        let is_file = |path: &Path| disk.stat_follow(path).is_ok_and(|stat| stat.kind == Kind::File);
-        let found = cwd.ancestors().map(|folder| (folder, folder.join("configs/models.yaml"))).find(|(_, config)| is_file(config));
+        let is_there = |path: &Path| disk.stat(path).is_ok();
+        let found = cwd.ancestors().map(|folder| (folder, folder.join("configs/models.yaml"))).find(|(_, config)| is_there(config));
         Ok(match found {
             Some((root, config)) => Self { root: root.to_owned(), config: Some(config) },
             None => Self { root: cwd.to_owned(), config: None },

@@ -19,9 +19,14 @@ impl ModelManager {
     /// What is locked; `None` where there is no lock file.
     pub(super) fn read_lock(&self) -> Result<Option<LockFile>> {
         let path = &self.settings.lock_file;
-        let Some(text) = self.disk.read_small(path)? else { return Ok(None) };
-        let text = String::from_utf8(text)
-            .map_err(|error| Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display())).hint(AGAIN))?;
+        let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint(AGAIN);
+        let Some(text) = self.disk.read_small(path).map_err(|error| wrong(error.to_string()))? else {
+            return match self.disk.find(path)? {
+                Some(_) => Err(wrong(format!("{} is a link that leads nowhere", path.display()))),
+                None => Ok(None),
+            };
+        };
+        let text = String::from_utf8(text).map_err(|error| wrong(format!("{} is not UTF-8 text: {error}", path.display())))?;
         let lock = LockFile::parse(&text, &path.display().to_string())?;
         self.require_views(&lock)?;
         Ok(Some(lock))

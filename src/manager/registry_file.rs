@@ -16,7 +16,7 @@ use std::{
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
     let bytes = disk.read_small(path).map_err(|error| {
         Error::new(ErrorKind::Usage, error.to_string())
-            .hint("Name another file with `--config`, or leave it out to use the built-in registry.")
+            .hint("Make it a file that this user can read, or name another with `--config`.")
     })?;
     let Some(bytes) = bytes else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -28,7 +28,13 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
 
 /// The text of the registry file that is named by the settings.
 pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
-    read(disk, path)?.ok_or_else(|| {
+    if let Some(text) = read(disk, path)? {
+        return Ok(text);
+    }
+    Err(if disk.find(path)?.is_some() {
+        Error::new(ErrorKind::Usage, format!("{} is a link that leads nowhere", path.display()))
+            .hint("Bring back what it leads to, or remove the link; `--config` names another registry.")
+    } else {
         Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
             .hint("Name another file with `--config`, or leave it out to use the built-in registry.")
     })

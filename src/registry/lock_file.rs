@@ -250,7 +250,9 @@ fn contents(root: Option<&Node>) -> Result<Vec<LockedView>, Problem> {
     let version = required(top, "version", &TOP_FIELDS, root.place)?;
     let word = fields::text_of(&version.node, "version")?;
     if word != LOCK_VERSION.to_string() {
-        let message = format!("this is a lock file of version {}, and this program knows {LOCK_VERSION}", cut(&word));
+        let is_newer = word.parse::<u32>().is_ok_and(|version| version > LOCK_VERSION);
+        let next = if is_newer { "; a newer model-manager reads it" } else { "" };
+        let message = format!("this is a lock file of version {}, and this program knows {LOCK_VERSION}{next}", cut(&word));
         return Err(Problem::new(version.node.place, message));
     }
     only_known(top, &TOP_FIELDS)?;

@@ -336,3 +336,42 @@ fn of_two_folders_with_the_same_file_the_one_that_was_named_is_meant() {
     desk.run("sync --locked").ok();
     assert_content(&shown, &two);
 }
+
+#[test]
+fn a_registry_or_lock_that_cannot_be_had_is_not_taken_for_none() {
+    let desk = Desk::new();
+    desk.run("lock tiny").ok();
+    let locked = lock_text(&desk.s.project());
+    let registry = desk.s.project().join("configs/models.yaml");
+    for is_link in [true, false] {
+        std::fs::remove_file(&registry).unwrap();
+        match is_link {
+            true => std::os::unix::fs::symlink("nowhere.yaml", &registry).unwrap(),
+            false => std::fs::create_dir(&registry).unwrap(),
+        }
+        for line in ["sync", "sync --prune", "lock", "lint", "list", "add a/b"] {
+            let said = desk.run(line).code(2).says("configs/models.yaml").says("hint: ");
+            assert_eq!(lock_text(&desk.s.project()), locked, "{line}: {said}");
+        }
+        match is_link {
+            true => std::fs::write(registry.with_file_name("nowhere.yaml"), "models: {}\n").unwrap(),
+            false => std::fs::remove_dir(&registry).unwrap(),
+        }
+        if !is_link {
+            std::fs::write(&registry, "models: {}\n").unwrap();
+        }
+        desk.run("info").ok();
+    }
+    let lock = desk.s.project().join(LOCK);
+    std::fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink("nowhere.lock", &lock).unwrap();
+    for line in ["sync", "lock", "lock --check"] {
+        desk.run(line).code(2).says("configs/models.lock is a link that leads nowhere").says("hint: ");
+    }
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    desk.run("sync").code(2).says("not a regular file").says("hint: ");
+    std::fs::remove_dir(&lock).unwrap();
+    std::fs::write(&lock, "version: 2\nviews: []\n").unwrap();
+    desk.run("sync").code(2).says("a newer model-manager reads it");
+}

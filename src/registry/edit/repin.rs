@@ -9,6 +9,7 @@ use super::{
     yaml::{self, Quote, Style, Yaml},
 };
 use crate::registry::{
+    error::Place,
     model::{Artifact, ArtifactFile},
     read,
     tree::{Entry, Node, Value},
@@ -181,7 +182,7 @@ impl Changes<'_> {
         // Before the entry's first field, where it begins a line in block style.
         let text = format!("revision: {}", yaml::flow(&value, self.quote()));
         let place = first.place;
-        match self.margin(first) {
+        match self.margin(first.place) {
             Some(margin) => {
                 let start = self.source.start_of(place.line - 1);
                 let line_break = self.source.line_break(place.line - 1);
@@ -195,7 +196,7 @@ impl Changes<'_> {
         Ok(())
     }
 
-    /// The pins of files in a list of maps.
+    /// The pins of files in a list.
     fn list(&mut self, list: &Entry, before: &[ArtifactFile], now: &[ArtifactFile]) -> Result<(), &'static str> {
         let Value::List(nodes) = &list.node.value else { return Err("the files are not a list") };
         for file in now {
@@ -203,9 +204,36 @@ impl Changes<'_> {
                 self.append_item(list, nodes, file)?;
                 continue;
             };
+            if let Some(node) = nodes.get(index).filter(|node| matches!(node.value, Value::Text(_))) {
+                self.bare_path(node, file)?;
+                continue;
+            }
             let fields = nodes.get(index).map(below).unwrap_or_default();
             let beside = find(fields, "path").or_else(|| find(fields, "file")).ok_or("a file is named without `path:`")?;
             self.known(fields, beside, before.get(index), file)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a map of a path that stands in a list by itself, where there is something to say of the file.
+    fn bare_path(&mut self, node: &Node, new: &ArtifactFile) -> Result<(), &'static str> {
+        let size = new.size.map(|size| format!("size: {size}"));
+        let sha256 = new.sha256.map(|sha256| format!("sha256: {}", yaml::flow(&Yaml::text(sha256), self.quote())));
+        let known: Vec<String> = size.into_iter().chain(sha256).collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let Range { start, end } = self.scalar(node)?;
+        match self.margin(node.place) {
+            Some(margin) => {
+                self.parts.push((start..start, "path: ".into()));
+                let lines: Vec<String> = known.iter().map(|text| format!("{}{text}", " ".repeat(margin))).collect();
+                self.lines_behind(node.place.line - 1, &lines);
+            }
+            None => {
+                self.parts.push((start..start, "{ path: ".into()));
+                self.parts.push((end..end, format!(", {} }}", known.join(", "))));
+            }
         }
         Ok(())
     }
@@ -231,7 +259,7 @@ impl Changes<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        match self.margin(beside) {
+        match self.margin(beside.place) {
             Some(margin) => {
                 let margin = " ".repeat(margin);
                 let lines: Vec<String> = missing.iter().map(|text| format!("{margin}{text}")).collect();
@@ -269,7 +297,7 @@ impl Changes<'_> {
 
     /// A list that was not there, behind everything else of the entry.
     fn append_list(&mut self, name: &str, files: &[ArtifactFile], first: &Entry) -> Result<(), &'static str> {
-        let margin = self.margin(first).ok_or("the entry is written in flow style")?;
+        let margin = self.margin(first.place).ok_or("the entry is written in flow style")?;
         let outer = self.source.indent_of(self.spot.key).ok_or("the entry is written in flow style")?;
         let style = Style { quote: self.quote(), step: margin.saturating_sub(outer).max(1) };
         let lines = yaml::block(name, &listed(files), margin, style);
@@ -281,7 +309,7 @@ impl Changes<'_> {
     fn append_item(&mut self, list: &Entry, nodes: &[Node], file: &ArtifactFile) -> Result<(), &'static str> {
         const FLOW: &str = "the list of files is not written in lines of its own";
         let first = nodes.first().and_then(|node| below(node).first()).ok_or(FLOW)?;
-        let (margin, outer) = (self.margin(first).ok_or(FLOW)?, self.source.indent_of(list).ok_or(FLOW)?);
+        let (margin, outer) = (self.margin(first.place).ok_or(FLOW)?, self.source.indent_of(list).ok_or(FLOW)?);
         let dash = margin.checked_sub(2).filter(|dash| *dash > outer).ok_or(FLOW)?;
         let style = Style { quote: self.quote(), step: dash - outer };
         let lines = yaml::block("files", &listed(std::slice::from_ref(file)), outer, style);
@@ -298,10 +326,10 @@ impl Changes<'_> {
         });
     }
 
-    /// The column of a key in block style, which may follow the dash of a list.
-    fn margin(&self, entry: &Entry) -> Option<usize> {
-        let column = entry.place.column.checked_sub(1)?;
-        let line = self.source.line(entry.place.line.checked_sub(1)?);
+    /// The column of what stands here in block style, as a key or behind the dash of a list.
+    fn margin(&self, place: Place) -> Option<usize> {
+        let column = place.column.checked_sub(1)?;
+        let line = self.source.line(place.line.checked_sub(1)?);
         let before = line.get(..column)?;
         before.chars().all(|c| matches!(c, ' ' | '-')).then_some(column)
     }

@@ -229,6 +229,32 @@ fn an_entry_is_pinned_anew_value_by_value() {
 }
 
 #[test]
+fn files_that_are_listed_by_their_paths_alone_get_size_and_hash() {
+    let sha256 = "ab".repeat(32);
+    let head = "models:\n  a:\n    huggingface_id: o/a\n    formats:\n      gguf:\n        q8_0:\n";
+    for (old, new) in [
+        (
+            "          files:\n            - 'a-1.gguf' # first\n            - path: b.gguf\n",
+            format!(
+                "          revision: '{COMMIT}'\n          files:\n            - path: 'a-1.gguf' # first\n              size: 7\n              sha256: '{sha256}'\n            - path: b.gguf\n              size: 7\n              sha256: '{sha256}'\n"
+            ),
+        ),
+        (
+            "          files: [\"a-1.gguf\", b.gguf]\n",
+            format!(
+                "          revision: \"{COMMIT}\"\n          files: [{{ path: \"a-1.gguf\", size: 7, sha256: \"{sha256}\" }}, {{ path: b.gguf, size: 7, sha256: \"{sha256}\" }}]\n"
+            ),
+        ),
+    ] {
+        for end in ["\n", "\r\n"] {
+            let text = format!("{head}{old}        q5_0: c.gguf\n").replace('\n', end);
+            let edited = repin(&text, "r.yaml", &entry("a", "q8_0", "o/a", &["a-1.gguf", "b.gguf"])).unwrap();
+            assert_eq!(edited.text, format!("{head}{new}        q5_0: c.gguf\n").replace('\n', end));
+        }
+    }
+}
+
+#[test]
 fn pinning_the_shipped_entries_anew_changes_their_lines_only() {
     let path = "phi-2.Q5_K_M.gguf";
     let text = repin(BUILT_IN, "r.yaml", &entry("phi-2", "q5_k_m", "TheBloke/phi-2-GGUF", &[path])).unwrap().text;

@@ -102,6 +102,21 @@ fn every_slip_is_found_at_its_place() {
 }
 
 #[test]
+fn a_projector_beside_a_model_has_a_quantization_of_its_own() {
+    let desk = Desk::empty();
+    let files = |names: &str| {
+        format!("models:\n  m:\n    huggingface_id: o/r\n    formats:\n      gguf:\n        q4_k_m:\n          files: [{names}]\n")
+    };
+    desk.s.write("configs/models.yaml", files("x.Q4_K_M.gguf, mmproj-x-F16.gguf"));
+    let (found, _) = desk.findings("lint", 0);
+    assert!(!found.iter().any(|line| line.contains("quant")), "{found:#?}");
+    // Alone it is what the entry is about.
+    desk.s.write("configs/models.yaml", files("mmproj-x-F16.gguf"));
+    let (found, _) = desk.findings("lint", 1);
+    assert!(found.iter().any(|line| line == "error quant 7 q4_k_m"), "{found:#?}");
+}
+
+#[test]
 fn a_text_that_is_no_registry_is_one_finding_with_its_place() {
     let desk = Desk::empty();
     desk.s.write("configs/models.yaml", "models:\n  m:\n    hugingface_id: a/b\n    formats: {gguf: {q4_k_m: x.gguf}}\n");

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::names::{Format, Quant, RelPath};
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -96,22 +97,32 @@ impl Registry {
 }
 
 /// A registry that is being looked through.
+#[derive(Default)]
 pub struct Lint {
     registry: Option<Registry>,
     root: Vec<Entry>,
+    /// Where the models stand in the tree, by their ids in lower case.
+    models: HashMap<String, usize>,
     findings: Vec<Finding>,
+    /// Where the findings about entries are, by what each is about.
+    told: HashMap<About, usize>,
 }
+
+/// Rule, model, format, quantization and file.
+type About = (&'static str, Option<String>, Option<String>, Option<String>, Option<String>);
 
 impl Lint {
     /// Looks through a text, without any network.
     pub fn offline(text: &str, origin: &str) -> Self {
         let registry = match Registry::parse(text, origin) {
             Ok(registry) => registry,
-            Err(error) => return Self { registry: None, root: Vec::new(), findings: vec![schema(&error)] },
+            Err(error) => return Self { findings: vec![schema(&error)], ..Self::default() },
         };
         let body = text.strip_prefix('\u{feff}').unwrap_or(text);
         let root = tree::read(body).ok().flatten().map(|node| entries_of(&node).to_vec()).unwrap_or_default();
-        let mut lint = Self { registry: None, root, findings: Vec::new() };
+        let mut lint = Self { root, ..Self::default() };
+        let models = get(&lint.root, "models").map(|models| entries_of(&models.node)).unwrap_or_default();
+        lint.models = models.iter().enumerate().map(|(at, model)| (model.key.trim().to_ascii_lowercase(), at)).collect();
         lint.unknown_keys(&registry);
         for model in registry.models() {
             lint.model(model);
@@ -153,20 +164,27 @@ impl Lint {
         let (model, format) = (Some(entry.model.id.to_string()), Some(entry.format.to_string()));
         let (quant, file) = (entry.quant.map(ToString::to_string), file.map(ToString::to_string));
         let (message, next) = said;
+        let about = (rule, model.clone(), format.clone(), quant.clone(), file.clone());
         let new = Finding { level, rule, line: place.line, column: place.column, model, format, quant, file, message, next };
-        let same = |old: &Finding| {
-            (&old.rule, &old.model, &old.format, &old.quant, &old.file)
-                == (&new.rule, &new.model, &new.format, &new.quant, &new.file)
-        };
-        self.findings.retain(|old| !same(old));
-        self.findings.push(new);
+        match self.told.get(&about) {
+            Some(&at) => self.findings[at] = new,
+            None => {
+                self.told.insert(about, self.findings.len());
+                self.findings.push(new);
+            }
+        }
+    }
+
+    /// The model in the tree.
+    fn entry_of(&self, model: &Model) -> Option<&Entry> {
+        let models = get(&self.root, "models")?;
+        entries_of(&models.node).get(*self.models.get(&model.id.as_str().to_ascii_lowercase())?)
     }
 
     /// Where a key of an entry stands: in the map that names the file, in the entry, in its format or its model; else the
     /// entry itself.
     fn place(&self, entry: &EntryRef<'_>, key: &str, file: Option<&RelPath>) -> Place {
-        let model = get(&self.root, "models").and_then(|models| get(entries_of(&models.node), entry.model.id.as_str()));
-        let Some(model) = model else { return Place::START };
+        let Some(model) = self.entry_of(entry.model) else { return Place::START };
         let formats = get(entries_of(&model.node), "formats").map(|formats| entries_of(&formats.node)).unwrap_or_default();
         let Some(format) = get(formats, entry.format.as_str()) else { return model.place };
         let own = entry.quant.and_then(|quant| get(entries_of(&format.node), quant.as_str()));

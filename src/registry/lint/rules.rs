@@ -1,13 +1,13 @@
 //! The rules that need no network.
 
-use super::{EntryRef, Finding, Level, Lint, command_name, entries_of, get, update_command};
+use super::{EntryRef, Finding, Level, Lint, command_name, update_command};
 use crate::{
     digest::Sha256Digest,
-    names::{Quant, RelPath, split_part_suffix},
+    names::{Quant, RelPath, is_projector, split_part_suffix},
     registry::{
         Registry,
         error::Place,
-        model::{Model, Status},
+        model::{ArtifactFile, Model, Status},
     },
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -39,8 +39,7 @@ impl Lint {
     }
 
     pub(super) fn model(&mut self, model: &Model) {
-        let place = get(&self.root, "models").and_then(|models| get(entries_of(&models.node), model.id.as_str()));
-        let place = place.map_or(Place::START, |entry| entry.place);
+        let place = self.entry_of(model).map_or(Place::START, |entry| entry.place);
         let mut add = |level, rule, message: String, next: &str| {
             let (line, column, model) = (place.line, place.column, Some(model.id.to_string()));
             let next = next.to_owned();
@@ -88,7 +87,10 @@ impl Lint {
     /// A slip of copy and paste that otherwise shows only in the quality of the answers.
     pub(super) fn quant_of_name(&mut self, entry: &EntryRef<'_>) {
         let Some(quant) = entry.quant else { return };
-        for file in &entry.artifact.files {
+        // A projector beside a model has a quantization of its own.
+        let is_model = |file: &&ArtifactFile| !is_projector(file.path.file_name());
+        let has_model = entry.artifact.files.iter().any(|file| is_model(&file));
+        for file in entry.artifact.files.iter().filter(|file| !has_model || is_model(file)) {
             let Some(carried) =
                 Quant::of_gguf_name(file.path.file_name()).filter(|carried| !quant.as_str().contains(carried.as_str()))
             else {

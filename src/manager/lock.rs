@@ -12,7 +12,7 @@ use crate::{
     event::Event,
     hub::{Pinned, Reference},
     names::{RelPath, RepoId, Revision, is_projector},
-    registry::{ArtifactFile, LockFile, LockSource, LockedFile, LockedView},
+    registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
     store::{Project, RootRecord, Store, ViewKey},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,6 +118,15 @@ impl ModelManager {
                 LockState::Unknown | LockState::Removed => (LockState::Removed, Change::Drop),
                 _ => (LockState::Changed, kept.change),
             };
+            if state == LockState::Removed && self.registry.origin() == BUILT_IN_ORIGIN {
+                // The project's own registry is missing, as where it was not cloned: that it has no entry is not known.
+                let text = format!("{view} is locked as an entry of a registry, and there is none here but the built-in one");
+                return Err(Error::new(ErrorKind::NotFound, text).hint(format!(
+                    "Bring back configs/models.yaml, or name the registry with `--config`; to drop the view, take it out of {}. \
+                     `model-manager lock <model>` locks other models.",
+                    self.settings.lock_file.display()
+                )));
+            }
             let note = Some("the registry has no such entry any more".to_owned());
             let old_commit = Some(locked.commit.to_string());
             return Ok(Outcome { line: LockLine { state, note, old_commit, ..kept.line }, change });

@@ -375,3 +375,20 @@ fn a_registry_or_lock_that_cannot_be_had_is_not_taken_for_none() {
     std::fs::write(&lock, "version: 2\nviews: []\n").unwrap();
     desk.run("sync").code(2).says("a newer model-manager reads it");
 }
+
+#[test]
+fn where_the_registry_is_missing_what_it_locked_stays_locked() {
+    let desk = Desk::new();
+    desk.run("lock tiny").ok();
+    let text = lock_text(&desk.s.project());
+    std::fs::remove_file(desk.s.project().join("configs/models.yaml")).unwrap();
+    for (line, code) in [("sync", 3), ("sync --prune", 3), ("sync --locked --prune", 1), ("lock", 3), ("lock --update", 3)] {
+        desk.run(line).code(code).says("registry").says("hint: ");
+        assert_eq!(lock_text(&desk.s.project()), text, "{line}");
+    }
+    desk.run("sync").code(3).says("none here but the built-in one").says("configs/models.yaml");
+    // A registry that is there and has no such entry any more is believed.
+    desk.s.write("configs/models.yaml", "models: {}\n");
+    desk.run("sync").ok().prints("the registry has no such entry any more");
+    assert!(lock_text(&desk.s.project()).contains("views: []"));
+}

@@ -119,12 +119,7 @@ impl Disk for RealDisk {
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
-        let entry = |entry: io::Result<fs::DirEntry>| -> io::Result<Entry> {
-            let entry = entry?;
-            let kind = kind_of(&entry.file_type()?);
-            Ok(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind })
-        };
-        fs::read_dir(dir).and_then(|entries| entries.map(entry).collect()).at("list", dir)
+        list(dir).at("list", dir)
     }
 
     fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
@@ -199,6 +194,20 @@ impl Disk for RealDisk {
     fn canonical(&self, path: &Path) -> Result<PathBuf> {
         fs::canonicalize(path).at("resolve", path)
     }
+}
+
+/// The names in a folder and what they are.
+fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    #[cfg(target_os = "linux")]
+    if let Some(entries) = system::list(dir)? {
+        return Ok(entries);
+    }
+    let entry = |entry: io::Result<fs::DirEntry>| -> io::Result<Entry> {
+        let entry = entry?;
+        let kind = kind_of(&entry.file_type()?);
+        Ok(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind })
+    };
+    fs::read_dir(dir)?.map(entry).collect()
 }
 
 pub(super) fn kind_of(file_type: &fs::FileType) -> Kind {

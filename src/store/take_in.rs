@@ -24,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 const BLOCK: u64 = 256 << 10;
 /// Blocks that the hashing thread may be behind.
 const BEHIND: usize = 6;
-const _: () = assert!(SEGMENT_LEN.is_multiple_of(BLOCK));
+/// Bytes whose way to the disk begins at once: enough for few and large requests.
+const WRITEBACK: u64 = 8 << 20;
+const _: () = assert!(WRITEBACK.is_multiple_of(BLOCK) && SEGMENT_LEN.is_multiple_of(BLOCK));
 
 /// How the bytes get into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +168,10 @@ pub(super) fn hash(
                 let _ = to_sha.send(block.clone());
                 if let Some(target) = copy_to {
                     target.write_at(&block, at)?;
-                    target.start_writeback(at, block.len() as u64);
+                    if end.is_multiple_of(WRITEBACK) || end == len {
+                        let from = (end - 1) / WRITEBACK * WRITEBACK;
+                        target.start_writeback(from, end - from);
+                    }
                 }
                 segment.update(&block);
                 if end.is_multiple_of(SEGMENT_LEN) || end == len {

@@ -96,7 +96,13 @@ impl Views {
     }
 
     pub(super) fn write_manifest(&self, dir: &Path, manifest: &ViewManifest) -> Result<()> {
-        Ok(self.disk.replace_small(&dir.join(MANIFEST_FILE), &format::to_json(manifest), 0o644, dir)?)
+        let (path, text) = (dir.join(MANIFEST_FILE), format::to_json(manifest));
+        // Links tell their blobs themselves, so that a manifest which a power loss took is not missed.
+        let written = match manifest.link {
+            LinkMode::Symlink => self.disk.replace_hint(&path, &text, 0o644, dir),
+            _ => self.disk.replace_small(&path, &text, 0o644, dir),
+        };
+        Ok(written?)
     }
 }
 

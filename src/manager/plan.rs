@@ -21,7 +21,7 @@ use crate::{
     view::FileState,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::PathBuf,
 };
 
@@ -98,8 +98,10 @@ impl Plan {
 
     /// Whether what it found in the store is still there.
     pub(super) fn has_all_present(&self, store: &Store) -> Result<bool> {
+        let mut looked_for = BTreeSet::new();
         for file in self.files.iter().filter(|file| file.supply == FileSupply::Present) {
             if let Some(digest) = &file.sha256
+                && looked_for.insert((digest, file.size))
                 && store.find_whole(digest, file.size)?.is_none()
             {
                 return Ok(false);
@@ -346,11 +348,14 @@ impl ModelManager {
     /// Finds out for each file where its bytes are.
     pub(super) fn supply(&self, view: &ViewKey, files: &mut [PlannedFile], force: bool, store: Option<&Store>) -> Result<()> {
         let views = self.views(store.cloned());
+        let dir = self.settings.models_dir.join(view.dir());
+        let has_view = !force && self.disk.find(&dir)?.is_some();
+        let mut found = BTreeMap::new();
         for file in files {
             file.supply = FileSupply::Fetch;
             // A plain file of the old tool gives way to a link, even where its content is in the store already.
-            let shown = self.settings.models_dir.join(view.dir()).join(file.path.to_path());
-            if !force
+            let shown = dir.join(file.path.to_path());
+            if has_view
                 && let Some(stat) = self.disk.find(&shown)?
                 && stat.kind == Kind::File
                 && file.size.is_none_or(|size| size == stat.len)
@@ -360,13 +365,19 @@ impl ModelManager {
                 file.supply = FileSupply::Adopt;
                 continue;
             }
-            if let (Some(store), Some(digest)) = (store, &file.sha256)
+            if let (Some(store), Some(digest)) = (store, file.sha256)
                 && !force
-                && let Some(blob) = store.find_whole(digest, file.size)?
             {
-                file.size = Some(blob.size);
-                file.supply = FileSupply::Present;
-                continue;
+                // A set may hold one content under many names.
+                let known = match found.entry((digest, file.size)) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(open) => *open.insert(store.find_whole(&digest, file.size)?.map(|blob| blob.size)),
+                };
+                if known.is_some() {
+                    file.size = known;
+                    file.supply = FileSupply::Present;
+                    continue;
+                }
             }
             if let (Some(store), Some(size)) = (store, file.size)
                 && !matches!(file.key(), IntakeKey::Private(_))

@@ -2,7 +2,7 @@
 //! digests, and beside it `<name>.lock`, which is locked for as long as the process lives. The collector takes a lease
 //! whose lock is free for dead. (Two files, because a locked file cannot be read by others on Windows.)
 
-use super::{FileLock, Result, Store, Wait, format, lock};
+use super::{FileLock, Result, Store, Wait, format, layout::Layout, lock};
 use crate::{
     digest::Sha256Digest,
     disk::{self, DiskFile, LockKind, Open},
@@ -13,6 +13,9 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+/// So many digests are looked for in the trash one by one.
+const FEW: usize = 8;
 
 /// Protects blobs from collection while it lives.
 #[must_use = "the blobs are protected only while this value lives"]
@@ -108,8 +111,15 @@ impl Lease {
         file.list.write_at(lines.as_bytes(), *end)?;
         *end += lines.len() as u64;
         drop(end);
-        // The collector may have condemned a blob just before; what is in the trash can be had back.
-        digests.iter().try_for_each(|digest| self.store.restore(digest).map(drop))
+        // The collector may have condemned a blob just before; what is in the trash can be had back. Many are looked for
+        // there at once: nothing is put there while this section lasts.
+        if digests.len() <= FEW {
+            return digests.iter().try_for_each(|digest| self.store.restore(digest).map(drop));
+        }
+        let trash = disk::absent_is_none(self.store.disk().list(&self.store.layout().dir("trash")))?.unwrap_or_default();
+        let condemned: HashSet<Sha256Digest> = trash.iter().filter_map(|entry| Layout::digest_of(&entry.name)).collect();
+        let wanted: HashSet<&Sha256Digest> = digests.iter().collect();
+        wanted.into_iter().filter(|digest| condemned.contains(digest)).try_for_each(|digest| self.store.restore(digest).map(drop))
     }
 }
 

@@ -140,14 +140,15 @@ impl Project {
         if !unchanged {
             self.store.replace_record(&path, &format::to_json(&record))?;
         }
-        for file in files {
-            if self.store.find(&file.sha256)?.is_none() && !self.store.restore(&file.sha256)? {
-                return Err(StoreError::Vanished(file.sha256));
+        let digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
+        for digest in &digests {
+            if self.store.find(digest)?.is_none() && !self.store.restore(digest)? {
+                return Err(StoreError::Vanished(*digest));
             }
         }
         drop(shared);
         // Another process may have published a blob this very moment and not synced its name yet.
-        let blobs = files.iter().map(|file| self.store.layout().blob(&file.sha256));
+        let blobs = digests.iter().map(|digest| self.store.layout().blob(digest));
         let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
         if !unchanged {
             shards.iter().try_for_each(|shard| self.store.disk().sync_dir(shard))?;

@@ -14,7 +14,7 @@ use crate::{
     store::{RootRecord, Stamp, Store, ViewFile, ViewKey, format},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     io,
     path::{Path, PathBuf},
 };
@@ -100,7 +100,8 @@ impl Views {
         let mut changed = !plan.dropped.is_empty();
         let lacking: Vec<&ViewFile> = plan.lacking(link).map(|slot| slot.file).collect();
         if !lacking.is_empty() {
-            for slot in plan.lacking(link) {
+            let mut looked_for = HashSet::new();
+            for slot in plan.lacking(link).filter(|slot| looked_for.insert(slot.file.sha256)) {
                 if store.find(&slot.file.sha256)?.is_none() {
                     return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
                 }
@@ -204,8 +205,10 @@ impl Views {
             let made = if plan.is_right(slot, link) {
                 slot.kept_mode(link)
             } else {
-                touched
-                    .extend(slot.path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.models_dir)).map(Path::to_owned));
+                let parent = slot.path.parent().unwrap_or(&plan.dir);
+                if !touched.contains(parent) {
+                    touched.extend(parent.ancestors().take_while(|dir| dir.starts_with(&self.models_dir)).map(Path::to_owned));
+                }
                 self.place(plan, slot, link)?
             };
             odd += usize::from(made != link && slot.file.size > 0);

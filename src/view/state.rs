@@ -184,13 +184,13 @@ impl Views {
     }
 
     /// Refuses where a folder of a view, from the model's down to `dir`, is something else: writing through a user's
-    /// link would change what it leads to.
-    pub(super) fn require_own_folders(&self, below: &Path) -> Result<()> {
+    /// link would change what it leads to. Tells whether all of them are there.
+    pub(super) fn require_own_folders(&self, below: &Path) -> Result<bool> {
         let mut dir = self.models_dir.clone();
         for part in below.components() {
             dir.push(part);
             match self.disk.find(&dir)?.map(|stat| stat.kind) {
-                None => return Ok(()),
+                None => return Ok(false),
                 Some(Kind::Dir) => {}
                 Some(Kind::Symlink) => {
                     let what = format!("a link to {}, where a folder of ours belongs", self.disk.read_link(&dir)?.display());
@@ -199,7 +199,7 @@ impl Views {
                 Some(_) => return Err(ViewError::Foreign { path: dir, what: "a file, where a folder of ours belongs".into() }),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

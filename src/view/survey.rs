@@ -15,7 +15,7 @@ use crate::{
     store::{Stamp, Store, ViewFile, ViewKey},
 };
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -58,11 +58,10 @@ impl Views {
     /// Refuses where something foreign stands in the place of one of these files. For callers that would else fetch
     /// gigabytes first; building looks again.
     pub fn require_free<'a>(&self, key: &ViewKey, files: impl IntoIterator<Item = &'a RelPath>) -> Result<()> {
-        let below = key.dir();
-        self.require_own_folders(&below)?;
+        let mut folders = Folders::of(self, key.dir());
         for file in files {
-            if let Some((folder, _)) = file.as_str().rsplit_once('/') {
-                self.require_own_folders(&below.join(folder))?;
+            if !folders.has_that_of(file)? {
+                continue;
             }
             let path = self.dir(key).join(file.to_path());
             let what = match self.disk.find(&path)?.map(|stat| stat.kind) {
@@ -96,6 +95,7 @@ impl Views {
     ) -> Result<Plan<'a>> {
         let dir = self.dir(key);
         let below = key.dir();
+        let mut folders = Folders::of(self, below.clone());
         self.require_own_folders(&below)?;
         let manifest = dir.join(MANIFEST_FILE);
         if let Some(stat) = self.disk.find(&manifest)?
@@ -109,16 +109,10 @@ impl Views {
             mode => mode != LinkMode::Symlink,
         };
         let judge = Judge::new(&*self.disk, Some(store));
-        let mut checked = HashSet::new();
         let mut slots = Vec::with_capacity(files.len());
         for file in files {
-            if let Some((folder, _)) = file.path.as_str().rsplit_once('/')
-                && checked.insert(folder)
-            {
-                self.require_own_folders(&below.join(folder))?;
-            }
             let path = dir.join(file.path.to_path());
-            let stat = self.disk.find(&path)?;
+            let stat = if folders.has_that_of(&file.path)? { self.disk.find(&path)? } else { None };
             let recorded = old.as_ref().and_then(|old| old.file(file.path.as_str()));
             let now = match &stat {
                 None => Now::Absent,
@@ -198,6 +192,30 @@ impl Views {
             at += got as u64;
         }
         Ok(hasher.finish().0 == wanted.sha256 && Stamp::from(&file.stat()?) == Stamp::from(stat))
+    }
+}
+
+/// The folders of a view's files, each looked at once.
+struct Folders<'v, 'f> {
+    views: &'v Views,
+    below: PathBuf,
+    seen: HashMap<&'f str, bool>,
+}
+
+impl<'v, 'f> Folders<'v, 'f> {
+    fn of(views: &'v Views, below: PathBuf) -> Self {
+        Self { views, below, seen: HashMap::new() }
+    }
+
+    /// Whether the folder of this file is there; where it is not, the file is not either. Refuses what is no folder of ours.
+    fn has_that_of(&mut self, file: &'f RelPath) -> Result<bool> {
+        let folder = file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+        if let Some(is_there) = self.seen.get(folder) {
+            return Ok(*is_there);
+        }
+        let is_there = self.views.require_own_folders(&self.below.join(folder))?;
+        self.seen.insert(folder, is_there);
+        Ok(is_there)
     }
 }
 

@@ -6,7 +6,10 @@
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::Digest as _;
+use sha2::{
+    Digest as _,
+    digest::common::hazmat::{SerializableState as _, SerializedState},
+};
 use std::{fmt, str::FromStr};
 
 /// Bytes in one segment: the unit of the journal, of local damage and of repair. A power of two, as BLAKE3's tree asks.
@@ -207,6 +210,18 @@ fn left_len(count: usize) -> usize {
     count.next_power_of_two() / 2
 }
 
+/// SHA-256 of the first segments of a file, as it is before the rest is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Midstate {
+    /// How many segments are hashed.
+    pub segments: u64,
+    /// The eight words of the state, each little-endian.
+    pub words: [u8; 32],
+}
+
+/// Blocks of SHA-256 in one segment.
+const BLOCKS: u64 = SEGMENT_LEN / 64;
+
 /// Follows a file from its first byte to its last and computes SHA-256, and git's SHA-1 where that is what is known.
 #[derive(Clone)]
 pub struct SequentialHasher {
@@ -223,6 +238,25 @@ impl SequentialHasher {
             hasher
         });
         Self { sha256: sha2::Sha256::new(), git }
+    }
+
+    /// Goes on behind the segments that a midstate stands for. `None` for more segments than SHA-256 can count.
+    pub fn resume(from: &Midstate) -> Option<Self> {
+        // The words, how many blocks went into them, and a block that holds nothing yet.
+        let mut state = SerializedState::<sha2::Sha256>::default();
+        state[..32].copy_from_slice(&from.words);
+        state[32..40].copy_from_slice(&from.segments.checked_mul(BLOCKS)?.to_le_bytes());
+        let sha256 = sha2::Sha256::deserialize(&state).ok()?;
+        Some(Self { sha256, git: None })
+    }
+
+    /// Where it is now: only between two segments, and not where git's SHA-1 is computed too.
+    pub fn midstate(&self) -> Option<Midstate> {
+        let state = self.sha256.serialize();
+        let blocks = u64::from_le_bytes(state[32..40].try_into().ok()?);
+        let is_between = blocks.is_multiple_of(BLOCKS) && state[40] == 0;
+        let words = state[..32].try_into().ok()?;
+        (is_between && self.git.is_none()).then_some(Midstate { segments: blocks / BLOCKS, words })
     }
 
     /// Takes the next bytes.
@@ -283,6 +317,30 @@ mod tests {
         let (sha256, git) = hasher.finish();
         assert_eq!(git.expect("asked for").to_string(), "ce013625030ba8dba906f756967f9e9ca394464a");
         assert_eq!(sha256.to_string(), "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
+    }
+
+    #[test]
+    fn a_hash_that_goes_on_from_a_midstate_ends_as_one_that_saw_everything() {
+        let data: Vec<u8> = (0..3 * SEGMENT_LEN + 5).map(|i| (i * 31 + i / 255) as u8).collect();
+        let mut hasher = SequentialHasher::new(data.len() as u64, false);
+        for (index, segment) in data.chunks(SEGMENT_LEN as usize).enumerate() {
+            let midstate = hasher.midstate().expect("between two segments");
+            assert_eq!(midstate.segments, index as u64);
+            let mut other = SequentialHasher::resume(&midstate).expect("few segments");
+            other.update(&data[index * SEGMENT_LEN as usize..]);
+            assert_eq!(other.finish().0, sha256_of(&data));
+            hasher.update(segment);
+        }
+        assert_eq!(hasher.midstate(), None, "within a segment");
+        assert_eq!(SequentialHasher::new(5, true).midstate(), None, "git's SHA-1 has none");
+    }
+
+    #[test]
+    fn a_midstate_holds_the_words_of_the_standard() {
+        // SHA-256 begins with 6a09e667, the fraction of the square root of two.
+        let midstate = SequentialHasher::new(1, false).midstate().expect("nothing is hashed");
+        assert_eq!((midstate.segments, &midstate.words[..4]), (0, &0x6a09_e667_u32.to_le_bytes()[..]));
+        assert!(SequentialHasher::resume(&Midstate { segments: u64::MAX, ..midstate }).is_none());
     }
 
     proptest! {

@@ -119,7 +119,7 @@ fn intake(c: &mut Criterion) {
             let mut front = intake.front();
             for (index, segment) in segments(&data) {
                 intake.write(index, segment).unwrap();
-                front.push(index, segment);
+                front.push(&intake, index, segment).unwrap();
             }
             intake.commit(front, None, source()).unwrap()
         });
@@ -132,7 +132,7 @@ fn intake(c: &mut Criterion) {
             let intake = home.intake(key, 2000);
             let mut front = intake.front();
             intake.write(0, &small).unwrap();
-            front.push(0, &small);
+            front.push(&intake, 0, &small).unwrap();
             intake.commit(front, None, source()).unwrap()
         });
     });
@@ -224,7 +224,7 @@ fn parsing(c: &mut Criterion) {
     let intake = home.intake(IntakeKey::Sha256(sha256_of(&data)), MIB);
     let mut front = intake.front();
     intake.write(0, &data).unwrap();
-    front.push(0, &data);
+    front.push(&intake, 0, &data).unwrap();
     let blob = intake.commit(front, None, source()).unwrap();
     group.bench_function("record of a blob, read", |b| b.iter(|| home.store.meta(&blob.digest).unwrap().unwrap()));
 

@@ -6,7 +6,7 @@ use super::{
     take_in,
 };
 use crate::{
-    digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_count, segment_range},
+    digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_range},
     disk::{DiskFile, Kind, Open},
 };
 use std::{
@@ -158,15 +158,15 @@ fn where_possible(noted: Result<()>) -> Result<()> {
     }
 }
 
-/// Compares every segment with its value, on all cores.
-fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentValue], progress: Progress<'_>) -> Result<Vec<u64>> {
-    let segments = segment_count(len);
+/// Compares as many first segments as there are values with them, on all cores.
+pub(super) fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentValue], progress: Progress<'_>) -> Result<Vec<u64>> {
+    let segments = values.len() as u64;
     let next = AtomicU64::new(0);
     let done = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let damaged = Mutex::new(Vec::new());
     let work = || -> Result<()> {
-        let mut buffer = vec![0; READ.min(usize::try_from(len).unwrap_or(READ))];
+        let mut buffer = read_buffer(len);
         loop {
             let first = next.fetch_add(BATCH, Ordering::Relaxed);
             if first >= segments || stop.load(Ordering::Relaxed) {
@@ -206,8 +206,13 @@ fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentValue], prog
     Ok(damaged)
 }
 
+/// Room for reading a file of so many bytes part by part.
+pub(super) fn read_buffer(len: u64) -> Vec<u8> {
+    vec![0; READ.min(usize::try_from(len).unwrap_or(READ))]
+}
+
 /// The value of a segment as it is on disk; `None` where it cannot be read.
-fn value_of(file: &dyn DiskFile, index: u64, len: u64, buffer: &mut [u8]) -> Option<SegmentValue> {
+pub(super) fn value_of(file: &dyn DiskFile, index: u64, len: u64, buffer: &mut [u8]) -> Option<SegmentValue> {
     let std::ops::Range { start: mut at, end } = segment_range(index, len);
     let mut hasher = SegmentHasher::new(index, len);
     while at < end {

@@ -3,15 +3,16 @@
 //! An [`Intake`] owns one partial download: its lock, its data file and its journal. Threads write whole segments in
 //! any order; a [`Front`] follows from the first byte to the last and computes SHA-256 as it goes, from memory where
 //! the next segment was just written and by reading back where it came early. Reading back compares with the segment's
-//! value, so the hash at the end is of what the disk holds.
+//! value, and what is claimed is never overwritten by anything else, so the hash at the end is of what the disk holds.
 //!
 //! Publishing keeps the order that survives a crash at any point: bytes before names, sidecars before the blob, the
 //! blob's folder synced before the journal is dropped.
 
 use super::{
-    Blob, Store,
+    Blob, Store, check,
     error::{Result, StoreError},
     format::{self, BlobMeta, Claim, Source, Stamp, Trust},
+    front::{Front, Notes, ranges},
     journal::{self, Journal},
     layout::IntakeKey,
     lease::Lease,
@@ -19,7 +20,7 @@ use super::{
     partial::{open_data, remove_ingest_dir, take_over},
 };
 use crate::{
-    digest::{GitSha1, SegmentValue, SequentialHasher, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
+    digest::{GitSha1, SegmentValue, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
     disk::{self, DiskFile, LockKind, Open},
 };
 use std::{
@@ -58,8 +59,9 @@ pub struct Intake {
     store: Store,
     want: Want,
     dir: PathBuf,
-    data: Box<dyn DiskFile>,
-    journal: Journal,
+    pub(super) data: Box<dyn DiskFile>,
+    pub(super) journal: Journal,
+    pub(super) notes: Notes,
     claims: Mutex<Vec<Option<SegmentValue>>>,
     /// File systems let one thread write to a file at a time, and those that wait for their turn there spin.
     turn: Mutex<()>,
@@ -184,7 +186,7 @@ impl Intake {
             // The claims are of another data file. They go before the length is right again and they look good.
             journal.set_len(0)?;
         }
-        let (journal, claims) = Journal::open(journal, want.size, &disk::boot_id())?;
+        let (journal, journal::Found { claims, midstates }) = Journal::open(journal, want.size, &disk::boot_id())?;
         let data = match found.is_ours {
             true => found.file,
             false => take_over(&store, &dir, &*found.file, want.size, &claims)?,
@@ -216,6 +218,7 @@ impl Intake {
             dir,
             data,
             journal,
+            notes: Notes::new(midstates),
             claims: Mutex::new(claims),
             turn: Mutex::new(()),
             names_synced: AtomicBool::new(false),
@@ -254,15 +257,7 @@ impl Intake {
     }
     /// The segments that are not claimed, as ranges of segment numbers.
     pub fn missing(&self) -> Vec<std::ops::Range<u64>> {
-        let mut missing: Vec<std::ops::Range<u64>> = Vec::new();
-        for (index, _) in self.claims().iter().enumerate().filter(|(_, claim)| claim.is_none()) {
-            let index = index as u64;
-            match missing.last_mut() {
-                Some(last) if last.end == index => last.end += 1,
-                _ => missing.push(index..index + 1),
-            }
-        }
-        missing
+        ranges((0..).zip(self.claims().iter()).filter(|(_, claim)| claim.is_none()).map(|(index, _)| index))
     }
     /// Whether a segment is claimed.
     pub fn has(&self, index: u64) -> bool {
@@ -274,18 +269,27 @@ impl Intake {
     }
 
     /// Writes one whole segment and claims it. Threads may write different segments at once.
-    pub fn write(&self, index: u64, data: &[u8]) -> Result<()> {
+    ///
+    /// `false` where it is claimed with other content: that stays, for it may have been hashed already, and what is
+    /// published must be what was hashed. Which of the two is right the hash of the whole decides.
+    pub fn write(&self, index: u64, data: &[u8]) -> Result<bool> {
         let range = self.range(index);
         assert_eq!(data.len() as u64, range.end - range.start, "a whole segment is written at once");
         let value = segment_value(index, self.want.size, data);
         {
             let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let claim = self.claims()[index as usize];
+            if claim.is_some_and(|claim| claim != value) {
+                return Ok(false);
+            }
             self.data.write_at(data, range.start)?;
+            if claim.is_none() {
+                self.journal.written(index, &value)?;
+                self.claims()[index as usize] = Some(value);
+            }
         }
         self.data.start_writeback(range.start, data.len() as u64);
-        self.journal.written(index, &value)?;
-        self.claims()[index as usize] = Some(value);
-        Ok(())
+        Ok(true)
     }
 
     /// Makes everything claimed so far survive a power loss.
@@ -305,19 +309,14 @@ impl Intake {
         self.refused.store(true, Ordering::Relaxed);
     }
 
-    /// A hasher that follows this intake from its first byte.
-    pub fn front(&self) -> Front {
-        let git = matches!(self.want.key, IntakeKey::Git(_));
-        Front { hasher: SequentialHasher::new(self.want.size, git), next: 0, buffer: Vec::new() }
-    }
-
     /// Publishes the finished file as a blob. `expected` is checked besides the key; wrong content is dropped, and any
     /// other failure keeps the partial download for the next run.
     pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
-        if front.next != self.segments() {
-            return Err(StoreError::Incomplete { key: self.want.key, missing: self.segments() - front.next });
+        let missing = self.segments() - front.next() + front.unproven(self);
+        if missing > 0 {
+            return Err(StoreError::Incomplete { key: self.want.key, missing });
         }
-        let (sha256, git) = front.hasher.finish();
+        let (sha256, git) = front.into_hasher().finish();
         if let Err(error) = self.check_digests(sha256, git, expected) {
             // If dropping it fails, the mismatch is still the error to tell: the next run finds it again.
             let _ = self.remove_ingest();
@@ -359,24 +358,49 @@ impl Intake {
         }
     }
 
+    /// The first segment, where it is there as it was claimed.
+    pub fn head(&self) -> Result<Option<Vec<u8>>> {
+        let mut buffer = Vec::new();
+        Ok((self.has(0) && self.read(0, &mut buffer)?).then_some(buffer))
+    }
+
     /// Reads a claimed segment back. `false` when it is not what was written: its claim is dropped then.
-    fn read_back(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
+    pub(super) fn read_back(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
+        while !self.read(index, buffer)? {
+            if self.disclaim(index) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads a segment. `false` when it is not what is claimed, or nothing is.
+    fn read(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
         let Some(value) = self.claims()[index as usize] else { return Ok(false) };
         let range = self.range(index);
         buffer.resize((range.end - range.start) as usize, 0);
         let got = self.data.read_at(buffer, range.start)?;
-        let good = got == buffer.len() && segment_value(index, self.want.size, buffer) == value;
-        if !good {
+        Ok(got == buffer.len() && segment_value(index, self.want.size, buffer) == value)
+    }
+
+    /// Drops the claim of a segment that was found damaged. `false` where it is not after all: it may have been written
+    /// again since it was read, and would be missed by nobody.
+    pub(super) fn disclaim(&self, index: u64) -> bool {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(claim) = self.claims()[index as usize] else { return true };
+        let value = check::value_of(&*self.data, index, self.want.size, &mut check::read_buffer(self.want.size));
+        let is_damaged = value != Some(claim);
+        if is_damaged {
             self.claims()[index as usize] = None;
         }
-        Ok(good)
+        is_damaged
     }
 
     fn remove_ingest(&self) -> Result<()> {
         remove_ingest_dir(&self.store, &self.dir)
     }
 
-    fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
+    pub(super) fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -393,66 +417,6 @@ impl Drop for Intake {
             // What cannot be removed is an abandoned partial, which a later collection takes.
             let _ = remove_ingest_dir(&self.store, &self.dir);
         }
-    }
-}
-
-/// Follows an intake from its first byte to its last.
-pub struct Front {
-    hasher: SequentialHasher,
-    next: u64,
-    buffer: Vec<u8>,
-}
-
-impl std::fmt::Debug for Front {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Front").field("next", &self.next).finish_non_exhaustive()
-    }
-}
-
-/// How far a front came by reading back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reached {
-    /// The next segment is not there yet, or the end is reached.
-    Edge,
-    /// One segment was hashed; there may be more.
-    One,
-    /// This segment was claimed but is damaged; it is missing again.
-    Damaged(u64),
-}
-
-impl Front {
-    /// The next segment it needs.
-    pub fn next(&self) -> u64 {
-        self.next
-    }
-
-    /// The segment that was read back last; empty where none was.
-    pub fn just_read(&self) -> &[u8] {
-        &self.buffer
-    }
-
-    /// Takes a segment that was just written, if it is the next one.
-    pub fn push(&mut self, index: u64, data: &[u8]) -> bool {
-        let is_next = index == self.next;
-        if is_next {
-            self.hasher.update(data);
-            self.next += 1;
-        }
-        is_next
-    }
-
-    /// Takes the next segment from the disk if it is claimed.
-    pub fn read_back(&mut self, intake: &Intake) -> Result<Reached> {
-        if self.next >= intake.segments() || intake.claims()[self.next as usize].is_none() {
-            return Ok(Reached::Edge);
-        }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let good = intake.read_back(self.next, &mut buffer)?;
-        if good {
-            self.push(self.next, &buffer);
-        }
-        self.buffer = buffer;
-        Ok(if good { Reached::One } else { Reached::Damaged(self.next) })
     }
 }
 

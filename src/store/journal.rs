@@ -1,16 +1,19 @@
-//! The journal of a partial download: which segments are in its data file, and their values.
+//! The journal of a partial download: which segments are in its data file, their values, and how far SHA-256 came.
 //!
 //! A header and then records, 64 bytes each, every one with its own check, appended by position. A record whose check
 //! fails claims nothing; of two claims for one segment the later wins. *Written* claims hold after the process dies,
 //! for the page cache survives it; after a power loss only claims before the last *synced* mark hold. Nothing here is
 //! believed blindly: a claimed segment is compared with its value whenever it is read back.
+//!
+//! A *hashed* record is the SHA-256 of the first segments so far, and speaks of the claims before it: one that any of
+//! these segments got later, perhaps with another value, is of bytes that it has not seen.
 
 use crate::{
-    digest::{SEGMENT_LEN, SegmentValue, segment_count, segment_range},
+    digest::{Midstate, SEGMENT_LEN, SegmentValue, segment_count, segment_range},
     disk::{DiskFile, Result},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -19,6 +22,7 @@ pub const RECORD_LEN: usize = 64;
 const MAGIC: &[u8; 8] = b"MMJRNL01";
 const WRITTEN: u8 = 1;
 const SYNCED: u8 = 2;
+const HASHED: u8 = 3;
 
 /// An open journal.
 #[derive(Debug)]
@@ -31,16 +35,24 @@ pub(super) struct Journal {
 /// What a journal claims: for each segment its value, or nothing.
 pub(super) type Claims = Vec<Option<SegmentValue>>;
 
+/// What is to be read in a journal.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) claims: Claims,
+    /// By the number of their segments, all of which are claimed.
+    pub(super) midstates: BTreeMap<u64, Midstate>,
+}
+
 impl Journal {
     /// Reads the claims for a file of `size` bytes; a journal of another file, or none, is begun anew.
-    pub(super) fn open(file: Box<dyn DiskFile>, size: u64, boot_id: &str) -> Result<(Self, Claims)> {
+    pub(super) fn open(file: Box<dyn DiskFile>, size: u64, boot_id: &str) -> Result<(Self, Found)> {
         let boot = boot_hash(boot_id);
         let len = file.stat()?.len;
         let mut text = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(1 << 30)];
         let got = file.read_at(&mut text, 0)?;
         text.truncate(got);
-        let claims = read_claims(&text, size, boot);
-        let end = match &claims {
+        let found = read(&text, size, boot);
+        let end = match &found {
             Some(_) => (text.len() / RECORD_LEN * RECORD_LEN) as u64,
             None => {
                 file.set_len(0)?;
@@ -48,13 +60,18 @@ impl Journal {
                 RECORD_LEN as u64
             }
         };
-        let claims = claims.unwrap_or_else(|| vec![None; segment_count(size) as usize]);
-        Ok((Self { file, end: AtomicU64::new(end), boot }, claims))
+        let found = found.unwrap_or_else(|| Found { claims: vec![None; segment_count(size) as usize], midstates: BTreeMap::new() });
+        Ok((Self { file, end: AtomicU64::new(end), boot }, found))
     }
 
     /// Claims that a segment has been written in full.
     pub(super) fn written(&self, index: u64, value: &SegmentValue) -> Result<()> {
         self.append(WRITTEN, index, value.as_bytes())
+    }
+
+    /// Notes how far SHA-256 came over what is claimed so far.
+    pub(super) fn hashed(&self, midstate: &Midstate) -> Result<()> {
+        self.append(HASHED, midstate.segments, &midstate.words)
     }
 
     /// How long the journal is; everything before that was written before this call.
@@ -111,14 +128,13 @@ fn record(kind: u8, number: u64, value: &[u8; 32], boot: &[u8; 8]) -> [u8; RECOR
 
 /// Bytes that the text of a journal claims of a file of `size` bytes.
 pub(super) fn held(text: &[u8], size: u64, boot_id: &str) -> u64 {
-    let claims = read_claims(text, size, boot_hash(boot_id)).unwrap_or_default();
+    let claims = read(text, size, boot_hash(boot_id)).map(|found| found.claims).unwrap_or_default();
     let held = claims.iter().enumerate().filter(|(_, claim)| claim.is_some());
     held.map(|(index, _)| segment_range(index as u64, size)).map(|range| range.end - range.start).sum()
 }
 
-/// The claims in the text of a journal, or `None` when it is not the journal of a file of `size` bytes.
-fn read_claims(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Claims> {
-    let segments = segment_count(size);
+/// What holds in the text of a journal, or `None` when it is not the journal of a file of `size` bytes.
+fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Found> {
     let mut records = text.chunks_exact(RECORD_LEN);
     if records.next()? != header(size) {
         return None;
@@ -131,18 +147,43 @@ fn read_claims(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Claims> {
         let upto = synced_upto.entry(&mark[48..56]).or_default();
         *upto = number(mark).max(*upto);
     }
-    let mut claims = vec![None; segments as usize];
+    let mut claims: Vec<Option<(u64, SegmentValue)>> = vec![None; segment_count(size) as usize];
+    let mut midstates = Vec::new();
     for (at, record) in records.enumerate().filter(|(_, record)| valid(record)) {
         let position = ((at + 1) * RECORD_LEN) as u64;
         let holds = record[48..56] == boot || synced_upto.get(&record[48..56]).is_some_and(|upto| position < *upto);
-        let index = number(record);
-        if record[0] == WRITTEN && holds && index < segments {
-            let mut value = [0; 32];
-            value.copy_from_slice(&record[16..48]);
-            claims[index as usize] = Some(SegmentValue::from_bytes(value));
+        if !holds {
+            continue;
+        }
+        let mut value = [0; 32];
+        value.copy_from_slice(&record[16..48]);
+        match (record[0], number(record)) {
+            (WRITTEN, index) => {
+                if let Some(claim) = usize::try_from(index).ok().and_then(|index| claims.get_mut(index)) {
+                    *claim = Some((position, SegmentValue::from_bytes(value)));
+                }
+            }
+            (HASHED, segments) => midstates.push((position, Midstate { segments, words: value })),
+            _ => {}
         }
     }
-    Some(claims)
+    // Of each number of first segments, where the last of their claims stands.
+    let last_claim: Vec<u64> = claims
+        .iter()
+        .map_while(Option::as_ref)
+        .scan(0, |last, (position, _)| {
+            *last = (*position).max(*last);
+            Some(*last)
+        })
+        .collect();
+    let sees_its_claims = |(position, midstate): &(u64, Midstate)| {
+        let last = midstate.segments.checked_sub(1).and_then(|last| last_claim.get(usize::try_from(last).ok()?));
+        midstate.segments <= size / SEGMENT_LEN && last.is_some_and(|last| last < position)
+    };
+    Some(Found {
+        midstates: midstates.into_iter().filter(sees_its_claims).map(|(_, midstate)| (midstate.segments, midstate)).collect(),
+        claims: claims.into_iter().map(|claim| claim.map(|(_, value)| value)).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -154,6 +195,15 @@ mod tests {
 
     fn value(seed: u8) -> SegmentValue {
         SegmentValue::from_bytes([seed; 32])
+    }
+
+    fn read_claims(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Claims> {
+        read(text, size, boot).map(|found| found.claims)
+    }
+
+    /// The numbers of segments at which a hash may go on.
+    fn hashed(text: &[u8], boot: &str) -> Vec<u64> {
+        read(text, SIZE, boot_hash(boot)).unwrap().midstates.into_keys().collect()
     }
 
     fn journal(records: &[(u8, u64, u8, &str)]) -> Vec<u8> {
@@ -197,6 +247,69 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_goes_on_where_the_latest_note_of_claimed_segments_stands() {
+        let text = journal(&[
+            (WRITTEN, 1, 1, "a"),
+            (WRITTEN, 0, 2, "a"),
+            (HASHED, 1, 8, "a"),
+            (HASHED, 2, 9, "a"),
+            (WRITTEN, 3, 3, "a"),
+            (HASHED, 2, 10, "a"),
+        ]);
+        assert_eq!(hashed(&text, "a"), [1, 2]);
+        let found = read(&text, SIZE, boot_hash("a")).unwrap();
+        assert_eq!(found.midstates[&2], Midstate { segments: 2, words: [10; 32] });
+        assert_eq!(found.claims.iter().flatten().count(), 3);
+    }
+
+    #[test]
+    fn a_note_of_more_than_is_claimed_or_than_the_file_has_is_none() {
+        let written: Vec<_> = (0..6).map(|index| (WRITTEN, index, 1, "a")).collect();
+        // The last segment is a part of one, where no note can stand.
+        for segments in [0, 6, 7, 1 << 44, u64::MAX] {
+            assert_eq!(hashed(&journal(&[&written[..], &[(HASHED, segments, 1, "a")]].concat()), "a"), [0_u64; 0], "{segments}");
+        }
+        assert_eq!(hashed(&journal(&[&written[..], &[(HASHED, 5, 1, "a")]].concat()), "a"), [5]);
+        let hole = [&written[..2], &written[3..], &[(HASHED, 5, 1, "a"), (HASHED, 2, 1, "a")]].concat();
+        assert_eq!(hashed(&journal(&hole), "a"), [2]);
+    }
+
+    #[test]
+    fn a_note_does_not_speak_of_a_segment_that_was_written_anew_behind_it() {
+        let mut records = vec![(WRITTEN, 0, 1, "a"), (HASHED, 1, 8, "a"), (WRITTEN, 1, 2, "a"), (HASHED, 2, 9, "a")];
+        assert_eq!(hashed(&journal(&records), "a"), [1, 2]);
+        records.push((WRITTEN, 1, 3, "a"));
+        assert_eq!(hashed(&journal(&records), "a"), [1]);
+        records.push((WRITTEN, 0, 1, "a"));
+        assert_eq!(hashed(&journal(&records), "a"), [0_u64; 0]);
+        records.push((HASHED, 2, 9, "a"));
+        assert_eq!(hashed(&journal(&records), "a"), [2]);
+    }
+
+    #[test]
+    fn after_power_loss_a_note_holds_only_before_the_synced_mark_of_its_boot() {
+        let records = [
+            (WRITTEN, 0, 1, "a"),
+            (HASHED, 1, 8, "a"),
+            (SYNCED, 3 * 64, 0, "a"),
+            (WRITTEN, 1, 2, "a"),
+            (HASHED, 2, 9, "a"),
+            (HASHED, 1, 7, "b"),
+        ];
+        assert_eq!(hashed(&journal(&records), "a"), [1, 2]);
+        assert_eq!(hashed(&journal(&records), "c"), [1]);
+        assert_eq!(read(&journal(&records), SIZE, boot_hash("c")).unwrap().midstates[&1].words, [8; 32]);
+        assert_eq!(hashed(&journal(&records[..2]), "c"), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_kind_is_passed_over() {
+        let text = journal(&[(WRITTEN, 0, 1, "a"), (77, 0, 9, "a"), (SYNCED, 3 * 64, 0, "a"), (WRITTEN, 1, 2, "a")]);
+        assert_eq!(read_claims(&text, SIZE, boot_hash("b")).unwrap().iter().flatten().collect::<Vec<_>>(), [&value(1)]);
+        assert_eq!(read_claims(&text, SIZE, boot_hash("a")).unwrap().iter().flatten().count(), 2);
+    }
+
+    #[test]
     fn the_journal_of_another_size_is_begun_anew() {
         assert!(read_claims(&journal(&[]), SIZE + 1, boot_hash("a")).is_none());
         assert!(read_claims(b"", SIZE, boot_hash("a")).is_none());
@@ -212,6 +325,34 @@ mod tests {
             let damaged = at / 64 - 1;
             for (i, claim) in claims.iter().take(5).enumerate() {
                 prop_assert_eq!(claim.is_some(), i != damaged);
+            }
+        }
+
+        #[test]
+        fn a_torn_or_damaged_note_is_none(at in 64usize..64 * 3, flip in 1u8..=255) {
+            let mut text = journal(&[(WRITTEN, 0, 1, "a"), (HASHED, 1, 8, "a")]);
+            text[at] ^= flip;
+            prop_assert_eq!(hashed(&text, "a"), [0_u64; 0]);
+            prop_assert_eq!(hashed(&text[..at.max(128)], "a"), [0_u64; 0]);
+        }
+
+        /// Whatever stands in a journal whose records are sound, a hash goes on only over claims that stand before it.
+        #[test]
+        fn no_order_of_records_lets_a_hash_skip_what_it_has_not_seen(
+            records in proptest::collection::vec((1u8..5, 0u64..8, any::<u8>(), prop_oneof!["a", "b"]), 0..40)
+        ) {
+            let records: Vec<_> = records.iter().map(|(kind, number, seed, boot)| (*kind, *number, *seed, boot.as_str())).collect();
+            for (segments, midstate) in read(&journal(&records), SIZE, boot_hash("a")).unwrap().midstates {
+                let noted = |record: &(u8, u64, u8, &str)| record.0 == HASHED && record.1 == segments && midstate.words == [record.2; 32];
+                let own: Vec<usize> = (0..records.len()).filter(|at| noted(&records[*at])).collect();
+                let sound = own.iter().any(|at| {
+                    (0..segments).all(|index| {
+                        let of_it = |record: &&(u8, u64, u8, &str)| record.0 == WRITTEN && record.1 == index;
+                        records[..*at].iter().any(|record| of_it(&record))
+                            && !records[*at..].iter().filter(of_it).any(|record| record.3 == "a")
+                    })
+                });
+                prop_assert!(sound, "{segments} in {records:?}");
             }
         }
 

@@ -9,7 +9,7 @@ use crate::{
     digest::Sha256Digest,
     event::{Event, Reporter},
     http::Location,
-    store::{Blob, Front, Intake, Reached, Source},
+    store::{Blob, Front, Intake, Progress, Reached, Source, Standing, StoreError},
 };
 use std::{
     collections::BTreeMap,
@@ -57,6 +57,7 @@ pub(super) struct Running {
     /// Taken out by the commit.
     parts: Mutex<Option<Parts>>,
     intake: Box<Intake>,
+    on_trust: bool,
     front: Mutex<Option<Front>>,
     /// The segment that the front needs next, for those who must not wait while it hashes.
     front_at: AtomicU64,
@@ -80,14 +81,16 @@ struct Parts {
 impl Running {
     pub(super) fn new(job: Job) -> Self {
         let Job { file, intake, locations, expected, source, check_head } = job;
+        let front = intake.front();
         Self {
             file,
             locations,
             size: intake.size(),
             segments: intake.segments(),
             parts: Mutex::new(Some(Parts { expected, source })),
-            front: Mutex::new(Some(intake.front())),
-            front_at: AtomicU64::new(0),
+            on_trust: front.standing(&intake) == Standing::Unproven,
+            front_at: AtomicU64::new(front.next()),
+            front: Mutex::new(Some(front)),
             held: AtomicU64::new(intake.resumed()),
             intake,
             ready: Mutex::default(),
@@ -153,12 +156,12 @@ impl Running {
     /// Writes a whole segment and lets the front go on. Runs on a blocking thread.
     pub(super) fn take_segment(&self, number: usize, index: u64, buffer: Buffer, run: &Run) {
         let len = buffer.len() as u64;
-        let written = self.look(index, &buffer).and_then(|()| Ok(self.intake.write(index, &buffer)?));
-        if let Err(error) = written {
-            return run.tell(Message::Failed(number, error));
-        }
+        let claimed = match self.look(index, &buffer).and_then(|()| Ok(self.intake.write(index, &buffer)?)) {
+            Ok(claimed) => claimed,
+            Err(error) => return run.tell(Message::Failed(number, error)),
+        };
         let next = self.front_at.load(Ordering::Relaxed);
-        let near = (next..next + AHEAD).contains(&index);
+        let near = claimed && (next..next + AHEAD).contains(&index);
         if let Some(kept) = near.then(|| run.pool.keep(buffer)).flatten() {
             lock(&self.ready).insert(index, kept);
         }
@@ -197,13 +200,18 @@ impl Running {
                 Err(TryLockError::WouldBlock) => return,
             };
             let Some(front) = guard.as_mut() else { return };
+            if front.standing(&self.intake) == Standing::Stale {
+                *front = self.intake.front();
+            }
             let stopped = match self.advance(front, number, run) {
                 Ok(next) => next,
                 Err(error) => return run.tell(Message::Failed(number, error)),
             };
+            let is_sound = front.standing(&self.intake) == Standing::Sound;
             drop(guard);
             if stopped == self.segments {
-                if !self.complete.swap(true, Ordering::AcqRel) {
+                // Where its beginning is being looked at, who does that drives it once more.
+                if is_sound && !self.complete.swap(true, Ordering::AcqRel) {
                     lock(&self.ready).clear();
                     run.tell(Message::Complete(number));
                 }
@@ -216,7 +224,7 @@ impl Running {
     }
 
     fn advance(&self, front: &mut Front, number: usize, run: &Run) -> Result<u64, TransferError> {
-        while !run.stop.is_cancelled() {
+        while !run.stop.is_cancelled() && front.standing(&self.intake) != Standing::Stale {
             let next = front.next();
             self.front_at.store(next, Ordering::Relaxed);
             let ready = {
@@ -225,22 +233,54 @@ impl Running {
                 ready.remove(&next)
             };
             if let Some(buffer) = ready {
-                front.push(next, &buffer);
+                front.push(&self.intake, next, &buffer)?;
                 continue;
             }
             match front.read_back(&self.intake)? {
                 Reached::One => self.look(next, front.just_read())?,
                 Reached::Edge => break,
                 Reached::Damaged(index) => {
-                    let range = self.range(index);
-                    self.uncount(range.end - range.start);
-                    run.schedule.give_back(Piece { job: number, segments: index..index + 1 });
-                    run.tell(Message::More);
+                    self.fetch_again(number, index..index + 1, run);
                     break;
                 }
             }
         }
         Ok(front.next())
+    }
+
+    fn fetch_again(&self, number: usize, segments: Range<u64>, run: &Run) {
+        self.uncount(self.range(segments.end - 1).end - self.range(segments.start).start);
+        run.schedule.give_back(Piece { job: number, segments });
+        run.tell(Message::More);
+    }
+
+    /// Whether the front began on trust, behind what an earlier run had hashed.
+    pub(super) fn is_on_trust(&self) -> bool {
+        self.on_trust
+    }
+
+    /// Compares with its values what the front did not read because an earlier run had hashed it. Runs on a blocking
+    /// thread, beside everything else.
+    pub(super) fn recheck(&self, number: usize, run: &Run) {
+        let progress = Progress { bytes: &|_| {}, cancel: &run.stop };
+        let checked = self.look_at_head().and_then(|()| Ok(self.intake.recheck(progress)?));
+        match checked {
+            // What is given back last is fetched first.
+            Ok(damaged) => damaged.into_iter().rev().for_each(|segments| self.fetch_again(number, segments, run)),
+            Err(TransferError::Store(StoreError::Cancelled)) => return,
+            Err(error) => return run.tell(Message::Failed(number, error)),
+        }
+        // Whoever drives the front now may have seen it unproven; after that it is for this thread to go on.
+        drop(lock(&self.front));
+        self.drive(number, run);
+    }
+
+    /// Like the front where that reads the first segment back.
+    fn look_at_head(&self) -> Result<(), TransferError> {
+        match self.check_head.and(self.intake.head()?) {
+            Some(segment) => self.look(0, &segment),
+            None => Ok(()),
+        }
     }
 
     fn checkpoint_if_due(&self, number: usize, len: u64, run: &Run) {

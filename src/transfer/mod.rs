@@ -124,6 +124,12 @@ async fn supervise(
         let (run, job) = (run.clone(), job.clone());
         tokio::task::spawn_blocking(move || job.drive(number, &run));
     }
+    let on_trust: Vec<usize> = (0..run.jobs.len()).filter(|number| run.jobs[*number].is_on_trust()).collect();
+    if !on_trust.is_empty() {
+        // One file after the other, for each takes all cores.
+        let run = run.clone();
+        tokio::task::spawn_blocking(move || on_trust.into_iter().for_each(|number| run.jobs[number].recheck(number, &run)));
+    }
     let mut pulse = tokio::time::interval(governor::PULSE);
     while failure.is_none() && arrived.iter().any(Option::is_none) {
         for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.pieces_left()) {

@@ -43,6 +43,17 @@ fn wrong_bytes_of_the_right_size_are_never_shown() {
 }
 
 #[test]
+fn a_whole_file_that_contradicts_its_ranges_does_not_replace_what_was_hashed() {
+    let desk = Desk::with(LEN);
+    // The second answer is the whole file, with another first segment than the first answer had.
+    desk.hub.fault(Match::cdn().nth(2), Fault::IgnoreRange);
+    let wrong = desk.hub.fault(Match::cdn().nth(2), Fault::WrongBytes { offset: 5 });
+    let output = desk.run("download tiny --connections 1").ok();
+    assert_eq!(wrong.hits(), 1);
+    desk.assert_right(&output);
+}
+
+#[test]
 fn another_file_of_the_same_commit_is_never_shown() {
     let desk = Desk::with(LEN);
     desk.hub.repo(REPO).swap(FILE, Content::synthetic(LEN, 99));

@@ -139,6 +139,34 @@ fn a_damaged_part_is_fetched_again_only_where_it_is_damaged() {
 }
 
 #[test]
+fn what_was_hashed_is_looked_at_and_only_damage_is_fetched_again() {
+    const LONG: u64 = 40 * MIB + 5;
+    for damaged in [None, Some(2), Some(15)] {
+        let desk = Desk::with(LONG);
+        let hold = desk.hub.hold(Match::cdn().covers(36 * MIB), 0);
+        let running = desk.spawn("download tiny --connections 1");
+        assert!(hold.wait_frozen(1, Duration::from_secs(20)), "{}", running.stderr_so_far());
+        let part = desk.store().join("ingest").join(desk.content().sha256());
+        // A note of how far the hash came is a record that begins with a 3.
+        until("the hash is noted", || {
+            std::fs::read(part.join("journal")).unwrap().chunks(64).any(|record| record[0] == 3 && record.len() == 64)
+        });
+        running.kill9();
+        hold.release();
+        let missing = LONG - held(&desk);
+        if let Some(segment) = damaged {
+            let file = std::fs::File::options().write(true).open(part.join("data")).unwrap();
+            file.write_all_at(b"damage", segment * MIB + 100).unwrap();
+        }
+        desk.hub.reset_counters();
+        let output = desk.run("download tiny").ok();
+        let again = if damaged.is_some() { MIB } else { 0 };
+        assert_eq!(desk.hub.count().content_bytes(), missing + again, "damaged {damaged:?}");
+        desk.assert_right_after_kill(&output);
+    }
+}
+
+#[test]
 fn a_part_whose_records_are_damaged_costs_at_most_a_fresh_start() {
     for (name, change) in [("journal", 3), ("journal", 0), ("data", 0), ("data", MIB + 1)] {
         let desk = Desk::with(LEN);

@@ -30,7 +30,7 @@ fn download(store: &Store, project: &Project, view: &ViewKey, data: &[u8]) -> Re
             front.read_back(&intake)?;
         } else {
             intake.write(0, data)?;
-            front.push(0, data);
+            front.push(&intake, 0, data)?;
         }
         let source = Source { endpoint: "https://hub".into(), repo: None, commit: None, path: None, git_sha1: None };
         intake.commit(front, None, source)?;

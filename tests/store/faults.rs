@@ -117,7 +117,7 @@ fn a_full_disk_publishes_nothing_and_keeps_the_partial() {
     let home = home_on(Arc::new(disk.clone()));
     let data = content(1, 4 * SEGMENT_LEN);
     let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
-    (0..2).for_each(|index| intake.write(index, piece(&intake, &data, index)).unwrap());
+    (0..2).for_each(|index| assert!(intake.write(index, piece(&intake, &data, index)).unwrap()));
     disk.set(Rule::Pick(Box::new(|op, _| matches!(op, Op::Write | Op::Allocate).then_some(io::ErrorKind::StorageFull))));
     let error = finish(intake, &data).unwrap_err();
     let error: model_manager::error::Error = error.into();
@@ -146,7 +146,7 @@ fn a_reservation_that_fails_keeps_what_an_earlier_run_brought() {
         let store = Store::open_or_init(Arc::new(model_manager::disk::RealDisk), &root, false).unwrap();
         let data = content(1, 8 * SEGMENT_LEN);
         let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-        (0..2).for_each(|index| intake.write(index, piece(&intake, &data, index)).unwrap());
+        (0..2).for_each(|index| assert!(intake.write(index, piece(&intake, &data, index)).unwrap()));
         let path = store.layout().ingest(&intake.want().key).join("data");
         drop(intake);
         // A sparse copy, as a file system without reservation leaves it, and then somebody else fills the volume.

@@ -89,7 +89,7 @@ fn a_cut_partial_download_claims_nothing() {
     let home = home();
     let data = content(5, 3 * SEGMENT_LEN);
     let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
-    (0..3).for_each(|index| intake.write(index, piece(&intake, &data, index)).unwrap());
+    (0..3).for_each(|index| assert!(intake.write(index, piece(&intake, &data, index)).unwrap()));
     let path = home.store.layout().ingest(&intake.want().key).join("data");
     drop(intake);
     fs::File::options().write(true).open(&path).unwrap().set_len(SEGMENT_LEN).unwrap();
@@ -173,7 +173,7 @@ fn a_commit_that_finds_the_blob_already_there_keeps_that_one_and_notes_its_sourc
     let ino = fs::metadata(home.store.layout().blob(&first.digest)).unwrap().ino();
     let mut front = intake.front();
     intake.write(0, b"hello\n").unwrap();
-    assert!(front.push(0, b"hello\n"));
+    assert!(front.push(&intake, 0, b"hello\n").unwrap());
     let from = model_manager::store::Source { endpoint: "https://mirror".into(), ..source() };
     assert_eq!(intake.commit(front, None, from.clone()).unwrap(), first);
     drop(intake);

@@ -6,7 +6,8 @@ use model_manager::{
     disk::{Disk, RealDisk},
     names::RelPath,
     store::{
-        Admission, Blob, GcOptions, GcReport, Intake, IntakeKey, Reached, Source, Store, StoreError, ViewFile, ViewKey, Wait, Want,
+        Admission, Blob, GcOptions, GcReport, Intake, IntakeKey, Progress, Reached, Source, Store, StoreError, ViewFile, ViewKey,
+        Wait, Want,
     },
 };
 use std::{
@@ -14,6 +15,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use tokio_util::sync::CancellationToken;
 
 /// A folder that goes away; in memory where the system has that, for most tests sync a lot.
 pub fn scratch() -> tempfile::TempDir {
@@ -96,21 +98,28 @@ pub fn piece<'a>(intake: &Intake, data: &'a [u8], index: u64) -> &'a [u8] {
     &data[range.start as usize..range.end as usize]
 }
 
-/// Writes what is missing in random order, follows with a front, and publishes.
+/// Looks at what an earlier run had hashed, writes what is missing in random order, follows with a front, and publishes.
 pub fn finish(intake: Intake, data: &[u8]) -> Result<Blob, StoreError> {
+    recheck(&intake)?;
     let mut front = intake.front();
     loop {
         let mut missing: Vec<u64> = intake.missing().into_iter().flatten().collect();
         fastrand::shuffle(&mut missing);
         for index in missing {
             intake.write(index, piece(&intake, data, index))?;
-            front.push(index, piece(&intake, data, index));
+            front.push(&intake, index, piece(&intake, data, index))?;
         }
         while front.read_back(&intake)? == Reached::One {}
         if intake.missing().is_empty() {
             return intake.commit(front, None, source());
         }
     }
+}
+
+/// What is damaged of what an earlier run had hashed.
+pub fn recheck(intake: &Intake) -> Result<Vec<u64>, StoreError> {
+    let damaged = intake.recheck(Progress { bytes: &|_| {}, cancel: &CancellationToken::new() })?;
+    Ok(damaged.into_iter().flatten().collect())
 }
 
 /// Makes sure that the store has a blob of this content.

@@ -19,5 +19,6 @@ mod layout_doc;
 mod locks;
 mod opening;
 mod power_loss;
+mod resuming;
 mod roots;
 mod take_in;

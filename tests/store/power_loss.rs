@@ -107,7 +107,7 @@ fn what_a_checkpoint_covers_survives() {
         intake.write(1, piece(&intake, &data, 1)).unwrap();
         intake.checkpoint().unwrap();
     });
-    let later = disk.moments(|| intake.write(2, piece(&intake, &data, 2)).unwrap());
+    let later = disk.moments(|| assert!(intake.write(2, piece(&intake, &data, 2)).unwrap()));
     for after in later.iter().chain(first.last()).flat_map(|moment| crashes(moment, 3)) {
         let store = store_on(&after);
         let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
@@ -115,6 +115,34 @@ fn what_a_checkpoint_covers_survives() {
         finish(intake, &data).unwrap();
         assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
     }
+}
+
+#[test]
+fn a_hash_that_goes_on_after_a_power_loss_is_of_what_is_left() {
+    let (disk, store) = ready();
+    let data = content(3, 17 * SEGMENT_LEN + 5);
+    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
+    let mut front = intake.front();
+    let mut hash = |index| {
+        intake.write(index, piece(&intake, &data, index)).unwrap();
+        front.push(&intake, index, piece(&intake, &data, index)).unwrap();
+    };
+    (0..15).for_each(&mut hash);
+    intake.checkpoint().unwrap();
+    // The sixteenth segment comes with a note.
+    let moments = disk.moments(|| {
+        (15..17).for_each(&mut hash);
+        intake.checkpoint().unwrap();
+    });
+    let mut noted = 0;
+    for after in moments.iter().flat_map(|moment| crashes(moment, 3)) {
+        let store = store_on(&after);
+        let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
+        noted += u32::from(intake.front().next() == 16);
+        finish(intake, &data).unwrap();
+        assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
+    }
+    assert!(noted > 0);
 }
 
 #[test]

@@ -1,0 +1,263 @@
+//! A download that goes on hashes what is new. What was hashed before is looked at, and nothing is published unseen.
+
+use crate::{fsck::Expect, kit::*};
+use model_manager::{
+    digest::{GitSha1, SEGMENT_LEN, sha256_of},
+    store::{Intake, IntakeKey, Progress, Reached, Standing, StoreError, Want},
+};
+use std::{fs, os::unix::fs::FileExt, path::PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// Long enough for two notes, behind the 16th and the 32nd segment.
+const LEN: u64 = 35 * SEGMENT_LEN + 77;
+const RECORD: usize = 64;
+
+fn reopen(home: &Home, data: &[u8]) -> Intake {
+    open(home.store.admit(want(data), &lease(&home.store), &quick()).unwrap())
+}
+
+/// A run that ends after it wrote and hashed so many segments of `data`, on the way to `aim`.
+fn interrupted(home: &Home, aim: &[u8], data: &[u8], segments: u64) -> PathBuf {
+    let intake = reopen(home, aim);
+    let mut front = intake.front();
+    for index in 0..segments {
+        assert!(intake.write(index, piece(&intake, data, index)).unwrap());
+        assert!(front.push(&intake, index, piece(&intake, data, index)).unwrap());
+    }
+    home.store.layout().ingest(&intake.want().key)
+}
+
+fn damage(partial: &std::path::Path, segment: u64) {
+    let file = fs::File::options().write(true).open(partial.join("data")).unwrap();
+    file.write_all_at(b"damage", segment * SEGMENT_LEN + 4711).unwrap();
+}
+
+/// Writes what is missing and follows with this front; whether it got to the end.
+fn fill(intake: &Intake, front: &mut model_manager::store::Front, data: &[u8]) -> bool {
+    for index in intake.missing().into_iter().flatten() {
+        assert!(intake.write(index, piece(intake, data, index)).unwrap());
+    }
+    while front.read_back(intake).unwrap() == Reached::One {}
+    front.next() == intake.segments()
+}
+
+/// Positions of the notes in a journal.
+fn notes(journal: &[u8]) -> Vec<usize> {
+    (RECORD..journal.len()).step_by(RECORD).filter(|at| journal[*at] == 3).collect()
+}
+
+#[test]
+fn the_hash_goes_on_behind_the_last_note() {
+    let data = content(13, LEN);
+    for (segments, noted) in [(15, 0), (16, 16), (31, 16), (35, 32)] {
+        let home = home();
+        interrupted(&home, &data, &data, segments);
+        let intake = reopen(&home, &data);
+        assert_eq!(intake.front().next(), noted);
+        assert_eq!(recheck(&intake).unwrap(), [0_u64; 0]);
+        assert_eq!(intake.front().next(), noted);
+        assert_eq!(finish(intake, &data).unwrap().digest, sha256_of(&data));
+        home.sound(Expect::Tidy);
+    }
+}
+
+#[test]
+fn nothing_is_published_before_somebody_looked_at_what_was_hashed() {
+    let home = home();
+    let data = content(1, LEN);
+    interrupted(&home, &data, &data, 20);
+    let intake = reopen(&home, &data);
+    let mut front = intake.front();
+    assert!(fill(&intake, &mut front, &data));
+    assert_eq!(front.standing(&intake), Standing::Unproven);
+    let error = intake.commit(front, None, source()).unwrap_err();
+    assert!(matches!(error, StoreError::Incomplete { missing: 16, .. }), "{error}");
+    assert_eq!(home.store.blobs().unwrap(), []);
+
+    // Looking may end before or after the front does.
+    let mut front = intake.front();
+    assert!(fill(&intake, &mut front, &data));
+    assert_eq!(recheck(&intake).unwrap(), [0_u64; 0]);
+    assert_eq!(front.standing(&intake), Standing::Sound);
+    intake.commit(front, None, source()).unwrap();
+    drop(intake);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn damage_before_the_note_is_found_and_only_that_is_wanted_again() {
+    let data = content(2, LEN);
+    for (damaged, begin) in [(vec![0], 0), (vec![5, 6, 20], 0), (vec![16], 16), (vec![20, 31], 16)] {
+        let home = home();
+        let partial = interrupted(&home, &data, &data, 35);
+        damaged.iter().for_each(|segment| damage(&partial, *segment));
+        let intake = reopen(&home, &data);
+        let mut front = intake.front();
+        assert_eq!(front.next(), 32);
+        assert!(fill(&intake, &mut front, &data), "the front does not wait for who looks");
+        assert_eq!(recheck(&intake).unwrap(), damaged);
+        assert_eq!(intake.missing().into_iter().flatten().collect::<Vec<_>>(), damaged);
+        assert_eq!(front.standing(&intake), Standing::Stale);
+        assert!(intake.commit(front, None, source()).is_err());
+
+        let mut front = intake.front();
+        assert_eq!((front.next(), front.standing(&intake)), (begin, Standing::Sound));
+        assert!(fill(&intake, &mut front, &data));
+        intake.commit(front, None, source()).unwrap();
+        drop(intake);
+        assert_eq!(fs::read(home.store.layout().blob(&sha256_of(&data))).unwrap(), data);
+        home.sound(Expect::Tidy);
+    }
+}
+
+#[test]
+fn looking_can_be_stopped_and_proves_nothing_then() {
+    let home = home();
+    let data = content(3, LEN);
+    let partial = interrupted(&home, &data, &data, 20);
+    damage(&partial, 3);
+    let intake = reopen(&home, &data);
+    let token = CancellationToken::new();
+    token.cancel();
+    let error = intake.recheck(Progress { bytes: &|_| {}, cancel: &token }).unwrap_err();
+    assert!(matches!(error, StoreError::Cancelled), "{error}");
+    assert_eq!(intake.front().standing(&intake), Standing::Unproven);
+    assert_eq!(recheck(&intake).unwrap(), [3]);
+}
+
+#[test]
+fn a_note_that_is_damaged_or_torn_is_passed_over() {
+    type Change = fn(&mut Vec<u8>, usize);
+    let changes: [(&str, Change); 4] = [
+        ("a flipped bit of the state", |journal, at| journal[at + 20] ^= 4),
+        ("another number of segments", |journal, at| journal[at + 8] = 35),
+        ("a torn end", |journal, at| journal.truncate(at + 40)),
+        ("zeros", |journal, at| journal[at..at + RECORD].fill(0)),
+    ];
+    let data = content(4, LEN);
+    for (name, change) in changes {
+        let home = home();
+        let path = interrupted(&home, &data, &data, 32).join("journal");
+        let mut journal = fs::read(&path).unwrap();
+        let last = notes(&journal)[1];
+        change(&mut journal, last);
+        fs::write(&path, journal).unwrap();
+        let intake = reopen(&home, &data);
+        assert_eq!(intake.front().next(), 16, "{name}");
+        finish(intake, &data).unwrap();
+        home.sound(Expect::Tidy);
+    }
+}
+
+#[test]
+fn a_note_of_a_segment_whose_claim_is_lost_is_passed_over() {
+    let home = home();
+    let data = content(5, LEN);
+    let path = interrupted(&home, &data, &data, 32).join("journal");
+    let mut journal = fs::read(&path).unwrap();
+    // The records are the header, 16 claims, a note, 16 claims, a note.
+    assert_eq!(notes(&journal), [17 * RECORD, 34 * RECORD]);
+    journal[20 * RECORD + 17] ^= 1;
+    fs::write(&path, journal).unwrap();
+    let intake = reopen(&home, &data);
+    assert_eq!(intake.missing()[0], 18..19);
+    assert_eq!(intake.front().next(), 16);
+    finish(intake, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_note_that_lies_publishes_nothing() {
+    let home = home();
+    let data = content(6, LEN);
+    let path = interrupted(&home, &data, &data, 32).join("journal");
+    let mut journal = fs::read(&path).unwrap();
+    let last = notes(&journal)[1];
+    journal[last + 20] ^= 4;
+    let check = blake3::hash(&journal[last..last + 56]);
+    journal[last + 56..last + RECORD].copy_from_slice(&check.as_bytes()[..8]);
+    fs::write(&path, journal).unwrap();
+    let intake = reopen(&home, &data);
+    assert_eq!(intake.front().next(), 32);
+    let error = finish(intake, &data).unwrap_err();
+    assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
+    assert_eq!(home.store.blobs().unwrap(), []);
+    put(&home.store, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_note_is_of_no_use_once_one_of_its_segments_was_fetched_again() {
+    let home = home();
+    let data = content(7, LEN);
+    let mut wrong = data.clone();
+    wrong[3 * SEGMENT_LEN as usize + 9] ^= 1;
+    let partial = interrupted(&home, &data, &wrong, 20);
+    damage(&partial, 3);
+    let intake = reopen(&home, &data);
+    assert_eq!(recheck(&intake).unwrap(), [3]);
+    assert!(intake.write(3, piece(&intake, &data, 3)).unwrap());
+    drop(intake);
+    // What was noted is the hash of other bytes than are there now.
+    let intake = reopen(&home, &data);
+    assert_eq!(intake.front().next(), 0);
+    finish(intake, &data).unwrap();
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_partial_of_another_length_has_no_notes() {
+    let home = home();
+    let data = content(8, LEN);
+    interrupted(&home, &data, &data, 20);
+    let other = Want { size: LEN + 1, ..want(&data) };
+    let intake = open(home.store.admit(other, &lease(&home.store), &quick()).unwrap());
+    assert_eq!((intake.held(), intake.front().next()), (0, 0));
+}
+
+#[test]
+fn a_file_named_by_its_git_blob_id_is_hashed_from_its_first_byte() {
+    let home = home();
+    let data = content(9, 17 * SEGMENT_LEN);
+    let key: GitSha1 = "ce013625030ba8dba906f756967f9e9ca394464a".parse().unwrap();
+    let want = || Want { key: IntakeKey::Git(key), size: data.len() as u64, what: "tokenizer.json".into() };
+    let admit = || open(home.store.admit(want(), &lease(&home.store), &quick()).unwrap());
+    let intake = admit();
+    let mut front = intake.front();
+    for index in 0..17 {
+        assert!(intake.write(index, piece(&intake, &data, index)).unwrap());
+        assert!(front.push(&intake, index, piece(&intake, &data, index)).unwrap());
+    }
+    drop(intake);
+    let intake = admit();
+    assert_eq!((intake.missing(), intake.front().next()), (vec![], 0));
+}
+
+#[test]
+fn other_content_for_a_claimed_segment_is_not_written() {
+    let home = home();
+    let (data, other) = (content(10, 3 * SEGMENT_LEN), content(11, 3 * SEGMENT_LEN));
+    let intake = reopen(&home, &data);
+    let mut front = intake.front();
+    assert!(intake.write(0, piece(&intake, &data, 0)).unwrap());
+    assert!(front.push(&intake, 0, piece(&intake, &data, 0)).unwrap());
+    assert!(!intake.write(0, piece(&intake, &other, 0)).unwrap());
+    assert!(fill(&intake, &mut front, &data));
+    intake.commit(front, None, source()).unwrap();
+    drop(intake);
+    assert_eq!(fs::read(home.store.layout().blob(&sha256_of(&data))).unwrap(), data);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn the_same_content_for_a_claimed_segment_mends_it() {
+    let home = home();
+    let data = content(12, 3 * SEGMENT_LEN);
+    let partial = interrupted(&home, &data, &data, 2);
+    damage(&partial, 1);
+    let intake = reopen(&home, &data);
+    assert!(intake.write(1, piece(&intake, &data, 1)).unwrap());
+    let mut front = intake.front();
+    assert!(fill(&intake, &mut front, &data));
+    intake.commit(front, None, source()).unwrap();
+}

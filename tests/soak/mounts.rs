@@ -168,7 +168,7 @@ fn power_is_lost(name: &'static str) {
         return;
     }
     let size = 6 * MIB + 99;
-    let mut moments = vec![Moment::In(0, 0), Moment::In(0, 3 * MIB + 5), Moment::In(size - 1, 9), Moment::Done];
+    let mut moments = vec![Moment::In(0, 0), Moment::In(0, 2 * MIB + 5), Moment::In(size - 1, 9), Moment::Done];
     let rounds = env_number("MODEL_MANAGER_POWER_ROUNDS", 5);
     moments.extend((0..rounds).map(|_| Moment::After(Duration::from_millis(fastrand::u64(20..500)))));
     let volume = Volume::new(name);

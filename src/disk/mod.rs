@@ -25,7 +25,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A failed file operation.
+/// A failed file operation. A copy of it says the same to another whom it concerns.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", path.display())]
 pub struct DiskError {
@@ -39,6 +39,16 @@ pub struct DiskError {
 
 /// Result of a file operation.
 pub type Result<T, E = DiskError> = std::result::Result<T, E>;
+
+impl Clone for DiskError {
+    fn clone(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self { action: self.action, path: self.path.clone(), source }
+    }
+}
 
 impl DiskError {
     /// The system's class of error.
@@ -280,8 +290,8 @@ impl dyn Disk + '_ {
     /// Replaces a small file so that after any crash the old or the new content stands under `path`, never a mixture:
     /// a new file in `temp_dir` (same volume) is written, synced, renamed over `path`, and the folder is synced.
     pub fn replace_small(&self, path: &Path, content: &[u8], mode: u32, temp_dir: &Path) -> Result<()> {
-        let file = self.write_unnamed(content, mode, temp_dir)?;
-        self.name_all(vec![(file, path)])
+        self.write_unnamed(content, mode, temp_dir)?.name(path)?;
+        path.parent().map_or(Ok(()), |folder| self.sync_dir(folder))
     }
 
     /// Replaces a small file that may be lost. A process that dies leaves the old or the new content; a power loss may

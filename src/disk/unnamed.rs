@@ -1,10 +1,7 @@
-//! Small files that are written before they get their names, one or several at once.
+//! Small files that are written before they get their names.
 
 use super::{Disk, DiskFile, Result};
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// A small file without a name of its own yet; it goes away when it is dropped before it gets one.
 #[derive(Debug)]
@@ -13,6 +10,7 @@ pub struct Unnamed<'d> {
     temp: PathBuf,
     /// Closed before it is renamed, as some systems ask.
     file: Option<Box<dyn DiskFile>>,
+    len: u64,
     is_synced: bool,
     is_named: bool,
 }
@@ -21,27 +19,25 @@ impl dyn Disk + '_ {
     /// Writes a small file in `temp_dir`, on the volume where it will get its name. Nothing is synced yet.
     pub fn write_unnamed<'d>(&'d self, content: &[u8], mode: u32, temp_dir: &Path) -> Result<Unnamed<'d>> {
         let (temp, file) = self.create_temp(temp_dir, ".tmp-", mode)?;
-        let unnamed = Unnamed { disk: self, temp, file: Some(file), is_synced: false, is_named: false };
+        let len = content.len() as u64;
+        let unnamed = Unnamed { disk: self, temp, file: Some(file), len, is_synced: false, is_named: false };
         if let Some(file) = &unnamed.file {
             file.write_at(content, 0)?;
             file.set_mode(mode)?;
-            // So that one sync of several files finds the room of all of them taken, and the file system commits once.
-            file.start_writeback(0, content.len() as u64);
         }
         Ok(unnamed)
-    }
-
-    /// Gives files their names, replacing what has them: after any crash the old or the new content stands under each
-    /// name, never a mixture. All are synced before the first is named, and each folder is synced once.
-    pub fn name_all(&self, mut files: Vec<(Unnamed<'_>, &Path)>) -> Result<()> {
-        files.iter_mut().try_for_each(|(file, _)| file.sync())?;
-        let folders: BTreeSet<&Path> = files.iter().filter_map(|(_, path)| path.parent()).collect();
-        files.into_iter().try_for_each(|(file, path)| file.rename(path))?;
-        folders.into_iter().try_for_each(|folder| self.sync_dir(folder))
     }
 }
 
 impl Unnamed<'_> {
+    /// Asks the system to begin writing it out: the first sync of several files then finds the room of all of them taken,
+    /// and the file system commits once.
+    pub fn start_writeback(&self) {
+        if let Some(file) = &self.file {
+            file.start_writeback(0, self.len);
+        }
+    }
+
     /// Makes the content durable, once.
     pub fn sync(&mut self) -> Result<()> {
         if let Some(file) = self.file.as_ref().filter(|_| !self.is_synced) {
@@ -51,7 +47,14 @@ impl Unnamed<'_> {
         Ok(())
     }
 
-    /// Gives it its name, replacing what has it.
+    /// Gives it its name, replacing what has it: after any crash the old or the new content stands there, never a
+    /// mixture. Which of them is settled by a sync of the folder, which is the caller's: one does for several names.
+    pub fn name(mut self, path: &Path) -> Result<()> {
+        self.sync()?;
+        self.rename(path)
+    }
+
+    /// The same for what may be lost.
     pub(super) fn rename(mut self, path: &Path) -> Result<()> {
         self.file = None;
         self.disk.rename(&self.temp, path)?;

@@ -20,6 +20,9 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+/// Files that are fetched at once at most: each is three open files, of which many systems allow a process 1,024.
+const AT_ONCE: usize = 250;
+
 impl ModelManager {
     /// What a download would do.
     pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
@@ -237,22 +240,24 @@ impl ModelManager {
         Ok(fetched)
     }
 
-    /// Fetches these files side by side. All their locks are let go of at the end.
-    ///
-    /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
-    /// decides, not who serves it.
+    /// Fetches these files, as many side by side as may be open.
     fn fetch_some(&self, plan: &mut Plan, order: Vec<usize>, fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
         let mut order: Vec<(IntakeKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
         order.sort();
-        if order.is_empty() {
-            return Ok(());
-        }
+        order.chunks(AT_ONCE).try_for_each(|part| self.fetch_part(plan, part, fetched, from))
+    }
+
+    /// Fetches these files side by side. All their locks are let go of at the end.
+    ///
+    /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
+    /// decides, not who serves it.
+    fn fetch_part(&self, plan: &mut Plan, order: &[(IntakeKey, usize)], fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
         let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
         let mut begin: BTreeMap<usize, usize> = BTreeMap::new();
         let mut wrong = None;
         loop {
-            let Batch { jobs, job_of } = self.admit_all(plan, &order, &begin, from)?;
+            let Batch { jobs, job_of } = self.admit_all(plan, order, &begin, from)?;
             let run = transfer::run(from.hub.http(), jobs, effort, self.reporter.clone(), &self.cancel);
             let error = match self.block_on(async { Ok(run.await) })? {
                 Ok(arrived) => {

@@ -9,7 +9,7 @@ use crate::{
 use std::{path::PathBuf, time::Duration};
 
 /// A failed store operation.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// A file operation failed.

@@ -410,17 +410,19 @@ impl Collector {
         Ok(())
     }
 
-    /// Removes records whose blob is not there. In a section of its own, so that no commit is between record and blob.
+    /// Removes records whose blob is not there. Those of a leased digest stay: its blob may be about to get its name.
     fn drop_orphans(&self, orphans: &[PathBuf], report: &mut GcReport) -> Result<()> {
         let mut pause = Duration::ZERO;
         for batch in orphans.chunks(100) {
             std::thread::sleep(pause);
             let _alone = self.store.exclusive()?;
             let begun = Instant::now();
+            let leased: HashSet<Sha256Digest> = self.store.live_leases()?.into_iter().collect();
             for path in batch {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let digest = name.trim_end_matches(".json").parse::<Sha256Digest>();
                 if let Ok(digest) = digest
+                    && !leased.contains(&digest)
                     && self.store.find(&digest)?.is_none()
                     && self.store.disk().find(&self.store.layout().trash(&digest))?.is_none()
                     && self.store.disk().remove_if_there(path)?

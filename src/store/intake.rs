@@ -4,28 +4,26 @@
 //! any order; a [`Front`] follows from the first byte to the last and computes SHA-256 as it goes, from memory where
 //! the next segment was just written and by reading back where it came early. Reading back compares with the segment's
 //! value, and what is claimed is never overwritten by anything else, so the hash at the end is of what the disk holds.
-//!
-//! Publishing keeps the order that survives a crash at any point: bytes before names, sidecars before the blob, the
-//! blob's folder synced before the journal is dropped.
+//! How the finished file gets its name: `publish.rs`.
 
 use super::{
     Blob, Store, check,
     error::{Result, StoreError},
-    format::{self, BlobMeta, Claim, Source, Stamp, Trust},
+    format::{self, Claim, Source, Trust},
     front::{Front, Notes, ranges},
     journal::{self, Journal},
     layout::IntakeKey,
     lease::Lease,
     lock::{self, FileLock, Wait},
     partial::{open_data, remove_ingest_dir, take_over},
+    publish::Finished,
 };
 use crate::{
-    digest::{GitSha1, SegmentValue, Sha256Digest, merge_segments, segment_count, segment_range, segment_value},
+    digest::{GitSha1, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
     disk::{self, DiskFile, LockKind, Open},
 };
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -309,15 +307,14 @@ impl Intake {
         self.refused.store(true, Ordering::Relaxed);
     }
 
-    /// Publishes the finished file as a blob. `expected` is checked besides the key; wrong content is dropped, and any
-    /// other failure keeps the partial download for the next run.
-    pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
+    /// What is to be published. `expected` is checked besides the key; wrong content is dropped.
+    pub(super) fn finish(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Finished<'_>> {
         let missing = self.segments() - front.next() + front.unproven(self);
         if missing > 0 {
             return Err(StoreError::Incomplete { key: self.want.key, missing });
         }
-        let (sha256, git) = front.into_hasher().finish();
-        if let Err(error) = self.check_digests(sha256, git, expected) {
+        let (digest, git) = front.into_hasher().finish();
+        if let Err(error) = self.check_digests(digest, git, expected) {
             // If dropping it fails, the mismatch is still the error to tell: the next run finds it again.
             let _ = self.remove_ingest();
             return Err(error);
@@ -327,16 +324,25 @@ impl Intake {
             (IntakeKey::Git(_), None) => Trust::GitSha1Upstream,
             (IntakeKey::Private(_), None) => Trust::Tofu,
         };
-        let values: Vec<SegmentValue> = self.claims().iter().flatten().copied().collect();
-        self.lease.protect(&[sha256])?;
-        let finished =
-            Finished { data: &*self.data, path: &self.dir.join("data"), digest: sha256, values: &values, size: self.want.size };
-        publish(&self.store, finished, trust, source, self.replaces)?;
+        let values = self.claims().iter().flatten().copied().collect();
+        let (path, size, replaces) = (self.dir.join("data"), self.want.size, self.replaces);
+        Ok(Finished { data: &*self.data, path, digest, values, size, trust, source, replaces })
+    }
+
+    /// Drops what is left when the data has its name as a blob, and lets go of the lock.
+    pub(super) fn end(&self) -> Result<()> {
         self.remove_ingest()?;
         self.published.store(true, Ordering::Relaxed);
         // Who waits for this blob need not wait for the rest of what this process does.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
-        Ok(Blob { digest: sha256, size: self.want.size })
+        Ok(())
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+    pub(super) fn lease(&self) -> &Arc<Lease> {
+        &self.lease
     }
 
     fn check_digests(&self, sha256: Sha256Digest, git: Option<GitSha1>, expected: Option<Sha256Digest>) -> Result<()> {
@@ -418,55 +424,4 @@ impl Drop for Intake {
             let _ = remove_ingest_dir(&self.store, &self.dir);
         }
     }
-}
-
-/// Bytes that are complete and hashed, but have no name yet.
-#[derive(Clone, Copy)]
-pub(super) struct Finished<'a> {
-    pub(super) data: &'a dyn DiskFile,
-    pub(super) path: &'a Path,
-    pub(super) digest: Sha256Digest,
-    pub(super) values: &'a [SegmentValue],
-    pub(super) size: u64,
-}
-
-/// Gives finished bytes their name. With `replaces`, what has that name is replaced, because it was asked to be fetched anew.
-pub(super) fn publish(store: &Store, finished: Finished<'_>, trust: Trust, source: Source, replaces: bool) -> Result<()> {
-    let Finished { data, path, digest, values, size } = finished;
-    let disk = store.disk();
-    let Some(blake3) = merge_segments(values, size) else {
-        return Err(StoreError::Incomplete { key: IntakeKey::Sha256(digest), missing: segment_count(size) - values.len() as u64 });
-    };
-    // The mode before the sync: after it, a power loss would bring the old mode back.
-    data.set_mode(0o444)?;
-    let stat = data.stat()?;
-    if stat.len != size {
-        return Err(StoreError::Changed { path: path.to_owned() });
-    }
-    let meta =
-        BlobMeta { format: 1, size, blake3, trust, verified_at: format::now(), stamp: Stamp::from(&stat), sources: vec![source] };
-    // Written before the first sync, which then makes the file system commit all three at once.
-    let mut records = store.prepare_records(&meta, values)?;
-    data.sync_all()?;
-    records.sync()?;
-    let _shared = store.shared()?;
-    if !replaces && store.find(&digest)?.is_some() {
-        // Written even where nothing is new: the age of the record carries the blob through the grace period.
-        if let Some(mut known) = store.meta(&digest)? {
-            known.sources.extend(meta.sources.into_iter().filter(|source| !known.sources.contains(source)).collect::<Vec<_>>());
-            store.write_meta(&digest, &known)?;
-        }
-        return Ok(());
-    }
-    store.put_records(&digest, records)?;
-    let blob = store.layout().blob(&digest);
-    let renamed = if replaces { disk.rename(path, &blob) } else { disk.rename_new(path, &blob) };
-    match renamed {
-        Ok(()) => {}
-        // Somebody was faster with the same bytes; theirs stays, for others may hold it open or linked.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error.into()),
-    }
-    disk.sync_dir(blob.parent().unwrap_or(store.layout().root()))?;
-    Ok(())
 }

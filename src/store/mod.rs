@@ -13,6 +13,7 @@ mod layout;
 mod lease;
 pub mod lock;
 mod partial;
+mod publish;
 mod repair;
 mod roots;
 mod snapshot;
@@ -28,12 +29,13 @@ pub use intake::{Admission, Intake, Want};
 pub use layout::{IntakeKey, Layout, STORE_DIR};
 pub use lease::Lease;
 pub use lock::{FileLock, Wait};
+pub use publish::{Complete, commit_all};
 pub use roots::{PROJECT_FILE, Project};
 pub use take_in::{TakeIn, hash_file};
 
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest},
-    disk::{Disk, Kind, LockKind, Stat, Unnamed},
+    disk::{Disk, Kind, LockKind, Stat},
 };
 use format::Marker;
 use std::{
@@ -340,23 +342,6 @@ impl Store {
         self.replace_record(&self.layout().segments(digest), &segments_text(values))
     }
 
-    /// Writes both records of a blob that is to be published.
-    fn prepare_records(&self, meta: &BlobMeta, values: &[SegmentValue]) -> Result<Records<'_>> {
-        let (mode, tmp) = (self.marker().file_mode(), self.layout().dir("tmp"));
-        let segments = self.disk().write_unnamed(&segments_text(values), mode, &tmp)?;
-        Ok(Records { segments, meta: self.disk().write_unnamed(&format::to_json(meta), mode, &tmp)? })
-    }
-
-    /// Gives them their names. A record of a newer program stays.
-    fn put_records(&self, digest: &Sha256Digest, records: Records<'_>) -> Result<()> {
-        let (segments, meta) = (self.layout().segments(digest), self.layout().meta(digest));
-        let mut files = vec![(records.segments, segments.as_path())];
-        if !self.has_newer_meta(digest)? {
-            files.push((records.meta, meta.as_path()));
-        }
-        Ok(self.disk().name_all(files)?)
-    }
-
     /// Notes a further place that has this blob, and with `publishes` that the place publishes its SHA-256.
     pub fn add_source(&self, digest: &Sha256Digest, source: Source, publishes: bool) -> Result<()> {
         let Some(mut meta) = self.meta(digest)? else { return Ok(()) };
@@ -449,19 +434,6 @@ impl Store {
             partials.push(Partial { key, claim, allocated, path });
         }
         Ok(partials)
-    }
-}
-
-/// The records of a blob, written and without names.
-struct Records<'d> {
-    segments: Unnamed<'d>,
-    meta: Unnamed<'d>,
-}
-
-impl Records<'_> {
-    fn sync(&mut self) -> Result<()> {
-        self.segments.sync()?;
-        Ok(self.meta.sync()?)
     }
 }
 

@@ -16,12 +16,14 @@ pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
     for name in ["data", "claim", "journal"] {
         disk.remove_if_there(&dir.join(name))?;
     }
-    for entry in disk.list_sorted(dir)? {
-        if entry.name.starts_with(".tmp-") {
-            disk.remove_if_there(&dir.join(entry.name))?;
+    let mut removed = disk.remove_dir(dir);
+    if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::DirectoryNotEmpty) {
+        for entry in disk.list_sorted(dir)?.iter().filter(|entry| entry.name.starts_with(".tmp-")) {
+            disk.remove_if_there(&dir.join(&entry.name))?;
         }
+        removed = disk.remove_dir(dir);
     }
-    match disk.remove_dir(dir) {
+    match removed {
         // Somebody put a file of theirs into it.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => Ok(()),
         other => Ok(other?),

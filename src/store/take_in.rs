@@ -3,10 +3,10 @@
 use super::{
     Blob, Progress, Result, Store, StoreError, Wait,
     format::{Source, Stamp, Trust},
-    intake::{self, Finished},
     layout::IntakeKey,
     lease::Lease,
     partial,
+    publish::{self, Finished},
 };
 use crate::{
     digest::{SEGMENT_LEN, SegmentHasher, SegmentValue, SequentialHasher, Sha256Digest, segment_count},
@@ -95,9 +95,9 @@ impl Store {
             let trust = if expected.is_some() { Trust::Sha256Upstream } else { Trust::Tofu };
             let local = Source { endpoint: "local".into(), repo: None, commit: None, path: Some(what.clone()), git_sha1: None };
             lease.protect(&[digest])?;
-            let finished = Finished { data: &*data, path: &data_path, digest, values: &values, size: before.len };
-            intake::publish(self, finished, trust, local, false)?;
-            Ok(Blob { digest, size: before.len })
+            let (path, size, source) = (data_path.clone(), before.len, local);
+            let finished = Finished { data: &*data, path, digest, values, size, trust, source, replaces: false };
+            publish::only(publish::publish(self, vec![Ok(finished)]))
         })();
         let tidied = partial::remove_ingest_dir(self, &dir);
         // A file that did not become the blob after all gets its mode back.

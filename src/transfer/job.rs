@@ -9,13 +9,13 @@ use crate::{
     digest::Sha256Digest,
     event::{Event, Reporter},
     http::Location,
-    store::{Blob, Front, Intake, Progress, Reached, Source, Standing, StoreError},
+    store::{Blob, Complete, Front, Intake, Progress, Reached, Source, Standing, StoreError, commit_all},
 };
 use std::{
     collections::BTreeMap,
     ops::Range,
     sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -54,10 +54,11 @@ pub(super) struct Running {
     pub(super) locations: Vec<Location>,
     size: u64,
     segments: u64,
-    /// Taken out by the commit.
-    parts: Mutex<Option<Parts>>,
+    expected: Option<Sha256Digest>,
+    source: Source,
     intake: Box<Intake>,
     on_trust: bool,
+    /// Taken out by the commit.
     front: Mutex<Option<Front>>,
     /// The segment that the front needs next, for those who must not wait while it hashes.
     front_at: AtomicU64,
@@ -73,11 +74,6 @@ pub(super) struct Running {
     begun: Instant,
 }
 
-struct Parts {
-    expected: Option<Sha256Digest>,
-    source: Source,
-}
-
 impl Running {
     pub(super) fn new(job: Job) -> Self {
         let Job { file, intake, locations, expected, source, check_head } = job;
@@ -87,7 +83,8 @@ impl Running {
             locations,
             size: intake.size(),
             segments: intake.segments(),
-            parts: Mutex::new(Some(Parts { expected, source })),
+            expected,
+            source,
             on_trust: front.standing(&intake) == Standing::Unproven,
             front_at: AtomicU64::new(front.next()),
             front: Mutex::new(Some(front)),
@@ -169,6 +166,8 @@ impl Running {
         if self.is_complete() {
             // The front may have read this segment back while it was put aside, and nobody will ask for it.
             lock(&self.ready).clear();
+            // Publishing syncs what there is.
+            return;
         }
         self.checkpoint_if_due(number, len, run);
     }
@@ -296,13 +295,16 @@ impl Running {
         *last = Instant::now();
     }
 
-    /// Publishes the complete file. Runs on a blocking thread, once.
-    pub(super) fn commit(&self) -> Result<Blob, TransferError> {
-        let (front, parts) = (lock(&self.front).take(), lock(&self.parts).take());
-        let (Some(front), Some(parts)) = (front, parts) else {
-            return Err(TransferError::Panicked(format!("{} was published twice", self.file)));
-        };
-        Ok(self.intake.commit(front, parts.expected, parts.source)?)
+    fn complete(&self) -> Complete<'_> {
+        // A front that was taken out already begins again, and is refused by the store.
+        let front = lock(&self.front).take().unwrap_or_else(|| self.intake.front());
+        Complete { intake: &self.intake, front, expected: self.expected, source: self.source.clone() }
+    }
+
+    /// Publishes complete files together, with a result for each. Runs on a blocking thread, once for each file.
+    pub(super) fn commit(jobs: &[Arc<Self>]) -> Vec<Result<Blob, TransferError>> {
+        let results = commit_all(jobs.iter().map(|job| job.complete()).collect());
+        results.into_iter().map(|result| result.map_err(TransferError::from)).collect()
     }
 }
 

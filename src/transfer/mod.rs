@@ -5,6 +5,7 @@
 //! buffers, so memory does not depend on the size of a file.
 
 mod buffer;
+mod commits;
 mod error;
 mod governor;
 mod job;
@@ -17,6 +18,7 @@ pub use job::{HeadCheck, Job};
 
 use crate::{event::Reporter, http::Http, store::Blob};
 use buffer::Pool;
+use commits::Commits;
 use governor::Governor;
 use job::Running;
 use progress::Ticker;
@@ -116,7 +118,7 @@ async fn supervise(
     cancel: &CancellationToken,
 ) -> Result<Vec<Arrived>, TransferError> {
     let mut arrived: Vec<Option<Arrived>> = vec![None; run.jobs.len()];
-    let mut commits = tokio::task::JoinSet::new();
+    let mut commits = Commits::default();
     let mut failure = None;
     for (number, job) in run.jobs.iter().enumerate() {
         job.announce(&*run.reporter);
@@ -139,26 +141,24 @@ async fn supervise(
         tokio::select! {
             () = cancel.cancelled() => failure = Some(TransferError::Cancelled),
             message = inbox.recv() => match message {
-                Some(Message::Complete(number)) => {
-                    let job = run.jobs[number].clone();
-                    commits.spawn_blocking(move || (number, job.commit()));
-                }
+                Some(Message::Complete(number)) => commits.add(number, run),
                 Some(Message::Failed(number, error)) => {
                     run.jobs[number].fail(&*run.reporter);
                     failure = Some(error);
                 }
                 Some(Message::Idle | Message::More) | None => {}
             },
-            Some(committed) = commits.join_next() => {
-                let (number, result) = committed.map_err(|panic| TransferError::Panicked(panic.to_string()))?;
-                match result {
-                    Ok(blob) => {
-                        run.jobs[number].finish(&*run.reporter);
-                        arrived[number] = Some(Arrived { blob, fetched: run.jobs[number].fetched() });
-                    }
-                    Err(error) => {
-                        run.jobs[number].fail(&*run.reporter);
-                        failure = Some(error);
+            Some(committed) = commits.next(run) => {
+                for (number, result) in committed.map_err(|panic| TransferError::Panicked(panic.to_string()))? {
+                    match result {
+                        Ok(blob) => {
+                            run.jobs[number].finish(&*run.reporter);
+                            arrived[number] = Some(Arrived { blob, fetched: run.jobs[number].fetched() });
+                        }
+                        Err(error) => {
+                            run.jobs[number].fail(&*run.reporter);
+                            failure.get_or_insert(error);
+                        }
                     }
                 }
             },
@@ -166,8 +166,8 @@ async fn supervise(
         }
     }
     run.stop.cancel();
-    // Commits that began end: a file that is complete shall be published whatever became of the others.
-    while commits.join_next().await.is_some() {}
+    // A file that is complete shall be published whatever became of the others.
+    while commits.next(run).await.is_some() {}
     match failure {
         Some(error) => Err(error),
         None => Ok(arrived.into_iter().flatten().collect()),

@@ -223,6 +223,35 @@ fn empty_files_are_files() {
 }
 
 #[test]
+fn a_set_of_many_small_files_needs_few_connections_and_few_open_files() {
+    let desk = Desk::empty();
+    let mut repo = desk.hub.repo("a/set");
+    for number in 0..400 {
+        let text = format!("{{\"number\": {}}}", number % 390);
+        repo = match number % 4 {
+            0 => repo.lfs(&format!("part-{number}.safetensors"), Content::synthetic(1000 + number, number)),
+            _ => repo.plain(&format!("config-{number}.json"), text),
+        };
+    }
+    repo.commit();
+    desk.s.write(
+        "configs/models.yaml",
+        "models:\n  set:\n    huggingface_id: a/set\n    formats:\n      safetensors: {include: [\"*\"]}\n",
+    );
+    desk.hub.configure(|c| c.latency = Duration::from_millis(2));
+    let inner = desk.s.command(["download", "set"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 1024 && exec \"$0\" \"$@\""]).arg(inner.get_program()).args(inner.get_args());
+    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(desk.s.project());
+    desk.s.finish(command).ok();
+    desk.run("verify").ok().prints("400 ok");
+    let count = desk.hub.count();
+    // Eight to each origin; a few more where a request found none of them idle at once.
+    assert!(count.connections <= 40, "{} connections", count.connections);
+    desk.assert_tidy();
+}
+
+#[test]
 fn a_listing_of_many_pages_is_read_to_its_end_from_the_same_server() {
     for origin in [None, Some("https://huggingface.co".to_owned())] {
         let desk = Desk::new();

@@ -119,7 +119,8 @@ impl Protocol {
             }
             Gc::Orphan(digest) => {
                 section()?;
-                if !rules.recheck_orphans || (state.blobs | state.trash) & bit(digest) == 0 {
+                let leased = if rules.spare_leased { self.live_leases(state) } else { 0 };
+                if !rules.recheck_orphans || (state.blobs | state.trash | leased) & bit(digest) == 0 {
                     state.records &= !bit(digest);
                 }
                 me.orphans &= !bit(digest);

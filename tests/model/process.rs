@@ -70,7 +70,6 @@ impl Protocol {
                 me.at = At::Records(digest);
             }
             At::Records(digest) => {
-                section(rules.shared_to_publish)?;
                 if state.blobs & bit(digest) != 0 {
                     me.seen |= bit(digest);
                     me.intake &= !bit(digest);

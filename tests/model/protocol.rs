@@ -28,8 +28,6 @@ pub struct Rules {
     pub look_after_root: bool,
     /// The root is written before the second look.
     pub root_before_look: bool,
-    /// It publishes under the shared store lock.
-    pub shared_to_publish: bool,
     /// One process at a time downloads a blob.
     pub blob_lock: bool,
     /// Every process takes the locks of several blobs in the same order.
@@ -50,6 +48,8 @@ pub struct Rules {
     pub spare_records: bool,
     /// It looks again, under the lock, whether records without a blob are still that.
     pub recheck_orphans: bool,
+    /// Of those it keeps what is leased: its blob may be about to get its name.
+    pub spare_leased: bool,
     /// One collector runs at a time.
     pub one_collector: bool,
     /// A view is removed only while nobody roots and shows it.
@@ -65,7 +65,6 @@ impl Rules {
         shared_to_root: true,
         look_after_root: true,
         root_before_look: true,
-        shared_to_publish: true,
         blob_lock: true,
         sorted_locks: true,
         exclusive: true,
@@ -76,6 +75,7 @@ impl Rules {
         rescue: true,
         spare_records: true,
         recheck_orphans: true,
+        spare_leased: true,
         one_collector: true,
         view_lock: true,
     };
@@ -216,7 +216,6 @@ impl Protocol {
         match process.at {
             At::Restore(_) => self.rules.shared_to_protect && self.rules.lease,
             At::RestoreLate(_) => self.rules.shared_to_protect && self.rules.lease,
-            At::Publish(_) => self.rules.shared_to_publish,
             At::LookAgain(digest) => {
                 self.rules.shared_to_root && (self.rules.root_before_look || Some(digest) != self.next_needed(index, 0))
             }

@@ -104,8 +104,8 @@ fn rooting_outside_the_shared_lock_is_overlooked() {
 }
 
 #[test]
-fn publishing_outside_the_shared_lock_loses_the_records() {
-    breaks("publish without the lock", RECORDED, 16, || pair(without!(shared_to_publish)));
+fn records_that_wait_for_their_blob_are_lost_unless_the_collector_heeds_leases() {
+    breaks("records of what is leased are not spared", RECORDED, 16, || pair(without!(spare_leased)));
 }
 
 #[test]

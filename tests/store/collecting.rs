@@ -118,6 +118,23 @@ fn records_without_a_blob_and_temporary_files_and_trash_go() {
 }
 
 #[test]
+fn records_that_wait_for_their_blob_stay_while_it_is_leased() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let layout = home.store.layout();
+    // As they are while another process publishes.
+    let records = [layout.meta(&blob.digest), layout.segments(&blob.digest)];
+    fs::remove_file(layout.blob(&blob.digest)).unwrap();
+    let lease = home.store.lease().unwrap();
+    lease.protect(&[blob.digest]).unwrap();
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().leftovers, Vec::<std::path::PathBuf>::new());
+    assert!(records.iter().all(|record| record.exists()));
+    drop(lease);
+    assert_eq!(collect_in(&home.store, days(30)).unwrap().leftovers.len(), 2);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
 fn a_blob_that_has_a_second_name_in_the_trash_goes_in_one_collection() {
     let home = home();
     let blob = put(&home.store, &content(1, 100)).unwrap();

@@ -13,7 +13,10 @@ use model_manager::{
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// Runs `attempt` once for each of its steps with that step failing, then again without, and looks at the store.
@@ -55,6 +58,50 @@ fn sweep(name: &str, prepare: impl Fn(&Home, u64), attempt: impl Fn(&Store, &Hom
 #[test]
 fn a_download_survives_the_failure_of_any_step() {
     sweep("download", |_, _| {}, |store, _, seed| put(store, &content(seed, SEGMENT_LEN + 9)).map(drop));
+}
+
+#[test]
+fn a_group_survives_the_failure_of_any_step() {
+    sweep(
+        "group",
+        |_, _| {},
+        |store, _, seed| {
+            Group::filled(store, &contents_in(&[1, 2, 1], seed))?.commit().into_iter().try_for_each(|one| one.map(drop))
+        },
+    );
+}
+
+#[test]
+fn a_step_that_fails_for_one_file_of_a_group_leaves_the_others_published() {
+    for step in 0.. {
+        let disk = FaultyDisk::new();
+        let home = home_on(Arc::new(disk.clone()));
+        let contents = contents_in(&[1, 2, 3], step + 1);
+        let group = Group::filled(&home.store, &contents).unwrap();
+        let (steps, leased) = (AtomicU64::new(0), AtomicBool::new(false));
+        let picks = move |op| {
+            // Leasing is a step of all; the first step of each file is to set its mode.
+            let counts = leased.fetch_or(op == Op::SetMode, Ordering::Relaxed) || op == Op::SetMode;
+            counts && steps.fetch_add(1, Ordering::Relaxed) == step
+        };
+        disk.set(Rule::Pick(Box::new(move |op, _| picks(op).then_some(io::ErrorKind::Other))));
+        let results = group.commit();
+        disk.set(Rule::Never);
+        home.sound(Expect::Unfinished);
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        for (result, data) in results.iter().zip(&contents) {
+            assert!(result.is_err() || home.store.find(&sha256_of(data)).unwrap().is_some());
+        }
+        if failed == 0 && home.store.partials().unwrap().is_empty() {
+            assert!(step > 30);
+            return;
+        }
+        assert!(failed <= 1, "step {step}: {results:?}");
+        Group::filled(&home.store, &contents).unwrap().commit_all();
+        assert_eq!(home.store.blobs().unwrap().len(), 3);
+        collect_in(&home.store, days(30)).unwrap();
+        home.sound(Expect::Tidy);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::{child, fsck::Expect, kit::*};
 use model_manager::{
     digest::{GitSha1, SEGMENT_LEN, sha256_of},
-    store::{Admission, IntakeKey, Reached, Store, StoreError, Trust, Want},
+    store::{Admission, Intake, IntakeKey, Reached, Store, StoreError, Trust, Want},
 };
 use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
 
@@ -179,6 +179,54 @@ fn a_commit_that_finds_the_blob_already_there_keeps_that_one_and_notes_its_sourc
     drop(intake);
     assert_eq!(fs::metadata(home.store.layout().blob(&first.digest)).unwrap().ino(), ino);
     assert_eq!(home.store.meta(&first.digest).unwrap().unwrap().sources, [source(), from]);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn of_a_group_each_file_has_its_own_result() {
+    let home = home();
+    let lease = lease(&home.store);
+    let open = |key, size: usize| {
+        let want = Want { key, size: size as u64, what: "config.json".into() };
+        crate::kit::open(home.store.admit(want, &lease, &quick()).unwrap())
+    };
+    let fill = |intake: Intake, data: &[u8]| {
+        let front = fill(&intake, data).unwrap();
+        (intake, front)
+    };
+    let (good, other, there) = (content(1, SEGMENT_LEN + 1), content(2, 500), content(3, 600));
+    let mut wrong = content(4, 700);
+    let wanted = IntakeKey::Sha256(sha256_of(&wrong));
+    wrong[0] ^= 1;
+    let came_late = open(IntakeKey::Sha256(sha256_of(&there)), there.len());
+    let unfinished = open(IntakeKey::Sha256(sha256_of(b"unfinished")), 10);
+    let front = unfinished.front();
+    let group = Group::of(vec![
+        fill(open(IntakeKey::Sha256(sha256_of(&good)), good.len()), &good),
+        fill(open(wanted, wrong.len()), &wrong),
+        (unfinished, front),
+        // The same bytes twice, as a set may hold them inside and outside LFS.
+        fill(open(IntakeKey::private(), other.len()), &other),
+        fill(open(IntakeKey::private(), other.len()), &other),
+        fill(came_late, &there),
+    ]);
+    let results = group.commit();
+    let digests: Vec<_> = results.iter().map(|result| result.as_ref().ok().map(|blob| blob.digest)).collect();
+    let [good, other, there] = [good, other, there].map(|data| Some(sha256_of(&data)));
+    assert_eq!(digests, [good, None, None, other, other, there]);
+    assert!(matches!(&results[1], Err(StoreError::Mismatch { .. })), "{results:?}");
+    assert!(matches!(&results[2], Err(StoreError::Incomplete { missing: 1, .. })), "{results:?}");
+    drop(lease);
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_group_of_any_length_is_published() {
+    let home = home();
+    let contents: Vec<_> = (1..=150).map(|seed| content(seed, 100 + seed)).collect();
+    let blobs = Group::filled(&home.store, &contents).unwrap().commit_all();
+    let digests: Vec<_> = blobs.iter().map(|blob| blob.digest).collect();
+    assert_eq!(digests, contents.iter().map(|data| sha256_of(data)).collect::<Vec<_>>());
     home.sound(Expect::Tidy);
 }
 

@@ -6,8 +6,8 @@ use model_manager::{
     disk::{Disk, RealDisk},
     names::RelPath,
     store::{
-        Admission, Blob, GcOptions, GcReport, Intake, IntakeKey, Progress, Reached, Source, Store, StoreError, ViewFile, ViewKey,
-        Wait, Want,
+        Admission, Blob, Complete, Front, GcOptions, GcReport, Intake, IntakeKey, Progress, Reached, Source, Store, StoreError,
+        ViewFile, ViewKey, Wait, Want, commit_all,
     },
 };
 use std::{
@@ -98,20 +98,26 @@ pub fn piece<'a>(intake: &Intake, data: &'a [u8], index: u64) -> &'a [u8] {
     &data[range.start as usize..range.end as usize]
 }
 
-/// Looks at what an earlier run had hashed, writes what is missing in random order, follows with a front, and publishes.
+/// Fills what is missing, and publishes.
 pub fn finish(intake: Intake, data: &[u8]) -> Result<Blob, StoreError> {
-    recheck(&intake)?;
+    let front = fill(&intake, data)?;
+    intake.commit(front, None, source())
+}
+
+/// Looks at what an earlier run had hashed, writes what is missing in random order and follows with a front.
+pub fn fill(intake: &Intake, data: &[u8]) -> Result<Front, StoreError> {
+    recheck(intake)?;
     let mut front = intake.front();
     loop {
         let mut missing: Vec<u64> = intake.missing().into_iter().flatten().collect();
         fastrand::shuffle(&mut missing);
         for index in missing {
-            intake.write(index, piece(&intake, data, index))?;
-            front.push(&intake, index, piece(&intake, data, index))?;
+            intake.write(index, piece(intake, data, index))?;
+            front.push(intake, index, piece(intake, data, index))?;
         }
-        while front.read_back(&intake)? == Reached::One {}
+        while front.read_back(intake)? == Reached::One {}
         if intake.missing().is_empty() {
-            return intake.commit(front, None, source());
+            return Ok(front);
         }
     }
 }
@@ -120,6 +126,46 @@ pub fn finish(intake: Intake, data: &[u8]) -> Result<Blob, StoreError> {
 pub fn recheck(intake: &Intake) -> Result<Vec<u64>, StoreError> {
     let damaged = intake.recheck(Progress { bytes: &|_| {}, cancel: &CancellationToken::new() })?;
     Ok(damaged.into_iter().flatten().collect())
+}
+
+/// Intakes under one lease that are full, with the fronts that followed them: what can be published as a group.
+pub struct Group(Vec<(Intake, Front)>);
+
+impl Group {
+    /// Of each content that is not in the store yet.
+    pub fn filled(store: &Store, contents: &[Vec<u8>]) -> Result<Self, StoreError> {
+        let lease = std::sync::Arc::new(store.lease()?);
+        let mut filled = Vec::new();
+        for data in contents {
+            if let Admission::Open(intake) = store.admit(want(data), &lease, &quick())? {
+                let front = fill(&intake, data)?;
+                filled.push((*intake, front));
+            }
+        }
+        Ok(Self(filled))
+    }
+
+    pub fn of(filled: Vec<(Intake, Front)>) -> Self {
+        Self(filled)
+    }
+
+    pub fn commit(self) -> Vec<Result<Blob, StoreError>> {
+        let (intakes, fronts): (Vec<Intake>, Vec<Front>) = self.0.into_iter().unzip();
+        let complete = |(intake, front)| Complete { intake, front, expected: None, source: source() };
+        commit_all(intakes.iter().zip(fronts).map(complete).collect())
+    }
+
+    pub fn commit_all(self) -> Vec<Blob> {
+        self.commit().into_iter().map(Result::unwrap).collect()
+    }
+}
+
+/// Contents whose blobs are in the folders of these numbers.
+pub fn contents_in(folders: &[u8], seed: u64) -> Vec<Vec<u8>> {
+    let mut seeds = seed * 1_000_000..;
+    let in_folder =
+        |folder: &u8| seeds.by_ref().map(|seed| content(seed, 99)).find(|data| sha256_of(data).as_bytes()[0] == *folder);
+    folders.iter().map(in_folder).map(Option::unwrap).collect()
 }
 
 /// Makes sure that the store has a blob of this content.

@@ -99,6 +99,29 @@ fn a_blob_is_there_whole_or_not_at_all() {
 }
 
 #[test]
+fn each_blob_of_a_group_is_there_whole_or_not_at_all() {
+    let (disk, store) = ready();
+    // Two of them in one folder.
+    let contents = contents_in(&[7, 200, 7], 1);
+    let group = Group::filled(&store, &contents).unwrap();
+    let moments = disk.moments(|| assert_eq!(group.commit_all().len(), 3));
+    for moment in &moments {
+        for after in crashes(moment, 1) {
+            let store = store_on(&after);
+            assert_eq!(crate::fsck::fsck(&after, Path::new(ROOT), Expect::Unfinished), Vec::<String>::new());
+            Group::filled(&store, &contents).unwrap().commit_all();
+            assert_eq!(store.blobs().unwrap().len(), 3);
+            collect_in(&store, days(30)).unwrap();
+            assert_sound(&after, Path::new(ROOT), Expect::Tidy);
+        }
+    }
+    // After it returned, nothing can be lost any more.
+    for after in crashes(moments.last().unwrap(), 8) {
+        assert_eq!(store_on(&after).blobs().unwrap().len(), 3);
+    }
+}
+
+#[test]
 fn what_a_checkpoint_covers_survives() {
     let (disk, store) = ready();
     let data = content(2, 3 * SEGMENT_LEN);

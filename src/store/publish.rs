@@ -1,0 +1,256 @@
+//! How finished bytes get their names: several files as one group, so that the file system commits its journal once for
+//! each step of the group and not of every file.
+//!
+//! For each file the order is the one that survives a crash at any point: bytes and records are durable before a record
+//! has its name, the records' folders are synced before the blob has its name, and the blob's folder is synced before
+//! the partial download goes. A group takes each step with all its files before it takes the next. A file that fails
+//! leaves the group, and the others go on. One file is a group of one.
+//!
+//! No section is needed: every file is under a lease before, and of what is leased the collector takes neither blob
+//! nor records.
+
+use super::{
+    Blob, Intake, Result, Store, StoreError,
+    format::{self, BlobMeta, Source, Stamp, Trust},
+    front::Front,
+    layout::IntakeKey,
+    segments_text,
+};
+use crate::{
+    digest::{SegmentValue, Sha256Digest, merge_segments, segment_count},
+    disk::{DiskError, DiskFile, Unnamed},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Files that are published together at most: the records of each are open files.
+const TOGETHER: usize = 64;
+/// Syncs that the system is asked for at once.
+const SYNCS: usize = 8;
+
+/// A download whose bytes are all there and hashed.
+#[derive(Debug)]
+pub struct Complete<'a> {
+    /// Where the bytes are.
+    pub intake: &'a Intake,
+    /// The front that followed them to the end.
+    pub front: Front,
+    /// Their SHA-256, where that is known and is not the intake's key.
+    pub expected: Option<Sha256Digest>,
+    /// What to record as their origin.
+    pub source: Source,
+}
+
+/// Publishes finished files as blobs, with a result for each, in the order of the files. Wrong content is dropped; any
+/// other failure keeps the partial download for the next run. Neither harms the other files.
+pub fn commit_all(files: Vec<Complete<'_>>) -> Vec<Result<Blob>> {
+    let mut results = Vec::with_capacity(files.len());
+    let checked = files.into_iter().map(|file| (file.intake, file.intake.finish(file.front, file.expected, file.source)));
+    let mut checked = checked.peekable();
+    while let Some(first) = checked.next() {
+        let mut group = vec![first];
+        while group.len() < TOGETHER
+            && let Some(next) = checked.next_if(|next| group.iter().all(|member| may_go_together(member, next)))
+        {
+            group.push(next);
+        }
+        results.extend(commit_group(group));
+    }
+    results
+}
+
+/// Under one lease, which is of one store; and not the same bytes, of which the second is to find the first.
+fn may_go_together(one: &(&Intake, Result<Finished<'_>>), other: &(&Intake, Result<Finished<'_>>)) -> bool {
+    let is_same = matches!((&one.1, &other.1), (Ok(one), Ok(other)) if one.digest == other.digest);
+    Arc::ptr_eq(one.0.lease(), other.0.lease()) && !is_same
+}
+
+fn commit_group(group: Vec<(&Intake, Result<Finished<'_>>)>) -> Vec<Result<Blob>> {
+    let Some((first, _)) = group.first() else { return Vec::new() };
+    let (store, lease) = (first.store(), first.lease());
+    let digests: Vec<Sha256Digest> = group.iter().filter_map(|(_, file)| Some(file.as_ref().ok()?.digest)).collect();
+    let protected = if digests.is_empty() { Ok(()) } else { lease.protect(&digests) };
+    let (intakes, files): (Vec<&Intake>, Vec<Result<Finished<'_>>>) = group.into_iter().unzip();
+    let files = files.into_iter().map(|file| file.and_then(|file| protected.clone().map(|()| file))).collect();
+    let published = publish(store, files).into_iter().zip(intakes);
+    published.map(|(blob, intake)| blob.and_then(|blob| intake.end().map(|()| blob))).collect()
+}
+
+impl Intake {
+    /// Publishes one finished file: see [`commit_all`]. `expected` is checked besides the key.
+    pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
+        only(commit_all(vec![Complete { intake: self, front, expected, source }]))
+    }
+}
+
+/// The result of the one file of a group.
+pub(super) fn only(mut results: Vec<Result<Blob>>) -> Result<Blob> {
+    results.pop().expect("every file of a group has a result")
+}
+
+/// Bytes that are complete and hashed, but have no name yet.
+pub(super) struct Finished<'a> {
+    pub(super) data: &'a dyn DiskFile,
+    pub(super) path: PathBuf,
+    pub(super) digest: Sha256Digest,
+    pub(super) values: Vec<SegmentValue>,
+    pub(super) size: u64,
+    pub(super) trust: Trust,
+    pub(super) source: Source,
+    /// What has the name is replaced, because it was asked to be fetched anew.
+    pub(super) replaces: bool,
+}
+
+/// Gives finished bytes their names. The digests differ and are under a lease. A file that failed before keeps its error.
+pub(super) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>) -> Vec<Result<Blob>> {
+    let mut group: Vec<Result<Member<'_>>> = files.into_iter().map(|file| Member::prepare(store, file?)).collect();
+    each(&mut group, |member| {
+        member.records.iter().for_each(Records::start_writeback);
+        Ok(())
+    });
+    at_once(&mut group, |member| each(std::slice::from_mut(member), Member::sync));
+    each(&mut group, |member| member.name_records(store));
+    sync_folders(store, &mut group, |member| {
+        let digest = &member.file.digest;
+        vec![store.layout().segments(digest), store.layout().meta(digest)]
+    });
+    each(&mut group, |member| member.name_blob(store));
+    sync_folders(store, &mut group, |member| vec![store.layout().blob(&member.file.digest)]);
+    let blob = |member: Member<'_>| Blob { digest: member.file.digest, size: member.file.size };
+    group.into_iter().map(|member| member.map(blob)).collect()
+}
+
+/// Takes a step with every file that is still in the group.
+fn each<'a>(group: &mut [Result<Member<'a>>], mut step: impl FnMut(&mut Member<'a>) -> Result<()>) {
+    for member in group {
+        if let Ok(there) = member
+            && let Err(error) = step(there)
+        {
+            *member = Err(error);
+        }
+    }
+}
+
+/// Does something with each of `all`, a few at once: the system makes one of several syncs that it is asked for together.
+fn at_once<T: Send>(all: &mut [T], work: impl Fn(&mut T) + Sync) {
+    let share = all.len().div_ceil(SYNCS).max(1);
+    let (mine, others) = all.split_at_mut(share.min(all.len()));
+    std::thread::scope(|scope| {
+        for part in others.chunks_mut(share) {
+            scope.spawn(|| part.iter_mut().for_each(&work));
+        }
+        mine.iter_mut().for_each(&work);
+    });
+}
+
+/// Syncs the folders of the names that a step gave, each once. What goes wrong with one concerns all that are in it.
+fn sync_folders<'a>(store: &Store, group: &mut [Result<Member<'a>>], names: impl Fn(&Member<'a>) -> Vec<PathBuf>) {
+    let folder = |name: PathBuf| name.parent().unwrap_or(store.layout().root()).to_owned();
+    let folders: BTreeSet<PathBuf> = group.iter().flatten().flat_map(&names).map(folder).collect();
+    let mut synced: Vec<(PathBuf, Result<(), DiskError>)> = folders.into_iter().map(|folder| (folder, Ok(()))).collect();
+    at_once(&mut synced, |(folder, result)| *result = store.disk().sync_dir(folder));
+    let synced: BTreeMap<PathBuf, Result<(), DiskError>> = synced.into_iter().collect();
+    each(group, |member| {
+        let results = names(member).into_iter().filter_map(|name| synced.get(&folder(name)));
+        Ok(results.cloned().collect::<Result<(), DiskError>>()?)
+    });
+}
+
+/// A file on its way to its name.
+struct Member<'a> {
+    file: Finished<'a>,
+    meta: BlobMeta,
+    /// Until they have their names.
+    records: Option<Records<'a>>,
+    /// The blob was there before.
+    is_known: bool,
+}
+
+/// The records of a blob, written and without names.
+struct Records<'d> {
+    segments: Unnamed<'d>,
+    meta: Unnamed<'d>,
+}
+
+impl Records<'_> {
+    fn start_writeback(&self) {
+        self.segments.start_writeback();
+        self.meta.start_writeback();
+    }
+}
+
+impl<'a> Member<'a> {
+    /// Writes the records beside the data.
+    fn prepare(store: &'a Store, file: Finished<'a>) -> Result<Self> {
+        let Finished { data, digest, values, size, trust, .. } = &file;
+        let Some(blake3) = merge_segments(values, *size) else {
+            let missing = segment_count(*size) - values.len() as u64;
+            return Err(StoreError::Incomplete { key: IntakeKey::Sha256(*digest), missing });
+        };
+        // The mode before the sync: after it, a power loss would bring the old mode back.
+        data.set_mode(0o444)?;
+        let stat = data.stat()?;
+        if stat.len != *size {
+            return Err(StoreError::Changed { path: file.path });
+        }
+        let (verified_at, stamp, sources) = (format::now(), Stamp::from(&stat), vec![file.source.clone()]);
+        let meta = BlobMeta { format: 1, size: *size, blake3, trust: *trust, verified_at, stamp, sources };
+        let (mode, tmp) = (store.marker().file_mode(), store.layout().dir("tmp"));
+        let records = Records {
+            segments: store.disk().write_unnamed(&segments_text(values), mode, &tmp)?,
+            meta: store.disk().write_unnamed(&format::to_json(&meta), mode, &tmp)?,
+        };
+        Ok(Self { file, meta, records: Some(records), is_known: false })
+    }
+
+    /// Makes the data and both records durable.
+    fn sync(&mut self) -> Result<()> {
+        self.file.data.sync_all()?;
+        if let Some(records) = &mut self.records {
+            records.segments.sync()?;
+            records.meta.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Gives the records their names, unless the blob is there: then only the new source is noted. A record of a newer
+    /// program stays.
+    fn name_records(&mut self, store: &Store) -> Result<()> {
+        let digest = &self.file.digest;
+        let records = self.records.take();
+        if !self.file.replaces && store.find(digest)?.is_some() {
+            self.is_known = true;
+            // Written even where nothing is new: the age of the record carries the blob through the grace period.
+            if let Some(mut known) = store.meta(digest)? {
+                known
+                    .sources
+                    .extend(self.meta.sources.iter().filter(|source| !known.sources.contains(source)).cloned().collect::<Vec<_>>());
+                store.write_meta(digest, &known)?;
+            }
+            return Ok(());
+        }
+        if let Some(records) = records {
+            records.segments.name(&store.layout().segments(digest))?;
+            if !store.has_newer_meta(digest)? {
+                records.meta.name(&store.layout().meta(digest))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name_blob(&self, store: &Store) -> Result<()> {
+        if self.is_known {
+            return Ok(());
+        }
+        let (from, blob): (&Path, _) = (&self.file.path, store.layout().blob(&self.file.digest));
+        match if self.file.replaces { store.disk().rename(from, &blob) } else { store.disk().rename_new(from, &blob) } {
+            // Somebody was faster with the same bytes; theirs stays, for others may hold it open or linked.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}

@@ -247,7 +247,8 @@ impl ModelManager {
                 return Ok(None);
             }
         }
-        let rooted = |name: &str| root.files.iter().find(|file| file.path.as_str() == name);
+        let by_name: BTreeMap<&str, &ViewFile> = root.files.iter().map(|file| (file.path.as_str(), file)).collect();
+        let rooted = |name: &str| by_name.get(name).copied();
         let as_wanted = match &target.wanted {
             Wanted::Files(files) => {
                 let mut same = true;

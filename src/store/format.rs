@@ -117,7 +117,7 @@ pub struct Source {
 
 /// The facts that tell cheaply whether a file was touched since it was verified. `ctime` is left out: renaming and
 /// linking change it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// Length in bytes.
     pub size: u64,

@@ -109,15 +109,18 @@ impl Views {
             mode => mode != LinkMode::Symlink,
         };
         let judge = Judge::new(&*self.disk, Some(store));
+        let recorded_files: HashMap<&str, &ManifestFile> =
+            old.iter().flat_map(|old| &old.files).map(|file| (file.path.as_str(), file)).collect();
+        let vouched_for: HashSet<(&RelPath, Stamp)> = adopted.iter().map(|one| (&one.path, one.stamp)).collect();
         let mut slots = Vec::with_capacity(files.len());
         for file in files {
             let path = dir.join(file.path.to_path());
             let stat = if folders.has_that_of(&file.path)? { self.disk.find(&path)? } else { None };
-            let recorded = old.as_ref().and_then(|old| old.file(file.path.as_str()));
+            let recorded = recorded_files.get(file.path.as_str()).copied();
             let now = match &stat {
                 None => Now::Absent,
                 Some(stat) => {
-                    let vouched = adopted.iter().any(|one| one.path == file.path && one.stamp == Stamp::from(stat));
+                    let vouched = vouched_for.contains(&(&file.path, Stamp::from(stat)));
                     self.now(&judge, file, &path, stat, recorded, vouched, may_hash)?
                 }
             };

@@ -198,7 +198,7 @@ fn a_soak_of_killed_processes_and_a_lying_hub_loses_nothing() {
     let hub = TestHub::start();
     let models = Models::gguf(&hub, &[3 * MIB + 17, 2 * MIB, 700_000, 5 * MIB + 1]).with_set(&hub);
     let world = World::new(&hub, models, None);
-    soak(&world, Duration::from_secs(env_number("MODEL_MANAGER_SOAK_SECONDS", 12)));
+    soak(&world, Duration::from_secs(env_number("MODEL_MANAGER_SOAK_SECONDS", 60)));
 }
 
 #[test]

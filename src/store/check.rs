@@ -3,7 +3,7 @@
 use super::{
     Result, Store, StoreError,
     format::{self, BlobMeta, Stamp, Trust},
-    take_in,
+    has_segments_record, take_in,
 };
 use crate::{
     digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_range},
@@ -92,24 +92,23 @@ impl Store {
         }
         // Records that do not fit together prove nothing about the file.
         let values = match &meta {
-            Some(meta) if mode != CheckMode::Rehash => self
-                .segment_values(digest)?
-                .filter(|values| merge_segments(values, meta.size).is_some_and(|root| root == meta.blake3)),
+            Some(meta) if mode != CheckMode::Rehash => self.segment_values(digest, meta)?,
             _ => None,
         };
         if let (Some(meta), Some(values)) = (&meta, values) {
-            if meta.size != stat.len {
-                return Ok(BlobState::Modified { segments: Vec::new() });
+            let is_long = meta.size == stat.len;
+            let damaged = if is_long { damaged_segments(&*file, meta.size, &values, progress)? } else { Vec::new() };
+            if is_long && damaged.is_empty() {
+                if meta.stamp != stamp && self.is_unchanged_blob(digest, &*file, stamp)? {
+                    // The next quick check need not read everything again.
+                    where_possible(self.write_meta(digest, &BlobMeta { stamp, ..meta.clone() }))?;
+                }
+                return Ok(BlobState::Ok { trust: meta.trust });
             }
-            let damaged = damaged_segments(&*file, meta.size, &values, progress)?;
-            if !damaged.is_empty() {
+            // An only value stands in the record itself, and nothing vouches for that one: the SHA-256 decides.
+            if has_segments_record(meta.size) {
                 return Ok(BlobState::Modified { segments: damaged });
             }
-            if meta.stamp != stamp && self.is_unchanged_blob(digest, &*file, stamp)? {
-                // The next quick check need not read everything again.
-                where_possible(self.write_meta(digest, &BlobMeta { stamp, ..meta.clone() }))?;
-            }
-            return Ok(BlobState::Ok { trust: meta.trust });
         }
         let (actual, values) = match take_in::hash(&*file, path, stat.len, None, progress.bytes, progress.cancel) {
             // A read error is a finding like a mismatch.
@@ -145,7 +144,7 @@ impl Store {
             stamp,
             sources: meta.map(|meta| meta.sources).unwrap_or_default(),
         };
-        self.write_segments(digest, values)?;
+        self.write_segments(digest, values, stamp.size)?;
         self.write_meta(digest, &renewed)
     }
 }

@@ -6,7 +6,7 @@ use super::{
     roots,
 };
 use crate::{
-    digest::{SEGMENT_LEN, Sha256Digest, merge_segments, segment_count},
+    digest::{SEGMENT_LEN, Sha256Digest, segment_count},
     disk::{self, Kind, Stat},
     store::BlobState,
 };
@@ -189,8 +189,7 @@ impl Findings<'_> {
                 return Ok(());
             }
             Some(meta) => {
-                let values = self.store.segment_values(digest)?;
-                if values.and_then(|values| merge_segments(&values, meta.size)) != Some(meta.blake3) {
+                if self.store.segment_values(digest, &meta)?.is_none() {
                     let what = "the values of a blob's segments are missing or do not fit its record";
                     self.add(Severity::Repairable, self.store.layout().segments(digest), what, again);
                 }

@@ -107,7 +107,10 @@ impl Intake {
     pub fn recheck(&self, progress: Progress<'_>) -> Result<Vec<Range<u64>>> {
         let noted = self.notes.latest().map_or(0, |note| note.segments);
         let values: Vec<SegmentValue> = self.claims().iter().take(noted as usize).map_while(|claim| *claim).collect();
-        let damaged = check::damaged_segments(&*self.data, self.size(), &values, progress)?;
+        let damaged = match self.place.data() {
+            Some(data) => check::damaged_segments(data, self.size(), &values, progress)?,
+            None => Vec::new(),
+        };
         let damaged: Vec<u64> = damaged.into_iter().filter(|index| self.disclaim(*index)).collect();
         self.notes.prove(damaged.first().copied().unwrap_or(values.len() as u64));
         Ok(ranges(damaged))
@@ -168,7 +171,7 @@ impl Front {
     /// Notes for the next run how far this one came. What nobody else can resume needs no note.
     fn note(&self, intake: &Intake) -> Result<()> {
         match (&intake.want().key, self.hasher.midstate()) {
-            (IntakeKey::Sha256(_), Some(midstate)) => Ok(intake.journal.hashed(&midstate)?),
+            (IntakeKey::Sha256(_), Some(midstate)) => intake.place.hashed(&midstate),
             _ => Ok(()),
         }
     }

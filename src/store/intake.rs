@@ -1,6 +1,6 @@
 //! How bytes become a blob.
 //!
-//! An [`Intake`] owns one partial download: its lock, its data file and its journal. Threads write whole segments in
+//! An [`Intake`] owns one partial download, or one small file without any: its lock, and the place of its bytes. Threads write whole segments in
 //! any order; a [`Front`] follows from the first byte to the last and computes SHA-256 as it goes, from memory where
 //! the next segment was just written and by reading back where it came early. Reading back compares with the segment's
 //! value, and what is claimed is never overwritten by anything else, so the hash at the end is of what the disk holds.
@@ -9,25 +9,23 @@
 use super::{
     Blob, Store, check,
     error::{Result, StoreError},
-    format::{self, Claim, Source, Trust},
+    format::{Source, Trust},
     front::{Front, Notes, ranges},
-    journal::{self, Journal},
+    journal::{self, Found},
     layout::IntakeKey,
     lease::Lease,
     lock::{self, FileLock, Wait},
-    partial::{open_data, remove_ingest_dir, take_over},
+    partial::{PartialDir, remove_ingest_dir},
+    place::Place,
     publish::Finished,
 };
 use crate::{
     digest::{GitSha1, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
-    disk::{self, DiskFile, LockKind, Open},
+    disk::{self, LockKind},
 };
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 /// What is wanted of the store.
@@ -50,20 +48,17 @@ pub enum Admission {
     Open(Box<Intake>),
 }
 
-/// A partial download and the right to fill it.
-#[must_use = "the lock of the partial download is released when this value is dropped"]
+/// A download and the right to fill it.
+#[must_use = "the lock of the download is released when this value is dropped"]
 #[derive(Debug)]
 pub struct Intake {
     store: Store,
     want: Want,
-    dir: PathBuf,
-    pub(super) data: Box<dyn DiskFile>,
-    pub(super) journal: Journal,
+    pub(super) place: Place,
     pub(super) notes: Notes,
     claims: Mutex<Vec<Option<SegmentValue>>>,
     /// File systems let one thread write to a file at a time, and those that wait for their turn there spin.
     turn: Mutex<()>,
-    names_synced: AtomicBool,
     published: AtomicBool,
     /// Set when what arrived is known to be of no use.
     refused: AtomicBool,
@@ -160,66 +155,21 @@ impl Store {
 }
 
 impl Intake {
-    fn open(
-        store: Store,
-        want: Want,
-        place: &IntakeKey,
-        lock: Option<FileLock>,
-        lease: Arc<Lease>,
-        replaces: bool,
-    ) -> Result<Self> {
-        let disk = store.disk();
-        let (dir_mode, file_mode) = (store.marker().dir_mode, store.marker().file_mode());
-        let dir = store.layout().ingest(place);
-        disk.create_dirs(&dir, dir_mode)?;
-        let claimed = disk.read_small(&dir.join("claim"))?.and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
-        if claimed.is_none_or(|claimed| claimed.size != want.size) {
-            let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
-            // Durability begins with the first checkpoint; a claim that is lost is written again.
-            disk.replace_hint(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
-        }
-        let found = open_data(disk, &dir.join("data"), file_mode)?;
-        let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
-        if found.file.stat()?.len != want.size {
-            // The claims are of another data file. They go before the length is right again and they look good.
-            journal.set_len(0)?;
-        }
-        let (journal, journal::Found { claims, midstates }) = Journal::open(journal, want.size, &disk::boot_id())?;
-        let data = match found.is_ours {
-            true => found.file,
-            false => take_over(&store, &dir, &*found.file, want.size, &claims)?,
+    fn open(store: Store, want: Want, key: &IntakeKey, lock: Option<FileLock>, lease: Arc<Lease>, replaces: bool) -> Result<Self> {
+        let (place, Found { claims, midstates }) = if Place::is_loose(want.size) {
+            store.require_space(want.size)?;
+            (Place::Loose(OnceLock::new()), Found::nothing(want.size))
+        } else {
+            let (partial, found) = PartialDir::open(&store, &want, key)?;
+            (Place::Partial(partial), found)
         };
-        let stat = data.stat()?;
-        let missing_room = want.size.saturating_sub(stat.allocated);
-        let reserve = || -> Result<()> {
-            store.require_space(missing_room)?;
-            if stat.len != want.size || missing_room > 0 {
-                data.allocate(want.size).map_err(|error| match error.is_no_space() {
-                    true => store.no_space(missing_room),
-                    false => error.into(),
-                })?;
-                data.set_len(want.size)?;
-            }
-            Ok(())
-        };
-        if let Err(error) = reserve() {
-            if claims.iter().all(Option::is_none) {
-                // What never began leaves nothing behind; if that fails too, the first error is the one to tell.
-                drop((data, journal));
-                let _ = remove_ingest_dir(&store, &dir);
-            }
-            return Err(error);
-        }
         let mut intake = Self {
             store,
             want,
-            dir,
-            data,
-            journal,
+            place,
             notes: Notes::new(midstates),
             claims: Mutex::new(claims),
             turn: Mutex::new(()),
-            names_synced: AtomicBool::new(false),
             published: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             resumed: 0,
@@ -280,26 +230,22 @@ impl Intake {
             if claim.is_some_and(|claim| claim != value) {
                 return Ok(false);
             }
-            self.data.write_at(data, range.start)?;
             if claim.is_none() {
-                self.journal.written(index, &value)?;
+                self.place.write(&self.store, index, data, &value)?;
                 self.claims()[index as usize] = Some(value);
+            } else {
+                self.place.write_again(&self.store, index, data)?;
             }
         }
-        self.data.start_writeback(range.start, data.len() as u64);
+        if let Some(file) = self.place.data() {
+            file.start_writeback(range.start, data.len() as u64);
+        }
         Ok(true)
     }
 
     /// Makes everything claimed so far survive a power loss.
     pub fn checkpoint(&self) -> Result<()> {
-        if !self.names_synced.swap(true, Ordering::Relaxed) {
-            self.store.disk().sync_dir(&self.dir)?;
-            self.store.disk().sync_dir(&self.store.layout().dir("ingest"))?;
-        }
-        let upto = self.journal.end();
-        self.data.sync_data()?;
-        self.journal.synced(upto)?;
-        Ok(())
+        self.place.checkpoint(&self.store)
     }
 
     /// Says that this is not the file that is wanted: when the intake is dropped, what arrived goes with it.
@@ -316,7 +262,7 @@ impl Intake {
         let (digest, git) = front.into_hasher().finish();
         if let Err(error) = self.check_digests(digest, git, expected) {
             // If dropping it fails, the mismatch is still the error to tell: the next run finds it again.
-            let _ = self.remove_ingest();
+            let _ = self.place.remove(&self.store);
             return Err(error);
         }
         let trust = match (&self.want.key, expected) {
@@ -325,13 +271,14 @@ impl Intake {
             (IntakeKey::Private(_), None) => Trust::Tofu,
         };
         let values = self.claims().iter().flatten().copied().collect();
-        let (path, size, replaces) = (self.dir.join("data"), self.want.size, self.replaces);
-        Ok(Finished { data: &*self.data, path, digest, values, size, trust, source, replaces })
+        let (size, replaces) = (self.want.size, self.replaces);
+        let (path, data) = self.place.file(&self.store)?;
+        Ok(Finished { data, path, digest, values, size, trust, source, replaces })
     }
 
     /// Drops what is left when the data has its name as a blob, and lets go of the lock.
     pub(super) fn end(&self) -> Result<()> {
-        self.remove_ingest()?;
+        self.place.remove(&self.store)?;
         self.published.store(true, Ordering::Relaxed);
         // Who waits for this blob need not wait for the rest of what this process does.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -385,7 +332,8 @@ impl Intake {
         let Some(value) = self.claims()[index as usize] else { return Ok(false) };
         let range = self.range(index);
         buffer.resize((range.end - range.start) as usize, 0);
-        let got = self.data.read_at(buffer, range.start)?;
+        let Some(data) = self.place.data() else { return Ok(false) };
+        let got = data.read_at(buffer, range.start)?;
         Ok(got == buffer.len() && segment_value(index, self.want.size, buffer) == value)
     }
 
@@ -394,16 +342,13 @@ impl Intake {
     pub(super) fn disclaim(&self, index: u64) -> bool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(claim) = self.claims()[index as usize] else { return true };
-        let value = check::value_of(&*self.data, index, self.want.size, &mut check::read_buffer(self.want.size));
+        let Some(data) = self.place.data() else { return true };
+        let value = check::value_of(data, index, self.want.size, &mut check::read_buffer(self.want.size));
         let is_damaged = value != Some(claim);
         if is_damaged {
             self.claims()[index as usize] = None;
         }
         is_damaged
-    }
-
-    fn remove_ingest(&self) -> Result<()> {
-        remove_ingest_dir(&self.store, &self.dir)
     }
 
     pub(super) fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
@@ -416,12 +361,12 @@ impl Drop for Intake {
     fn drop(&mut self) {
         let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let is_private = self.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"));
         let began = claims.iter().any(Option::is_some);
         let refused = self.refused.load(Ordering::Relaxed);
-        if !self.published.load(Ordering::Relaxed) && (is_private || (lock.is_some() && (!began || refused))) {
-            // What cannot be removed is an abandoned partial, which a later collection takes.
-            let _ = remove_ingest_dir(&self.store, &self.dir);
+        let is_of_use = self.place.is_resumable() && (lock.is_none() || (began && !refused));
+        if !self.published.load(Ordering::Relaxed) && !is_of_use {
+            // What cannot be removed is abandoned, and a later collection takes it.
+            let _ = self.place.remove(&self.store);
         }
     }
 }

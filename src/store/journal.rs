@@ -43,6 +43,13 @@ pub(super) struct Found {
     pub(super) midstates: BTreeMap<u64, Midstate>,
 }
 
+impl Found {
+    /// What is claimed of a file of `size` bytes that nobody began.
+    pub(super) fn nothing(size: u64) -> Self {
+        Self { claims: vec![None; segment_count(size) as usize], midstates: BTreeMap::new() }
+    }
+}
+
 impl Journal {
     /// Reads the claims for a file of `size` bytes; a journal of another file, or none, is begun anew.
     pub(super) fn open(file: Box<dyn DiskFile>, size: u64, boot_id: &str) -> Result<(Self, Found)> {
@@ -60,7 +67,7 @@ impl Journal {
                 RECORD_LEN as u64
             }
         };
-        let found = found.unwrap_or_else(|| Found { claims: vec![None; segment_count(size) as usize], midstates: BTreeMap::new() });
+        let found = found.unwrap_or_else(|| Found::nothing(size));
         Ok((Self { file, end: AtomicU64::new(end), boot }, found))
     }
 

@@ -13,6 +13,7 @@ mod layout;
 mod lease;
 pub mod lock;
 mod partial;
+mod place;
 mod publish;
 mod repair;
 mod roots;
@@ -34,13 +35,14 @@ pub use roots::{PROJECT_FILE, Project};
 pub use take_in::{TakeIn, hash_file};
 
 use crate::{
-    digest::{SEGMENT_LEN, SegmentValue, Sha256Digest},
+    digest::{SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
     disk::{Disk, Kind, LockKind, Stat},
 };
 use format::Marker;
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -75,6 +77,8 @@ struct Inner {
     access: Access,
     /// How sections are waited for.
     wait: Wait,
+    /// Blobs whose names this process made durable.
+    named: Arc<Mutex<HashSet<Sha256Digest>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,16 +142,16 @@ impl Store {
                 Err(error) => return Err(error),
             }
         };
-        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)) })))
+        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)), named: Arc::default() })))
     }
 
     /// The same store, whose sections are waited for so: a holder that was suspended is told, and the wait can be stopped.
     #[must_use]
     pub fn waiting(&self, wait: Wait) -> Self {
         let timeout = wait.timeout.map(|timeout| timeout.clamp(SECTION_PATIENCE, SECTION_TIMEOUT));
-        let Inner { disk, layout, marker, access, .. } = &*self.0;
-        let (disk, layout, marker) = (disk.clone(), layout.clone(), marker.clone());
-        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait: Wait { timeout, ..wait } }))
+        let Inner { disk, layout, marker, access, named, .. } = &*self.0;
+        let (disk, layout, marker, named) = (disk.clone(), layout.clone(), marker.clone(), named.clone());
+        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait: Wait { timeout, ..wait }, named }))
     }
 
     /// Opens the store at `root`, or makes one where nothing or an empty folder stands. `shared` makes it writable by
@@ -317,8 +321,13 @@ impl Store {
         Ok(text.is_some_and(|text| format::version_of(&text) > format::RECORD_VERSION))
     }
 
-    /// The recorded values of a blob's segments.
-    pub fn segment_values(&self, digest: &Sha256Digest) -> Result<Option<Vec<SegmentValue>>> {
+    /// The values of a blob's segments as they are recorded, if they fit the rest of its record: otherwise they prove nothing.
+    pub fn segment_values(&self, digest: &Sha256Digest, meta: &BlobMeta) -> Result<Option<Vec<SegmentValue>>> {
+        if !has_segments_record(meta.size) {
+            let only = SegmentValue::from_bytes(*meta.blake3.as_bytes());
+            let values = if meta.size == 0 { Vec::new() } else { vec![only] };
+            return Ok(Some(values).filter(|values| merge_segments(values, meta.size) == Some(meta.blake3)));
+        }
         let Some(text) = self.read_record(&self.layout().segments(digest))? else { return Ok(None) };
         if text.len() % 32 != 0 {
             return Ok(None);
@@ -328,7 +337,7 @@ impl Store {
             value.copy_from_slice(chunk);
             SegmentValue::from_bytes(value)
         });
-        Ok(Some(values.collect()))
+        Ok(Some(values.collect()).filter(|values: &Vec<_>| merge_segments(values, meta.size) == Some(meta.blake3)))
     }
 
     pub(crate) fn write_meta(&self, digest: &Sha256Digest, meta: &BlobMeta) -> Result<()> {
@@ -338,7 +347,10 @@ impl Store {
         self.replace_record(&self.layout().meta(digest), &format::to_json(meta))
     }
 
-    pub(crate) fn write_segments(&self, digest: &Sha256Digest, values: &[SegmentValue]) -> Result<()> {
+    pub(crate) fn write_segments(&self, digest: &Sha256Digest, values: &[SegmentValue], size: u64) -> Result<()> {
+        if !has_segments_record(size) {
+            return Ok(());
+        }
         self.replace_record(&self.layout().segments(digest), &segments_text(values))
     }
 
@@ -370,6 +382,11 @@ impl Store {
 
     fn replace_record(&self, path: &Path, content: &[u8]) -> Result<()> {
         Ok(self.disk().replace_small(path, content, self.marker().file_mode(), &self.layout().dir("tmp"))?)
+    }
+
+    /// Blobs whose names this process made durable.
+    fn named(&self) -> MutexGuard<'_, HashSet<Sha256Digest>> {
+        self.0.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a short critical section. No network, no hashing and no waiting may happen in it.
@@ -437,6 +454,11 @@ impl Store {
     }
 }
 
+/// Whether the values of the segments have a file of their own. That of an only one is the BLAKE3 hash in the other record.
+fn has_segments_record(size: u64) -> bool {
+    size > SEGMENT_LEN
+}
+
 fn segments_text(values: &[SegmentValue]) -> Vec<u8> {
     values.iter().flat_map(|value| *value.as_bytes()).collect()
 }
@@ -493,8 +515,12 @@ fn create_folders(disk: &dyn Disk, layout: &Layout, mode: u32) -> Result<()> {
 /// Whether a folder without a marker holds nothing but what an unfinished initialisation leaves.
 fn holds_only_ours(disk: &dyn Disk, root: &Path) -> Result<bool> {
     let ours = |name: &str| layout::FIXED_DIRS.contains(&name) || name == "tmp" || name == "CACHEDIR.TAG";
-    if !disk.list_sorted(root)?.iter().all(|entry| ours(&entry.name)) {
+    let entries = disk.list_sorted(root)?;
+    if !entries.iter().all(|entry| ours(&entry.name)) {
         return Ok(false);
+    }
+    if !entries.iter().any(|entry| entry.name == "sha256") {
+        return Ok(true);
     }
     for shard in 0..=255 {
         if !disk.list_sorted(&root.join("sha256").join(format!("{shard:02x}")))?.is_empty() {

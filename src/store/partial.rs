@@ -1,14 +1,100 @@
-//! The folder of a partial download: its data as somebody left it, and how the whole goes away.
+//! The folder of a partial download: its data and journal as somebody left them, and how the whole goes away.
 
 use super::{
     Store,
     error::{Result, StoreError},
+    format::{self, Claim},
+    intake::Want,
+    journal::{self, Journal},
+    layout::IntakeKey,
 };
 use crate::{
     digest::{SegmentValue, segment_range},
-    disk::{Disk, DiskFile, Open},
+    disk::{self, Disk, DiskFile, Open},
 };
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// A partial download that this process fills.
+#[derive(Debug)]
+pub(super) struct PartialDir {
+    pub(super) dir: PathBuf,
+    pub(super) data: Box<dyn DiskFile>,
+    pub(super) journal: Journal,
+    names_synced: AtomicBool,
+}
+
+impl PartialDir {
+    /// Opens or begins the partial of `key`, with what its journal claims. Its data has the full length afterwards.
+    pub(super) fn open(store: &Store, want: &Want, key: &IntakeKey) -> Result<(Self, journal::Found)> {
+        let disk = store.disk();
+        let (dir_mode, file_mode) = (store.marker().dir_mode, store.marker().file_mode());
+        let dir = store.layout().ingest(key);
+        disk.create_dirs(&dir, dir_mode)?;
+        let claimed = disk.read_small(&dir.join("claim"))?.and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
+        if claimed.is_none_or(|claimed| claimed.size != want.size) {
+            let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
+            // Durability begins with the first checkpoint; a claim that is lost is written again.
+            disk.replace_hint(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
+        }
+        let found = open_data(disk, &dir.join("data"), file_mode)?;
+        let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
+        if found.file.stat()?.len != want.size {
+            // The claims are of another data file. They go before the length is right again and they look good.
+            journal.set_len(0)?;
+        }
+        let (journal, read) = Journal::open(journal, want.size, &disk::boot_id())?;
+        let data = match found.is_ours {
+            true => found.file,
+            false => take_over(store, &dir, &*found.file, want.size, &read.claims)?,
+        };
+        let partial = Self { dir, data, journal, names_synced: AtomicBool::new(false) };
+        if let Err(error) = partial.reserve(store, want.size) {
+            if read.claims.iter().all(Option::is_none) {
+                // What never began leaves nothing behind; if that fails too, the first error is the one to tell.
+                let dir = partial.dir.clone();
+                drop(partial);
+                let _ = remove_ingest_dir(store, &dir);
+            }
+            return Err(error);
+        }
+        Ok((partial, read))
+    }
+
+    /// Takes the room for the whole file, so that a disk that is too full is found out before anything travels.
+    fn reserve(&self, store: &Store, size: u64) -> Result<()> {
+        let stat = self.data.stat()?;
+        let missing_room = size.saturating_sub(stat.allocated);
+        store.require_space(missing_room)?;
+        if stat.len != size || missing_room > 0 {
+            self.data.allocate(size).map_err(|error| match error.is_no_space() {
+                true => store.no_space(missing_room),
+                false => error.into(),
+            })?;
+            self.data.set_len(size)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is one process's own, so that nobody can go on with it.
+    pub(super) fn is_private(&self) -> bool {
+        self.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"))
+    }
+
+    /// Makes everything claimed so far survive a power loss.
+    pub(super) fn checkpoint(&self, store: &Store) -> Result<()> {
+        if !self.names_synced.swap(true, Ordering::Relaxed) {
+            store.disk().sync_dir(&self.dir)?;
+            store.disk().sync_dir(&store.layout().dir("ingest"))?;
+        }
+        let upto = self.journal.end();
+        self.data.sync_data()?;
+        Ok(self.journal.synced(upto)?)
+    }
+}
 
 /// Removes a partial download: the journal last but for its folder, so that a crash leaves something that can go on.
 pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {

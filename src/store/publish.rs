@@ -13,6 +13,7 @@ use super::{
     Blob, Intake, Result, Store, StoreError,
     format::{self, BlobMeta, Source, Stamp, Trust},
     front::Front,
+    has_segments_record,
     layout::IntakeKey,
     segments_text,
 };
@@ -115,11 +116,13 @@ pub(super) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>) -> Vec<Re
     at_once(&mut group, |member| each(std::slice::from_mut(member), Member::sync));
     each(&mut group, |member| member.name_records(store));
     sync_folders(store, &mut group, |member| {
-        let digest = &member.file.digest;
-        vec![store.layout().segments(digest), store.layout().meta(digest)]
+        let (digest, size) = (&member.file.digest, member.file.size);
+        let segments = has_segments_record(size).then(|| store.layout().segments(digest));
+        segments.into_iter().chain([store.layout().meta(digest)]).collect()
     });
     each(&mut group, |member| member.name_blob(store));
     sync_folders(store, &mut group, |member| vec![store.layout().blob(&member.file.digest)]);
+    store.named().extend(group.iter().flatten().map(|member| member.file.digest));
     let blob = |member: Member<'_>| Blob { digest: member.file.digest, size: member.file.size };
     group.into_iter().map(|member| member.map(blob)).collect()
 }
@@ -172,13 +175,13 @@ struct Member<'a> {
 
 /// The records of a blob, written and without names.
 struct Records<'d> {
-    segments: Unnamed<'d>,
+    segments: Option<Unnamed<'d>>,
     meta: Unnamed<'d>,
 }
 
 impl Records<'_> {
     fn start_writeback(&self) {
-        self.segments.start_writeback();
+        self.segments.iter().for_each(Unnamed::start_writeback);
         self.meta.start_writeback();
     }
 }
@@ -200,8 +203,9 @@ impl<'a> Member<'a> {
         let (verified_at, stamp, sources) = (format::now(), Stamp::from(&stat), vec![file.source.clone()]);
         let meta = BlobMeta { format: 1, size: *size, blake3, trust: *trust, verified_at, stamp, sources };
         let (mode, tmp) = (store.marker().file_mode(), store.layout().dir("tmp"));
+        let write_segments = || store.disk().write_unnamed(&segments_text(values), mode, &tmp);
         let records = Records {
-            segments: store.disk().write_unnamed(&segments_text(values), mode, &tmp)?,
+            segments: has_segments_record(*size).then(write_segments).transpose()?,
             meta: store.disk().write_unnamed(&format::to_json(&meta), mode, &tmp)?,
         };
         Ok(Self { file, meta, records: Some(records), is_known: false })
@@ -211,7 +215,7 @@ impl<'a> Member<'a> {
     fn sync(&mut self) -> Result<()> {
         self.file.data.sync_all()?;
         if let Some(records) = &mut self.records {
-            records.segments.sync()?;
+            records.segments.iter_mut().try_for_each(Unnamed::sync)?;
             records.meta.sync()?;
         }
         Ok(())
@@ -234,7 +238,9 @@ impl<'a> Member<'a> {
             return Ok(());
         }
         if let Some(records) = records {
-            records.segments.name(&store.layout().segments(digest))?;
+            if let Some(segments) = records.segments {
+                segments.name(&store.layout().segments(digest))?;
+            }
             if !store.has_newer_meta(digest)? {
                 records.meta.name(&store.layout().meta(digest))?;
             }

@@ -6,7 +6,7 @@
 
 use super::{Admission, Intake, Lease, Progress, Result, Store, StoreError, Wait, intake::Want, layout::IntakeKey};
 use crate::{
-    digest::{Sha256Digest, merge_segments, segment_value},
+    digest::{Sha256Digest, segment_value},
     disk::{self, Open},
 };
 use std::{path::Path, sync::Arc};
@@ -31,9 +31,7 @@ impl Store {
             return Err(StoreError::Vanished(*digest));
         };
         let recorded = self.meta(digest)?.filter(|meta| meta.size == size);
-        let values = self
-            .segment_values(digest)?
-            .filter(|values| recorded.as_ref().is_some_and(|meta| merge_segments(values, size) == Some(meta.blake3)));
+        let values = recorded.map(|meta| self.segment_values(digest, &meta)).transpose()?.flatten();
         let file = disk::absent_is_none(self.disk().open(damaged, Open::Read))?;
         if let (Some(values), Some(file)) = (values, file) {
             let mut buffer = Vec::new();

@@ -140,17 +140,18 @@ impl Project {
         if !unchanged {
             self.store.replace_record(&path, &format::to_json(&record))?;
         }
-        let digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
+        let mut digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
         for digest in &digests {
             if self.store.find(digest)?.is_none() && !self.store.restore(digest)? {
                 return Err(StoreError::Vanished(*digest));
             }
         }
         drop(shared);
-        // Another process may have published a blob this very moment and not synced its name yet.
-        let blobs = digests.iter().map(|digest| self.store.layout().blob(digest));
-        let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
         if !unchanged {
+            // Another process may have published a blob this very moment and not synced its name yet.
+            digests.retain(|digest| !self.store.named().contains(digest));
+            let blobs = digests.iter().map(|digest| self.store.layout().blob(digest));
+            let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
             shards.iter().try_for_each(|shard| self.store.disk().sync_dir(shard))?;
         }
         Ok(())

@@ -105,6 +105,32 @@ fn a_damaged_record_is_not_mistaken_for_a_damaged_blob_and_is_rebuilt() {
 }
 
 #[test]
+fn a_damaged_record_of_a_short_blob_is_rebuilt_and_damage_to_the_blob_itself_is_found() {
+    for len in [0, 10, SEGMENT_LEN] {
+        let home = home();
+        let blob = put(&home.store, &content(1, len)).unwrap();
+        let meta = home.store.layout().meta(&blob.digest);
+        let text = fs::read_to_string(&meta).unwrap();
+        let value = home.store.meta(&blob.digest).unwrap().unwrap().blake3.to_string();
+        let damages = [
+            text.replace(&format!("\"size\": {len}"), "\"size\": 77").replace(&format!("\"size\":{len}"), "\"size\":77"),
+            text.replace(&value, &"5".repeat(64)),
+            text[..10].to_owned(),
+        ];
+        for damaged in damages {
+            assert_ne!(damaged, text);
+            fs::write(&meta, damaged).unwrap();
+            assert!(matches!(check(&home.store, &blob, CheckMode::Full), BlobState::Ok { .. }), "{len} bytes");
+            home.sound(Expect::Tidy);
+        }
+        tamper(&home.store.layout().blob(&blob.digest), |bytes| bytes.push(1));
+        for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
+            assert!(matches!(check(&home.store, &blob, mode), BlobState::Modified { .. }), "{len} bytes, {mode:?}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_record_does_not_hide_a_damaged_blob() {
     let home = home();
     let blob = put(&home.store, &content(1, 3 * SEGMENT_LEN)).unwrap();

@@ -107,7 +107,8 @@ fn records_without_a_blob_and_temporary_files_and_trash_go() {
     fs::write(home.root().join("tmp/notes.txt"), "x").unwrap();
     set_mtime(&old, days(2));
     let plan = home.store.plan_collection(GcOptions::default(), SystemTime::now()).unwrap();
-    assert_eq!((plan.orphans.len(), plan.strays.len(), plan.trash.len(), plan.young.0), (4, 1, 2, 1));
+    // The shorter of them has one record only.
+    assert_eq!((plan.orphans.len(), plan.strays.len(), plan.trash.len(), plan.young.0), (3, 1, 2, 1));
     let report = collect_in(&home.store, Duration::ZERO).unwrap();
     assert_eq!((report.removed.len(), report.freed), (2, plan.frees()));
     assert!(!old.exists() && young.exists() && home.root().join("tmp/notes.txt").exists());
@@ -120,7 +121,7 @@ fn records_without_a_blob_and_temporary_files_and_trash_go() {
 #[test]
 fn records_that_wait_for_their_blob_stay_while_it_is_leased() {
     let home = home();
-    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let blob = put(&home.store, &content(1, SEGMENT_LEN + 1)).unwrap();
     let layout = home.store.layout();
     // As they are while another process publishes.
     let records = [layout.meta(&blob.digest), layout.segments(&blob.digest)];

@@ -43,6 +43,28 @@ fn threads_write_different_segments_at_once() {
 }
 
 #[test]
+fn a_file_of_one_segment_has_no_partial_and_leaves_nothing_where_it_does_not_become_a_blob() {
+    let home = home();
+    let data = content(3, SEGMENT_LEN);
+    let temporary = || fs::read_dir(home.root().join("tmp")).unwrap().count();
+    let begin = || open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    let intake = begin();
+    assert_eq!((temporary(), home.store.partials().unwrap().len()), (0, 0));
+    intake.write(0, &data).unwrap();
+    intake.checkpoint().unwrap();
+    assert_eq!((temporary(), home.store.partials().unwrap().len()), (1, 0));
+    drop(intake);
+    assert_eq!(temporary(), 0);
+    let intake = begin();
+    assert_eq!((intake.resumed(), intake.held(), intake.has(0)), (0, 0, false));
+    assert!(matches!(finish(intake, &content(4, SEGMENT_LEN)), Err(StoreError::Mismatch { .. })));
+    assert_eq!(temporary(), 0);
+    let blob = finish(begin(), &data).unwrap();
+    assert!(!home.store.layout().segments(&blob.digest).exists(), "its value is in its record");
+    home.sound(Expect::Tidy);
+}
+
+#[test]
 fn what_an_earlier_run_wrote_is_not_wanted_again() {
     let home = home();
     let data = content(3, 6 * SEGMENT_LEN + 99);

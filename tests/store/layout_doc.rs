@@ -2,13 +2,15 @@
 
 use crate::kit::*;
 use model_manager::{
-    digest::SEGMENT_LEN,
+    digest::{SEGMENT_LEN, segment_range, segment_value, sha256_of},
     store::{GcOptions, PROJECT_FILE, Project, STORE_DIR, format},
 };
 use serde_json::Value;
 use std::{collections::VecDeque, fs, path::Path, time::Duration};
 
 const DOCUMENT: &str = include_str!("../../store-layout.md");
+/// The second file of the worked example: the shortest of two segments.
+static ZEROS: [u8; SEGMENT_LEN as usize + 1] = [0; SEGMENT_LEN as usize + 1];
 
 fn constant(name: &str) -> &'static str {
     let line = DOCUMENT.lines().find(|line| line.starts_with(&format!("| {name} |"))).unwrap_or_else(|| panic!("no {name}"));
@@ -43,9 +45,9 @@ fn listing(root: &Path, project: &str) -> String {
     let mut names = Vec::new();
     walk(root, root, &mut names);
     names.sort();
-    let random = |name: &str| match name.strip_prefix("leases/lease-") {
-        Some(rest) => format!("leases/lease-<random>{}", &rest[12..]),
-        None => name.to_owned(),
+    let random = |name: &str| {
+        let known = ["leases/lease-", "tmp/.tmp-"].into_iter().find_map(|start| Some((start, name.strip_prefix(start)?)));
+        known.map_or(name.to_owned(), |(start, rest)| format!("{start}<random>{}", &rest[12..]))
     };
     names.iter().map(|name| format!("{}\n", random(&name.replace(project, "<project>")))).collect()
 }
@@ -84,12 +86,12 @@ fn the_constants_of_the_document_are_those_of_the_program() {
     }
     // Mode of a blob, journal magic and record length show in the worked example's files.
     let home = home();
-    let intake = open(home.store.admit(want(b"hello\n"), &lease(&home.store), &quick()).unwrap());
-    intake.write(0, b"hello\n").unwrap();
+    let intake = open(home.store.admit(want(&ZEROS), &lease(&home.store), &quick()).unwrap());
+    intake.write(0, &ZEROS[..SEGMENT_LEN as usize]).unwrap();
     let journal = fs::read(home.store.layout().ingest(&intake.want().key).join("journal")).unwrap();
     assert_eq!(&journal[..8], constant("journal magic").as_bytes());
     assert_eq!(journal.len(), 2 * constant("journal record length").parse::<usize>().unwrap());
-    let blob = finish(intake, b"hello\n").unwrap();
+    let blob = finish(intake, &ZEROS).unwrap();
     assert_eq!(format!("{:o}", home.store.stat(&blob.digest).unwrap().unwrap().mode), constant("mode of a blob"));
 }
 
@@ -121,17 +123,26 @@ fn the_worked_example_is_what_happens() {
     let home = home();
     let mut blocks = blocks();
     let mut project_name = "?".to_owned();
+    let size = ZEROS.len() as u64;
+    let segment = |index| &ZEROS[segment_range(index, size).start as usize..segment_range(index, size).end as usize];
+    let values = [0, 1].map(|index| segment_value(index, size, segment(index)));
     let mut show = |project: &str| {
         let (info, text) = blocks.pop_front().unwrap();
         assert_eq!((info, text), ("listing", listing(&home.root(), project)));
         while blocks.front().is_some_and(|(info, _)| *info != "listing") {
             let (info, text) = blocks.pop_front().unwrap();
+            let layout = home.store.layout();
+            let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let filled =
+                text.replace(' ', "").replace("<V0>", &hex(values[0].as_bytes())).replace("<V1>", &hex(values[1].as_bytes()));
             if info == "journal" {
-                let path = "ingest/5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03/journal";
-                let journal = fs::read(home.root().join(path)).unwrap();
-                let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-                let real = format!("{}\n{}\n", hex(&journal[..56]), hex(&journal[64..112]));
-                assert_eq!(text.replace(' ', "").replace("<B3>", blake3::hash(b"hello\n").to_hex().as_str()), real);
+                let journal = fs::read(layout.ingest(&want(&ZEROS).key).join("journal")).unwrap();
+                assert_eq!(filled, format!("{}\n{}\n", hex(&journal[..56]), hex(&journal[64..112])));
+                continue;
+            }
+            if info == "segments" {
+                let segments = fs::read(layout.segments(&sha256_of(&ZEROS))).unwrap();
+                assert_eq!(filled, format!("{}\n{}\n", hex(&segments[..32]), hex(&segments[32..])));
                 continue;
             }
             let path = info.strip_prefix("json ").unwrap().replace("<project>", project);
@@ -151,6 +162,11 @@ fn the_worked_example_is_what_happens() {
     show(&project_name);
     project.remove_root(&view("greeting")).unwrap();
     collect_in(&home.store, Duration::from_secs(7200)).unwrap();
+    show(&project_name);
+    let intake = open(home.store.admit(want(&ZEROS), &lease(&home.store), &quick()).unwrap());
+    intake.write(0, &ZEROS[..SEGMENT_LEN as usize]).unwrap();
+    show(&project_name);
+    finish(intake, &ZEROS).unwrap();
     show(&project_name);
     assert!(blocks.is_empty());
 }

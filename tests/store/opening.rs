@@ -7,6 +7,7 @@ use crate::{
     kit::*,
 };
 use model_manager::{
+    digest::SEGMENT_LEN,
     disk::RealDisk,
     store::{Admission, CheckMode, Progress, Project, Store, StoreError},
 };
@@ -164,12 +165,15 @@ fn where_locks_do_nothing_partials_are_private_and_nothing_is_collected() {
     // A disk whose locks all succeed is what a broken network file system looks like; the self-test of the store sees it.
     let home = home_on(Arc::new(crate::faults::LaxLocks(FaultyDisk::new())));
     assert!(home.store.is_writable() && !home.store.locks_work());
-    let data = content(1, 100);
+    let data = content(1, SEGMENT_LEN + 100);
     let first = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
     let second = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
     assert_eq!(home.store.partials().unwrap().len(), 2);
     // The digest is still what decides.
-    assert!(matches!(finish(first, &content(2, 100)), Err(StoreError::Mismatch { .. })), "wrong content was published");
+    assert!(
+        matches!(finish(first, &content(2, SEGMENT_LEN + 100)), Err(StoreError::Mismatch { .. })),
+        "wrong content was published"
+    );
     finish(second, &data).unwrap();
     assert!(matches!(home.store.collector(false, &quick()), Err(StoreError::NoSafeCollection { .. })));
     home.sound(Expect::Tidy);

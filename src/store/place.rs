@@ -1,0 +1,115 @@
+//! Where the bytes of an intake are until they are a blob.
+
+use super::{
+    Store,
+    error::Result,
+    partial::{PartialDir, remove_ingest_dir},
+};
+use crate::{
+    digest::{Midstate, SEGMENT_LEN, SegmentValue},
+    disk::DiskFile,
+};
+use std::{path::PathBuf, sync::OnceLock};
+
+/// Where the bytes are.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In the folder of a partial, at which a later run goes on.
+    Partial(PartialDir),
+    /// In a temporary file, which is made with the first bytes. For a file of one segment, of which nothing could be
+    /// resumed: it is there or not, and costs the disk one file in place of a folder of three.
+    Loose(OnceLock<Temporary>),
+}
+
+/// A file in `tmp` and its path.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+}
+
+impl Place {
+    /// Whether a file of so many bytes needs no partial.
+    pub(super) fn is_loose(size: u64) -> bool {
+        size <= SEGMENT_LEN
+    }
+
+    /// The open file; `None` where no byte arrived.
+    pub(super) fn data(&self) -> Option<&dyn DiskFile> {
+        match self {
+            Self::Partial(partial) => Some(&*partial.data),
+            Self::Loose(made) => made.get().map(|temporary| &*temporary.file),
+        }
+    }
+
+    /// The open file and its path; one that is not there yet is made. One thread at a time may call it.
+    pub(super) fn file(&self, store: &Store) -> Result<(PathBuf, &dyn DiskFile)> {
+        let made = match self {
+            Self::Partial(partial) => return Ok((partial.dir.join("data"), &*partial.data)),
+            Self::Loose(made) => made,
+        };
+        let temporary = match made.get() {
+            Some(temporary) => temporary,
+            None => {
+                let (tmp, mode) = (store.layout().dir("tmp"), store.marker().file_mode());
+                let (path, file) = store.disk().create_temp(&tmp, ".tmp-", mode)?;
+                made.get_or_init(|| Temporary { path, file })
+            }
+        };
+        Ok((temporary.path.clone(), &*temporary.file))
+    }
+
+    /// Writes a segment and claims it where claims are kept. One thread at a time may call it.
+    pub(super) fn write(&self, store: &Store, index: u64, segment: &[u8], value: &SegmentValue) -> Result<()> {
+        self.write_again(store, index, segment)?;
+        match self {
+            Self::Partial(partial) => Ok(partial.journal.written(index, value)?),
+            Self::Loose(_) => Ok(()),
+        }
+    }
+
+    /// Writes a segment that is claimed already. One thread at a time may call it.
+    pub(super) fn write_again(&self, store: &Store, index: u64, segment: &[u8]) -> Result<()> {
+        let (_, file) = self.file(store)?;
+        file.write_at(segment, index * SEGMENT_LEN).map_err(|error| match self {
+            // No room was taken for it before.
+            Self::Loose(_) if error.is_no_space() => store.no_space(segment.len() as u64),
+            _ => error.into(),
+        })
+    }
+
+    /// Notes how far SHA-256 came, where a later run can go on from it.
+    pub(super) fn hashed(&self, midstate: &Midstate) -> Result<()> {
+        match self {
+            Self::Partial(partial) => Ok(partial.journal.hashed(midstate)?),
+            Self::Loose(_) => Ok(()),
+        }
+    }
+
+    /// Makes everything claimed so far survive a power loss.
+    pub(super) fn checkpoint(&self, store: &Store) -> Result<()> {
+        match self {
+            Self::Partial(partial) => partial.checkpoint(store),
+            Self::Loose(_) => Ok(()),
+        }
+    }
+
+    /// Removes what is there.
+    pub(super) fn remove(&self, store: &Store) -> Result<()> {
+        match self {
+            Self::Partial(partial) => remove_ingest_dir(store, &partial.dir),
+            Self::Loose(made) => match made.get() {
+                Some(temporary) => Ok(store.disk().remove_if_there(&temporary.path).map(drop)?),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Whether a later run could go on with what is there.
+    pub(super) fn is_resumable(&self) -> bool {
+        match self {
+            Self::Partial(partial) => !partial.is_private(),
+            Self::Loose(_) => false,
+        }
+    }
+}

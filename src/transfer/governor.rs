@@ -12,8 +12,11 @@ use std::{
 pub(super) const PULSE: Duration = Duration::from_millis(500);
 const START: usize = 4;
 const STEP: usize = 2;
-/// A step up is kept if it brought this much more.
+/// A step up is kept if it brought this much more...
 const WORTH_IT: f64 = 1.08;
+/// ...or if fewer bytes than this came in a pulse. So few come in bursts, and what one step brought cannot be told from
+/// chance; where losses keep each connection slow, every one of them counts.
+const FEW: u64 = 16 << 20;
 
 pub(super) struct Governor {
     ceiling: usize,
@@ -64,6 +67,7 @@ impl Governor {
         flow.calm += 1;
         let target = self.target();
         if let Some(before) = flow.before.take()
+            && delta >= FEW
             && (delta as f64) < before as f64 * WORTH_IT
         {
             self.target.store(target.saturating_sub(STEP).max(1), Ordering::Relaxed);
@@ -104,8 +108,19 @@ mod tests {
     #[test]
     fn it_stays_low_where_more_connections_bring_nothing() {
         let governor = Governor::new(8, 1);
-        pulses(&governor, |_| 100, 15);
+        pulses(&governor, |_| 2 * FEW, 15);
         assert_eq!(governor.target(), 4);
+    }
+
+    #[test]
+    fn it_grows_to_the_ceiling_where_so_few_bytes_come_that_nothing_can_be_told_from_them() {
+        let governor = Governor::new(8, 1);
+        let mut total = 0;
+        for bytes in [FEW / 8, FEW / 32].repeat(3) {
+            total += bytes;
+            governor.pulse(total);
+        }
+        assert_eq!(governor.target(), 8);
     }
 
     #[test]

@@ -68,6 +68,38 @@ impl fmt::Debug for Token {
 /// The Hub that is asked when nothing else is named.
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
+/// How many connections may be open at once, over all files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// While files of any size come. They share what the line and the server give.
+    pub most: usize,
+    /// While only files of one segment come. They take nearly nothing of the line, and a round trip each.
+    pub most_for_small: usize,
+}
+
+impl Connections {
+    /// So many, whatever comes.
+    pub const fn exactly(most: usize) -> Self {
+        Self { most, most_for_small: most }
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { most: 8, most_for_small: 16 }
+    }
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { most, most_for_small } = self;
+        match most == most_for_small {
+            true => write!(f, "{most} connections"),
+            false => write!(f, "{most} connections ({most_for_small} for small files)"),
+        }
+    }
+}
+
 /// Settings of the network.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -77,8 +109,8 @@ pub struct Network {
     pub token: Option<Token>,
     /// No request at all.
     pub offline: bool,
-    /// Connections open at once, over all files.
-    pub connections: usize,
+    /// Connections open at once.
+    pub connections: Connections,
     /// Bytes per second over all connections; `None` is no limit.
     pub limit_rate: Option<u64>,
     /// A range that delivers nothing for this long is asked for again.
@@ -97,7 +129,7 @@ impl Default for Network {
             endpoints: vec![DEFAULT_ENDPOINT.to_owned()],
             token: None,
             offline: false,
-            connections: 8,
+            connections: Connections::default(),
             limit_rate: None,
             stall_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),

@@ -13,6 +13,7 @@ use model_manager::{
     event::Silent,
     http::{Http, Location},
     registry::Registry,
+    settings::Connections,
     settings::{LinkMode, Network},
     store::{Admission, GcOptions, Intake, IntakeKey, Project, Source, Store, ViewFile, ViewKey, Wait, Want},
     transfer::{self, Effort, Job},
@@ -195,7 +196,7 @@ fn transfer(c: &mut Criterion) {
                 source: source(),
                 check_head: None,
             };
-            let effort = Effort { connections: 8, tries: 3 };
+            let effort = Effort { connections: Connections::default(), tries: 3 };
             runtime.block_on(transfer::run(&http, vec![job], effort, Arc::new(Silent), &CancellationToken::new())).unwrap()
         });
     });

@@ -107,7 +107,7 @@ fn describe(settings: &Settings) -> Vec<String> {
         match network.offline {
             true => "network: offline".to_owned(),
             false => format!(
-                "network: {}, {} token, {} connections",
+                "network: {}, {} token, {}",
                 network.endpoints.join(", "),
                 if network.token.is_some() { "with a" } else { "without a" },
                 network.connections

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
-    settings::{LinkMode, Network, Settings, Token},
+    settings::{Connections, LinkMode, Network, Settings, Token},
 };
 use std::{
     path::{Path, PathBuf},
@@ -204,7 +204,7 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         endpoints: said.endpoints.unwrap_or(default.endpoints),
         token,
         offline: said.offline.unwrap_or(default.offline),
-        connections: said.connections.map_or(default.connections, |number| number as usize),
+        connections: said.connections.map_or(default.connections, |number| Connections::exactly(number as usize)),
         limit_rate: said.limit_rate.unwrap_or(default.limit_rate),
         stall_timeout: said.stall_timeout.unwrap_or(default.stall_timeout),
         connect_timeout: said.connect_timeout.unwrap_or(default.connect_timeout),
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(file.models_dir, place.root.path().join("project/weights"));
         assert_eq!(file.store, Some("/from/file".into()));
         assert_eq!(file.network.endpoints, ["https://file.org"]);
-        assert_eq!((file.network.connections, file.network.limit_rate), (3, Some(5_000_000)));
+        assert_eq!((file.network.connections, file.network.limit_rate), (Connections::exactly(3), Some(5_000_000)));
         assert_eq!(file.network.stall_timeout, Duration::from_secs(5));
         let variables = [
             ("MODEL_MANAGER_MODELS_DIR", "env-models"),
@@ -326,7 +326,7 @@ mod tests {
         let flags = place.resolve(line, &variables).expect("settings");
         assert_eq!((&flags.models_dir, &flags.store), (&place.cwd.join("flag-models"), &Some("/from/flag".into())));
         assert_eq!(flags.network.endpoints, ["https://flag.org"]);
-        assert_eq!((flags.network.connections, flags.network.limit_rate), (9, None));
+        assert_eq!((flags.network.connections, flags.network.limit_rate), (Connections::exactly(9), None));
         assert_eq!(flags.network.ca_file, Some(place.cwd.join("f.pem")));
     }
 

@@ -1,7 +1,7 @@
 //! Opening a range of a file and reading it: one attempt, nothing believed that was not asked for.
 
 use super::{
-    Http, HttpError, Location, MOST_HOPS, header_text, is_html, next_hop,
+    Http, HttpError, Location, MOST_HOPS, header_text, is_html, let_go, next_hop,
     origin::bare,
     range::{ContentRange, number},
     resolve::is_page,
@@ -68,7 +68,10 @@ impl Http {
         for _ in 0..=MOST_HOPS {
             let response = self.send(Method::GET, &url, range).await?;
             match next_hop(&url, &response)? {
-                Some(target) => url = target,
+                Some(target) => {
+                    let_go(response).await;
+                    url = target;
+                }
                 None => return Ok((response, url)),
             }
         }

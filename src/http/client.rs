@@ -42,7 +42,7 @@ impl Clients {
         };
         Ok(Self {
             connect_timeout: network.connect_timeout,
-            connections: network.connections.max(1),
+            connections: network.connections.most.max(network.connections.most_for_small).max(1),
             certificates,
             secure: OnceLock::new(),
             local: OnceLock::new(),
@@ -82,7 +82,8 @@ impl Clients {
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))
             .connect_timeout(self.connect_timeout)
-            .pool_max_idle_per_host(self.connections)
+            // A request that finds none idle in the same moment opens one more, which is kept for later ones.
+            .pool_max_idle_per_host(2 * self.connections)
     }
 }
 

@@ -50,6 +50,9 @@ const MOST_HOPS: usize = 20;
 const LONGEST_ANSWER: usize = 64 << 20;
 /// The longest text of a refusal that is read.
 const LONGEST_REFUSAL: usize = 64 << 10;
+/// The longest text of a redirect that is worth reading, and how long it is waited for.
+const LONGEST_REDIRECT: usize = 16 << 10;
+const REDIRECT_PATIENCE: Duration = Duration::from_secs(1);
 /// Origins that are the Hub itself, whatever endpoint is in use.
 const HUB_HOSTS: [&str; 3] = ["https://huggingface.co", "https://hf.co", "https://hub-ci.huggingface.co"];
 
@@ -157,6 +160,7 @@ impl Http {
                 if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
                     return Err(HttpError::BadRedirect { url: bare(&url), why: format!("to another host, {}", bare(&target)) });
                 }
+                let_go(response).await;
                 url = target;
                 continue;
             }
@@ -312,6 +316,21 @@ fn endpoint(text: &str) -> Result<Url, HttpError> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// Reads the text of a redirect, which nobody needs: a connection whose answer was left unread is closed, and making another
+/// takes round trips. Where the text does not come, another is made after all.
+async fn let_go(mut response: Response) {
+    let read = async {
+        let mut got = 0;
+        while let Ok(Some(part)) = response.chunk().await {
+            got += part.len();
+            if got > LONGEST_REDIRECT {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(REDIRECT_PATIENCE, read).await;
 }
 
 /// Where a redirect leads; `None` if the answer is not one.

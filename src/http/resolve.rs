@@ -1,8 +1,8 @@
 //! Redirects of a file's address, followed by hand to the first foreign host, and what their headers say about the file.
 
 use super::{
-    Http, HttpError, Location, MOST_HOPS, Origin, backoff::Backoff, header_text, is_html, lacks_head, location::Target, next_hop,
-    origin::bare, range::number,
+    Http, HttpError, Location, MOST_HOPS, Origin, backoff::Backoff, header_text, is_html, lacks_head, let_go, location::Target,
+    next_hop, origin::bare, range::number,
 };
 use crate::digest::{GitSha1, Sha256Digest};
 use reqwest::{Method, Response};
@@ -98,8 +98,13 @@ impl Http {
             linked = linked.or_else(|| header_text(&response, "x-linked-etag"));
             commit = commit.or_else(|| header_text(&response, "x-repo-commit"));
             match next_hop(&url, &response)? {
-                Some(target) if self.is_hub(&target) || Origin::of(&target) == Origin::of(&url) => url = target,
-                Some(target) => return Ok(Walk { hub: url, end: End::Foreign(target), size, etag: linked, commit }),
+                Some(target) => {
+                    let_go(response).await;
+                    if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
+                        return Ok(Walk { hub: url, end: End::Foreign(target), size, etag: linked, commit });
+                    }
+                    url = target;
+                }
                 None => {
                     if lacks_head(response.status()) && method == Method::HEAD {
                         return Err(self.refused(response, &url, false).await);

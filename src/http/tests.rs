@@ -304,33 +304,49 @@ async fn a_limit_holds_bodies_back_without_calling_them_stalled() {
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ranges_of_one_file_reuse_their_connections() {
+/// A server that keeps its connections and counts them. Each answer comes in two parts, with a pause between them.
+async fn counted(answer: impl Fn(&str) -> [Vec<u8>; 2] + Send + Sync + 'static) -> (String, Arc<Mutex<usize>>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let connections = Arc::new(Mutex::new(0));
+    let (connections, answer) = (Arc::new(Mutex::new(0)), Arc::new(answer));
     let count = connections.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             *count.lock().unwrap() += 1;
+            let answer = answer.clone();
             tokio::spawn(async move {
                 let mut head = Vec::new();
                 while let Ok(byte) = stream.read_u8().await {
                     head.push(byte);
                     if head.ends_with(b"\r\n\r\n") {
-                        let (start, end) = testing::asked(std::str::from_utf8(&head).unwrap()).unwrap();
-                        let lines = format!("Content-Range: bytes {start}-{}/1000000\r\nContent-Length: {}", end - 1, end - start);
-                        let text = format!("HTTP/1.1 206 Partial Content\r\n{lines}\r\n\r\n");
-                        let mut bytes = text.into_bytes();
-                        bytes.resize(bytes.len() + (end - start) as usize, 0);
-                        stream.write_all(&bytes).await.unwrap();
+                        let [first, second] = answer(std::str::from_utf8(&head).unwrap());
+                        stream.write_all(&first).await.unwrap();
+                        if !second.is_empty() {
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                            stream.write_all(&second).await.unwrap();
+                        }
                         head.clear();
                     }
                 }
             });
         }
     });
+    (base, connections)
+}
+
+/// The range that a request asks for of a file of 1,000,000 zeros.
+fn zeros(request: &str) -> Vec<u8> {
+    let (start, end) = testing::asked(request).unwrap();
+    let lines = format!("Content-Range: bytes {start}-{}/1000000\r\nContent-Length: {}", end - 1, end - start);
+    let mut bytes = format!("HTTP/1.1 206 Partial Content\r\n{lines}\r\n\r\n").into_bytes();
+    bytes.resize(bytes.len() + (end - start) as usize, 0);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ranges_of_one_file_reuse_their_connections() {
+    let (base, connections) = counted(|request| [zeros(request), Vec::new()]).await;
     let http = http(&base);
     let location = Location::new(Url::parse(&format!("{base}/o/r/resolve/main/x")).unwrap());
     for start in (0..100).map(|i| i * 10_000) {
@@ -340,6 +356,27 @@ async fn ranges_of_one_file_reuse_their_connections() {
     // A connection may come back to the pool a moment after its last byte, so a few may be opened, never one per range.
     let opened = *connections.lock().unwrap();
     assert!(opened <= 5, "{opened} connections for 100 ranges");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redirect_whose_text_comes_late_does_not_cost_its_connection() {
+    let (base, connections) = counted(|request| {
+        if !request.starts_with("GET /o/r/resolve/main/") {
+            return [zeros(request), Vec::new()];
+        }
+        let text = "Found. Redirecting to /there";
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: {}\r\n\r\n", text.len());
+        [head.into(), text.into()]
+    })
+    .await;
+    let http = http(&base);
+    for file in 0..30 {
+        let location = Location::new(Url::parse(&format!("{base}/o/r/resolve/main/{file}")).unwrap());
+        let body = http.open(&location, 0..1000, 1_000_000).await.unwrap();
+        assert_eq!(read(body).await.unwrap().len(), 1000);
+    }
+    let opened = *connections.lock().unwrap();
+    assert!(opened <= 5, "{opened} connections for 30 redirects");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ mod worker;
 pub use error::TransferError;
 pub use job::{HeadCheck, Job};
 
-use crate::{event::Reporter, http::Http, store::Blob};
+use crate::{event::Reporter, http::Http, settings::Connections, store::Blob};
 use buffer::Pool;
 use commits::Commits;
 use governor::Governor;
@@ -39,7 +39,7 @@ const KEPT: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Connections open at once.
-    pub connections: usize,
+    pub connections: Connections,
     /// Failures of one piece without progress before the run gives up.
     pub tries: u32,
 }
@@ -93,10 +93,12 @@ pub async fn run(
 ) -> Result<Vec<Arrived>, TransferError> {
     let (messages, mut inbox) = mpsc::unbounded_channel();
     let jobs: Vec<Arc<Running>> = jobs.into_iter().map(|job| Arc::new(Running::new(job))).collect();
+    let are_small = jobs.iter().all(|job| job.segments() <= 1);
+    let connections = if are_small { effort.connections.most_for_small } else { effort.connections.most };
     let run = Arc::new(Run {
         http: http.clone(),
         schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect()),
-        governor: Governor::new(effort.connections, jobs.len()),
+        governor: Governor::new(connections, jobs.len()),
         pool: Pool::new(BUFFERS, KEPT),
         jobs,
         effort,

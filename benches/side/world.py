@@ -1,5 +1,6 @@
 """Where a comparison happens: files, an nginx that serves them as a Hub and its storage would, projects, rivals."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -214,13 +215,19 @@ http {{
         pid = self.dir / "nginx/pid"
         if pid.exists():
             os.kill(int(pid.read_text()), signal.SIGTERM)
-        if not self.options.keep:
-            shutil.rmtree(self.dir, ignore_errors=True)
+        if self.options.keep:
+            return
+        # Large files go at once, the many small ones when all cases have ended: see set_aside.
+        for folder, _, names in os.walk(self.dir):
+            for path in (Path(folder, name) for name in names):
+                if not path.is_symlink() and path.stat().st_size > MIB:
+                    path.unlink()
+        atexit.register(shutil.rmtree, self.dir, ignore_errors=True)
 
     # Our side.
 
     def set_aside(self, folder):
-        """Takes a folder out of the way without removing it: ext4 makes files slowly for seconds after many were removed."""
+        """Takes a folder out of the way without removing it: ext4 makes files slowly for minutes after many were removed."""
         if folder.exists():
             self.aside += 1
             folder.rename(self.dir / f"aside-{self.aside}")

@@ -140,7 +140,7 @@ impl LockFile {
     pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = tree::lines(text);
-        let read = no_conflict(&lines).and_then(|()| tree::read(text)).and_then(|root| contents(root.as_ref()));
+        let read = no_conflict(&lines).and_then(|()| tree::read_to(text, contents, |_| false));
         match read {
             Ok(mut views) => {
                 views.sort_by(|a, b| a.key().cmp(&b.key()));

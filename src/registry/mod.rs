@@ -76,7 +76,7 @@ impl Registry {
     pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
         // Editors on Windows leave a byte order mark, which YAML would read as a part of the first key.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let read = tree::read(text).and_then(|root| read::contents(root.as_ref()));
+        let read = tree::read_to(text, read::contents, |contents| !contents.unknown.is_empty());
         match read {
             Ok(contents) => Ok(Self { origin: origin.to_owned(), models: contents.models, unknown: contents.unknown }),
             Err(problem) => Err(RegistryError::BadFile(Box::new(BadFile::new(origin, &tree::lines(text), problem)))),

@@ -8,7 +8,7 @@ use super::{
     tree::{Entry, Node, Value},
 };
 use crate::names::{Format, ModelId, Quant, nearest};
-use std::{collections::HashMap, fmt::Display, str::FromStr};
+use std::{borrow::Cow, collections::HashMap, fmt::Display, str::FromStr};
 
 const TOP_FIELDS: [&str; 1] = ["models"];
 
@@ -94,7 +94,8 @@ impl Contents {
         let entries = fields::map(&entry.node, &what)?;
         let within = format!("models.{model}.formats.{format}");
         let (quants, own): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| is_quant(entry));
-        let own: Vec<Entry> = own.into_iter().cloned().collect();
+        // The files of a whole set are many.
+        let own = if quants.is_empty() { Cow::Borrowed(entries) } else { Cow::Owned(own.into_iter().cloned().collect()) };
         fields::note_unknown(&mut self.unknown, &own, &FIELDS, &within);
         let scope = above.below(&own)?;
         let mut read = FormatEntry {

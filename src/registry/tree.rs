@@ -4,6 +4,9 @@
 //! its spelling. So each key and each plain value is answered with an error on purpose: the crate puts the position on it,
 //! the value waits in a slot, and reading goes on. Maps and lists end as usual. That also shows every duplicate key, which
 //! the crate would let win silently.
+//!
+//! An error costs more than the value it stands for, and most files give no cause to name a place: [`read_to`] reads
+//! without places what needs none.
 
 use super::error::{Place, Problem};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
@@ -19,6 +22,9 @@ const MAX_BYTES: usize = 16 << 20;
 
 /// Aliases multiply; a file may not grow beyond this many values. A thousand models have twenty thousand.
 const MAX_NODES: usize = 200_000;
+
+/// So many keys are compared faster than hashed.
+const FEW_KEYS: usize = 8;
 
 /// The only plain scalar that YAML 1.1 tools read as "take over the keys of that map".
 const MERGE_KEY: &str = "<<";
@@ -85,10 +91,35 @@ pub(super) fn line_ranges(text: &str) -> Vec<Range<usize>> {
 
 /// Reads the one document of a text; `None` when there is none.
 pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
+    read_with(text, Places::Known)
+}
+
+/// What `make` makes of the document of a text. It may be called twice: for a tree whose places mean nothing, and, if
+/// that came to a problem or to something that `names_places`, for one whose places are right.
+pub(super) fn read_to<T>(
+    text: &str,
+    make: impl Fn(Option<&Node>) -> Result<T, Problem>,
+    names_places: impl Fn(&T) -> bool,
+) -> Result<T, Problem> {
+    let quick = read_with(text, Places::Unknown).and_then(|root| make(root.as_ref()));
+    match quick.ok().filter(|made| !names_places(made)) {
+        Some(made) => Ok(made),
+        None => make(read(text)?.as_ref()),
+    }
+}
+
+/// Whether the nodes of a tree say where they stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Places {
+    Known,
+    Unknown,
+}
+
+fn read_with(text: &str, places: Places) -> Result<Option<Node>, Problem> {
     if text.len() > MAX_BYTES {
         return Err(Problem::new(Place::START, format!("the file has {} bytes; expected {MAX_BYTES} at most", text.len())));
     }
-    let source = Source { lines: lines(text), nodes: Cell::new(0), problem: RefCell::new(None) };
+    let source = Source { lines: lines(text), places, nodes: Cell::new(0), problem: RefCell::new(None) };
     let mut root = None;
     for document in serde_yaml::Deserializer::from_str(text) {
         let mut slot = None;
@@ -124,6 +155,7 @@ enum Scalar {
 
 struct Source<'t> {
     lines: Vec<&'t str>,
+    places: Places,
     nodes: Cell<usize>,
     /// A problem of ours; the YAML crate's error type has no room for it.
     problem: RefCell<Option<Problem>>,
@@ -197,7 +229,16 @@ struct ReadNode<'a, 't> {
 }
 
 impl ReadNode<'_, '_> {
+    /// Leaves a scalar in its slot, with an error that will say where it stands.
     fn wait<E: serde::de::Error>(self, scalar: Scalar) -> Result<Value, E> {
+        if self.source.places == Places::Unknown {
+            match scalar {
+                Scalar::Null => return Ok(Value::Null),
+                Scalar::Text(text) => return Ok(Value::Text(text)),
+                // Its spelling is looked up by its place.
+                Scalar::Bare(_) => {}
+            }
+        }
         *self.slot = Some(scalar);
         Err(E::custom("a scalar"))
     }
@@ -273,7 +314,15 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
                 Value::Text(text) | Value::Bare(text) => text,
                 other => return Err(self.source.fail(place, format!("expected a key, found {}", other.kind()))),
             };
-            if let Some(first) = seen.insert(key.clone(), place) {
+            let twin = if entries.len() < FEW_KEYS {
+                entries.iter().find(|entry| entry.key == key).map(|entry| entry.place)
+            } else {
+                if seen.is_empty() {
+                    seen.extend(entries.iter().map(|entry| (entry.key.clone(), entry.place)));
+                }
+                seen.insert(key.clone(), place)
+            };
+            if let Some(first) = twin {
                 let message =
                     format!("the key `{}` stands here twice; the first is in line {}", super::error::cut(&key), first.line);
                 return Err(self.source.fail(place, message));
@@ -283,7 +332,7 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
             let node = self.source.settle(found, slot, place)?;
             entries.push(Entry { key, place, node });
         }
-        if seen.contains_key(MERGE_KEY) {
+        if entries.iter().any(|entry| entry.key == MERGE_KEY) {
             entries = self.merged(entries).map_err(|problem| self.source.fail(problem.place, problem.message))?;
         }
         Ok(Value::Map(entries))
@@ -311,5 +360,50 @@ impl ReadNode<'_, '_> {
             }
         }
         Ok(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree without its places.
+    fn shown(node: &Node) -> String {
+        match &node.value {
+            Value::List(nodes) => format!("{:?}", nodes.iter().map(shown).collect::<Vec<_>>()),
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|entry| format!("{:?}: {}", entry.key, shown(&entry.node)));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            }
+            scalar => format!("{scalar:?}"),
+        }
+    }
+
+    #[test]
+    fn a_tree_without_places_has_the_same_values() {
+        let odd =
+            "a: {1e7: 0x10, 007: true, ~: null, 'quoted': \"1\"}\nb: [x, 1_000, -0.0, &n {k: v}, *n, !!str 5, |\n  text\n  ]\n";
+        let merged = "base: &b {size: 010, sha256: ~}\nmore:\n  <<: *b\n  size: +5 # why\n  list:\n  - 12:30\n  - 2026-11-25\n";
+        for text in [crate::registry::BUILT_IN, odd, merged, "7.50", "text", "~", "", "a: 1\na: 2\n", "a: [", "? {a: b}\n: c\n"] {
+            let [known, unknown] = [Places::Known, Places::Unknown].map(|places| {
+                read_with(text, places).map(|root| root.as_ref().map(shown)).map_err(|problem| problem.message.contains("YAML"))
+            });
+            assert_eq!(known, unknown, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_right_wherever_they_are_named() {
+        let text = "a: 1\nb:\n  c: x\n";
+        let line_of_b = |root: Option<&Node>| match root.map(|root| &root.value) {
+            Some(Value::Map(entries)) => Ok(entries[1].place.line),
+            other => Err(Problem::new(Place::START, format!("{other:?}"))),
+        };
+        assert_eq!(read_to(text, line_of_b, |_| true).ok(), Some(2));
+        let complain = |root: Option<&Node>| {
+            let line = line_of_b(root)?;
+            Err::<(), _>(Problem::new(Place { line, column: 1 }, "no"))
+        };
+        assert_eq!(read_to(text, complain, |()| false).err().map(|problem| problem.place.line), Some(2));
     }
 }

@@ -249,6 +249,10 @@ impl RelPath {
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
+    /// What stands before the last `/`; empty where there is none.
+    pub fn folder(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
     /// The path in this system's form.
     pub fn to_path(&self) -> PathBuf {
         self.0.split('/').collect()

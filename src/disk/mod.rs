@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the room the ban sends file access to")]
 
 mod memory;
+pub(crate) mod parallel;
 mod real;
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -21,6 +22,7 @@ pub use system::{boot_id, group_name, host_name, is_network_file_system};
 pub use unnamed::Unnamed;
 
 use std::{
+    collections::BTreeSet,
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -222,6 +224,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
 /// How often somebody else may remove a folder that is being made.
 const RACES: usize = 20;
+/// So many folders to sync are worth a thread.
+const LEAST_SYNCS: usize = 16;
 /// Small files above this many bytes are refused when read whole.
 const SMALL_FILE_LIMIT: u64 = 64 << 20;
 
@@ -285,6 +289,12 @@ impl dyn Disk + '_ {
             .at("create a file in", dir)?;
         let (file, path) = named.into_parts();
         Ok((path.to_path_buf(), file))
+    }
+
+    /// Makes the names in these folders durable, where there are many a few at once: the system makes one of several syncs
+    /// that it is asked for together.
+    pub fn sync_dirs(&self, dirs: &BTreeSet<PathBuf>) -> Result<()> {
+        parallel::map(dirs.iter(), parallel::workers(dirs.len(), LEAST_SYNCS), |dir| self.sync_dir(dir)).map(drop)
     }
 
     /// Replaces a small file so that after any crash the old or the new content stands under `path`, never a mixture:

@@ -8,7 +8,7 @@ use super::{
     survey::{Plan, Slot, check_names, is_same},
 };
 use crate::{
-    disk::{Kind, Stat},
+    disk::{Kind, Stat, parallel},
     names::RelPath,
     settings::LinkMode,
     store::{RootRecord, Stamp, Store, ViewFile, ViewKey, format},
@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 /// How often a build looks again because another process got in between.
 const RACES: u32 = 20;
+/// So many links are worth a thread.
+const LEAST_LINKS: usize = 128;
 
 /// What building a view came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,13 @@ pub struct Adopted {
     pub path: RelPath,
     /// What it looked like when it was hashed.
     pub stamp: Stamp,
+}
+
+/// What filling one folder came to.
+struct Filled<'p> {
+    entries: Vec<ManifestFile>,
+    /// The folder, if anything was made in it.
+    touched: Option<&'p Path>,
 }
 
 impl Views {
@@ -194,32 +203,22 @@ impl Views {
     /// not made in the view's mode.
     fn act(&self, plan: &Plan<'_>, link: LinkMode) -> Result<(Vec<ManifestFile>, usize)> {
         let disk = &*self.disk;
-        let mut touched = BTreeSet::new();
         // Even where nothing is to be made: what a copy left that died an hour ago may be as big as a model.
         for dir in plan.folders() {
             self.sweep(&dir)?;
         }
-        let mut entries = Vec::with_capacity(plan.slots.len());
-        let mut odd = 0;
-        for slot in &plan.slots {
-            let made = if plan.is_right(slot, link) {
-                slot.kept_mode(link)
-            } else {
-                let parent = slot.path.parent().unwrap_or(&plan.dir);
-                if !touched.contains(parent) {
-                    touched.extend(parent.ancestors().take_while(|dir| dir.starts_with(&self.models_dir)).map(Path::to_owned));
-                }
-                self.place(plan, slot, link)?
-            };
-            odd += usize::from(made != link && slot.file.size > 0);
-            let stamp = match made {
-                LinkMode::Symlink => None,
-                _ if plan.is_right(slot, link) => slot.stat.as_ref().map(Stamp::from),
-                _ => Some(Stamp::from(&disk.stat(&slot.path)?)),
-            };
-            let ViewFile { path, sha256, size } = slot.file.clone();
-            entries.push(ManifestFile { path, sha256, size, link: made, stamp });
-        }
+        let workers = match link {
+            LinkMode::Symlink | LinkMode::Hardlink => parallel::processors(plan.lacking(link).count(), LEAST_LINKS),
+            // One after the other they are laid out, and read, better.
+            _ => 1,
+        };
+        // One worker for a folder, which the file system lets nobody else change meanwhile.
+        let folders = plan.slots.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
+        let filled = parallel::map(folders, workers, |slots| self.fill(plan, slots, link))?;
+        let mut touched: BTreeSet<PathBuf> =
+            filled.iter().filter_map(|filled| filled.touched).flat_map(|dir| self.up_to_here(dir)).collect();
+        let entries: Vec<ManifestFile> = filled.into_iter().flat_map(|filled| filled.entries).collect();
+        let odd = entries.iter().filter(|entry| entry.link != link && entry.size > 0).count();
         for (path, seen) in &plan.dropped {
             if disk.find(path)?.is_some_and(|stat| is_same(&stat, seen)) {
                 disk.remove_if_there(path)?;
@@ -231,10 +230,35 @@ impl Views {
                 }
             }
         }
-        for dir in &touched {
-            disk.sync_dir(dir)?;
-        }
+        disk.sync_dirs(&touched)?;
         Ok((entries, odd))
+    }
+
+    /// Makes the files of one folder.
+    fn fill<'p>(&self, plan: &'p Plan<'_>, slots: &'p [Slot<'_>], link: LinkMode) -> Result<Filled<'p>> {
+        let mut filled = Filled { entries: Vec::with_capacity(slots.len()), touched: None };
+        for slot in slots {
+            let is_right = plan.is_right(slot, link);
+            let made = if is_right {
+                slot.kept_mode(link)
+            } else {
+                filled.touched = Some(slot.path.parent().unwrap_or(&plan.dir));
+                self.place(plan, slot, link)?
+            };
+            let stamp = match made {
+                LinkMode::Symlink => None,
+                _ if is_right => slot.stat.as_ref().map(Stamp::from),
+                _ => Some(Stamp::from(&self.disk.stat(&slot.path)?)),
+            };
+            let ViewFile { path, sha256, size } = slot.file.clone();
+            filled.entries.push(ManifestFile { path, sha256, size, link: made, stamp });
+        }
+        Ok(filled)
+    }
+
+    /// A folder and those above it, up to the models directory.
+    fn up_to_here(&self, dir: &Path) -> impl Iterator<Item = PathBuf> {
+        dir.ancestors().take_while(|dir| dir.starts_with(&self.models_dir)).map(Path::to_owned)
     }
 
     /// Puts one file in its place, and makes its folder where that is missing. Somebody's sweep or pruning may take a

@@ -5,7 +5,7 @@
 
 use super::{FileState, Result, ViewManifest, Views, manifest::MANIFEST_FILE, state::Judge};
 use crate::{
-    disk::{DiskError, Entry, Kind},
+    disk::{DiskError, Entry, Kind, parallel},
     names::Format,
     store::ViewKey,
 };
@@ -16,6 +16,10 @@ use std::{
 
 /// Folders deeper than this below a view are not looked into.
 const MAX_DEPTH: usize = 16;
+/// So many models are worth a thread.
+const LEAST_MODELS: usize = 64;
+/// So many are taken at once: few enough that no worker is left behind with many.
+const MODELS_AT_ONCE: usize = 16;
 
 /// One file under the models directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,23 +45,16 @@ impl Views {
     /// and so are folders this user may not read.
     pub fn scan(&self, filter: Option<&Format>) -> Result<Vec<Found>> {
         let judge = Judge::new(&*self.disk, self.store.as_ref());
-        let models: Vec<_> = self.folders(&self.models_dir)?;
-        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-        let chunk = models.len().div_ceil(workers).max(64);
-        let scan_all = |models: &[(String, bool)]| -> Result<Vec<Found>> {
-            let mut walk = Walk { views: self, judge: &judge, found: Vec::new() };
+        let mut models = self.folders(&self.models_dir)?;
+        models.sort_unstable();
+        let workers = parallel::processors(models.len(), LEAST_MODELS);
+        let scanned = parallel::map(models.chunks(MODELS_AT_ONCE), workers, |models| -> Result<Vec<Found>> {
+            let mut walk = Walk { views: self, judge: &judge, found: Vec::with_capacity(models.len()) };
             models.iter().try_for_each(|(model, linked)| walk.model(model, *linked, filter))?;
             Ok(walk.found)
-        };
-        // A folder is a round trip to the disk or the server; a few at once hide that.
-        let found: Result<Vec<Vec<Found>>> = std::thread::scope(|scope| {
-            let mut chunks = models.chunks(chunk);
-            let first = chunks.next().unwrap_or_default();
-            let others: Vec<_> = chunks.map(|chunk| scope.spawn(move || scan_all(chunk))).collect();
-            let first = std::iter::once(scan_all(first));
-            first.chain(others.into_iter().map(|worker| worker.join().expect("scanning does not panic"))).collect()
-        });
-        let mut found: Vec<Found> = found?.into_iter().flatten().collect();
+        })?;
+        let mut found: Vec<Found> = Vec::with_capacity(scanned.iter().map(Vec::len).sum());
+        found.extend(scanned.into_iter().flatten());
         found.sort_by(|a, b| (&a.model, &a.format, &a.quant, &a.file).cmp(&(&b.model, &b.format, &b.quant, &b.file)));
         Ok(found)
     }

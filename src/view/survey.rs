@@ -131,9 +131,8 @@ impl Views {
         let kept: HashSet<&RelPath> = files.iter().map(|file| &file.path).collect();
         for gone in old.iter().flat_map(|old| &old.files).filter(|gone| !kept.contains(&gone.path)) {
             let path = dir.join(gone.path.to_path());
-            let folder = gone.path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
             // Behind something foreign nothing is ours.
-            if self.require_own_folders(&below.join(folder)).is_err() {
+            if self.require_own_folders(&below.join(gone.path.folder())).is_err() {
                 continue;
             }
             if let Some(stat) = self.disk.find(&path)?
@@ -212,7 +211,7 @@ impl<'v, 'f> Folders<'v, 'f> {
 
     /// Whether the folder of this file is there; where it is not, the file is not either. Refuses what is no folder of ours.
     fn has_that_of(&mut self, file: &'f RelPath) -> Result<bool> {
-        let folder = file.as_str().rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = file.folder();
         if let Some(is_there) = self.seen.get(folder) {
             return Ok(*is_there);
         }
@@ -245,7 +244,8 @@ impl<'a> Plan<'a> {
 
     /// The folders in which files of the view stand.
     pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
-        self.slots.iter().filter_map(|slot| slot.path.parent()).map(Path::to_owned).chain([self.dir.clone()]).collect()
+        let folders = self.slots.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
+        folders.filter_map(|slots| slots[0].path.parent()).map(Path::to_owned).chain([self.dir.clone()]).collect()
     }
 }
 

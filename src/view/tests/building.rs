@@ -477,3 +477,46 @@ fn make_old(path: &Path) {
     let then = Timespec { tv_sec: 1_700_000_000, tv_nsec: 0 };
     utimensat(CWD, path, &Timestamps { last_access: then, last_modification: then }, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
+
+/// So many that several workers make them.
+fn many(house: &House) -> Vec<ViewFile> {
+    let blobs: Vec<ViewFile> = (0..10).map(|n| house.file("x", &format!("weights {n}"))).collect();
+    let name = |n: usize| format!("part-{}/deep/file-{n}", n % 37);
+    (0..740).map(|n| ViewFile { path: name(n).parse().unwrap(), ..blobs[n % 10].clone() }).collect()
+}
+
+#[test]
+fn a_view_of_many_files_has_each_in_its_place_and_its_manifest_names_them_in_order() {
+    let house = House::new();
+    let mut files = many(&house);
+    for mode in [Symlink, Hardlink] {
+        let dir = house.build(&key("many/safetensors"), &files, mode).unwrap().dir;
+        for file in &files {
+            assert_eq!(read(&dir.join(file.path.to_path())).len() as u64, file.size);
+            let state = house.views.state_of(&dir.join(file.path.to_path())).unwrap();
+            assert_eq!(state, Some(FileState::Blob { digest: file.sha256, mode }), "{}", file.path);
+        }
+        let manifest = house.views.manifest(&key("many/safetensors")).unwrap().unwrap();
+        assert!(manifest.files.iter().map(|file| &file.path).eq(files.iter().map(|file| &file.path)));
+        assert!(!house.build(&key("many/safetensors"), &files, mode).unwrap().changed);
+        // Files of one folder need not follow each other.
+        files.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
+    }
+}
+
+#[test]
+fn what_fails_among_many_is_reported_and_the_next_build_makes_the_rest() {
+    let house = House::new();
+    let files = many(&house);
+    let mut few = files.clone();
+    few.truncate(1);
+    // The way links are made is known to work here, so that the failure comes late.
+    house.build(&key("many/safetensors"), &few, Symlink).unwrap();
+    let full = || io::ErrorKind::StorageFull.into();
+    Broken::fail(&house.disk.symlink, full);
+    let error = house.build(&key("many/safetensors"), &files, Symlink).unwrap_err();
+    assert!(matches!(&error, ViewError::Disk(error) if error.is_no_space()), "{error}");
+    *house.disk.symlink.lock().unwrap() = None;
+    let dir = house.build(&key("many/safetensors"), &files, Symlink).unwrap().dir;
+    assert!(files.iter().all(|file| dir.join(file.path.to_path()).is_file()));
+}

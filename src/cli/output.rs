@@ -157,8 +157,18 @@ impl Page {
 
     /// Adds a line of tab-separated fields for a pipe; an empty one is `-`, so that columns stay where they are.
     pub fn fields<T: AsRef<str>>(&mut self, fields: impl IntoIterator<Item = T>) {
-        let fields: Vec<String> = fields.into_iter().map(|field| field_text(field.as_ref())).collect();
-        self.line(fields.join("\t"));
+        let start = self.out.len();
+        for (column, field) in fields.into_iter().enumerate() {
+            if column > 0 {
+                self.out.push('\t');
+            }
+            match field.as_ref() {
+                "" => self.out.push('-'),
+                field => push_printable(&mut self.out, field),
+            }
+        }
+        self.out.truncate(start + self.out[start..].trim_end().len());
+        self.out.push('\n');
     }
 
     /// A path as it is shown: relative when it lies below the current directory, so that it can be pasted into a
@@ -177,17 +187,21 @@ impl Page {
     }
 }
 
-fn field_text(field: &str) -> String {
-    if field.is_empty() { "-".into() } else { printable(field) }
-}
-
 /// Text without control characters. Names of files somebody dropped by hand and messages of servers reach the terminal,
 /// which would obey an escape sequence in them.
 pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    push_printable(&mut shown, text);
+    shown
+}
+
+fn push_printable(page: &mut String, text: &str) {
     if !text.contains(char::is_control) {
-        return text.to_owned();
+        return page.push_str(text);
     }
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    for c in text.chars() {
+        if c.is_control() { page.extend(c.escape_default()) } else { page.push(c) }
+    }
 }
 
 /// Rows in aligned columns, two spaces apart.

@@ -6,23 +6,27 @@ use crate::{
     names::{Format, is_projector},
     view::{FileState, Found},
 };
-use std::collections::BTreeMap;
+use std::mem::take;
 
 impl ModelManager {
     /// Every model in the models directory, one entry for each folder that holds files.
     pub fn list(&self, format: Option<&Format>) -> Result<Vec<ListedModel>> {
         let store = self.existing_store()?;
-        let mut groups: BTreeMap<(String, String, Option<String>), Vec<Found>> = BTreeMap::new();
-        for found in self.views(store).scan(format)? {
-            groups.entry((found.model.clone(), found.format.clone(), found.quant.clone())).or_default().push(found);
+        let mut found = self.views(store).scan(format)?.into_iter().peekable();
+        let mut listed = Vec::new();
+        // They come in order, so that the files of a folder follow each other.
+        while let Some(first) = found.next() {
+            let mut files = vec![first];
+            while let Some(next) = found.next_if(|next| is_beside(next, &files[0])) {
+                files.push(next);
+            }
+            listed.push(self.listed(files));
         }
-        Ok(groups.into_iter().map(|((model, format, quant), files)| self.listed(model, format, quant, files)).collect())
+        Ok(listed)
     }
 
-    fn listed(&self, model: String, format: String, quant: Option<String>, mut files: Vec<Found>) -> ListedModel {
-        files.sort_by(|a, b| a.file.cmp(&b.file));
-        let mut dir = self.settings.models_dir.join(&model).join(&format);
-        dir.extend(&quant);
+    /// What these files, which stand in one folder, come to.
+    fn listed(&self, mut files: Vec<Found>) -> ListedModel {
         let state = if files.iter().any(|file| matches!(file.state, FileState::Dangling { .. })) {
             ListedState::Broken
         } else if files.iter().any(|file| file.state == FileState::Foreign) {
@@ -30,20 +34,22 @@ impl ModelManager {
         } else {
             ListedState::Stored
         };
-        let single = format.parse::<Format>().is_ok_and(|format| format.is_single_file());
-        let first = files.iter().find(|file| !is_projector(file.file.rsplit('/').next().unwrap_or_default()));
-        let path = match first.or(files.first()) {
-            Some(first) if single => first.path.clone(),
-            _ => dir,
+        let size = files.iter().map(|file| file.size).sum();
+        let first = &mut files[0];
+        let (model, format, quant) = (take(&mut first.model), take(&mut first.format), first.quant.take());
+        let path = if format.parse::<Format>().is_ok_and(|format| format.is_single_file()) {
+            let is_weights = |file: &Found| !is_projector(file.file.rsplit('/').next().unwrap_or_default());
+            let first = files.iter().position(is_weights).unwrap_or(0);
+            take(&mut files[first].path)
+        } else {
+            let mut dir = self.settings.models_dir.join(&model).join(&format);
+            dir.extend(&quant);
+            dir
         };
-        ListedModel {
-            model,
-            format,
-            quant,
-            path,
-            size: files.iter().map(|file| file.size).sum(),
-            files: files.into_iter().map(|file| file.file).collect(),
-            state,
-        }
+        ListedModel { model, format, quant, path, size, files: files.into_iter().map(|file| file.file).collect(), state }
     }
+}
+
+fn is_beside(a: &Found, b: &Found) -> bool {
+    (&a.model, &a.format, &a.quant) == (&b.model, &b.format, &b.quant)
 }

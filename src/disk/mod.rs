@@ -5,6 +5,7 @@
 //! the path and the action.
 #![expect(clippy::disallowed_methods, reason = "this is the room the ban sends file access to")]
 
+mod folder;
 mod memory;
 pub(crate) mod parallel;
 mod real;
@@ -16,6 +17,7 @@ mod system;
 mod system;
 mod unnamed;
 
+pub use folder::Folder;
 pub use memory::total_memory;
 pub use real::RealDisk;
 pub use system::{boot_id, group_name, host_name, is_network_file_system};
@@ -192,6 +194,10 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn stat_follow(&self, path: &Path) -> Result<Stat>;
     /// The names in a folder, in no order.
     fn list(&self, dir: &Path) -> Result<Vec<Entry>>;
+    /// Opens a folder and reads it; `None` where that is no more than a path. See [`Folder`].
+    fn open_folder(&self, _dir: &Path) -> Result<Option<Box<dyn Folder>>> {
+        Ok(None)
+    }
     /// Makes one folder with these permission bits, whatever the umask says.
     fn create_dir(&self, path: &Path, mode: u32) -> Result<()>;
     /// Removes an empty folder.
@@ -233,6 +239,14 @@ impl dyn Disk + '_ {
     /// Facts about a path itself, or `None` where nothing stands.
     pub fn find(&self, path: &Path) -> Result<Option<Stat>> {
         absent_is_none(self.stat(path))
+    }
+
+    /// A folder, to look at what is in it.
+    pub fn folder(&self, dir: &Path) -> Result<Box<dyn Folder + '_>> {
+        match self.open_folder(dir)? {
+            Some(folder) => Ok(folder),
+            None => Ok(Box::new(folder::ByPath::open(self, dir.to_owned())?)),
+        }
     }
 
     /// The names in a folder in order, or none where the folder is missing.

@@ -1,5 +1,7 @@
 //! The operating system's file system.
 
+#[cfg(target_os = "linux")]
+use super::folder::{ByHandle, Folder};
 use super::{At, Disk, DiskError, DiskFile, Entry, Kind, LockKind, Open, Result, Space, Stat, system};
 use std::{
     fs, io,
@@ -118,8 +120,19 @@ impl Disk for RealDisk {
         fs::metadata(path).map(|meta| system::stat(&meta)).at("look at", path)
     }
 
+    #[cfg(target_os = "linux")]
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
-        list(dir).at("list", dir)
+        ByHandle::open(dir).map(ByHandle::into_entries)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        list_by_path(dir).at("list", dir)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_folder(&self, dir: &Path) -> Result<Option<Box<dyn Folder>>> {
+        Ok(Some(Box::new(ByHandle::open(dir)?)))
     }
 
     fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
@@ -197,11 +210,7 @@ impl Disk for RealDisk {
 }
 
 /// The names in a folder and what they are.
-fn list(dir: &Path) -> io::Result<Vec<Entry>> {
-    #[cfg(target_os = "linux")]
-    if let Some(entries) = system::list(dir)? {
-        return Ok(entries);
-    }
+pub(super) fn list_by_path(dir: &Path) -> io::Result<Vec<Entry>> {
     let entry = |entry: io::Result<fs::DirEntry>| -> io::Result<Entry> {
         let entry = entry?;
         let kind = kind_of(&entry.file_type()?);

@@ -1,7 +1,5 @@
 //! The parts of [`super::RealDisk`] that differ on Unix.
 
-#[cfg(target_os = "linux")]
-use super::{Entry, Kind};
 use super::{Open, Stat, real::kind_of};
 use std::{
     fs, io,
@@ -43,32 +41,6 @@ pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
         return Ok(());
     }
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-/// The names in a folder with two system calls less than the standard library, which counts where a tree has thousands of
-/// small folders. `None` where the file system does not say what the names are.
-#[cfg(target_os = "linux")]
-pub(super) fn list(dir: &Path) -> io::Result<Option<Vec<Entry>>> {
-    use rustix::fs::{FileType, Mode, OFlags, RawDir};
-    let folder = rustix::fs::open(dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 32 << 10];
-    let mut names = RawDir::new(folder, &mut buffer);
-    let mut entries = Vec::new();
-    while let Some(entry) = names.next() {
-        let entry = entry?;
-        let kind = match entry.file_type() {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Dir,
-            FileType::Symlink => Kind::Symlink,
-            FileType::Unknown => return Ok(None),
-            _ => Kind::Other,
-        };
-        let name = entry.file_name().to_string_lossy();
-        if !matches!(&*name, "." | "..") {
-            entries.push(Entry { name: name.into_owned(), kind });
-        }
-    }
-    Ok(Some(entries))
 }
 
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {

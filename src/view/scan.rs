@@ -5,7 +5,7 @@
 
 use super::{FileState, Result, ViewManifest, Views, manifest::MANIFEST_FILE, state::Judge};
 use crate::{
-    disk::{DiskError, Entry, Kind, parallel},
+    disk::{DiskError, Entry, Folder, Kind, parallel},
     names::Format,
     store::ViewKey,
 };
@@ -45,12 +45,13 @@ impl Views {
     /// and so are folders this user may not read.
     pub fn scan(&self, filter: Option<&Format>) -> Result<Vec<Found>> {
         let judge = Judge::new(&*self.disk, self.store.as_ref());
-        let mut models = self.folders(&self.models_dir)?;
+        let Some(top) = open(self.disk.folder(&self.models_dir))? else { return Ok(Vec::new()) };
+        let mut models = folders(&*top);
         models.sort_unstable();
         let workers = parallel::processors(models.len(), LEAST_MODELS);
         let scanned = parallel::map(models.chunks(MODELS_AT_ONCE), workers, |models| -> Result<Vec<Found>> {
             let mut walk = Walk { views: self, judge: &judge, found: Vec::with_capacity(models.len()) };
-            models.iter().try_for_each(|(model, linked)| walk.model(model, *linked, filter))?;
+            models.iter().try_for_each(|(model, linked)| walk.model(&*top, model, *linked, filter))?;
             Ok(walk.found)
         })?;
         let mut found: Vec<Found> = Vec::with_capacity(scanned.iter().map(Vec::len).sum());
@@ -68,17 +69,17 @@ impl Views {
             };
             keys.push(ViewKey { model, format, quant });
         };
-        for (model, _) in self.folders(&self.models_dir)?.into_iter().filter(|(_, linked)| !linked) {
-            let model_dir = self.models_dir.join(&model);
-            for (format, _) in self.folders(&model_dir)?.into_iter().filter(|(_, linked)| !linked) {
-                let format_dir = model_dir.join(&format);
-                let entries = self.entries(&format_dir)?;
-                if has_manifest(&entries) {
-                    note(&model, &format, None);
+        let Some(top) = open(self.disk.folder(&self.models_dir))? else { return Ok(Vec::new()) };
+        for model in own_folders(&*top) {
+            let Some(model_dir) = open(top.folder(model))? else { continue };
+            for format in own_folders(&*model_dir) {
+                let Some(format_dir) = open(model_dir.folder(format))? else { continue };
+                if has_manifest(&*format_dir) {
+                    note(model, format, None);
                 }
-                for quant in entries.iter().filter(|entry| entry.kind == Kind::Dir && !entry.name.starts_with('.')) {
-                    if has_manifest(&self.entries(&format_dir.join(&quant.name))?) {
-                        note(&model, &format, Some(&quant.name));
+                for quant in own_folders(&*format_dir) {
+                    if open(format_dir.folder(quant))?.is_some_and(|dir| has_manifest(&*dir)) {
+                        note(model, format, Some(quant));
                     }
                 }
             }
@@ -86,35 +87,43 @@ impl Views {
         keys.sort();
         Ok(keys)
     }
+}
 
-    /// The names in a folder; none where it is gone or closed to this user (`lost+found` on a volume of its own).
-    fn entries(&self, dir: &Path) -> Result<Vec<Entry>, DiskError> {
-        match self.disk.list(dir) {
-            Err(error) if error.is_not_found() || error.is_read_only() => Ok(Vec::new()),
-            other => other,
-        }
-    }
-
-    /// The folders in a folder that are not hidden, and whether each is a link to one.
-    fn folders(&self, dir: &Path) -> Result<Vec<(String, bool)>> {
-        let mut folders = Vec::new();
-        for entry in self.entries(dir)?.into_iter().filter(|entry| !entry.name.starts_with('.')) {
-            match entry.kind {
-                Kind::Dir => folders.push((entry.name, false)),
-                Kind::Symlink if self.leads_to_folder(&dir.join(&entry.name)) => folders.push((entry.name, true)),
-                _ => {}
-            }
-        }
-        Ok(folders)
-    }
-
-    fn leads_to_folder(&self, path: &Path) -> bool {
-        self.disk.stat_follow(path).is_ok_and(|stat| stat.kind == Kind::Dir)
+/// A folder that was opened; `None` where it is gone or closed to this user (`lost+found` on a volume of its own).
+fn open<'f>(opened: Result<Box<dyn Folder + 'f>, DiskError>) -> Result<Option<Box<dyn Folder + 'f>>> {
+    match opened {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if error.is_not_found() || error.is_read_only() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn has_manifest(entries: &[Entry]) -> bool {
-    entries.iter().any(|entry| entry.name == MANIFEST_FILE)
+/// What is not hidden.
+fn seen(folder: &dyn Folder) -> impl Iterator<Item = &Entry> {
+    folder.entries().iter().filter(|entry| !entry.name.starts_with('.'))
+}
+
+/// The folders in a folder, without links to such.
+fn own_folders(folder: &dyn Folder) -> impl Iterator<Item = &str> {
+    seen(folder).filter(|entry| entry.kind == Kind::Dir).map(|entry| entry.name.as_str())
+}
+
+/// The folders in a folder, and whether each is a link to one.
+fn folders(folder: &dyn Folder) -> Vec<(&str, bool)> {
+    let is_folder = |entry: &&Entry| match entry.kind {
+        Kind::Dir => true,
+        Kind::Symlink => leads_to_folder(folder, &entry.name),
+        Kind::File | Kind::Other => false,
+    };
+    seen(folder).filter(is_folder).map(|entry| (entry.name.as_str(), entry.kind == Kind::Symlink)).collect()
+}
+
+fn leads_to_folder(folder: &dyn Folder, name: &str) -> bool {
+    folder.stat_follow(name).is_ok_and(|stat| stat.kind == Kind::Dir)
+}
+
+fn has_manifest(folder: &dyn Folder) -> bool {
+    folder.entries().iter().any(|entry| entry.name == MANIFEST_FILE)
 }
 
 struct Walk<'a> {
@@ -145,62 +154,73 @@ impl Place<'_> {
 }
 
 impl Walk<'_> {
-    fn model(&mut self, model: &str, linked: bool, filter: Option<&Format>) -> Result<()> {
+    fn model(&mut self, top: &dyn Folder, model: &str, linked: bool, filter: Option<&Format>) -> Result<()> {
+        let Some(folder) = open(top.folder(model))? else { return Ok(()) };
         let dir = self.views.models_dir.join(model);
-        for (format, format_linked) in self.views.folders(&dir)? {
-            if filter.is_none_or(|filter| filter.as_str().eq_ignore_ascii_case(&format)) {
-                self.format(model, &format, &dir.join(&format), linked || format_linked)?;
+        for (format, format_linked) in folders(&*folder) {
+            if filter.is_none_or(|filter| filter.as_str().eq_ignore_ascii_case(format))
+                && let Some(folder) = open(folder.folder(format))?
+            {
+                self.format(model, format, &*folder, &dir.join(format), linked || format_linked)?;
             }
         }
         Ok(())
     }
 
     /// A format's folder holds folders of quantizations, or a view of its own, or both.
-    fn format(&mut self, model: &str, format: &str, dir: &Path, linked: bool) -> Result<()> {
-        let entries = self.views.entries(dir)?;
-        let place = Place { model, format, quant: None, dir, has_manifest: has_manifest(&entries), manifest: OnceCell::new() };
+    fn format(&mut self, model: &str, format: &str, folder: &dyn Folder, dir: &Path, linked: bool) -> Result<()> {
+        let place = Place { model, format, quant: None, dir, has_manifest: has_manifest(folder), manifest: OnceCell::new() };
         let single_file = format.parse::<Format>().is_ok_and(|format| format.is_single_file());
-        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
+        for entry in seen(folder) {
             let path = dir.join(&entry.name);
-            let Some(linked) = self.file_or_folder(&place, &entry.name, entry.kind, &path, linked)? else { continue };
-            let inner = self.views.entries(&path)?;
-            let own = has_manifest(&inner);
+            let Some(linked) = self.file_or_folder(&place, folder, entry, &entry.name, &path, linked)? else { continue };
+            let Some(inner) = open(folder.folder(&entry.name))? else { continue };
+            let own = has_manifest(&*inner);
             if own || (single_file && !place.manifest(self.views)?.is_some_and(|view| view.has_folder(&entry.name))) {
                 let quant = Some(entry.name.as_str());
                 let quant = Place { model, format, quant, dir: &path, has_manifest: own, manifest: OnceCell::new() };
-                self.folder(&quant, inner, &path, "", linked)?;
+                self.folder(&quant, &*inner, &path, "", linked)?;
             } else {
-                self.folder(&place, inner, &path, &entry.name, linked)?;
+                self.folder(&place, &*inner, &path, &entry.name, linked)?;
             }
         }
         Ok(())
     }
 
-    fn folder(&mut self, place: &Place<'_>, entries: Vec<Entry>, dir: &Path, below: &str, linked: bool) -> Result<()> {
-        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
+    fn folder(&mut self, place: &Place<'_>, folder: &dyn Folder, dir: &Path, below: &str, linked: bool) -> Result<()> {
+        for entry in seen(folder) {
             let path = dir.join(&entry.name);
-            let name = if below.is_empty() { entry.name } else { format!("{below}/{}", entry.name) };
-            if let Some(linked) = self.file_or_folder(place, &name, entry.kind, &path, linked)?
+            let name = if below.is_empty() { entry.name.clone() } else { format!("{below}/{}", entry.name) };
+            if let Some(linked) = self.file_or_folder(place, folder, entry, &name, &path, linked)?
                 && name.matches('/').count() < MAX_DEPTH
+                && let Some(inner) = open(folder.folder(&entry.name))?
             {
-                let inner = self.views.entries(&path)?;
-                self.folder(place, inner, &path, &name, linked)?;
+                self.folder(place, &*inner, &path, &name, linked)?;
             }
         }
         Ok(())
     }
 
-    /// Notes a file. For a folder, or a link to one, it gives whether the way there leads through a link.
-    fn file_or_folder(&mut self, place: &Place<'_>, file: &str, kind: Kind, path: &Path, linked: bool) -> Result<Option<bool>> {
-        match kind {
+    /// Notes a file, `file` below its view. For a folder, or a link to one, it gives whether the way there leads through a
+    /// link.
+    fn file_or_folder(
+        &mut self,
+        place: &Place<'_>,
+        folder: &dyn Folder,
+        entry: &Entry,
+        file: &str,
+        path: &Path,
+        linked: bool,
+    ) -> Result<Option<bool>> {
+        match entry.kind {
             Kind::Dir => return Ok(Some(linked)),
             Kind::Other => return Ok(None),
             Kind::File | Kind::Symlink => {}
         }
         let recorded = || Ok(place.manifest(self.views)?.and_then(|manifest| manifest.file(file)));
-        let Some((state, size)) = self.judge.look(path, kind, recorded)? else { return Ok(None) };
+        let Some((state, size)) = self.judge.look_in(folder, &entry.name, path, entry.kind, recorded)? else { return Ok(None) };
         // A link to a blob is known by its target; only others are looked at again.
-        if kind == Kind::Symlink && state == FileState::Foreign && self.views.leads_to_folder(path) {
+        if entry.kind == Kind::Symlink && state == FileState::Foreign && leads_to_folder(folder, &entry.name) {
             // One such link on the way is enough; more could go in circles.
             return Ok((!linked).then_some(true));
         }

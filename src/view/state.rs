@@ -3,7 +3,7 @@
 use super::{Result, ViewError, Views, manifest::ManifestFile};
 use crate::{
     digest::Sha256Digest,
-    disk::{Disk, Kind, Stat},
+    disk::{Disk, DiskError, Folder, Kind, Stat},
     settings::LinkMode,
     store::Store,
 };
@@ -84,7 +84,7 @@ impl<'a> Judge<'a> {
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
     ) -> Result<Option<(FileState, u64)>> {
         match kind {
-            Kind::Symlink => self.link(path),
+            Kind::Symlink => Ok(self.link(self.disk.read_link(path), || self.disk.stat_follow(path))),
             Kind::File => {
                 let Some(stat) = self.disk.find(path)? else { return Ok(None) };
                 if stat.kind != Kind::File {
@@ -96,19 +96,39 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn link(&self, path: &Path) -> Result<Option<(FileState, u64)>> {
-        let target = match self.disk.read_link(path) {
+    /// The same for a name in a folder, which is at `path`.
+    pub(super) fn look_in<'m>(
+        &self,
+        folder: &dyn Folder,
+        name: &str,
+        path: &Path,
+        kind: Kind,
+        recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
+    ) -> Result<Option<(FileState, u64)>> {
+        match kind {
+            Kind::Symlink => Ok(self.link(folder.read_link(name), || folder.stat_follow(name))),
+            other => self.look(path, other, recorded),
+        }
+    }
+
+    /// Judges a link by what it holds, and what it leads to.
+    fn link(
+        &self,
+        target: Result<PathBuf, DiskError>,
+        shown: impl FnOnce() -> Result<Stat, DiskError>,
+    ) -> Option<(FileState, u64)> {
+        let target = match target {
             Ok(target) => target,
-            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.is_not_found() => return None,
             // No longer a link.
-            Err(_) => return Ok(Some((FileState::Foreign, 0))),
+            Err(_) => return Some((FileState::Foreign, 0)),
         };
         let digest = digest_of_target(&target);
-        Ok(Some(match (self.disk.stat_follow(path), digest) {
+        Some(match (shown(), digest) {
             (Ok(stat), Some(digest)) => (FileState::Blob { digest, mode: LinkMode::Symlink }, stat.len),
             (Ok(stat), None) => (FileState::Foreign, if stat.kind == Kind::File { stat.len } else { 0 }),
             (Err(_), digest) => (FileState::Dangling { target, digest }, 0),
-        }))
+        })
     }
 
     /// Judges a regular file. `wanted` is the blob that should be there.

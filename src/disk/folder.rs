@@ -1,0 +1,229 @@
+//! Open folders: what is in one is looked up from there, and not from the root of the volume. Where a tree has thousands
+//! of small folders, that is what its reading costs.
+
+use super::{Disk, Entry, Result, Stat};
+use std::{fmt, path::PathBuf};
+
+/// A folder that was opened and read. It stays the same folder whatever becomes of its name.
+pub trait Folder: Send + Sync + fmt::Debug {
+    /// The names that were in it, in no order.
+    fn entries(&self) -> &[Entry];
+    /// A folder in it, or one that a link in it leads to.
+    fn folder(&self, name: &str) -> Result<Box<dyn Folder + '_>>;
+    /// Facts about what a name in it leads to.
+    fn stat_follow(&self, name: &str) -> Result<Stat>;
+    /// What a symbolic link in it holds.
+    fn read_link(&self, name: &str) -> Result<PathBuf>;
+}
+
+/// A folder of a disk that knows paths only.
+#[derive(Debug)]
+pub(super) struct ByPath<'d> {
+    disk: &'d dyn Disk,
+    path: PathBuf,
+    entries: Vec<Entry>,
+}
+
+impl<'d> ByPath<'d> {
+    pub(super) fn open(disk: &'d dyn Disk, path: PathBuf) -> Result<Self> {
+        let entries = disk.list(&path)?;
+        Ok(Self { disk, path, entries })
+    }
+}
+
+impl Folder for ByPath<'_> {
+    fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn folder(&self, name: &str) -> Result<Box<dyn Folder + '_>> {
+        Ok(Box::new(Self::open(self.disk, self.path.join(name))?))
+    }
+
+    fn stat_follow(&self, name: &str) -> Result<Stat> {
+        self.disk.stat_follow(&self.path.join(name))
+    }
+
+    fn read_link(&self, name: &str) -> Result<PathBuf> {
+        self.disk.read_link(&self.path.join(name))
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::ByHandle;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::Folder;
+    use crate::disk::{DiskError, Entry, Kind, Result, Stat};
+    use rustix::{
+        fd::{AsFd, OwnedFd},
+        fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir},
+    };
+    use std::{
+        ffi::OsString,
+        io,
+        mem::MaybeUninit,
+        os::unix::ffi::OsStringExt,
+        path::{Path, PathBuf},
+    };
+
+    /// A folder and its handle.
+    #[derive(Debug)]
+    pub(in crate::disk) struct ByHandle {
+        handle: OwnedFd,
+        path: PathBuf,
+        entries: Vec<Entry>,
+    }
+
+    impl ByHandle {
+        pub(in crate::disk) fn open(path: &Path) -> Result<Self> {
+            Self::open_at(CWD, path, path.to_owned())
+        }
+
+        fn open_at(above: impl AsFd, name: &Path, path: PathBuf) -> Result<Self> {
+            let read = || -> io::Result<(OwnedFd, Vec<Entry>)> {
+                let handle = rustix::fs::openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+                let entries = match entries(&handle)? {
+                    Some(entries) => entries,
+                    None => crate::disk::real::list_by_path(&path)?,
+                };
+                Ok((handle, entries))
+            };
+            match read() {
+                Ok((handle, entries)) => Ok(Self { handle, path, entries }),
+                Err(source) => Err(DiskError { action: "list", path, source }),
+            }
+        }
+
+        pub(in crate::disk) fn into_entries(self) -> Vec<Entry> {
+            self.entries
+        }
+    }
+
+    /// The names in a folder with less system calls than the standard library. `None` where the file system does not say
+    /// what the names are.
+    fn entries(folder: &OwnedFd) -> io::Result<Option<Vec<Entry>>> {
+        let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+        let mut names = RawDir::new(folder, &mut buffer);
+        let mut entries = Vec::new();
+        while let Some(entry) = names.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => return Ok(None),
+                known => kind_of(known),
+            };
+            entries.push(Entry { name: String::from_utf8_lossy(name).into_owned(), kind });
+        }
+        Ok(Some(entries))
+    }
+
+    fn kind_of(file_type: FileType) -> Kind {
+        match file_type {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Dir,
+            FileType::Symlink => Kind::Symlink,
+            _ => Kind::Other,
+        }
+    }
+
+    #[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between processors")]
+    fn stat_of(stat: &rustix::fs::Stat) -> Stat {
+        Stat {
+            kind: kind_of(FileType::from_raw_mode(stat.st_mode)),
+            len: stat.st_size as u64,
+            allocated: stat.st_blocks as u64 * 512,
+            mtime_ns: stat.st_mtime as i64 * 1_000_000_000 + stat.st_mtime_nsec as i64,
+            ino: stat.st_ino as u64,
+            dev: stat.st_dev as u64,
+            nlink: stat.st_nlink as u64,
+            mode: stat.st_mode as u32 & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        }
+    }
+
+    impl Folder for ByHandle {
+        fn entries(&self) -> &[Entry] {
+            &self.entries
+        }
+
+        fn folder(&self, name: &str) -> Result<Box<dyn Folder + '_>> {
+            Ok(Box::new(Self::open_at(&self.handle, Path::new(name), self.path.join(name))?))
+        }
+
+        fn stat_follow(&self, name: &str) -> Result<Stat> {
+            let stat = rustix::fs::statat(&self.handle, name, AtFlags::empty()).map_err(io::Error::from);
+            stat.map(|stat| stat_of(&stat)).map_err(|source| self.failed("look at", name, source))
+        }
+
+        fn read_link(&self, name: &str) -> Result<PathBuf> {
+            let target = rustix::fs::readlinkat(&self.handle, name, Vec::new()).map_err(io::Error::from);
+            let target = target.map_err(|source| self.failed("read the link", name, source))?;
+            Ok(OsString::from_vec(target.into_bytes()).into())
+        }
+    }
+
+    impl ByHandle {
+        fn failed(&self, action: &'static str, name: &str, source: io::Error) -> DiskError {
+            DiskError { action, path: self.path.join(name), source }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Kind, RealDisk};
+    use std::path::Path;
+
+    fn names(folder: &dyn Folder) -> Vec<String> {
+        let mut names: Vec<String> = folder.entries().iter().map(|entry| format!("{} {:?}", entry.name, entry.kind)).collect();
+        names.sort();
+        names
+    }
+
+    /// What both ways of looking at a folder must find.
+    #[cfg(unix)]
+    fn look(folder: &dyn Folder, root: &Path) {
+        assert_eq!(names(folder), ["dangling Symlink", "inner Dir", "link Symlink", "there Symlink"]);
+        let inner = folder.folder("inner").unwrap();
+        assert_eq!(names(&*inner), ["a File"]);
+        assert_eq!(names(&*folder.folder("there").unwrap()), ["a File"]);
+        let disk: &dyn Disk = &RealDisk;
+        assert_eq!(inner.stat_follow("a").unwrap(), disk.stat(&root.join("inner/a")).unwrap());
+        assert_eq!(folder.stat_follow("link").unwrap(), disk.stat(&root.join("inner/a")).unwrap());
+        assert_eq!(folder.stat_follow("there").unwrap().kind, Kind::Dir);
+        assert_eq!(folder.read_link("link").unwrap(), Path::new("inner/a"));
+        for error in [
+            folder.stat_follow("dangling").unwrap_err(),
+            folder.folder("dangling").unwrap_err(),
+            folder.read_link("dangling/x").unwrap_err(),
+        ] {
+            assert!(error.is_not_found() && error.path.starts_with(root.join("dangling")), "{error}");
+        }
+        let error = folder.read_link("inner").unwrap_err();
+        assert_eq!((error.action, error.path), ("read the link", root.join("inner")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_by_its_handle_is_the_same_as_by_its_path() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        std::fs::create_dir(root.join("inner")).unwrap();
+        std::fs::write(root.join("inner/a"), "weights").unwrap();
+        for (target, link) in [("inner/a", "link"), ("inner", "there"), ("nowhere", "dangling")] {
+            std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+        }
+        let disk: &dyn Disk = &RealDisk;
+        look(&*disk.folder(root).unwrap(), root);
+        look(&ByPath::open(disk, root.to_owned()).unwrap(), root);
+        let error = disk.folder(&root.join("inner/a")).unwrap_err();
+        assert_eq!((error.action, error.is_not_found()), ("list", true));
+    }
+}

@@ -152,7 +152,7 @@ impl Project {
             digests.retain(|digest| !self.store.named().contains(digest));
             let blobs = digests.iter().map(|digest| self.store.layout().blob(digest));
             let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
-            shards.iter().try_for_each(|shard| self.store.disk().sync_dir(shard))?;
+            self.store.disk().sync_dirs(&shards)?;
         }
         Ok(())
     }

@@ -176,6 +176,7 @@ mod linux {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::disk::{Kind, RealDisk};
@@ -188,7 +189,6 @@ mod tests {
     }
 
     /// What both ways of looking at a folder must find.
-    #[cfg(unix)]
     fn look(folder: &dyn Folder, root: &Path) {
         assert_eq!(names(folder), ["dangling Symlink", "inner Dir", "link Symlink", "there Symlink"]);
         let inner = folder.folder("inner").unwrap();
@@ -210,7 +210,6 @@ mod tests {
         assert_eq!((error.action, error.path), ("read the link", root.join("inner")));
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_folder_by_its_handle_is_the_same_as_by_its_path() {
         let temp = tempfile::tempdir().unwrap();

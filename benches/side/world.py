@@ -68,7 +68,7 @@ class World:
         self.aside = 0
         self.children = []
         self.mounts = []
-        self.fast, self.slow, self.hub = (free_port() for _ in range(3))
+        self.fast, self.hub = (free_port() for _ in range(2))
         self.etags = {}
         self.links = {}
         self.start_nginx()
@@ -159,7 +159,6 @@ http {{
   keepalive_requests 100000; map_hash_max_size 65536; map_hash_bucket_size 256;
   {maps}
   server {{ listen 127.0.0.1:{self.fast}; root {self.www}; }}
-  server {{ listen 127.0.0.1:{self.slow}; root {self.www}; limit_rate 20000000; }}
   server {{
     listen 127.0.0.1:{self.hub}; root {self.www}; etag off;
     location /api/ {{ default_type application/json; }}
@@ -181,13 +180,14 @@ http {{
     def reload(self):
         subprocess.run(["nginx", "-s", "reload", "-c", str(self.write_config())], check=True, stderr=subprocess.DEVNULL)
 
-    def shape(self, port, rtt_ms, mbit=None, loss=0.0):
+    def shape(self, port, rtt_ms, mbit=None, loss=0.0, each_mbit=None):
         """The port of a proxy in front of `port` that makes it far away; see src/shape.rs."""
         program = ROOT / "target/release/shape"
         if not program.exists():
             raise Failed(f"{program} is missing: cargo build --release -p model-manager-benches")
         command = [str(program), "--to", f"127.0.0.1:{port}", "--rtt-ms", str(rtt_ms), "--loss", str(loss)]
         command += ["--mbit", str(mbit)] if mbit else []
+        command += ["--each-mbit", str(each_mbit)] if each_mbit else []
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.children.append(child)
         return int(child.stdout.readline().rsplit(":", 1)[1])

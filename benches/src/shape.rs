@@ -1,10 +1,10 @@
 //! A proxy that makes loopback behave like a far server.
 //!
 //! ```text
-//! shape --to 127.0.0.1:8080 [--listen PORT] [--rtt-ms 50] [--mbit 100] [--loss 0.01] [--seed 1]
+//! shape --to 127.0.0.1:8080 [--listen PORT] [--rtt-ms 50] [--mbit 100] [--each-mbit 160] [--loss 0.01] [--seed 1]
 //! ```
 //! Prints the address it listens on and serves until stdin closes. The model, each way: one line of `--mbit` that all
-//! connections share, half of `--rtt-ms` on the way, and a congestion window for each connection: 10 packets at first,
+//! connections share, one of `--each-mbit` for each of them, half of `--rtt-ms` on the way, and a congestion window for each connection: 10 packets at first,
 //! doubled each round trip until the first loss, then halved at each loss and grown by one packet each round trip (Reno).
 //! A lost packet holds up what is behind it for one round trip. Opening a connection costs one more.
 #![allow(clippy::disallowed_macros, reason = "a program of its own, which speaks to its caller")]
@@ -28,10 +28,11 @@ const IN_FLIGHT: usize = 1024;
 struct Shape {
     rtt: Duration,
     bytes_per_second: Option<f64>,
+    each_bytes_per_second: Option<f64>,
     loss: f64,
 }
 
-/// The line that all connections share: when it is free again.
+/// A line that connections share, or that is one's own: when it is free again.
 type Line = Arc<Mutex<Instant>>;
 
 fn main() {
@@ -40,9 +41,11 @@ fn main() {
     let number =
         |name: &str| value(name).map(|text| text.parse::<f64>().unwrap_or_else(|_| fail(&format!("{name} {text}: not a number"))));
     let Some(to) = value("--to") else { fail("--to HOST:PORT is missing") };
+    let rate = |name: &str| number(name).map(|mbit| mbit * 1e6 / 8.0);
     let shape = Shape {
         rtt: Duration::from_secs_f64(number("--rtt-ms").unwrap_or(0.0) / 1e3),
-        bytes_per_second: number("--mbit").map(|mbit| mbit * 1e6 / 8.0),
+        bytes_per_second: rate("--mbit"),
+        each_bytes_per_second: rate("--each-mbit"),
         loss: number("--loss").unwrap_or(0.0),
     };
     fastrand::seed(number("--seed").unwrap_or(1.0) as u64);
@@ -103,6 +106,7 @@ fn carry(mut from: TcpStream, to: TcpStream, line: &Line, shape: Shape, open_at:
             }
         }
     });
+    let own: Line = Arc::new(Mutex::new(Instant::now()));
     let mut window = Window { bytes: FIRST_WINDOW, lossless: true };
     let mut free_at = open_at;
     // Few packets in a chunk where any may be lost, many where only the clock counts.
@@ -111,7 +115,8 @@ fn carry(mut from: TcpStream, to: TcpStream, line: &Line, shape: Shape, open_at:
         if count == 0 {
             break;
         }
-        let on_line = reserve(line, count, shape).max(free_at);
+        let on_line =
+            reserve(line, count, shape.bytes_per_second).max(reserve(&own, count, shape.each_bytes_per_second)).max(free_at);
         sleep_until(on_line);
         let stall = window.pass(count as f64, shape.loss, shape.rtt);
         free_at = on_line.max(Instant::now()) + stall + shape.rtt.mul_f64(count as f64 / window.bytes);
@@ -145,9 +150,9 @@ impl Window {
 }
 
 /// When these bytes have passed the shared line.
-fn reserve(line: &Line, count: usize, shape: Shape) -> Instant {
+fn reserve(line: &Line, count: usize, rate: Option<f64>) -> Instant {
     let now = Instant::now();
-    let Some(rate) = shape.bytes_per_second else { return now };
+    let Some(rate) = rate else { return now };
     let mut free_at = line.lock().unwrap_or_else(PoisonError::into_inner);
     *free_at = (*free_at).max(now) + Duration::from_secs_f64(count as f64 / rate);
     *free_at

@@ -9,14 +9,14 @@ use std::{
 };
 
 /// How often the flow is looked at.
-pub(super) const PULSE: Duration = Duration::from_millis(500);
+pub(super) const PULSE: Duration = Duration::from_millis(250);
 const START: usize = 4;
 const STEP: usize = 2;
 /// A step up is kept if it brought this much more...
 const WORTH_IT: f64 = 1.08;
 /// ...or if fewer bytes than this came in a pulse. So few come in bursts, and what one step brought cannot be told from
 /// chance; where losses keep each connection slow, every one of them counts.
-const FEW: u64 = 16 << 20;
+const FEW: u64 = 8 << 20;
 
 pub(super) struct Governor {
     ceiling: usize,
@@ -75,7 +75,7 @@ impl Governor {
             return;
         }
         // What was enough is questioned again now and then: the network may have become free.
-        if flow.settled && !flow.calm.is_multiple_of(20) {
+        if flow.settled && !flow.calm.is_multiple_of(40) {
             return;
         }
         if delta > 0 && target < self.ceiling {

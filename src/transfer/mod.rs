@@ -23,9 +23,12 @@ use governor::Governor;
 use job::Running;
 use progress::Ticker;
 use schedule::Schedule;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -136,7 +139,7 @@ async fn supervise(
     }
     let mut pulse = tokio::time::interval(governor::PULSE);
     while failure.is_none() && arrived.iter().any(Option::is_none) {
-        for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.pieces_left()) {
+        for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.room(Instant::now())) {
             run.workers.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(worker::work(run.clone()));
         }

@@ -1,11 +1,14 @@
 //! Which connection fetches what.
 //!
 //! Files are taken in order and cut into pieces of whole segments. Pieces get smaller towards the end of all work
-//! (guided self-scheduling, Polychronopoulos and Kuck, 1987), so that the connections end together without fetching
-//! anything twice; and they are fetched front first, so that hashing can follow closely.
+//! (guided self-scheduling, Polychronopoulos and Kuck, 1987), so that the connections end together; and they are fetched
+//! front first, so that hashing can follow closely.
 //!
 //! No piece is larger than it must be to make up for its request: a connection is idle for a round trip then, which large
 //! pieces hide. Small ones keep the connections close together, so that the front finds its segments in memory.
+//!
+//! Some connections are slower than others, because they lose packets or have a slow server. When nothing is left that nobody
+//! fetches, one that is done takes over half of what the slowest still has before it.
 
 use crate::digest::SEGMENT_LEN;
 use std::{
@@ -15,7 +18,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The largest and the smallest piece, in segments, where there is a choice.
@@ -27,6 +30,8 @@ const FIRST: u64 = 8;
 const UNCUT: u64 = 4;
 /// How many times longer than its request a piece should take.
 const WORTH: f64 = 16.0;
+/// A connection that will be done sooner than this is not helped.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Consecutive segments of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +40,67 @@ pub(super) struct Piece {
     pub(super) segments: Range<u64>,
 }
 
+/// A piece that a connection has, and the number under which it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) number: u64,
+    pub(super) piece: Piece,
+}
+
 pub(super) struct Schedule {
-    pieces: Mutex<VecDeque<Piece>>,
+    work: Mutex<Work>,
     /// The largest piece now, in segments.
     largest: AtomicU64,
     /// Nanoseconds that a request takes where nothing else delays it.
     round_trip: AtomicU64,
+}
+
+struct Work {
+    /// What nobody fetches yet.
+    pieces: VecDeque<Piece>,
+    /// What the connections are at.
+    orders: Vec<Running>,
+    next_number: u64,
+}
+
+/// An order under way.
+struct Running {
+    number: u64,
+    job: usize,
+    first: u64,
+    /// The segment that is coming now; it is never taken over.
+    next: u64,
+    end: u64,
+    begun: Instant,
+}
+
+impl Running {
+    /// Segments that have not begun to come.
+    fn before_it(&self) -> u64 {
+        self.end.saturating_sub(self.next + 1)
+    }
+
+    /// How long they will take if they come as those before. While the first is coming it is not known to be faster than it
+    /// has been so far.
+    fn time_left(&self, now: Instant) -> Duration {
+        let done = (self.next - self.first).max(1);
+        now.saturating_duration_since(self.begun).mul_f64(self.before_it() as f64 / done as f64)
+    }
+}
+
+impl Work {
+    /// The slowest connection, if it needs help.
+    fn slowest(&mut self, now: Instant) -> Option<&mut Running> {
+        let slowest = self.orders.iter_mut().max_by_key(|order| order.time_left(now))?;
+        (slowest.before_it() > 0 && slowest.time_left(now) >= SOON).then_some(slowest)
+    }
+
+    fn order(&mut self, piece: Piece, now: Instant) -> Order {
+        let (number, job, Range { start, end }) = (self.next_number, piece.job, piece.segments.clone());
+        self.next_number += 1;
+        self.orders.push(Running { number, job, first: start, next: start, end, begun: now });
+        Order { number, piece }
+    }
 }
 
 impl Schedule {
@@ -48,7 +108,11 @@ impl Schedule {
     pub(super) fn new(missing: Vec<Vec<Range<u64>>>) -> Self {
         let pieces = missing.into_iter().enumerate();
         let pieces = pieces.flat_map(|(job, ranges)| ranges.into_iter().map(move |segments| Piece { job, segments })).collect();
-        Self { pieces: Mutex::new(pieces), largest: AtomicU64::new(FIRST), round_trip: AtomicU64::new(u64::MAX) }
+        Self {
+            work: Mutex::new(Work { pieces, orders: Vec::new(), next_number: 0 }),
+            largest: AtomicU64::new(FIRST),
+            round_trip: AtomicU64::new(u64::MAX),
+        }
     }
 
     /// Learns from a piece of `bytes` bytes that was `waited` for and then `took` so long to come.
@@ -66,42 +130,69 @@ impl Schedule {
         self.largest.store((before + wanted.clamp(SMALLEST, LARGEST)) / 2, Ordering::Relaxed);
     }
 
-    /// The next piece for one of `connections`.
-    pub(super) fn take(&self, connections: usize) -> Option<Piece> {
-        let mut pieces = self.pieces();
-        let left: u64 = pieces.iter().map(|piece| piece.segments.end - piece.segments.start).sum();
-        let front = pieces.front_mut()?;
+    /// The next piece for one of `connections`. Whoever takes it says [`Schedule::end`] when it is done with it, however
+    /// that went.
+    pub(super) fn take(&self, connections: usize, now: Instant) -> Option<Order> {
+        let mut work = self.work();
+        let left: u64 = work.pieces.iter().map(|piece| piece.segments.end - piece.segments.start).sum();
+        let Some(front) = work.pieces.front_mut() else {
+            let slowest = work.slowest(now)?;
+            let from = slowest.end - slowest.before_it().div_ceil(2);
+            let piece = Piece { job: slowest.job, segments: from..slowest.end };
+            slowest.end = from;
+            return Some(work.order(piece, now));
+        };
         let share = (left / (2 * connections.max(1) as u64)).clamp(SMALLEST, self.largest.load(Ordering::Relaxed));
         let len = front.segments.end - front.segments.start;
         if len <= share.max(UNCUT) {
-            return pieces.pop_front();
+            let piece = work.pieces.pop_front()?;
+            return Some(work.order(piece, now));
         }
         let cut = front.segments.start + share;
         let piece = Piece { job: front.job, segments: front.segments.start..cut };
         front.segments.start = cut;
-        Some(piece)
+        Some(work.order(piece, now))
+    }
+
+    /// Notes that `next` is the segment that comes now, and tells where the order ends: sooner than before, if another
+    /// connection took a part of it over. `None` where nobody helps with it any more.
+    pub(super) fn advance(&self, number: u64, next: u64) -> Option<u64> {
+        let mut work = self.work();
+        let order = work.orders.iter_mut().find(|order| order.number == number)?;
+        order.next = next;
+        Some(order.end)
+    }
+
+    /// Ends an order.
+    pub(super) fn end(&self, number: u64) {
+        self.work().orders.retain(|order| order.number != number);
     }
 
     /// Gives back what a connection did not finish, or what turned out to be damaged.
     pub(super) fn give_back(&self, piece: Piece) {
         if !piece.segments.is_empty() {
-            self.pieces().push_front(piece);
+            self.work().pieces.push_front(piece);
         }
     }
 
     /// Takes every piece of one job, for a server that knows no ranges.
     pub(super) fn take_all_of(&self, job: usize) {
-        self.pieces().retain(|piece| piece.job != job);
+        let mut work = self.work();
+        work.pieces.retain(|piece| piece.job != job);
+        work.orders.retain(|order| order.job != job);
     }
 
-    /// How many connections could find something to do.
-    pub(super) fn pieces_left(&self) -> usize {
-        let segments: u64 = self.pieces().iter().map(|piece| (piece.segments.end - piece.segments.start).div_ceil(UNCUT)).sum();
-        usize::try_from(segments).unwrap_or(usize::MAX)
+    /// How many connections could be at work now.
+    pub(super) fn room(&self, now: Instant) -> usize {
+        let mut work = self.work();
+        let waiting: u64 = work.pieces.iter().map(|piece| (piece.segments.end - piece.segments.start).div_ceil(UNCUT)).sum();
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        let help = usize::from(work.slowest(now).is_some());
+        waiting.max(help).saturating_add(work.orders.len())
     }
 
-    fn pieces(&self) -> MutexGuard<'_, VecDeque<Piece>> {
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,22 +201,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn schedule(segments: u64) -> (Schedule, Instant) {
+        (Schedule::new(vec![vec![0..segments]]), Instant::now())
+    }
+
     #[test]
     fn small_files_are_one_piece_each_and_go_side_by_side() {
         let schedule = Schedule::new(vec![vec![0..1], vec![], vec![0..3]]);
-        assert_eq!(schedule.take(8), Some(Piece { job: 0, segments: 0..1 }));
-        assert_eq!(schedule.take(8), Some(Piece { job: 2, segments: 0..3 }));
-        assert_eq!(schedule.take(8), None);
+        let take = || schedule.take(8, Instant::now()).map(|order| order.piece);
+        assert_eq!(take(), Some(Piece { job: 0, segments: 0..1 }));
+        assert_eq!(take(), Some(Piece { job: 2, segments: 0..3 }));
+        assert_eq!(take(), None);
     }
 
     #[test]
     fn pieces_are_as_large_as_their_requests_are_slow() {
         let largest = |waited: u64, took: u64| {
-            let schedule = Schedule::new(vec![vec![0..1000]]);
+            let (schedule, now) = schedule(1000);
             for _ in 0..20 {
                 schedule.learn(Duration::from_millis(waited), Duration::from_millis(took), 4 * SEGMENT_LEN);
             }
-            let piece = schedule.take(4).unwrap();
+            let piece = schedule.take(4, now).unwrap().piece;
             piece.segments.end - piece.segments.start
         };
         assert_eq!(largest(0, 10), SMALLEST);
@@ -135,10 +231,43 @@ mod tests {
 
     #[test]
     fn what_is_given_back_comes_next() {
-        let schedule = Schedule::new(vec![vec![0..100]]);
-        let piece = schedule.take(2).unwrap();
+        let (schedule, now) = schedule(100);
+        let piece = schedule.take(2, now).unwrap().piece;
         schedule.give_back(Piece { job: 0, segments: piece.segments.start + 1..piece.segments.end });
-        assert_eq!(schedule.take(2).unwrap().segments.start, 1);
+        assert_eq!(schedule.take(2, now).unwrap().piece.segments.start, 1);
+    }
+
+    #[test]
+    fn who_is_done_takes_over_half_of_what_the_slowest_has_before_it() {
+        let schedule = Schedule::new(vec![vec![0..4], vec![0..4]]);
+        let begun = Instant::now();
+        let [slow, fast] = [(); 2].map(|()| schedule.take(1, begun).unwrap());
+        let later = begun + Duration::from_secs(3);
+        assert_eq!(schedule.advance(fast.number, 3), Some(4));
+        assert_eq!(schedule.advance(slow.number, 1), Some(4));
+        assert_eq!(schedule.room(later), 3);
+        // Of the first file, segment 1 is coming and 2 and 3 are before it.
+        let help = schedule.take(1, later).unwrap();
+        assert_eq!(help.piece, Piece { job: 0, segments: 3..4 });
+        assert_eq!(schedule.advance(slow.number, 1), Some(3));
+        assert_eq!(schedule.advance(fast.number, 3), Some(4));
+        // What nobody took is as slow as before, and helped once more.
+        assert_eq!(schedule.take(1, later).unwrap().piece, Piece { job: 0, segments: 2..3 });
+        assert_eq!(schedule.take(1, later), None);
+        assert_eq!(schedule.advance(slow.number, 2), Some(2));
+        schedule.end(slow.number);
+        assert_eq!(schedule.advance(slow.number, 2), None);
+    }
+
+    #[test]
+    fn who_will_soon_be_done_is_not_helped_and_neither_is_the_one_that_fetches_a_whole_file() {
+        let (schedule, begun) = schedule(4);
+        let order = schedule.take(1, begun).unwrap();
+        schedule.advance(order.number, 2);
+        assert_eq!(schedule.take(1, begun + Duration::from_millis(100)), None);
+        assert_eq!(schedule.room(begun + Duration::from_millis(100)), 1);
+        schedule.take_all_of(0);
+        assert_eq!(schedule.take(1, begun + Duration::from_secs(60)), None);
     }
 
     proptest! {
@@ -146,12 +275,40 @@ mod tests {
         fn the_pieces_are_exactly_what_is_missing_in_order(ends in proptest::collection::vec(1u64..500, 1..6), connections in 1usize..16) {
             let schedule = Schedule::new(ends.iter().map(|end| std::iter::once(0..*end).collect()).collect());
             let mut next = vec![0; ends.len()];
-            while let Some(piece) = schedule.take(connections) {
+            let now = Instant::now();
+            while let Some(Order { piece, .. }) = schedule.take(connections, now) {
                 prop_assert_eq!(piece.segments.start, next[piece.job]);
                 prop_assert!(piece.segments.end - piece.segments.start <= LARGEST);
                 next[piece.job] = piece.segments.end;
             }
             prop_assert_eq!(next, ends);
+        }
+
+        /// Connections that come forward in any order, at any pace, fetch each segment once.
+        #[test]
+        fn whoever_helps_whom_each_segment_is_fetched_once(len in 1u64..60, steps in proptest::collection::vec((0usize..6, 0u64..3000), 0..400)) {
+            let (schedule, begun) = schedule(len);
+            let mut now = begun;
+            let mut fetched = vec![0; len as usize];
+            let mut at: Vec<Option<(u64, u64, u64)>> = vec![None; 6];
+            let finish = (0..6).cycle().map(|who| (who, 1500)).take(600);
+            for (who, pause) in steps.into_iter().chain(finish) {
+                now += Duration::from_millis(pause);
+                at[who] = match at[who] {
+                    None => schedule.take(6, now).map(|order| (order.number, order.piece.segments.start, order.piece.segments.end)),
+                    Some((number, next, _)) => {
+                        fetched[next as usize] += 1;
+                        let end = schedule.advance(number, next + 1).unwrap();
+                        if next + 1 < end {
+                            Some((number, next + 1, end))
+                        } else {
+                            schedule.end(number);
+                            None
+                        }
+                    }
+                };
+            }
+            prop_assert_eq!(fetched, vec![1; len as usize]);
         }
     }
 }

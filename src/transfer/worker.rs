@@ -1,6 +1,11 @@
 //! One connection: takes pieces until there are none, and fetches each with as many requests as that needs.
 
-use super::{Message, Run, TransferError, buffer::Buffer, job::Running, schedule::Piece};
+use super::{
+    Message, Run, TransferError,
+    buffer::Buffer,
+    job::Running,
+    schedule::{Order, Piece},
+};
 use crate::http::{Backoff, Body, HttpError, Retry};
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -29,9 +34,11 @@ pub(super) async fn work(run: Arc<Run>) {
 }
 
 async fn work_pieces(run: &Arc<Run>) {
-    while let Some(piece) = run.schedule.take(run.governor.target()) {
-        let number = piece.job;
-        if let Err(error) = fetch(run, piece).await {
+    while let Some(order) = run.schedule.take(run.governor.target(), Instant::now()) {
+        let (number, order_number) = (order.piece.job, order.number);
+        let fetched = fetch(run, order).await;
+        run.schedule.end(order_number);
+        if let Err(error) = fetched {
             let file = run.jobs[number].file.clone();
             return run.tell(Message::Failed(number, TransferError::Http { file, error }));
         }
@@ -42,9 +49,9 @@ async fn work_pieces(run: &Arc<Run>) {
 }
 
 /// Fetches one piece; retries go on where the last try ended, to the byte.
-async fn fetch(run: &Arc<Run>, piece: Piece) -> Result<(), HttpError> {
+async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), HttpError> {
     let job = &run.jobs[piece.job];
-    let mut cursor = Cursor { number: piece.job, next: piece.segments.start, end: piece.segments.end, buffer: None };
+    let mut cursor = Cursor::new(number, piece);
     let mut backoff = Backoff::new(run.effort.tries);
     let mut mirror = 0;
     let mut refused = None;
@@ -98,7 +105,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
         let waited = asked.elapsed();
         let outcome = read(run, job, cursor, &mut body).await;
         if matches!(outcome, Outcome::Done) {
-            run.schedule.learn(waited, asked.elapsed().saturating_sub(waited), end - start);
+            run.schedule.learn(waited, asked.elapsed().saturating_sub(waited), cursor.begins_at(job).saturating_sub(start));
         }
         return outcome;
     }
@@ -108,7 +115,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
     }
     run.schedule.take_all_of(cursor.number);
     job.uncount(cursor.buffered());
-    *cursor = Cursor { number: cursor.number, next: 0, end: job.segments(), buffer: None };
+    *cursor = Cursor::new(cursor.order, Piece { job: cursor.number, segments: 0..job.segments() });
     let outcome = read(run, job, cursor, &mut body).await;
     job.end_single();
     outcome
@@ -135,6 +142,11 @@ async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mu
                     buffer.extend_from_slice(&part);
                     if part.len() == room {
                         cursor.dispatch(run, job);
+                        if cursor.is_overtaken(run) {
+                            // What comes behind is another's.
+                            job.uncount(chunk.len() as u64);
+                            return Outcome::Done;
+                        }
                     }
                 }
             }
@@ -146,14 +158,39 @@ async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mu
 
 /// Where a connection is in its piece.
 struct Cursor {
+    /// The number of its order, and that of its job.
+    order: u64,
     number: usize,
     /// The segment being filled.
     next: u64,
     end: u64,
+    /// Another connection took over a part of the order since it was asked for.
+    is_cut: bool,
     buffer: Option<Buffer>,
 }
 
 impl Cursor {
+    fn new(order: u64, piece: Piece) -> Self {
+        Self { order, number: piece.job, next: piece.segments.start, end: piece.segments.end, is_cut: false, buffer: None }
+    }
+
+    /// Whether another connection has taken over what comes next.
+    fn is_overtaken(&mut self, run: &Run) -> bool {
+        let end = run.schedule.advance(self.order, self.next).unwrap_or(self.end);
+        let is_shorter = end < self.end;
+        self.end = end;
+        self.is_cut |= is_shorter;
+        self.is_cut && self.next >= self.end
+    }
+
+    /// Where the segment begins that is being filled, or the end of the last one.
+    fn begins_at(&self, job: &Running) -> u64 {
+        match self.next {
+            0 => 0,
+            next => job.range(next - 1).end,
+        }
+    }
+
     /// The next byte that is needed.
     fn position(&self, job: &Running) -> u64 {
         match self.next < self.end {

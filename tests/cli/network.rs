@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::kit::{Desk, FILE, MIB, OTHER, REPO, assert_content, entry, open_entry};
-use crate::support::hub::{Content, Fault, Match, Part};
+use crate::support::hub::{Content, Fault, Match, Part, Recorded};
 
 const LEN: u64 = 9 * MIB + 11;
 
@@ -384,4 +384,21 @@ fn a_certificate_file_that_is_none_is_a_wrong_setting_and_is_named() {
     }
     assert_eq!(desk.hub.count().total_requests(), 0);
     desk.assert_nothing_published();
+}
+
+#[test]
+fn a_connection_that_is_slow_is_helped_by_the_others() {
+    let desk = Desk::with(8 << 20);
+    desk.hub.fault(Match::cdn(), Fault::SlowRate(1 << 20));
+    desk.assert_right(&desk.run("download tiny --connections 2").ok());
+    let asked = |request: &Recorded| -> Option<(u64, u64)> {
+        let (first, last) = request.range.as_deref()?.strip_prefix("bytes=")?.split_once('-')?;
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    let count = desk.hub.count();
+    let ranges: Vec<(u64, u64)> = count.of(Part::Cdn).filter_map(asked).collect();
+    let slow = ranges[0];
+    assert!(ranges[1..].iter().any(|range| range.0 > slow.0 && range.1 == slow.1), "nobody took over a part of {ranges:?}");
+    let Some(slow) = count.of(Part::Cdn).next() else { panic!("nothing was asked for") };
+    assert!(!slow.complete, "what was taken over came twice");
 }

@@ -21,6 +21,8 @@ const PACKET: f64 = 1448.0;
 const FIRST_WINDOW: f64 = 10.0 * PACKET;
 /// What a receiver offers at most: the default of Linux.
 const LARGEST_WINDOW: f64 = 6.0 * 1024.0 * 1024.0;
+/// How late a sleeper may wake without the line having stood still meanwhile: the queue of a real one hides that.
+const LATE: Duration = Duration::from_millis(10);
 /// Chunks on the way, of one connection in one direction.
 const IN_FLIGHT: usize = 1024;
 
@@ -154,7 +156,7 @@ fn reserve(line: &Line, count: usize, rate: Option<f64>) -> Instant {
     let now = Instant::now();
     let Some(rate) = rate else { return now };
     let mut free_at = line.lock().unwrap_or_else(PoisonError::into_inner);
-    *free_at = (*free_at).max(now) + Duration::from_secs_f64(count as f64 / rate);
+    *free_at = (*free_at).max(now.checked_sub(LATE).unwrap_or(now)) + Duration::from_secs_f64(count as f64 / rate);
     *free_at
 }
 

@@ -2,21 +2,26 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-/// How often the flow is looked at.
-pub(super) const PULSE: Duration = Duration::from_millis(250);
+/// How often the flow is looked at, and how often while a run is young, when connections are missed most.
+const PULSE: Duration = Duration::from_millis(250);
+const YOUNG_PULSE: Duration = Duration::from_millis(50);
+const YOUNG: u32 = 6;
+/// The number of connections that turned out to be enough is questioned again after this many pulses: the network may have
+/// become free.
+const QUESTIONED: u32 = 40;
 const START: usize = 4;
 const STEP: usize = 2;
 /// A step up is kept if it brought this much more...
 const WORTH_IT: f64 = 1.08;
-/// ...or if fewer bytes than this came in a pulse. So few come in bursts, and what one step brought cannot be told from
+/// ...or if fewer bytes than this come in a second. So few come in bursts, and what one step brought cannot be told from
 /// chance; where losses keep each connection slow, every one of them counts.
-const FEW: u64 = 8 << 20;
+const FEW: f64 = (32 << 20) as f64;
 
 pub(super) struct Governor {
     ceiling: usize,
@@ -28,11 +33,11 @@ pub(super) struct Governor {
 #[derive(Default)]
 struct Flow {
     bytes: u64,
-    /// Bytes per pulse before the last step up, until the step has been judged.
-    before: Option<u64>,
+    /// Bytes per second before the last step up, until the step has been judged.
+    before: Option<f64>,
     /// The target that turned out to be enough.
     settled: bool,
-    calm: u32,
+    pulses: u32,
 }
 
 impl Governor {
@@ -55,34 +60,42 @@ impl Governor {
         }
     }
 
-    /// Looks at the flow; `total` is all bytes so far.
-    pub(super) fn pulse(&self, total: u64) {
-        let mut flow = self.flow.lock().unwrap_or_else(PoisonError::into_inner);
-        let delta = total.saturating_sub(flow.bytes);
+    /// When to look at the flow next.
+    pub(super) fn next_pulse(&self) -> Duration {
+        if self.flow().pulses < YOUNG { YOUNG_PULSE } else { PULSE }
+    }
+
+    /// Looks at the flow; `total` is all bytes so far, `took` the time since the last look.
+    pub(super) fn pulse(&self, total: u64, took: Duration) {
+        let mut flow = self.flow();
+        let rate = total.saturating_sub(flow.bytes) as f64 / took.max(YOUNG_PULSE / 10).as_secs_f64();
         flow.bytes = total;
+        flow.pulses = flow.pulses.saturating_add(1);
         if self.trouble.swap(false, Ordering::Relaxed) {
-            *flow = Flow { bytes: total, settled: true, ..Flow::default() };
+            *flow = Flow { bytes: total, settled: true, pulses: YOUNG, ..Flow::default() };
             return;
         }
-        flow.calm += 1;
         let target = self.target();
         if let Some(before) = flow.before.take()
-            && delta >= FEW
-            && (delta as f64) < before as f64 * WORTH_IT
+            && rate >= FEW
+            && rate < before * WORTH_IT
         {
             self.target.store(target.saturating_sub(STEP).max(1), Ordering::Relaxed);
             flow.settled = true;
             return;
         }
-        // What was enough is questioned again now and then: the network may have become free.
-        if flow.settled && !flow.calm.is_multiple_of(40) {
+        if flow.settled && !flow.pulses.is_multiple_of(QUESTIONED) {
             return;
         }
-        if delta > 0 && target < self.ceiling {
+        if rate > 0.0 && target < self.ceiling {
             flow.settled = false;
-            flow.before = Some(delta);
+            flow.before = Some(rate);
             self.target.store((target + STEP).min(self.ceiling), Ordering::Relaxed);
         }
+    }
+
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,7 +107,7 @@ mod tests {
         let mut total = 0;
         for _ in 0..count {
             total += rate(governor.target());
-            governor.pulse(total);
+            governor.pulse(total, Duration::from_secs(1));
         }
     }
 
@@ -108,7 +121,7 @@ mod tests {
     #[test]
     fn it_stays_low_where_more_connections_bring_nothing() {
         let governor = Governor::new(8, 1);
-        pulses(&governor, |_| 2 * FEW, 15);
+        pulses(&governor, |_| 2 * FEW as u64, 15);
         assert_eq!(governor.target(), 4);
     }
 
@@ -116,9 +129,9 @@ mod tests {
     fn it_grows_to_the_ceiling_where_so_few_bytes_come_that_nothing_can_be_told_from_them() {
         let governor = Governor::new(8, 1);
         let mut total = 0;
-        for bytes in [FEW / 8, FEW / 32].repeat(3) {
+        for bytes in [FEW as u64 / 8, FEW as u64 / 32].repeat(3) {
             total += bytes;
-            governor.pulse(total);
+            governor.pulse(total, Duration::from_secs(1));
         }
         assert_eq!(governor.target(), 8);
     }
@@ -129,7 +142,7 @@ mod tests {
         governor.trouble();
         governor.trouble();
         assert_eq!(governor.target(), 4);
-        governor.pulse(1);
+        governor.pulse(1, PULSE);
         governor.trouble();
         assert_eq!(governor.target(), 2);
     }

@@ -137,7 +137,7 @@ async fn supervise(
         let run = run.clone();
         tokio::task::spawn_blocking(move || on_trust.into_iter().for_each(|number| run.jobs[number].recheck(number, &run)));
     }
-    let mut pulse = tokio::time::interval(governor::PULSE);
+    let mut last_pulse = tokio::time::Instant::now();
     while failure.is_none() && arrived.iter().any(Option::is_none) {
         for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.room(Instant::now())) {
             run.workers.fetch_add(1, Ordering::Relaxed);
@@ -167,7 +167,10 @@ async fn supervise(
                     }
                 }
             },
-            _ = pulse.tick() => run.governor.pulse(run.jobs.iter().map(|job| job.fetched()).sum()),
+            () = tokio::time::sleep_until(last_pulse + run.governor.next_pulse()) => {
+                run.governor.pulse(run.jobs.iter().map(|job| job.fetched()).sum(), last_pulse.elapsed());
+                last_pulse = tokio::time::Instant::now();
+            }
         }
     }
     run.stop.cancel();

@@ -1,9 +1,10 @@
 //! How bytes become a blob.
 //!
-//! An [`Intake`] owns one partial download, or one small file without any: its lock, and the place of its bytes. Threads write whole segments in
-//! any order; a [`Front`] follows from the first byte to the last and computes SHA-256 as it goes, from memory where
-//! the next segment was just written and by reading back where it came early. Reading back compares with the segment's
-//! value, and what is claimed is never overwritten by anything else, so the hash at the end is of what the disk holds.
+//! An [`Intake`] owns one download: its lock, and the place of its bytes, which is a partial or, for a small file, a
+//! temporary file. Threads write whole segments in any order; a [`Front`] follows from the first byte to the last and
+//! computes SHA-256 as it goes, from memory where the next segment was just written and by reading back where it came
+//! early. Reading back compares with the segment's value, and what is claimed is never overwritten by anything else, so
+//! the hash at the end is of what the disk holds.
 //! How the finished file gets its name: `publish.rs`.
 
 use super::{
@@ -59,6 +60,8 @@ pub struct Intake {
     claims: Mutex<Vec<Option<SegmentValue>>>,
     /// File systems let one thread write to a file at a time, and those that wait for their turn there spin.
     turn: Mutex<()>,
+    /// Set, in turn, when all of it was hashed and it is about to be published: after that no byte is written.
+    closed: AtomicBool,
     published: AtomicBool,
     /// Set when what arrived is known to be of no use.
     refused: AtomicBool,
@@ -96,9 +99,9 @@ impl Store {
         if let Some(blob) = present()? {
             return Ok(Admission::Present(blob));
         }
-        let place = want.key;
+        let key = want.key;
         let replaces = again || self.is_cut(&want)?;
-        let intake = Intake::open(self.clone(), want, &place, Some(lock), lease.clone(), replaces)?;
+        let intake = Intake::open(self.clone(), want, &key, Some(lock), lease.clone(), replaces)?;
         Ok(Admission::Open(Box::new(intake)))
     }
 
@@ -170,6 +173,7 @@ impl Intake {
             notes: Notes::new(midstates),
             claims: Mutex::new(claims),
             turn: Mutex::new(()),
+            closed: AtomicBool::new(false),
             published: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             resumed: 0,
@@ -230,6 +234,9 @@ impl Intake {
             if claim.is_some_and(|claim| claim != value) {
                 return Ok(false);
             }
+            if self.closed.load(Ordering::Relaxed) {
+                return Ok(true);
+            }
             if claim.is_none() {
                 self.place.write(&self.store, index, data, &value)?;
                 self.claims()[index as usize] = Some(value);
@@ -258,6 +265,10 @@ impl Intake {
         let missing = self.segments() - front.next() + front.unproven(self);
         if missing > 0 {
             return Err(StoreError::Incomplete { key: self.want.key, missing });
+        }
+        {
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.closed.store(true, Ordering::Relaxed);
         }
         let (digest, git) = front.into_hasher().finish();
         if let Err(error) = self.check_digests(digest, git, expected) {
@@ -342,8 +353,8 @@ impl Intake {
     pub(super) fn disclaim(&self, index: u64) -> bool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(claim) = self.claims()[index as usize] else { return true };
-        let Some(data) = self.place.data() else { return true };
-        let value = check::value_of(data, index, self.want.size, &mut check::read_buffer(self.want.size));
+        let mut buffer = check::read_buffer(self.want.size);
+        let value = self.place.data().and_then(|data| check::value_of(data, index, self.want.size, &mut buffer));
         let is_damaged = value != Some(claim);
         if is_damaged {
             self.claims()[index as usize] = None;

@@ -126,6 +126,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
+            // What was published under it may be collected from now on, and made anew by another process.
+            self.store.named().clear();
             // Unlinked while still locked. A failure leaves files that the next collection takes for dead.
             let _ = self.store.disk().remove_if_there(&file.path);
             let _ = self.store.disk().remove_if_there(file.lock.path());

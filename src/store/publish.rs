@@ -47,7 +47,7 @@ pub struct Complete<'a> {
 }
 
 /// Publishes finished files as blobs, with a result for each, in the order of the files. Wrong content is dropped; any
-/// other failure keeps the partial download for the next run. Neither harms the other files.
+/// other failure keeps a partial download for the next run. Neither harms the other files.
 pub fn commit_all(files: Vec<Complete<'_>>) -> Vec<Result<Blob>> {
     let mut results = Vec::with_capacity(files.len());
     let checked = files.into_iter().map(|file| (file.intake, file.intake.finish(file.front, file.expected, file.source)));

@@ -65,6 +65,22 @@ fn a_file_of_one_segment_has_no_partial_and_leaves_nothing_where_it_does_not_bec
 }
 
 #[test]
+fn what_comes_a_second_time_after_the_blob_has_its_name_does_not_touch_it() {
+    for len in [100, 2 * SEGMENT_LEN] {
+        let home = home();
+        let data = content(3, len);
+        let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+        let front = fill(&intake, &data).unwrap();
+        let blob = intake.commit(front, None, source()).unwrap();
+        let before = home.store.stat(&blob.digest).unwrap().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(intake.write(0, piece(&intake, &data, 0)).unwrap());
+        assert!(!intake.write(0, &vec![7; piece(&intake, &data, 0).len()]).unwrap());
+        assert_eq!(home.store.stat(&blob.digest).unwrap().unwrap(), before, "{len} bytes");
+    }
+}
+
+#[test]
 fn what_an_earlier_run_wrote_is_not_wanted_again() {
     let home = home();
     let data = content(3, 6 * SEGMENT_LEN + 99);

@@ -37,6 +37,8 @@ struct Flow {
     before: Option<f64>,
     /// The target that turned out to be enough.
     settled: bool,
+    /// There was trouble: no step is kept any more that does not show that it is worth it.
+    wary: bool,
     pulses: u32,
 }
 
@@ -72,12 +74,12 @@ impl Governor {
         flow.bytes = total;
         flow.pulses = flow.pulses.saturating_add(1);
         if self.trouble.swap(false, Ordering::Relaxed) {
-            *flow = Flow { bytes: total, settled: true, pulses: YOUNG, ..Flow::default() };
+            *flow = Flow { bytes: total, settled: true, wary: true, pulses: YOUNG, ..Flow::default() };
             return;
         }
         let target = self.target();
         if let Some(before) = flow.before.take()
-            && rate >= FEW
+            && (rate >= FEW || flow.wary)
             && rate < before * WORTH_IT
         {
             self.target.store(target.saturating_sub(STEP).max(1), Ordering::Relaxed);
@@ -114,7 +116,7 @@ mod tests {
     #[test]
     fn it_grows_to_the_ceiling_while_each_connection_brings_its_share() {
         let governor = Governor::new(8, 1);
-        pulses(&governor, |connections| connections as u64 * 10, 6);
+        pulses(&governor, |connections| connections as u64 * FEW as u64, 6);
         assert_eq!(governor.target(), 8);
     }
 
@@ -145,6 +147,16 @@ mod tests {
         governor.pulse(1, PULSE);
         governor.trouble();
         assert_eq!(governor.target(), 2);
+    }
+
+    #[test]
+    fn after_trouble_it_does_not_climb_back_where_that_brings_nothing() {
+        let governor = Governor::new(8, 100);
+        governor.trouble();
+        pulses(&governor, |_| FEW as u64 / 100, 3 * QUESTIONED as usize);
+        assert!(governor.target() <= 6, "{}", governor.target());
+        pulses(&governor, |connections| connections as u64 * 1000, 3 * QUESTIONED as usize);
+        assert_eq!(governor.target(), 8);
     }
 
     #[test]

@@ -130,6 +130,11 @@ impl Http {
         self.0.offline
     }
 
+    /// Whether the bandwidth is limited by the user.
+    pub fn is_limited(&self) -> bool {
+        self.0.limiter.is_some()
+    }
+
     /// Tells the listener something.
     pub(crate) fn report(&self, event: &Event) {
         self.0.reporter.event(event);

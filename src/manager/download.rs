@@ -20,7 +20,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-/// Files that are fetched at once at most: each is three open files, of which many systems allow a process 1,024.
+/// Files that are fetched at once at most: each is up to three open files, of which many systems allow a process 1,024.
 const AT_ONCE: usize = 250;
 
 impl ModelManager {

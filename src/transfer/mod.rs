@@ -86,7 +86,7 @@ struct Run {
 /// Fetches what the jobs' intakes miss and publishes each file when it is complete. The results are in the jobs' order.
 ///
 /// On failure, and when `cancel` is cancelled, the first error is returned, files that were complete are published, and
-/// everything that arrived of the others stays for the next run.
+/// every whole segment that arrived of the others stays for the next run, where a file has more than one.
 pub async fn run(
     http: &Http,
     jobs: Vec<Job>,
@@ -100,7 +100,8 @@ pub async fn run(
     let connections = if are_small { effort.connections.most_for_small } else { effort.connections.most };
     let run = Arc::new(Run {
         http: http.clone(),
-        schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect()),
+        // Under a limit all connections are slow, and helping would only fetch more than is needed.
+        schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect(), !http.is_limited()),
         governor: Governor::new(connections, jobs.len()),
         pool: Pool::new(BUFFERS, KEPT),
         jobs,
@@ -175,6 +176,11 @@ async fn supervise(
     }
     run.stop.cancel();
     // A file that is complete shall be published whatever became of the others.
+    while let Ok(message) = inbox.try_recv() {
+        if let Message::Complete(number) = message {
+            commits.add(number, run);
+        }
+    }
     while commits.next(run).await.is_some() {}
     match failure {
         Some(error) => Err(error),

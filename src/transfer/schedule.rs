@@ -30,7 +30,8 @@ const FIRST: u64 = 8;
 const UNCUT: u64 = 4;
 /// How many times longer than its request a piece should take.
 const WORTH: f64 = 16.0;
-/// A connection that will be done sooner than this is not helped.
+/// A connection whose body began to come later than this before, or will have come sooner than this from now, is not helped:
+/// the one may only be starting, and helping the other is not worth closing its connection.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Consecutive segments of one job.
@@ -53,65 +54,83 @@ pub(super) struct Schedule {
     largest: AtomicU64,
     /// Nanoseconds that a request takes where nothing else delays it.
     round_trip: AtomicU64,
+    /// Whether connections that are done help others.
+    helps: bool,
 }
 
 struct Work {
     /// What nobody fetches yet.
     pieces: VecDeque<Piece>,
     /// What the connections are at.
-    orders: Vec<Running>,
+    orders: Vec<Underway>,
     next_number: u64,
+    /// Of each job, whether it may be all of a small file.
+    may_be_whole: Vec<bool>,
 }
 
 /// An order under way.
-struct Running {
+struct Underway {
     number: u64,
     job: usize,
-    first: u64,
     /// The segment that is coming now; it is never taken over.
     next: u64,
     end: u64,
-    begun: Instant,
+    /// When the body began to come, and with which segment. A request that is not answered yet says nothing of how fast its
+    /// body will be; its own time limit ends it.
+    begun: Option<(Instant, u64)>,
+    /// It may be all of a small file, which is asked for once: that may be all that a server without ranges can do.
+    may_be_whole: bool,
 }
 
-impl Running {
+impl Underway {
     /// Segments that have not begun to come.
     fn before_it(&self) -> u64 {
         self.end.saturating_sub(self.next + 1)
     }
 
-    /// How long they will take if they come as those before. While the first is coming it is not known to be faster than it
-    /// has been so far.
+    /// How long they will take if they come as those before; nothing where that cannot be told yet. While the first is coming
+    /// it is not known to be faster than it has been so far.
     fn time_left(&self, now: Instant) -> Duration {
-        let done = (self.next - self.first).max(1);
-        now.saturating_duration_since(self.begun).mul_f64(self.before_it() as f64 / done as f64)
+        let Some((begun, first)) = self.begun.filter(|_| !self.may_be_whole) else { return Duration::ZERO };
+        let took = now.saturating_duration_since(begun);
+        if took < SOON {
+            return Duration::ZERO;
+        }
+        took.mul_f64(self.before_it() as f64 / (self.next - first).max(1) as f64)
     }
 }
 
 impl Work {
     /// The slowest connection, if it needs help.
-    fn slowest(&mut self, now: Instant) -> Option<&mut Running> {
+    fn slowest(&mut self, now: Instant) -> Option<&mut Underway> {
         let slowest = self.orders.iter_mut().max_by_key(|order| order.time_left(now))?;
         (slowest.before_it() > 0 && slowest.time_left(now) >= SOON).then_some(slowest)
     }
 
-    fn order(&mut self, piece: Piece, now: Instant) -> Order {
+    fn order(&mut self, piece: Piece) -> Order {
         let (number, job, Range { start, end }) = (self.next_number, piece.job, piece.segments.clone());
         self.next_number += 1;
-        self.orders.push(Running { number, job, first: start, next: start, end, begun: now });
+        self.orders.push(Underway { number, job, next: start, end, begun: None, may_be_whole: self.may_be_whole[job] });
         Order { number, piece }
+    }
+
+    fn at(&mut self, number: u64) -> Option<&mut Underway> {
+        self.orders.iter_mut().find(|order| order.number == number)
     }
 }
 
 impl Schedule {
-    /// `missing` holds, for each job, the ranges of segments it misses.
-    pub(super) fn new(missing: Vec<Vec<Range<u64>>>) -> Self {
+    /// `missing` holds, for each job, the ranges of segments it misses. With `helps`, a connection that is done takes over a
+    /// part of what a slow one has before it.
+    pub(super) fn new(missing: Vec<Vec<Range<u64>>>, helps: bool) -> Self {
+        let may_be_whole = missing.iter().map(|ranges| matches!(ranges[..], [Range { start: 0, end }] if end <= UNCUT)).collect();
         let pieces = missing.into_iter().enumerate();
         let pieces = pieces.flat_map(|(job, ranges)| ranges.into_iter().map(move |segments| Piece { job, segments })).collect();
         Self {
-            work: Mutex::new(Work { pieces, orders: Vec::new(), next_number: 0 }),
+            work: Mutex::new(Work { pieces, orders: Vec::new(), next_number: 0, may_be_whole }),
             largest: AtomicU64::new(FIRST),
             round_trip: AtomicU64::new(u64::MAX),
+            helps,
         }
     }
 
@@ -136,29 +155,36 @@ impl Schedule {
         let mut work = self.work();
         let left: u64 = work.pieces.iter().map(|piece| piece.segments.end - piece.segments.start).sum();
         let Some(front) = work.pieces.front_mut() else {
-            let slowest = work.slowest(now)?;
+            let slowest = work.slowest(now).filter(|_| self.helps)?;
             let from = slowest.end - slowest.before_it().div_ceil(2);
             let piece = Piece { job: slowest.job, segments: from..slowest.end };
             slowest.end = from;
-            return Some(work.order(piece, now));
+            return Some(work.order(piece));
         };
         let share = (left / (2 * connections.max(1) as u64)).clamp(SMALLEST, self.largest.load(Ordering::Relaxed));
         let len = front.segments.end - front.segments.start;
         if len <= share.max(UNCUT) {
             let piece = work.pieces.pop_front()?;
-            return Some(work.order(piece, now));
+            return Some(work.order(piece));
         }
         let cut = front.segments.start + share;
         let piece = Piece { job: front.job, segments: front.segments.start..cut };
         front.segments.start = cut;
-        Some(work.order(piece, now))
+        Some(work.order(piece))
+    }
+
+    /// Notes that the body of an order begins to come now; `None`, that it is asked for and nothing comes yet.
+    pub(super) fn comes(&self, number: u64, since: Option<Instant>) {
+        if let Some(order) = self.work().at(number) {
+            order.begun = since.map(|since| (since, order.next));
+        }
     }
 
     /// Notes that `next` is the segment that comes now, and tells where the order ends: sooner than before, if another
     /// connection took a part of it over. `None` where nobody helps with it any more.
     pub(super) fn advance(&self, number: u64, next: u64) -> Option<u64> {
         let mut work = self.work();
-        let order = work.orders.iter_mut().find(|order| order.number == number)?;
+        let order = work.at(number)?;
         order.next = next;
         Some(order.end)
     }
@@ -187,7 +213,7 @@ impl Schedule {
         let mut work = self.work();
         let waiting: u64 = work.pieces.iter().map(|piece| (piece.segments.end - piece.segments.start).div_ceil(UNCUT)).sum();
         let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
-        let help = usize::from(work.slowest(now).is_some());
+        let help = usize::from(self.helps && work.slowest(now).is_some());
         waiting.max(help).saturating_add(work.orders.len())
     }
 
@@ -202,12 +228,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn schedule(segments: u64) -> (Schedule, Instant) {
-        (Schedule::new(vec![vec![0..segments]]), Instant::now())
+        (Schedule::new(vec![vec![0..segments]], true), Instant::now())
     }
 
     #[test]
     fn small_files_are_one_piece_each_and_go_side_by_side() {
-        let schedule = Schedule::new(vec![vec![0..1], vec![], vec![0..3]]);
+        let schedule = Schedule::new(vec![vec![0..1], vec![], vec![0..3]], true);
         let take = || schedule.take(8, Instant::now()).map(|order| order.piece);
         assert_eq!(take(), Some(Piece { job: 0, segments: 0..1 }));
         assert_eq!(take(), Some(Piece { job: 2, segments: 0..3 }));
@@ -239,41 +265,64 @@ mod tests {
 
     #[test]
     fn who_is_done_takes_over_half_of_what_the_slowest_has_before_it() {
-        let schedule = Schedule::new(vec![vec![0..4], vec![0..4]]);
+        let schedule = Schedule::new(vec![vec![8..12], vec![20..24]], true);
         let begun = Instant::now();
         let [slow, fast] = [(); 2].map(|()| schedule.take(1, begun).unwrap());
+        [&slow, &fast].into_iter().for_each(|order| schedule.comes(order.number, Some(begun)));
         let later = begun + Duration::from_secs(3);
-        assert_eq!(schedule.advance(fast.number, 3), Some(4));
-        assert_eq!(schedule.advance(slow.number, 1), Some(4));
+        assert_eq!(schedule.advance(fast.number, 23), Some(24));
+        assert_eq!(schedule.advance(slow.number, 9), Some(12));
         assert_eq!(schedule.room(later), 3);
-        // Of the first file, segment 1 is coming and 2 and 3 are before it.
+        // Of the first file, segment 9 is coming and 10 and 11 are before it.
         let help = schedule.take(1, later).unwrap();
-        assert_eq!(help.piece, Piece { job: 0, segments: 3..4 });
-        assert_eq!(schedule.advance(slow.number, 1), Some(3));
-        assert_eq!(schedule.advance(fast.number, 3), Some(4));
+        assert_eq!(help.piece, Piece { job: 0, segments: 11..12 });
+        assert_eq!(schedule.advance(slow.number, 9), Some(11));
+        assert_eq!(schedule.advance(fast.number, 23), Some(24));
         // What nobody took is as slow as before, and helped once more.
-        assert_eq!(schedule.take(1, later).unwrap().piece, Piece { job: 0, segments: 2..3 });
+        assert_eq!(schedule.take(1, later).unwrap().piece, Piece { job: 0, segments: 10..11 });
         assert_eq!(schedule.take(1, later), None);
-        assert_eq!(schedule.advance(slow.number, 2), Some(2));
+        assert_eq!(schedule.advance(slow.number, 10), Some(10));
         schedule.end(slow.number);
-        assert_eq!(schedule.advance(slow.number, 2), None);
+        assert_eq!(schedule.advance(slow.number, 10), None);
     }
 
     #[test]
-    fn who_will_soon_be_done_is_not_helped_and_neither_is_the_one_that_fetches_a_whole_file() {
-        let (schedule, begun) = schedule(4);
-        let order = schedule.take(1, begun).unwrap();
-        schedule.advance(order.number, 2);
-        assert_eq!(schedule.take(1, begun + Duration::from_millis(100)), None);
-        assert_eq!(schedule.room(begun + Duration::from_millis(100)), 1);
-        schedule.take_all_of(0);
-        assert_eq!(schedule.take(1, begun + Duration::from_secs(60)), None);
+    fn nobody_is_helped_who_need_not_or_must_not_be() {
+        let begun = Instant::now();
+        let helped = |segments: Range<u64>, helps: bool, prepare: &dyn Fn(&Schedule, u64), after: u64| {
+            let schedule = Schedule::new(vec![vec![segments]], helps);
+            schedule.largest.store(LARGEST, Ordering::Relaxed);
+            let order = schedule.take(1, begun).unwrap();
+            schedule.comes(order.number, Some(begun));
+            prepare(&schedule, order.number);
+            let later = begun + Duration::from_millis(after);
+            let room = schedule.room(later);
+            let is_helped = schedule.take(1, later).is_some();
+            assert_eq!(
+                is_helped,
+                room > schedule.work().orders.len() - usize::from(is_helped),
+                "who asks finds what he was promised"
+            );
+            is_helped
+        };
+        let nothing: &dyn Fn(&Schedule, u64) = &|_, _| {};
+        assert!(helped(4..8, true, nothing, 2000));
+        assert!(!helped(4..8, false, nothing, 2000), "under a limit of the rate");
+        assert!(!helped(4..8, true, nothing, 900), "it only just began");
+        assert!(!helped(0..4, true, nothing, 60_000), "all of a small file");
+        assert!(
+            !helped(4..8, true, &|schedule, number| assert_eq!(schedule.advance(number, 7), Some(8)), 60_000),
+            "the last is coming"
+        );
+        assert!(!helped(4..8, true, &|schedule, number| assert_eq!(schedule.advance(number, 6), Some(8)), 1500), "soon done");
+        assert!(!helped(4..8, true, &|schedule, number| schedule.comes(number, None), 60_000), "nothing of it comes yet");
+        assert!(!helped(4..8, true, &|schedule, _| schedule.take_all_of(0), 60_000), "one connection fetches the whole file");
     }
 
     proptest! {
         #[test]
         fn the_pieces_are_exactly_what_is_missing_in_order(ends in proptest::collection::vec(1u64..500, 1..6), connections in 1usize..16) {
-            let schedule = Schedule::new(ends.iter().map(|end| std::iter::once(0..*end).collect()).collect());
+            let schedule = Schedule::new(ends.iter().map(|end| std::iter::once(0..*end).collect()).collect(), true);
             let mut next = vec![0; ends.len()];
             let now = Instant::now();
             while let Some(Order { piece, .. }) = schedule.take(connections, now) {
@@ -295,7 +344,10 @@ mod tests {
             for (who, pause) in steps.into_iter().chain(finish) {
                 now += Duration::from_millis(pause);
                 at[who] = match at[who] {
-                    None => schedule.take(6, now).map(|order| (order.number, order.piece.segments.start, order.piece.segments.end)),
+                    None => schedule.take(6, now).map(|order| {
+                        schedule.comes(order.number, Some(now));
+                        (order.number, order.piece.segments.start, order.piece.segments.end)
+                    }),
                     Some((number, next, _)) => {
                         fetched[next as usize] += 1;
                         let end = schedule.advance(number, next + 1).unwrap();

@@ -97,12 +97,14 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
     let asked = Instant::now();
+    run.schedule.comes(cursor.order, None);
     let mut body = match run.http.open(&job.locations[mirror], start..end, job.size()).await {
         Ok(body) => body,
         Err(error) => return Outcome::Failed(error),
     };
     if body.start() == start && body.end() == end {
         let waited = asked.elapsed();
+        run.schedule.comes(cursor.order, Some(Instant::now()));
         let outcome = read(run, job, cursor, &mut body).await;
         if matches!(outcome, Outcome::Done) {
             run.schedule.learn(waited, asked.elapsed().saturating_sub(waited), cursor.begins_at(job).saturating_sub(start));
@@ -142,7 +144,7 @@ async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mu
                     buffer.extend_from_slice(&part);
                     if part.len() == room {
                         cursor.dispatch(run, job);
-                        if cursor.is_overtaken(run) {
+                        if cursor.ends_early(run) {
                             // What comes behind is another's.
                             job.uncount(chunk.len() as u64);
                             return Outcome::Done;
@@ -174,8 +176,8 @@ impl Cursor {
         Self { order, number: piece.job, next: piece.segments.start, end: piece.segments.end, is_cut: false, buffer: None }
     }
 
-    /// Whether another connection has taken over what comes next.
-    fn is_overtaken(&mut self, run: &Run) -> bool {
+    /// Tells the schedule how far it is, and whether another connection has taken over what comes next.
+    fn ends_early(&mut self, run: &Run) -> bool {
         let end = run.schedule.advance(self.order, self.next).unwrap_or(self.end);
         let is_shorter = end < self.end;
         self.end = end;

@@ -23,8 +23,6 @@ use std::{
 
 /// Segments this far ahead of the front are kept in memory for it; others it reads back from the page cache.
 const AHEAD: u64 = 16;
-/// A front this far behind a connection is not on its heels.
-const FAR: u64 = 4 * AHEAD;
 /// What arrived is made to survive a power loss after this many bytes or this long, whichever is first.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
@@ -62,6 +60,8 @@ pub(super) struct Running {
     front: Mutex<Option<Front>>,
     /// The segment that the front needs next, for those who must not wait while it hashes.
     front_at: AtomicU64,
+    /// The first segment that an earlier run did not leave.
+    first_missing: u64,
     ready: Mutex<BTreeMap<u64, Kept>>,
     check_head: Option<HeadCheck>,
     /// Set when a server answered a range with the whole file: one connection then fetches it all.
@@ -87,6 +87,7 @@ impl Running {
             source,
             on_trust: front.standing(&intake) == Standing::Unproven,
             front_at: AtomicU64::new(front.next()),
+            first_missing: intake.missing().first().map_or(0, |range| range.start),
             front: Mutex::new(Some(front)),
             held: AtomicU64::new(intake.resumed()),
             intake,
@@ -173,11 +174,11 @@ impl Running {
     }
 
     /// Whether the front has enough to do, so that fetching this segment now would only make it fall behind: it would
-    /// have to read back, and hash twice, what can be had from memory later. A front that is far away, because it follows
-    /// what an earlier run left, is not waited for.
+    /// have to read back, and hash twice, what can be had from memory later; and what it reads back it does more slowly, so
+    /// that it would fall behind further and further. A front that follows what an earlier run left is not waited for.
     pub(super) fn is_early(&self, index: u64) -> bool {
         let next = self.front_at.load(Ordering::Relaxed);
-        (next + AHEAD..next + FAR).contains(&index) && self.intake.has(next)
+        index >= next + AHEAD && next >= self.first_missing && self.intake.has(next)
     }
 
     /// Holds the first segment against what the file should be.

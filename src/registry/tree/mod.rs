@@ -1,0 +1,161 @@
+//! YAML text -> a tree whose every key and value knows its line and column.
+//!
+//! A place costs an error of the YAML crate (see `visit.rs`), which costs more than the value it stands for, and most files
+//! give no cause to name one: [`read_to`] reads without places what needs none.
+
+mod visit;
+
+use super::error::{Place, Problem, cut};
+use std::ops::Range;
+use visit::Source;
+
+/// A registry of a thousand models has about one megabyte; more than this is not a registry.
+const MAX_BYTES: usize = 16 << 20;
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// The value's first character; of a map or list, that of its first entry.
+    pub place: Place,
+    pub value: Value,
+}
+
+/// What stands there.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Null,
+    /// A scalar that is text in YAML.
+    Text(String),
+    /// A number or a boolean, as it is spelled in the file.
+    Bare(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// One key of a map.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub key: String,
+    pub place: Place,
+    pub node: Node,
+}
+
+impl Value {
+    /// What it is, for "expected ..., found ...".
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Null => "nothing".into(),
+            Self::Text(text) => format!("the text `{}`", cut(text)),
+            Self::Bare(text) => format!("`{}`", cut(text)),
+            Self::List(_) => "a list".into(),
+            Self::Map(_) => "a mapping".into(),
+        }
+    }
+}
+
+/// The lines of a text as the YAML crate counts them.
+pub(super) fn lines(text: &str) -> Vec<&str> {
+    line_ranges(text).into_iter().map(|range| &text[range]).collect()
+}
+
+/// Where these lines are, without what ends them.
+pub(super) fn line_ranges(text: &str) -> Vec<Range<usize>> {
+    let mut lines = Vec::new();
+    let mut start = 0;
+    while let Some(at) = text[start..].find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+        let end = start + at;
+        lines.push(start..end);
+        let width = if text[end..].starts_with("\r\n") { 2 } else { text[end..].chars().next().map_or(1, char::len_utf8) };
+        start = end + width;
+    }
+    lines.push(start..text.len());
+    lines
+}
+
+/// Reads the one document of a text; `None` when there is none.
+pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
+    read_with(text, Places::Known)
+}
+
+/// What `make` makes of the document of a text. It may be called twice: for a tree whose places mean nothing, and, if
+/// that came to a problem or to something that `names_places`, for one whose places are right.
+pub(super) fn read_to<T>(
+    text: &str,
+    make: impl Fn(Option<&Node>) -> Result<T, Problem>,
+    names_places: impl Fn(&T) -> bool,
+) -> Result<T, Problem> {
+    let quick = read_with(text, Places::Unknown).and_then(|root| make(root.as_ref()));
+    match quick.ok().filter(|made| !names_places(made)) {
+        Some(made) => Ok(made),
+        None => make(read(text)?.as_ref()),
+    }
+}
+
+/// Whether the nodes of a tree say where they stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Places {
+    Known,
+    Unknown,
+}
+
+fn read_with(text: &str, places: Places) -> Result<Option<Node>, Problem> {
+    if text.len() > MAX_BYTES {
+        return Err(Problem::new(Place::START, format!("the file has {} bytes; expected {MAX_BYTES} at most", text.len())));
+    }
+    let source = Source::new(text, places);
+    let mut root = None;
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let node = source.document(document)?;
+        if root.is_some() {
+            let message = "a second YAML document begins; expected one document".to_owned();
+            return Err(Problem::new(node.place, message));
+        }
+        root = Some(node);
+    }
+    Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree without its places.
+    fn shown(node: &Node) -> String {
+        match &node.value {
+            Value::List(nodes) => format!("{:?}", nodes.iter().map(shown).collect::<Vec<_>>()),
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|entry| format!("{:?}: {}", entry.key, shown(&entry.node)));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            }
+            scalar => format!("{scalar:?}"),
+        }
+    }
+
+    #[test]
+    fn a_tree_without_places_has_the_same_values() {
+        let odd =
+            "a: {1e7: 0x10, 007: true, ~: null, 'quoted': \"1\"}\nb: [x, 1_000, -0.0, &n {k: v}, *n, !!str 5, |\n  text\n  ]\n";
+        let merged = "base: &b {size: 010, sha256: ~}\nmore:\n  <<: *b\n  size: +5 # why\n  list:\n  - 12:30\n  - 2026-11-25\n";
+        for text in [crate::registry::BUILT_IN, odd, merged, "7.50", "text", "~", "", "a: 1\na: 2\n", "a: [", "? {a: b}\n: c\n"] {
+            let [known, unknown] = [Places::Known, Places::Unknown].map(|places| {
+                read_with(text, places).map(|root| root.as_ref().map(shown)).map_err(|problem| problem.message.contains("YAML"))
+            });
+            assert_eq!(known, unknown, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_right_wherever_they_are_named() {
+        let text = "a: 1\nb:\n  c: x\n";
+        let line_of_b = |root: Option<&Node>| match root.map(|root| &root.value) {
+            Some(Value::Map(entries)) => Ok(entries[1].place.line),
+            other => Err(Problem::new(Place::START, format!("{other:?}"))),
+        };
+        assert_eq!(read_to(text, line_of_b, |_| true).ok(), Some(2));
+        let complain = |root: Option<&Node>| {
+            let line = line_of_b(root)?;
+            Err::<(), _>(Problem::new(Place { line, column: 1 }, "no"))
+        };
+        assert_eq!(read_to(text, complain, |()| false).err().map(|problem| problem.place.line), Some(2));
+    }
+}

@@ -24,7 +24,7 @@ pub(crate) fn processors(pieces: usize, least: usize) -> usize {
 }
 
 /// Does `work` for each item on so many workers, of which the caller is one; the results are in the items' order. A
-/// worker takes the next item when it is done with one. After a failure nothing is begun.
+/// worker takes the next item when it is done with one. After a failure or a panic nothing is begun.
 pub(crate) fn map<T, R, E>(
     items: impl Iterator<Item = T> + Send,
     workers: usize,
@@ -37,16 +37,20 @@ where
     if workers < 2 {
         return items.map(work).collect();
     }
-    let (items, failed) = (Mutex::new(items.enumerate()), AtomicBool::new(false));
+    let (items, over) = (Mutex::new(items.enumerate()), AtomicBool::new(false));
     let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
     let worker = || {
+        let _over = SetOnDrop(&over);
         let mut done = Vec::new();
-        while !failed.load(Ordering::Relaxed)
+        while !over.load(Ordering::Relaxed)
             && let Some((at, item)) = next()
         {
             let result = work(item);
-            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            let failed = result.is_err();
             done.push((at, result));
+            if failed {
+                break;
+            }
         }
         done
     };
@@ -60,6 +64,15 @@ where
     });
     done.sort_unstable_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Tells the other workers when one ends: because nothing is left, because something failed, or by a panic.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +105,29 @@ mod tests {
             });
             assert_eq!(failed, Err(3));
             assert!(begun.into_inner() < 1_000_000);
+        }
+    }
+
+    #[test]
+    fn after_a_panic_nothing_is_begun_and_the_caller_gets_it() {
+        // A panic of the caller, and one of the other worker, when both have begun.
+        for of_caller in [true, false] {
+            let (begun, both, caller) = (AtomicUsize::new(0), Barrier::new(2), thread::current().id());
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                map(0..10_000, 2, |n| {
+                    if begun.fetch_add(1, Ordering::Relaxed) < 2 {
+                        both.wait();
+                        if (thread::current().id() == caller) == of_caller {
+                            std::panic::resume_unwind(Box::new("a panic"));
+                        }
+                    }
+                    // The one that is left would take seconds for the rest, however late the other gets to its end.
+                    thread::sleep(std::time::Duration::from_millis(1));
+                    Ok::<usize, ()>(n)
+                })
+            }));
+            assert_eq!(result.unwrap_err().downcast_ref(), Some(&"a panic"));
+            assert!(begun.into_inner() < 10_000);
         }
     }
 

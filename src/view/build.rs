@@ -48,7 +48,7 @@ pub struct Adopted {
     pub stamp: Stamp,
 }
 
-/// What filling one folder came to.
+/// What making files of one folder came to.
 struct Filled<'p> {
     entries: Vec<ManifestFile>,
     /// The folder, if anything was made in it.
@@ -212,9 +212,10 @@ impl Views {
             // One after the other they are laid out, and read, better.
             _ => 1,
         };
-        // One worker for a folder, which the file system lets nobody else change meanwhile.
-        let folders = plan.slots.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
-        let filled = parallel::map(folders, workers, |slots| self.fill(plan, slots, link))?;
+        // Files that follow each other in a folder go to one worker: the file system lets one at a time change a folder,
+        // and others would wait for their turn.
+        let runs = plan.slots.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
+        let filled = parallel::map(runs, workers, |slots| self.fill(plan, slots, link))?;
         let mut touched: BTreeSet<PathBuf> =
             filled.iter().filter_map(|filled| filled.touched).flat_map(|dir| self.up_to_here(dir)).collect();
         let entries: Vec<ManifestFile> = filled.into_iter().flat_map(|filled| filled.entries).collect();
@@ -234,7 +235,7 @@ impl Views {
         Ok((entries, odd))
     }
 
-    /// Makes the files of one folder.
+    /// Makes these files, which are in one folder.
     fn fill<'p>(&self, plan: &'p Plan<'_>, slots: &'p [Slot<'_>], link: LinkMode) -> Result<Filled<'p>> {
         let mut filled = Filled { entries: Vec::with_capacity(slots.len()), touched: None };
         for slot in slots {

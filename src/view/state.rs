@@ -10,7 +10,7 @@ use crate::{
 use std::{
     collections::HashMap,
     path::{Component, Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, PoisonError},
 };
 
 /// What a file in the models directory is.
@@ -67,12 +67,13 @@ pub(super) struct Judge<'a> {
     disk: &'a dyn Disk,
     store: Option<&'a Store>,
     /// Blobs by inode, made when a plain file may be a name of one and no manifest tells of which.
-    inodes: OnceLock<HashMap<(u64, u64), Sha256Digest>>,
+    /// Whoever comes first makes it and the others wait, for it is a walk over the whole store.
+    inodes: Mutex<Option<HashMap<(u64, u64), Sha256Digest>>>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(disk: &'a dyn Disk, store: Option<&'a Store>) -> Self {
-        Self { disk, store, inodes: OnceLock::new() }
+        Self { disk, store, inodes: Mutex::default() }
     }
 
     /// Judges what stands at `path`, `None` where nothing does. `recorded` is asked for only where it matters.
@@ -163,18 +164,24 @@ impl<'a> Judge<'a> {
 
     fn blob_of_inode(&self, stat: &Stat) -> Result<Option<Sha256Digest>> {
         let Some(store) = self.store else { return Ok(None) };
-        if self.inodes.get().is_none() {
-            let mut inodes = HashMap::new();
-            for digest in store.blobs()? {
-                if let Some(blob) = store.stat(&digest)? {
-                    inodes.insert((blob.dev, blob.ino), digest);
-                }
-            }
-            // Another thread may have been faster; its table is as good.
-            let _ = self.inodes.set(inodes);
-        }
-        Ok(self.inodes.get().and_then(|inodes| inodes.get(&(stat.dev, stat.ino)).copied()))
+        let mut known = self.inodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let inodes = match &mut *known {
+            Some(inodes) => inodes,
+            none => none.insert(inodes_of(store)?),
+        };
+        Ok(inodes.get(&(stat.dev, stat.ino)).copied())
     }
+}
+
+/// Every blob by its device and inode.
+fn inodes_of(store: &Store) -> Result<HashMap<(u64, u64), Sha256Digest>> {
+    let mut inodes = HashMap::new();
+    for digest in store.blobs()? {
+        if let Some(blob) = store.stat(&digest)? {
+            inodes.insert((blob.dev, blob.ino), digest);
+        }
+    }
+    Ok(inodes)
 }
 
 impl Views {

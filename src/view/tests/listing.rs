@@ -2,7 +2,8 @@ use super::support::*;
 use crate::{
     names::Format,
     settings::LinkMode::*,
-    view::{FileState, MANIFEST_FILE},
+    store::Store,
+    view::{FileState, MANIFEST_FILE, Views},
 };
 use std::fs;
 
@@ -47,6 +48,24 @@ fn hard_links_are_known_without_a_manifest() {
     fs::remove_file(dir.join(MANIFEST_FILE)).unwrap();
     let state = FileState::Blob { digest: file.sha256, mode: Hardlink };
     assert_eq!(listed(&house), [("m gguf q4_0 a.gguf".to_owned(), state)]);
+}
+
+#[test]
+fn the_store_is_walked_once_for_all_hard_links_without_a_manifest() {
+    let house = House::new();
+    let file = house.file("a.gguf", "weights");
+    // Enough for several threads.
+    for model in 0..256 {
+        let dir = house.at(&format!("m{model}/gguf/q4_0"));
+        fs::create_dir_all(&dir).unwrap();
+        fs::hard_link(house.blob(&file), dir.join("a.gguf")).unwrap();
+    }
+    let store = Store::open(house.disk.clone(), house.store.layout().root()).unwrap();
+    let found = Views::new(house.disk.clone(), house.models(), Some(store)).scan(None).unwrap();
+    let state = FileState::Blob { digest: file.sha256, mode: Hardlink };
+    assert_eq!(found.iter().filter(|found| found.state == state).count(), 256);
+    let listed = house.disk.listed.lock().unwrap();
+    assert_eq!(listed.iter().filter(|dir| dir.ends_with("sha256/00")).count(), 1);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(super) struct Broken {
     pub(super) create: Mutex<Option<Trouble>>,
     /// Operations that change something.
     pub(super) changes: Mutex<Vec<String>>,
+    /// Folders that were listed.
+    pub(super) listed: Mutex<Vec<PathBuf>>,
 }
 
 impl Broken {
@@ -53,6 +55,7 @@ impl Disk for Broken {
         RealDisk.stat_follow(path)
     }
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        self.listed.lock().unwrap().push(dir.to_owned());
         RealDisk.list(dir)
     }
     fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {

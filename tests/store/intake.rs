@@ -142,14 +142,41 @@ fn a_cut_partial_download_claims_nothing() {
 
 #[test]
 fn a_claim_with_another_size_begins_anew_and_says_so() {
+    let data = content(5, 3 * SEGMENT_LEN);
+    let size = data.len() as u64;
+    for wrong in [size - SEGMENT_LEN + 1, size - 1, size + 1, 9 * SEGMENT_LEN] {
+        let home = home();
+        let claimed = || home.store.partials().unwrap().into_iter().map(|partial| partial.claim.unwrap().size).collect::<Vec<_>>();
+        let begin = |size| open(home.store.admit(Want { size, ..want(&data) }, &lease(&home.store), &quick()).unwrap());
+        // Its first segment is what the right file has there, and is not believed to be.
+        assert!(begin(wrong).write(0, &data[..SEGMENT_LEN as usize]).unwrap());
+        assert_eq!((claimed(), begin(wrong).resumed()), (vec![wrong], SEGMENT_LEN));
+        let intake = begin(size);
+        assert_eq!((claimed(), intake.resumed(), intake.held()), (vec![size], 0, 0));
+        finish(intake, &data).unwrap();
+        home.sound(Expect::Tidy);
+    }
+}
+
+#[test]
+fn a_claim_that_tells_another_size_than_the_data_has_is_written_again() {
     let home = home();
     let data = content(5, 3 * SEGMENT_LEN);
-    let wrong = Want { size: 77, ..want(&data) };
-    drop(home.store.admit(wrong, &lease(&home.store), &quick()).unwrap());
     let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
-    let claim = home.store.partials().unwrap().pop().unwrap().claim.unwrap();
-    assert_eq!(claim.size, data.len() as u64);
-    finish(intake, &data).unwrap();
+    intake.write(1, piece(&intake, &data, 1)).unwrap();
+    let path = home.store.layout().ingest(&intake.want().key).join("claim");
+    drop(intake);
+    let right = fs::read_to_string(&path).unwrap();
+    let wrong = right.replace(&data.len().to_string(), &(5 * SEGMENT_LEN).to_string());
+    assert_ne!(wrong, right);
+    for text in [&wrong, "{"] {
+        fs::write(&path, text).unwrap();
+        // The journal and the data agree with what is wanted, so nothing is lost.
+        let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+        assert_eq!(intake.resumed(), SEGMENT_LEN);
+        assert_eq!(home.store.partials().unwrap().pop().unwrap().claim.unwrap().size, data.len() as u64);
+    }
+    put(&home.store, &data).unwrap();
     home.sound(Expect::Tidy);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::fsck::{Expect, assert_sound};
 use model_manager::{
-    digest::{SEGMENT_LEN, Sha256Digest, sha256_of},
+    digest::{SEGMENT_LEN, SequentialHasher, Sha256Digest, sha256_of},
     disk::{Disk, RealDisk},
     names::RelPath,
     store::{
@@ -57,14 +57,13 @@ impl Home {
 /// Bytes that differ everywhere and for every seed.
 pub fn content(seed: u64, len: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut data = Vec::with_capacity(len as usize + 8);
-    while data.len() < len as usize {
+    let mut data = vec![0; len as usize];
+    for word in data.chunks_mut(8) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        data.extend(state.to_le_bytes());
+        word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
     }
-    data.truncate(len as usize);
     data
 }
 
@@ -160,12 +159,23 @@ impl Group {
     }
 }
 
-/// Contents whose blobs are in the folders of these numbers.
+/// Contents whose blobs are in the folders of these numbers. The first and every other one after it is longer than a
+/// segment and arrives as a partial; those between them arrive loose.
 pub fn contents_in(folders: &[u8], seed: u64) -> Vec<Vec<u8>> {
-    let mut seeds = seed * 1_000_000..;
-    let in_folder =
-        |folder: &u8| seeds.by_ref().map(|seed| content(seed, 99)).find(|data| sha256_of(data).as_bytes()[0] == *folder);
-    folders.iter().map(in_folder).map(Option::unwrap).collect()
+    let lengths = [SEGMENT_LEN + 99, 99].into_iter().cycle();
+    let in_folder = |((seed, folder), len): ((u64, &u8), u64)| {
+        let mut data = content(seed, len);
+        let mut begun = SequentialHasher::new(len + 8, false);
+        begun.update(&data);
+        let is_in_folder = |end: &u64| {
+            let mut hasher = begun.clone();
+            hasher.update(&end.to_le_bytes());
+            hasher.finish().0.as_bytes()[0] == *folder
+        };
+        data.extend((0..).find(is_in_folder).unwrap().to_le_bytes());
+        data
+    };
+    (seed * 100..).zip(folders).zip(lengths).map(in_folder).collect()
 }
 
 /// Makes sure that the store has a blob of this content.

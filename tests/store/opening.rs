@@ -7,7 +7,7 @@ use crate::{
     kit::*,
 };
 use model_manager::{
-    digest::SEGMENT_LEN,
+    digest::{SEGMENT_LEN, sha256_of},
     disk::RealDisk,
     store::{Admission, CheckMode, Progress, Project, Store, StoreError},
 };
@@ -176,6 +176,25 @@ fn where_locks_do_nothing_partials_are_private_and_nothing_is_collected() {
     );
     finish(second, &data).unwrap();
     assert!(matches!(home.store.collector(false, &quick()), Err(StoreError::NoSafeCollection { .. })));
+    home.sound(Expect::Tidy);
+}
+
+#[test]
+fn where_locks_do_nothing_two_may_take_in_one_small_file_at_once() {
+    let home = home_on(Arc::new(crate::faults::LaxLocks(FaultyDisk::new())));
+    assert!(!home.store.locks_work());
+    let temporary = || fs::read_dir(home.root().join("tmp")).unwrap().count();
+    for (seed, size) in [(1, 100), (3, SEGMENT_LEN)] {
+        let (data, other) = (content(seed, size), content(seed + 1, size));
+        let [wrong, right] = [(); 2].map(|()| open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap()));
+        assert!(wrong.write(0, &other).unwrap() && right.write(0, &data).unwrap());
+        assert_eq!((temporary(), home.store.partials().unwrap().len()), (2, 0));
+        assert!(matches!(finish(wrong, &other), Err(StoreError::Mismatch { .. })), "wrong content was published");
+        assert_eq!(temporary(), 1);
+        assert_eq!(finish(right, &data).unwrap().size, size);
+        assert_eq!(temporary(), 0);
+        assert_eq!(fs::read(home.store.layout().blob(&sha256_of(&data))).unwrap(), data);
+    }
     home.sound(Expect::Tidy);
 }
 

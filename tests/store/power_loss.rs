@@ -8,7 +8,7 @@ use crate::{
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::Disk,
-    store::{Project, Store},
+    store::{Blob, Project, Store},
 };
 use std::{path::Path, sync::Arc};
 
@@ -196,6 +196,67 @@ fn a_root_that_was_put_is_there_and_so_are_its_blobs() {
         collect_in(&store, days(30)).unwrap();
         assert_eq!(store.find(&sha256_of(&data)).unwrap().map(|blob| blob.size), Some(5000));
         assert_eq!(store.users().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_rooted_blob_stays_that_another_process_has_not_made_durable_yet() {
+    let data = content(3, SEGMENT_LEN + 5);
+    // This process may have published it before, and then it was collected.
+    for was_ours in [false, true] {
+        let (disk, store) = ready();
+        let other = store_on(&disk);
+        let blob = put(if was_ours { &store } else { &other }, &data).unwrap();
+        // Where the other process is before its last step: the blob has its name, and its folder is not synced.
+        let layout = store.layout();
+        let (named, unnamed) = (layout.blob(&blob.digest), layout.dir("tmp").join(".tmp-abcdefghijkl"));
+        disk.rename(&named, &unnamed).unwrap();
+        disk.sync_everything();
+        let project = Project::register(&store, Path::new("/models")).unwrap();
+        let moments = disk.moments(|| {
+            disk.rename_new(&unnamed, &named).unwrap();
+            project.put_root(&view("a"), &files_of(&blob)).unwrap();
+        });
+        assert_rooted(moments.last().unwrap(), &[blob]);
+        // It was not there all the time.
+        assert_eq!(store_on(&moments[1].crash(|_| false)).find(&blob.digest).unwrap(), None);
+    }
+}
+
+#[test]
+fn rooted_blobs_stay_that_the_process_itself_published() {
+    let (disk, store) = ready();
+    let project = Project::register(&store, Path::new("/models")).unwrap();
+    // While the lease is held, putting the root relies on what publishing made durable.
+    let lease = lease(&store);
+    let fill_one = |data: &Vec<u8>| {
+        let intake = open(store.admit(want(data), &lease, &quick()).unwrap());
+        let front = fill(&intake, data).unwrap();
+        (intake, front)
+    };
+    // Partials and a loose one, two of them in one folder.
+    let group = Group::of(contents_in(&[9, 9, 17], 1).iter().map(fill_one).collect());
+    let mut blobs = Vec::new();
+    let moments = disk.moments(|| {
+        blobs = group.commit_all();
+        let rooted: Vec<_> = blobs.iter().map(|blob| (blob.digest, blob.size)).collect();
+        project.put_root(&view("a"), &files(&rooted)).unwrap();
+    });
+    assert_rooted(moments.last().unwrap(), &blobs);
+}
+
+/// Makes sure that these blobs are rooted, and there, even if nothing was kept that was not made durable.
+fn assert_rooted(moment: &Moment, blobs: &[Blob]) {
+    for after in crashes(moment, 8) {
+        let store = store_on(&after);
+        let users = store.users().unwrap();
+        for blob in blobs {
+            assert!(users.contains_key(&blob.digest));
+            assert_eq!(store.find(&blob.digest).unwrap(), Some(*blob), "a rooted blob is missing");
+        }
+        collect_in(&store, days(30)).unwrap();
+        assert_sound(&after, Path::new(ROOT), Expect::Tidy);
+        assert_eq!(store.blobs().unwrap().len(), blobs.len());
     }
 }
 

@@ -1,11 +1,16 @@
 //! Projects and their roots.
 
-use crate::{fsck::Expect, kit::*};
-use model_manager::{
-    disk::RealDisk,
-    store::{PROJECT_FILE, Project, Store, StoreError},
+use crate::{
+    faulty_disk::{FaultyDisk, Op, Rule},
+    fsck::Expect,
+    kit::*,
 };
-use std::{fs, path::Path};
+use model_manager::{
+    digest::sha256_of,
+    disk::RealDisk,
+    store::{Admission, PROJECT_FILE, Project, Store, StoreError},
+};
+use std::{fs, path::Path, sync::Arc};
 
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -24,6 +29,26 @@ fn a_root_keeps_its_blobs_and_removing_it_gives_them_up() {
     assert!(!project.remove_root(&view("a")).unwrap());
     assert_eq!(collect_in(&home.store, days(30)).unwrap().removed[0].digest, blob.digest);
     home.sound(Expect::Tidy);
+}
+
+#[test]
+fn a_blob_whose_name_could_not_be_made_durable_is_not_taken_for_durable_when_it_is_rooted() {
+    let disk = FaultyDisk::new();
+    let home = home_on(Arc::new(disk.clone()));
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    for data in contents_in(&[1, 2], 1) {
+        let folder = home.store.layout().blob(&sha256_of(&data)).parent().unwrap().to_owned();
+        disk.set(Rule::Pick(Box::new(move |op, path| (op == Op::SyncDir && path == folder).then_some(std::io::ErrorKind::Other))));
+        let lease = lease(&home.store);
+        let admit = || home.store.admit(want(&data), &lease, &quick()).unwrap();
+        finish(open(admit()), &data).unwrap_err();
+        // It has its name and is found, and rooting it syncs the folder, which fails again.
+        let Admission::Present(blob) = admit() else { panic!("it has no name") };
+        project.put_root(&view("a"), &files_of(&blob)).unwrap_err();
+        disk.set(Rule::Never);
+        project.put_root(&view("b"), &files_of(&blob)).unwrap();
+    }
+    home.sound(Expect::Unfinished);
 }
 
 #[test]

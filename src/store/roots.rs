@@ -136,8 +136,10 @@ impl Project {
         let path = self.record_path(view);
         let record = RootRecord::new(view.clone(), files.to_vec());
         let shared = self.store.shared()?;
-        let unchanged = self.store.read_root(&path).is_ok_and(|old| old.as_ref() == Some(&record));
-        if !unchanged {
+        if self.store.read_root(&path).is_ok_and(|old| old.as_ref() == Some(&record)) {
+            // Whoever wrote it may have died, or failed, before its name or that of a blob was durable.
+            self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?;
+        } else {
             self.store.replace_record(&path, &format::to_json(&record))?;
         }
         let mut digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
@@ -147,14 +149,11 @@ impl Project {
             }
         }
         drop(shared);
-        if !unchanged {
-            // Another process may have published a blob this very moment and not synced its name yet.
-            digests.retain(|digest| !self.store.named().contains(digest));
-            let blobs = digests.iter().map(|digest| self.store.layout().blob(digest));
-            let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
-            self.store.disk().sync_dirs(&shards)?;
-        }
-        Ok(())
+        // Another process may have published a blob this very moment and not synced its name yet.
+        digests.retain(|digest| !self.store.named().contains(digest));
+        let blobs = digests.iter().map(|digest| self.store.layout().blob(digest));
+        let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
+        Ok(self.store.disk().sync_dirs(&shards)?)
     }
 
     /// The root of a view.

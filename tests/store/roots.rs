@@ -45,6 +45,8 @@ fn a_blob_whose_name_could_not_be_made_durable_is_not_taken_for_durable_when_it_
         // It has its name and is found, and rooting it syncs the folder, which fails again.
         let Admission::Present(blob) = admit() else { panic!("it has no name") };
         project.put_root(&view("a"), &files_of(&blob)).unwrap_err();
+        // Nor does it count that the record stands there from the first time.
+        project.put_root(&view("a"), &files_of(&blob)).unwrap_err();
         disk.set(Rule::Never);
         project.put_root(&view("b"), &files_of(&blob)).unwrap();
     }

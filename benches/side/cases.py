@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from .measure import Failed, run
+from .measure import Failed, peak, run
 from .world import COMMIT, MIB, ROOT
 
 RECORD = 64
@@ -291,8 +291,11 @@ def case_memory(bench):
     world, table = bench.world, bench.table
     few, many = (1 << 26, 1 << 28) if bench.quick else (1 << 30, 16 << 30)
     peaks = []
-    for size in (few, many):
-        peaks.append(world.download(world.file(size, sparse=True), name="memory").memory)
+    # Not every run comes to use all buffers at once, so of the shorter ones the highest peak of several counts.
+    for size, runs in ((few, bench.runs), (many, 1)):
+        file = world.file(size, sparse=True)
+        once = lambda: world.ours(world.project("memory", file), "download", "bench:q0", "--quiet", measure=peak)
+        peaks.append(max(once() for _ in range(runs)))
         shutil.rmtree(world.dir / "memory")
         table.figure(f"peak while {size / (1 << 30):g} GiB arrive", peaks[-1], "MB", 64)
     table.figure("the larger file's peak against the smaller's", peaks[1] / peaks[0], "x", 1.1)

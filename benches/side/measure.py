@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 @dataclass
 class Took:
-    """What one run cost: seconds by the clock, seconds of processor, peak memory in MB."""
+    """What one run cost: seconds by the clock, seconds of processor."""
 
     wall: float
     cpu: float
-    memory: float
 
 
 class Failed(Exception):
@@ -23,7 +22,8 @@ class Failed(Exception):
 
 
 def run(command, check=True, **kwargs):
-    """Runs a command to its end and tells what it and its children took."""
+    """Runs a command to its end and tells what it and its children took. Nothing that ran before is still being written then."""
+    os.sync()
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **kwargs)
     error = process.stderr.read()
@@ -32,7 +32,18 @@ def run(command, check=True, **kwargs):
     process.returncode = os.waitstatus_to_exitcode(status)
     if check and process.returncode != 0:
         raise Failed(f"{command} ended with {process.returncode}:\n{error.decode(errors='replace')}")
-    return Took(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Took(wall, usage.ru_utime + usage.ru_stime)
+
+
+def peak(command, **kwargs):
+    """Runs a command to its end and tells its peak memory in MB. It is started by a small process of its own: the system counts for a
+    process what its parent had when it was started."""
+    starter = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); " \
+              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    result = subprocess.run([sys.executable, "-c", starter, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    if result.returncode:
+        raise Failed(f"{command} ended with {result.returncode}:\n{result.stderr}")
+    return int(result.stdout) / 1024
 
 
 @dataclass

@@ -246,9 +246,9 @@ http {{
                 f'models:\n  bench:\n    huggingface_id: bench/repo\n    revision: "{COMMIT}"\n    formats:\n      gguf:\n{quants}')
         return project
 
-    def ours(self, project, *words, port=None):
+    def ours(self, project, *words, port=None, measure=run):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.dir), "HF_ENDPOINT": f"http://127.0.0.1:{port or self.fast}"}
-        return run([str(self.binary), *words], cwd=project, env=environment)
+        return measure([str(self.binary), *words], cwd=project, env=environment)
 
     def download(self, file, *words, port=None, name="ours"):
         return self.ours(self.project(name, file), "download", "bench:q0", "--quiet", *words, port=port)

@@ -7,8 +7,9 @@
 //! No piece is larger than it must be to make up for its request: a connection is idle for a round trip then, which large
 //! pieces hide. Small ones keep the connections close together, so that the front finds its segments in memory.
 //!
-//! Some connections are slower than others, because they lose packets or have a slow server. When nothing is left that nobody
-//! fetches, one that is done takes over half of what the slowest still has before it.
+//! Where a single segment takes long, pieces are single segments, so that no connection ends long after the others. One may
+//! still become slow with a large piece before it. When nothing is left that nobody fetches, one that is done then takes over
+//! half of what the slowest has before it. That closes a connection, and what is on its way in it travels twice.
 
 use crate::digest::SEGMENT_LEN;
 use std::{
@@ -26,13 +27,16 @@ const LARGEST: u64 = 32;
 const SMALLEST: u64 = 2;
 /// The largest piece before anything is known of the server.
 const FIRST: u64 = 8;
-/// What is no longer than this is not cut: small files are asked for once.
+/// Where a segment takes this long, a piece is one.
+const SLOW: Duration = Duration::from_millis(500);
+/// A file that is no longer than this is not cut: small files are asked for once.
 const UNCUT: u64 = 4;
 /// How many times longer than its request a piece should take.
 const WORTH: f64 = 16.0;
-/// A connection whose body began to come later than this before, or will have come sooner than this from now, is not helped:
-/// the one may only be starting, and helping the other is not worth closing its connection.
-const SOON: Duration = Duration::from_secs(1);
+/// A connection whose body began to come less than this ago may only be starting.
+const STARTING: Duration = Duration::from_secs(1);
+/// One that will be done sooner than this is not helped.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Consecutive segments of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +97,7 @@ impl Underway {
     fn time_left(&self, now: Instant) -> Duration {
         let Some((begun, first)) = self.begun.filter(|_| !self.may_be_whole) else { return Duration::ZERO };
         let took = now.saturating_duration_since(begun);
-        if took < SOON {
+        if took < STARTING {
             return Duration::ZERO;
         }
         took.mul_f64(self.before_it() as f64 / (self.next - first).max(1) as f64)
@@ -146,7 +150,8 @@ impl Schedule {
         self.round_trip.store(waited, Ordering::Relaxed);
         let wanted = (WORTH * waited as f64 * segments / took.as_nanos() as f64).ceil() as u64;
         let before = self.largest.load(Ordering::Relaxed);
-        self.largest.store((before + wanted.clamp(SMALLEST, LARGEST)) / 2, Ordering::Relaxed);
+        let smallest = if took.div_f64(segments) >= SLOW { 1 } else { SMALLEST };
+        self.largest.store((before + wanted.clamp(smallest, LARGEST)) / 2, Ordering::Relaxed);
     }
 
     /// The next piece for one of `connections`. Whoever takes it says [`Schedule::end`] when it is done with it, however
@@ -161,14 +166,16 @@ impl Schedule {
             slowest.end = from;
             return Some(work.order(piece));
         };
-        let share = (left / (2 * connections.max(1) as u64)).clamp(SMALLEST, self.largest.load(Ordering::Relaxed));
-        let len = front.segments.end - front.segments.start;
-        if len <= share.max(UNCUT) {
+        let largest = self.largest.load(Ordering::Relaxed);
+        let share = (left / (2 * connections.max(1) as u64)).clamp(SMALLEST.min(largest), largest);
+        let (job, len) = (front.job, front.segments.end - front.segments.start);
+        if len <= share || work.may_be_whole[job] {
             let piece = work.pieces.pop_front()?;
             return Some(work.order(piece));
         }
+        let front = work.pieces.front_mut()?;
         let cut = front.segments.start + share;
-        let piece = Piece { job: front.job, segments: front.segments.start..cut };
+        let piece = Piece { job, segments: front.segments.start..cut };
         front.segments.start = cut;
         Some(work.order(piece))
     }
@@ -251,6 +258,7 @@ mod tests {
             piece.segments.end - piece.segments.start
         };
         assert_eq!(largest(0, 10), SMALLEST);
+        assert_eq!(largest(50, 12_000), 1, "each segment takes seconds");
         assert!((7..=8).contains(&largest(50, 400)));
         assert!(largest(1000, 400) >= LARGEST - 1);
     }
@@ -259,17 +267,25 @@ mod tests {
     fn what_is_given_back_comes_next() {
         let (schedule, now) = schedule(100);
         let piece = schedule.take(2, now).unwrap().piece;
+        assert_eq!(piece.segments, 0..FIRST);
         schedule.give_back(Piece { job: 0, segments: piece.segments.start + 1..piece.segments.end });
         assert_eq!(schedule.take(2, now).unwrap().piece.segments.start, 1);
+    }
+
+    /// Takes the first range as one piece.
+    fn take_all(schedule: &Schedule) -> Order {
+        let mut work = schedule.work();
+        let piece = work.pieces.pop_front().unwrap();
+        work.order(piece)
     }
 
     #[test]
     fn who_is_done_takes_over_half_of_what_the_slowest_has_before_it() {
         let schedule = Schedule::new(vec![vec![8..12], vec![20..24]], true);
         let begun = Instant::now();
-        let [slow, fast] = [(); 2].map(|()| schedule.take(1, begun).unwrap());
+        let [slow, fast] = [(); 2].map(|()| take_all(&schedule));
         [&slow, &fast].into_iter().for_each(|order| schedule.comes(order.number, Some(begun)));
-        let later = begun + Duration::from_secs(3);
+        let later = begun + Duration::from_secs(8);
         assert_eq!(schedule.advance(fast.number, 23), Some(24));
         assert_eq!(schedule.advance(slow.number, 9), Some(12));
         assert_eq!(schedule.room(later), 3);
@@ -291,8 +307,7 @@ mod tests {
         let begun = Instant::now();
         let helped = |segments: Range<u64>, helps: bool, prepare: &dyn Fn(&Schedule, u64), after: u64| {
             let schedule = Schedule::new(vec![vec![segments]], helps);
-            schedule.largest.store(LARGEST, Ordering::Relaxed);
-            let order = schedule.take(1, begun).unwrap();
+            let order = take_all(&schedule);
             schedule.comes(order.number, Some(begun));
             prepare(&schedule, order.number);
             let later = begun + Duration::from_millis(after);
@@ -307,6 +322,7 @@ mod tests {
         };
         let nothing: &dyn Fn(&Schedule, u64) = &|_, _| {};
         assert!(helped(4..8, true, nothing, 2000));
+        assert!(!helped(4..8, true, nothing, 1500), "done in less than five seconds");
         assert!(!helped(4..8, false, nothing, 2000), "under a limit of the rate");
         assert!(!helped(4..8, true, nothing, 900), "it only just began");
         assert!(!helped(0..4, true, nothing, 60_000), "all of a small file");
@@ -314,7 +330,10 @@ mod tests {
             !helped(4..8, true, &|schedule, number| assert_eq!(schedule.advance(number, 7), Some(8)), 60_000),
             "the last is coming"
         );
-        assert!(!helped(4..8, true, &|schedule, number| assert_eq!(schedule.advance(number, 6), Some(8)), 1500), "soon done");
+        assert!(
+            !helped(4..8, true, &|schedule, number| assert_eq!(schedule.advance(number, 6), Some(8)), 1500),
+            "soon done, at the pace it has"
+        );
         assert!(!helped(4..8, true, &|schedule, number| schedule.comes(number, None), 60_000), "nothing of it comes yet");
         assert!(!helped(4..8, true, &|schedule, _| schedule.take_all_of(0), 60_000), "one connection fetches the whole file");
     }

@@ -389,7 +389,7 @@ fn a_certificate_file_that_is_none_is_a_wrong_setting_and_is_named() {
 #[test]
 fn a_connection_that_is_slow_is_helped_by_the_others() {
     let desk = Desk::with(8 << 20);
-    desk.hub.fault(Match::cdn(), Fault::SlowRate(256 << 10));
+    desk.hub.fault(Match::cdn(), Fault::SlowRate(160 << 10));
     desk.assert_right(&desk.run("download tiny --connections 2").ok());
     let asked = |request: &Recorded| -> Option<(u64, u64)> {
         let (first, last) = request.range.as_deref()?.strip_prefix("bytes=")?.split_once('-')?;

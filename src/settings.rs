@@ -71,31 +71,32 @@ pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 /// How many connections may be open at once, over all files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connections {
-    /// While files of any size come. They share what the line and the server give.
+    /// Where they share what the line and the server give.
+    pub usual: usize,
+    /// Where they are the limit themselves: while only files of one segment come, which take nearly nothing of the line and
+    /// a round trip each, and while each is so slow that more of them are seen to bring more.
     pub most: usize,
-    /// While only files of one segment come. They take nearly nothing of the line, and a round trip each.
-    pub most_for_small: usize,
 }
 
 impl Connections {
     /// So many, whatever comes.
     pub const fn exactly(most: usize) -> Self {
-        Self { most, most_for_small: most }
+        Self { usual: most, most }
     }
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { most: 8, most_for_small: 16 }
+        Self { usual: 8, most: 16 }
     }
 }
 
 impl fmt::Display for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { most, most_for_small } = self;
-        match most == most_for_small {
-            true => write!(f, "{most} connections"),
-            false => write!(f, "{most} connections ({most_for_small} for small files)"),
+        let Self { usual, most } = self;
+        match usual == most {
+            true => write!(f, "{usual} connections"),
+            false => write!(f, "{usual} connections (up to {most} for small files and slow servers)"),
         }
     }
 }

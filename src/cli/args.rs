@@ -53,7 +53,7 @@ pub struct Global {
     /// How the tree shows files of the store; auto takes the first that works here
     #[arg(long, global = true, value_name = "MODE", value_parser = link_mode(), hide_short_help = true)]
     pub link: Option<LinkMode>,
-    /// Connections open at once, over all files; 8 where nothing is said, and 16 while only small files come
+    /// Connections open at once, over all files; 8 where nothing is said, up to 16 while only small files come or each connection is slow
     #[arg(long, global = true, value_name = "N", value_parser = units::parse_count, hide_short_help = true)]
     pub connections: Option<u32>,
     /// Most bytes per second over all connections: 800K, 5M, 1.5MB, or none

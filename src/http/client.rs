@@ -42,7 +42,7 @@ impl Clients {
         };
         Ok(Self {
             connect_timeout: network.connect_timeout,
-            connections: network.connections.most.max(network.connections.most_for_small).max(1),
+            connections: network.connections.most.max(1),
             certificates,
             secure: OnceLock::new(),
             local: OnceLock::new(),

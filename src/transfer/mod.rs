@@ -97,7 +97,13 @@ pub async fn run(
     let (messages, mut inbox) = mpsc::unbounded_channel();
     let jobs: Vec<Arc<Running>> = jobs.into_iter().map(|job| Arc::new(Running::new(job))).collect();
     let are_small = jobs.iter().all(|job| job.segments() <= 1);
-    let connections = if are_small { effort.connections.most_for_small } else { effort.connections.most };
+    let Connections { usual, most } = effort.connections;
+    let connections = match () {
+        () if are_small => Connections::exactly(most),
+        // The limit makes them slow, and not the way to the server.
+        () if http.is_limited() => Connections::exactly(usual),
+        () => effort.connections,
+    };
     let run = Arc::new(Run {
         http: http.clone(),
         // Under a limit all connections are slow, and helping would only fetch more than is needed.

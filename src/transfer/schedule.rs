@@ -218,7 +218,12 @@ impl Schedule {
     /// How many connections could be at work now.
     pub(super) fn room(&self, now: Instant) -> usize {
         let mut work = self.work();
-        let waiting: u64 = work.pieces.iter().map(|piece| (piece.segments.end - piece.segments.start).div_ceil(UNCUT)).sum();
+        let smallest = UNCUT.min(self.largest.load(Ordering::Relaxed)).max(1);
+        let pieces_of = |piece: &Piece| match work.may_be_whole[piece.job] {
+            true => 1,
+            false => (piece.segments.end - piece.segments.start).div_ceil(smallest),
+        };
+        let waiting: u64 = work.pieces.iter().map(pieces_of).sum();
         let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
         let help = usize::from(self.helps && work.slowest(now).is_some());
         waiting.max(help).saturating_add(work.orders.len())
@@ -261,6 +266,19 @@ mod tests {
         assert_eq!(largest(50, 12_000), 1, "each segment takes seconds");
         assert!((7..=8).contains(&largest(50, 400)));
         assert!(largest(1000, 400) >= LARGEST - 1);
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_connections_as_there_are_slow_segments() {
+        let now = Instant::now();
+        let schedule = Schedule::new(vec![vec![0..4], vec![0..16]], true);
+        assert_eq!(schedule.room(now), 1 + 16 / UNCUT as usize);
+        for _ in 0..20 {
+            schedule.learn(Duration::from_millis(50), Duration::from_secs(12), 4 * SEGMENT_LEN);
+        }
+        assert_eq!(schedule.room(now), 1 + 16, "the small file is one piece");
+        let orders: Vec<Order> = std::iter::from_fn(|| schedule.take(17, now)).collect();
+        assert_eq!(orders.len(), 17);
     }
 
     #[test]

@@ -402,3 +402,12 @@ fn a_connection_that_is_slow_is_helped_by_the_others() {
     let Some(slow) = count.of(Part::Cdn).next() else { panic!("nothing was asked for") };
     assert!(!slow.complete, "what was taken over came twice");
 }
+
+#[test]
+fn where_each_connection_is_slow_more_than_usual_are_opened() {
+    let desk = Desk::with(24 << 20);
+    desk.hub.fault(Match::cdn().always(), Fault::SlowRate(512 << 10));
+    desk.assert_right(&desk.run("download tiny").ok());
+    let most = desk.hub.count().max_cdn_in_flight;
+    assert!((9..=16).contains(&most), "{most} at once");
+}

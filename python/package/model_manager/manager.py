@@ -50,7 +50,7 @@ class Manager(InProject):
         token: A Hub token. Default: ``HF_TOKEN`` and where ``hf auth login`` saves it. An empty one is none.
         offline: Send no request at all. Default: ``HF_HUB_OFFLINE``.
         link: How the tree shows files; ``auto`` takes the first that works.
-        connections: Connections open at once. Default: 8, and 16 while only small files come.
+        connections: Connections open at once. Default: 8, and up to 16 while only small files come or each connection is slow.
         limit_rate: Most bytes per second.
         lock_timeout: Seconds to wait for another process; ``math.inf`` for ever.
     """

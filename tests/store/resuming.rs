@@ -3,7 +3,7 @@
 use crate::{fsck::Expect, kit::*};
 use model_manager::{
     digest::{GitSha1, SEGMENT_LEN, sha256_of},
-    store::{Intake, IntakeKey, Progress, Reached, Standing, StoreError, Want},
+    store::{Front, Intake, IntakeKey, Progress, Reached, Standing, StoreError, Want},
 };
 use std::{fs, os::unix::fs::FileExt, path::PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -33,12 +33,21 @@ fn damage(partial: &std::path::Path, segment: u64) {
 }
 
 /// Writes what is missing and follows with this front; whether it got to the end.
-fn fill(intake: &Intake, front: &mut model_manager::store::Front, data: &[u8]) -> bool {
+fn fill(intake: &Intake, front: &mut Front, data: &[u8]) -> bool {
     for index in intake.missing().into_iter().flatten() {
         assert!(intake.write(index, piece(intake, data, index)).unwrap());
     }
     while front.read_back(intake).unwrap() == Reached::One {}
     front.next() == intake.segments()
+}
+
+/// Writes what is missing, and publishes what this front saw.
+fn publish(home: &Home, intake: Intake, mut front: Front, data: &[u8]) {
+    assert!(fill(&intake, &mut front, data));
+    intake.commit(front, None, source()).unwrap();
+    drop(intake);
+    assert_eq!(fs::read(home.store.layout().blob(&sha256_of(data))).unwrap(), data);
+    home.sound(Expect::Tidy);
 }
 
 /// Positions of the notes in a journal.
@@ -100,13 +109,9 @@ fn damage_before_the_note_is_found_and_only_that_is_wanted_again() {
         assert_eq!(front.standing(&intake), Standing::Stale);
         assert!(intake.commit(front, None, source()).is_err());
 
-        let mut front = intake.front();
+        let front = intake.front();
         assert_eq!((front.next(), front.standing(&intake)), (begin, Standing::Sound));
-        assert!(fill(&intake, &mut front, &data));
-        intake.commit(front, None, source()).unwrap();
-        drop(intake);
-        assert_eq!(fs::read(home.store.layout().blob(&sha256_of(&data))).unwrap(), data);
-        home.sound(Expect::Tidy);
+        publish(&home, intake, front, &data);
     }
 }
 
@@ -242,11 +247,7 @@ fn other_content_for_a_claimed_segment_is_not_written() {
     assert!(intake.write(0, piece(&intake, &data, 0)).unwrap());
     assert!(front.push(&intake, 0, piece(&intake, &data, 0)).unwrap());
     assert!(!intake.write(0, piece(&intake, &other, 0)).unwrap());
-    assert!(fill(&intake, &mut front, &data));
-    intake.commit(front, None, source()).unwrap();
-    drop(intake);
-    assert_eq!(fs::read(home.store.layout().blob(&sha256_of(&data))).unwrap(), data);
-    home.sound(Expect::Tidy);
+    publish(&home, intake, front, &data);
 }
 
 #[test]

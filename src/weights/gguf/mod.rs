@@ -1,0 +1,200 @@
+//! The header of a GGUF file: key-values and the table of tensors.
+//!
+//! Versions 2 and 3, which differ only in that 3 may be big-endian. The format is described at
+//! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
+
+mod cursor;
+#[cfg(test)]
+pub(super) mod tests;
+mod types;
+
+use super::{HeaderError, Parsed};
+use cursor::{Cursor, NAME, Stop, Value, bad};
+use std::collections::HashMap;
+use types::{file_type, tensor_type};
+
+/// The first four bytes.
+pub(super) const MAGIC: &[u8; 4] = b"GGUF";
+/// Dimensions of a tensor; ggml has four.
+const MOST_DIMENSIONS: u32 = 8;
+const USUAL_ALIGNMENT: u64 = 32;
+
+/// What a GGUF file says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GgufHeader {
+    /// Version of the format.
+    pub version: u32,
+    /// Which model's graph, such as `llama`.
+    pub architecture: Option<String>,
+    /// The model's name.
+    pub name: Option<String>,
+    /// Tokens that it was trained to take.
+    pub context_length: Option<u64>,
+    /// Elements of all tensors in this file.
+    pub parameters: u64,
+    /// How most of the tensors are quantized, such as `Q4_K_M`.
+    pub quantization: Option<String>,
+    /// The Jinja template that makes text from messages.
+    pub chat_template: Option<String>,
+    /// Tensors in this file.
+    pub tensors: u64,
+    /// Number of this part, from 0, and of all parts.
+    pub split: Option<(u64, u64)>,
+    /// The multiple at which every tensor begins.
+    pub alignment: u64,
+    /// Where the tensors begin.
+    pub data_offset: u64,
+}
+
+impl GgufHeader {
+    /// Reads the header from the first bytes of a file that is `file_len` bytes long.
+    pub fn parse(prefix: &[u8], file_len: u64) -> Result<Parsed<Self>, HeaderError> {
+        match read(&mut Cursor { bytes: prefix, at: 0, len: file_len }) {
+            Ok(header) => Ok(Parsed::Done(header)),
+            Err(Stop::More(bytes)) => Ok(Parsed::NeedMore(bytes)),
+            Err(Stop::Bad(error)) => Err(error),
+        }
+    }
+}
+
+fn read(cursor: &mut Cursor<'_>) -> Result<GgufHeader, Stop> {
+    if cursor.bytes.iter().zip(MAGIC).any(|(a, b)| a != b) || cursor.len < MAGIC.len() as u64 {
+        return Err(Stop::Bad(HeaderError::NotThis { format: NAME, why: "it does not begin with `GGUF`".into() }));
+    }
+    cursor.take(4)?;
+    let version = cursor.u32()?;
+    match version {
+        2 | 3 => {}
+        // A version whose lower half is empty is a small number seen from the other end.
+        _ if version != 0 && version & 0xffff == 0 => return Err(Stop::Bad(HeaderError::BigEndian)),
+        _ => return Err(Stop::Bad(HeaderError::Unknown(format!("version {version} of GGUF")))),
+    }
+    let (tensors, pairs) = (cursor.u64()?, cursor.u64()?);
+    // The shortest entry of each table bounds their number before anything is read.
+    cursor.hold(tensors, 24, "tensors")?;
+    cursor.hold(pairs, 13, "key-values")?;
+    let mut kept = HashMap::new();
+    for _ in 0..pairs {
+        let key = cursor.text("a key")?;
+        let kind = cursor.u32()?;
+        let wanted = key.as_deref().is_some_and(is_kept);
+        let value = cursor.value(kind, wanted, 0)?;
+        if let (Some(key), true, Some(value)) = (key, wanted, value) {
+            kept.entry(key).or_insert(value);
+        }
+    }
+    let table = Table::read(cursor, tensors)?;
+    let number = |key: &str| kept.get(key).and_then(Value::number);
+    let text = |key: &str| kept.get(key).and_then(Value::text);
+    let alignment = number("general.alignment").unwrap_or(USUAL_ALIGNMENT);
+    if !alignment.is_power_of_two() || alignment > 1 << 30 {
+        return bad(format!("its alignment, {alignment}, is no power of two"));
+    }
+    let data_offset = cursor.at.next_multiple_of(alignment);
+    table.check(alignment, cursor.len.saturating_sub(data_offset))?;
+    let architecture = text("general.architecture");
+    let of_model = |key: &str| architecture.as_deref().and_then(|name| number(&format!("{name}.{key}")));
+    let split = number("split.count").filter(|count| *count > 1).map(|count| (number("split.no").unwrap_or(0), count));
+    Ok(GgufHeader {
+        version,
+        context_length: of_model("context_length"),
+        name: text("general.name"),
+        parameters: table.elements,
+        quantization: number("general.file_type").and_then(file_type).map(str::to_owned).or_else(|| table.commonest()),
+        chat_template: text("tokenizer.chat_template"),
+        tensors,
+        split,
+        alignment,
+        data_offset,
+        architecture,
+    })
+}
+
+/// Keys whose values are kept; all others are only measured.
+fn is_kept(key: &str) -> bool {
+    const KEYS: [&str; 7] = [
+        "general.architecture",
+        "general.name",
+        "general.alignment",
+        "general.file_type",
+        "tokenizer.chat_template",
+        "split.no",
+        "split.count",
+    ];
+    KEYS.contains(&key) || (key.len() <= 256 && key.ends_with(".context_length"))
+}
+
+/// The table of tensors, of which only sums and the tensor that ends last are kept.
+#[derive(Default)]
+struct Table {
+    elements: u64,
+    /// Elements by type of tensor.
+    by_type: HashMap<u32, u64>,
+    /// Name and end of the tensor that ends last.
+    last: Option<(String, u64)>,
+    /// All offsets, each bit set that is set in one of them: enough to see one that is not aligned.
+    offsets: u64,
+}
+
+impl Table {
+    fn read(cursor: &mut Cursor<'_>, tensors: u64) -> Result<Self, Stop> {
+        let mut table = Self::default();
+        for _ in 0..tensors {
+            let name = cursor.text("the name of a tensor")?.unwrap_or_default();
+            let dimensions = cursor.u32()?;
+            if dimensions > MOST_DIMENSIONS {
+                return bad(format!("tensor `{}` has {dimensions} dimensions", shown(&name)));
+            }
+            let mut elements = 1_u64;
+            for _ in 0..dimensions {
+                let Some(product) = elements.checked_mul(cursor.u64()?) else {
+                    return bad(format!("tensor `{}` has more elements than can be counted", shown(&name)));
+                };
+                elements = product;
+            }
+            let (kind, offset) = (cursor.u32()?, cursor.u64()?);
+            let Some((sum, end)) = table.elements.checked_add(elements).zip(end_of(kind, elements, offset)) else {
+                return bad(format!("tensor `{}` is larger than any file", shown(&name)));
+            };
+            table.elements = sum;
+            *table.by_type.entry(kind).or_default() += elements;
+            table.offsets |= offset;
+            if table.last.as_ref().is_none_or(|(_, last)| *last < end) {
+                table.last = Some((name, end));
+            }
+        }
+        Ok(table)
+    }
+
+    /// Holds the tensors against the bytes that follow the header.
+    fn check(&self, alignment: u64, room: u64) -> Result<(), Stop> {
+        if self.offsets & (alignment - 1) != 0 {
+            return bad(format!("a tensor does not begin at a multiple of {alignment} bytes"));
+        }
+        match &self.last {
+            Some((name, end)) if *end > room => {
+                bad(format!("tensor `{}` ends {} bytes behind the end of the file", shown(name), end - room))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The type that most elements have.
+    fn commonest(&self) -> Option<String> {
+        let (kind, _) = self.by_type.iter().max_by_key(|(kind, elements)| (**elements, **kind))?;
+        tensor_type(*kind).map(|kind| kind.0.to_owned())
+    }
+}
+
+/// Where a tensor ends, as far as its type is known.
+fn end_of(kind: u32, elements: u64, offset: u64) -> Option<u64> {
+    match tensor_type(kind) {
+        Some((_, block, bytes)) => elements.div_ceil(block).checked_mul(bytes)?.checked_add(offset),
+        None => Some(offset),
+    }
+}
+
+/// A hostile name, made fit for one line.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(80).collect()
+}

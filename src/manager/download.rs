@@ -15,7 +15,7 @@ use crate::{
     hub::Hub,
     store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
     transfer::{self, Effort, Job, TransferError},
-    view::Adopted,
+    view::{Adopted, Awaited},
     weights::head_check,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -77,6 +77,11 @@ impl ModelManager {
             hub = self.network_for(&plan)?;
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
+        let views = self.views(Some(store.clone()));
+        if hub.is_some() {
+            let awaited: Vec<Awaited<'_>> = plan.files.iter().map(PlannedFile::awaited).collect();
+            views.require_possible(&plan.target.view, &awaited, self.settings.link, || plan.room(&store))?;
+        }
         let adopted = self.adopt_all(&mut plan, &store, &lease)?;
         let fetched = self.fetch_all(&mut plan, &store, &lease, force, hub)?;
         self.note_sources(&plan, &store)?;
@@ -87,7 +92,6 @@ impl ModelManager {
         };
         let _views_lock = project.lock_views(&self.wait())?;
         project.put_root(&plan.target.view, &files)?;
-        let views = self.views(Some(store));
         let built = views.build_adopting(&plan.target.view, &files, self.settings.link, project.uuid(), &adopted)?;
         if let Some(why) = &built.why {
             self.report(&Event::Notice(why.clone()));
@@ -229,9 +233,7 @@ impl ModelManager {
         };
         let need: u64 = plan.files.iter().map(PlannedFile::to_fetch).sum();
         self.report(&Event::Planned { files: order.len(), bytes: need });
-        store.require_space(
-            order.iter().map(|index| &plan.files[*index]).map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum(),
-        )?;
+        store.require_space(plan.room(store))?;
         let (first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| plan.comes_first(&plan.files[*index]));
         let from = Supplier { store, lease, hub: &hub, force };
         self.fetch_some(plan, first, &mut fetched, &from)?;

@@ -18,7 +18,7 @@ use crate::{
     registry::ArtifactFile,
     settings::LinkMode,
     store::{IntakeKey, Project, Store, ViewFile, ViewKey},
-    view::FileState,
+    view::{Awaited, FileState},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -91,6 +91,12 @@ impl Plan {
         self.files.iter().any(|file| file.path == *path)
     }
 
+    /// Bytes that what must travel still takes in the store.
+    pub(super) fn room(&self, store: &Store) -> u64 {
+        let missing = self.files.iter().filter(|file| file.is_missing());
+        missing.map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum()
+    }
+
     /// Whether nothing has to travel or be taken in.
     pub(super) fn is_present(&self) -> bool {
         self.files.iter().all(|file| file.supply == FileSupply::Present)
@@ -159,6 +165,11 @@ impl Plan {
 }
 
 impl PlannedFile {
+    /// What the view is told of it before it is here.
+    pub(super) fn awaited(&self) -> Awaited<'_> {
+        Awaited { path: &self.path, sha256: self.sha256, size: self.size.unwrap_or(0) }
+    }
+
     pub(super) fn report(&self, fetched: u64) -> FileReport {
         FileReport {
             file: self.path.to_string(),

@@ -11,12 +11,20 @@ use uuid::Uuid;
 /// The name of the store inside a models directory.
 pub const STORE_DIR: &str = ".blobs";
 
+/// The name of the marker in a store.
+const MARKER: &str = "STORE.json";
+
 /// Folders that are made when a store is and never removed.
 pub const FIXED_DIRS: [&str; 9] = ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "trash", "bad"];
 /// Where small files are written before they get their names, and below `lock`, the locks of single blobs.
 pub const MORE_FIXED_DIRS: [&str; 2] = ["tmp", "lock/b"];
 /// Folders that are split by the first byte of the digest.
 pub const SHARDED_DIRS: [&str; 3] = ["sha256", "meta", "segments"];
+
+/// Whether a symbolic link holds the path of some store's marker: links are tried out with it.
+pub fn leads_to_marker(target: &Path) -> bool {
+    target.file_name().is_some_and(|name| name == MARKER)
+}
 
 /// Paths below a store's root folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +43,7 @@ impl Layout {
     }
     /// The marker that makes a folder a store.
     pub fn marker(&self) -> PathBuf {
-        self.root.join("STORE.json")
+        self.root.join(MARKER)
     }
     /// Tells backup programs to leave this folder out.
     pub fn cachedir_tag(&self) -> PathBuf {
@@ -106,7 +114,7 @@ impl Layout {
         let names: Vec<&str> = inner.iter().map(|name| name.to_str().unwrap_or_default()).collect();
         let is_key = |name: &str| name.parse::<IntakeKey>().is_ok();
         match names[..] {
-            ["STORE.json" | "CACHEDIR.TAG"] | ["lock", "store" | "gc" | "projects"] => true,
+            [MARKER | "CACHEDIR.TAG"] | ["lock", "store" | "gc" | "projects"] => true,
             ["lock", name] => name.starts_with("views-"),
             ["lock", "b", key] => is_key(key),
             ["leases", name] => name.starts_with("lease-"),

@@ -27,7 +27,7 @@ pub use format::{BlobMeta, RootRecord, Source, Stamp, Trust, ViewFile, ViewKey};
 pub use front::{Front, Reached, Standing};
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use intake::{Admission, Intake, Want};
-pub use layout::{IntakeKey, Layout, STORE_DIR};
+pub use layout::{IntakeKey, Layout, STORE_DIR, leads_to_marker};
 pub use lease::Lease;
 pub use lock::{FileLock, Wait};
 pub use publish::{Complete, commit_all};

@@ -4,7 +4,7 @@ use super::{
     FileLock, Result, Store, StoreError, Wait,
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
     gc,
-    layout::STORE_DIR,
+    layout::{STORE_DIR, leads_to_marker},
     lock,
 };
 use crate::{
@@ -321,15 +321,21 @@ fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Id
     }
 }
 
-/// Removes project files of processes that died while they wrote them. The collector never comes to a models directory.
+/// Removes project files of processes that died while they wrote them, and links of those that died while they tried out
+/// whether any can be made. The collector never comes to a models directory.
 fn sweep_strays(disk: &dyn Disk, models_dir: &Path) -> Result<()> {
     let is_ours = |name: &str| {
         let random = name.strip_prefix(".tmp-").unwrap_or_default();
         random.len() == 12 && random.bytes().all(|b| b.is_ascii_alphanumeric())
     };
-    for entry in disk.list(models_dir)?.into_iter().filter(|entry| entry.kind == Kind::File && is_ours(&entry.name)) {
+    for entry in disk.list(models_dir)?.into_iter().filter(|entry| is_ours(&entry.name)) {
         let path = models_dir.join(entry.name);
-        if disk.find(&path)?.is_some_and(|stat| gc::age(SystemTime::now(), stat.mtime_ns) >= gc::STRAY_AGE) {
+        let is_stray = match entry.kind {
+            Kind::File => true,
+            Kind::Symlink => disk::absent_is_none(disk.read_link(&path))?.is_some_and(|target| leads_to_marker(&target)),
+            Kind::Dir | Kind::Other => false,
+        };
+        if is_stray && disk.find(&path)?.is_some_and(|stat| gc::age(SystemTime::now(), stat.mtime_ns) >= gc::STRAY_AGE) {
             disk.remove_if_there(&path)?;
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     disk::{Kind, Stat, parallel},
     names::RelPath,
     settings::LinkMode,
-    store::{RootRecord, Stamp, Store, ViewFile, ViewKey, format},
+    store::{RootRecord, Stamp, Store, ViewFile, ViewKey, format, leads_to_marker},
 };
 use std::{
     collections::{BTreeSet, HashSet},
@@ -117,7 +117,7 @@ impl Views {
             }
             let fresh = self.disk.find(&plan.dir)?.is_none();
             self.make_folders(&plan.dir, store)?;
-            let sample = Sample { store, targets: &targets, depth: base_depth, files: &lacking };
+            let sample = Sample::of(store, &targets, base_depth, lacking.iter().copied());
             let chosen = self.choose(mode, made_as, &plan.dir, &sample).and_then(|choice| {
                 self.require_space(&plan, choice.0)?;
                 Ok(choice)
@@ -347,7 +347,7 @@ impl Views {
 
     /// Removes what builds that died left in a folder. What is young may be another build's, at work now. A hard link
     /// shows the age of its blob instead; a build that misses one makes it again.
-    fn sweep(&self, dir: &Path) -> Result<()> {
+    pub(super) fn sweep(&self, dir: &Path) -> Result<()> {
         for path in self.strays(dir)? {
             self.disk.remove_if_there(&path)?;
         }
@@ -360,7 +360,7 @@ impl Views {
             let path = dir.join(entry.name);
             let ours = match entry.kind {
                 Kind::Symlink => crate::disk::absent_is_none(self.disk.read_link(&path))?
-                    .is_some_and(|target| digest_of_target(&target).is_some()),
+                    .is_some_and(|target| digest_of_target(&target).is_some() || leads_to_marker(&target)),
                 Kind::File => true,
                 Kind::Dir | Kind::Other => false,
             };

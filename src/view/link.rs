@@ -67,15 +67,19 @@ impl Targets {
 
     /// The target of a link that stands `depth` folders below the models directory.
     pub(super) fn of(&self, depth: usize, store: &Store, digest: &Sha256Digest) -> PathBuf {
-        let blob = store.layout().blob(digest);
-        let blob = blob.strip_prefix(store.layout().root()).unwrap_or(&blob);
+        self.to(depth, store, &store.layout().blob(digest))
+    }
+
+    /// The same for another file of the store.
+    pub(super) fn to(&self, depth: usize, store: &Store, file: &Path) -> PathBuf {
+        let file = file.strip_prefix(store.layout().root()).unwrap_or(file);
         match self {
             Self::Relative(below) => {
                 let mut target: PathBuf = std::iter::repeat_n("..", depth).collect();
                 target.push(below);
-                target.join(blob)
+                target.join(file)
             }
-            Self::Absolute(root) => root.join(blob),
+            Self::Absolute(root) => root.join(file),
         }
     }
 }
@@ -134,7 +138,7 @@ pub(super) type Choice = (LinkMode, Option<String>);
 
 impl Views {
     /// Finds a mode that works in `dir`, which exists, by trying it with `sample`. `kept` is how the view was made before.
-    pub(super) fn choose(&self, asked: LinkMode, kept: Option<LinkMode>, dir: &Path, sample: &Sample<'_>) -> Result<Choice> {
+    pub(super) fn choose(&self, asked: LinkMode, kept: Option<LinkMode>, dir: &Path, sample: &Sample) -> Result<Choice> {
         if asked != LinkMode::Auto {
             return match self.probe(asked, dir, sample) {
                 Ok(()) => Ok((asked, None)),
@@ -162,10 +166,11 @@ impl Views {
     }
 
     /// Tries a mode in `dir` and leaves nothing behind.
-    fn probe(&self, mode: LinkMode, dir: &Path, sample: &Sample<'_>) -> Result<(), DiskError> {
+    pub(super) fn probe(&self, mode: LinkMode, dir: &Path, sample: &Sample) -> Result<(), DiskError> {
         let disk = &*self.disk;
         let Some(source) = sample.source(mode) else { return Ok(()) };
-        let device = disk.stat(dir)?.dev;
+        // The models directory itself may be a link.
+        let device = disk.stat_follow(dir)?.dev;
         if mode == LinkMode::Symlink && self.symlinks_work_on(device) {
             return Ok(());
         }
@@ -187,7 +192,7 @@ impl Views {
         result
     }
 
-    fn require_writable(&self, dir: &Path) -> Result<()> {
+    pub(super) fn require_writable(&self, dir: &Path) -> Result<()> {
         match self.disk.create_temp(dir, TEMP_PREFIX, 0o600) {
             Ok((temp, _)) => {
                 self.disk.remove_if_there(&temp)?;
@@ -199,20 +204,34 @@ impl Views {
     }
 }
 
-/// The blobs a probe may use: links stand for real files, so the probe makes just those.
-pub(super) struct Sample<'a> {
-    pub(super) store: &'a Store,
-    pub(super) targets: &'a Targets,
-    /// How deep the probed folder is below the models directory.
-    pub(super) depth: usize,
-    pub(super) files: &'a [&'a ViewFile],
+/// What a probe may use: links stand for real files, so the probe makes just those.
+#[derive(Debug, Default)]
+pub(super) struct Sample {
+    /// What a symbolic link may lead to.
+    pub(super) shown: Option<Source>,
+    /// What may get a further name or share its extents. Empty files never do.
+    pub(super) solid: Option<Source>,
 }
 
-impl Sample<'_> {
-    fn source(&self, mode: LinkMode) -> Option<Source> {
-        // Empty files are never hard-linked.
-        let file = self.files.iter().find(|file| mode == LinkMode::Symlink || file.size > 0)?;
-        Some(Source { blob: self.store.layout().blob(&file.sha256), target: self.targets.of(self.depth, self.store, &file.sha256) })
+impl Sample {
+    /// Of the blobs of these files; the probed folder is `depth` folders below the models directory.
+    pub(super) fn of<'f>(
+        store: &Store,
+        targets: &Targets,
+        depth: usize,
+        files: impl IntoIterator<Item = &'f ViewFile> + Clone,
+    ) -> Self {
+        let source =
+            |file: &ViewFile| Source { blob: store.layout().blob(&file.sha256), target: targets.of(depth, store, &file.sha256) };
+        let (first, solid) = (files.clone().into_iter().next(), files.into_iter().find(|file| file.size > 0));
+        Self { shown: first.map(source), solid: solid.map(source) }
+    }
+
+    fn source(&self, mode: LinkMode) -> Option<&Source> {
+        match mode {
+            LinkMode::Symlink => self.shown.as_ref(),
+            _ => self.solid.as_ref(),
+        }
     }
 }
 

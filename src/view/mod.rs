@@ -6,6 +6,7 @@
 //!
 //! The caller roots the blobs before it builds a view, and removes a view before it unroots them.
 
+mod ahead;
 mod build;
 mod error;
 mod link;
@@ -17,6 +18,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::Awaited;
 pub use build::{Adopted, Built};
 pub use error::{Result, ViewError};
 pub use manifest::{MANIFEST_FILE, ManifestFile, ViewManifest};
@@ -40,7 +42,7 @@ pub struct Views {
     disk: Arc<dyn Disk>,
     models_dir: PathBuf,
     store: Option<Store>,
-    /// Devices on which a blob was read through a symbolic link.
+    /// Devices on which a file of the store was read through a symbolic link.
     follows: Arc<Mutex<HashSet<u64>>>,
 }
 

@@ -64,17 +64,31 @@ fn a_volume_without_a_free_byte_is_told_and_nothing_is_half_made() {
 }
 
 #[test]
-fn a_full_volume_of_views_leaves_the_blob_and_says_so() {
+fn a_full_volume_of_views_is_told_before_a_byte_travels() {
     let desk = Desk::new();
     let store = desk.s.root().join("store");
     let Some(_volume) = tmpfs(&desk.s.models(), 1 << 10) else { return };
     let line = format!("download tiny --link copy --store {}", store.display());
     desk.run(&line).code(7).says("copies need");
+    assert_eq!(desk.hub.count().content_bytes(), 0);
     assert!(!desk.s.project().join("models/tiny").exists());
     let output = desk.run(&line.replace("copy", "auto")).ok();
     assert_eq!(output.last_line(), PATH);
     assert_content(&desk.s.project().join(PATH), &desk.content());
-    assert_eq!(desk.hub.count().content_bytes(), desk.content().len(), "the blob of the first try was used");
+    // Beside the blob there is no room for a copy of it, and for a blob that is here already nothing has to be asked.
+    desk.run(&line).code(7).says("copies need");
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+}
+
+#[test]
+fn a_copy_on_the_stores_volume_needs_room_beside_the_blob() {
+    let desk = Desk::new();
+    let Some(_volume) = tmpfs(&desk.s.models(), 7 << 9) else { return };
+    desk.run("download tiny --link copy").code(7).says("copies need");
+    assert_eq!(desk.hub.count().content_bytes(), 0);
+    let output = desk.run("download tiny").ok();
+    desk.assert_right(&output);
 }
 
 #[test]
@@ -225,6 +239,7 @@ fn hard_links_across_volumes_are_refused_with_a_way_out() {
     let Some(_volume) = tmpfs(&store, 32 << 10) else { return };
     let line = format!("download tiny --store {} --link", store.display());
     desk.run(&format!("{line} hardlink")).code(1).says("hard links do not work").says("--link auto");
+    assert_eq!(desk.hub.count().content_bytes(), 0, "told before it is fetched");
     assert!(!desk.s.project().join("models/tiny").exists());
     for mode in ["auto", "copy"] {
         desk.run(&format!("{line} {mode}")).ok();

@@ -21,6 +21,7 @@ mod members;
 mod moves;
 mod network;
 mod old_tree;
+mod places;
 mod projector;
 mod references;
 mod refusals;

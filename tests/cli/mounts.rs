@@ -9,9 +9,14 @@ pub struct Mount(PathBuf);
 /// A tmpfs of so many KiB at `path`; `None` where tests were told to do without mounts.
 #[track_caller]
 pub fn tmpfs(path: &Path, kib: u64) -> Option<Mount> {
+    tmpfs_with(path, &format!("size={kib}k"))
+}
+
+/// A tmpfs at `path` with these options.
+#[track_caller]
+pub fn tmpfs_with(path: &Path, options: &str) -> Option<Mount> {
     std::fs::create_dir_all(path).unwrap();
-    let size = format!("size={kib}k");
-    mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], path)
+    mount(&["-t", "tmpfs", "-o", options, "tmpfs"], path)
 }
 
 /// Makes `path` read-only until the value is dropped.

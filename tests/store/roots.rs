@@ -245,7 +245,17 @@ fn project_files_that_a_crash_left_unfinished_are_swept_by_a_later_visit() {
             file.set_modified(std::time::SystemTime::now() - days(2)).unwrap();
         }
     }
+    // What tried out whether links work, and somebody's own.
+    let links = [(".tmp-cccccccccccc", home.root().join("STORE.json")), (".tmp-dddddddddddd", "/etc/hosts".into())];
+    for (name, target) in &links {
+        let link = home.models().join(name);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let old = std::process::Command::new("touch").args(["-h", "-d", "2 days ago"]).arg(&link).status().unwrap();
+        assert!(old.success());
+    }
     Project::register(&home.store, &home.models()).unwrap();
-    let left: Vec<bool> = names.iter().map(|name| home.models().join(name).exists()).collect();
+    let is_left = |name: &&str| home.models().join(name).symlink_metadata().is_ok();
+    assert_eq!([links[0].0, links[1].0].map(|name| is_left(&name)), [false, true]);
+    let left: Vec<bool> = names.iter().map(is_left).collect();
     assert_eq!(left, [false, true, true], "the first is old and ours, the second young, the third not ours");
 }

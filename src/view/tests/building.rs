@@ -396,7 +396,9 @@ fn what_died_builds_left_is_swept_and_what_others_left_is_not() {
     std::os::unix::fs::symlink(house.blob(&file), dir.join(".tmp-cccccccccccc")).unwrap();
     std::os::unix::fs::symlink("/etc/hosts", dir.join(".tmp-dddddddddddd")).unwrap();
     std::os::unix::fs::symlink(house.blob(&file), dir.join(".tmp-eeeeeeeeeeee")).unwrap();
-    for name in ["aaaaaaaaaaaa", "cccccccccccc", "dddddddddddd"] {
+    // What tried out whether links work.
+    std::os::unix::fs::symlink(house.store.layout().marker(), dir.join(".tmp-ffffffffffff")).unwrap();
+    for name in ["aaaaaaaaaaaa", "cccccccccccc", "dddddddddddd", "ffffffffffff"] {
         make_old(&dir.join(format!(".tmp-{name}")));
     }
     house.build(&key(VIEW), &[file], Auto).unwrap();

@@ -1,0 +1,111 @@
+//! Places where a view cannot be made: told before anything is fetched for it.
+
+use std::path::Path;
+
+use crate::kit::{Desk, FILE, MIB, PATH, assert_content, entry, names};
+use crate::mounts::{read_only, tmpfs_with};
+use crate::support::hub::Content;
+
+/// Nothing travelled, and nothing of the try is left in the models directory or the store.
+#[track_caller]
+fn assert_nothing_happened(desk: &Desk, store: &Path) {
+    assert_eq!(desk.hub.count().content_bytes(), 0, "gigabytes would have travelled");
+    let left: Vec<_> = temporary(&desk.s.models()).into_iter().chain(names(&store.join("tmp"))).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Temporary names in a folder and the folders in it.
+fn temporary(dir: &Path) -> Vec<String> {
+    let all = names(dir);
+    let below = all.iter().flat_map(|name| names(&dir.join(name)));
+    all.iter().cloned().chain(below).filter(|name| name.starts_with(".tmp-")).collect()
+}
+
+#[test]
+fn a_models_directory_that_cannot_be_written_is_told_before_a_byte_travels() {
+    let desk = Desk::new();
+    let store = desk.s.root().join("store");
+    desk.run(&format!("download tiny:q8_0 --store {}", store.display())).ok();
+    desk.hub.reset_counters();
+    let mount = read_only(&desk.s.models());
+    if mount.is_none() {
+        return;
+    }
+    for mode in ["auto", "symlink", "hardlink", "copy"] {
+        let output = desk.run(&format!("download tiny --link {mode} --store {}", store.display()));
+        output.code(1).says("cannot be written").says("Read-only file system").says("--models-dir");
+        assert_nothing_happened(&desk, &store);
+    }
+    // What is shown already needs no writing there, and what is fetched again for it neither.
+    desk.run(&format!("download tiny:q8_0 --store {}", store.display())).ok();
+    desk.run(&format!("download tiny:q8_0 --force --store {}", store.display())).ok();
+    assert_eq!(desk.hub.count().content_bytes(), MIB + 1);
+    drop(mount);
+    assert_eq!(desk.run(&format!("download tiny --store {}", store.display())).ok().last_line(), PATH);
+}
+
+#[test]
+fn a_models_folder_that_cannot_be_written_is_told_by_its_name_and_holds_no_other_back() {
+    let desk = Desk::new();
+    desk.hub.repo("a/other").lfs("other.Q4_K_M.gguf", Content::synthetic(MIB, 7)).commit();
+    let other = [("q4_k_m", "other.Q4_K_M.gguf")];
+    desk.registry(&[entry(&desk.hub, "tiny", crate::kit::REPO, &[("q4_k_m", FILE)]), entry(&desk.hub, "other", "a/other", &other)]);
+    let folder = desk.s.models().join("tiny");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mount = read_only(&folder);
+    if mount.is_none() {
+        return;
+    }
+    desk.run("download tiny").code(1).says("models/tiny cannot be written").says("hint: ");
+    assert_nothing_happened(&desk, &desk.store());
+    desk.run("download other").ok();
+    drop(mount);
+    let output = desk.run("download tiny").ok();
+    desk.assert_right(&output);
+}
+
+#[test]
+fn a_volume_that_follows_no_links_gets_hard_links_and_whoever_wants_others_is_told_first() {
+    use std::os::unix::fs::MetadataExt;
+    let desk = Desk::new();
+    let Some(_volume) = tmpfs_with(&desk.s.models(), "size=32m,nosymfollow") else { return };
+    desk.run("download tiny --link symlink").code(1).says("symbolic links do not work in").says(PATH.rsplit_once('/').unwrap().0);
+    assert_nothing_happened(&desk, &desk.store());
+    assert!(!desk.s.project().join("models/tiny").exists());
+    let output = desk.run("download tiny").ok().says("hard links are used: symbolic links do not work here");
+    desk.assert_right(&output);
+    let path = desk.s.project().join(PATH);
+    assert_eq!(path.metadata().unwrap().ino(), desk.blob(&desk.content()).metadata().unwrap().ino());
+    assert!(temporary(&desk.s.models()).is_empty());
+}
+
+#[test]
+fn where_no_link_works_copies_have_to_be_asked_for_before_a_byte_travels() {
+    let desk = Desk::new();
+    let Some(_volume) = tmpfs_with(&desk.s.models(), "size=32m,nosymfollow") else { return };
+    let store = desk.s.root().join("store");
+    let line = format!("download tiny --store {}", store.display());
+    desk.run(&line).code(1).says("no kind of link works in").says("the store is on another volume").says("--link copy");
+    assert_nothing_happened(&desk, &store);
+    let copied = desk.run(&format!("{line} --link copy")).ok();
+    assert_content(&desk.s.project().join(copied.last_line()), &desk.content());
+    // The other quantization is a view of its own, and nothing is fetched for it either.
+    desk.hub.reset_counters();
+    desk.run(&line.replace("tiny", "tiny:q8_0")).code(1).says("--link copy");
+    assert_nothing_happened(&desk, &store);
+}
+
+#[test]
+fn a_set_that_needs_no_new_link_is_fetched_into_a_place_that_allows_none() {
+    let desk = Desk::new();
+    let store = desk.s.root().join("store");
+    let line = format!("download tiny --store {}", store.display());
+    desk.run(&line).ok();
+    let blob = crate::kit::blob_in(&store, &desk.content());
+    std::fs::remove_file(&blob).unwrap();
+    desk.hub.reset_counters();
+    let Some(_mount) = read_only(&desk.s.models()) else { return };
+    desk.run(&line).ok();
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+    assert_content(&desk.s.project().join(PATH), &desk.content());
+}

@@ -3,6 +3,7 @@
 //! Nothing here touches a disk. The client is made at the first request, so that a run which needs no network pays nothing
 //! for it; with `offline` set no socket is ever opened.
 
+mod asked;
 mod backoff;
 mod body;
 mod client;

@@ -1,10 +1,10 @@
 //! Errors in words: what the server said, in one line, and the next step.
 
-use super::error::{AuthCause, DenyCause, HttpError, Missing, Refusal};
+use super::{
+    asked::Asked,
+    error::{AuthCause, DenyCause, HttpError, Missing, Refusal},
+};
 use std::time::Duration;
-
-/// Where tokens are made.
-const TOKENS: &str = "https://huggingface.co/settings/tokens";
 
 impl HttpError {
     /// The next step, for people.
@@ -27,48 +27,13 @@ impl HttpError {
             Self::Stalled { .. } | Self::Reset { .. } | Self::Cut { .. } => {
                 "Run the same command again: it goes on where it stopped.".into()
             }
-            Self::Unauthorized { cause: AuthCause::Unknown, refusal } => format!(
-                "Either the repository {} does not exist, or it is private, or the token is missing or wrong: check the name, then \
-                 set HF_TOKEN to a token from {TOKENS}.",
-                quoted_repo(&refusal.url)
+            Self::Unauthorized { cause, refusal } => unauthorized(*cause, refusal),
+            Self::Forbidden { cause, refusal } => forbidden(*cause, &Asked::of(&refusal.url)),
+            Self::NotFound { kind, refusal } => not_found(*kind, &Asked::of(&refusal.url)),
+            Self::RateLimited { with_token: false, url, .. } if Asked::of(url).knows_tokens() => format!(
+                "Wait, then run the same command again; with a token {} (HF_TOKEN) more requests are allowed.",
+                Asked::of(url).token()
             ),
-            Self::Unauthorized { cause: AuthCause::Gated, refusal } => format!(
-                "The repository is gated and {}: ask for access at {}, then set HF_TOKEN to a token from {TOKENS}.",
-                if refusal.with_token { "the token in use is not accepted" } else { "no token was sent" },
-                page(&refusal.url)
-            ),
-            Self::Unauthorized { cause: AuthCause::BadToken, .. } => format!(
-                "The token in use is wrong or has expired: unset HF_TOKEN to go on without one (public repositories need none), or \
-                 renew it at {TOKENS}."
-            ),
-            Self::Forbidden { cause: DenyCause::Gated, refusal } => {
-                format!(
-                    "The token is good, but access is not granted yet: accept the licence or ask for access at {}.",
-                    page(&refusal.url)
-                )
-            }
-            Self::Forbidden { cause: DenyCause::Disabled, refusal } => {
-                format!("The Hub has disabled this repository; {} may say why. Use another one.", page(&refusal.url))
-            }
-            Self::Forbidden { cause: DenyCause::Unknown, .. } => {
-                format!("Check that the token may read this repository (fine-grained tokens list them): {TOKENS}.")
-            }
-            Self::NotFound { kind: Missing::Repo, refusal } => {
-                format!(
-                    "Check the name {}; a private repository needs a token that may read it (HF_TOKEN).",
-                    quoted_repo(&refusal.url)
-                )
-            }
-            Self::NotFound { kind: Missing::Revision, refusal } => {
-                format!("See the branches and tags at {}/tree/main.", page(&refusal.url))
-            }
-            Self::NotFound { kind: Missing::Entry, refusal } => format!("See the files at {}/tree/main.", page(&refusal.url)),
-            Self::NotFound { kind: Missing::Unknown, refusal } => {
-                format!("Check the repository, revision and file; see {}.", page(&refusal.url))
-            }
-            Self::RateLimited { with_token: false, .. } => {
-                format!("Wait, then run the same command again; with a token (HF_TOKEN, from {TOKENS}) more requests are allowed.")
-            }
             Self::RateLimited { .. } => "Wait, then run the same command again: it goes on where it stopped.".into(),
             Self::Status(refusal) if refusal.status == 407 => "Check HTTPS_PROXY, and the proxy's user and password.".into(),
             Self::Status(refusal) if refusal.status >= 500 => {
@@ -90,6 +55,55 @@ impl HttpError {
     }
 }
 
+fn unauthorized(cause: AuthCause, refusal: &Refusal) -> String {
+    let asked = Asked::of(&refusal.url);
+    let (token, aside) = (asked.token(), asked.aside());
+    match cause {
+        AuthCause::Unknown => format!(
+            "Either the repository {} does not exist, or it is private, or the token is missing or wrong: check the name, then set \
+             HF_TOKEN to a token {token}.{aside}",
+            asked.quoted_repo()
+        ),
+        AuthCause::Gated => format!(
+            "The repository is gated and {}: ask for access at {}, then set HF_TOKEN to a token {token}.{aside}",
+            if refusal.with_token { "the token in use is not accepted" } else { "no token was sent" },
+            asked.access_page()
+        ),
+        AuthCause::BadToken => format!(
+            "The token in use is wrong or has expired: unset HF_TOKEN to go on without one (public repositories need none), or set \
+             it to a token {token}.{aside}"
+        ),
+    }
+}
+
+fn forbidden(cause: DenyCause, asked: &Asked) -> String {
+    let aside = asked.aside();
+    match cause {
+        DenyCause::Gated => format!(
+            "The token is good, but access is not granted yet: accept the licence or ask for access at {}.{aside}",
+            asked.access_page()
+        ),
+        DenyCause::Disabled => {
+            format!("The Hub has disabled this repository; {} may say why. Use another one.", asked.access_page())
+        }
+        DenyCause::Unknown => format!(
+            "Check that the token may read this repository (fine-grained tokens list them); it has to be one {}.{aside}",
+            asked.token()
+        ),
+    }
+}
+
+fn not_found(kind: Missing, asked: &Asked) -> String {
+    match kind {
+        Missing::Repo => {
+            format!("Check the name {}; a private repository needs a token that may read it (HF_TOKEN).", asked.quoted_repo())
+        }
+        Missing::Revision => format!("See the branches and tags at {}/tree/main.", asked.page()),
+        Missing::Entry => format!("See the files at {}/tree/main.", asked.page()),
+        Missing::Unknown => format!("Check the repository, revision and file; see {}.", asked.page()),
+    }
+}
+
 /// `HTTP 401 Unauthorized for <url>: message (request id)`.
 pub(super) fn told(refusal: &Refusal) -> String {
     let reason = reqwest::StatusCode::from_u16(refusal.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
@@ -105,7 +119,7 @@ pub(super) fn told(refusal: &Refusal) -> String {
 }
 
 pub(super) fn missing(kind: Missing, refusal: &Refusal) -> String {
-    let repo = quoted_repo(&refusal.url);
+    let repo = Asked::of(&refusal.url).quoted_repo();
     match kind {
         Missing::Repo => format!("there is no repository {repo} on the Hub ({})", told(refusal)),
         Missing::Revision => format!("the repository {repo} has no such revision ({})", told(refusal)),
@@ -119,42 +133,5 @@ pub(super) fn wait_text(wait: Option<Duration>) -> String {
         None => String::new(),
         Some(seconds) if seconds < 120 => format!(": the server asks to wait {seconds} s"),
         Some(seconds) => format!(": the server asks to wait {} min", seconds.div_ceil(60)),
-    }
-}
-
-/// The repository an address is about, as `owner/name`.
-fn repo_of(url: &str) -> Option<String> {
-    let url = url::Url::parse(url).ok()?;
-    let parts: Vec<&str> = url.path_segments()?.filter(|part| !part.is_empty()).collect();
-    let place = |word: &str| parts.iter().position(|part| *part == word);
-    let repo = if let Some(models) = place("models").filter(|at| *at > 0) {
-        let rest = &parts[models + 1..];
-        let end = rest.iter().position(|part| matches!(*part, "revision" | "tree")).unwrap_or(rest.len());
-        &rest[..end.min(2)]
-    } else {
-        let end = place("resolve")?;
-        &parts[end.saturating_sub(2)..end]
-    };
-    (!repo.is_empty()).then(|| repo.join("/"))
-}
-
-fn quoted_repo(url: &str) -> String {
-    repo_of(url).map_or_else(|| "of this address".to_owned(), |repo| format!("`{repo}`"))
-}
-
-fn page(url: &str) -> String {
-    repo_of(url).map_or_else(|| "https://huggingface.co".to_owned(), |repo| format!("https://huggingface.co/{repo}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_repository_is_read_off_both_kinds_of_address() {
-        assert_eq!(repo_of("https://h/gpt2/resolve/main/x/y").as_deref(), Some("gpt2"));
-        assert_eq!(repo_of("https://h/prefix/a/b/resolve/main/y").as_deref(), Some("a/b"));
-        assert_eq!(repo_of("https://h/api/models/gpt2/tree/main").as_deref(), Some("gpt2"));
-        assert_eq!(repo_of("https://h/x"), None);
     }
 }

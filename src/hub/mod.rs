@@ -17,7 +17,7 @@ pub use pattern::{matches, select_files};
 pub use pin::{Gate, Pinned};
 pub use reference::Reference;
 pub use select::{complete_set, missing_from_index};
-pub use tree::{HubFile, check_collisions};
+pub use tree::{HubFile, Tree, check_collisions};
 
 use crate::{
     http::{Answer, Http, HttpError, Location},

@@ -28,12 +28,21 @@ pub struct HubFile {
     pub git_sha1: Option<GitSha1>,
 }
 
+/// All files of a pinned commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The files, in the order of the listing.
+    pub files: Vec<HubFile>,
+    /// Where people see them: a page of the endpoint that listed them.
+    pub page: String,
+}
+
 impl Hub {
     /// Lists all files of a pinned commit.
     ///
     /// A path that leads out of the folder fails the listing. A path that is only unusual, which some system cannot write,
     /// is left out with a warning.
-    pub async fn tree(&self, pinned: &Pinned) -> Result<Vec<HubFile>, HubError> {
+    pub async fn tree(&self, pinned: &Pinned) -> Result<Tree, HubError> {
         const QUERY: &str = "recursive=true&expand=false";
         let path = format!("api/models/{}/tree/{}", pinned.repo, segment(pinned.commit.as_str()));
         let (index, mut answer) = self.ask(&path, Some(QUERY)).await?;
@@ -56,7 +65,8 @@ impl Hub {
                 pinned.repo
             )));
         }
-        Ok(listing.files)
+        let page = below(&endpoint, &format!("{}/tree/{}", pinned.repo, segment(pinned.commit.as_str())), None);
+        Ok(Tree { files: listing.files, page: bare(&page) })
     }
 }
 
@@ -245,7 +255,7 @@ mod tests {
             true => Reply::new("200 OK", &[], page("b")),
         })
         .await;
-        let files = hub(&[server.base()]).tree(&pinned()).await.unwrap();
+        let files = hub(&[server.base()]).tree(&pinned()).await.unwrap().files;
         assert_eq!(files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert!(server.requests()[0].contains("?recursive=true&expand=false "));
         let circle = Server::start(|_, _| Reply::new("200 OK", &["Link: </api?cursor=1>; rel=\"next\""], "[]")).await;

@@ -3,7 +3,7 @@
 use super::target::{Target, Wanted};
 use crate::{
     error::{Error, ErrorKind, Result},
-    hub::{HubFile, Pinned, Projector, complete_set, gguf_choice, projector_choice, select_files},
+    hub::{HubFile, Pinned, Projector, Tree, complete_set, gguf_choice, projector_choice, select_files},
     names::RelPath,
     registry::ArtifactFile,
 };
@@ -12,7 +12,7 @@ use crate::{
 /// with a notice.
 pub(super) fn choose<'a>(
     target: &mut Target,
-    tree: &'a [HubFile],
+    tree: &'a Tree,
     pinned: &Pinned,
     projector: Option<&Projector>,
 ) -> Result<Vec<&'a HubFile>> {
@@ -20,7 +20,7 @@ pub(super) fn choose<'a>(
     if let Some(wanted) = projector
         && let Some(model) = chosen.first().filter(|_| !chosen.iter().any(|file| wanted.fits(&file.path)))
     {
-        let projector = projector_choice(tree, wanted, &model.path)?;
+        let projector = projector_choice(&tree.files, wanted, &model.path)?;
         if *wanted == Projector::Best {
             target.notices.push(format!("no projector was named: {} was chosen", projector.path));
         }
@@ -28,23 +28,23 @@ pub(super) fn choose<'a>(
     }
     for path in &target.beside {
         let is_new = !chosen.iter().any(|file| file.path == *path);
-        chosen.extend(tree.iter().find(|file| file.path == *path).filter(|_| is_new));
+        chosen.extend(tree.files.iter().find(|file| file.path == *path).filter(|_| is_new));
     }
     Ok(chosen)
 }
 
-fn choose_model<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
+fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
     match &target.wanted {
         Wanted::Files(files) => files.iter().map(|file| listed(file, tree, target, pinned)).collect(),
         Wanted::Set { include, exclude, expect } => {
             let chosen = match include.is_empty() && exclude.is_empty() {
-                true => complete_set(tree, &target.view.format)?,
+                true => complete_set(&tree.files, &target.view.format)?,
                 false if include.is_empty() => {
-                    let set = complete_set(tree, &target.view.format)?;
-                    let kept = select_files(tree, &[], exclude);
+                    let set = complete_set(&tree.files, &target.view.format)?;
+                    let kept = select_files(&tree.files, &[], exclude);
                     set.into_iter().filter(|file| kept.iter().any(|kept| kept.path == file.path)).collect()
                 }
-                false => select_files(tree, include, exclude),
+                false => select_files(&tree.files, include, exclude),
             };
             if chosen.is_empty() {
                 return Err(Error::new(
@@ -63,11 +63,10 @@ fn choose_model<'a>(target: &mut Target, tree: &'a [HubFile], pinned: &Pinned) -
         }
         Wanted::Gguf { quant, folder } => {
             let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
-            let files: Vec<&HubFile> = tree.iter().filter(inside).collect();
+            let files: Vec<&HubFile> = tree.files.iter().filter(inside).collect();
             if let (Some(folder), true) = (folder, files.is_empty()) {
                 let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
-                return Err(Error::new(ErrorKind::NotFound, text)
-                    .hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)));
+                return Err(Error::new(ErrorKind::NotFound, text).hint(format!("See the files at {}.", tree.page)));
             }
             let unit = gguf_choice(files, quant.as_ref())?;
             if quant.is_none() {
@@ -85,14 +84,14 @@ pub(super) fn is_below(path: &RelPath, folder: &RelPath) -> bool {
 }
 
 /// The file that the registry names, with what it knows held against what the Hub says.
-fn listed<'a>(file: &ArtifactFile, tree: &'a [HubFile], target: &Target, pinned: &Pinned) -> Result<&'a HubFile> {
+fn listed<'a>(file: &ArtifactFile, tree: &'a Tree, target: &Target, pinned: &Pinned) -> Result<&'a HubFile> {
     let place = || format!("{} of {} at {}", file.path, pinned.repo, pinned.commit);
-    let Some(found) = tree.iter().find(|found| found.path == file.path) else {
-        let nearest = crate::names::nearest(file.path.as_str(), tree.iter().map(|found| found.path.as_str()));
+    let Some(found) = tree.files.iter().find(|found| found.path == file.path) else {
+        let nearest = crate::names::nearest(file.path.as_str(), tree.files.iter().map(|found| found.path.as_str()));
         let error = Error::new(ErrorKind::NotFound, format!("there is no {}", place()));
         return Err(match nearest {
             Some(nearest) => error.hint(format!("The nearest name there is `{nearest}`: correct it in the registry.")),
-            None => error.hint(format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit)),
+            None => error.hint(format!("See the files at {}.", tree.page)),
         });
     };
     let differs = |what: &str, pinned: String, now: String| {

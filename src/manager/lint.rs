@@ -5,7 +5,7 @@ use crate::{
     disk::RealDisk,
     error::{Error, ErrorKind, Result},
     http::{AuthCause, HttpError, Missing},
-    hub::{Gate, Hub, HubError, HubFile, Pinned},
+    hub::{Gate, Hub, HubError, Pinned, Tree},
     names::{RepoId, Revision},
     registry::{ArtifactFile, BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, command_name, update_command},
     settings::Settings,
@@ -204,13 +204,13 @@ impl Asked<'_, '_> {
         Ok(())
     }
 
-    fn file(&mut self, entry: &EntryRef<'_>, file: &ArtifactFile, tree: &[HubFile], pinned: &Pinned) {
+    fn file(&mut self, entry: &EntryRef<'_>, file: &ArtifactFile, tree: &Tree, pinned: &Pinned) {
         let path = &file.path;
-        let Some(found) = tree.iter().find(|found| found.path == *path) else {
-            let nearest = crate::names::nearest(path.as_str(), tree.iter().map(|found| found.path.as_str()));
+        let Some(found) = tree.files.iter().find(|found| found.path == *path) else {
+            let nearest = crate::names::nearest(path.as_str(), tree.files.iter().map(|found| found.path.as_str()));
             let next = match nearest {
                 Some(nearest) => format!("The nearest name there is `{nearest}`."),
-                None => format!("See the files at https://huggingface.co/{}/tree/{}.", pinned.repo, pinned.commit),
+                None => format!("See the files at {}.", tree.page),
             };
             let message = format!("there is no {path} in {} at {}", pinned.repo, pinned.commit);
             self.lint.add(entry, (Level::Error, "file"), "file", Some(path), (message, next));

@@ -353,7 +353,7 @@ impl ModelManager {
             planned.git_sha1 = file.git_sha1;
             files.push(planned);
         }
-        let api_requests = calls + (tree.len() as u32).saturating_sub(1) / 1000;
+        let api_requests = calls + (tree.files.len() as u32).saturating_sub(1) / 1000;
         Ok(Plan { target, asked: asked_repo, revision: pinned.commit, files, api_requests })
     }
 

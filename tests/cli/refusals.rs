@@ -27,7 +27,7 @@ fn a_gated_repository_without_a_token_says_where_to_ask() {
     let desk = gated();
     for model in ["gated", "pinned", "meta/gated"] {
         let output = desk.run(&format!("download {model}")).code(5);
-        output.says("no token was sent").says("https://huggingface.co/meta/gated").says("HF_TOKEN").says("HTTP 401");
+        output.says("no token was sent").says(&format!("at {}/meta/gated,", desk.hub.url())).says("HF_TOKEN").says("HTTP 401");
     }
     desk.assert_nothing_published();
 }
@@ -38,8 +38,69 @@ fn a_gated_repository_without_a_grant_says_so() {
     desk.s.set_env("HF_TOKEN", "hf_other");
     for model in ["gated", "pinned"] {
         let output = desk.run(&format!("download {model}")).code(5);
-        output.says("access is not granted yet").says("https://huggingface.co/meta/gated").says("HTTP 403");
+        output.says("access is not granted yet").says(&format!("at {}/meta/gated.", desk.hub.url())).says("HTTP 403");
     }
+}
+
+#[test]
+fn every_hint_names_the_endpoint_that_was_asked_and_no_other_hub() {
+    let mut desk = gated();
+    desk.hub.repo("bad/disabled").lfs("x.Q4_K_M.gguf", "x").disabled().commit();
+    let registry = std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();
+    desk.s.write("configs/models.yaml", registry + &open_entry("odd", REPO, &[("q2_k", "else.bin")]));
+    let (hub, commit) = (desk.hub.url(), desk.hub.commit(REPO));
+    let token = format!("a token that {hub} accepts");
+    for way in ["HF_ENDPOINT", "--endpoint", "settings"] {
+        desk.s.set_env("HF_ENDPOINT", "http://127.0.0.1:9");
+        let mut more = String::new();
+        match way {
+            "HF_ENDPOINT" => desk.s.set_env("HF_ENDPOINT", &hub),
+            "--endpoint" => more = format!(" --endpoint {hub}"),
+            _ => {
+                desk.s.remove_env("HF_ENDPOINT");
+                desk.s.write("configs/manager.yaml", format!("endpoints: [\"{hub}\"]\n"));
+            }
+        }
+        for (line, code, words) in [
+            ("download gated", 5, format!("ask for access at {hub}/meta/gated, then set HF_TOKEN to {token}")),
+            ("download absent", 5, token.clone()),
+            ("download bad/disabled:q4_k_m", 5, format!("{hub}/bad/disabled may say why")),
+            ("download tiny --revision v9", 3, format!("{hub}/{REPO}/tree/main")),
+            (&format!("download hf://{REPO}/nope/much.gguf"), 3, format!("{hub}/{REPO}/tree/{commit}")),
+            ("lint --online", 1, format!("See the files at {hub}/{REPO}/tree/{commit}")),
+        ] {
+            let output = desk.run(&format!("{line}{more}")).code(code);
+            let all = format!("{}{}", output.stdout, output.stderr);
+            assert!(all.contains(&words) && !all.contains("huggingface.co"), "{way} {words}: {output}");
+        }
+        for (secret, words) in [("hf_other", "access is not granted yet"), ("hf_StaleSecret", "unset HF_TOKEN")] {
+            desk.s.set_env("HF_TOKEN", secret);
+            let output = desk.run(&format!("download gated{more}")).code(5).says(words).says(&hub);
+            assert!(!output.stderr.contains("huggingface.co"), "{way}: {output}");
+        }
+        desk.s.remove_env("HF_TOKEN");
+    }
+}
+
+#[test]
+fn a_mirror_that_only_passes_tokens_on_sends_people_to_the_hub() {
+    let mut desk = gated();
+    // The test Hub stands in for the mirror, as the proxy through which it is reached.
+    desk.s.set_env("HTTP_PROXY", desk.hub.url());
+    desk.s.set_env("NO_PROXY", "127.0.0.1");
+    desk.s.set_env("HF_ENDPOINT", "http://hf-mirror.com");
+    let output = desk.run("download gated").code(5).says("no token was sent");
+    output.says("ask for access at https://huggingface.co/meta/gated, then set HF_TOKEN to a token from https://huggingface.co/settings/tokens.");
+    desk.run("download absent")
+        .code(5)
+        .says("a token from https://huggingface.co/settings/tokens.")
+        .says("http://hf-mirror.com is a mirror");
+    // What is there to be seen is seen at the mirror, which is reached where the Hub may not be.
+    desk.run("download tiny --revision v9").code(3).says(&format!("at http://hf-mirror.com/{REPO}/tree/main"));
+    desk.s.set_env("HF_TOKEN", "hf_other");
+    desk.run("download gated").code(5).says("access is not granted yet").says("at https://huggingface.co/meta/gated.");
+    desk.s.set_env("HF_TOKEN", TOKEN);
+    desk.run("download gated").ok();
 }
 
 #[test]

@@ -1,0 +1,152 @@
+//! What an address says of the endpoint that was asked: which repository it is about, and where people get access to it.
+
+use url::Url;
+
+/// The Hub itself, and other names of it.
+const HUBS: [&str; 4] = ["huggingface.co", "www.huggingface.co", "hf.co", "hub-ci.huggingface.co"];
+/// A mirror that many use. It shows the pages of the Hub but nobody can log in there: conditions are accepted at the Hub, and
+/// a token of the Hub is passed on.
+const MIRROR: &str = "hf-mirror.com";
+/// The Hub that it mirrors.
+const MIRRORED: &str = "https://huggingface.co";
+
+/// An endpoint, and the repository that it was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    base: String,
+    repo: Option<String>,
+    kind: Kind,
+}
+
+/// Whose accounts an endpoint has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is the Hub.
+    Hub,
+    /// It has none.
+    Mirror,
+    /// Nobody knows: a Hub of somebody's own, or a mirror.
+    Other,
+}
+
+impl Asked {
+    /// Read off an address of the API or of a file.
+    pub(super) fn of(url: &str) -> Self {
+        let Ok(parsed) = Url::parse(url) else { return Self { base: url.to_owned(), repo: None, kind: Kind::Other } };
+        let parts: Vec<&str> = parsed.path_segments().into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        let (below, repo) = match parts.windows(2).position(|pair| pair == ["api", "models"]) {
+            Some(api) => {
+                let rest = &parts[api + 2..];
+                let end = rest.iter().position(|part| matches!(*part, "revision" | "tree")).unwrap_or(rest.len());
+                (api, &rest[..end.min(2)])
+            }
+            None => {
+                let end = parts.iter().position(|part| *part == "resolve").unwrap_or(0);
+                (end.saturating_sub(2), &parts[end.saturating_sub(2)..end])
+            }
+        };
+        let mut base = parsed.clone();
+        base.set_path(&parts[..below].join("/"));
+        base.set_query(None);
+        base.set_fragment(None);
+        let host = parsed.host_str().unwrap_or_default();
+        let is_mirror = host == MIRROR || host.strip_suffix(MIRROR).is_some_and(|above| above.ends_with('.'));
+        let kind = match (HUBS.contains(&host), is_mirror) {
+            (true, _) => Kind::Hub,
+            (false, true) => Kind::Mirror,
+            (false, false) => Kind::Other,
+        };
+        let repo = (!repo.is_empty()).then(|| repo.join("/"));
+        Self { base: base.as_str().trim_end_matches('/').to_owned(), repo, kind }
+    }
+
+    /// The repository, as it stands in a sentence.
+    pub(super) fn quoted_repo(&self) -> String {
+        self.repo.as_ref().map_or_else(|| "of this address".to_owned(), |repo| format!("`{repo}`"))
+    }
+
+    /// The repository's page at the endpoint that was asked.
+    pub(super) fn page(&self) -> String {
+        self.page_at(&self.base)
+    }
+
+    /// Where access to the repository is asked for.
+    pub(super) fn access_page(&self) -> String {
+        self.page_at(if self.kind == Kind::Mirror { MIRRORED } else { &self.base })
+    }
+
+    fn page_at(&self, base: &str) -> String {
+        self.repo.as_ref().map_or_else(|| base.to_owned(), |repo| format!("{base}/{repo}"))
+    }
+
+    /// Which token is good, behind the words "a token".
+    pub(super) fn token(&self) -> String {
+        match self.kind {
+            Kind::Hub => format!("from {}/settings/tokens", self.base),
+            Kind::Mirror => format!("from {MIRRORED}/settings/tokens"),
+            Kind::Other => format!("that {} accepts", self.base),
+        }
+    }
+
+    /// Whether requests of somebody with a token may be many: not at a server that only keeps the bytes.
+    pub(super) fn knows_tokens(&self) -> bool {
+        self.kind != Kind::Other || self.repo.is_some()
+    }
+
+    /// A sentence about mirrors, with a space before it, where the endpoint is one or may be.
+    pub(super) fn aside(&self) -> String {
+        match self.kind {
+            Kind::Hub => String::new(),
+            Kind::Mirror => format!(" {} is a mirror: it has no accounts of its own and passes the token on.", self.base),
+            Kind::Other => format!(" If {} is a mirror, access and tokens are those of the Hub that it mirrors.", self.base),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_read_off_both_kinds_of_address() {
+        let repo = |url| Asked::of(url).repo;
+        assert_eq!(repo("https://h/gpt2/resolve/main/x/y").as_deref(), Some("gpt2"));
+        assert_eq!(repo("https://h/prefix/a/b/resolve/main/y").as_deref(), Some("a/b"));
+        assert_eq!(repo("https://h/api/models/gpt2/tree/main").as_deref(), Some("gpt2"));
+        assert_eq!(repo("https://h/models/hf/api/models/a/b/revision/main").as_deref(), Some("a/b"));
+        assert_eq!(repo("https://h/x"), None);
+    }
+
+    #[test]
+    fn a_page_is_at_the_endpoint_that_was_asked_with_its_port_and_path() {
+        for (url, page) in [
+            ("https://huggingface.co/api/models/a/b/revision/main", "https://huggingface.co/a/b"),
+            ("http://127.0.0.1:8090/a/b/resolve/main/x.gguf", "http://127.0.0.1:8090/a/b"),
+            ("https://art.example.org/api/hf/mine/api/models/a/b/tree/c?recursive=true", "https://art.example.org/api/hf/mine/a/b"),
+            ("https://art.example.org/hf/a/b/resolve/main/x/y.gguf", "https://art.example.org/hf/a/b"),
+            ("https://hf-mirror.com/a/b/resolve/main/y", "https://hf-mirror.com/a/b"),
+            ("https://h/x", "https://h"),
+        ] {
+            assert_eq!(Asked::of(url).page(), page);
+        }
+    }
+
+    #[test]
+    fn access_and_tokens_are_the_hubs_where_the_mirror_is_known_to_have_none() {
+        let asked = |host: &str| Asked::of(&format!("https://{host}/api/models/a/b/revision/main"));
+        let told = |host: &str| (asked(host).access_page(), asked(host).token(), asked(host).aside());
+        let tokens = "from https://huggingface.co/settings/tokens";
+        assert_eq!(told("huggingface.co"), ("https://huggingface.co/a/b".into(), tokens.into(), String::new()));
+        for mirror in ["hf-mirror.com", "cn.hf-mirror.com"] {
+            let (page, token, aside) = told(mirror);
+            assert_eq!((page.as_str(), token.as_str()), ("https://huggingface.co/a/b", tokens));
+            assert!(aside.contains(&format!("https://{mirror} is a mirror")), "{aside}");
+        }
+        for other in ["not-hf-mirror.com", "huggingface.co.example.org", "hub.example.org"] {
+            let (page, token, aside) = told(other);
+            assert_eq!((page, token), (format!("https://{other}/a/b"), format!("that https://{other} accepts")));
+            assert!(!aside.contains("https://huggingface.co ") && aside.starts_with(" If "), "{aside}");
+        }
+        assert!(!Asked::of("https://cdn.example.org/xet/1234").knows_tokens());
+    }
+}

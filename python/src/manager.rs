@@ -14,7 +14,7 @@ use model_manager::{
     hub::Projector,
     manager::{
         AddRequest, DownloadOptions, Linted, LockOptions, ModelManager, RepairReport, Selector, SyncOptions, UseOptions, UseReport,
-        VerifyState,
+        VerifyState, WithProjector,
     },
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Backend, Registry},
     settings::Settings,
@@ -62,8 +62,26 @@ pub struct Addition {
     id: Option<String>,
     revision: Option<String>,
     description: Option<String>,
+    mmproj: Option<Mmproj>,
     update: bool,
     dry_run: bool,
+}
+
+/// Whether an entry gets a projector, or the name of the one.
+#[derive(FromPyObject)]
+enum Mmproj {
+    Flag(bool),
+    Name(String),
+}
+
+impl Mmproj {
+    fn with_projector(self) -> WithProjector {
+        match self {
+            Self::Flag(false) => WithProjector::No,
+            Self::Flag(true) => WithProjector::Wanted(Projector::Best),
+            Self::Name(name) => WithProjector::Wanted(Projector::Named(name)),
+        }
+    }
 }
 
 impl Addition {
@@ -76,6 +94,7 @@ impl Addition {
             quant,
             revision: self.revision.as_deref().map(str::parse).transpose()?,
             description: self.description,
+            mmproj: self.mmproj.map(Mmproj::with_projector).unwrap_or_default(),
             update: self.update,
             dry_run: self.dry_run,
             new_registry,

@@ -175,6 +175,22 @@ def test_an_added_model_is_known_at_once(server: Hub) -> None:
         manager.add("nowhere-else")
 
 
+def test_an_added_model_has_its_projector(hub: MakeHub) -> None:
+    names = ("Seer.Q4_K_M.gguf", "mmproj-Seer-F16.gguf", "mmproj-Seer-F32.gguf")
+    hub({"a/Seer-GGUF": {name: gguf(seed=seed) for seed, name in enumerate(names)}})
+    manager = Manager()
+    assert manager.add("a/Seer-GGUF", mmproj=False, dry_run=True).projectors == ()
+    assert manager.add("a/Seer-GGUF", mmproj="f32", dry_run=True).projectors == (names[2],)
+    assert manager.add("a/Seer-GGUF", mmproj=True, dry_run=True).projectors == (names[1],)
+    added = manager.add("a/Seer-GGUF")
+    assert added.projectors == (names[1],) and any(names[1] in notice for notice in added.notices)
+    assert sorted(path.name for path in manager.download("seer").path.parent.glob("*.gguf")) == list(names[:2])
+    with pytest.raises(errors.UsageError):
+        manager.add("seer", update=True, mmproj=True)
+    with pytest.raises(errors.ModelManagerError, match="no projector"):
+        manager.add("a/Seer-GGUF", id="other", mmproj="q4_0")
+
+
 def test_an_added_model_leaves_changes_in_memory_alone(server: Hub) -> None:
     manager = Manager()
     manager.registry["models"]["test-model"]["description"] = "changed here"

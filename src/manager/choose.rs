@@ -3,34 +3,86 @@
 use super::target::{Target, Wanted};
 use crate::{
     error::{Error, ErrorKind, Result},
-    hub::{HubFile, Pinned, Projector, Tree, complete_set, gguf_choice, projector_choice, select_files},
+    hub::{HubError, HubFile, Pinned, Projector, Tree, complete_set, gguf_choice, projector_choice, select_files},
     names::RelPath,
     registry::ArtifactFile,
+    store::ViewKey,
 };
 
-/// The files of a repository that a target means, and the projector that is asked for. What was open is settled in the target,
+/// Whether a GGUF model gets the projector of its repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WithProjector {
+    /// The best choice, where the repository has one that goes with the model; what was done about it is told.
+    #[default]
+    IfAny,
+    /// This one, and without it nothing.
+    Wanted(Projector),
+    /// None.
+    No,
+}
+
+impl From<Option<&Projector>> for WithProjector {
+    fn from(wanted: Option<&Projector>) -> Self {
+        wanted.cloned().map_or(Self::No, Self::Wanted)
+    }
+}
+
+/// What is said to whoever asks for the projector of another format.
+pub(super) fn no_projector_for(view: &ViewKey) -> Error {
+    Error::new(ErrorKind::Usage, format!("{view} is no GGUF model, and only these have projectors"))
+        .hint("Leave `--mmproj` out: a complete set has all that it needs.")
+}
+
+/// The files of a repository that a target means, and the projector that goes with them. What was open is settled in the target,
 /// with a notice.
 pub(super) fn choose<'a>(
     target: &mut Target,
     tree: &'a Tree,
     pinned: &Pinned,
-    projector: Option<&Projector>,
+    projector: &WithProjector,
 ) -> Result<Vec<&'a HubFile>> {
     let mut chosen = choose_model(target, tree, pinned)?;
-    if let Some(wanted) = projector
-        && let Some(model) = chosen.first().filter(|_| !chosen.iter().any(|file| wanted.fits(&file.path)))
-    {
-        let projector = projector_choice(&tree.files, wanted, &model.path)?;
-        if *wanted == Projector::Best {
-            target.notices.push(format!("no projector was named: {} was chosen", projector.path));
+    let model = chosen.first().map(|file| &file.path);
+    let has = |wanted: &Projector| chosen.iter().any(|file| wanted.fits(&file.path));
+    let beside = match (projector, model) {
+        (WithProjector::Wanted(wanted), Some(model)) if !has(wanted) => {
+            let projector = projector_choice(&tree.files, wanted, model)?;
+            if *wanted == Projector::Best {
+                target.notices.push(format!("no projector was named: {} was chosen", projector.path));
+            }
+            Some(projector)
         }
-        chosen.push(projector);
-    }
+        (WithProjector::IfAny, Some(model)) if target.view.format.is_single_file() && !has(&Projector::Best) => {
+            projector_of(model, tree, &mut target.notices)
+        }
+        _ => None,
+    };
+    chosen.extend(beside);
     for path in &target.beside {
         let is_new = !chosen.iter().any(|file| file.path == *path);
         chosen.extend(tree.files.iter().find(|file| file.path == *path).filter(|_| is_new));
     }
     Ok(chosen)
+}
+
+/// The projector that goes with a model without being asked for: one of its folder or of those above it, for another folder
+/// may hold that of another model.
+fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) -> Option<&'a HubFile> {
+    let goes_with = |file: &&HubFile| match file.path.folder() {
+        "" => true,
+        folder => model.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+    };
+    match projector_choice(tree.files.iter().filter(goes_with), &Projector::Best, model) {
+        Ok(projector) => {
+            notices.push(format!("the projector {} goes with it; `--no-mmproj` leaves it out", projector.path));
+            Some(projector)
+        }
+        Err(error @ HubError::AmbiguousProjector { .. }) => {
+            notices.push(format!("no projector goes with it: {error}; `--mmproj=NAME` takes one of them"));
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Result<Vec<&'a HubFile>> {

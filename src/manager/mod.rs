@@ -30,6 +30,7 @@ mod use_model;
 mod verify;
 
 pub use add::{AddReport, AddRequest};
+pub use choose::WithProjector;
 pub use lint::{LintReport, Linted};
 pub use lock_report::*;
 pub use memory::{MemoryReport, MemoryVerdict};

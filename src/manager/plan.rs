@@ -5,7 +5,7 @@
 
 use super::{
     DownloadOptions, FileReport, FileSupply, MemoryReport, ModelManager, PlanReport,
-    choose::{choose, is_below},
+    choose::{WithProjector, choose, is_below, no_projector_for},
     index::is_weights,
     target::{Target, Wanted},
 };
@@ -188,8 +188,7 @@ impl ModelManager {
         // A branch that was named may have moved on; offline it stands for what is here.
         let may_be_old = target.moving && !self.settings.network.offline;
         if options.mmproj.is_some() && !target.view.format.is_single_file() {
-            let text = format!("{} is no GGUF model, and only these have projectors", target.view);
-            return Err(Error::new(ErrorKind::Usage, text).hint("Leave `--mmproj` out: a complete set has all that it needs."));
+            return Err(no_projector_for(&target.view));
         }
         if !options.force
             && !may_be_old
@@ -326,7 +325,7 @@ impl ModelManager {
             None => hub.pin(&target.repo, &asked).await?,
         };
         let calls = if asked.is_commit() { 1 } else { 2 };
-        self.plan_of_commit(&hub, target, pinned, calls, mmproj).await
+        self.plan_of_commit(&hub, target, pinned, calls, &mmproj.into()).await
     }
 
     /// Asks the Hub for the files of a commit, and selects the wanted ones.
@@ -336,7 +335,7 @@ impl ModelManager {
         mut target: Target,
         pinned: Pinned,
         calls: u32,
-        projector: Option<&Projector>,
+        projector: &WithProjector,
     ) -> Result<Plan> {
         let tree = hub.tree(&pinned).await?;
         target.license = target.license.take().or(pinned.license.clone());

@@ -236,3 +236,126 @@ fn a_projector_moves_with_its_branch_and_its_end_is_told() {
     desk.run("sync --locked").ok();
     assert_eq!(shown(&desk, dir), [MODEL]);
 }
+
+fn registry(desk: &Desk) -> String {
+    std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap()
+}
+
+/// A file as a registry entry of several lists it.
+fn listed(desk: &Desk, name: &str) -> String {
+    let content = desk.hub.content(REPO, name);
+    let (size, sha256) = (content.len(), content.sha256());
+    format!("            - path: \"{name}\"\n              size: {size}\n              sha256: \"{sha256}\"\n")
+}
+
+#[test]
+fn an_added_model_has_its_projector_in_the_registry_and_comes_with_it() {
+    let desk = desk();
+    let before = registry(&desk);
+    let output = desk.run(&format!("add {REPO}:q4_k_m --id eye")).ok();
+    output
+        .prints("  mmproj   mmproj-Seer-F16.gguf")
+        .says("the projector mmproj-Seer-F16.gguf goes with it; `--no-mmproj` leaves it out");
+    let (commit, files) = (desk.hub.commit(REPO), listed(&desk, MODEL) + &listed(&desk, "mmproj-Seer-F16.gguf"));
+    let entry = format!(
+        "\n  eye:\n    huggingface_id: \"{REPO}\"\n    revision: \"{commit}\"\n    formats:\n      gguf:\n        q4_k_m:\n          files:\n{files}"
+    );
+    assert_eq!(registry(&desk), before + &entry);
+    desk.run("lint").ok();
+    desk.run("lint --online").ok();
+
+    desk.hub.reset_counters();
+    let dir = "models/eye/gguf/q4_k_m";
+    assert_eq!(desk.run("download eye").ok().last_line(), format!("{dir}/{MODEL}"));
+    assert_eq!(desk.hub.count().api, 0, "all is pinned");
+    assert_eq!(shown(&desk, dir), [MODEL, "mmproj-Seer-F16.gguf"]);
+    assert_content(&desk.s.project().join(dir).join("mmproj-Seer-F16.gguf"), &desk.hub.content(REPO, "mmproj-Seer-F16.gguf"));
+    desk.run("lock").ok();
+    desk.run("lock --check").ok();
+    desk.run("verify").ok().prints("2 ok");
+    desk.assert_tidy();
+
+    // Another quantization of it: the same projector, which is here already.
+    let json = desk.run(&format!("add {REPO}:q8_0 --id eye --json")).ok().json();
+    assert_eq!(json["projectors"], serde_json::json!(["mmproj-Seer-F16.gguf"]));
+    assert_eq!(json["size"], 2 * (MIB + 5), "the model and its projector");
+    desk.hub.reset_counters();
+    desk.run("download eye:q8_0").ok();
+    assert_eq!(desk.hub.count().content_bytes(), MIB + 1);
+    assert_eq!(shown(&desk, "models/eye/gguf/q8_0"), ["Seer.Q8_0.gguf", "mmproj-Seer-F16.gguf"]);
+}
+
+#[test]
+fn whoever_adds_a_model_may_choose_its_projector_or_none() {
+    let desk = desk();
+    let text = |line: &str| {
+        let before = registry(&desk);
+        desk.run(line).ok();
+        registry(&desk).strip_prefix(&before).unwrap().to_owned()
+    };
+    let none = text(&format!("add {REPO}:q4_k_m --id none --no-mmproj"));
+    assert!(none.contains(&format!("file: \"{MODEL}\"")) && !none.contains("mmproj"), "{none}");
+    let bf16 = text(&format!("add hf://{REPO}/{MODEL} --id bf16 --mmproj=BF16"));
+    assert!(bf16.contains(&listed(&desk, "mmproj-Seer-BF16.gguf")) && bf16.matches("mmproj-Seer").count() == 1, "{bf16}");
+    let best = text(&format!("add {REPO}:q4_k_m --id best --mmproj"));
+    assert!(best.contains(&listed(&desk, "mmproj-Seer-F16.gguf")), "{best}");
+    // A projector alone is what was asked for.
+    let alone = text(&format!("add hf://{REPO}/mmproj-Seer-F16.gguf --id alone"));
+    assert!(alone.contains("file: \"mmproj-Seer-F16.gguf\"") && alone.matches("gguf\"").count() == 1, "{alone}");
+    assert_eq!(
+        desk.run(&format!("add hf://{REPO}/mmproj-Seer-F16.gguf --id one --dry-run --json")).ok().json()["projectors"],
+        serde_json::json!([])
+    );
+
+    let before = desk.s.tree();
+    desk.run(&format!("add {REPO}:q4_k_m --id x --mmproj=f64")).code(3).says("no projector `f64`").says("mmproj-Seer-Q8_0.gguf");
+    desk.run(&format!("add {REPO} --id x --mmproj=f64")).code(3).says("no projector `f64`");
+    desk.run(&format!("add {REPO}:q4_k_m --id x --mmproj --no-mmproj")).code(2);
+    desk.run("add seer:q4_k_m --update --mmproj").code(2);
+    desk.hub.repo("a/set").lfs("model.safetensors", "x").plain("config.json", "{}").commit();
+    desk.run("add a/set --format safetensors --mmproj").code(2).says("no GGUF model");
+    desk.run("add a/set --mmproj").code(3).says("hint: ");
+    before.assert_same(&desk.s.tree());
+    assert_eq!(desk.run("add a/set --id set --json").ok().json()["projectors"], serde_json::json!([]));
+}
+
+#[test]
+fn a_projector_is_added_only_where_it_is_clear_which_goes_with_the_model() {
+    let desk = desk();
+    desk.hub.repo("a/two").lfs("x.Q4_K_M.gguf", "x").lfs("mmproj-a-f16.gguf", "a").lfs("mmproj-b-f16.gguf", "b").commit();
+    desk.run("add a/two")
+        .ok()
+        .says("no projector goes with it: 2 projectors")
+        .says("mmproj-a-f16.gguf, mmproj-b-f16.gguf")
+        .says("--mmproj=NAME");
+    assert!(!registry(&desk).contains("mmproj"));
+    desk.run("add a/two --id chosen --mmproj=mmproj-b-f16.gguf").ok();
+    assert!(registry(&desk).contains("mmproj-b-f16.gguf"));
+
+    // In another folder it may be that of another model; the root's is for all.
+    let many = desk.hub.repo("a/many").lfs("a/a.Q4_K_M.gguf", "1").lfs("a/mmproj-BF16.gguf", "2").lfs("b/b.Q8_0.gguf", "3");
+    many.lfs("c/mmproj-F16.gguf", "4").commit();
+    let projectors = |line: &str| desk.run(&format!("add {line} --dry-run --json")).ok().json()["projectors"].clone();
+    assert_eq!(projectors("a/many:q4_k_m"), serde_json::json!(["a/mmproj-BF16.gguf"]));
+    assert_eq!(projectors("a/many:q8_0"), serde_json::json!([]));
+    desk.hub.repo("a/many").lfs("mmproj-F32.gguf", "5").commit();
+    assert_eq!(projectors("a/many:q8_0"), serde_json::json!(["mmproj-F32.gguf"]));
+}
+
+#[test]
+fn an_entry_that_is_pinned_anew_keeps_the_projectors_that_it_has() {
+    let desk = desk();
+    desk.run(&format!("add {REPO}:q4_k_m --id eye --mmproj=bf16")).ok();
+    let newer = Content::synthetic(MIB + 13, 14);
+    desk.hub.repo(REPO).lfs("mmproj-Seer-BF16.gguf", newer.clone()).lfs("Seer.Q8_0.gguf", Content::synthetic(MIB, 12)).commit();
+    // By its id, and by its repository, it is the same entry.
+    desk.run("add eye --update").ok().prints("Updated eye:q4_k_m").prints("  mmproj   mmproj-Seer-BF16.gguf");
+    assert!(registry(&desk).contains(newer.sha256()));
+    for line in [format!("add {REPO}:q4_k_m --id eye --update"), format!("add {REPO} --id eye --update")] {
+        desk.run(&line).ok().prints("Unchanged: eye:q4_k_m");
+    }
+    // One that names none gets none.
+    desk.run("add seer:q8_0 --update").ok().prints("Updated seer:q8_0");
+    desk.run(&format!("add {REPO}:q8_0 --id seer --update")).ok().prints("Unchanged: seer:q8_0");
+    assert_eq!(registry(&desk).matches("mmproj").count(), 1, "{}", registry(&desk));
+}

@@ -50,6 +50,7 @@ class _Addition(TypedDict):
     id: str | None
     revision: str | None
     description: str | None
+    mmproj: bool | str | None
     update: bool
     dry_run: bool
 

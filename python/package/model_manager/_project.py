@@ -131,6 +131,7 @@ class InProject(Base):
         quant: str | None = None,
         revision: str | None = None,
         description: str | None = None,
+        mmproj: bool | str | None = None,
         update: bool = False,
         dry_run: bool = False,
         cancel: CancelToken | None = None,
@@ -146,6 +147,8 @@ class InProject(Base):
             quant: The quantization.
             revision: A branch, tag or commit; the commit it stands for is written. Default: main.
             description: What the model is, in a line.
+            mmproj: The projector beside a multimodal GGUF model: the best choice or none, or the one with this name or
+                quantization. Default: the best choice, where the repository has one. An update keeps to what the entry has.
             update: Pin an entry that is there anew.
             dry_run: Only tell.
             cancel: Stops it from another thread.
@@ -156,7 +159,14 @@ class InProject(Base):
         added = self._current().add(
             watch(None, cancel),
             (reference, format, quant),
-            {"id": id, "revision": revision, "description": description, "update": update, "dry_run": dry_run},
+            {
+                "id": id,
+                "revision": revision,
+                "description": description,
+                "mmproj": None if mmproj == "" else mmproj,
+                "update": update,
+                "dry_run": dry_run,
+            },
         )
         if added.changed and not dry_run:
             self._take_over(added, was_changed)

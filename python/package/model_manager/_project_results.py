@@ -173,6 +173,8 @@ class Addition:
     """The commit."""
     license: str | None
     gated: bool
+    projectors: tuple[str, ...]
+    """Projectors that the entry names beside the model."""
     size: int
     path: Path
     """The registry file."""

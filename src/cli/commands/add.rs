@@ -7,7 +7,8 @@ use crate::{
         units,
     },
     error::Result,
-    manager::{AddReport, AddRequest},
+    hub::Projector,
+    manager::{AddReport, AddRequest, WithProjector},
     names::{Format, ModelId, Quant, Revision},
 };
 use serde_json::{Value, json};
@@ -33,6 +34,13 @@ pub struct Args {
     /// A branch, tag or commit; the commit it stands for is written [default: main]
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<Revision>,
+    /// The projector (mmproj) with this name or quantization beside a multimodal GGUF model [default: f16, else bf16, f32 or q8_0,
+    /// where the repository has one]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "update")]
+    pub mmproj: Option<String>,
+    /// Only the model, although the repository has a projector
+    #[arg(long, conflicts_with_all = ["update", "mmproj"])]
+    pub no_mmproj: bool,
     /// What the model is, in a line
     #[arg(long, value_name = "TEXT", conflicts_with = "update")]
     pub description: Option<String>,
@@ -52,6 +60,12 @@ pub struct Added {
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Added> {
+        let mmproj = match &self.mmproj {
+            None if self.no_mmproj => WithProjector::No,
+            None => WithProjector::IfAny,
+            Some(name) if name.is_empty() => WithProjector::Wanted(Projector::Best),
+            Some(name) => WithProjector::Wanted(Projector::Named(name.clone())),
+        };
         let request = AddRequest {
             reference: self.reference.clone(),
             id: self.id.clone(),
@@ -59,6 +73,7 @@ impl Args {
             quant: self.quant.clone(),
             revision: self.revision.clone(),
             description: self.description.clone(),
+            mmproj,
             update: self.update,
             dry_run: self.dry_run,
             new_registry: context.root()?.join("configs/models.yaml"),
@@ -103,6 +118,9 @@ impl Answer for Added {
         let license = report.license.as_deref().unwrap_or("not known");
         let gate = if report.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
         page.detail(format!("  licence  {}{gate}", printable(license)));
+        for projector in &report.projectors {
+            page.detail(format!("  mmproj   {}", printable(projector.as_str())));
+        }
         page.detail(format!("  size     {}", units::size(report.size)));
         page.note(format!("Fetch it with `model-manager download {name}`."));
     }

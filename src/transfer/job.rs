@@ -64,8 +64,6 @@ pub(super) struct Running {
     first_missing: u64,
     ready: Mutex<BTreeMap<u64, Kept>>,
     check_head: Option<HeadCheck>,
-    /// Set when a server answered a range with the whole file: one connection then fetches it all.
-    single: AtomicBool,
     complete: AtomicBool,
     held: AtomicU64,
     fetched: AtomicU64,
@@ -93,7 +91,6 @@ impl Running {
             intake,
             ready: Mutex::default(),
             check_head,
-            single: AtomicBool::new(false),
             complete: AtomicBool::new(false),
             fetched: AtomicU64::new(0),
             unsynced: AtomicU64::new(0),
@@ -130,14 +127,6 @@ impl Running {
     /// Takes back bytes that arrived and will be asked for again.
     pub(super) fn uncount(&self, bytes: u64) {
         let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| Some(held.saturating_sub(bytes)));
-    }
-
-    /// Whether the caller is the one connection that fetches the whole file.
-    pub(super) fn become_single(&self) -> bool {
-        !self.single.swap(true, Ordering::Relaxed)
-    }
-    pub(super) fn end_single(&self) {
-        self.single.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn announce(&self, reporter: &dyn Reporter) {

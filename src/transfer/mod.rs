@@ -22,7 +22,7 @@ use commits::Commits;
 use governor::Governor;
 use job::Running;
 use progress::Ticker;
-use schedule::Schedule;
+use schedule::{Piece, Schedule};
 use std::{
     sync::{
         Arc,
@@ -31,7 +31,7 @@ use std::{
     time::Instant,
 };
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Buffers of one segment each: the memory of a run.
 const BUFFERS: usize = 24;
@@ -79,6 +79,8 @@ struct Run {
     reporter: Arc<dyn Reporter>,
     messages: mpsc::UnboundedSender<Message>,
     workers: AtomicUsize,
+    /// What the blocking threads do for the jobs, but for publishing them.
+    tasks: TaskTracker,
     /// Cancelled when the user stops the run or a part of it failed for good.
     stop: CancellationToken,
 }
@@ -115,6 +117,7 @@ pub async fn run(
         reporter: reporter.clone(),
         messages,
         workers: AtomicUsize::new(0),
+        tasks: TaskTracker::new(),
         stop: cancel.child_token(),
     });
     let ticker = Ticker::start(run.jobs.clone(), reporter);
@@ -122,6 +125,22 @@ pub async fn run(
     run.stop.cancel();
     ticker.stop().await;
     result
+}
+
+impl Run {
+    /// Whether nobody fetches, writes, hashes or looks at anything, and nothing waits to be fetched. It stays so for who
+    /// begins the workers: these begin the tasks, and only tasks give something back.
+    fn is_at_rest(&self) -> bool {
+        self.workers.load(Ordering::Acquire) == 0 && self.tasks.is_empty() && self.schedule.is_empty()
+    }
+
+    /// Gives back what is missing of each file although it came: it was damaged when the one connection to a server without
+    /// ranges was past it. Only at rest is that known for sure, for until then it may be on its way to the disk.
+    fn give_back_missing(&self) {
+        for (number, job) in self.jobs.iter().enumerate() {
+            job.missing().into_iter().for_each(|segments| self.schedule.give_back(Piece { job: number, segments }));
+        }
+    }
 }
 
 async fn supervise(
@@ -136,16 +155,19 @@ async fn supervise(
         job.announce(&*run.reporter);
         // What an earlier run left is hashed from the disk while the rest is fetched.
         let (run, job) = (run.clone(), job.clone());
-        tokio::task::spawn_blocking(move || job.drive(number, &run));
+        run.tasks.clone().spawn_blocking(move || job.drive(number, &run));
     }
     let on_trust: Vec<usize> = (0..run.jobs.len()).filter(|number| run.jobs[*number].is_on_trust()).collect();
     if !on_trust.is_empty() {
         // One file after the other, for each takes all cores.
         let run = run.clone();
-        tokio::task::spawn_blocking(move || on_trust.into_iter().for_each(|number| run.jobs[number].recheck(number, &run)));
+        run.tasks.clone().spawn_blocking(move || on_trust.into_iter().for_each(|number| run.jobs[number].recheck(number, &run)));
     }
     let mut last_pulse = tokio::time::Instant::now();
     while failure.is_none() && arrived.iter().any(Option::is_none) {
+        if run.is_at_rest() && inbox.is_empty() {
+            run.give_back_missing();
+        }
         for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.room(Instant::now())) {
             run.workers.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(worker::work(run.clone()));

@@ -70,6 +70,8 @@ struct Work {
     next_number: u64,
     /// Of each job, whether it may be all of a small file.
     may_be_whole: Vec<bool>,
+    /// Of each job, whether one connection fetches all of it.
+    single: Vec<bool>,
 }
 
 /// An order under way.
@@ -127,11 +129,12 @@ impl Schedule {
     /// `missing` holds, for each job, the ranges of segments it misses. With `helps`, a connection that is done takes over a
     /// part of what a slow one has before it.
     pub(super) fn new(missing: Vec<Vec<Range<u64>>>, helps: bool) -> Self {
+        let single = vec![false; missing.len()];
         let may_be_whole = missing.iter().map(|ranges| matches!(ranges[..], [Range { start: 0, end }] if end <= UNCUT)).collect();
         let pieces = missing.into_iter().enumerate();
         let pieces = pieces.flat_map(|(job, ranges)| ranges.into_iter().map(move |segments| Piece { job, segments })).collect();
         Self {
-            work: Mutex::new(Work { pieces, orders: Vec::new(), next_number: 0, may_be_whole }),
+            work: Mutex::new(Work { pieces, orders: Vec::new(), next_number: 0, may_be_whole, single }),
             largest: AtomicU64::new(FIRST),
             round_trip: AtomicU64::new(u64::MAX),
             helps,
@@ -201,18 +204,34 @@ impl Schedule {
         self.work().orders.retain(|order| order.number != number);
     }
 
-    /// Gives back what a connection did not finish, or what turned out to be damaged.
+    /// Gives back what turned out to be damaged, or what nobody fetched. Where one connection fetches all of the job it is
+    /// left out: most of it is still to come there, and what is missing when that is done is given back then.
     pub(super) fn give_back(&self, piece: Piece) {
-        if !piece.segments.is_empty() {
-            self.work().pieces.push_front(piece);
+        let mut work = self.work();
+        if !piece.segments.is_empty() && !work.single[piece.job] {
+            work.pieces.push_front(piece);
         }
     }
 
-    /// Takes every piece of one job, for a server that knows no ranges.
-    pub(super) fn take_all_of(&self, job: usize) {
+    /// Takes every piece of one job, for a server that knows no ranges; `false` where another connection has them all.
+    pub(super) fn take_all_of(&self, job: usize) -> bool {
         let mut work = self.work();
+        if std::mem::replace(&mut work.single[job], true) {
+            return false;
+        }
         work.pieces.retain(|piece| piece.job != job);
         work.orders.retain(|order| order.job != job);
+        true
+    }
+
+    /// Ends what [`Schedule::take_all_of`] began.
+    pub(super) fn end_all_of(&self, job: usize) {
+        self.work().single[job] = false;
+    }
+
+    /// Whether there is nothing that nobody fetches.
+    pub(super) fn is_empty(&self) -> bool {
+        self.work().pieces.is_empty()
     }
 
     /// How many connections could be at work now.
@@ -353,7 +372,10 @@ mod tests {
             "soon done, at the pace it has"
         );
         assert!(!helped(4..8, true, &|schedule, number| schedule.comes(number, None), 60_000), "nothing of it comes yet");
-        assert!(!helped(4..8, true, &|schedule, _| schedule.take_all_of(0), 60_000), "one connection fetches the whole file");
+        assert!(
+            !helped(4..8, true, &|schedule, _| assert!(schedule.take_all_of(0)), 60_000),
+            "one connection fetches the whole file"
+        );
     }
 
     proptest! {

@@ -29,7 +29,7 @@ pub(super) async fn work(run: Arc<Run>) {
         () = stop.cancelled() => {}
         () = work_pieces(&run) => {}
     }
-    run.workers.fetch_sub(1, Ordering::Relaxed);
+    run.workers.fetch_sub(1, Ordering::Release);
     run.tell(Message::Idle);
 }
 
@@ -112,14 +112,13 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
         return outcome;
     }
     // The server knows no ranges and sends the file from its beginning: one connection takes all of it.
-    if !job.become_single() {
+    if !run.schedule.take_all_of(cursor.number) {
         return Outcome::Leave;
     }
-    run.schedule.take_all_of(cursor.number);
     job.uncount(cursor.buffered());
     *cursor = Cursor::new(cursor.order, Piece { job: cursor.number, segments: 0..job.segments() });
     let outcome = read(run, job, cursor, &mut body).await;
-    job.end_single();
+    run.schedule.end_all_of(cursor.number);
     outcome
 }
 
@@ -209,7 +208,8 @@ impl Cursor {
     fn dispatch(&mut self, run: &Arc<Run>, job: &Arc<Running>) {
         if let Some(buffer) = self.buffer.take() {
             let (run, job, number, index) = (run.clone(), job.clone(), self.number, self.next);
-            tokio::task::spawn_blocking(move || job.take_segment(number, index, buffer, &run));
+            let tasks = run.tasks.clone();
+            tasks.spawn_blocking(move || job.take_segment(number, index, buffer, &run));
         }
         self.next += 1;
     }

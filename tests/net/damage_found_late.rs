@@ -1,0 +1,256 @@
+//! What an earlier run left turns out to be damaged while the rest is fetched, at every moment at which it can.
+
+use crate::support::hub::{Content, Fault, Hold, Match, Part, TestHub};
+use model_manager::{
+    disk::RealDisk,
+    event::{Event, Reporter},
+    http::{Http, Location},
+    settings::{Connections, Network},
+    store::{Admission, Intake, IntakeKey, Source, Store, Wait, Want},
+    transfer::{self, Arrived, Effort, HeadCheck, Job, TransferError},
+};
+use std::{
+    fs,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+const REPO: &str = "TheBloke/Tiny-GGUF";
+const FILE: &str = "tiny.Q4_K_M.gguf";
+const MIB: u64 = 1 << 20;
+const LEN: u64 = 40 * MIB + 5;
+/// What the earlier run left: more than 16 segments, so that the hash goes on behind the 16th and those before it are
+/// looked at beside the rest.
+const LEFT: u64 = 20;
+const LONG: Duration = Duration::from_secs(20);
+
+/// A Hub with one file, and a store that an earlier run left a part of it in.
+struct Stand {
+    hub: TestHub,
+    dir: tempfile::TempDir,
+    store: Store,
+    content: Content,
+    runtime: Runtime,
+}
+
+/// A run under way.
+struct Under {
+    task: JoinHandle<Result<Vec<Arrived>, TransferError>>,
+    held: Arc<Held>,
+}
+
+/// What was told last of how many bytes are held.
+#[derive(Debug, Default)]
+struct Held(AtomicU64);
+
+impl Reporter for Held {
+    fn event(&self, event: &Event) {
+        if let Event::Progress { done, .. } = event {
+            self.0.store(*done, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Stand {
+    fn new(left: u64) -> Self {
+        let hub = TestHub::start();
+        let content = Content::synthetic(LEN, 1);
+        hub.repo(REPO).lfs(FILE, &content).commit();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open_or_init(Arc::new(RealDisk), &dir.path().join("models/.blobs"), false).unwrap();
+        let stand = Self { hub, dir, store, content, runtime: Runtime::new().unwrap() };
+        let intake = stand.intake();
+        let mut front = intake.front();
+        for index in 0..left {
+            let segment = stand.segment(index);
+            assert!(intake.write(index, &segment).unwrap() && front.push(&intake, index, &segment).unwrap());
+        }
+        stand
+    }
+
+    fn intake(&self) -> Box<Intake> {
+        let key = IntakeKey::Sha256(self.content.sha256().parse().unwrap());
+        let lease = Arc::new(self.store.lease().unwrap());
+        match self.store.admit(Want { key, size: LEN, what: FILE.into() }, &lease, &Wait::silent(Some(LONG))).unwrap() {
+            Admission::Open(intake) => intake,
+            Admission::Present(blob) => panic!("{} is present already", blob.digest),
+        }
+    }
+
+    fn segment(&self, index: u64) -> Vec<u8> {
+        let mut segment = vec![0; MIB.min(LEN - index * MIB) as usize];
+        self.content.read_at(index * MIB, &mut segment);
+        segment
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("models/.blobs/ingest").join(self.content.sha256()).join("data")
+    }
+
+    fn damage(&self, segment: u64) {
+        fs::File::options().write(true).open(self.data()).unwrap().write_all_at(b"damage", segment * MIB + 4711).unwrap();
+    }
+
+    fn is_right(&self, segment: u64) -> bool {
+        let right = self.segment(segment);
+        let mut there = vec![0; right.len()];
+        fs::File::open(self.data()).unwrap().read_exact_at(&mut there, segment * MIB).unwrap();
+        there == right
+    }
+
+    fn start(&self, connections: usize, check_head: Option<HeadCheck>) -> Under {
+        let network = Network { endpoints: vec![self.hub.url()], ..Network::default() };
+        let held = Arc::new(Held::default());
+        let http = Http::new(&network, None, held.clone()).unwrap();
+        let resolve = format!("{}/{REPO}/resolve/main/{FILE}", self.hub.url());
+        let job = Job {
+            file: FILE.into(),
+            intake: self.intake(),
+            locations: vec![Location::new(resolve.parse().unwrap())],
+            expected: None,
+            source: Source { endpoint: self.hub.url(), repo: None, commit: None, path: None, git_sha1: None },
+            check_head,
+        };
+        let effort = Effort { connections: Connections::exactly(connections), tries: 3 };
+        let reporter = held.clone();
+        let task =
+            self.runtime.spawn(async move { transfer::run(&http, vec![job], effort, reporter, &CancellationToken::new()).await });
+        Under { task, held }
+    }
+
+    /// Waits for the end, and looks at what was published. The bytes that came.
+    fn finish(&self, under: Under) -> u64 {
+        let ended = self.runtime.block_on(async { tokio::time::timeout(LONG, under.task).await });
+        let arrived = ended.expect("the run never ends").unwrap().unwrap()[0];
+        assert_eq!(Content::file(self.store.layout().blob(&arrived.blob.digest)).sha256(), self.content.sha256());
+        arrived.fetched
+    }
+}
+
+impl Under {
+    fn until_held(&self, bytes: u64) {
+        until(&format!("{bytes} bytes are held"), || self.held.0.load(Ordering::SeqCst) == bytes);
+    }
+}
+
+/// Holds back who looks at the beginning of the file first: that is the one who looks at all that an earlier run had hashed.
+struct Gate {
+    state: Mutex<(bool, bool)>,
+    bell: Condvar,
+}
+
+impl Gate {
+    const fn new() -> Self {
+        Self { state: Mutex::new((false, false)), bell: Condvar::new() }
+    }
+
+    fn pass(&self) -> Result<(), String> {
+        let mut state = self.state.lock().unwrap();
+        if !std::mem::replace(&mut state.0, true) {
+            drop(self.bell.wait_timeout_while(state, 3 * LONG, |(_, is_open)| !*is_open).unwrap());
+        }
+        Ok(())
+    }
+
+    fn until_reached(&self) {
+        until("what was left is about to be looked at", || self.state.lock().unwrap().0);
+    }
+
+    fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.bell.notify_all();
+    }
+}
+
+#[track_caller]
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + LONG;
+    while !done() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[track_caller]
+fn until_frozen(hold: &Hold, answers: u64) {
+    assert!(hold.wait_frozen(answers, LONG), "nobody came to the gate");
+}
+
+#[test]
+fn damage_behind_the_one_connection_to_a_server_without_ranges_is_fetched_again() {
+    static GATE: Gate = Gate::new();
+    let stand = Stand::new(LEFT);
+    stand.damage(3);
+    let begin = stand.hub.hold(Match::cdn().times(2), 0);
+    // The first is sent the whole file, up to the tenth segment; the second its range, and nothing of that yet.
+    stand.hub.fault(Match::cdn().nth(1), Fault::IgnoreRange);
+    let whole = stand.hub.hold(Match::cdn().nth(1), 10 * MIB);
+    let range = stand.hub.hold(Match::cdn().nth(2), 0);
+    let under = stand.start(2, Some(|_, _| GATE.pass()));
+    GATE.until_reached();
+    until_frozen(&begin, 2);
+    begin.release();
+    until_frozen(&whole, 1);
+    until_frozen(&range, 1);
+    stand.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
+
+    // What comes with the whole file mends the damage before anybody has seen it. What is damaged after that is found.
+    until("the segment is written again", || stand.is_right(3));
+    under.until_held(10 * MIB + LEFT * MIB);
+    stand.damage(3);
+    GATE.open();
+    under.until_held(9 * MIB + LEFT * MIB);
+
+    // The second connection is free for it now, and is sent the whole file as well.
+    range.release();
+    until("the second connection was sent its range", || stand.hub.count().of(Part::Cdn).any(|request| request.complete));
+    // Time for it to ask for the damaged segment, if anybody gives it that.
+    std::thread::sleep(Duration::from_millis(300));
+    whole.release();
+    stand.finish(under);
+}
+
+#[test]
+fn damage_before_the_one_connection_to_a_server_without_ranges_comes_with_the_file() {
+    for connections in [1, 4] {
+        let stand = Stand::new(LEFT);
+        stand.damage(3);
+        stand.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
+        let whole = stand.hub.hold(Match::cdn().always(), 2 * MIB);
+        let under = stand.start(connections, None);
+        until_frozen(&whole, 1);
+        under.until_held(LEFT * MIB + MIB);
+        whole.release();
+        assert_eq!(stand.finish(under), LEN, "over {connections} connections");
+    }
+}
+
+#[test]
+fn damage_that_is_found_when_nobody_fetches_any_more_is_fetched_again() {
+    static GATE: Gate = Gate::new();
+    let stand = Stand::new(LEFT);
+    stand.damage(3);
+    let under = stand.start(4, Some(|_, _| GATE.pass()));
+    GATE.until_reached();
+    until("the rest is here", || stand.hub.count().content_bytes() == LEN - LEFT * MIB);
+    under.until_held(LEN);
+    // Time for the connections to find nothing to do and end.
+    std::thread::sleep(Duration::from_millis(200));
+    GATE.open();
+    assert_eq!(stand.finish(under), LEN - LEFT * MIB + MIB);
+}
+
+#[test]
+fn damage_where_nothing_else_is_missing_is_fetched_again() {
+    let stand = Stand::new(41);
+    stand.damage(3);
+    let under = stand.start(4, None);
+    assert_eq!(stand.finish(under), MIB);
+}

@@ -129,6 +129,11 @@ impl Running {
         let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| Some(held.saturating_sub(bytes)));
     }
 
+    /// Counts from nothing, for a server that sends all of it again.
+    pub(super) fn start_over(&self) {
+        self.held.store(0, Ordering::Relaxed);
+    }
+
     pub(super) fn announce(&self, reporter: &dyn Reporter) {
         reporter.event(&Event::FileStarted { file: self.file.clone(), size: self.size, resumed: self.intake.resumed() });
     }

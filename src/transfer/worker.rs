@@ -8,6 +8,7 @@ use super::{
 };
 use crate::http::{Backoff, Body, HttpError, Retry};
 use std::{
+    ops::Range,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -51,12 +52,11 @@ async fn work_pieces(run: &Arc<Run>) {
 /// Fetches one piece; retries go on where the last try ended, to the byte.
 async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), HttpError> {
     let job = &run.jobs[piece.job];
-    let mut cursor = Cursor::new(number, piece);
+    let mut cursor = Cursor::new(job, number, piece);
     let mut backoff = Backoff::new(run.effort.tries);
     let mut mirror = 0;
     let mut refused = None;
     while cursor.next < cursor.end {
-        let before = cursor.position(job);
         let error = match attempt(run, job, &mut cursor, mirror).await {
             Outcome::Done => continue,
             Outcome::Leave => {
@@ -65,7 +65,7 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
             }
             Outcome::Failed(error) => error,
         };
-        if cursor.position(job) > before {
+        if cursor.came_further(job) {
             backoff.progressed();
         }
         if matches!(error, HttpError::Stalled { .. } | HttpError::RateLimited { .. } | HttpError::Status(_)) {
@@ -115,8 +115,8 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
     if !run.schedule.take_all_of(cursor.number) {
         return Outcome::Leave;
     }
-    job.uncount(cursor.buffered());
-    *cursor = Cursor::new(cursor.order, Piece { job: cursor.number, segments: 0..job.segments() });
+    job.start_over();
+    cursor.start_over(job);
     let outcome = read(run, job, cursor, &mut body).await;
     run.schedule.end_all_of(cursor.number);
     outcome
@@ -167,12 +167,33 @@ struct Cursor {
     end: u64,
     /// Another connection took over a part of the order since it was asked for.
     is_cut: bool,
+    /// It fetches all of a server that knows no ranges, where each try begins with the first byte.
+    is_whole: bool,
+    /// The byte that it came to in the best of its tries.
+    furthest: u64,
     buffer: Option<Buffer>,
 }
 
 impl Cursor {
-    fn new(order: u64, piece: Piece) -> Self {
-        Self { order, number: piece.job, next: piece.segments.start, end: piece.segments.end, is_cut: false, buffer: None }
+    fn new(job: &Running, order: u64, piece: Piece) -> Self {
+        let Piece { job: number, segments: Range { start: next, end } } = piece;
+        let mut cursor = Self { order, number, next, end, is_cut: false, is_whole: false, furthest: 0, buffer: None };
+        cursor.furthest = cursor.position(job);
+        cursor
+    }
+
+    /// Goes back to the first byte, for all that there is.
+    fn start_over(&mut self, job: &Running) {
+        let furthest = if self.is_whole { self.furthest } else { 0 };
+        *self = Self { next: 0, end: job.segments(), is_cut: false, is_whole: true, furthest, buffer: None, ..*self };
+    }
+
+    /// Whether it came further than in any try before. Only that is progress: a server without ranges may cut now sooner and
+    /// now later, and never get to the end.
+    fn came_further(&mut self, job: &Running) -> bool {
+        let before = self.furthest;
+        self.furthest = before.max(self.position(job));
+        self.furthest > before
     }
 
     /// Tells the schedule how far it is, and whether another connection has taken over what comes next.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kit::{Desk, FILE, MIB, OTHER, REPO, assert_content, entry, open_entry};
+use crate::kit::{Desk, FILE, MIB, OTHER, REPO, assert_content, entry, open_entry, until};
 use crate::support::hub::{Content, Fault, Match, Part, Recorded};
 
 const LEN: u64 = 9 * MIB + 11;
@@ -105,6 +105,70 @@ fn a_server_without_ranges_that_cuts_the_body_is_started_over() {
     desk.hub.fault(Match::cdn().nth(1), Fault::CutAfter(2 * MIB));
     let output = desk.run("download tiny").ok();
     desk.assert_right(&output);
+}
+
+#[test]
+fn a_server_that_knows_no_ranges_any_more_serves_the_right_file() {
+    for connections in [1, 4] {
+        let desk = Desk::with(LEN);
+        // Two ranges come, but not to their ends; from the third answer on there are none.
+        desk.hub.fault(Match::cdn().times(2), Fault::CutAfter(MIB + 300_000));
+        (3..20).for_each(|number| drop(desk.hub.fault(Match::cdn().nth(number), Fault::IgnoreRange)));
+        let output = desk.run(&format!("download tiny --connections {connections}")).ok();
+        let count = desk.hub.count();
+        let answers = |status| count.of(Part::Cdn).filter(|request| request.status == status).count();
+        assert!(answers(206) == 2 && answers(200) > 0, "over {connections} connections");
+        desk.assert_right(&output);
+    }
+}
+
+#[test]
+fn a_server_without_ranges_that_always_cuts_is_given_up_and_what_came_is_kept() {
+    // It may cut now here and now there, and never further on.
+    for cuts in [[2 * MIB + 9; 2], [2 * MIB + 9, MIB + 9]] {
+        let desk = Desk::with(LEN);
+        desk.s.write("configs/manager.yaml", "tries: 3\n");
+        desk.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
+        desk.hub.fault(Match::cdn().always(), Fault::CutAfter(cuts[0]));
+        desk.hub.fault(Match::cdn().every(2), Fault::CutAfter(cuts[1]));
+        let line = "download tiny --connections 1";
+        let output = desk.run(line).code(6).says(&format!("of {LEN} bytes")).says("goes on where it stopped");
+        assert_eq!(output.stdout, "");
+        assert_eq!(desk.hub.count().cdn, 3);
+        desk.assert_nothing_published();
+        // Where there are ranges, only the rest travels; where there are none, all of it does.
+        desk.hub.clear_faults();
+        desk.hub.reset_counters();
+        let output = desk.run(line).ok();
+        assert_eq!(desk.hub.count().content_bytes(), LEN - 2 * MIB);
+        desk.assert_right(&output);
+    }
+}
+
+#[test]
+fn a_mirror_without_ranges_takes_over_from_one_that_fails() {
+    for left in [0, 5 * MIB] {
+        let desk = Desk::with(LEN);
+        if left > 0 {
+            let hold = desk.hub.hold(Match::cdn(), left);
+            let running = desk.spawn("download tiny --connections 1");
+            assert!(hold.wait_frozen(1, Duration::from_secs(20)));
+            let partial = desk.store().join("ingest").join(desk.content().sha256()).join("journal");
+            // A header and a claim for each segment, 64 bytes each.
+            until("the whole segments are journalled", || std::fs::read(&partial).is_ok_and(|text| text.len() as u64 >= 64 * 6));
+            running.kill9();
+            hold.release();
+        }
+        let mirror = crate::support::hub::TestHub::start();
+        mirror.repo(REPO).lfs(FILE, desk.content()).lfs(OTHER, desk.hub.content(REPO, OTHER)).commit();
+        mirror.fault(Match::cdn().always(), Fault::IgnoreRange);
+        desk.hub.fault(Match::cdn().always(), Fault::ServerError(502));
+        let line = format!("download tiny --endpoint {} --endpoint {}", desk.hub.url(), mirror.url());
+        let output = desk.run(&line).ok();
+        let whole = mirror.count().of(Part::Cdn).filter(|request| request.complete).count();
+        assert_eq!(whole, 1, "one connection takes the whole file");
+        desk.assert_right_after_kill(&output);
+    }
 }
 
 #[test]

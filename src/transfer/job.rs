@@ -8,7 +8,7 @@ use super::{
 use crate::{
     digest::Sha256Digest,
     event::{Event, Reporter},
-    http::Location,
+    http::{Body, Location},
     store::{Blob, Complete, Front, Intake, Progress, Reached, Source, Standing, StoreError, commit_all},
 };
 use std::{
@@ -64,6 +64,8 @@ pub(super) struct Running {
     first_missing: u64,
     ready: Mutex<BTreeMap<u64, Kept>>,
     check_head: Option<HeadCheck>,
+    /// Whether there are bytes that came as ranges, now or in an earlier run, and would travel again with the whole file.
+    has_ranges: AtomicBool,
     complete: AtomicBool,
     held: AtomicU64,
     fetched: AtomicU64,
@@ -87,6 +89,7 @@ impl Running {
             front_at: AtomicU64::new(front.next()),
             first_missing: intake.missing().first().map_or(0, |range| range.start),
             front: Mutex::new(Some(front)),
+            has_ranges: AtomicBool::new(intake.resumed() > 0),
             held: AtomicU64::new(intake.resumed()),
             intake,
             ready: Mutex::default(),
@@ -127,6 +130,16 @@ impl Running {
     /// Takes back bytes that arrived and will be asked for again.
     pub(super) fn uncount(&self, bytes: u64) {
         let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| Some(held.saturating_sub(bytes)));
+    }
+
+    /// Whether bytes would travel again if a mirror sent the whole file.
+    pub(super) fn has_ranges(&self) -> bool {
+        self.has_ranges.load(Ordering::Relaxed)
+    }
+    pub(super) fn note_ranges(&self, body: &Body) {
+        if !body.whole() {
+            self.has_ranges.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Counts from nothing, for a server that sends all of it again.

@@ -57,7 +57,8 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     let mut mirror = 0;
     let mut refused = None;
     while cursor.next < cursor.end {
-        let error = match attempt(run, job, &mut cursor, mirror).await {
+        let is_last_try = backoff.failures() + 1 >= run.effort.tries;
+        let error = match attempt(run, job, &mut cursor, mirror, is_last_try).await {
             Outcome::Done => continue,
             Outcome::Leave => {
                 job.uncount(cursor.buffered());
@@ -93,7 +94,7 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     Ok(())
 }
 
-async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror: usize) -> Outcome {
+async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror: usize, is_last_try: bool) -> Outcome {
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
     let asked = Instant::now();
@@ -103,6 +104,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
         Err(error) => return Outcome::Failed(error),
     };
     if body.start() == start && body.end() == end {
+        job.note_ranges(&body);
         let waited = asked.elapsed();
         run.schedule.comes(cursor.order, Some(Instant::now()));
         let outcome = read(run, job, cursor, &mut body).await;
@@ -111,7 +113,12 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
         }
         return outcome;
     }
-    // The server knows no ranges and sends the file from its beginning: one connection takes all of it.
+    // The server knows no ranges and sends the file from its beginning.
+    if mirror > 0 && !is_last_try && job.has_ranges() {
+        let asked = format!("bytes {start}-{}", end - 1);
+        return Outcome::Failed(HttpError::BadRange { url: job.locations[mirror].shown(), asked, got: "the whole file".into() });
+    }
+    // One connection takes all of it.
     if !run.schedule.take_all_of(cursor.number) {
         return Outcome::Leave;
     }

@@ -163,12 +163,29 @@ fn a_mirror_without_ranges_takes_over_from_one_that_fails() {
         mirror.repo(REPO).lfs(FILE, desk.content()).lfs(OTHER, desk.hub.content(REPO, OTHER)).commit();
         mirror.fault(Match::cdn().always(), Fault::IgnoreRange);
         desk.hub.fault(Match::cdn().always(), Fault::ServerError(502));
+        desk.s.write("configs/manager.yaml", "tries: 3\n");
         let line = format!("download tiny --endpoint {} --endpoint {}", desk.hub.url(), mirror.url());
         let output = desk.run(&line).ok();
         let whole = mirror.count().of(Part::Cdn).filter(|request| request.complete).count();
         assert_eq!(whole, 1, "one connection takes the whole file");
         desk.assert_right_after_kill(&output);
     }
+}
+
+#[test]
+fn a_mirror_without_ranges_is_not_taken_for_a_moment_of_trouble() {
+    let desk = Desk::with(LEN);
+    let mirror = crate::support::hub::TestHub::start();
+    mirror.repo(REPO).lfs(FILE, desk.content()).lfs(OTHER, desk.hub.content(REPO, OTHER)).commit();
+    mirror.fault(Match::cdn().always(), Fault::IgnoreRange);
+    let trouble = desk.hub.fault(Match::cdn().nth(3), Fault::ServerError(502));
+    let line = format!("download tiny --connections 1 --endpoint {} --endpoint {}", desk.hub.url(), mirror.url());
+    let output = desk.run(&line).ok();
+    assert_eq!((trouble.hits(), mirror.count().cdn), (1, 1));
+    let sent =
+        desk.hub.count().of(Part::Cdn).filter(|request| request.status == 206).map(|request| request.bytes_sent).sum::<u64>();
+    assert_eq!(sent, LEN, "what the first has sent is not fetched again");
+    desk.assert_right(&output);
 }
 
 #[test]

@@ -55,7 +55,10 @@ pub(super) use linux::ByHandle;
 #[cfg(target_os = "linux")]
 mod linux {
     use super::Folder;
-    use crate::disk::{DiskError, Entry, Kind, Result, Stat};
+    use crate::disk::{
+        DiskError, Entry, Result, Stat,
+        system::{kind_of, stat_of},
+    };
     use rustix::{
         fd::{AsFd, OwnedFd},
         fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir},
@@ -120,31 +123,6 @@ mod linux {
             entries.push(Entry { name: String::from_utf8_lossy(name).into_owned(), kind });
         }
         Ok(Some(entries))
-    }
-
-    fn kind_of(file_type: FileType) -> Kind {
-        match file_type {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Dir,
-            FileType::Symlink => Kind::Symlink,
-            _ => Kind::Other,
-        }
-    }
-
-    #[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between processors")]
-    fn stat_of(stat: &rustix::fs::Stat) -> Stat {
-        Stat {
-            kind: kind_of(FileType::from_raw_mode(stat.st_mode)),
-            len: stat.st_size as u64,
-            allocated: stat.st_blocks as u64 * 512,
-            mtime_ns: stat.st_mtime as i64 * 1_000_000_000 + stat.st_mtime_nsec as i64,
-            ino: stat.st_ino as u64,
-            dev: stat.st_dev as u64,
-            nlink: stat.st_nlink as u64,
-            mode: stat.st_mode as u32 & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-        }
     }
 
     impl Folder for ByHandle {

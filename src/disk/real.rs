@@ -59,7 +59,7 @@ impl DiskFile for RealFile {
     }
 
     fn stat(&self) -> Result<Stat> {
-        self.file.metadata().map(|meta| system::stat(&meta)).at("look at", &self.path)
+        system::stat_open(&self.file).at("look at", &self.path)
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
@@ -113,11 +113,11 @@ impl DiskFile for RealFile {
 
 impl Disk for RealDisk {
     fn stat(&self, path: &Path) -> Result<Stat> {
-        fs::symlink_metadata(path).map(|meta| system::stat(&meta)).at("look at", path)
+        system::stat(path).at("look at", path)
     }
 
     fn stat_follow(&self, path: &Path) -> Result<Stat> {
-        fs::metadata(path).map(|meta| system::stat(&meta)).at("look at", path)
+        system::stat_follow(path).at("look at", path)
     }
 
     #[cfg(target_os = "linux")]

@@ -1,24 +1,47 @@
 //! The parts of [`super::RealDisk`] that differ on Unix.
 
-use super::{Open, Stat, real::kind_of};
+use super::{Kind, Open, Stat};
+use rustix::fs::FileType;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
-pub(super) fn stat(meta: &fs::Metadata) -> Stat {
+pub(super) fn stat(path: &Path) -> io::Result<Stat> {
+    Ok(stat_of(&rustix::fs::lstat(path)?))
+}
+
+pub(super) fn stat_follow(path: &Path) -> io::Result<Stat> {
+    Ok(stat_of(&rustix::fs::stat(path)?))
+}
+
+pub(super) fn stat_open(file: &fs::File) -> io::Result<Stat> {
+    Ok(stat_of(&rustix::fs::fstat(file)?))
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between systems and processors")]
+pub(super) fn stat_of(stat: &rustix::fs::Stat) -> Stat {
     Stat {
-        kind: kind_of(&meta.file_type()),
-        len: meta.len(),
-        allocated: meta.blocks() * 512,
-        mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
-        ino: meta.ino(),
-        dev: meta.dev(),
-        nlink: meta.nlink(),
-        mode: meta.mode() & 0o7777,
-        uid: meta.uid(),
-        gid: meta.gid(),
+        kind: kind_of(FileType::from_raw_mode(stat.st_mode)),
+        len: stat.st_size as u64,
+        allocated: stat.st_blocks as u64 * 512,
+        mtime_ns: stat.st_mtime as i64 * 1_000_000_000 + stat.st_mtime_nsec as i64,
+        ino: stat.st_ino as u64,
+        dev: stat.st_dev as u64,
+        nlink: stat.st_nlink as u64,
+        mode: stat.st_mode as u32 & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+    }
+}
+
+pub(super) fn kind_of(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
     }
 }
 

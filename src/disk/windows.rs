@@ -9,7 +9,19 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-pub(super) fn stat(meta: &fs::Metadata) -> Stat {
+pub(super) fn stat(path: &Path) -> io::Result<Stat> {
+    fs::symlink_metadata(path).map(|meta| stat_of(&meta))
+}
+
+pub(super) fn stat_follow(path: &Path) -> io::Result<Stat> {
+    fs::metadata(path).map(|meta| stat_of(&meta))
+}
+
+pub(super) fn stat_open(file: &fs::File) -> io::Result<Stat> {
+    file.metadata().map(|meta| stat_of(&meta))
+}
+
+fn stat_of(meta: &fs::Metadata) -> Stat {
     let mtime_ns = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos() as i64);
     Stat {
         kind: kind_of(&meta.file_type()),

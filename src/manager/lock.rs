@@ -23,6 +23,21 @@ const NOT_SHOWN: &str = "what is here is not what is locked: `model-manager sync
 /// What this project shows, by its roots in the store.
 pub(super) type Roots = BTreeMap<ViewKey, RootRecord>;
 
+/// One run of locking: what is here of every view, and how to go about it.
+#[derive(Clone, Copy)]
+pub(super) struct Locking<'a> {
+    pub(super) roots: &'a Roots,
+    pub(super) store: Option<&'a Store>,
+    pub(super) options: LockOptions,
+}
+
+impl<'a> Locking<'a> {
+    /// A view as it is here, and the store it is in.
+    pub(super) fn here(&self, view: &ViewKey) -> Option<(&'a RootRecord, &'a Store)> {
+        self.roots.get(view).zip(self.store)
+    }
+}
+
 /// A view that is to be locked, and as what.
 pub(super) struct Wish {
     pub(super) target: Target,
@@ -63,21 +78,22 @@ impl ModelManager {
         let old = self.read_lock()?.unwrap_or_default();
         let store = self.existing_store()?;
         let roots = self.own_roots(store.as_ref())?;
+        let run = Locking { roots: &roots, store: store.as_ref(), options };
         let mut outcomes = Vec::new();
         if what.is_empty() {
             for view in old.views() {
-                outcomes.push(self.relock(view, &roots, store.as_ref(), options)?);
+                outcomes.push(self.relock(view, run)?);
             }
             for (view, root) in &roots {
                 if find(&old, view).is_none() {
-                    outcomes.push(self.lock_root(view, root, store.as_ref(), options)?);
+                    outcomes.push(self.lock_root(view, root, run)?);
                 }
             }
         }
         for selector in what {
             let wish = self.wish(selector, &old, &roots)?;
             wish.target.notices.iter().for_each(|notice| self.report(&Event::Notice(notice.clone())));
-            outcomes.push(self.lock_wish(wish, &old, &roots, store.as_ref(), options)?);
+            outcomes.push(self.lock_wish(wish, &old, run)?);
         }
         let changes = outcomes.iter().any(|outcome| !matches!(outcome.change, Change::Stay));
         let written = match changes && !options.dry_run {
@@ -97,21 +113,15 @@ impl ModelManager {
     }
 
     /// A view that is locked already.
-    pub(super) fn relock(
-        &self,
-        locked: &LockedView,
-        roots: &Roots,
-        store: Option<&Store>,
-        options: LockOptions,
-    ) -> Result<Outcome> {
+    pub(super) fn relock(&self, locked: &LockedView, run: Locking<'_>) -> Result<Outcome> {
         let view = view_of(locked);
         let target = match locked.source {
             LockSource::Registry => self.registered(&view),
             _ => Some(self.locked_target(locked)),
         };
         let Some(target) = target else {
-            let kept = match roots.get(&view) {
-                Some(root) => self.lock_root(&view, root, store, options)?,
+            let kept = match run.roots.get(&view) {
+                Some(root) => self.lock_root(&view, root, run)?,
                 None => Outcome { line: LockLine::new(&view, LockState::Removed), change: Change::Drop },
             };
             let (state, change) = match kept.line.state {
@@ -131,16 +141,15 @@ impl ModelManager {
             let old_commit = Some(locked.commit.to_string());
             return Ok(Outcome { line: LockLine { state, note, old_commit, ..kept.line }, change });
         };
-        let root = roots.get(&view);
-        self.settle(Wish { target, source: locked.source }, Some(locked), root, store, options)
+        self.settle(Wish { target, source: locked.source }, Some(locked), run)
     }
 
     /// A view of this project that is not locked yet: as the registry has it, else as its blobs say where they are from.
-    fn lock_root(&self, view: &ViewKey, root: &RootRecord, store: Option<&Store>, options: LockOptions) -> Result<Outcome> {
+    fn lock_root(&self, view: &ViewKey, root: &RootRecord, run: Locking<'_>) -> Result<Outcome> {
         if let Some(target) = self.registered(view) {
-            return self.settle(Wish { target, source: LockSource::Registry }, None, Some(root), store, options);
+            return self.settle(Wish { target, source: LockSource::Registry }, None, run);
         }
-        let Some((store, (repo, paths))) = store.zip(self.origin_of(root, store)?) else {
+        let Some((repo, paths)) = self.origin_of(root, run.store)? else {
             let note = "the registry has no such entry, and nobody knows where its files came from".to_owned();
             let line = LockLine { note: Some(note), ..LockLine::new(view, LockState::Unknown) };
             return Ok(Outcome { line, change: Change::Stay });
@@ -158,7 +167,7 @@ impl ModelManager {
         let beside = Vec::new();
         let target =
             Target { view, repo, revision: None, moving: false, wanted, beside, license: None, ram: None, gated: false, notices };
-        self.settle(Wish { target, source }, None, Some(root), Some(store), options)
+        self.settle(Wish { target, source }, None, run)
     }
 
     /// The repository that a view came from, and its files there.
@@ -210,28 +219,20 @@ impl ModelManager {
         Ok(Wish { target, source })
     }
 
-    fn lock_wish(&self, wish: Wish, old: &LockFile, roots: &Roots, store: Option<&Store>, options: LockOptions) -> Result<Outcome> {
+    fn lock_wish(&self, wish: Wish, old: &LockFile, run: Locking<'_>) -> Result<Outcome> {
         let locked = find(old, &wish.target.view);
-        let root = roots.get(&wish.target.view);
         match locked {
-            Some(other) if !wish.is_still(other) => self.pin_anew(wish, locked, root, store, options),
-            _ => self.settle(wish, locked, root, store, options),
+            Some(other) if !wish.is_still(other) => self.pin_anew(wish, locked, run),
+            _ => self.settle(wish, locked, run),
         }
     }
 
     /// Keeps a view at its commit, shows where its branch stands now, or locks it anew.
-    fn settle(
-        &self,
-        wish: Wish,
-        old: Option<&LockedView>,
-        root: Option<&RootRecord>,
-        store: Option<&Store>,
-        options: LockOptions,
-    ) -> Result<Outcome> {
-        let Some(locked) = old else { return self.pin_anew(wish, None, root, store, options) };
+    fn settle(&self, wish: Wish, old: Option<&LockedView>, run: Locking<'_>) -> Result<Outcome> {
+        let Some(locked) = old else { return self.pin_anew(wish, None, run) };
         let why = self.disagreement(locked);
         if why.is_some() {
-            let mut outcome = self.pin_anew(wish, old, root, store, options)?;
+            let mut outcome = self.pin_anew(wish, old, run)?;
             outcome.line.note = why;
             return Ok(outcome);
         }
@@ -240,23 +241,21 @@ impl ModelManager {
             Ok(Outcome { line, change: Change::Stay })
         };
         let branch = followed(&wish.target);
-        if let (Some(branch), true) = (&branch, options.update) {
+        if let (Some(branch), true) = (&branch, run.options.update) {
             let hub = self.hub()?;
             let pinned = self.ask(async { Ok(hub.pin(&wish.target.repo, branch).await?) })?;
             if !pinned.commit.as_str().eq_ignore_ascii_case(locked.commit.as_str()) {
-                let beside = projectors_beside(&wish.target, old, root, store)?;
+                let beside = projectors_beside(&wish.target, old, run)?;
                 let plan = self.plan_at(Target { beside, ..wish.target }, pinned)?;
-                return self.finish(plan, wish.source, Some(branch.clone()), old, store, options.dry_run);
+                return self.finish(plan, wish.source, Some(branch.clone()), old, run);
             }
         }
-        if let (Some(root), Some(store)) = (root, store)
-            && let Some(outcome) = self.lock_more_projectors(&wish, locked, root, store, options.dry_run)?
-        {
+        if let Some(outcome) = self.lock_more_projectors(&wish, locked, run)? {
             return Ok(outcome);
         }
         match branch {
-            _ if !options.update => {
-                let differs = root.is_some_and(|root| !shows(root, locked));
+            _ if !run.options.update => {
+                let differs = run.roots.get(&wish.target.view).is_some_and(|root| !shows(root, locked));
                 stay(LockState::Kept, differs.then(|| NOT_SHOWN.to_owned()))
             }
             Some(branch) => stay(LockState::Kept, Some(format!("{branch} still stands for it"))),
@@ -268,28 +267,22 @@ impl ModelManager {
     }
 
     /// Pins a view without regard to what was locked: by the registry, by what is here, or by the Hub.
-    fn pin_anew(
-        &self,
-        wish: Wish,
-        old: Option<&LockedView>,
-        root: Option<&RootRecord>,
-        store: Option<&Store>,
-        options: LockOptions,
-    ) -> Result<Outcome> {
+    fn pin_anew(&self, wish: Wish, old: Option<&LockedView>, run: Locking<'_>) -> Result<Outcome> {
         let Wish { mut target, source } = wish;
         let branch = followed(&target);
-        target.beside = projectors_beside(&target, old, root, store)?;
+        let (root, here) = (run.roots.get(&target.view), run.here(&target.view));
+        target.beside = projectors_beside(&target, old, run)?;
         // What is here is of no branch that was named just now, or that is asked about.
-        let may_be_here = !target.moving && (branch.is_none() || !options.update);
+        let may_be_here = !target.moving && (branch.is_none() || !run.options.update);
         let mut known = self.pin_by_registry(&target)?;
-        if let (None, Some(root), Some(store), true) = (&known, root, store, may_be_here) {
+        if let (None, Some((root, store)), true) = (&known, here, may_be_here) {
             known = self.pin_by_store(&target, root, store)?;
         }
         let plan = match known {
             Some(plan) => plan,
             None => self.ask(self.plan_from_hub(target, None))?,
         };
-        let mut outcome = self.finish(plan, source, branch, old, store, options.dry_run)?;
+        let mut outcome = self.finish(plan, source, branch, old, run)?;
         if let (Change::Put(view), Some(root)) = (&outcome.change, root)
             && !shows(root, view)
         {
@@ -313,15 +306,14 @@ impl ModelManager {
         source: LockSource,
         branch: Option<Revision>,
         old: Option<&LockedView>,
-        store: Option<&Store>,
-        dry_run: bool,
+        run: Locking<'_>,
     ) -> Result<Outcome> {
         if let Some(old) = old.filter(|old| view_of(old) != plan.target.view) {
             let text = format!("{} is now {} in {}", view_of(old), plan.target.view, plan.target.repo);
             return Err(Error::new(ErrorKind::NotFound, text).hint("Name the quantization that is wanted: `owner/repo:QUANT`."));
         }
-        if !dry_run {
-            self.learn_hashes(&mut plan, store)?;
+        if !run.options.dry_run {
+            self.learn_hashes(&mut plan, run.store)?;
         }
         let state = match old {
             None => LockState::Added,
@@ -340,7 +332,7 @@ impl ModelManager {
             files: changes(&plan, old),
             ..LockLine::new(&plan.target.view, state)
         };
-        if dry_run {
+        if run.options.dry_run {
             // What would be written is told, and nothing is to be applied.
             return Ok(Outcome { line, change: Change::Stay });
         }

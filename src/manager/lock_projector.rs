@@ -2,7 +2,7 @@
 
 use super::{
     ModelManager,
-    lock::{Outcome, Wish},
+    lock::{Locking, Outcome, Wish},
     plan::view_path,
     target::{Target, Wanted},
 };
@@ -10,28 +10,22 @@ use crate::{
     error::Result,
     names::{RelPath, is_projector},
     registry::LockedView,
-    store::{RootRecord, Source, Store},
+    store::Source,
 };
 use std::collections::BTreeSet;
 
 impl ModelManager {
     /// Locks projectors that the view got since it was locked, at the commit that is locked; `None` where there are none, or
     /// where that commit has none of them.
-    pub(super) fn lock_more_projectors(
-        &self,
-        wish: &Wish,
-        locked: &LockedView,
-        root: &RootRecord,
-        store: &Store,
-        dry_run: bool,
-    ) -> Result<Option<Outcome>> {
+    pub(super) fn lock_more_projectors(&self, wish: &Wish, locked: &LockedView, run: Locking<'_>) -> Result<Option<Outcome>> {
+        let Some((root, store)) = run.here(&wish.target.view) else { return Ok(None) };
         let is_locked = |path: &RelPath| locked.files.iter().any(|file| file.path == *path);
         let more = |path: &RelPath| is_projector(path.file_name()) && !is_locked(path);
         if !root.files.iter().any(|file| more(&file.path)) {
             return Ok(None);
         }
         let mut target = Target { revision: Some(locked.commit.clone()), ..wish.target.clone() };
-        target.beside = projectors_beside(&target, Some(locked), Some(root), Some(store))?;
+        target.beside = projectors_beside(&target, Some(locked), run)?;
         let plan = match self.pin_by_store(&target, root, store)? {
             Some(plan) => plan,
             None => self.ask(self.plan_from_hub(target, None))?,
@@ -39,22 +33,17 @@ impl ModelManager {
         if !plan.files.iter().any(|file| more(&file.path)) {
             return Ok(None);
         }
-        self.finish(plan, wish.source, locked.revision.clone(), Some(locked), Some(store), dry_run).map(Some)
+        self.finish(plan, wish.source, locked.revision.clone(), Some(locked), run).map(Some)
     }
 }
 
 /// Projectors that a view has beside what is wanted, by their paths in the repository.
-pub(super) fn projectors_beside(
-    target: &Target,
-    old: Option<&LockedView>,
-    root: Option<&RootRecord>,
-    store: Option<&Store>,
-) -> Result<Vec<RelPath>> {
+pub(super) fn projectors_beside(target: &Target, old: Option<&LockedView>, run: Locking<'_>) -> Result<Vec<RelPath>> {
     let mut beside = BTreeSet::new();
     if target.view.format.is_single_file() {
         let locked = old.filter(|old| old.repo == target.repo).into_iter().flat_map(|old| &old.files);
         beside.extend(locked.map(|file| file.repo_path.clone()).filter(|path| is_projector(path.file_name())));
-        let (Some(root), Some(store)) = (root, store) else { return Ok(unnamed(target, beside)) };
+        let Some((root, store)) = run.here(&target.view) else { return Ok(unnamed(target, beside)) };
         for file in root.files.iter().filter(|file| is_projector(file.path.file_name())) {
             let sources = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
             let of_repo =

@@ -5,7 +5,7 @@
 
 use super::{
     FileSupply, KeptFile, LockLine, LockOptions, MendedBlob, ModelManager, SyncOptions, SyncReport,
-    lock::{Change, Outcome, shows},
+    lock::{Change, Locking, Outcome, shows},
     lock_entry::view_of,
     plan::{Plan, PlannedFile},
 };
@@ -102,9 +102,8 @@ impl ModelManager {
         }
         let store = self.existing_store()?;
         let roots = self.own_roots(store.as_ref())?;
-        let options = LockOptions { update: false, dry_run };
-        let relock = |locked| self.relock(locked, &roots, store.as_ref(), options);
-        let outcomes: Vec<Outcome> = changed.iter().map(relock).collect::<Result<_>>()?;
+        let run = Locking { roots: &roots, store: store.as_ref(), options: LockOptions { update: false, dry_run } };
+        let outcomes: Vec<Outcome> = changed.iter().map(|locked| self.relock(locked, run)).collect::<Result<_>>()?;
         if !dry_run && outcomes.iter().any(|outcome| !matches!(outcome.change, Change::Stay)) {
             lock = self.change_lock(|lock| outcomes.iter().for_each(|outcome| outcome.apply(lock)))?.0;
         }

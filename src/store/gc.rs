@@ -8,7 +8,7 @@
 use super::{
     FileLock, Result, Store, StoreError, Wait,
     layout::{IntakeKey, Layout},
-    lock, partial,
+    partial,
     snapshot::RootSnapshot,
 };
 use crate::{
@@ -136,9 +136,7 @@ impl Store {
         if !self.locks_work() || (!alone && disk::is_network_file_system(root)) {
             return Err(StoreError::NoSafeCollection { path: root.to_owned() });
         }
-        let path = self.layout().gc_lock();
-        let lock =
-            lock::acquire(self.disk(), &path, LockKind::Exclusive, self.marker().file_mode(), "the garbage collector", wait)?;
+        let lock = self.acquire(&self.layout().gc_lock(), LockKind::Exclusive, "the garbage collector", wait)?;
         Ok(Collector { store: self.clone(), _lock: lock, roots: RootSnapshot::default() })
     }
 
@@ -288,8 +286,7 @@ impl Collector {
         for (key, what, bytes) in &plan.partials {
             let lock_path = self.store.layout().blob_lock(key);
             // Held, or touched meanwhile: somebody is downloading it after all.
-            if let Some(_lock) =
-                lock::try_acquire(self.store.disk(), &lock_path, LockKind::Exclusive, self.store.marker().file_mode())?
+            if let Some(_lock) = self.store.try_acquire(&lock_path, LockKind::Exclusive)?
                 && self.store.is_abandoned(key, options, now)?
             {
                 partial::remove_ingest_dir(&self.store, &self.store.layout().ingest(key))?;
@@ -446,9 +443,8 @@ impl Collector {
             let begun = Instant::now();
             for name in names.by_ref() {
                 let path = dir.join(&name);
-                let mode = self.store.marker().file_mode();
                 if name.parse::<IntakeKey>().is_ok()
-                    && let Some(_free) = lock::try_acquire(self.store.disk(), &path, LockKind::Exclusive, mode)?
+                    && let Some(_free) = self.store.try_acquire(&path, LockKind::Exclusive)?
                 {
                     self.store.disk().remove_if_there(&path)?;
                 }
@@ -465,8 +461,7 @@ impl Collector {
 impl Store {
     /// Begins a section in which nobody else is in one.
     fn exclusive(&self) -> Result<FileLock> {
-        let path = self.layout().store_lock();
-        lock::acquire(self.disk(), &path, LockKind::Exclusive, self.marker().file_mode(), "the store", &self.0.wait)
+        self.acquire(&self.layout().store_lock(), LockKind::Exclusive, "the store", &self.0.wait)
     }
 }
 

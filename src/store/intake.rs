@@ -15,7 +15,7 @@ use super::{
     journal::{self, Found},
     layout::IntakeKey,
     lease::Lease,
-    lock::{self, FileLock, Wait},
+    lock::{FileLock, Wait},
     partial::{PartialDir, remove_ingest_dir},
     place::Place,
     publish::Finished,
@@ -133,9 +133,7 @@ impl Store {
             return Ok(0);
         }
         let lock = self.layout().blob_lock(key);
-        let Some(_lock) = lock::try_acquire(self.disk(), &lock, LockKind::Exclusive, self.marker().file_mode())? else {
-            return Ok(0);
-        };
+        let Some(_lock) = self.try_acquire(&lock, LockKind::Exclusive)? else { return Ok(0) };
         let allocated = self.partial_size(key);
         remove_ingest_dir(self, &dir)?;
         Ok(allocated)

@@ -2,7 +2,7 @@
 //! digests, and beside it `<name>.lock`, which is locked for as long as the process lives. The collector takes a lease
 //! whose lock is free for dead. (Two files, because a locked file cannot be read by others on Windows.)
 
-use super::{FileLock, Result, Store, Wait, format, layout::Layout, lock};
+use super::{FileLock, Result, Store, Wait, format, layout::Layout};
 use crate::{
     digest::Sha256Digest,
     disk::{self, DiskFile, LockKind, Open},
@@ -46,7 +46,7 @@ impl Store {
         let mode = self.marker().file_mode();
         let (path, list) = self.disk().create_temp(&dir, "lease-", mode)?;
         let wait = Wait::silent(Some(Duration::from_secs(10)));
-        let lock = lock::acquire(self.disk(), &lock_of(&path), LockKind::Exclusive, mode, "a new lease", &wait)?;
+        let lock = self.acquire(&lock_of(&path), LockKind::Exclusive, "a new lease", &wait)?;
         Ok(Lease { store: self.clone(), file: Some(LeaseFile { list, path, lock }), end: Mutex::new(0) })
     }
 
@@ -67,7 +67,7 @@ impl Store {
                 continue;
             };
             let (list, lock) = (dir.join(name), dir.join(&entry.name));
-            match lock::try_acquire(self.disk(), &lock, LockKind::Shared, self.marker().file_mode())? {
+            match self.try_acquire(&lock, LockKind::Shared)? {
                 Some(_dead) => {
                     self.disk().remove_if_there(&list)?;
                     self.disk().remove_if_there(&lock)?;

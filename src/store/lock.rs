@@ -3,7 +3,10 @@
 //! Lock files are unlinked only by the collector under the exclusive store lock. Whoever locks one compares the open
 //! file with the path afterwards: a lock on a file that lost its name guards nothing.
 
-use super::error::{Result, StoreError};
+use super::{
+    Store,
+    error::{Result, StoreError},
+};
 use crate::{
     disk::{self, Disk, DiskFile, LockKind, Open},
     event::{Event, Reporter},
@@ -108,6 +111,18 @@ pub fn acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32, what: &s
         }
         let pause = if waited < Duration::from_millis(200) { 2..10 } else { 20..120 };
         std::thread::sleep(Duration::from_millis(fastrand::u64(pause)));
+    }
+}
+
+impl Store {
+    /// [`acquire`] of a lock file of this store.
+    pub(super) fn acquire(&self, path: &Path, kind: LockKind, what: &str, wait: &Wait) -> Result<FileLock> {
+        acquire(self.disk(), path, kind, self.marker().file_mode(), what, wait)
+    }
+
+    /// [`try_acquire`] of a lock file of this store.
+    pub(super) fn try_acquire(&self, path: &Path, kind: LockKind) -> Result<Option<FileLock>> {
+        try_acquire(self.disk(), path, kind, self.marker().file_mode())
     }
 }
 

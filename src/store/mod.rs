@@ -394,13 +394,12 @@ impl Store {
         if self.0.access != Access::Trusted {
             return Ok(Shared { _lock: None });
         }
-        let path = self.layout().store_lock();
-        let lock = lock::acquire(self.disk(), &path, LockKind::Shared, self.marker().file_mode(), "the store", &self.0.wait)?;
+        let lock = self.acquire(&self.layout().store_lock(), LockKind::Shared, "the store", &self.0.wait)?;
         Ok(Shared { _lock: Some(lock) })
     }
 
     pub(crate) fn lock_blob(&self, key: &IntakeKey, what: &str, wait: &Wait) -> Result<FileLock> {
-        lock::acquire(self.disk(), &self.layout().blob_lock(key), LockKind::Exclusive, self.marker().file_mode(), what, wait)
+        self.acquire(&self.layout().blob_lock(key), LockKind::Exclusive, what, wait)
     }
 
     /// Refuses when `need` more bytes would not fit beside the reserve.

@@ -19,10 +19,11 @@ use super::{
 };
 use crate::{
     digest::{SegmentValue, Sha256Digest, merge_segments, segment_count},
-    disk::{DiskError, DiskFile, Unnamed},
+    disk::{DiskError, DiskFile, Unnamed, parallel},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -113,7 +114,7 @@ pub(super) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>) -> Vec<Re
         member.records.iter().for_each(Records::start_writeback);
         Ok(())
     });
-    at_once(&mut group, |member| each(std::slice::from_mut(member), Member::sync));
+    at_once(group.iter_mut(), |member| each(std::slice::from_mut(member), Member::sync));
     each(&mut group, |member| member.name_records(store));
     sync_folders(store, &mut group, |member| {
         let (digest, size) = (&member.file.digest, member.file.size);
@@ -139,24 +140,22 @@ fn each<'a>(group: &mut [Result<Member<'a>>], mut step: impl FnMut(&mut Member<'
 }
 
 /// Does something with each of `all`, a few at once: the system makes one of several syncs that it is asked for together.
-fn at_once<T: Send>(all: &mut [T], work: impl Fn(&mut T) + Sync) {
-    let share = all.len().div_ceil(SYNCS).max(1);
-    let (mine, others) = all.split_at_mut(share.min(all.len()));
-    std::thread::scope(|scope| {
-        for part in others.chunks_mut(share) {
-            scope.spawn(|| part.iter_mut().for_each(&work));
-        }
-        mine.iter_mut().for_each(&work);
-    });
+/// One that fails keeps none of the others from it.
+fn at_once<T, R: Send>(all: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let workers = all.len().min(SYNCS);
+    let Ok(done) = parallel::map(all, workers, |one| Ok::<R, Infallible>(work(one)));
+    done
 }
 
 /// Syncs the folders of the names that a step gave, each once. What goes wrong with one concerns all that are in it.
 fn sync_folders<'a>(store: &Store, group: &mut [Result<Member<'a>>], names: impl Fn(&Member<'a>) -> Vec<PathBuf>) {
     let folder = |name: PathBuf| name.parent().unwrap_or(store.layout().root()).to_owned();
     let folders: BTreeSet<PathBuf> = group.iter().flatten().flat_map(&names).map(folder).collect();
-    let mut synced: Vec<(PathBuf, Result<(), DiskError>)> = folders.into_iter().map(|folder| (folder, Ok(()))).collect();
-    at_once(&mut synced, |(folder, result)| *result = store.disk().sync_dir(folder));
-    let synced: BTreeMap<PathBuf, Result<(), DiskError>> = synced.into_iter().collect();
+    let sync = |folder: PathBuf| -> (PathBuf, Result<(), DiskError>) {
+        let result = store.disk().sync_dir(&folder);
+        (folder, result)
+    };
+    let synced: BTreeMap<PathBuf, Result<(), DiskError>> = at_once(folders.into_iter(), sync).into_iter().collect();
     each(group, |member| {
         let results = names(member).into_iter().filter_map(|name| synced.get(&folder(name)));
         Ok(results.cloned().collect::<Result<(), DiskError>>()?)

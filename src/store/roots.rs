@@ -5,7 +5,6 @@ use super::{
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
     gc,
     layout::{STORE_DIR, leads_to_marker},
-    lock,
 };
 use crate::{
     digest::Sha256Digest,
@@ -255,9 +254,7 @@ impl Store {
         if !self.locks_work() {
             return Ok(None);
         }
-        let path = self.layout().views_lock(project);
-        let mode = self.marker().file_mode();
-        lock::acquire(self.disk(), &path, kind, mode, "the views of this project", wait).map(Some)
+        self.acquire(&self.layout().views_lock(project), kind, "the views of this project", wait).map(Some)
     }
 
     /// Drops all roots of a project and what is known about it.
@@ -350,10 +347,7 @@ fn write_identity(disk: &dyn Disk, models_dir: &Path, identity: &Identity) -> Re
 /// finds it done.
 fn part_from_original(store: &Store, models_dir: &Path, path: &Path, seen: Identity) -> Result<Identity> {
     let wait = Wait::silent(Some(IDENTITY_TIMEOUT));
-    let lock = || {
-        let mode = store.marker().file_mode();
-        lock::acquire(store.disk(), &store.layout().projects_lock(), LockKind::Exclusive, mode, "the projects", &wait)
-    };
+    let lock = || store.acquire(&store.layout().projects_lock(), LockKind::Exclusive, "the projects", &wait);
     let _lock = store.locks_work().then(lock).transpose()?;
     let identity = read_identity(store.disk(), models_dir)?.unwrap_or(seen);
     if !is_copy(store, path, &identity)? {

@@ -114,10 +114,15 @@ impl Work {
     }
 
     fn order(&mut self, piece: Piece) -> Order {
-        let (number, job, Range { start, end }) = (self.next_number, piece.job, piece.segments.clone());
+        let number = self.next_number;
         self.next_number += 1;
-        self.orders.push(Underway { number, job, next: start, end, begun: None, may_be_whole: self.may_be_whole[job] });
+        self.begin(number, &piece);
         Order { number, piece }
+    }
+
+    fn begin(&mut self, number: u64, piece: &Piece) {
+        let (job, Range { start, end }) = (piece.job, piece.segments.clone());
+        self.orders.push(Underway { number, job, next: start, end, begun: None, may_be_whole: self.may_be_whole[job] });
     }
 
     fn at(&mut self, number: u64) -> Option<&mut Underway> {
@@ -213,14 +218,15 @@ impl Schedule {
         }
     }
 
-    /// Takes every piece of one job, for a server that knows no ranges; `false` where another connection has them all.
-    pub(super) fn take_all_of(&self, job: usize) -> bool {
+    /// Makes an order one for all of its job, for a server that knows no ranges; `false` where another one is.
+    pub(super) fn take_all_of(&self, number: u64, all: &Piece) -> bool {
         let mut work = self.work();
-        if std::mem::replace(&mut work.single[job], true) {
+        if std::mem::replace(&mut work.single[all.job], true) {
             return false;
         }
-        work.pieces.retain(|piece| piece.job != job);
-        work.orders.retain(|order| order.job != job);
+        work.pieces.retain(|piece| piece.job != all.job);
+        work.orders.retain(|order| order.job != all.job);
+        work.begin(number, all);
         true
     }
 
@@ -372,10 +378,21 @@ mod tests {
             "soon done, at the pace it has"
         );
         assert!(!helped(4..8, true, &|schedule, number| schedule.comes(number, None), 60_000), "nothing of it comes yet");
+        let all = Piece { job: 0, segments: 0..8 };
         assert!(
-            !helped(4..8, true, &|schedule, _| assert!(schedule.take_all_of(0)), 60_000),
+            !helped(4..8, true, &|schedule, number| assert!(schedule.take_all_of(number, &all)), 60_000),
             "one connection fetches the whole file"
         );
+    }
+
+    #[test]
+    fn the_one_connection_that_fetches_a_whole_file_takes_nobodys_place_with_another() {
+        let (schedule, now) = (Schedule::new(vec![vec![4..8], vec![0..2]], true), Instant::now());
+        let single = take_all(&schedule);
+        assert!(schedule.take_all_of(single.number, &Piece { job: 0, segments: 0..8 }));
+        assert_eq!((schedule.room(now), schedule.advance(single.number, 1)), (2, Some(8)));
+        schedule.end(single.number);
+        assert_eq!(schedule.room(now), 1);
     }
 
     proptest! {

@@ -119,7 +119,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
         return Outcome::Failed(HttpError::BadRange { url: job.locations[mirror].shown(), asked, got: "the whole file".into() });
     }
     // One connection takes all of it.
-    if !run.schedule.take_all_of(cursor.number) {
+    if !run.schedule.take_all_of(cursor.order, &Piece { job: cursor.number, segments: 0..job.segments() }) {
         return Outcome::Leave;
     }
     job.start_over();

@@ -96,7 +96,11 @@ def case_delay(bench):
         # By itself it uses one connection for each 20 MB; told so, all eight.
         line = f"aria2c -q -x8 -s8 -k1M --checksum=sha-256={file.sha256} -o f {world.url(file, port)}; sync f"
         what = f"{mbit} Mbit/s, 50 ms round trip, {loss:.0%} loss, {mib // scale} MiB"
-        table.pair(what, "aria2c -x8 -k1M; sync", lambda: world.download(file, port=port), lambda: world.shell(line), 1.0)
+        rival = "aria2c -x8 -k1M; sync"
+        table.pair(what, rival, lambda: world.download(file, port=port), lambda: world.shell(line), 1.0)
+        if loss and mbit == 100:
+            eight = lambda: world.download(file, "--connections", "8", port=port)
+            table.pair(f"{what}, --connections 8", rival, eight, lambda: world.shell(line))
 
 
 def case_small(bench):

@@ -34,14 +34,19 @@ impl Asked {
     pub(super) fn of(url: &str) -> Self {
         let Ok(parsed) = Url::parse(url) else { return Self { base: url.to_owned(), repo: None, kind: Kind::Other } };
         let parts: Vec<&str> = parsed.path_segments().into_iter().flatten().filter(|part| !part.is_empty()).collect();
-        let (below, repo) = match parts.windows(2).position(|pair| pair == ["api", "models"]) {
-            Some(api) => {
-                let rest = &parts[api + 2..];
-                let end = rest.iter().position(|part| matches!(*part, "revision" | "tree")).unwrap_or(rest.len());
-                (api, &rest[..end.min(2)])
+        let behind = |words: &[&str]| parts.windows(words.len()).position(|run| run == words).map(|at| (at, at + words.len()));
+        let resolve = parts.iter().position(|part| *part == "resolve");
+        // The second is where the Hub sends on who asks for a small file. Behind `resolve` a folder may have any name.
+        let api = behind(&["api", "models"]).or_else(|| behind(&["api", "resolve-cache", "models"]));
+        let (below, repo) = match api.filter(|(api, _)| resolve.is_none_or(|resolve| *api < resolve)) {
+            Some((api, behind)) => {
+                let rest = &parts[behind..];
+                let is_commit = |part: &str| part.len() == 40 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let ends = |part: &&str| matches!(*part, "revision" | "tree") || is_commit(part);
+                (api, &rest[..rest.iter().position(ends).unwrap_or(rest.len()).min(2)])
             }
             None => {
-                let end = parts.iter().position(|part| *part == "resolve").unwrap_or(0);
+                let end = resolve.unwrap_or(0);
                 (end.saturating_sub(2), &parts[end.saturating_sub(2)..end])
             }
         };
@@ -114,6 +119,15 @@ mod tests {
         assert_eq!(repo("https://h/prefix/a/b/resolve/main/y").as_deref(), Some("a/b"));
         assert_eq!(repo("https://h/api/models/gpt2/tree/main").as_deref(), Some("gpt2"));
         assert_eq!(repo("https://h/models/hf/api/models/a/b/revision/main").as_deref(), Some("a/b"));
+        assert_eq!(
+            repo("https://h/api/resolve-cache/models/a/b/0123456789012345678901234567890123456789/x").as_deref(),
+            Some("a/b")
+        );
+        assert_eq!(
+            repo("https://h/api/resolve-cache/models/gpt2/0123456789012345678901234567890123456789/x").as_deref(),
+            Some("gpt2")
+        );
+        assert_eq!(repo("https://h/a/b/resolve/main/api/models/x.gguf").as_deref(), Some("a/b"));
         assert_eq!(repo("https://h/x"), None);
     }
 

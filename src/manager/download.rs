@@ -231,7 +231,7 @@ impl ModelManager {
             self.check_indexes(plan, store)?;
             return Ok(fetched);
         };
-        let need: u64 = plan.files.iter().map(PlannedFile::to_fetch).sum();
+        let need: u64 = plan.missing().values().map(|file| file.to_fetch()).sum();
         self.report(&Event::Planned { files: order.len(), bytes: need });
         store.require_space(plan.room(store))?;
         let (first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| plan.comes_first(&plan.files[*index]));

@@ -91,10 +91,14 @@ impl Plan {
         self.files.iter().any(|file| file.path == *path)
     }
 
+    /// What must travel: one content under several names is fetched and kept once.
+    pub(super) fn missing(&self) -> BTreeMap<IntakeKey, &PlannedFile> {
+        self.files.iter().filter(|file| file.is_missing()).map(|file| (file.key(), file)).collect()
+    }
+
     /// Bytes that what must travel still takes in the store.
     pub(super) fn room(&self, store: &Store) -> u64 {
-        let missing = self.files.iter().filter(|file| file.is_missing());
-        missing.map(|file| store.room_for(&file.key(), file.size.unwrap_or(0))).sum()
+        self.missing().iter().map(|(key, file)| store.room_for(key, file.size.unwrap_or(0))).sum()
     }
 
     /// Whether nothing has to travel or be taken in.
@@ -127,9 +131,7 @@ impl Plan {
         let space = store.and_then(|store| store.disk().space(store.layout().root()).ok());
         let free = space.or_else(|| manager.space_for_new_store()).map(|space| space.available);
         let size = self.files.iter().filter_map(|file| file.size).sum();
-        // One content under several names is fetched and kept once.
-        let missing: BTreeMap<IntakeKey, &PlannedFile> =
-            self.files.iter().filter(|file| file.is_missing()).map(|file| (file.key(), file)).collect();
+        let missing = self.missing();
         let fetch = missing.values().map(|file| file.to_fetch()).sum();
         let room = |key: &IntakeKey, size: u64| store.map_or(size, |store| store.room_for(key, size));
         let take = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();

@@ -307,8 +307,6 @@ fn fetch_again(plan: &mut Plan, again: &BTreeSet<Sha256Digest>) {
 
 /// Bytes that all that is missing will take, each content once.
 fn room_for(plans: &[Plan], store: &Store) -> u64 {
-    let is_missing = |file: &&PlannedFile| matches!(file.supply, FileSupply::Fetch | FileSupply::Partial);
-    let files = plans.iter().flat_map(|plan| &plan.files).filter(is_missing);
-    let missing: HashMap<_, _> = files.map(|file| (file.key(), file.size.unwrap_or(0))).collect();
-    missing.iter().map(|(key, size)| store.room_for(key, *size)).sum()
+    let missing: HashMap<_, _> = plans.iter().flat_map(Plan::missing).collect();
+    missing.iter().map(|(key, file)| store.room_for(key, file.size.unwrap_or(0))).sum()
 }

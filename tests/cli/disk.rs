@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::kit::{Desk, MIB, PATH, assert_content};
 use crate::mounts::{fill, read_only, tmpfs};
-use crate::support::hub::Match;
+use crate::support::hub::{Content, Match};
 use crate::support::snapshot::tree;
 
 #[test]
@@ -20,6 +20,18 @@ fn what_cannot_fit_is_refused_before_the_first_byte() {
     desk.run("download tiny:q8_0").ok();
     desk.run("download tiny:q4_k_m --json").code(7);
     desk.run("verify").ok();
+}
+
+#[test]
+fn one_content_under_two_names_needs_its_room_once() {
+    let desk = Desk::new();
+    let content = Content::synthetic(12 * MIB, 5);
+    let names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let index = format!(r#"{{"weight_map": {{"a": "{}", "b": "{}"}}}}"#, names[0], names[1]);
+    let repo = desk.hub.repo("a/set").lfs(names[0], &content).lfs(names[1], &content);
+    repo.plain("config.json", "{}").plain("model.safetensors.index.json", index).commit();
+    let Some(_volume) = tmpfs(&desk.s.models(), 18 << 10) else { return };
+    desk.run("download a/set --format safetensors").ok();
 }
 
 #[test]

@@ -235,6 +235,11 @@ impl Schedule {
         self.work().single[job] = false;
     }
 
+    /// Whether one connection fetches all of a job.
+    pub(super) fn is_single(&self, job: usize) -> bool {
+        self.work().single[job]
+    }
+
     /// Whether there is nothing that nobody fetches.
     pub(super) fn is_empty(&self) -> bool {
         self.work().pieces.is_empty()

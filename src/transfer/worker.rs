@@ -60,11 +60,12 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
         let is_last_try = backoff.failures() + 1 >= run.effort.tries;
         let error = match attempt(run, job, &mut cursor, mirror, is_last_try).await {
             Outcome::Done => continue,
-            Outcome::Leave => {
+            // A server without ranges may serve no other connection beside the one that fetches all of it.
+            Outcome::Failed(error) if !run.schedule.is_single(cursor.number) => error,
+            Outcome::Leave | Outcome::Failed(_) => {
                 job.uncount(cursor.buffered());
                 return Ok(());
             }
-            Outcome::Failed(error) => error,
         };
         if cursor.came_further(job) {
             backoff.progressed();

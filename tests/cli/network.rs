@@ -189,6 +189,18 @@ fn a_mirror_without_ranges_is_not_taken_for_a_moment_of_trouble() {
 }
 
 #[test]
+fn a_server_without_ranges_that_serves_one_connection_only_serves_the_file() {
+    let desk = Desk::with(LEN);
+    desk.s.write("configs/manager.yaml", "tries: 2\n");
+    desk.hub.fault(Match::cdn().nth(1), Fault::IgnoreRange);
+    desk.hub.fault(Match::cdn().nth(1), Fault::SlowRate(3 * MIB));
+    let busy: Vec<_> = (2..40).map(|number| desk.hub.fault(Match::cdn().nth(number), Fault::ServerError(503))).collect();
+    let output = desk.run("download tiny --connections 4").ok();
+    assert!(busy[0].hits() > 0, "nobody else asked");
+    desk.assert_right(&output);
+}
+
+#[test]
 fn cut_and_reset_bodies_cost_only_what_was_lost() {
     for fault in
         [Fault::CutAfter(700_000), Fault::ResetAfter(700_000), Fault::EmptyReply, Fault::ResetBeforeReply, Fault::CloseQuietly]

@@ -56,9 +56,12 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     let mut backoff = Backoff::new(run.effort.tries);
     let mut mirror = 0;
     let mut refused = None;
+    // Of this round of the mirrors, how many have refused.
+    let mut refusals = 0;
     while cursor.next < cursor.end {
-        let is_last_try = backoff.failures() + 1 >= run.effort.tries;
-        let error = match attempt(run, job, &mut cursor, mirror, is_last_try).await {
+        let is_only_one = mirror + 1 == job.locations.len() && refusals == mirror;
+        let is_last = is_only_one || backoff.failures() + 1 >= run.effort.tries;
+        let error = match attempt(run, job, &mut cursor, mirror, is_last).await {
             Outcome::Done => continue,
             // A server without ranges may serve no other connection beside the one that fetches all of it.
             Outcome::Failed(error) if !run.schedule.is_single(cursor.number) => error,
@@ -76,13 +79,14 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
         // The next mirror at once where this one does not give what it should or has no such file, and after a pause where
         // all were tried.
         if (error.elsewhere() || error.is_refusal()) && mirror + 1 < job.locations.len() {
+            refusals += usize::from(error.is_refusal());
             if mirror == 0 && error.is_refusal() {
                 refused = Some(error);
             }
             mirror += 1;
             continue;
         }
-        mirror = 0;
+        (mirror, refusals) = (0, 0);
         match backoff.next(&error) {
             Some(pause) => {
                 run.retrying(job, &error, pause);
@@ -95,7 +99,7 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     Ok(())
 }
 
-async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror: usize, is_last_try: bool) -> Outcome {
+async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror: usize, is_last: bool) -> Outcome {
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
     let asked = Instant::now();
@@ -115,7 +119,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
         return outcome;
     }
     // The server knows no ranges and sends the file from its beginning.
-    if mirror > 0 && !is_last_try && job.has_ranges() {
+    if mirror > 0 && !is_last && job.has_ranges() {
         let asked = format!("bytes {start}-{}", end - 1);
         return Outcome::Failed(HttpError::BadRange { url: job.locations[mirror].shown(), asked, got: "the whole file".into() });
     }

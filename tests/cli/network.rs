@@ -189,6 +189,23 @@ fn a_mirror_without_ranges_is_not_taken_for_a_moment_of_trouble() {
 }
 
 #[test]
+fn a_mirror_without_ranges_is_taken_at_once_where_the_first_has_no_such_file() {
+    let desk = Desk::with(LEN);
+    desk.s.write("configs/manager.yaml", "tries: 1\n");
+    desk.hub.fault(Match::cdn().always(), Fault::CutAfter(MIB + 9));
+    desk.run("download tiny --connections 1").code(6);
+    let mirror = crate::support::hub::TestHub::start();
+    mirror.repo(REPO).lfs(FILE, desk.content()).lfs(OTHER, desk.hub.content(REPO, OTHER)).commit();
+    mirror.fault(Match::cdn().always(), Fault::IgnoreRange);
+    desk.hub.fault(Match::resolve().always(), Fault::status(404));
+    desk.s.write("configs/manager.yaml", "tries: 3\n");
+    let line = format!("download tiny --connections 1 --endpoint {} --endpoint {}", desk.hub.url(), mirror.url());
+    let output = desk.run(&line).ok();
+    assert_eq!(mirror.count().cdn, 1, "what is only begun with travels for nothing");
+    desk.assert_right(&output);
+}
+
+#[test]
 fn a_server_without_ranges_that_serves_one_connection_only_serves_the_file() {
     let desk = Desk::with(LEN);
     desk.s.write("configs/manager.yaml", "tries: 2\n");

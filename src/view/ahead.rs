@@ -40,19 +40,24 @@ impl Views {
             mode => mode,
         };
         let lacks = |file: &Awaited<'_>| self.is_lacking(key, file, link, store, &targets);
-        if link == LinkMode::Copy {
+        let tried = if link == LinkMode::Copy {
             let mut need = 0;
             for file in files {
                 need += if lacks(file)? { file.size } else { 0 };
             }
-            return self.require_room_for_copies(key, &place, need, room);
-        }
-        for file in files {
-            if lacks(file)? {
-                return self.try_out(key, file, mode, kept, Trial { place, depth, store, targets: &targets });
+            self.require_room_for_copies(key, &place, need, room)
+        } else {
+            let first = files.iter().find_map(|file| lacks(file).map(|lacks| lacks.then_some(file)).transpose());
+            match first.transpose()? {
+                Some(file) => self.try_out(key, file, mode, kept, Trial { place: &place, depth, store, targets: &targets }),
+                None => Ok(()),
             }
+        };
+        match tried {
+            // Whoever removed the folder meanwhile had a reason; building makes it again.
+            Err(_) if self.disk.find(&place)?.is_none() => Ok(()),
+            tried => tried,
         }
-        Ok(())
     }
 
     /// The view's folder or the nearest above it that is there, and how deep that is below the models directory.
@@ -113,14 +118,16 @@ impl Views {
             Some(digest) => store.find(&digest)?.map(|blob| store.layout().blob(&blob.digest)),
             None => None,
         };
-        let shown = blob.clone().unwrap_or_else(|| store.layout().marker());
-        let mut sample = Sample { shown: Some(source(shown)), solid: blob.filter(|_| file.size > 0).map(source) };
-        // A trial of somebody who died in it. The models directory itself is swept where it is registered.
+        // Not to the blob, although that may be there: in the models directory only links to a marker are known to be ours.
+        let shown = source(store.layout().marker());
+        let mut sample = Sample { shown: Some(shown), solid: blob.filter(|_| file.size > 0).map(source) };
+        // A trial of somebody who died in it; what cannot be removed says nothing of what can be made. The models directory
+        // itself is swept where it is registered.
         if place != self.models_dir {
-            self.sweep(&place)?;
+            let _ = self.sweep(place);
         }
         let first_is_symlink = matches!((mode, kept), (LinkMode::Symlink, _) | (LinkMode::Auto, None | Some(LinkMode::Symlink)));
-        if first_is_symlink && self.probe(LinkMode::Symlink, &place, &sample).is_ok() {
+        if first_is_symlink && self.probe(LinkMode::Symlink, place, &sample).is_ok() {
             return Ok(());
         }
         // A blob that is yet to come will be this user's own, as this file is, which counts where hard links are allowed to
@@ -130,10 +137,10 @@ impl Views {
             false => None,
         };
         let chosen = match &stand_in {
-            None => self.choose(mode, kept, &place, &sample),
+            None => self.choose(mode, kept, place, &sample),
             Some((path, file)) => file.write_at(b"\n", 0).map_err(ViewError::from).and_then(|()| {
                 sample.solid = Some(source(path.clone()));
-                self.choose(mode, kept, &place, &sample)
+                self.choose(mode, kept, place, &sample)
             }),
         };
         if let Some((path, file)) = stand_in {
@@ -142,8 +149,6 @@ impl Views {
         }
         match chosen {
             Ok(_) => Ok(()),
-            // Whoever removed the folder meanwhile had a reason; building makes it again.
-            Err(_) if self.disk.find(&place)?.is_none() => Ok(()),
             Err(ViewError::Mode { mode, why, .. }) => Err(ViewError::Mode { mode, path: self.dir(key), why }),
             Err(ViewError::NoMode { why, .. }) => Err(ViewError::NoMode { path: self.dir(key), why }),
             Err(error) => Err(error),
@@ -153,7 +158,7 @@ impl Views {
 
 /// Where something is tried out.
 struct Trial<'a> {
-    place: PathBuf,
+    place: &'a Path,
     depth: usize,
     store: &'a Store,
     targets: &'a Targets,

@@ -340,6 +340,9 @@ fn a_projector_is_added_only_where_it_is_clear_which_goes_with_the_model() {
     assert_eq!(projectors("a/many:q8_0"), serde_json::json!([]));
     desk.hub.repo("a/many").lfs("mmproj-F32.gguf", "5").commit();
     assert_eq!(projectors("a/many:q8_0"), serde_json::json!(["mmproj-F32.gguf"]));
+    desk.hub.repo("a/many").lfs("mmproj-F16.gguf", "6").commit();
+    assert_eq!(projectors("a/many:q8_0"), serde_json::json!(["mmproj-F16.gguf"]));
+    assert_eq!(projectors("a/many:q4_k_m"), serde_json::json!(["a/mmproj-BF16.gguf"]), "its own folder's before the root's");
 }
 
 #[test]

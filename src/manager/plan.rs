@@ -361,6 +361,7 @@ impl ModelManager {
     /// Finds out for each file where its bytes are.
     pub(super) fn supply(&self, view: &ViewKey, files: &mut [PlannedFile], force: bool, store: Option<&Store>) -> Result<()> {
         let views = self.views(store.cloned());
+        let mut states = views.states();
         let dir = self.settings.models_dir.join(view.dir());
         let has_view = !force && self.disk.find(&dir)?.is_some();
         let mut found = BTreeMap::new();
@@ -372,7 +373,7 @@ impl ModelManager {
                 && let Some(stat) = self.disk.find(&shown)?
                 && stat.kind == Kind::File
                 && file.size.is_none_or(|size| size == stat.len)
-                && matches!(views.state_of(&shown)?, Some(FileState::Foreign))
+                && matches!(states.at(&shown)?, Some(FileState::Foreign))
             {
                 file.size = Some(stat.len);
                 file.supply = FileSupply::Adopt;

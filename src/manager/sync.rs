@@ -231,11 +231,12 @@ impl ModelManager {
             return Ok(());
         }
         let views = self.views(Some(store.clone()));
+        let mut states = views.states();
         for file in plan.files.iter().filter(|file| file.supply == FileSupply::Present) {
             let Some(digest) = file.sha256 else { continue };
             let path = self.shown_at(plan, file);
             let Some(stat) = self.disk.find(&path)?.filter(|stat| stat.kind == Kind::File) else { continue };
-            let is_copy = matches!(views.state_of(&path)?, Some(FileState::Copy { digest: copied }) if copied == digest);
+            let is_copy = matches!(states.at(&path)?, Some(FileState::Copy { digest: copied }) if copied == digest);
             if is_copy && matches!(self.look(store, plan, file, Some(&path), &digest, mode)?, BlobState::Modified { .. }) {
                 self.remove_if_same(vec![(path.clone(), stat)])?;
                 report.mended.push(MendedBlob { path, sha256: digest, fetched: 0 });

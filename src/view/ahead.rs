@@ -3,6 +3,7 @@
 use super::{
     Result, ViewError, Views,
     link::{Sample, Source, Targets},
+    state::States,
 };
 use crate::{
     digest::Sha256Digest,
@@ -39,7 +40,8 @@ impl Views {
             LinkMode::Auto => kept.unwrap_or(LinkMode::Symlink),
             mode => mode,
         };
-        let lacks = |file: &Awaited<'_>| self.is_lacking(key, file, link, store, &targets);
+        let mut states = self.states();
+        let mut lacks = |file: &Awaited<'_>| self.is_lacking(key, file, link, (store, &targets), &mut states);
         let tried = if link == LinkMode::Copy {
             let mut need = 0;
             for file in files {
@@ -74,7 +76,15 @@ impl Views {
     }
 
     /// Whether a file will certainly have to be made: nothing stands in its place, or what shows something else.
-    fn is_lacking(&self, key: &ViewKey, file: &Awaited<'_>, link: LinkMode, store: &Store, targets: &Targets) -> Result<bool> {
+    fn is_lacking(
+        &self,
+        key: &ViewKey,
+        file: &Awaited<'_>,
+        link: LinkMode,
+        to: (&Store, &Targets),
+        states: &mut States<'_>,
+    ) -> Result<bool> {
+        let (store, targets) = to;
         let path = self.dir(key).join(file.path.to_path());
         let Some(stat) = self.disk.find(&path)? else { return Ok(true) };
         Ok(match (stat.kind, link) {
@@ -86,7 +96,7 @@ impl Views {
             }
             (Kind::Symlink, _) | (Kind::File, LinkMode::Symlink) => true,
             (Kind::File, _) => {
-                let shown = self.state_of(&path)?.and_then(|state| state.digest());
+                let shown = states.at(&path)?.and_then(|state| state.digest());
                 matches!((shown, file.sha256), (Some(shown), Some(wanted)) if shown != wanted)
             }
             (Kind::Dir | Kind::Other, _) => false,

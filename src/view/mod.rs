@@ -24,7 +24,7 @@ pub use error::{Result, ViewError};
 pub use manifest::{MANIFEST_FILE, ManifestFile, ViewManifest};
 pub use remove::{Removal, Removed};
 pub use scan::Found;
-pub use state::FileState;
+pub use state::{FileState, States};
 
 use crate::{
     disk::Disk,

@@ -63,6 +63,7 @@ pub(super) fn digest_of_target(target: &Path) -> Option<Sha256Digest> {
 }
 
 /// Tells what files are.
+#[derive(Debug)]
 pub(super) struct Judge<'a> {
     disk: &'a dyn Disk,
     store: Option<&'a Store>,
@@ -184,30 +185,57 @@ fn inodes_of(store: &Store) -> Result<HashMap<(u64, u64), Sha256Digest>> {
     Ok(inodes)
 }
 
-impl Views {
-    /// What stands at `path`, `None` where nothing does. Everything behind a symbolic link to a folder is foreign.
-    pub fn state_of(&self, path: &Path) -> Result<Option<FileState>> {
-        let Some(stat) = self.disk.find(path)? else { return Ok(None) };
-        let below = path.strip_prefix(&self.models_dir).ok();
+/// Tells what stands in the place of many files, and reads the manifest of each view once for all of them.
+#[derive(Debug)]
+pub struct States<'v> {
+    views: &'v Views,
+    judge: Judge<'v>,
+    recorded: HashMap<PathBuf, HashMap<String, ManifestFile>>,
+}
+
+impl<'v> States<'v> {
+    fn of(views: &'v Views) -> Self {
+        Self { views, judge: Judge::new(&*views.disk, views.store.as_ref()), recorded: HashMap::new() }
+    }
+
+    /// What [`Views::state_of`] says of it.
+    pub fn at(&mut self, path: &Path) -> Result<Option<FileState>> {
+        let disk = &*self.views.disk;
+        let Some(stat) = disk.find(path)? else { return Ok(None) };
+        let below = path.strip_prefix(&self.views.models_dir).ok();
         let parts: Vec<&str> = below.into_iter().flat_map(Path::components).filter_map(normal).collect();
-        let mut dir = self.models_dir.clone();
-        let mut manifest = None;
+        let mut dir = self.views.models_dir.clone();
+        let mut recorded = None;
         for (depth, part) in parts.iter().enumerate().take(parts.len().saturating_sub(1)) {
             dir.push(part);
-            if self.disk.find(&dir)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
+            if disk.find(&dir)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
                 return Ok(Some(FileState::Foreign));
             }
             // A view is two or three folders down.
-            if stat.kind == Kind::File
-                && (1..=2).contains(&depth)
-                && let Some(found) = self.manifest_in(&dir)?
-            {
-                manifest = Some((found, parts[depth + 1..].join("/")));
+            if stat.kind == Kind::File && (1..=2).contains(&depth) {
+                if !self.recorded.contains_key(&dir) {
+                    let files = self.views.manifest_in(&dir)?.map(|manifest| manifest.files).unwrap_or_default();
+                    let files = files.into_iter().map(|file| (file.path.to_string(), file)).collect();
+                    self.recorded.insert(dir.clone(), files);
+                }
+                let found = self.recorded.get(&dir).filter(|files| !files.is_empty());
+                recorded = found.map(|_| (dir.clone(), parts[depth + 1..].join("/"))).or(recorded);
             }
         }
-        let recorded = manifest.as_ref().and_then(|(manifest, file)| manifest.file(file));
-        let judge = Judge::new(&*self.disk, self.store.as_ref());
-        Ok(judge.look(path, stat.kind, || Ok(recorded))?.map(|(state, _)| state))
+        let recorded = recorded.and_then(|(dir, file)| self.recorded.get(&dir)?.get(&file));
+        Ok(self.judge.look(path, stat.kind, || Ok(recorded))?.map(|(state, _)| state))
+    }
+}
+
+impl Views {
+    /// What stands at `path`, `None` where nothing does. Everything behind a symbolic link to a folder is foreign.
+    pub fn state_of(&self, path: &Path) -> Result<Option<FileState>> {
+        self.states().at(path)
+    }
+
+    /// For who asks about many files.
+    pub fn states(&self) -> States<'_> {
+        States::of(self)
     }
 
     /// Refuses where a folder of a view, from the model's down to `dir`, is something else: writing through a user's

@@ -58,7 +58,7 @@ impl Views {
     /// Refuses where something foreign stands in the place of one of these files. For callers that would else fetch
     /// gigabytes first; building looks again.
     pub fn require_free<'a>(&self, key: &ViewKey, files: impl IntoIterator<Item = &'a RelPath>) -> Result<()> {
-        let mut folders = Folders::of(self, key.dir());
+        let (mut folders, mut states) = (Folders::of(self, key.dir()), self.states());
         for file in files {
             if !folders.has_that_of(file)? {
                 continue;
@@ -66,7 +66,7 @@ impl Views {
             let path = self.dir(key).join(file.to_path());
             let what = match self.disk.find(&path)?.map(|stat| stat.kind) {
                 None => continue,
-                Some(Kind::File | Kind::Symlink) if !matches!(self.state_of(&path)?, Some(FileState::Foreign)) => continue,
+                Some(Kind::File | Kind::Symlink) if !matches!(states.at(&path)?, Some(FileState::Foreign)) => continue,
                 Some(Kind::Dir) => "a folder".to_owned(),
                 Some(Kind::Symlink) => format!("a link to {}, which is not a blob", self.disk.read_link(&path)?.display()),
                 Some(_) => "a file that model-manager did not make".to_owned(),

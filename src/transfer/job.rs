@@ -167,7 +167,7 @@ impl Running {
         };
         let next = self.front_at.load(Ordering::Relaxed);
         let near = claimed && (next..next + AHEAD).contains(&index);
-        if let Some(kept) = near.then(|| run.pool.keep(buffer)).flatten() {
+        if let Some(kept) = near.then(|| run.pool.keep(buffer, run.governor.target())).flatten() {
             lock(&self.ready).insert(index, kept);
         }
         self.drive(number, run);

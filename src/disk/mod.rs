@@ -15,7 +15,11 @@ mod system;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod system;
+#[cfg(test)]
+mod tests;
 mod unnamed;
+#[cfg(windows)]
+mod windows_paths;
 
 pub use folder::Folder;
 pub use memory::total_memory;
@@ -66,6 +70,11 @@ impl DiskError {
     /// Whether the volume or the user's quota is full.
     pub fn is_no_space(&self) -> bool {
         matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+    /// Whether a program has the file open in a way that shuts others out. Only Windows knows such.
+    pub fn is_in_use(&self) -> bool {
+        // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_USER_MAPPED_FILE
+        cfg!(windows) && matches!(self.source.raw_os_error(), Some(32 | 33 | 1224))
     }
     /// Whether the place cannot be written by this user.
     pub fn is_read_only(&self) -> bool {
@@ -228,7 +237,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn canonical(&self, path: &Path) -> Result<PathBuf>;
 }
 
-/// How often somebody else may remove a folder that is being made.
+/// How often somebody else may come in between, as with a folder that is removed while it is being made.
 const RACES: usize = 20;
 /// So many folders to sync are worth a thread.
 const LEAST_SYNCS: usize = 16;

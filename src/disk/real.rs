@@ -26,7 +26,7 @@ impl Drop for RealFile {
     fn drop(&mut self) {
         if *self.locked_by.get_mut() == std::process::id() {
             // Closing follows at once.
-            let _ = self.file.unlock();
+            let _ = system::unlock(&self.file);
         }
     }
 }
@@ -88,7 +88,7 @@ impl DiskFile for RealFile {
     }
 
     fn sync_all(&self) -> Result<()> {
-        self.file.sync_all().at("sync", &self.path)
+        system::sync(&self.file).at("sync", &self.path)
     }
 
     fn start_writeback(&self, offset: u64, len: u64) {
@@ -96,18 +96,11 @@ impl DiskFile for RealFile {
     }
 
     fn try_lock(&self, kind: LockKind) -> Result<bool> {
-        let result = match kind {
-            LockKind::Shared => self.file.try_lock_shared(),
-            LockKind::Exclusive => self.file.try_lock(),
-        };
-        match result {
-            Ok(()) => {
-                self.locked_by.store(std::process::id(), Ordering::Relaxed);
-                Ok(true)
-            }
-            Err(fs::TryLockError::WouldBlock) => Ok(false),
-            Err(fs::TryLockError::Error(error)) => Err(error).at("lock", &self.path),
+        let is_locked = system::try_lock(&self.file, kind).at("lock", &self.path)?;
+        if is_locked {
+            self.locked_by.store(std::process::id(), Ordering::Relaxed);
         }
+        Ok(is_locked)
     }
 }
 
@@ -148,7 +141,7 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::rename(from, to).at("rename to", to)
+        system::rename(from, to).at("rename to", to)
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
@@ -205,7 +198,7 @@ impl Disk for RealDisk {
     }
 
     fn canonical(&self, path: &Path) -> Result<PathBuf> {
-        fs::canonicalize(path).at("resolve", path)
+        system::canonical(path).at("resolve", path)
     }
 }
 

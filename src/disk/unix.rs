@@ -1,11 +1,11 @@
 //! The parts of [`super::RealDisk`] that differ on Unix.
 
-use super::{Kind, Open, Stat};
+use super::{Kind, LockKind, Open, Stat};
 use rustix::fs::FileType;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 pub(super) fn stat(path: &Path) -> io::Result<Stat> {
@@ -57,6 +57,10 @@ pub(super) fn set_mode(file: &fs::File, mode: u32) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
+pub(super) fn sync(file: &fs::File) -> io::Result<()> {
+    file.sync_all()
+}
+
 pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().mode(mode).create(path)?;
     // mkdir takes the umask off, and drops the setgid bit on some systems.
@@ -70,6 +74,10 @@ pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
+pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
@@ -81,6 +89,10 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+pub(super) fn canonical(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
 }
 
 pub(super) fn symlink(target: &Path, link: &Path) -> io::Result<()> {
@@ -166,6 +178,23 @@ pub fn boot_id() -> String {
 /// This machine's name, for people who wonder who holds a lock.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Tries to lock a file; `false` when somebody else holds it.
+pub(super) fn try_lock(file: &fs::File, kind: LockKind) -> io::Result<bool> {
+    let result = match kind {
+        LockKind::Shared => file.try_lock_shared(),
+        LockKind::Exclusive => file.try_lock(),
+    };
+    match result {
+        Ok(()) => Ok(true),
+        Err(fs::TryLockError::WouldBlock) => Ok(false),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+pub(super) fn unlock(file: &fs::File) -> io::Result<()> {
+    file.unlock()
 }
 
 /// Whether `path` is on a file system that other hosts may write, by the numbers of `statfs(2)`.

@@ -1,39 +1,99 @@
-//! The parts of [`super::RealDisk`] that differ on Windows. Long paths need nothing here: the standard library turns
-//! absolute ones into their verbatim form.
+//! The parts of [`super::RealDisk`] that differ on Windows. Long paths need nothing but [`wide`] for calls of our own: the
+//! standard library turns absolute ones into their verbatim form.
 
-use super::{Open, Stat, real::kind_of};
+pub(super) use super::windows_paths::canonical;
+pub use super::windows_paths::is_network_file_system;
+use super::{LockKind, Open, RACES, Stat, real::kind_of, windows_paths::wide};
 use std::{
     fs, io,
-    os::windows::fs::{FileExt, MetadataExt},
+    mem::MaybeUninit,
+    os::windows::{
+        fs::{FileExt, MetadataExt, OpenOptionsExt},
+        io::{AsRawHandle, FromRawHandle},
+    },
     path::Path,
-    time::UNIX_EPOCH,
+    ptr::null_mut,
+    thread,
+    time::{Duration, UNIX_EPOCH},
+};
+use windows_sys::Wdk::System::SystemInformation::{NtQuerySystemInformation, SystemTimeOfDayInformation};
+use windows_sys::Win32::{
+    Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE},
+    Storage::FileSystem::{
+        BY_HANDLE_FILE_INFORMATION, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
+        FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_WRITE_ATTRIBUTES, GetFileInformationByHandle,
+        LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx, MoveFileExW, ReOpenFile, UnlockFileEx,
+    },
+    System::IO::{OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0},
 };
 
-pub(super) fn stat(path: &Path) -> io::Result<Stat> {
-    fs::symlink_metadata(path).map(|meta| stat_of(&meta))
+/// The byte that a lock takes, far behind the end of any file: Windows lets nobody read or write what is locked, and the
+/// content of a lock file is read by those who wait for it.
+const LOCKED_BYTE: u64 = 1 << 62;
+/// What a volume that cannot number a file says.
+const NO_INDEX: u64 = u64::MAX;
+/// Between two tries to replace a file.
+const BREAK: Duration = Duration::from_millis(20);
+
+/// What only an open file tells: its volume, its number there, and how many names it has.
+struct Identity {
+    dev: u64,
+    ino: u64,
+    nlink: u64,
 }
 
-pub(super) fn stat_follow(path: &Path) -> io::Result<Stat> {
-    fs::metadata(path).map(|meta| stat_of(&meta))
+#[expect(unsafe_code, reason = "the standard library keeps what it learns here to itself")]
+fn identity(file: &fs::File) -> io::Result<Identity> {
+    let mut found = MaybeUninit::<BY_HANDLE_FILE_INFORMATION>::uninit();
+    // SAFETY: the handle is open for as long as `file` is borrowed, and the structure has room for what is written.
+    if unsafe { GetFileInformationByHandle(file.as_raw_handle(), found.as_mut_ptr()) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it filled the structure.
+    let found = unsafe { found.assume_init() };
+    let index = u64::from(found.nFileIndexHigh) << 32 | u64::from(found.nFileIndexLow);
+    Ok(Identity {
+        dev: found.dwVolumeSerialNumber.into(),
+        ino: if index == NO_INDEX { 0 } else { index },
+        nlink: found.nNumberOfLinks.into(),
+    })
 }
 
-pub(super) fn stat_open(file: &fs::File) -> io::Result<Stat> {
-    file.metadata().map(|meta| stat_of(&meta))
-}
-
-fn stat_of(meta: &fs::Metadata) -> Stat {
+fn facts(meta: &fs::Metadata, identity: &Identity) -> Stat {
     let mtime_ns = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos() as i64);
     Stat {
         kind: kind_of(&meta.file_type()),
         len: meta.file_size(),
         allocated: meta.file_size(),
         mtime_ns,
-        ino: 0,
-        dev: 0,
-        nlink: 1,
+        ino: identity.ino,
+        dev: identity.dev,
+        nlink: identity.nlink,
         mode: if meta.permissions().readonly() { 0o444 } else { 0o644 },
         uid: 0,
         gid: 0,
+    }
+}
+
+pub(super) fn stat(path: &Path) -> io::Result<Stat> {
+    stat_by(path, FILE_FLAG_OPEN_REPARSE_POINT, |path| fs::symlink_metadata(path))
+}
+
+pub(super) fn stat_follow(path: &Path) -> io::Result<Stat> {
+    stat_by(path, 0, |path| fs::metadata(path))
+}
+
+pub(super) fn stat_open(file: &fs::File) -> io::Result<Stat> {
+    Ok(facts(&file.metadata()?, &identity(file)?))
+}
+
+fn stat_by(path: &Path, flag: u32, look: impl Fn(&Path) -> io::Result<fs::Metadata>) -> io::Result<Stat> {
+    let mut options = fs::OpenOptions::new();
+    match options.access_mode(FILE_READ_ATTRIBUTES).custom_flags(FILE_FLAG_BACKUP_SEMANTICS | flag).open(path) {
+        Ok(file) => stat_open(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        // Opened so that nobody else may open it, as Windows does with its own; the folder still tells something.
+        Err(_) => Ok(facts(&look(path)?, &Identity { dev: 0, ino: 0, nlink: 1 })),
     }
 }
 
@@ -46,40 +106,140 @@ pub(super) fn write_at(file: &fs::File, data: &[u8], offset: u64) -> io::Result<
 }
 
 pub(super) fn set_mode(file: &fs::File, mode: u32) -> io::Result<()> {
-    let mut permissions = file.metadata()?.permissions();
-    permissions.set_readonly(mode & 0o222 == 0);
+    match set_readonly(file, mode & 0o222 == 0) {
+        // Opened for reading, which is without the right to change it. Unix asks who owns the file and not how it is open.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            set_readonly(&reopen(file, GENERIC_READ | FILE_WRITE_ATTRIBUTES)?, mode & 0o222 == 0)
+        }
+        other => other,
+    }
+}
+
+fn set_readonly(file: &fs::File, readonly: bool) -> io::Result<()> {
+    let meta = file.metadata()?;
+    // NTFS gives a file that was written its time when it is closed, unless somebody set it: what is recorded of a file
+    // while it is open must hold afterwards.
+    file.set_modified(meta.modified()?)?;
+    let mut permissions = meta.permissions();
+    permissions.set_readonly(readonly);
     file.set_permissions(permissions)
+}
+
+/// Windows syncs only what is open for writing, and nothing that is read-only can be opened so.
+pub(super) fn sync(file: &fs::File) -> io::Result<()> {
+    let refused = match file.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        other => return other,
+    };
+    if let Ok(writable) = reopen(file, GENERIC_WRITE) {
+        return writable.sync_all();
+    }
+    if !file.metadata()?.permissions().readonly() {
+        return Err(refused);
+    }
+    set_mode(file, 0o644)?;
+    let synced = reopen(file, GENERIC_WRITE).and_then(|writable| writable.sync_all());
+    set_mode(file, 0o444)?;
+    synced
+}
+
+/// The same file, opened for something else.
+#[expect(unsafe_code, reason = "the standard library opens by path only")]
+fn reopen(file: &fs::File, access: u32) -> io::Result<fs::File> {
+    let share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    // SAFETY: the handle is open for as long as `file` is borrowed.
+    let handle = unsafe { ReOpenFile(file.as_raw_handle(), access, share, FILE_FLAG_BACKUP_SEMANTICS) };
+    if handle == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded: the handle is a new one and nobody else's.
+    Ok(unsafe { fs::File::from_raw_handle(handle) })
 }
 
 pub(super) fn create_dir(path: &Path, _: u32) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-/// Windows refuses to remove a read-only file, and a blob is one.
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let mut permissions = fs::symlink_metadata(path)?.permissions();
-            if !permissions.readonly() {
-                return Err(error);
-            }
-            #[expect(clippy::permissions_set_readonly_false, reason = "on Windows this is one attribute of one file")]
-            permissions.set_readonly(false);
-            fs::set_permissions(path, permissions)?;
-            fs::remove_file(path)
-        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => while_writable(path, error, || fs::remove_file(path)),
         other => other,
     }
 }
 
-/// `rename` replaces on Windows too; a hard link refuses an existing name, and the store is on one volume.
+pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let mut tries = 0..RACES;
+    loop {
+        let result = match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => while_writable(to, error, || fs::rename(from, to)),
+            other => other,
+        };
+        match result {
+            // Where an open file cannot be replaced, somebody else may be reading the old one just now.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && to.is_file() && tries.next().is_some() => {
+                thread::sleep(BREAK);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Some volumes refuse to remove or replace a read-only file, and a blob is one. Being read-only belongs to the file and
+/// not to the name that goes, so what has further names gets it back. `refused` is returned where that was not the reason.
+fn while_writable(path: &Path, refused: io::Error, act: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let open = || {
+        let flags = FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT;
+        fs::OpenOptions::new().access_mode(FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES).custom_flags(flags).open(path)
+    };
+    let Ok(file) = open() else { return Err(refused) };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(refused);
+    }
+    if identity(&file)?.nlink > 1 {
+        return while_shared_is_writable(&file, refused, act);
+    }
+    if !meta.permissions().readonly() {
+        return Err(refused);
+    }
+    set_readonly(&file, false)?;
+    // An open file cannot be replaced everywhere.
+    drop(file);
+    let result = act();
+    if result.is_err() {
+        set_readonly(&open()?, true)?;
+    }
+    result
+}
+
+/// The same for one of several names. Others may remove another of them meanwhile, who make the file writable and
+/// read-only again as this does.
+fn while_shared_is_writable(file: &fs::File, refused: io::Error, act: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let mut result = Err(refused);
+    let mut was_readonly = false;
+    for _ in 0..RACES {
+        if file.metadata()?.permissions().readonly() {
+            was_readonly = true;
+            set_readonly(file, false)?;
+        }
+        result = act();
+        if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::PermissionDenied) {
+            break;
+        }
+    }
+    if was_readonly {
+        set_readonly(file, true)?;
+    }
+    result
+}
+
+#[expect(unsafe_code, reason = "the standard library's rename always replaces")]
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => remove_file(from),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // FAT and exFAT have no hard links.
-        Err(_) if fs::symlink_metadata(to).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(_) => fs::rename(from, to),
+    let (from, to) = (wide(from)?, wide(to)?);
+    // SAFETY: both texts end with a zero.
+    match unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), 0) } {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 
@@ -99,7 +259,14 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
             options.write(true).create_new(true);
         }
     }
-    options.open(path)
+    match options.open(path) {
+        // Windows says of a folder that access is denied.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.is_dir() => Err(match how {
+            Open::Read => io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
+            _ => io::ErrorKind::IsADirectory.into(),
+        }),
+        other => other,
+    }
 }
 
 /// NTFS journals its names itself, and a folder cannot be opened for this.
@@ -118,9 +285,20 @@ pub fn group_name(gid: u32) -> String {
 
 pub(super) fn start_writeback(_: &fs::File, _: u64, _: u64) {}
 
-/// Not known on Windows: claims are then trusted only as far as they were synced.
+/// Identifies this boot of the machine: page cache written before a different value is gone. A clock that is set gives
+/// another value too, which costs no more than trust.
+#[expect(unsafe_code, reason = "no safe wrapper of NtQuerySystemInformation exists")]
 pub fn boot_id() -> String {
-    String::new()
+    // SYSTEM_TIMEOFDAY_INFORMATION: the time of the boot comes first.
+    let mut times = [0i64; 6];
+    // SAFETY: the system writes as many bytes as it is told to at most, and any bytes are numbers.
+    let status = unsafe {
+        NtQuerySystemInformation(SystemTimeOfDayInformation, times.as_mut_ptr().cast(), size_of_val(&times) as u32, null_mut())
+    };
+    match (status, times[0]) {
+        (0, 1..) => format!("booted {}", times[0]),
+        _ => String::new(),
+    }
 }
 
 /// This machine's name, for people who wonder who holds a lock.
@@ -129,7 +307,60 @@ pub fn host_name() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
-/// Whether `path` is on a file system that other hosts may write: a UNC path.
-pub fn is_network_file_system(path: &Path) -> bool {
-    path.to_string_lossy().starts_with(r"\\")
+fn where_locked() -> OVERLAPPED {
+    let place = OVERLAPPED_0_0 { Offset: LOCKED_BYTE as u32, OffsetHigh: (LOCKED_BYTE >> 32) as u32 };
+    OVERLAPPED { Anonymous: OVERLAPPED_0 { Anonymous: place }, ..OVERLAPPED::default() }
+}
+
+/// Tries to lock a file; `false` when somebody else holds it.
+#[expect(unsafe_code, reason = "the standard library locks the whole file")]
+pub(super) fn try_lock(file: &fs::File, kind: LockKind) -> io::Result<bool> {
+    let exclusive = if kind == LockKind::Exclusive { LOCKFILE_EXCLUSIVE_LOCK } else { 0 };
+    let mut place = where_locked();
+    // SAFETY: the handle is open for as long as `file` is borrowed. It was not opened for overlapped work, so the call is
+    // over with `place` when it returns.
+    if unsafe { LockFileEx(file.as_raw_handle(), LOCKFILE_FAIL_IMMEDIATELY | exclusive, 0, 1, 0, &mut place) } != 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error().map(|code| code as u32) {
+        Some(ERROR_LOCK_VIOLATION | ERROR_IO_PENDING) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library unlocks the whole file")]
+pub(super) fn unlock(file: &fs::File) -> io::Result<()> {
+    let mut place = where_locked();
+    // SAFETY: as for locking.
+    match unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &mut place) } {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, Open, RealDisk};
+
+    #[test]
+    fn boots_are_told_apart_and_one_boot_is_one() {
+        assert!(!boot_id().is_empty());
+        assert_eq!(boot_id(), boot_id());
+    }
+
+    #[test]
+    fn a_file_that_is_read_only_by_now_can_be_synced_and_be_made_writable_by_who_reads_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a");
+        fs::write(&path, "weights").unwrap();
+        let file = RealDisk.open(&path, Open::Read).unwrap();
+        let before = file.stat().unwrap();
+        for mode in [0o444, 0o644] {
+            file.set_mode(mode).unwrap();
+            file.sync_all().unwrap();
+            assert_eq!(file.stat().unwrap(), Stat { mode, ..before });
+        }
+    }
 }

@@ -168,7 +168,7 @@ impl Findings<'_> {
     fn blob(&mut self, digest: &Sha256Digest, path: &Path, read: bool, progress: Progress<'_>) -> Result<()> {
         let Some(stat) = self.store.stat(digest)? else { return Ok(()) };
         if stat.mode & 0o222 != 0 {
-            let mend = format!("chmod 444 {}", path.display());
+            let mend = format!("{} {}", if cfg!(windows) { "attrib +R" } else { "chmod 444" }, path.display());
             self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), mend);
         } else if cfg!(unix) && stat.mode & 0o444 != 0o444 {
             let mend = format!("chmod 444 {}", path.display());

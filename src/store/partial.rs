@@ -15,7 +15,10 @@ use crate::{
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A partial download that this process fills.
@@ -25,6 +28,21 @@ pub(super) struct PartialDir {
     pub(super) data: Box<dyn DiskFile>,
     pub(super) journal: Journal,
     names_synced: AtomicBool,
+    // The last, so that it is dropped when the files are closed.
+    emptied: Emptied,
+}
+
+/// A folder that could not go while the files in it were open: volumes without POSIX semantics keep their names until then.
+#[derive(Debug, Default)]
+struct Emptied(OnceLock<(Store, PathBuf)>);
+
+impl Drop for Emptied {
+    fn drop(&mut self) {
+        if let Some((store, dir)) = self.0.take() {
+            // A folder that stays is swept by a collection.
+            let _ = store.disk().remove_dir(&dir);
+        }
+    }
 }
 
 impl PartialDir {
@@ -51,7 +69,7 @@ impl PartialDir {
             true => found.file,
             false => take_over(store, &dir, &*found.file, want.size, &read.claims)?,
         };
-        let partial = Self { dir, data, journal, names_synced: AtomicBool::new(false) };
+        let partial = Self { dir, data, journal, names_synced: AtomicBool::new(false), emptied: Emptied::default() };
         if let Err(error) = partial.reserve(store, want.size) {
             if read.claims.iter().all(Option::is_none) {
                 // What never began leaves nothing behind; if that fails too, the first error is the one to tell.
@@ -93,6 +111,15 @@ impl PartialDir {
         let upto = self.journal.end();
         self.data.sync_data()?;
         Ok(self.journal.synced(upto)?)
+    }
+
+    /// Removes it all.
+    pub(super) fn remove(&self, store: &Store) -> Result<()> {
+        remove_ingest_dir(store, &self.dir)?;
+        if cfg!(windows) && store.disk().find(&self.dir)?.is_some() {
+            self.emptied.0.get_or_init(|| (store.clone(), self.dir.clone()));
+        }
+        Ok(())
     }
 }
 

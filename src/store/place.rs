@@ -1,10 +1,6 @@
 //! Where the bytes of an intake are until they are a blob.
 
-use super::{
-    Store,
-    error::Result,
-    partial::{PartialDir, remove_ingest_dir},
-};
+use super::{Store, error::Result, partial::PartialDir};
 use crate::{
     digest::{Midstate, SEGMENT_LEN, SegmentValue},
     disk::DiskFile,
@@ -97,7 +93,7 @@ impl Place {
     /// Removes what is there.
     pub(super) fn remove(&self, store: &Store) -> Result<()> {
         match self {
-            Self::Partial(partial) => remove_ingest_dir(store, &partial.dir),
+            Self::Partial(partial) => partial.remove(store),
             Self::Loose(made) => match made.get() {
                 Some(temporary) => Ok(store.disk().remove_if_there(&temporary.path).map(drop)?),
                 None => Ok(()),

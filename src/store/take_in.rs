@@ -105,6 +105,9 @@ impl Store {
         if stat.nlink == 1 && stat.mode != before.mode {
             source.set_mode(before.mode)?;
         }
+        drop(source);
+        // Windows may keep the names of a file until nobody has it open.
+        let tidied = if cfg!(windows) { tidied.and_then(|()| partial::remove_ingest_dir(self, &dir)) } else { tidied };
         let blob = result?;
         tidied?;
         Ok(blob)

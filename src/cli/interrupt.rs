@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks the work to stop where it can go on later, the second ends the process at once.
+//! Ctrl-C and SIGTERM, and what Windows has for it: the first asks the work to stop where it can go on later, the second ends the process at once.
 
 use crate::error::ErrorKind;
 use std::{io, sync::mpsc, thread};
@@ -50,16 +50,29 @@ impl Signals {
     }
 }
 
+/// What ends a program on Windows: Ctrl-C, Ctrl-Break, the window's cross, the machine going down. After the last two the
+/// system waits for a few seconds.
 #[cfg(windows)]
-struct Signals(tokio::signal::windows::CtrlC);
+struct Signals {
+    interrupt: tokio::signal::windows::CtrlC,
+    stop: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    shutdown: tokio::signal::windows::CtrlShutdown,
+}
 
 #[cfg(windows)]
 impl Signals {
     fn new() -> io::Result<Self> {
-        tokio::signal::windows::ctrl_c().map(Self)
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        Ok(Self { interrupt: ctrl_c()?, stop: ctrl_break()?, close: ctrl_close()?, shutdown: ctrl_shutdown()? })
     }
 
     async fn next(&mut self) {
-        self.0.recv().await;
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.stop.recv() => {}
+            _ = self.close.recv() => {}
+            _ = self.shutdown.recv() => {}
+        }
     }
 }

@@ -32,6 +32,7 @@ impl ModelManager {
             young_bytes: plan.young.1,
             freed: plan.frees(),
             frees_nothing: plan.blobs.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobLine::from).collect(),
+            open: Vec::new(),
             longest_section_ms: None,
         };
         if let Some(collector) = &mut collector {
@@ -39,6 +40,7 @@ impl ModelManager {
             summary.blobs = report.removed.iter().map(BlobLine::from).collect();
             summary.partials = report.partials.iter().map(PartialLine::from).collect();
             summary.leftovers = report.leftovers;
+            summary.open = report.open.iter().map(BlobLine::from).collect();
             summary.freed = report.freed;
             summary.frees_nothing =
                 report.removed.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobLine::from).collect();

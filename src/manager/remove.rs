@@ -217,6 +217,11 @@ impl ModelManager {
             let done = collector.drop_unreferenced(&unused)?;
             report.freed += done.freed;
             report.blobs = done.removed.iter().map(BlobLine::from).collect();
+            for blob in &done.open {
+                let digest = blob.digest.short();
+                let text = format!("{digest} stays in the store, for a program has it open; `model-manager gc` takes it later");
+                self.report(&Event::Warning(text));
+            }
         }
         Ok(())
     }

@@ -359,6 +359,8 @@ pub struct GcSummary {
     pub freed: u64,
     /// Blobs among them that free nothing, because the file has further names (hard links).
     pub frees_nothing: Vec<BlobLine>,
+    /// Blobs that stay because a program has them open; Windows removes no such file.
+    pub open: Vec<BlobLine>,
     /// The longest time others were shut out, in milliseconds.
     pub longest_section_ms: Option<f64>,
 }

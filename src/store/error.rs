@@ -139,6 +139,8 @@ impl From<DiskError> for Error {
                     "Free some space (`model-manager list` shows what models take, `model-manager remove <model>` removes one) and run the command again; what was downloaded is kept.",
                 ),
             )
+        } else if error.is_in_use() {
+            (ErrorKind::Failed, Some("A program has the file open: end it and run the command again."))
         } else if error.is_read_only() {
             (
                 ErrorKind::Failed,

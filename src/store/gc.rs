@@ -103,6 +103,8 @@ pub struct GcReport {
     pub partials: Vec<(IntakeKey, String, u64)>,
     /// Records without a blob and temporary files that are gone.
     pub leftovers: Vec<PathBuf>,
+    /// Blobs that stay because a program has them open; they go with a later collection.
+    pub open: Vec<Unreferenced>,
     /// Bytes given back.
     pub freed: u64,
     /// The longest exclusive section.
@@ -326,7 +328,7 @@ impl Collector {
             let leased: HashSet<Sha256Digest> = store.live_leases()?.into_iter().collect();
             for digest in left.by_ref() {
                 if !self.roots.needs(digest) && !leased.contains(digest) {
-                    self.condemn_one(digest, grace)?;
+                    self.condemn_one(digest, grace, report)?;
                 }
                 if begun.elapsed() > SECTION_BUDGET {
                     break;
@@ -337,7 +339,7 @@ impl Collector {
         Ok(())
     }
 
-    fn condemn_one(&self, digest: &Sha256Digest, grace: Option<(Duration, SystemTime)>) -> Result<()> {
+    fn condemn_one(&self, digest: &Sha256Digest, grace: Option<(Duration, SystemTime)>, report: &mut GcReport) -> Result<()> {
         let store = &self.store;
         let Some(stat) = store.stat(digest)? else { return Ok(()) };
         if let Some((grace, now)) = grace
@@ -348,7 +350,13 @@ impl Collector {
         let trash = store.layout().trash(digest);
         // An older condemned copy of the same bytes may be there; the newer takes its place.
         let blob = store.layout().blob(digest);
-        store.disk().rename(&blob, &trash)?;
+        match store.disk().rename(&blob, &trash) {
+            Err(error) if error.is_in_use() => {
+                report.open.push(unreferenced(*digest, &stat));
+                return Ok(());
+            }
+            other => other?,
+        }
         // A crash may have left both as names of one file; renaming one to the other does nothing then.
         store.disk().remove_if_there(&blob)?;
         Ok(())
@@ -398,9 +406,14 @@ impl Collector {
                 pause = report.end_of_section(begun);
             }
             for (path, blob) in doomed {
-                if store.disk().remove_if_there(&path)? {
-                    report.freed += blob.frees;
-                    report.removed.push(blob);
+                match store.disk().remove_if_there(&path) {
+                    Ok(true) => {
+                        report.freed += blob.frees;
+                        report.removed.push(blob);
+                    }
+                    Ok(false) => {}
+                    Err(error) if error.is_in_use() => report.open.push(blob),
+                    Err(error) => return Err(error.into()),
                 }
             }
         }

@@ -51,6 +51,7 @@ _PARTS: dict[tuple[type[Any], str], Any] = {
     (Collection, "partials"): Partial,
     (Collection, "leftovers"): Path,
     (Collection, "frees_nothing"): Blob,
+    (Collection, "open"): Blob,
     (Why, "sources"): Source,
     (Diagnosis, "findings"): Finding,
     (Repair, "files"): Repaired,

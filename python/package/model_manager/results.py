@@ -310,6 +310,8 @@ class Collection:
     freed: int
     frees_nothing: tuple[Blob, ...]
     """Those among `blobs` whose file has further names (hard links)."""
+    open: tuple[Blob, ...]
+    """Blobs that stay because a program has them open, which happens on Windows."""
     longest_section_ms: float | None
     """The longest time others were shut out, in milliseconds."""
 

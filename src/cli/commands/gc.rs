@@ -63,6 +63,9 @@ impl Answer for Collected {
         for blob in &summary.frees_nothing {
             page.note(format!("{} frees nothing: its file has further names (hard links).", blob.sha256.short()));
         }
+        for blob in &summary.open {
+            page.note(format!("{} stays, for a program has it open.", blob.sha256.short()));
+        }
         if summary.young > 0 {
             page.note(format!(
                 "{} of {} stay, younger than the grace period; `--grace 0` takes them too.",

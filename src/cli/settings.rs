@@ -234,6 +234,11 @@ mod tests {
             Self { root, cwd }
         }
 
+        /// A path as seen from the current directory; Windows has a drive before each.
+        fn absolute(&self, path: &str) -> PathBuf {
+            std::path::absolute(self.cwd.join(path)).expect("a path")
+        }
+
         fn write(&self, path: &str, text: &str) -> PathBuf {
             let path = self.root.path().join(path);
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
@@ -287,7 +292,7 @@ mod tests {
     fn a_named_registry_brings_its_project_only_from_a_configs_folder() {
         let place = Place::new();
         let settings = place.resolve("--config ../../../other/configs/models.yaml", &[]).expect("settings");
-        assert_eq!(settings.models_dir, place.cwd.join("../../../other/models"));
+        assert_eq!(settings.models_dir, place.absolute("../../../other/models"));
         let settings = place.resolve("--config my.yaml", &[]).expect("settings");
         assert_eq!((settings.config, settings.models_dir), (Some(place.cwd.join("my.yaml")), place.cwd.join("models")));
         let settings = place.resolve("", &[("MODEL_MANAGER_CONFIG", "env.yaml")]).expect("settings");
@@ -297,6 +302,7 @@ mod tests {
     #[test]
     fn flags_win_over_variables_and_those_over_the_file_and_that_over_defaults() {
         let place = Place::new();
+        let from = |path: &str| place.absolute(path);
         place.write("project/configs/models.yaml", "models: {}");
         let default = place.resolve("", &[]).expect("settings");
         assert_eq!(default.network.endpoints, ["https://huggingface.co"]);
@@ -306,7 +312,7 @@ mod tests {
         );
         let file = place.resolve("", &[]).expect("settings");
         assert_eq!(file.models_dir, place.root.path().join("project/weights"));
-        assert_eq!(file.store, Some("/from/file".into()));
+        assert_eq!(file.store, Some(from("/from/file")));
         assert_eq!(file.network.endpoints, ["https://file.org"]);
         assert_eq!((file.network.connections, file.network.limit_rate), (Connections::exactly(3), Some(5_000_000)));
         assert_eq!(file.network.stall_timeout, Duration::from_secs(5));
@@ -318,13 +324,13 @@ mod tests {
             ("SSL_CERT_FILE", "/env.pem"),
         ];
         let env = place.resolve("", &variables).expect("settings");
-        assert_eq!((env.models_dir, env.store), (place.cwd.join("env-models"), Some("/from/env".into())));
+        assert_eq!((env.models_dir, env.store), (place.cwd.join("env-models"), Some(from("/from/env"))));
         assert_eq!(env.network.endpoints, ["https://env.org"]);
         assert_eq!(env.network.stall_timeout, Duration::from_secs(7));
-        assert_eq!(env.network.ca_file, Some("/env.pem".into()));
+        assert_eq!(env.network.ca_file, Some(from("/env.pem")));
         let line = "--models-dir flag-models --store /from/flag --endpoint https://flag.org --connections 9 --limit-rate none --ca-file f.pem";
         let flags = place.resolve(line, &variables).expect("settings");
-        assert_eq!((&flags.models_dir, &flags.store), (&place.cwd.join("flag-models"), &Some("/from/flag".into())));
+        assert_eq!((&flags.models_dir, &flags.store), (&place.cwd.join("flag-models"), &Some(from("/from/flag"))));
         assert_eq!(flags.network.endpoints, ["https://flag.org"]);
         assert_eq!((flags.network.connections, flags.network.limit_rate), (Connections::exactly(9), None));
         assert_eq!(flags.network.ca_file, Some(place.cwd.join("f.pem")));
@@ -355,7 +361,7 @@ mod tests {
         let place = Place::new();
         place.write("project/src/deep/configs/manager.yaml", "store: ~/models\n");
         let settings = place.resolve("", &[("HOME", "/home/ada")]).expect("settings");
-        assert_eq!(settings.store, Some("/home/ada/models".into()));
+        assert_eq!(settings.store, Some(place.absolute("/home/ada/models")));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Several processes at once: one transfer, no damage, and clear words about who waits for whom.
 
+use model_manager::disk::{Disk, LockKind, Open, RealDisk};
 use std::time::{Duration, Instant};
 
 use crate::fsck::{Expect, assert_sound};
@@ -105,6 +106,7 @@ fn whoever_waits_takes_over_from_the_one_that_dies() {
     hold.release();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_waiting_process_can_be_interrupted() {
     let desk = Desk::with(4 * MIB);
@@ -162,13 +164,13 @@ fn a_shared_store_whose_making_was_cut_short_is_completed() {
 fn what_a_removal_waits_for_in_vain_leaves_all_as_it_was() {
     let desk = Desk::new();
     desk.run("download tiny").ok();
-    let lock = std::fs::File::options().create(true).truncate(false).write(true).open(desk.store().join("lock/gc")).unwrap();
-    lock.lock().unwrap();
+    let lock = RealDisk.open(&desk.store().join("lock/gc"), Open::CreateIfMissing(0o644)).unwrap();
+    assert!(lock.try_lock(LockKind::Exclusive).unwrap());
     let before = desk.s.tree();
     desk.run("remove tiny --lock-timeout 0").code(8).says("the garbage collector");
     before.assert_same(&desk.s.tree());
     desk.run("remove tiny --lock-timeout 0 --dry-run").ok();
-    lock.unlock().unwrap();
+    drop(lock);
     desk.run("remove tiny --lock-timeout 0").ok();
     desk.assert_tidy();
 }
@@ -187,6 +189,7 @@ fn a_collection_tells_only_what_it_removed() {
     desk.assert_right(&output);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_suspended_holder_of_the_store_is_told_and_waiting_for_it_can_be_stopped() {
     let desk = Desk::new();

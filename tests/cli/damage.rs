@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use model_manager::disk::RealDisk;
 
 use crate::fsck::{Expect, assert_sound};
-use crate::kit::{Desk, PATH, assert_content, names};
+use crate::kit::{Desk, PATH, assert_content, names, set_mode};
 use crate::support::hub::Content;
 
 fn downloaded() -> Desk {
@@ -27,15 +27,15 @@ impl Desk {
 
     /// Cuts the blob to so many bytes, as a file system may after a crash.
     fn cut_blob(&self, len: u64) {
-        use std::os::unix::fs::PermissionsExt;
         let blob = self.blob(&self.content());
-        std::fs::set_permissions(&blob, std::fs::Permissions::from_mode(0o644)).unwrap();
+        set_mode(&blob, 0o644);
         std::fs::File::options().write(true).open(&blob).unwrap().set_len(len).unwrap();
-        std::fs::set_permissions(&blob, std::fs::Permissions::from_mode(0o444)).unwrap();
+        set_mode(&blob, 0o444);
     }
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "views are hard links there, and what was changed in one may be somebody's edit")]
 fn a_blob_that_lost_its_length_is_not_present_and_is_fetched_anew() {
     for len in [0, 1, 2_000_000] {
         let desk = downloaded();
@@ -86,6 +86,7 @@ fn a_record_that_cannot_be_one_counts_as_missing_and_is_written_anew() {
         } else {
             file.set_len(0).unwrap();
         }
+        drop(file);
         desk.run("doctor").ok().prints("missing or unreadable");
         desk.run("download tiny").ok();
         desk.run("verify tiny").ok().prints("1 ok");

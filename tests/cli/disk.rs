@@ -132,6 +132,7 @@ fn a_fresh_project_that_cannot_be_written_says_so() {
     assert_eq!(output.last_line(), elsewhere.join("tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf").to_str().unwrap());
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_not_ours_is_never_overwritten() {
     type Make = fn(&std::path::Path);
@@ -212,6 +213,7 @@ fn a_store_of_a_newer_program_is_left_alone() {
     desk.run("download tiny").code(4).says("STORE.json").says("hint: ");
 }
 
+#[cfg(unix)]
 #[test]
 fn every_way_of_showing_files_works_and_is_kept() {
     use std::os::unix::fs::MetadataExt;

@@ -182,6 +182,7 @@ fn hostile_words_on_the_command_line_lead_nowhere() {
     before.assert_same(&tree(desk.s.root()).without("out/"));
 }
 
+#[cfg(unix)]
 #[test]
 fn removal_follows_no_link_out_of_the_tree() {
     let desk = Desk::new();

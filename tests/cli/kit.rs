@@ -1,11 +1,11 @@
 //! A desk to work at: a Hub with a small model, a project whose registry names it, and looks at what is on disk.
 
-use model_manager::disk::RealDisk;
+use model_manager::disk::{Disk, Kind, RealDisk};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::fsck::{Expect, assert_sound};
@@ -159,8 +159,7 @@ pub fn open_entry(id: &str, repo: &str, files: &[(&str, &str)]) -> String {
 
 /// What changes whenever a path is written, even with the same content. Not of `lock`, where every command that opens
 /// the store tries out whether locks work.
-pub fn stamps(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, u64)> {
-    use std::os::unix::fs::MetadataExt;
+pub fn stamps(dir: &Path) -> BTreeMap<PathBuf, (SystemTime, u64)> {
     let mut found = BTreeMap::new();
     let mut todo = vec![dir.to_owned()];
     while let Some(path) = todo.pop() {
@@ -171,19 +170,44 @@ pub fn stamps(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, u64)> {
         if path.ends_with(".blobs/lock") {
             continue;
         }
-        found.insert(path, (meta.mtime(), meta.mtime_nsec(), meta.ino()));
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+        #[cfg(not(unix))]
+        let inode = 0;
+        found.insert(path, (meta.modified().unwrap(), inode));
     }
     found
 }
 
 /// Nothing below `dir` was written since `before`.
 #[track_caller]
-pub fn assert_not_written(dir: &Path, before: &BTreeMap<PathBuf, (i64, i64, u64)>) {
+pub fn assert_not_written(dir: &Path, before: &BTreeMap<PathBuf, (SystemTime, u64)>) {
     let after = stamps(dir);
     let mut changed: Vec<&PathBuf> =
         after.iter().filter(|(path, stamp)| before.get(*path) != Some(*stamp)).map(|(path, _)| path).collect();
     changed.extend(before.keys().filter(|path| !after.contains_key(*path)));
     assert!(changed.is_empty(), "written: {changed:#?}");
+}
+
+/// Sets the permission bits; Windows knows only whether a file can be written.
+pub fn set_mode(path: impl AsRef<Path>, mode: u32) {
+    let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+    #[cfg(unix)]
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, mode);
+    #[cfg(not(unix))]
+    permissions.set_readonly(mode & 0o222 == 0);
+    std::fs::set_permissions(path, permissions).unwrap();
+}
+
+/// Whether this is a link into the store: a symbolic one, or a hard one where the system makes those.
+pub fn is_link(path: &Path) -> bool {
+    let stat = RealDisk.stat(path).unwrap();
+    stat.kind == Kind::Symlink || (cfg!(windows) && stat.nlink > 1)
+}
+
+/// Removes a file, read-only as it may be.
+pub fn remove(path: impl AsRef<Path>) {
+    RealDisk.remove_file(path.as_ref()).unwrap();
 }
 
 /// Waits until `done` says so.

@@ -337,6 +337,7 @@ fn of_two_folders_with_the_same_file_the_one_that_was_named_is_meant() {
     assert_content(&shown, &two);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_registry_or_lock_that_cannot_be_had_is_not_taken_for_none() {
     let desk = Desk::new();

@@ -21,6 +21,7 @@ mod members;
 mod moves;
 mod network;
 mod old_tree;
+#[cfg(unix)]
 mod places;
 mod projector;
 mod references;
@@ -31,4 +32,6 @@ mod repair;
 mod resume;
 mod sync;
 mod use_model;
+#[cfg(windows)]
+mod windows;
 mod words;

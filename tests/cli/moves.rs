@@ -51,10 +51,15 @@ impl Street {
 }
 
 fn copy_tree(from: &Path, to: &Path) {
-    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    let status = match cfg!(windows) {
+        false => Command::new("cp").arg("-a").args([from, to]).status(),
+        true => Command::new("xcopy").args(["/E", "/I", "/H", "/K", "/Q"]).args([from, to]).status(),
+    };
+    assert!(status.unwrap().success());
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "views are hard links there, and a copy of one is a file")]
 fn a_copied_project_keeps_its_blobs_when_the_original_removes_them_whatever_was_run_in_it_first() {
     for first in ["download tiny", "list", "path tiny", "verify", "why tiny", "doctor", "projects", "remove tiny --dry-run"] {
         let street = Street::new();

@@ -332,6 +332,7 @@ fn empty_files_are_files() {
     desk.run("verify").ok().prints("4 ok");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_set_of_many_small_files_needs_few_connections_and_few_open_files() {
     let desk = Desk::empty();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, assert_not_written, entry, open_entry, stamps};
+use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, assert_not_written, entry, is_link, open_entry, stamps};
 use crate::mounts::tmpfs;
 use crate::support::hub::Content;
 
@@ -46,7 +46,7 @@ fn download_takes_plain_files_in_without_the_network() {
     let desk = old();
     let output = desk.run("download tiny --offline").ok().says("taken into the store, nothing fetched");
     desk.assert_right(&output);
-    assert!(desk.s.project().join(PATH).is_symlink());
+    assert!(is_link(&desk.s.project().join(PATH)));
     assert_eq!(desk.hub.count().total_requests(), 0);
     desk.run("verify").ok().prints("1 ok");
     desk.run("list").ok().prints("stored");
@@ -88,7 +88,7 @@ fn taking_in_across_volumes_copies_and_shows_the_same_path() {
     let output = desk.run(&format!("download tiny --offline --store {}", store.display())).ok();
     assert_eq!(output.last_line(), PATH);
     assert_content(&desk.s.project().join(PATH), &desk.content());
-    assert!(desk.s.project().join(PATH).is_symlink());
+    assert!(is_link(&desk.s.project().join(PATH)));
     desk.run(&format!("verify --store {}", store.display())).ok().prints("1 ok");
 }
 
@@ -100,7 +100,7 @@ fn taking_in_across_volumes_without_room_leaves_the_file() {
     let output = desk.run(&format!("download tiny --offline --store {}", store.display())).code(7);
     output.says("hint: ");
     assert_content(&desk.s.project().join(PATH), &desk.content());
-    assert!(!desk.s.project().join(PATH).is_symlink());
+    assert!(!is_link(&desk.s.project().join(PATH)));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_old_tree_and_new_models_live_side_by_side() {
     assert_eq!(desk.hub.count().content_bytes(), MIB + 1);
     let list = desk.run("list").ok();
     assert!(list.stdout.contains("q4_k_m\t2097159\tforeign") && list.stdout.contains("q8_0\t1048577\tstored"), "{list}");
-    assert!(!desk.s.project().join(PATH).is_symlink(), "nobody asked for it");
+    assert!(!is_link(&desk.s.project().join(PATH)), "nobody asked for it");
     desk.run("remove tiny --quant q8_0").ok();
     assert_content(&desk.s.project().join(PATH), &desk.content());
 }
@@ -164,7 +164,7 @@ fn two_projects_of_the_old_tool_share_one_copy_afterwards() {
     let mut command = desk.s.command(["download", "twin", "--offline", "--store", store.to_str().unwrap()]);
     command.current_dir(&other);
     desk.s.finish(command).ok();
-    assert!(other.join("models/twin/gguf/q4_k_m").join(FILE).is_symlink());
+    assert!(is_link(&other.join("models/twin/gguf/q4_k_m").join(FILE)));
     let blobs = crate::support::snapshot::tree(&store);
     let blobs: Vec<_> = blobs.files().filter(|(path, ..)| path.starts_with("sha256/")).collect();
     assert_eq!(blobs.len(), 1);

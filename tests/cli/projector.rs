@@ -1,8 +1,6 @@
 //! `--mmproj`: the projector of a multimodal model beside the model itself.
 
-use std::os::unix::fs::PermissionsExt;
-
-use crate::kit::{Desk, MIB, assert_content};
+use crate::kit::{Desk, MIB, assert_content, set_mode};
 use crate::lock::lock_text;
 use crate::support::hub::Content;
 
@@ -105,7 +103,7 @@ fn a_reference_takes_one_and_a_damaged_one_is_mended() {
     let blob = desk.blob(&content);
     let mut bytes = std::fs::read(&blob).unwrap();
     bytes[7] ^= 1;
-    std::fs::set_permissions(&blob, PermissionsExt::from_mode(0o644)).unwrap();
+    set_mode(&blob, 0o644);
     std::fs::write(&blob, bytes).unwrap();
     desk.run("verify").code(4).prints("modified");
     desk.run("verify --repair").ok();

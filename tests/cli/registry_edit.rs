@@ -1,6 +1,5 @@
 //! `add`: what the Hub publishes becomes an entry of the registry, and nothing else in the file changes.
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::kit::{Desk, FILE, MIB, OTHER, REPO, entry};
@@ -201,18 +200,19 @@ fn without_a_registry_the_built_in_one_is_written_out_with_the_new_entry() {
     assert_eq!(crate::kit::names(&desk.s.project().join("configs")), ["models.yaml"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn mode_links_and_line_ends_of_the_file_stay() {
     let desk = desk();
     let windows = format!("\u{feff}# mine\r\n{}", desk.text().replace('\n', "\r\n"));
     let target = desk.s.write("elsewhere/shared.yaml", windows.as_bytes());
-    std::fs::set_permissions(&target, PermissionsExt::from_mode(0o660)).unwrap();
+    crate::kit::set_mode(&target, 0o660);
     let link = desk.s.project().join(REGISTRY);
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("../elsewhere/shared.yaml", &link).unwrap();
     desk.run("add me/New-7B-GGUF").ok();
     assert!(link.symlink_metadata().unwrap().is_symlink());
-    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o660);
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&target).unwrap().permissions()) & 0o7777, 0o660);
     let text = std::fs::read_to_string(&target).unwrap();
     let added = text.strip_prefix(&windows).expect("what was there stays");
     assert!(added.contains("  new-7b:\r\n") && !added.replace("\r\n", "").contains('\n'), "{added:?}");

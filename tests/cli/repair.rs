@@ -2,7 +2,7 @@
 
 use crate::kit::*;
 use crate::support::hub::{Fault, Match, Part};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, path::Path};
 
 const MIB: usize = 1 << 20;
 
@@ -10,7 +10,7 @@ const MIB: usize = 1 << 20;
 fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
     change(&mut bytes);
-    fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    set_mode(path, 0o644);
     fs::write(path, bytes).unwrap();
 }
 
@@ -42,7 +42,11 @@ fn a_truncated_file_gets_its_tail_and_a_missing_one_everything() {
     desk.hub.reset_counters();
     desk.run("verify tiny --repair").ok();
     assert_eq!(content_bytes(&desk), size - MIB as u64);
-    fs::remove_file(&blob).unwrap();
+    if cfg!(windows) {
+        // Views are hard links there, which hold the content without the blob's name.
+        return;
+    }
+    remove(&blob);
     desk.hub.reset_counters();
     desk.run("verify tiny --repair").ok();
     assert_eq!(content_bytes(&desk), size);
@@ -86,6 +90,7 @@ fn a_hard_link_to_the_damaged_file_shows_the_mended_one() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "views are hard links there, and what was changed in one may be somebody's edit")]
 fn wrong_bytes_for_the_damage_publish_nothing_and_what_is_left_is_put_aside() {
     let desk = Desk::new();
     desk.run("download tiny").ok();

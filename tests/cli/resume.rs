@@ -1,6 +1,7 @@
 //! What was downloaded is not downloaded again: after kill -9, Ctrl-C, a damaged part, and from another server.
 
-use std::os::unix::fs::FileExt;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::kit::{Desk, FILE, MIB, PATH, REPO, assert_content, entry, until};
@@ -8,6 +9,12 @@ use crate::support::hub::{Content, Hold, Match, TestHub};
 use crate::support::run::Running;
 
 const LEN: u64 = 12 * MIB + 5;
+
+fn damage(data: &Path, offset: u64) {
+    let mut file = std::fs::File::options().write(true).open(data).unwrap();
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.write_all(b"damage").unwrap();
+}
 
 /// A download over one connection that stands still after so many bytes, everything before them journalled.
 fn frozen(desk: &Desk, line: &str, after: u64) -> (Running, Hold) {
@@ -65,6 +72,7 @@ fn kills_at_random_moments_cost_only_what_was_in_flight() {
     desk.assert_right_after_kill(&output);
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_ends_with_130_and_says_how_to_go_on() {
     let desk = Desk::with(LEN);
@@ -80,6 +88,7 @@ fn ctrl_c_ends_with_130_and_says_how_to_go_on() {
     desk.assert_right(&output);
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_while_the_hub_is_asked_ends_at_once() {
     let desk = Desk::new();
@@ -130,8 +139,7 @@ fn a_damaged_part_is_fetched_again_only_where_it_is_damaged() {
     running.kill9();
     hold.release();
     let data = desk.store().join("ingest").join(desk.content().sha256()).join("data");
-    let file = std::fs::File::options().write(true).open(data).unwrap();
-    file.write_all_at(b"damage", 2 * MIB + 100).unwrap();
+    damage(&data, 2 * MIB + 100);
     desk.hub.reset_counters();
     let output = desk.run("download tiny").ok();
     assert_eq!(desk.hub.count().content_bytes(), LEN - 5 * MIB + MIB);
@@ -155,8 +163,7 @@ fn what_was_hashed_is_looked_at_and_only_damage_is_fetched_again() {
         hold.release();
         let missing = LONG - held(&desk);
         if let Some(segment) = damaged {
-            let file = std::fs::File::options().write(true).open(part.join("data")).unwrap();
-            file.write_all_at(b"damage", segment * MIB + 100).unwrap();
+            damage(&part.join("data"), segment * MIB + 100);
         }
         desk.hub.reset_counters();
         let output = desk.run("download tiny").ok();
@@ -177,6 +184,7 @@ fn a_part_whose_records_are_damaged_costs_at_most_a_fresh_start() {
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         let len = if name == "journal" && change > 0 { file.metadata().unwrap().len() - change } else { change };
         file.set_len(len).unwrap();
+        drop(file);
         desk.hub.reset_counters();
         let output = desk.run("download tiny").ok();
         assert!(desk.hub.count().content_bytes() <= LEN, "{name} cut to {len}");

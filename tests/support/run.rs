@@ -38,6 +38,9 @@ impl Sandbox {
         let path = root.path().to_owned();
         let sandbox = Self { root, env: BTreeMap::new(), binary: binary() };
         let sandbox = sandbox.env("HOME", path.join("home")).env("HF_HOME", path.join("hf")).env("TMPDIR", path.join("tmp"));
+        // Windows has no sockets for a process that does not know where the system is.
+        let system = std::env::var_os("SystemRoot").into_iter();
+        let sandbox = system.fold(sandbox, |sandbox, root| sandbox.env("SystemRoot", root));
         sandbox.env("HF_ENDPOINT", "http://127.0.0.1:9").env("LC_ALL", "C.UTF-8").env("NO_PROXY", "*").env("PATH", "/usr/bin:/bin")
     }
 
@@ -212,8 +215,15 @@ impl Drop for Running {
     }
 }
 
+/// What was written, with `/` in paths on every system: so the tests write them.
 fn read(path: &Path) -> String {
-    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    if cfg!(windows) && text.starts_with(['{', '[']) { text.replace(r"\\", "/") } else { slashes(&text) }
+}
+
+/// A path, or a text with paths, with `/` on every system.
+pub fn slashes(text: &str) -> String {
+    if cfg!(windows) { text.replace('\\', "/") } else { text.to_owned() }
 }
 
 /// How a run ended and what it said.
@@ -242,13 +252,13 @@ impl Output {
     /// Fails the test unless stderr has `text`.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
-        assert!(self.stderr.contains(text), "stderr lacks {text:?}: {self}");
+        assert!(self.stderr.contains(&slashes(text)), "stderr lacks {text:?}: {self}");
         self
     }
 
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
-        assert!(self.stdout.contains(text), "stdout lacks {text:?}: {self}");
+        assert!(self.stdout.contains(&slashes(text)), "stdout lacks {text:?}: {self}");
         self
     }
 

@@ -9,7 +9,7 @@ const VIEW: &str = "tiny/gguf/q4_k_m";
 
 #[test]
 fn a_view_goes_with_its_empty_folders_and_its_blobs_stay() {
-    for mode in [Symlink, Hardlink, Reflink, Copy] {
+    for mode in those_that_work([Symlink, Hardlink, Reflink, Copy]) {
         let house = House::new();
         let files = [house.file("a.gguf", "weights"), house.file("sub/b", "b"), house.file("empty", "")];
         let dir = house.build(&key(VIEW), &files, mode).unwrap().dir;
@@ -49,7 +49,7 @@ fn a_file_that_changes_between_plan_and_act_stays() {
     let house = House::new();
     let dir = house.build(&key(VIEW), &[house.file("a.gguf", "weights")], Copy).unwrap().dir;
     let plan = house.views.plan_remove(&key(VIEW)).unwrap();
-    fs::remove_file(dir.join("a.gguf")).unwrap();
+    house.remove(&dir.join("a.gguf"));
     fs::write(dir.join("a.gguf"), "mine").unwrap();
     let removed = house.views.carry_out(plan).unwrap();
     assert!(removed.removed.is_empty());
@@ -58,7 +58,7 @@ fn a_file_that_changes_between_plan_and_act_stays() {
 
 #[test]
 fn links_go_without_a_manifest_and_without_a_store() {
-    for mode in [Symlink, Hardlink] {
+    for mode in those_that_work([Symlink, Hardlink]) {
         let house = House::new();
         let dir = house.build(&key(VIEW), &[house.file("a.gguf", "weights")], mode).unwrap().dir;
         fs::remove_file(dir.join(MANIFEST_FILE)).unwrap();
@@ -70,6 +70,7 @@ fn links_go_without_a_manifest_and_without_a_store() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "asks for the privilege to make symbolic links")]
 fn dangling_links_of_ours_go() {
     let house = House::new();
     let file = house.file("a.gguf", "weights");

@@ -14,6 +14,17 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// Those of these modes that work here: Windows makes symbolic links for accounts with a privilege only.
+pub(super) fn those_that_work<const N: usize>(modes: [LinkMode; N]) -> impl Iterator<Item = LinkMode> {
+    let without_links = cfg!(windows) && {
+        let temp = tempfile::tempdir().unwrap();
+        let (target, link) = (temp.path().join("target"), temp.path().join("link"));
+        fs::write(&target, "").unwrap();
+        RealDisk.symlink(&target, &link).is_err() || fs::read(&link).is_err()
+    };
+    modes.into_iter().filter(move |mode| !(without_links && *mode == LinkMode::Symlink))
+}
+
 pub(super) type Trouble = fn() -> io::Error;
 
 /// The real disk, but for the operations that are set to fail.
@@ -188,6 +199,11 @@ impl House {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         path
+    }
+
+    /// Removes a file, read-only as it may be.
+    pub(super) fn remove(&self, path: &Path) {
+        RealDisk.remove_file(path).unwrap();
     }
 
     pub(super) fn changes(&self) -> Vec<String> {

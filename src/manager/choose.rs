@@ -4,7 +4,7 @@ use super::target::{Target, Wanted};
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::{HubError, HubFile, Pinned, Projector, Tree, complete_set, gguf_choice, projector_choice, select_files},
-    names::{RelPath, is_projector},
+    names::RelPath,
     registry::ArtifactFile,
     store::ViewKey,
 };
@@ -65,17 +65,10 @@ pub(super) fn choose<'a>(
     Ok(chosen)
 }
 
-/// The projector that goes with a model without being asked for: one of its folder or else of the nearest above it that has
-/// any, for another folder may hold that of another model.
+/// The projector that goes with a model without being asked for: one of its folder or of one above it, and of no other.
 fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) -> Option<&'a HubFile> {
-    let goes_with = |file: &&HubFile| match file.path.folder() {
-        "" => true,
-        folder => model.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
-    };
-    let beside: Vec<&HubFile> = tree.files.iter().filter(|file| is_projector(file.path.file_name())).filter(goes_with).collect();
-    let nearest = beside.iter().map(|file| file.path.folder().len()).max();
-    let nearest = beside.into_iter().filter(|file| Some(file.path.folder().len()) == nearest);
-    match projector_choice(nearest, &Projector::Best, model) {
+    let beside = tree.files.iter().filter(|file| file.path.folder_holds(model));
+    match projector_choice(beside, &Projector::Best, model) {
         Ok(projector) => {
             notices.push(format!("the projector {} goes with it; `--no-mmproj` leaves it out", projector.path));
             Some(projector)

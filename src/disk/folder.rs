@@ -12,8 +12,8 @@ pub trait Folder: Send + Sync + fmt::Debug {
     fn folder(&self, name: &str) -> Result<Box<dyn Folder + '_>>;
     /// Facts about what a name in it leads to.
     fn stat_follow(&self, name: &str) -> Result<Stat>;
-    /// What a symbolic link in it holds.
-    fn read_link(&self, name: &str) -> Result<PathBuf>;
+    /// What a symbolic link in it holds, and facts about what that leads to.
+    fn link(&self, name: &str) -> Result<(PathBuf, Result<Stat>)>;
 }
 
 /// A folder of a disk that knows paths only.
@@ -44,8 +44,8 @@ impl Folder for ByPath<'_> {
         self.disk.stat_follow(&self.path.join(name))
     }
 
-    fn read_link(&self, name: &str) -> Result<PathBuf> {
-        self.disk.read_link(&self.path.join(name))
+    fn link(&self, name: &str) -> Result<(PathBuf, Result<Stat>)> {
+        Ok((self.disk.read_link(&self.path.join(name))?, self.stat_follow(name)))
     }
 }
 
@@ -135,20 +135,23 @@ mod linux {
         }
 
         fn stat_follow(&self, name: &str) -> Result<Stat> {
-            let stat = rustix::fs::statat(&self.handle, name, AtFlags::empty()).map_err(io::Error::from);
+            let stat = rustix::fs::statat(&self.handle, name, AtFlags::empty());
             stat.map(|stat| stat_of(&stat)).map_err(|source| self.failed("look at", name, source))
         }
 
-        fn read_link(&self, name: &str) -> Result<PathBuf> {
-            let target = rustix::fs::readlinkat(&self.handle, name, Vec::new()).map_err(io::Error::from);
+        fn link(&self, name: &str) -> Result<(PathBuf, Result<Stat>)> {
+            let target = rustix::fs::readlinkat(&self.handle, name, Vec::new());
             let target = target.map_err(|source| self.failed("read the link", name, source))?;
-            Ok(OsString::from_vec(target.into_bytes()).into())
+            // By its target and not by its name, for the system would read the link again: of a long one, a block.
+            let stat = rustix::fs::statat(&self.handle, &target, AtFlags::empty());
+            let stat = stat.map(|stat| stat_of(&stat)).map_err(|source| self.failed("look at", name, source));
+            Ok((OsString::from_vec(target.into_bytes()).into(), stat))
         }
     }
 
     impl ByHandle {
-        fn failed(&self, action: &'static str, name: &str, source: io::Error) -> DiskError {
-            DiskError { action, path: self.path.join(name), source }
+        fn failed(&self, action: &'static str, name: &str, source: rustix::io::Errno) -> DiskError {
+            DiskError { action, path: self.path.join(name), source: source.into() }
         }
     }
 }
@@ -176,15 +179,18 @@ mod tests {
         assert_eq!(inner.stat_follow("a").unwrap(), disk.stat(&root.join("inner/a")).unwrap());
         assert_eq!(folder.stat_follow("link").unwrap(), disk.stat(&root.join("inner/a")).unwrap());
         assert_eq!(folder.stat_follow("there").unwrap().kind, Kind::Dir);
-        assert_eq!(folder.read_link("link").unwrap(), Path::new("inner/a"));
+        let (target, stat) = folder.link("link").unwrap();
+        assert_eq!((target.as_path(), stat.unwrap()), (Path::new("inner/a"), disk.stat(&root.join("inner/a")).unwrap()));
+        let (target, stat) = folder.link("dangling").unwrap();
+        assert_eq!((target.as_path(), stat.unwrap_err().path), (Path::new("nowhere"), root.join("dangling")));
         for error in [
             folder.stat_follow("dangling").unwrap_err(),
             folder.folder("dangling").unwrap_err(),
-            folder.read_link("dangling/x").unwrap_err(),
+            folder.link("dangling/x").unwrap_err(),
         ] {
             assert!(error.is_not_found() && error.path.starts_with(root.join("dangling")), "{error}");
         }
-        let error = folder.read_link("inner").unwrap_err();
+        let error = folder.link("inner").unwrap_err();
         assert_eq!((error.action, error.path), ("read the link", root.join("inner")));
     }
 

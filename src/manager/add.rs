@@ -143,7 +143,7 @@ impl ModelManager {
         let mut notices = Vec::new();
         let id = match (self.reference(&request.reference)?, &request.id) {
             (Reference::Hub { repo, .. }, id) => self.id_for(&repo, id.as_ref(), &mut notices)?,
-            (Reference::Registry { id, .. }, None) if request.update => self.registry.model(id.as_str())?.id.clone(),
+            (Reference::Registry { id, .. }, None) if request.update => self.registry()?.model(id.as_str())?.id.clone(),
             (Reference::Registry { id, .. }, _) => {
                 return Err(Error::new(ErrorKind::Usage, format!("`{id}` names no repository on the Hub"))
                     .hint("Write `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file` or an address of the Hub; or, to pin an entry anew, its id and `--update`."));
@@ -177,7 +177,7 @@ impl ModelManager {
     /// Who pins an entry anew by its repository names no projector, and the entry may have one.
     fn with_projectors_of_entry(&self, plan: Plan, target: Target, id: &ModelId) -> Result<Plan> {
         let view = &plan.target.view;
-        let Ok(selection) = self.registry.select(id.as_str(), Some(&view.format), view.quant.as_ref()) else { return Ok(plan) };
+        let Ok(selection) = self.registry()?.select(id.as_str(), Some(&view.format), view.quant.as_ref()) else { return Ok(plan) };
         let is_new = |path: &RelPath| !plan.files.iter().any(|file| file.repo_path == *path);
         let listed = selection.artifact.files.iter().map(|file| &file.path);
         let beside: Vec<RelPath> = listed.filter(|path| is_projector(path.file_name()) && is_new(path)).cloned().collect();
@@ -199,7 +199,7 @@ impl ModelManager {
                 id
             }
         };
-        Ok(self.registry.model(id.as_str()).map_or(id, |model| model.id.clone()))
+        Ok(self.registry()?.model(id.as_str()).map_or(id, |model| model.id.clone()))
     }
 
     /// What is to be had, from the commit that a branch, a tag or a commit stands for. Unlike a download it also asks about

@@ -17,10 +17,10 @@ impl ModelManager {
         let mut add = |severity, path: std::path::PathBuf, what: String, mend: &str| {
             report.findings.push(Finding { severity, path, what, mend: mend.to_owned() });
         };
-        for key in self.registry.unknown_keys() {
+        for key in self.registry()?.unknown_keys() {
             let nearest = key.suggestion.as_ref().map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
             let what = format!("line {}: unknown key `{}` in {}{nearest}", key.line, key.key, key.within);
-            add(Severity::Leftover, self.registry.origin().into(), what, "correct it, or leave it if another program reads it");
+            add(Severity::Leftover, self.registry()?.origin().into(), what, "correct it, or leave it if another program reads it");
         }
         let store = match Store::open(self.disk.clone(), &dir) {
             Ok(store) => store.waiting(self.wait()),

@@ -30,7 +30,7 @@ impl ModelManager {
         match model {
             None => {
                 let here = self.here()?;
-                Ok(self.registry.models().map(|model| describe(model, &here)).collect())
+                Ok(self.registry()?.models().map(|model| describe(model, &here)).collect())
             }
             Some(text) => Ok(vec![self.info_of(&Selector { model: text.to_owned(), ..Selector::default() }, false)?]),
         }
@@ -44,7 +44,7 @@ impl ModelManager {
             Reference::Registry { id, quant } => (id, quant),
             Reference::Hub { .. } => return self.info_of_hub(self.target(what, None)?, &here),
         };
-        let mut model = describe(self.registry.model(id.as_str())?, &here);
+        let mut model = describe(self.registry()?.model(id.as_str())?, &here);
         let quant = what.quant.clone().or(named);
         if what.format.is_some() || quant.is_some() {
             let fits = |form: &InfoForm| {
@@ -52,7 +52,7 @@ impl ModelManager {
             };
             if !model.forms.iter().any(fits) {
                 // It has the words for what is not there.
-                self.registry.select(id.as_str(), what.format.as_ref(), quant.as_ref())?;
+                self.registry()?.select(id.as_str(), what.format.as_ref(), quant.as_ref())?;
             }
             model.forms.retain(fits);
         }

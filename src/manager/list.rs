@@ -12,7 +12,11 @@ impl ModelManager {
     /// Every model in the models directory, one entry for each folder that holds files.
     pub fn list(&self, format: Option<&Format>) -> Result<Vec<ListedModel>> {
         let store = self.existing_store()?;
-        let mut found = self.views(store).scan(format)?.into_iter().peekable();
+        Ok(self.views(store).scan_models(format, |found| self.listed_of(found))?)
+    }
+
+    fn listed_of(&self, found: Vec<Found>) -> Vec<ListedModel> {
+        let mut found = found.into_iter().peekable();
         let mut listed = Vec::new();
         // They come in order, so that the files of a folder follow each other.
         while let Some(first) = found.next() {
@@ -22,7 +26,7 @@ impl ModelManager {
             }
             listed.push(self.listed(files));
         }
-        Ok(listed)
+        listed
     }
 
     /// What these files, which stand in one folder, come to.

@@ -128,7 +128,7 @@ impl ModelManager {
                 LockState::Unknown | LockState::Removed => (LockState::Removed, Change::Drop),
                 _ => (LockState::Changed, kept.change),
             };
-            if state == LockState::Removed && self.registry.origin() == BUILT_IN_ORIGIN {
+            if state == LockState::Removed && self.registry()?.origin() == BUILT_IN_ORIGIN {
                 // The project's own registry is missing, as where it was not cloned: that it has no entry is not known.
                 let text = format!("{view} is locked as an entry of a registry, and there is none here but the built-in one");
                 return Err(Error::new(ErrorKind::NotFound, text).hint(format!(

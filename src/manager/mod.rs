@@ -47,7 +47,11 @@ use crate::{
     transfer::TransferError,
     view::Views,
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Threads that write and hash: enough to keep two cores and a disk busy, with two to spare for syncing.
@@ -59,23 +63,28 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 pub struct ModelManager {
     settings: Settings,
     disk: Arc<dyn Disk>,
-    registry: Registry,
+    /// Read when it is first asked for: much can be done without it.
+    registry: OnceLock<Registry>,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
 }
 
 impl ModelManager {
-    /// A manager with these settings. Reads the registry; touches nothing else.
+    /// A manager with these settings. Refuses a registry file that is not there, and touches nothing. The registry is read
+    /// when it is first needed, so that a slip in it keeps nobody from what needs none, such as listing and making room.
     pub fn new(settings: Settings, reporter: Arc<dyn Reporter>) -> Result<Self> {
-        let registry = match &settings.config {
-            None => Registry::built_in(),
-            Some(path) => Registry::parse(&registry_file::read_named(&RealDisk, path)?, &path.display().to_string())?,
-        };
-        Ok(Self::with_registry(settings, registry, reporter))
+        if let Some(path) = &settings.config {
+            registry_file::require_named(&RealDisk, path)?;
+        }
+        Ok(Self::with(settings, OnceLock::new(), reporter))
     }
 
     /// A manager with a registry that is read already; `settings.config` is not looked at.
     pub fn with_registry(settings: Settings, registry: Registry, reporter: Arc<dyn Reporter>) -> Self {
+        Self::with(settings, registry.into(), reporter)
+    }
+
+    fn with(settings: Settings, registry: OnceLock<Registry>, reporter: Arc<dyn Reporter>) -> Self {
         Self { settings, disk: Arc::new(RealDisk), registry, reporter, cancel: CancellationToken::new() }
     }
 
@@ -84,9 +93,16 @@ impl ModelManager {
         &self.settings
     }
 
-    /// Its registry.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    /// Its registry; fails where that cannot be read.
+    pub fn registry(&self) -> Result<&Registry> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(registry);
+        }
+        let registry = match &self.settings.config {
+            None => Registry::built_in(),
+            Some(path) => Registry::parse(&registry_file::read_named(&*self.disk, path)?, &path.display().to_string())?,
+        };
+        Ok(self.registry.get_or_init(|| registry))
     }
 
     /// Cancelling this ends what the manager is doing, in a state from which it can go on.

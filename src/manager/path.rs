@@ -50,7 +50,7 @@ impl ModelManager {
         if quant.is_none() {
             return Ok(None);
         }
-        let Ok(selection) = self.registry.select(id.as_str(), what.format.as_ref(), quant.as_ref()) else { return Ok(None) };
+        let Ok(selection) = self.registry()?.select(id.as_str(), what.format.as_ref(), quant.as_ref()) else { return Ok(None) };
         let view = ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant };
         let names: Option<Vec<RelPath>> = selection.artifact.files.iter().map(|file| file.path.file_name().parse().ok()).collect();
         let Some(names) = names.filter(|names| !names.is_empty() && view.format.is_single_file()) else { return Ok(None) };
@@ -68,7 +68,7 @@ impl ModelManager {
         Ok(match self.reference(&what.model)? {
             Reference::Registry { id, quant } => {
                 // The registry's spelling, where it knows the id in another one.
-                let id = self.registry.model(id.as_str()).map_or(id.to_string(), |model| model.id.to_string());
+                let id = self.registry()?.model(id.as_str()).map_or(id.to_string(), |model| model.id.to_string());
                 (id, what.quant.clone().or(quant))
             }
             Reference::Hub { repo, quant, path, .. } => {
@@ -80,12 +80,16 @@ impl ModelManager {
 
     /// Why a model cannot be found: it is not here, or nobody knows it.
     pub(super) fn not_present(&self, what: &Selector, model: &str, here: &[ListedModel]) -> Error {
-        let known = matches!(self.reference(&what.model), Ok(Reference::Hub { .. })) || self.registry.model(model).is_ok();
+        let registry = match self.registry() {
+            Ok(registry) => registry,
+            Err(error) => return error,
+        };
+        let known = matches!(self.reference(&what.model), Ok(Reference::Hub { .. })) || registry.model(model).is_ok();
         if !here.is_empty() {
             let asked: Vec<&str> = what.format.iter().map(Format::as_str).chain(what.quant.iter().map(Quant::as_str)).collect();
             let hint = format!("Here are {}.", forms(&here.iter().collect::<Vec<_>>()));
             // What the registry does not have cannot be downloaded either.
-            let can_be_had = self.registry.select(model, what.format.as_ref(), what.quant.as_ref()).is_ok();
+            let can_be_had = registry.select(model, what.format.as_ref(), what.quant.as_ref()).is_ok();
             let hint = match can_be_had {
                 true => {
                     format!("{hint} For the other, run `{}`.", download_command(model, what.format.as_ref(), what.quant.as_ref()))
@@ -94,12 +98,12 @@ impl ModelManager {
             };
             return Error::new(ErrorKind::NotFound, format!("`{model}` is here, but not as {}", asked.join(" "))).hint(hint);
         }
-        if !known && let Err(error) = self.registry.model(model) {
+        if !known && let Err(error) = registry.model(model) {
             return error.into();
         }
         // A form that the registry does not have cannot be downloaded either.
-        if self.registry.model(model).is_ok()
-            && let Err(error) = self.registry.select(model, what.format.as_ref(), what.quant.as_ref())
+        if registry.model(model).is_ok()
+            && let Err(error) = registry.select(model, what.format.as_ref(), what.quant.as_ref())
             && let error = Error::from(error)
             && error.kind() == ErrorKind::NotFound
         {

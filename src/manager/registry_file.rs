@@ -2,7 +2,7 @@
 
 use super::ModelManager;
 use crate::{
-    disk::{Disk, LockKind},
+    disk::{Disk, Kind, LockKind},
     error::{Error, ErrorKind, Result},
     registry::{BUILT_IN, Edited},
     store::lock,
@@ -38,6 +38,15 @@ pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
         Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
             .hint("Name another file with `--config`, or leave it out to use the built-in registry.")
     })
+}
+
+/// Refuses where the settings name a registry file that is not there: they then mean another project.
+pub(super) fn require_named(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.stat_follow(path) {
+        Ok(stat) if stat.kind == Kind::File => Ok(()),
+        // It has the words for what is wrong.
+        _ => read_named(disk, path).map(drop),
+    }
 }
 
 /// A registry file, edited.

@@ -1,6 +1,6 @@
 //! Removes a model: links first, then the root, then the blobs that nothing else uses.
 
-use super::{BlobLine, ModelManager, RemoveReport, Selector, SharedBlob};
+use super::{BlobLine, ModelManager, RemoveReport, Selector, SharedBlob, verify::registered_file};
 use crate::{
     digest::Sha256Digest,
     disk::{Kind, LockKind},
@@ -113,6 +113,7 @@ impl ModelManager {
     }
 
     fn plan_selected(&self, what: &Selector, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
+        let registry = self.registry()?;
         let (model, quant) = self.folder_of(what)?;
         let wanted = |id: &str, format: &str, of: Option<&str>| {
             id == model
@@ -128,7 +129,7 @@ impl ModelManager {
             if let (Ok(model), Ok(format), Ok(quant)) = key {
                 plan.views.insert(ViewKey { model, format, quant });
             }
-            if file.state == FileState::Foreign && self.registered_file(file).is_some() {
+            if file.state == FileState::Foreign && registered_file(registry, file).is_some() {
                 plan.plain.push(file.clone());
             }
         }
@@ -146,7 +147,7 @@ impl ModelManager {
 
     /// Interrupted downloads of the files that the registry names for the views.
     fn partials_of(&self, store: &Store, model: &str, is_wanted: &dyn Fn(&ViewKey) -> bool) -> Result<Vec<IntakeKey>> {
-        let Ok(model) = self.registry.model(model) else { return Ok(Vec::new()) };
+        let Ok(model) = self.registry()?.model(model) else { return Ok(Vec::new()) };
         let mut keys = Vec::new();
         for entry in &model.formats {
             let quants = entry.quants.iter().map(|quant| (Some(quant.quant.clone()), &quant.artifact));

@@ -110,7 +110,7 @@ impl ModelManager {
             }
         }
         let view = &patient.root.view;
-        if let Ok(selection) = self.registry.select(view.model.as_str(), Some(&view.format), view.quant.as_ref()) {
+        if let Ok(selection) = self.registry()?.select(view.model.as_str(), Some(&view.format), view.quant.as_ref()) {
             let artifact = selection.artifact;
             let named = artifact.files.iter().find(|file| file.path.file_name() == patient.file.path.file_name());
             if let Some(named) = named.filter(|_| places.is_empty()) {

@@ -81,7 +81,7 @@ impl ModelManager {
         quant: Option<&Quant>,
         revision: Option<&Revision>,
     ) -> Result<Target> {
-        let selection = self.registry.select(id, format, quant)?;
+        let selection = self.registry()?.select(id, format, quant)?;
         let artifact = selection.artifact;
         let view =
             ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant: selection.quant.cloned() };

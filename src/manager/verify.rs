@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     event::Event,
     names::{Format, Quant},
-    registry::ArtifactFile,
+    registry::{ArtifactFile, Registry},
     settings::LinkMode,
     store::{BlobState, CheckMode, Progress, Store, Trust},
     view::{FileState, Found},
@@ -15,6 +15,7 @@ use crate::{
 impl ModelManager {
     /// Checks the files of the selected models, or of all.
     pub fn verify(&self, what: &[Selector], mode: CheckMode) -> Result<Vec<VerifiedFile>> {
+        let registry = self.registry()?;
         let store = self.existing_store()?;
         let found = self.views(store.clone()).scan(None)?;
         let mut chosen: Vec<&Found> = Vec::new();
@@ -35,11 +36,16 @@ impl ModelManager {
         if what.is_empty() {
             chosen = found.iter().collect();
         }
-        chosen.into_iter().map(|file| self.verify_file(file, store.as_ref(), mode)).collect()
+        chosen.into_iter().map(|file| self.verify_file(file, registered_file(registry, file), store.as_ref(), mode)).collect()
     }
 
-    fn verify_file(&self, file: &Found, store: Option<&Store>, mode: CheckMode) -> Result<VerifiedFile> {
-        let registered = self.registered_file(file);
+    fn verify_file(
+        &self,
+        file: &Found,
+        registered: Option<&ArtifactFile>,
+        store: Option<&Store>,
+        mode: CheckMode,
+    ) -> Result<VerifiedFile> {
         let pinned = registered.and_then(|registered| registered.sha256);
         let mut verified = VerifiedFile {
             model: file.model.clone(),
@@ -99,22 +105,22 @@ impl ModelManager {
         };
         Ok(())
     }
+}
 
-    /// What the registry says about a file in the models directory.
-    pub(super) fn registered_file(&self, file: &Found) -> Option<&ArtifactFile> {
-        let model = self.registry.models().find(|model| model.id.as_str() == file.model)?;
-        let format: Format = file.format.parse().ok()?;
-        let entry = model.format(&format)?;
-        let artifact = match &file.quant {
-            Some(quant) => entry.quant(&quant.parse::<Quant>().ok()?)?,
-            None => entry.whole.as_ref()?,
-        };
-        let same = |listed: &&ArtifactFile| match format.is_single_file() {
-            true => listed.path.file_name() == file.file,
-            false => listed.path.as_str() == file.file,
-        };
-        artifact.files.iter().chain(&artifact.expect).find(same)
-    }
+/// What the registry says about a file in the models directory.
+pub(super) fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r ArtifactFile> {
+    let model = registry.models().find(|model| model.id.as_str() == file.model)?;
+    let format: Format = file.format.parse().ok()?;
+    let entry = model.format(&format)?;
+    let artifact = match &file.quant {
+        Some(quant) => entry.quant(&quant.parse::<Quant>().ok()?)?,
+        None => entry.whole.as_ref()?,
+    };
+    let same = |listed: &&ArtifactFile| match format.is_single_file() {
+        true => listed.path.file_name() == file.file,
+        false => listed.path.as_str() == file.file,
+    };
+    artifact.files.iter().chain(&artifact.expect).find(same)
 }
 
 impl VerifiedFile {

@@ -44,20 +44,27 @@ impl Views {
     /// Everything to list, in order; with `filter` only what is in this format. Names that begin with a dot are skipped,
     /// and so are folders this user may not read.
     pub fn scan(&self, filter: Option<&Format>) -> Result<Vec<Found>> {
+        self.scan_models(filter, |found| found)
+    }
+
+    /// The same, with what `each` makes of the files of one model. It is called from several threads.
+    pub fn scan_models<T: Send>(&self, filter: Option<&Format>, each: impl Fn(Vec<Found>) -> Vec<T> + Sync) -> Result<Vec<T>> {
         let judge = Judge::new(&*self.disk, self.store.as_ref());
         let Some(top) = open(self.disk.folder(&self.models_dir))? else { return Ok(Vec::new()) };
         let mut models = folders(&*top);
         models.sort_unstable();
         let workers = parallel::processors(models.len(), LEAST_MODELS);
-        let scanned = parallel::map(models.chunks(MODELS_AT_ONCE), workers, |models| -> Result<Vec<Found>> {
-            let mut walk = Walk { views: self, judge: &judge, found: Vec::with_capacity(models.len()) };
-            models.iter().try_for_each(|(model, linked)| walk.model(&*top, model, *linked, filter))?;
-            Ok(walk.found)
+        let scanned = parallel::map(models.chunks(MODELS_AT_ONCE), workers, |models| -> Result<Vec<T>> {
+            let mut made = Vec::with_capacity(models.len());
+            for (model, linked) in models {
+                let mut walk = Walk { views: self, judge: &judge, found: Vec::new() };
+                walk.model(&*top, model, *linked, filter)?;
+                walk.found.sort_by(|a, b| (&a.format, &a.quant, &a.file).cmp(&(&b.format, &b.quant, &b.file)));
+                made.extend(each(walk.found));
+            }
+            Ok(made)
         })?;
-        let mut found: Vec<Found> = Vec::with_capacity(scanned.iter().map(Vec::len).sum());
-        found.extend(scanned.into_iter().flatten());
-        found.sort_by(|a, b| (&a.model, &a.format, &a.quant, &a.file).cmp(&(&b.model, &b.format, &b.quant, &b.file)));
-        Ok(found)
+        Ok(scanned.into_iter().flatten().collect())
     }
 
     /// Every view that has a manifest, in order. One that lost it is known to its root and to [`Views::scan`].

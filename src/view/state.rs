@@ -86,7 +86,10 @@ impl<'a> Judge<'a> {
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
     ) -> Result<Option<(FileState, u64)>> {
         match kind {
-            Kind::Symlink => Ok(self.link(self.disk.read_link(path), || self.disk.stat_follow(path))),
+            Kind::Symlink => {
+                let target = self.disk.read_link(path);
+                Ok(Self::link(target.map(|target| (target, self.disk.stat_follow(path)))))
+            }
             Kind::File => {
                 let Some(stat) = self.disk.find(path)? else { return Ok(None) };
                 if stat.kind != Kind::File {
@@ -108,25 +111,21 @@ impl<'a> Judge<'a> {
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
     ) -> Result<Option<(FileState, u64)>> {
         match kind {
-            Kind::Symlink => Ok(self.link(folder.read_link(name), || folder.stat_follow(name))),
+            Kind::Symlink => Ok(Self::link(folder.link(name))),
             other => self.look(path, other, recorded),
         }
     }
 
     /// Judges a link by what it holds, and what it leads to.
-    fn link(
-        &self,
-        target: Result<PathBuf, DiskError>,
-        shown: impl FnOnce() -> Result<Stat, DiskError>,
-    ) -> Option<(FileState, u64)> {
-        let target = match target {
-            Ok(target) => target,
+    fn link(link: Result<(PathBuf, Result<Stat, DiskError>), DiskError>) -> Option<(FileState, u64)> {
+        let (target, shown) = match link {
+            Ok(link) => link,
             Err(error) if error.is_not_found() => return None,
             // No longer a link.
             Err(_) => return Some((FileState::Foreign, 0)),
         };
         let digest = digest_of_target(&target);
-        Some(match (shown(), digest) {
+        Some(match (shown, digest) {
             (Ok(stat), Some(digest)) => (FileState::Blob { digest, mode: LinkMode::Symlink }, stat.len),
             (Ok(stat), None) => (FileState::Foreign, if stat.kind == Kind::File { stat.len } else { 0 }),
             (Err(_), digest) => (FileState::Dangling { target, digest }, 0),

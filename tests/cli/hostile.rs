@@ -138,7 +138,7 @@ fn a_registry_with_hostile_names_is_refused_with_line_and_column() {
     ] {
         desk.registry(&[good.replacen(from, to, 1)]);
         let before = tree(desk.s.root()).without("out/");
-        for line in ["download tiny", "list", "info"] {
+        for line in ["download tiny", "remove tiny", "info"] {
             let output = desk.run(line).code(2).says("configs/models.yaml:");
             let place = output.stderr.split("models.yaml:").nth(1).unwrap().split(": ").next().unwrap();
             let numbers: Vec<_> = place.split(':').filter(|part| part.parse::<u32>().is_ok_and(|n| n > 0)).collect();

@@ -62,12 +62,12 @@ fn a_bad_registry_is_told_by_line_and_column() {
         ("[]\n", "models.yaml:1:1"),
     ] {
         desk.s.write("configs/models.yaml", text);
-        for line in ["list", "info", "download tiny", "verify", "remove tiny", "path tiny"] {
+        for line in ["info", "download tiny", "verify", "remove tiny", "path tiny"] {
             refuses(&desk, line, 2, &[place, "Correct line"]);
         }
     }
     desk.s.write("configs/models.yaml", [0xff, 0xfe, 0x00]);
-    refuses(&desk, "list", 2, &["models.yaml"]);
+    refuses(&desk, "info", 2, &["models.yaml"]);
     desk.s.write("configs/models.yaml", "models: {}\n");
     desk.s.write("configs/manager.yaml", "conections: 4\n");
     refuses(&desk, "list", 2, &["manager.yaml:1:1", "connections"]);
@@ -75,6 +75,22 @@ fn a_bad_registry_is_told_by_line_and_column() {
     refuses(&desk, "list", 2, &["manager.yaml:1:"]);
     // What needs neither still works.
     desk.run("completions bash").ok();
+}
+
+#[test]
+fn a_bad_registry_keeps_nobody_from_looking_around_and_making_room() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    let listed = desk.run("list").ok().stdout;
+    assert!(listed.contains("tiny"), "{listed}");
+    desk.s.write("configs/models.yaml", "models: [\n");
+    assert_eq!(desk.run("list").ok().stdout, listed);
+    for line in ["df", "projects", "gc", "gc --dry-run"] {
+        desk.run(line).ok();
+    }
+    let blob = desk.blob(&desk.content());
+    desk.run(&format!("why {}", blob.file_name().unwrap().to_str().unwrap())).ok();
+    assert!(blob.exists());
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Answer for List {
             self.table(page);
         } else {
             for model in &self.0 {
-                let (size, path) = (model.size.to_string(), page.path(&model.path));
+                let (size, path) = (model.size.to_string(), page.plain_path(&model.path));
                 let quant = model.quant.as_deref().unwrap_or_default();
                 page.fields([&model.model, &model.format, quant, &size, word(model.state), &path]);
             }

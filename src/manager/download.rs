@@ -82,7 +82,10 @@ impl ModelManager {
             let awaited: Vec<Awaited<'_>> = plan.files.iter().map(PlannedFile::awaited).collect();
             views.require_possible(&plan.target.view, &awaited, self.settings.link, || plan.room(&store))?;
         }
-        let adopted = self.adopt_all(&mut plan, &store, &lease)?;
+        let replaced = plan.files.iter().filter(|file| file.is_missing());
+        let replaced = replaced.filter_map(|file| Some((&file.path, file.sha256?)));
+        let mut adopted = views.names_of(&plan.target.view, replaced, force)?;
+        adopted.extend(self.adopt_all(&mut plan, &store, &lease)?);
         let fetched = self.fetch_all(&mut plan, &store, &lease, force, hub)?;
         self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {

@@ -38,13 +38,13 @@ pub struct Built {
     pub changed: bool,
 }
 
-/// A plain file in a view that the caller has hashed and found to be the one that belongs there: with this stamp it may
-/// be replaced.
+/// A plain file in a view that the caller vouches for, as one that it hashed and found to be the one that belongs there, or
+/// as a name of a blob that it replaced: with this stamp it may be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adopted {
     /// Its path below the view's folder.
     pub path: RelPath,
-    /// What it looked like when it was hashed.
+    /// What it looked like then.
     pub stamp: Stamp,
 }
 

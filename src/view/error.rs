@@ -33,6 +33,12 @@ pub enum ViewError {
         /// What it is.
         what: String,
     },
+    /// A blob was changed through its name in a view. Nothing was changed.
+    #[error("{} and its blob are one file, which was changed since it was made", path.display())]
+    Edited {
+        /// The file of the view.
+        path: PathBuf,
+    },
     /// Another process changed the view at the same time, again and again.
     #[error("{} was changed by another process at the same time", path.display())]
     Raced {
@@ -119,6 +125,11 @@ impl From<ViewError> for Error {
                 .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
             ViewError::Foreign { path, .. } => Self::new(ErrorKind::Failed, message).hint(format!(
                 "Nothing was changed, and it is left alone: move it away (`mv '{0}' '{0}.mine'`) and run the command again.",
+                path.display()
+            )),
+            ViewError::Edited { path } => Self::new(ErrorKind::Failed, message).hint(format!(
+                "It may be an edit of yours, and is left alone. To keep it, move it away (`mv '{0}' '{0}.mine'`) and run the command \
+                 again; `model-manager verify --repair`, or `download` with `--force`, puts the published file in its place.",
                 path.display()
             )),
             ViewError::Raced { .. } => Self::new(ErrorKind::Failed, message).hint("Run the command again."),

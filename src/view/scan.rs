@@ -53,7 +53,9 @@ impl Views {
         let Some(top) = open(self.disk.folder(&self.models_dir))? else { return Ok(Vec::new()) };
         let mut models = folders(&*top);
         models.sort_unstable();
-        let workers = parallel::processors(models.len(), LEAST_MODELS);
+        // More than there are processors: the system spreads four threads sooner than two, and a folder may have to come from
+        // the volume.
+        let workers = parallel::workers(models.len(), LEAST_MODELS);
         let scanned = parallel::map(models.chunks(MODELS_AT_ONCE), workers, |models| -> Result<Vec<T>> {
             let mut made = Vec::with_capacity(models.len());
             for (model, linked) in models {

@@ -76,6 +76,33 @@ impl Views {
         Ok(())
     }
 
+    /// The files of this view that are further names of these blobs, which are going to be replaced: they will go on
+    /// showing the old content, and whoever wants the new one in their place vouches for them as they are now. Without
+    /// `force` it refuses one that is not what the view's manifest records.
+    pub fn names_of<'a>(
+        &self,
+        key: &ViewKey,
+        blobs: impl IntoIterator<Item = (&'a RelPath, Sha256Digest)>,
+        force: bool,
+    ) -> Result<Vec<Adopted>> {
+        let store = self.store()?;
+        let (dir, manifest) = (self.dir(key), self.manifest(key)?);
+        let mut names = Vec::new();
+        for (file, digest) in blobs {
+            let path = dir.join(file.to_path());
+            let (Some(blob), Some(stat)) = (store.stat(&digest)?, self.disk.find(&path)?) else { continue };
+            if stat.kind != Kind::File || stat.ino == 0 || (stat.dev, stat.ino) != (blob.dev, blob.ino) {
+                continue;
+            }
+            let recorded = manifest.as_ref().and_then(|manifest| manifest.file(file.as_str()));
+            if !force && !recorded.is_some_and(|recorded| recorded.matches(&stat)) {
+                return Err(ViewError::Edited { path });
+            }
+            names.push(Adopted { path: file.clone(), stamp: Stamp::from(&stat) });
+        }
+        Ok(names)
+    }
+
     /// Refuses files that cannot stand beside each other in a view, before anything is fetched for it.
     pub fn require_fit(&self, key: &ViewKey, files: &[ViewFile]) -> Result<()> {
         check_names(&self.dir(key), files)

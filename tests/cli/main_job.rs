@@ -91,21 +91,22 @@ fn another_model_with_the_same_file_sends_nothing() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "views are hard links there, and what was changed in one may be somebody's edit")]
 fn force_fetches_everything_again_and_replaces_a_damaged_blob() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    let blob = desk.blob(&desk.content());
-    let mut bytes = std::fs::read(&blob).unwrap();
-    bytes[MIB as usize + 5] ^= 1;
-    set_mode(&blob, 0o644);
-    std::fs::write(&blob, bytes).unwrap();
-    desk.run("verify tiny").code(4).prints("modified").says("--repair");
-    desk.hub.reset_counters();
-    let output = desk.run("download tiny --quant q4_k_m --force").ok();
-    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
-    desk.assert_right(&output);
-    desk.run("verify tiny").ok().prints("ok ");
+    for link in ["auto", "hardlink"] {
+        let desk = Desk::new();
+        desk.run(&format!("download tiny --link {link}")).ok();
+        let blob = desk.blob(&desk.content());
+        let mut bytes = std::fs::read(&blob).unwrap();
+        bytes[MIB as usize + 5] ^= 1;
+        set_mode(&blob, 0o644);
+        std::fs::write(&blob, bytes).unwrap();
+        desk.run("verify tiny").code(4).prints("modified").says("--repair");
+        desk.hub.reset_counters();
+        let output = desk.run("download tiny --quant q4_k_m --force").ok();
+        assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+        desk.assert_right(&output);
+        desk.run("verify tiny").ok().prints("ok ");
+    }
 }
 
 #[test]

@@ -256,6 +256,12 @@ http {{
                 file.write(block)
         path.unlink()
 
+    def fresh(self, file):
+        """A fresh project for a download that begins with memory to write to."""
+        project = self.project("fresh", file)
+        self.have_memory(file.size)
+        return project
+
     def ours(self, project, *words, port=None, measure=run):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.dir), "HF_ENDPOINT": f"http://127.0.0.1:{port or self.fast}"}
         return measure([str(self.binary), *words], cwd=project, env=environment)

@@ -271,12 +271,15 @@ http {{
 
     # Their side.
 
-    def shell(self, line, keep_old=False, **environment):
+    def shell(self, line, keep_old=False, memory=0, **environment):
+        """Runs a line in an empty folder; with `memory` it begins with so many bytes of memory to write to."""
         target = self.dir / "rival"
         if keep_old:
             self.set_aside(target)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
+        if memory:
+            self.have_memory(memory)
         return run(["bash", "-c", f"set -e; {line}"], cwd=target, env={**os.environ, **environment})
 
     def url(self, file, port=None):

@@ -13,12 +13,17 @@ use crate::{
     event::Event,
     http::bare,
     hub::Hub,
+    names::RelPath,
     store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
     transfer::{self, Effort, Job, TransferError},
-    view::{Adopted, Awaited},
+    view::{Adopted, Awaited, Replaced, Views},
     weights::head_check,
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 /// Files that are fetched at once at most: each is up to three open files, of which many systems allow a process 1,024.
 const AT_ONCE: usize = 250;
@@ -44,7 +49,7 @@ impl ModelManager {
         for notice in &plan.target.notices[told..] {
             self.report(&Event::Notice(notice.clone()));
         }
-        self.carry_out(plan, existing, options.force, &|store| self.ask(self.plan(target.clone(), options, Some(store))))
+        self.carry_out(plan, existing, &|store| self.ask(self.plan(target.clone(), options, Some(store))))
     }
 
     /// Makes true what was planned, in the one order that keeps every promise. `again` plans anew, for where what the
@@ -53,7 +58,6 @@ impl ModelManager {
         &self,
         mut plan: Plan,
         existing: Option<Store>,
-        force: bool,
         again: &dyn Fn(&Store) -> Result<Plan>,
     ) -> Result<DownloadReport> {
         if let Some(store) = &existing
@@ -63,8 +67,7 @@ impl ModelManager {
             return Ok(report);
         }
         let mut hub = self.network_for(&plan)?;
-        let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt).map(|file| &file.path);
-        self.views(existing).require_free(&plan.target.view, awaited)?;
+        self.require_places_of(&plan, &self.views(existing))?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
         loop {
@@ -82,11 +85,9 @@ impl ModelManager {
             let awaited: Vec<Awaited<'_>> = plan.files.iter().map(PlannedFile::awaited).collect();
             views.require_possible(&plan.target.view, &awaited, self.settings.link, || plan.room(&store))?;
         }
-        let replaced = plan.files.iter().filter(|file| file.is_missing());
-        let replaced = replaced.filter_map(|file| Some((&file.path, file.sha256?)));
-        let mut adopted = views.names_of(&plan.target.view, replaced, force)?;
+        let mut adopted = self.require_places_of(&plan, &views)?;
         adopted.extend(self.adopt_all(&mut plan, &store, &lease)?);
-        let fetched = self.fetch_all(&mut plan, &store, &lease, force, hub)?;
+        let fetched = self.fetch_all(&mut plan, &store, &lease, hub)?;
         self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {
             return Err(
@@ -100,6 +101,18 @@ impl ModelManager {
             self.report(&Event::Notice(why.clone()));
         }
         Ok(self.downloaded(&plan, &fetched, Some(built.mode)))
+    }
+
+    /// Refuses where something stands in the place of one of these files that may not be replaced. Gives the hard links of
+    /// ours that go on showing what is fetched anew as it was, for building to replace.
+    pub(super) fn require_places_of(&self, plan: &Plan, views: &Views) -> Result<Vec<Adopted>> {
+        let fetched = plan.files.iter().filter(|file| file.is_missing());
+        let fetched = fetched.map(|file| Replaced { path: &file.path, sha256: file.sha256, again: file.again });
+        let links = views.links_to(&plan.target.view, fetched)?;
+        let vouched: HashSet<&RelPath> = links.iter().map(|link| &link.path).collect();
+        let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt && !vouched.contains(&file.path));
+        views.require_free(&plan.target.view, awaited.map(|file| &file.path))?;
+        Ok(links)
     }
 
     /// A model whose blobs and root are there: at most its links are mended.
@@ -220,14 +233,7 @@ impl ModelManager {
     }
 
     /// Fetches every file that is not in the store; returns the bytes that travelled for each.
-    pub(super) fn fetch_all(
-        &self,
-        plan: &mut Plan,
-        store: &Store,
-        lease: &Arc<Lease>,
-        force: bool,
-        hub: Option<Hub>,
-    ) -> Result<Vec<u64>> {
+    pub(super) fn fetch_all(&self, plan: &mut Plan, store: &Store, lease: &Arc<Lease>, hub: Option<Hub>) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
         let order: Vec<usize> = (0..plan.files.len()).filter(|index| plan.files[*index].is_missing()).collect();
         let Some(hub) = hub.filter(|_| !order.is_empty()) else {
@@ -238,7 +244,7 @@ impl ModelManager {
         self.report(&Event::Planned { files: order.len(), bytes: need });
         store.require_space(plan.room(store))?;
         let (first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| plan.comes_first(&plan.files[*index]));
-        let from = Supplier { store, lease, hub: &hub, force };
+        let from = Supplier { store, lease, hub: &hub };
         self.fetch_some(plan, first, &mut fetched, &from)?;
         self.check_indexes(plan, store)?;
         self.fetch_some(plan, rest, &mut fetched, &from)?;
@@ -302,7 +308,7 @@ impl ModelManager {
         begin: &BTreeMap<usize, usize>,
         from: &Supplier<'_>,
     ) -> Result<Batch> {
-        let Supplier { store, lease, hub, force } = *from;
+        let Supplier { store, lease, hub } = *from;
         let mut batch = Batch { jobs: Vec::new(), job_of: Vec::new() };
         let mut last = None;
         for &(key, index) in order {
@@ -313,7 +319,7 @@ impl ModelManager {
             }
             let file = &mut plan.files[index];
             let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string() };
-            let admission = match force {
+            let admission = match file.again {
                 true => store.admit_again(want, lease, &self.wait())?,
                 false => store.admit(want, lease, &self.wait())?,
             };
@@ -356,7 +362,6 @@ struct Supplier<'a> {
     store: &'a Store,
     lease: &'a Arc<Lease>,
     hub: &'a Hub,
-    force: bool,
 }
 
 /// The model that a path below the models directory belongs to.

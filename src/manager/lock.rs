@@ -116,7 +116,7 @@ impl ModelManager {
     pub(super) fn relock(&self, locked: &LockedView, run: Locking<'_>) -> Result<Outcome> {
         let view = view_of(locked);
         let target = match locked.source {
-            LockSource::Registry => self.registered(&view),
+            LockSource::Registry => self.registered(&view)?,
             _ => Some(self.locked_target(locked)),
         };
         let Some(target) = target else {
@@ -146,7 +146,7 @@ impl ModelManager {
 
     /// A view of this project that is not locked yet: as the registry has it, else as its blobs say where they are from.
     fn lock_root(&self, view: &ViewKey, root: &RootRecord, run: Locking<'_>) -> Result<Outcome> {
-        if let Some(target) = self.registered(view) {
+        if let Some(target) = self.registered(view)? {
             return self.settle(Wish { target, source: LockSource::Registry }, None, run);
         }
         let Some((repo, paths)) = self.origin_of(root, run.store)? else {
@@ -230,7 +230,7 @@ impl ModelManager {
     /// Keeps a view at its commit, shows where its branch stands now, or locks it anew.
     fn settle(&self, wish: Wish, old: Option<&LockedView>, run: Locking<'_>) -> Result<Outcome> {
         let Some(locked) = old else { return self.pin_anew(wish, None, run) };
-        let why = self.disagreement(locked);
+        let why = self.disagreement(locked)?;
         if why.is_some() {
             let mut outcome = self.pin_anew(wish, old, run)?;
             outcome.line.note = why;

@@ -20,7 +20,7 @@ impl ModelManager {
         let mut problems = Vec::new();
         let mut note = |view: &ViewKey, what: String| problems.push(LockProblem { view: view.clone(), what });
         for locked in lock.views() {
-            if let Some(why) = self.disagreement(locked) {
+            if let Some(why) = self.disagreement(locked)? {
                 note(&view_of(locked), why);
             }
         }

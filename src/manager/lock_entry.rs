@@ -27,10 +27,11 @@ pub(super) fn followed(target: &Target) -> Option<Revision> {
 }
 
 impl ModelManager {
-    /// What the registry says of exactly this view.
-    pub(super) fn registered(&self, view: &ViewKey) -> Option<Target> {
-        let target = self.registry_target(view.model.as_str(), Some(&view.format), view.quant.as_ref(), None).ok()?;
-        (target.view == *view).then_some(target)
+    /// What the registry says of exactly this view. Only one that can be read says nothing.
+    pub(super) fn registered(&self, view: &ViewKey) -> Result<Option<Target>> {
+        self.registry()?;
+        let target = self.registry_target(view.model.as_str(), Some(&view.format), view.quant.as_ref(), None);
+        Ok(target.ok().filter(|target| target.view == *view))
     }
 
     /// What a locked view that is not the registry's was asked for as.
@@ -76,54 +77,14 @@ impl ModelManager {
 
     /// In what the registry says otherwise than the lock file; `None` where they agree, as all do that the registry has
     /// no say in.
-    pub(super) fn disagreement(&self, locked: &LockedView) -> Option<String> {
+    pub(super) fn disagreement(&self, locked: &LockedView) -> Result<Option<String>> {
         if locked.source != LockSource::Registry {
-            return None;
+            return Ok(None);
         }
-        let Some(target) = self.registered(&view_of(locked)) else {
-            return Some("the registry has no such entry any more".into());
-        };
-        if target.repo != locked.repo {
-            return Some(format!("the registry names the repository {}, locked is {}", target.repo, locked.repo));
-        }
-        match followed(&target) {
-            Some(branch) if locked.revision.as_ref() != Some(&branch) => {
-                let locked = locked.revision.as_ref().unwrap_or(&locked.commit);
-                return Some(format!("the registry follows {branch}, locked is {locked}"));
-            }
-            None if !target
-                .revision
-                .as_ref()
-                .is_some_and(|commit| commit.as_str().eq_ignore_ascii_case(locked.commit.as_str())) =>
-            {
-                let commit = target.revision.map_or_else(String::new, |commit| commit.to_string());
-                return Some(format!("the registry pins the commit {commit}, locked is {}", locked.commit));
-            }
-            _ => {}
-        }
-        let (known, exact) = match &target.wanted {
-            Wanted::Files(files) => (files, true),
-            Wanted::Set { include, exclude, expect } => {
-                if (include, exclude) != (&locked.include, &locked.exclude) {
-                    return Some("the registry selects files by other patterns".into());
-                }
-                (expect, false)
-            }
-            Wanted::Gguf { .. } => return None,
-        };
-        for file in known {
-            let Some(found) = locked.files.iter().find(|found| found.repo_path == file.path) else {
-                return Some(format!("the registry names {}, which is not locked", file.path));
-            };
-            if file.sha256.is_some_and(|sha256| sha256 != found.sha256) || file.size.is_some_and(|size| size != found.size) {
-                return Some(format!("the registry gives another sha256 or size for {}", file.path));
-            }
-        }
-        // Whoever fetched a projector that the registry does not name keeps it.
-        let is_named = |found: &LockedFile| known.iter().any(|file| file.path == found.repo_path);
-        let is_beside = |found: &LockedFile| !is_projector(found.repo_path.file_name()) && !is_named(found);
-        let more = locked.files.iter().find(|found| exact && is_beside(found));
-        more.map(|more| format!("the registry does not name {}, which is locked", more.repo_path))
+        Ok(match self.registered(&view_of(locked))? {
+            Some(target) => difference(&target, locked),
+            None => Some("the registry has no such entry any more".into()),
+        })
     }
 
     /// An entry of the registry that leaves nothing open.
@@ -190,7 +151,7 @@ impl ModelManager {
         let hub = self.network_for(&rest)?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
-        self.fetch_all(&mut rest, &store, &lease, false, hub)?;
+        self.fetch_all(&mut rest, &store, &lease, hub)?;
         for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
             file.sha256 = rest.files.iter().find(|found| found.repo_path == file.repo_path).and_then(|found| found.sha256);
         }
@@ -316,4 +277,45 @@ fn has_ids(store: &Store, digest: &Sha256Digest, git_sha1: &GitSha1, size: Optio
     let mut hasher = SequentialHasher::new(content.len() as u64, true);
     hasher.update(&content);
     Ok(hasher.finish() == (*digest, Some(*git_sha1)))
+}
+
+/// In what an entry of the registry says otherwise than the lock file.
+fn difference(target: &Target, locked: &LockedView) -> Option<String> {
+    if target.repo != locked.repo {
+        return Some(format!("the registry names the repository {}, locked is {}", target.repo, locked.repo));
+    }
+    match followed(target) {
+        Some(branch) if locked.revision.as_ref() != Some(&branch) => {
+            let locked = locked.revision.as_ref().unwrap_or(&locked.commit);
+            return Some(format!("the registry follows {branch}, locked is {locked}"));
+        }
+        None if !target.revision.as_ref().is_some_and(|commit| commit.as_str().eq_ignore_ascii_case(locked.commit.as_str())) => {
+            let commit = target.revision.as_ref().map_or_else(String::new, |commit| commit.to_string());
+            return Some(format!("the registry pins the commit {commit}, locked is {}", locked.commit));
+        }
+        _ => {}
+    }
+    let (known, exact) = match &target.wanted {
+        Wanted::Files(files) => (files, true),
+        Wanted::Set { include, exclude, expect } => {
+            if (include, exclude) != (&locked.include, &locked.exclude) {
+                return Some("the registry selects files by other patterns".into());
+            }
+            (expect, false)
+        }
+        Wanted::Gguf { .. } => return None,
+    };
+    for file in known {
+        let Some(found) = locked.files.iter().find(|found| found.repo_path == file.path) else {
+            return Some(format!("the registry names {}, which is not locked", file.path));
+        };
+        if file.sha256.is_some_and(|sha256| sha256 != found.sha256) || file.size.is_some_and(|size| size != found.size) {
+            return Some(format!("the registry gives another sha256 or size for {}", file.path));
+        }
+    }
+    // Whoever fetched a projector that the registry does not name keeps it.
+    let is_named = |found: &LockedFile| known.iter().any(|file| file.path == found.repo_path);
+    let is_beside = |found: &LockedFile| !is_projector(found.repo_path.file_name()) && !is_named(found);
+    let more = locked.files.iter().find(|found| exact && is_beside(found));
+    more.map(|more| format!("the registry does not name {}, which is locked", more.repo_path))
 }

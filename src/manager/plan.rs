@@ -48,6 +48,8 @@ pub(super) struct PlannedFile {
     pub(super) sha256: Option<Sha256Digest>,
     pub(super) git_sha1: Option<GitSha1>,
     pub(super) supply: FileSupply,
+    /// Whether it must travel although its blob may be here.
+    pub(super) again: bool,
     /// Bytes of an interrupted download.
     pub(super) held: u64,
     /// Whether it is of the view already and only stays: nobody was asked about it.
@@ -56,7 +58,7 @@ pub(super) struct PlannedFile {
 
 impl PlannedFile {
     pub(super) fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
-        Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, held: 0, stays: false }
+        Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, again: false, held: 0, stays: false }
     }
 
     /// Whether bytes of it must travel.
@@ -366,7 +368,7 @@ impl ModelManager {
         let has_view = !force && self.disk.find(&dir)?.is_some();
         let mut found = BTreeMap::new();
         for file in files {
-            file.supply = FileSupply::Fetch;
+            (file.supply, file.again) = (FileSupply::Fetch, force);
             // A plain file of the old tool gives way to a link, even where its content is in the store already.
             let shown = dir.join(file.path.to_path());
             if has_view

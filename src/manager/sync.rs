@@ -68,8 +68,7 @@ impl ModelManager {
                 fetch_again(&mut plan, &again);
                 Ok(plan)
             };
-            let force = plan.files.iter().any(|file| file.sha256.is_some_and(|digest| again.contains(&digest)));
-            let made = self.carry_out(plan, store.clone(), force, &anew)?;
+            let made = self.carry_out(plan, store.clone(), &anew)?;
             report.fetched += made.fetched;
             report.views.push(made);
             if store.is_none() {
@@ -82,8 +81,10 @@ impl ModelManager {
 
     /// The lock file, unless the registry says otherwise.
     fn agreed(&self, lock: LockFile) -> Result<LockFile> {
-        let differ = |locked: &LockedView| Some(format!("{}: {}", view_of(locked), self.disagreement(locked)?));
-        let differ: Vec<String> = lock.views().iter().filter_map(differ).collect();
+        let mut differ = Vec::new();
+        for locked in lock.views() {
+            differ.extend(self.disagreement(locked)?.map(|why| format!("{}: {why}", view_of(locked))));
+        }
         match differ.is_empty() {
             true => Ok(lock),
             false => Err(Error::new(
@@ -96,7 +97,12 @@ impl ModelManager {
 
     /// Locks anew what the registry changed since.
     fn relock_changed(&self, mut lock: LockFile, dry_run: bool) -> Result<(LockFile, Vec<LockLine>)> {
-        let changed: Vec<LockedView> = lock.views().iter().filter(|view| self.disagreement(view).is_some()).cloned().collect();
+        let mut changed = Vec::new();
+        for locked in lock.views() {
+            if self.disagreement(locked)?.is_some() {
+                changed.push(locked.clone());
+            }
+        }
         if changed.is_empty() {
             return Ok((lock, Vec::new()));
         }
@@ -114,8 +120,7 @@ impl ModelManager {
     fn require_places(&self, plans: &[Plan], store: Option<&Store>) -> Result<()> {
         let views = self.views(store.cloned());
         for plan in plans {
-            let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt).map(|file| &file.path);
-            views.require_free(&plan.target.view, awaited)?;
+            self.require_places_of(plan, &views)?;
         }
         Ok(())
     }
@@ -302,7 +307,7 @@ impl ModelManager {
 /// Says of these blobs that they must travel, although they are there.
 fn fetch_again(plan: &mut Plan, again: &BTreeSet<Sha256Digest>) {
     for file in plan.files.iter_mut().filter(|file| file.sha256.is_some_and(|digest| again.contains(&digest))) {
-        (file.supply, file.held) = (FileSupply::Fetch, 0);
+        (file.supply, file.held, file.again) = (FileSupply::Fetch, 0, true);
     }
 }
 

@@ -25,6 +25,7 @@ pub use manifest::{MANIFEST_FILE, ManifestFile, ViewManifest};
 pub use remove::{Removal, Removed};
 pub use scan::Found;
 pub use state::{FileState, States};
+pub use survey::Replaced;
 
 use crate::{
     disk::Disk,

@@ -36,6 +36,17 @@ pub(super) enum Now {
     Adopted,
 }
 
+/// A file of a view whose content is going to be fetched.
+#[derive(Debug, Clone, Copy)]
+pub struct Replaced<'a> {
+    /// Its path below the view's folder.
+    pub path: &'a RelPath,
+    /// Its content, where that is known before it is here.
+    pub sha256: Option<Sha256Digest>,
+    /// It is asked for again, whatever there is.
+    pub again: bool,
+}
+
 pub(super) struct Slot<'f> {
     pub(super) file: &'f ViewFile,
     pub(super) path: PathBuf,
@@ -76,31 +87,32 @@ impl Views {
         Ok(())
     }
 
-    /// The files of this view that are further names of these blobs, which are going to be replaced: they will go on
-    /// showing the old content, and whoever wants the new one in their place vouches for them as they are now. Without
-    /// `force` it refuses one that is not what the view's manifest records.
-    pub fn names_of<'a>(
-        &self,
-        key: &ViewKey,
-        blobs: impl IntoIterator<Item = (&'a RelPath, Sha256Digest)>,
-        force: bool,
-    ) -> Result<Vec<Adopted>> {
-        let store = self.store()?;
+    /// The hard links of ours in this view that go on showing what is replaced as it was: whoever wants the new content in
+    /// their place vouches for them as they are now. Refuses one that was changed since it was made, unless its file is
+    /// asked for again.
+    pub fn links_to<'a>(&self, key: &ViewKey, files: impl IntoIterator<Item = Replaced<'a>>) -> Result<Vec<Adopted>> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
         let (dir, manifest) = (self.dir(key), self.manifest(key)?);
-        let mut names = Vec::new();
-        for (file, digest) in blobs {
-            let path = dir.join(file.to_path());
-            let (Some(blob), Some(stat)) = (store.stat(&digest)?, self.disk.find(&path)?) else { continue };
-            if stat.kind != Kind::File || stat.ino == 0 || (stat.dev, stat.ino) != (blob.dev, blob.ino) {
+        let mut folders = Folders::of(self, key.dir());
+        let mut links = Vec::new();
+        for file in files {
+            if !folders.has_that_of(file.path)? {
                 continue;
             }
-            let recorded = manifest.as_ref().and_then(|manifest| manifest.file(file.as_str()));
-            if !force && !recorded.is_some_and(|recorded| recorded.matches(&stat)) {
+            let path = dir.join(file.path.to_path());
+            let Some(stat) = self.disk.find(&path)?.filter(|stat| stat.kind == Kind::File && stat.ino != 0) else { continue };
+            let recorded = manifest.as_ref().and_then(|manifest| manifest.file(file.path.as_str()));
+            let blob =
+                file.sha256.or(recorded.map(|recorded| recorded.sha256)).map(|digest| store.stat(&digest)).transpose()?.flatten();
+            if blob.is_none_or(|blob| (blob.dev, blob.ino) != (stat.dev, stat.ino)) {
+                continue;
+            }
+            if !file.again && !recorded.is_some_and(|recorded| recorded.matches(&stat)) {
                 return Err(ViewError::Edited { path });
             }
-            names.push(Adopted { path: file.clone(), stamp: Stamp::from(&stat) });
+            links.push(Adopted { path: file.path.clone(), stamp: Stamp::from(&stat) });
         }
-        Ok(names)
+        Ok(links)
     }
 
     /// Refuses files that cannot stand beside each other in a view, before anything is fetched for it.

@@ -68,6 +68,29 @@ fn a_hard_link_that_was_cut_may_be_somebodys_edit_and_is_mended_only_where_that_
 }
 
 #[test]
+fn what_was_edited_through_a_hard_link_is_told_before_anything_is_fetched_and_forced_back() {
+    let desk = Desk::empty();
+    // A small file is not in LFS: the Hub gives a SHA-1 for it and no SHA-256.
+    desk.hub.repo("o/set").plain("config.json", "{\"a\": 1}").lfs("model.safetensors", Content::synthetic(5000, 1)).commit();
+    let line = "download o/set --format safetensors";
+    desk.run(&format!("{line} --link hardlink")).ok();
+    let config = desk.s.models().join("o--set/safetensors/config.json");
+    for edit in ["{\"a\": 2}", "{}"] {
+        set_mode(&config, 0o644);
+        std::fs::write(&config, edit).unwrap();
+        desk.hub.reset_counters();
+        if edit.len() < 5 {
+            desk.run(line).code(1).says("changed since it was made").says("--force");
+            assert_eq!(desk.hub.count().content_bytes(), 0);
+        }
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), edit);
+        desk.run(&format!("{line} --force")).ok();
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), "{\"a\": 1}");
+        desk.run("doctor --full").ok().prints("all is well");
+    }
+}
+
+#[test]
 fn a_wrong_size_in_the_registry_does_not_make_a_good_blob_bad() {
     let desk = downloaded();
     let wrong = std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();

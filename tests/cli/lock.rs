@@ -378,6 +378,29 @@ fn a_registry_or_lock_that_cannot_be_had_is_not_taken_for_none() {
 }
 
 #[test]
+fn a_slip_in_the_registry_is_not_taken_for_an_entry_that_is_gone() {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    desk.run("lock").ok();
+    let locked = lock_text(&desk.s.project());
+    desk.s.write("configs/models.yaml", "models: [\n");
+    for has_lock in [true, false] {
+        for line in ["lock", "lock tiny", "lock --update", "lock --check", "sync", "sync --locked", "sync --dry-run"] {
+            if has_lock || (!line.starts_with("sync") && line != "lock --check") {
+                desk.run(line).code(2).says("configs/models.yaml:").says("hint: Correct line");
+            }
+        }
+        match has_lock {
+            true => {
+                assert_eq!(lock_text(&desk.s.project()), locked);
+                std::fs::remove_file(desk.s.project().join(LOCK)).unwrap();
+            }
+            false => assert!(!desk.s.project().join(LOCK).exists()),
+        }
+    }
+}
+
+#[test]
 fn where_the_registry_is_missing_what_it_locked_stays_locked() {
     let desk = Desk::new();
     desk.run("lock tiny").ok();

@@ -62,7 +62,7 @@ fn a_bad_registry_is_told_by_line_and_column() {
         ("[]\n", "models.yaml:1:1"),
     ] {
         desk.s.write("configs/models.yaml", text);
-        for line in ["info", "download tiny", "verify", "remove tiny", "path tiny"] {
+        for line in ["info", "download tiny", "verify", "remove tiny", "path tiny", "lock tiny"] {
             refuses(&desk, line, 2, &[place, "Correct line"]);
         }
     }

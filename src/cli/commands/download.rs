@@ -28,7 +28,7 @@ pub struct Args {
     pub models: Vec<String>,
     #[command(flatten)]
     pub form: Form,
-    /// Fetch again even what is here
+    /// Fetch again even what is here, and replace what was edited through a hard link
     #[arg(long)]
     pub force: bool,
     /// Another branch, tag or commit than the registry's

@@ -120,15 +120,7 @@ impl ModelManager {
             _ => Some(self.locked_target(locked)),
         };
         let Some(target) = target else {
-            let kept = match run.roots.get(&view) {
-                Some(root) => self.lock_root(&view, root, run)?,
-                None => Outcome { line: LockLine::new(&view, LockState::Removed), change: Change::Drop },
-            };
-            let (state, change) = match kept.line.state {
-                LockState::Unknown | LockState::Removed => (LockState::Removed, Change::Drop),
-                _ => (LockState::Changed, kept.change),
-            };
-            if state == LockState::Removed && self.registry()?.origin() == BUILT_IN_ORIGIN {
+            if self.registry()?.origin() == BUILT_IN_ORIGIN {
                 // The project's own registry is missing, as where it was not cloned: that it has no entry is not known.
                 let text = format!("{view} is locked as an entry of a registry, and there is none here but the built-in one");
                 return Err(Error::new(ErrorKind::NotFound, text).hint(format!(
@@ -137,6 +129,14 @@ impl ModelManager {
                     self.settings.lock_file.display()
                 )));
             }
+            let kept = match run.roots.get(&view) {
+                Some(root) => self.lock_root(&view, root, run)?,
+                None => Outcome { line: LockLine::new(&view, LockState::Removed), change: Change::Drop },
+            };
+            let (state, change) = match kept.line.state {
+                LockState::Unknown | LockState::Removed => (LockState::Removed, Change::Drop),
+                _ => (LockState::Changed, kept.change),
+            };
             let note = Some("the registry has no such entry any more".to_owned());
             let old_commit = Some(locked.commit.to_string());
             return Ok(Outcome { line: LockLine { state, note, old_commit, ..kept.line }, change });

@@ -239,7 +239,7 @@ impl ModelManager {
             plan.target.notices.push(format!("{} of {} gives way to {}", old.path, plan.target.view, new.path));
         }
         for file in projectors {
-            match store.find(&file.sha256)? {
+            match store.find_whole(&file.sha256, Some(file.size))? {
                 Some(_) => plan.files.push(PlannedFile { stays: true, ..present(file) }),
                 None => {
                     let text = format!("{} is gone from the store; `--mmproj={}` fetches it again", file.path, file.path);

@@ -88,8 +88,8 @@ impl Views {
     }
 
     /// The hard links of ours in this view that go on showing what is replaced as it was: whoever wants the new content in
-    /// their place vouches for them as they are now. Refuses one that was changed since it was made, unless its file is
-    /// asked for again.
+    /// their place vouches for them as they are now. Refuses one whose length was changed since it was made, unless its file
+    /// is asked for again.
     pub fn links_to<'a>(&self, key: &ViewKey, files: impl IntoIterator<Item = Replaced<'a>>) -> Result<Vec<Adopted>> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
         let (dir, manifest) = (self.dir(key), self.manifest(key)?);
@@ -102,15 +102,22 @@ impl Views {
             let path = dir.join(file.path.to_path());
             let Some(stat) = self.disk.find(&path)?.filter(|stat| stat.kind == Kind::File && stat.ino != 0) else { continue };
             let recorded = manifest.as_ref().and_then(|manifest| manifest.file(file.path.as_str()));
-            let blob =
-                file.sha256.or(recorded.map(|recorded| recorded.sha256)).map(|digest| store.stat(&digest)).transpose()?.flatten();
-            if blob.is_none_or(|blob| (blob.dev, blob.ino) != (stat.dev, stat.ino)) {
-                continue;
+            let is_name = |digest: &Sha256Digest| -> Result<bool> {
+                Ok(store.stat(digest)?.is_some_and(|blob| (blob.dev, blob.ino) == (stat.dev, stat.ino)))
+            };
+            // What is fetched may be newer than what is shown.
+            for digest in file.sha256.into_iter().chain(recorded.map(|recorded| recorded.sha256)) {
+                if !is_name(&digest)? {
+                    continue;
+                }
+                let is_as_made = recorded.is_some_and(|recorded| recorded.matches(&stat));
+                if file.again {
+                    links.push(Adopted { path: file.path.clone(), stamp: Stamp::from(&stat) });
+                } else if !is_as_made && store.find_whole(&digest, recorded.map(|recorded| recorded.size))?.is_none() {
+                    return Err(ViewError::Edited { path });
+                }
+                break;
             }
-            if !file.again && !recorded.is_some_and(|recorded| recorded.matches(&stat)) {
-                return Err(ViewError::Edited { path });
-            }
-            links.push(Adopted { path: file.path.clone(), stamp: Stamp::from(&stat) });
         }
         Ok(links)
     }

@@ -91,6 +91,31 @@ fn what_was_edited_through_a_hard_link_is_told_before_anything_is_fetched_and_fo
 }
 
 #[test]
+fn an_edit_through_a_hard_link_does_not_give_way_to_a_newer_commit() {
+    for name in ["config.json", "model.safetensors"] {
+        let desk = Desk::empty();
+        desk.hub.repo("o/set").plain("config.json", "{\"a\": 1}").lfs("model.safetensors", Content::synthetic(5000, 1)).commit();
+        desk.run("download o/set --format safetensors --link hardlink").ok();
+        let file = desk.s.models().join("o--set/safetensors").join(name);
+        // That it was only touched is no edit.
+        std::fs::File::open(&file).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+        desk.run("download o/set --format safetensors --revision main").ok();
+        set_mode(&file, 0o644);
+        let mut edited = std::fs::read(&file).unwrap();
+        edited.push(b' ');
+        std::fs::write(&file, &edited).unwrap();
+        desk.hub.repo("o/set").plain("config.json", "{\"a\": 3}").lfs("model.safetensors", Content::synthetic(6000, 2)).commit();
+        let line = "download o/set --format safetensors --revision main";
+        desk.run(line).code(1).says("changed since it was made").says("move it away");
+        assert!(std::fs::read(&file).unwrap() == edited);
+        std::fs::rename(&file, file.with_extension("mine")).unwrap();
+        desk.run(line).ok();
+        assert!(std::fs::read(file.with_extension("mine")).unwrap() == edited);
+        assert!(std::fs::read(&file).unwrap() != edited);
+    }
+}
+
+#[test]
 fn a_wrong_size_in_the_registry_does_not_make_a_good_blob_bad() {
     let desk = downloaded();
     let wrong = std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();

@@ -31,6 +31,20 @@ fn shown(desk: &Desk, dir: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_projector_that_was_cut_is_told_as_gone_and_comes_again_where_it_is_asked_for() {
+    let desk = desk();
+    desk.run("download seer --mmproj").ok();
+    let blob = desk.blob(&desk.hub.content(REPO, "mmproj-Seer-F16.gguf"));
+    set_mode(&blob, 0o644);
+    std::fs::File::options().write(true).open(&blob).unwrap().set_len(5).unwrap();
+    desk.run("download seer").ok().says("mmproj-Seer-F16.gguf is gone from the store").says("--mmproj=mmproj-Seer-F16.gguf");
+    assert_eq!(shown(&desk, DIR), [MODEL]);
+    desk.run("download seer --mmproj").ok();
+    assert_content(&desk.s.project().join(DIR).join("mmproj-Seer-F16.gguf"), &desk.hub.content(REPO, "mmproj-Seer-F16.gguf"));
+    desk.run("doctor --full").ok().prints("all is well");
+}
+
+#[test]
 fn a_projector_comes_with_the_model_and_the_path_stays_the_models() {
     let desk = desk();
     let output = desk.run("download seer --mmproj").ok().says("mmproj-Seer-F16.gguf was chosen");

@@ -67,7 +67,7 @@ impl ModelManager {
             return Ok(report);
         }
         let mut hub = self.network_for(&plan)?;
-        self.require_places_of(&plan, &self.views(existing))?;
+        Self::require_places_of(&plan, &self.views(existing))?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
         loop {
@@ -85,7 +85,7 @@ impl ModelManager {
             let awaited: Vec<Awaited<'_>> = plan.files.iter().map(PlannedFile::awaited).collect();
             views.require_possible(&plan.target.view, &awaited, self.settings.link, || plan.room(&store))?;
         }
-        let mut adopted = self.require_places_of(&plan, &views)?;
+        let mut adopted = links_of(&plan, &views)?;
         adopted.extend(self.adopt_all(&mut plan, &store, &lease)?);
         let fetched = self.fetch_all(&mut plan, &store, &lease, hub)?;
         self.note_sources(&plan, &store)?;
@@ -103,16 +103,12 @@ impl ModelManager {
         Ok(self.downloaded(&plan, &fetched, Some(built.mode)))
     }
 
-    /// Refuses where something stands in the place of one of these files that may not be replaced. Gives the hard links of
-    /// ours that go on showing what is fetched anew as it was, for building to replace.
-    pub(super) fn require_places_of(&self, plan: &Plan, views: &Views) -> Result<Vec<Adopted>> {
-        let fetched = plan.files.iter().filter(|file| file.is_missing());
-        let fetched = fetched.map(|file| Replaced { path: &file.path, sha256: file.sha256, again: file.again });
-        let links = views.links_to(&plan.target.view, fetched)?;
+    /// Refuses where something stands in the place of one of these files that may not be replaced.
+    pub(super) fn require_places_of(plan: &Plan, views: &Views) -> Result<()> {
+        let links = links_of(plan, views)?;
         let vouched: HashSet<&RelPath> = links.iter().map(|link| &link.path).collect();
         let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt && !vouched.contains(&file.path));
-        views.require_free(&plan.target.view, awaited.map(|file| &file.path))?;
-        Ok(links)
+        Ok(views.require_free(&plan.target.view, awaited.map(|file| &file.path))?)
     }
 
     /// A model whose blobs and root are there: at most its links are mended.
@@ -355,6 +351,13 @@ impl ModelManager {
 struct Batch {
     jobs: Vec<Job>,
     job_of: Vec<(usize, usize)>,
+}
+
+/// The hard links of ours that go on showing what is fetched anew as it was, for building to replace.
+fn links_of(plan: &Plan, views: &Views) -> Result<Vec<Adopted>> {
+    let fetched = plan.files.iter().filter(|file| file.is_missing());
+    let fetched = fetched.map(|file| Replaced { path: &file.path, sha256: file.sha256, again: file.again });
+    Ok(views.links_to(&plan.target.view, fetched)?)
 }
 
 /// What fetching needs beside the files themselves.

@@ -120,7 +120,7 @@ impl ModelManager {
     fn require_places(&self, plans: &[Plan], store: Option<&Store>) -> Result<()> {
         let views = self.views(store.cloned());
         for plan in plans {
-            self.require_places_of(plan, &views)?;
+            Self::require_places_of(plan, &views)?;
         }
         Ok(())
     }

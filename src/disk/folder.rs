@@ -57,17 +57,17 @@ mod linux {
     use super::Folder;
     use crate::disk::{
         DiskError, Entry, Result, Stat,
-        system::{kind_of, stat_of},
+        system::{kind_of, open_dir_at, stat_at, stat_of},
     };
     use rustix::{
         fd::{AsFd, OwnedFd},
         fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir},
     };
     use std::{
-        ffi::OsString,
+        ffi::{OsStr, OsString},
         io,
         mem::MaybeUninit,
-        os::unix::ffi::OsStringExt,
+        os::unix::ffi::{OsStrExt, OsStringExt},
         path::{Path, PathBuf},
     };
 
@@ -84,17 +84,26 @@ mod linux {
             Self::open_at(CWD, path, path.to_owned())
         }
 
+        /// The same below an open folder, where a link in its place is an error.
+        pub(in crate::disk) fn open_below(above: impl AsFd, name: &Path) -> io::Result<(OwnedFd, Vec<Entry>)> {
+            let handle = open_dir_at(above, name)?;
+            let entries = entries(&handle)?;
+            Ok((handle, entries))
+        }
+
+        pub(in crate::disk) fn of((handle, entries): (OwnedFd, Vec<Entry>), path: PathBuf) -> Self {
+            Self { handle, path, entries }
+        }
+
         fn open_at(above: impl AsFd, name: &Path, path: PathBuf) -> Result<Self> {
             let read = || -> io::Result<(OwnedFd, Vec<Entry>)> {
-                let handle = rustix::fs::openat(above, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-                let entries = match entries(&handle)? {
-                    Some(entries) => entries,
-                    None => crate::disk::real::list_by_path(&path)?,
-                };
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let handle = rustix::fs::openat(above, name, flags, Mode::empty())?;
+                let entries = entries(&handle)?;
                 Ok((handle, entries))
             };
             match read() {
-                Ok((handle, entries)) => Ok(Self { handle, path, entries }),
+                Ok(opened) => Ok(Self::of(opened, path)),
                 Err(source) => Err(DiskError { action: "list", path, source }),
             }
         }
@@ -104,9 +113,8 @@ mod linux {
         }
     }
 
-    /// The names in a folder with less system calls than the standard library. `None` where the file system does not say
-    /// what the names are.
-    fn entries(folder: &OwnedFd) -> io::Result<Option<Vec<Entry>>> {
+    /// The names in a folder with less system calls than the standard library.
+    fn entries(folder: &OwnedFd) -> io::Result<Vec<Entry>> {
         let mut buffer = [MaybeUninit::uninit(); 32 << 10];
         let mut names = RawDir::new(folder, &mut buffer);
         let mut entries = Vec::new();
@@ -117,12 +125,17 @@ mod linux {
                 continue;
             }
             let kind = match entry.file_type() {
-                FileType::Unknown => return Ok(None),
+                // Not every file system says what a name is.
+                FileType::Unknown => match stat_at(folder, Path::new(OsStr::from_bytes(name))) {
+                    Ok(stat) => stat.kind,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                },
                 known => kind_of(known),
             };
             entries.push(Entry { name: String::from_utf8_lossy(name).into_owned(), kind });
         }
-        Ok(Some(entries))
+        Ok(entries)
     }
 
     impl Folder for ByHandle {

@@ -5,6 +5,9 @@
 //! the path and the action.
 #![expect(clippy::disallowed_methods, reason = "this is the room the ban sends file access to")]
 
+#[cfg_attr(unix, path = "confined.rs")]
+#[cfg_attr(windows, path = "confined_windows.rs")]
+mod confined;
 mod folder;
 mod memory;
 pub(crate) mod parallel;
@@ -21,16 +24,18 @@ mod unnamed;
 #[cfg(windows)]
 mod windows_paths;
 
+use confined::Confined;
 pub use folder::Folder;
 pub use memory::total_memory;
 pub use real::RealDisk;
-pub use system::{boot_id, group_name, host_name, is_network_file_system};
+pub use system::{boot_id, group_name, group_number, host_name, is_network_file_system};
 pub use unnamed::Unnamed;
 
 use std::{
     collections::BTreeSet,
     fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// A failed file operation. A copy of it says the same to another whom it concerns.
@@ -151,9 +156,11 @@ pub struct Space {
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
-    /// An existing file, for reading.
+    /// An existing file, for reading. Below a confined root a symbolic link is an error, elsewhere it is followed.
     Read,
-    /// An existing file, for reading and writing.
+    /// What a path leads to, for reading, by whatever links.
+    ReadFollow,
+    /// An existing file, for reading and writing; a symbolic link is an error.
     Write,
     /// A file that must not exist yet, with these permission bits.
     CreateNew(u32),
@@ -185,6 +192,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn allocate(&self, len: u64) -> Result<()>;
     /// Sets the permission bits.
     fn set_mode(&self, mode: u32) -> Result<()>;
+    /// Gives it to a group; the permission bits stay.
+    fn set_group(&self, gid: u32) -> Result<()>;
     /// Makes the content durable.
     fn sync_data(&self) -> Result<()>;
     /// Makes content, length and permission bits durable.
@@ -197,6 +206,15 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
 /// A file system.
 pub trait Disk: Send + Sync + fmt::Debug {
+    /// The same file system, entered below `root` by handle only: `root` is opened once, at the first use, and each path
+    /// below it is resolved from there, component by component. A symbolic link on the way, or in the last place, is an
+    /// error of kind [`io::ErrorKind::InvalidInput`]; only methods that say so follow links. So whoever may write below
+    /// `root` can spoil what is there, but cannot make this process act elsewhere. Paths outside of all confined roots are
+    /// resolved as before.
+    ///
+    /// Links above `root`, and `root` itself, are followed when it is opened. Where it does not exist yet, it is opened when
+    /// it does.
+    fn confined(self: Arc<Self>, root: &Path) -> Arc<dyn Disk>;
     /// Facts about a path itself.
     fn stat(&self, path: &Path) -> Result<Stat>;
     /// Facts about what a path leads to.
@@ -225,10 +243,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn hard_link(&self, from: &Path, to: &Path) -> Result<()>;
     /// Makes `to` a copy that shares its extents with `from`.
     fn reflink(&self, from: &Path, to: &Path) -> Result<()>;
-    /// Opens a file; a symbolic link at `path` is followed only for [`Open::Read`].
+    /// Opens a file; see [`Open`] on what becomes of a symbolic link at `path`.
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>>;
-    /// Gives a file or folder to a group, by name or number.
-    fn set_group(&self, path: &Path, group: &str) -> Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> Result<()>;
     /// Room on the volume that holds `path`.

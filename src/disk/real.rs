@@ -1,12 +1,17 @@
 //! The operating system's file system.
 
+#[cfg(not(target_os = "linux"))]
+use super::Kind;
 #[cfg(target_os = "linux")]
 use super::folder::{ByHandle, Folder};
-use super::{At, Disk, DiskError, DiskFile, Entry, Kind, LockKind, Open, Result, Space, Stat, system};
+use super::{At, Confined, Disk, DiskError, DiskFile, Entry, LockKind, Open, Result, Space, Stat, system};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// The operating system's file system.
@@ -14,11 +19,17 @@ use std::{
 pub struct RealDisk;
 
 #[derive(Debug)]
-struct RealFile {
+pub(super) struct RealFile {
     file: fs::File,
     path: PathBuf,
     /// The process that locked it; 0 is none.
     locked_by: AtomicU32,
+}
+
+impl RealFile {
+    pub(super) fn new(file: fs::File, path: &Path) -> Self {
+        Self { file, path: path.to_owned(), locked_by: AtomicU32::new(0) }
+    }
 }
 
 impl Drop for RealFile {
@@ -83,6 +94,10 @@ impl DiskFile for RealFile {
         system::set_mode(&self.file, mode).at("set the mode of", &self.path)
     }
 
+    fn set_group(&self, gid: u32) -> Result<()> {
+        system::set_group(&self.file, gid).at("give to a group", &self.path)
+    }
+
     fn sync_data(&self) -> Result<()> {
         self.file.sync_data().at("sync", &self.path)
     }
@@ -105,6 +120,10 @@ impl DiskFile for RealFile {
 }
 
 impl Disk for RealDisk {
+    fn confined(self: Arc<Self>, root: &Path) -> Arc<dyn Disk> {
+        Arc::new(Confined::default()).confined(root)
+    }
+
     fn stat(&self, path: &Path) -> Result<Stat> {
         system::stat(path).at("look at", path)
     }
@@ -165,27 +184,8 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
-        let open = |how| system::open(path, how);
-        let result = match how {
-            // Opening without the create flag first: in a sticky folder the kernel refuses O_CREAT on a file of another
-            // user even where writing it is allowed (fs.protected_regular).
-            Open::CreateIfMissing(mode) => loop {
-                match open(Open::Write) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => match open(Open::CreateNew(mode)) {
-                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                        other => break other,
-                    },
-                    other => break other,
-                }
-            },
-            how => open(how),
-        };
-        let file = result.at(if matches!(how, Open::CreateNew(_)) { "create" } else { "open" }, path)?;
-        Ok(Box::new(RealFile { file, path: path.to_owned(), locked_by: AtomicU32::new(0) }))
-    }
-
-    fn set_group(&self, path: &Path, group: &str) -> Result<()> {
-        system::set_group(path, group).at("give to a group", path)
+        let file = open_or_create(how, |how| system::open(path, how)).at(action_of(how), path)?;
+        Ok(Box::new(RealFile::new(file, path)))
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
@@ -202,7 +202,28 @@ impl Disk for RealDisk {
     }
 }
 
+/// What opening a file so is called in an error.
+pub(super) fn action_of(how: Open) -> &'static str {
+    if matches!(how, Open::CreateNew(_)) { "create" } else { "open" }
+}
+
+/// Opens a file; [`Open::CreateIfMissing`] is taken apart. Opening without the create flag comes first: in a sticky folder the
+/// kernel refuses `O_CREAT` on a file of another user even where writing it is allowed (`fs.protected_regular`).
+pub(super) fn open_or_create(how: Open, open: impl Fn(Open) -> io::Result<fs::File>) -> io::Result<fs::File> {
+    let Open::CreateIfMissing(mode) = how else { return open(how) };
+    loop {
+        match open(Open::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match open(Open::CreateNew(mode)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => return other,
+            },
+            other => return other,
+        }
+    }
+}
+
 /// The names in a folder and what they are.
+#[cfg(not(target_os = "linux"))]
 pub(super) fn list_by_path(dir: &Path) -> io::Result<Vec<Entry>> {
     let entry = |entry: io::Result<fs::DirEntry>| -> io::Result<Entry> {
         let entry = entry?;
@@ -212,6 +233,7 @@ pub(super) fn list_by_path(dir: &Path) -> io::Result<Vec<Entry>> {
     fs::read_dir(dir)?.map(entry).collect()
 }
 
+#[cfg(not(target_os = "linux"))]
 pub(super) fn kind_of(file_type: &fs::FileType) -> Kind {
     if file_type.is_symlink() {
         Kind::Symlink

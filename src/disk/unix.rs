@@ -1,19 +1,40 @@
 //! The parts of [`super::RealDisk`] that differ on Unix.
 
-use super::{Kind, LockKind, Open, Stat};
-use rustix::fs::FileType;
+use super::{Kind, LockKind, Open, Space, Stat};
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags},
+    io::Errno,
+};
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
+/// What the last component of a path may be when a file is opened for reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// A symbolic link is followed.
+    Follow,
+    /// A symbolic link is an error.
+    Refuse,
+}
+
 pub(super) fn stat(path: &Path) -> io::Result<Stat> {
-    Ok(stat_of(&rustix::fs::lstat(path)?))
+    stat_at(CWD, path)
+}
+
+pub(super) fn stat_at(dir: impl AsFd, name: &Path) -> io::Result<Stat> {
+    Ok(stat_of(&rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
 }
 
 pub(super) fn stat_follow(path: &Path) -> io::Result<Stat> {
-    Ok(stat_of(&rustix::fs::stat(path)?))
+    stat_follow_at(CWD, path)
+}
+
+pub(super) fn stat_follow_at(dir: impl AsFd, name: &Path) -> io::Result<Stat> {
+    Ok(stat_of(&rustix::fs::statat(dir, name, AtFlags::empty())?))
 }
 
 pub(super) fn stat_open(file: &fs::File) -> io::Result<Stat> {
@@ -62,12 +83,36 @@ pub(super) fn sync(file: &fs::File) -> io::Result<()> {
 }
 
 pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
-    fs::DirBuilder::new().mode(mode).create(path)?;
+    create_dir_at(CWD, path, mode)
+}
+
+pub(super) fn create_dir_at(dir: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
+    rustix::fs::mkdirat(&dir, name, mode_of(mode))?;
     // mkdir takes the umask off, and drops the setgid bit on some systems.
-    if fs::symlink_metadata(path)?.mode() & 0o7777 & mode == mode {
+    if stat_at(&dir, name)?.mode & mode == mode {
         return Ok(());
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    let made = open_dir_at(&dir, name)?;
+    // Somebody else's folder may have been put in its place.
+    if rustix::fs::fstat(&made)?.st_uid == rustix::process::geteuid().as_raw() {
+        rustix::fs::fchmod(&made, mode_of(mode))?;
+    }
+    Ok(())
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the width of a mode differs between systems")]
+fn mode_of(mode: u32) -> Mode {
+    Mode::from_raw_mode(mode as rustix::fs::RawMode)
+}
+
+/// Opens a folder for reading its names; a link in its place is an error.
+pub(super) fn open_dir_at(dir: impl AsFd, name: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
+        // Some systems say of a link that it is no folder, others that it is a link.
+        Err(Errno::NOTDIR) if stat_at(&dir, name)?.kind == Kind::Symlink => Err(Errno::LOOP.into()),
+        other => Ok(other?),
+    }
 }
 
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
@@ -79,13 +124,17 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+    rename_new_at((CWD, from), (CWD, to))
+}
+
+pub(super) fn rename_new_at<A: AsFd, B: AsFd>(from: (A, &Path), to: (B, &Path)) -> io::Result<()> {
+    use rustix::fs::{RenameFlags, renameat_with};
+    match renameat_with(&from.0, from.1, &to.0, to.1, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             // NFS and some FUSE file systems have no such rename; link and unlink give the same promise.
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
+            rustix::fs::linkat(&from.0, from.1, &to.0, to.1, AtFlags::empty())?;
+            Ok(rustix::fs::unlinkat(&from.0, from.1, AtFlags::empty())?)
         }
         Err(error) => Err(error.into()),
     }
@@ -100,51 +149,115 @@ pub(super) fn symlink(target: &Path, link: &Path) -> io::Result<()> {
 }
 
 pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.read(true);
+    open_at(CWD, path, how, Links::Follow)
+}
+
+/// Opens a file. Nobody waits for the other end of a pipe that stands where a file should be: regular files do not mind
+/// `O_NONBLOCK`.
+pub(super) fn open_at(dir: impl AsFd, name: &Path, how: Open, links: Links) -> io::Result<fs::File> {
+    let open = |flags: OFlags, mode: u32| -> io::Result<fs::File> {
+        let always = OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        Ok(rustix::fs::openat(&dir, name, flags | always, mode_of(mode))?.into())
+    };
     match how {
-        // Nobody waits for the other end of a pipe that stands where a file should; regular files do not mind the flag.
-        Open::Read => {
-            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-        }
-        Open::Write | Open::CreateIfMissing(_) => {
-            options.write(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
-        }
+        Open::ReadFollow => open(OFlags::RDONLY, 0),
+        Open::Read if links == Links::Follow => open(OFlags::RDONLY, 0),
+        Open::Read => open(OFlags::RDONLY | OFlags::NOFOLLOW, 0),
+        Open::Write | Open::CreateIfMissing(_) => open(OFlags::RDWR | OFlags::NOFOLLOW, 0),
         Open::CreateNew(mode) => {
-            options.write(true).create_new(true).mode(mode);
+            let file = open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode)?;
+            if stat_open(&file)?.mode & mode != mode {
+                set_mode(&file, mode)?;
+            }
+            Ok(file)
         }
     }
-    let file = options.open(path)?;
-    if let Open::CreateNew(mode) = how
-        && file.metadata()?.mode() & 0o7777 & mode != mode
-    {
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-    }
-    Ok(file)
 }
 
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    match fs::File::open(path)?.sync_all() {
+    sync_open_dir(fs::File::open(path)?)
+}
+
+pub(super) fn sync_open_dir(dir: fs::File) -> io::Result<()> {
+    match dir.sync_all() {
         // Some FUSE and network file systems cannot sync a folder; their renames are as durable as they get.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::Unsupported => Ok(()),
         other => other,
     }
 }
 
-pub(super) fn set_group(path: &Path, group: &str) -> io::Result<()> {
+/// Gives an open file or folder to a group. Its owner may, to a group that this user is in.
+pub(super) fn set_group(file: &fs::File, gid: u32) -> io::Result<()> {
+    let mode = stat_open(file)?.mode;
+    std::os::unix::fs::fchown(file, None, Some(gid))?;
+    // Changing the group drops the setgid bit.
+    set_mode(file, mode)
+}
+
+/// The number of a group that is given by name or number.
+pub fn group_number(group: &str) -> io::Result<u32> {
+    if let Ok(gid) = group.parse() {
+        return Ok(gid);
+    }
     let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("there is no group `{group}` in /etc/group"));
-    let gid = match group.parse() {
-        Ok(gid) => gid,
-        Err(_) => {
-            let groups = fs::read_to_string("/etc/group")?;
-            let line = groups.lines().find(|line| line.split(':').next() == Some(group));
-            line.and_then(|line| line.split(':').nth(2)).and_then(|gid| gid.parse().ok()).ok_or_else(unknown)?
+    let groups = fs::read_to_string("/etc/group")?;
+    let line = groups.lines().find(|line| line.split(':').next() == Some(group));
+    line.and_then(|line| line.split(':').nth(2)).and_then(|gid| gid.parse().ok()).ok_or_else(unknown)
+}
+
+/// What a symbolic link holds.
+pub(super) fn read_link_at(dir: impl AsFd, name: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
+    Ok(std::ffi::OsString::from_vec(target.into_bytes()).into())
+}
+
+/// Room on the volume of an open folder.
+pub(super) fn space_of(dir: impl AsFd) -> io::Result<Space> {
+    let stats = rustix::fs::fstatvfs(dir)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stats.f_frsize);
+    Ok(Space { available: bytes(stats.f_bavail), total: bytes(stats.f_blocks) })
+}
+
+/// Makes a file that shares its extents with another, of which a link is none.
+pub(super) fn reflink_at<A: AsFd, B: AsFd>(from: (A, &Path), to: (B, &Path)) -> io::Result<()> {
+    let source = open_at(from.0, from.1, Open::Read, Links::Refuse)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mode = stat_open(&source)?.mode;
+        let target = open_at(&to.0, to.1, Open::CreateNew(0o600), Links::Refuse)?;
+        let cloned = rustix::fs::ioctl_ficlone(&target, &source).map_err(io::Error::from);
+        cloned.and_then(|()| set_mode(&target, mode)).inspect_err(|_| {
+            // The first error is the one to tell; what is left behind is an empty file under a temporary name.
+            let _ = rustix::fs::unlinkat(&to.0, to.1, AtFlags::empty());
+        })
+    }
+    #[cfg(target_vendor = "apple")]
+    return Ok(rustix::fs::fclonefileat(&source, to.0, to.1, rustix::fs::CloneFlags::empty())?);
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    {
+        let _ = (source, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The names in an open folder and what they are.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn list_open_dir(dir: impl AsFd) -> io::Result<Vec<super::Entry>> {
+    let mut entries = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if matches!(name.as_str(), "." | "..") {
+            continue;
         }
-    };
-    let mode = fs::symlink_metadata(path)?.mode() & 0o7777;
-    std::os::unix::fs::lchown(path, None, Some(gid))?;
-    // Changing the owner drops the setgid bit.
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        let kind = match entry.file_type() {
+            FileType::Unknown => stat_at(&dir, Path::new(&name))?.kind,
+            known => kind_of(known),
+        };
+        entries.push(super::Entry { name, kind });
+    }
+    Ok(entries)
 }
 
 /// The name of a group, for people; its number where it has none.

@@ -251,7 +251,7 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.read(true);
     match how {
-        Open::Read => {}
+        Open::Read | Open::ReadFollow => {}
         Open::Write | Open::CreateIfMissing(_) => {
             options.write(true);
         }
@@ -262,7 +262,7 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
     match options.open(path) {
         // Windows says of a folder that access is denied.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.is_dir() => Err(match how {
-            Open::Read => io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
+            Open::Read | Open::ReadFollow => io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
             _ => io::ErrorKind::IsADirectory.into(),
         }),
         other => other,
@@ -274,8 +274,17 @@ pub(super) fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn set_group(_: &Path, _: &str) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "Windows shares a folder by its access list, not by a group"))
+pub(super) fn set_group(_: &fs::File, _: u32) -> io::Result<()> {
+    Err(no_groups())
+}
+
+/// Windows has no such groups.
+pub fn group_number(_: &str) -> io::Result<u32> {
+    Err(no_groups())
+}
+
+fn no_groups() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "Windows shares a folder by its access list, not by a group")
 }
 
 /// Windows has no such groups.

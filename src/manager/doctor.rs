@@ -2,7 +2,7 @@
 
 use super::{DoctorReport, ModelManager, ProjectState};
 use crate::{
-    disk,
+    disk::{self, DiskError, Open},
     error::{ErrorKind, Result},
     event::Event,
     store::{Finding, Progress, Project, Severity, Store, StoreError, WhyReadOnly, require_folder_or_nothing},
@@ -174,15 +174,16 @@ impl ModelManager {
             require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
             self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
         }
+        let store = Store::open_or_init(self.disk.clone(), &dir, shared)?;
         if let Some(group) = group {
-            self.disk.create_dirs(&dir, 0o2775)?;
+            let gid = disk::group_number(group);
+            let gid = gid.map_err(|source| DiskError { action: "find the group for", path: dir.clone(), source })?;
+            let folder = store.disk().open(&dir, Open::Read)?;
             // Only its owner may, and need not where it is right.
-            let is = self.disk.stat_follow(&dir)?.gid;
-            if disk::group_name(is) != group && is.to_string() != group {
-                self.disk.set_group(&self.disk.canonical(&dir)?, group)?;
+            if folder.stat()?.gid != gid {
+                folder.set_group(gid)?;
             }
         }
-        let store = Store::open_or_init(self.disk.clone(), &dir, shared)?;
         match shared {
             true => drop(store.share()?),
             false => store.complete()?,

@@ -175,10 +175,7 @@ impl ModelManager {
             report.freed += if stat.nlink > 1 { 0 } else { stat.allocated };
             report.removed.push(file.path.clone());
             if !dry_run {
-                self.disk.remove_file(&file.path)?;
-                if let Some(dir) = file.path.parent() {
-                    self.disk.prune_empty(dir, &self.settings.models_dir)?;
-                }
+                self.views(None).remove_plain(&file.path)?;
             }
         }
         Ok(())

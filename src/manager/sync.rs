@@ -186,7 +186,8 @@ impl ModelManager {
                 }
                 Err(error) => return Err(error),
             };
-            self.remove_if_same(names)?;
+            let views = self.views(Some(store.clone()));
+            names.iter().try_for_each(|(path, seen)| views.remove_if_same(path, seen).map(drop))?;
             report.fetched += fetched;
             report.mended.push(MendedBlob { path: path.clone(), sha256: digest, fetched });
         }
@@ -243,19 +244,8 @@ impl ModelManager {
             let Some(stat) = self.disk.find(&path)?.filter(|stat| stat.kind == Kind::File) else { continue };
             let is_copy = matches!(states.at(&path)?, Some(FileState::Copy { digest: copied }) if copied == digest);
             if is_copy && matches!(self.look(store, plan, file, Some(&path), &digest, mode)?, BlobState::Modified { .. }) {
-                self.remove_if_same(vec![(path.clone(), stat)])?;
+                views.remove_if_same(&path, &stat)?;
                 report.mended.push(MendedBlob { path, sha256: digest, fetched: 0 });
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes files that are still those that were looked at.
-    fn remove_if_same(&self, files: Vec<(PathBuf, Stat)>) -> Result<()> {
-        for (path, seen) in files {
-            let same = |stat: &Stat| (stat.dev, stat.ino, stat.mtime_ns, stat.len) == (seen.dev, seen.ino, seen.mtime_ns, seen.len);
-            if self.disk.find(&path)?.is_some_and(|stat| same(&stat)) {
-                self.disk.remove_if_there(&path)?;
             }
         }
         Ok(())

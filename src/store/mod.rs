@@ -36,11 +36,12 @@ pub use take_in::{TakeIn, hash_file};
 
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
-    disk::{Disk, Kind, LockKind, Stat},
+    disk::{Disk, DiskError, Kind, LockKind, Open, Stat},
 };
 use format::Marker;
 use std::{
     collections::HashSet,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -113,6 +114,8 @@ impl Store {
     /// Opens the store at `root`; it must be one. What an interrupted initialisation left counts as nothing.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let layout = Layout::new(root);
+        // From here on nothing below the root is reached by a path that somebody could lead elsewhere.
+        let disk = disk.confined(root);
         let looked = disk.read_small(&layout.marker());
         if !matches!(looked, Ok(Some(_))) {
             require_folder_or_nothing(&*disk, root)?;
@@ -165,6 +168,7 @@ impl Store {
         }
         let marker = Marker::new(shared);
         let layout = Layout::new(root);
+        let disk = disk.confined(root);
         let above: Vec<&Path> = root.ancestors().skip(1).take_while(|dir| !dir.as_os_str().is_empty()).collect();
         let missing = above.iter().take_while(|dir| matches!(disk.find(dir), Ok(None))).count();
         create_folders(&*disk, &layout, marker.dir_mode)?;
@@ -218,8 +222,7 @@ impl Store {
                     first_failure = result;
                 }
             };
-            // The store may be reached by a link, which has neither group nor mode of its own.
-            tell(self.share_one(&self.disk().canonical(&folder)?, group, marker.dir_mode));
+            tell(self.share_one(&folder, group, marker.dir_mode));
             for entry in self.disk().list_sorted(&folder)? {
                 let path = folder.join(&entry.name);
                 match entry.kind {
@@ -237,14 +240,21 @@ impl Store {
         Self::open(self.0.disk.clone(), root)
     }
 
+    /// Group and mode of one folder or record. It is opened once: a look by its path could be at another file.
     fn share_one(&self, path: &Path, group: u32, mode: u32) -> Result<()> {
         // Another process may have removed it since it was listed.
-        let Some(stat) = self.disk().find(path)? else { return Ok(()) };
+        let Some(file) = crate::disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(()) };
+        let stat = file.stat()?;
+        // A further name may be one that the file has outside of the store.
+        if !matches!(stat.kind, Kind::Dir | Kind::File) || (stat.kind == Kind::File && stat.nlink > 1) {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no file of the store's own");
+            return Err(DiskError { action: "share", path: path.to_owned(), source }.into());
+        }
         if stat.gid != group {
-            self.disk().set_group(path, &group.to_string())?;
+            file.set_group(group)?;
         }
         if stat.mode != mode {
-            self.disk().open(path, crate::disk::Open::Read)?.set_mode(mode)?;
+            file.set_mode(mode)?;
         }
         Ok(())
     }

@@ -238,7 +238,7 @@ impl Sample {
 /// Whether a file opened through `link` is the blob: a mount may forbid following links (`nosymfollow`), and a
 /// container may show another tree than the one the link was made for.
 fn leads_to(disk: &dyn Disk, link: &Path, blob: &Path) -> Result<(), DiskError> {
-    let through = disk.open(link, Open::Read)?.stat()?;
+    let through = disk.open(link, Open::ReadFollow)?.stat()?;
     let direct = disk.stat(blob)?;
     match (through.dev, through.ino, through.len) == (direct.dev, direct.ino, direct.len) {
         true => Ok(()),

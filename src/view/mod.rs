@@ -49,7 +49,15 @@ pub struct Views {
 
 impl Views {
     /// The views in `models_dir`. Without a store they can be listed and removed, but not built.
+    ///
+    /// The models directory and the store are entered by handle: see [`Disk::confined`]. A view's links are read, and are
+    /// not followed to anything that is changed.
     pub fn new(disk: Arc<dyn Disk>, models_dir: PathBuf, store: Option<Store>) -> Self {
+        let disk = disk.confined(&models_dir);
+        let disk = match &store {
+            Some(store) => disk.confined(store.layout().root()),
+            None => disk,
+        };
         Self { disk, models_dir, store, follows: Arc::default() }
     }
 

@@ -125,18 +125,27 @@ impl Views {
         }
     }
 
+    /// Removes a file that is still the one that was looked at.
+    pub fn remove_if_same(&self, path: &Path, seen: &Stat) -> Result<bool> {
+        let is_same = self.disk.find(path)?.is_some_and(|stat| is_same(&stat, seen));
+        Ok(is_same && self.disk.remove_if_there(path)?)
+    }
+
+    /// Removes a file that the user asked to be removed, whoever made it, and the folders that are empty then.
+    pub fn remove_plain(&self, path: &Path) -> Result<()> {
+        self.disk.remove_file(path)?;
+        Ok(self.disk.prune_empty(path.parent().unwrap_or(path), &self.models_dir)?)
+    }
+
     /// Does what was planned. A file that changed since stays.
     pub fn carry_out(&self, plan: Removal) -> Result<Removed> {
         let disk = &*self.disk;
         let mut done = Removed { removed: Vec::new(), kept: plan.kept };
         for (path, seen) in plan.files.into_iter().zip(&plan.seen) {
-            match disk.find(&path)? {
-                Some(stat) if is_same(&stat, seen) => {
-                    disk.remove_if_there(&path)?;
-                    done.removed.push(path);
-                }
-                Some(_) => done.kept.push((path, "it was changed just now".into())),
-                None => {}
+            if self.remove_if_same(&path, seen)? {
+                done.removed.push(path);
+            } else if disk.find(&path)?.is_some() {
+                done.kept.push((path, "it was changed just now".into()));
             }
         }
         // The manifest goes last: until then it tells which copies are ours.

@@ -271,6 +271,9 @@ impl DiskFile for LaxFile {
     fn set_mode(&self, mode: u32) -> Result<()> {
         self.0.set_mode(mode)
     }
+    fn set_group(&self, gid: u32) -> Result<()> {
+        self.0.set_group(gid)
+    }
     fn sync_data(&self) -> Result<()> {
         self.0.sync_data()
     }
@@ -286,6 +289,9 @@ impl DiskFile for LaxFile {
 }
 
 impl Disk for LaxLocks {
+    fn confined(self: Arc<Self>, root: &Path) -> Arc<dyn Disk> {
+        Arc::new(Self(self.0.entered_at(root)))
+    }
     fn stat(&self, path: &Path) -> Result<Stat> {
         self.0.stat(path)
     }
@@ -324,9 +330,6 @@ impl Disk for LaxLocks {
     }
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
         Ok(Box::new(LaxFile(self.0.open(path, how)?)))
-    }
-    fn set_group(&self, path: &Path, group: &str) -> Result<()> {
-        self.0.set_group(path, group)
     }
     fn sync_dir(&self, path: &Path) -> Result<()> {
         self.0.sync_dir(path)

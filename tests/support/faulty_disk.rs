@@ -57,7 +57,10 @@ struct State {
 
 /// A real disk that fails by a [`Rule`].
 #[derive(Clone)]
-pub struct FaultyDisk(Arc<State>);
+pub struct FaultyDisk {
+    state: Arc<State>,
+    inner: Arc<dyn Disk>,
+}
 
 struct FaultyFile {
     inner: Box<dyn DiskFile>,
@@ -79,23 +82,28 @@ impl fmt::Debug for FaultyFile {
 
 impl FaultyDisk {
     pub fn new() -> Self {
-        Self(Arc::new(State { rule: Mutex::new(Rule::Never), count: AtomicU64::new(0) }))
+        Self { state: Arc::new(State { rule: Mutex::new(Rule::Never), count: AtomicU64::new(0) }), inner: Arc::new(RealDisk) }
     }
 
     /// Begins to count from 1 again under a new rule.
     pub fn set(&self, rule: Rule) {
-        *self.0.rule.lock().unwrap() = rule;
-        self.0.count.store(0, Ordering::SeqCst);
+        *self.state.rule.lock().unwrap() = rule;
+        self.state.count.store(0, Ordering::SeqCst);
     }
 
     /// Operations counted since the rule was set.
     pub fn count(&self) -> u64 {
-        self.0.count.load(Ordering::SeqCst)
+        self.state.count.load(Ordering::SeqCst)
+    }
+
+    /// The same disk and rule, confined below `root`.
+    pub fn entered_at(&self, root: &Path) -> Self {
+        Self { state: self.state.clone(), inner: self.inner.clone().confined(root) }
     }
 
     fn step(&self, op: Op, path: &Path) -> Result<()> {
-        let number = self.0.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let kind = match &*self.0.rule.lock().unwrap() {
+        let number = self.state.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let kind = match &*self.state.rule.lock().unwrap() {
             Rule::Never => None,
             Rule::Once(at, kind) => (number == *at).then_some(*kind),
             Rule::Dead(from) => (number >= *from).then_some(io::ErrorKind::Other),
@@ -135,6 +143,9 @@ impl DiskFile for FaultyFile {
         self.disk.step(Op::SetMode, &self.path)?;
         self.inner.set_mode(mode)
     }
+    fn set_group(&self, gid: u32) -> Result<()> {
+        self.inner.set_group(gid)
+    }
     fn sync_data(&self) -> Result<()> {
         self.disk.step(Op::SyncData, &self.path)?;
         self.inner.sync_data()
@@ -152,73 +163,73 @@ impl DiskFile for FaultyFile {
 }
 
 impl Disk for FaultyDisk {
+    fn confined(self: Arc<Self>, root: &Path) -> Arc<dyn Disk> {
+        Arc::new(self.entered_at(root))
+    }
     fn stat(&self, path: &Path) -> Result<Stat> {
-        RealDisk.stat(path)
+        self.inner.stat(path)
     }
     fn stat_follow(&self, path: &Path) -> Result<Stat> {
-        RealDisk.stat_follow(path)
+        self.inner.stat_follow(path)
     }
     fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
-        RealDisk.list(dir)
+        self.inner.list(dir)
     }
     fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
         self.step(Op::CreateDir, path)?;
-        RealDisk.create_dir(path, mode)
+        self.inner.create_dir(path, mode)
     }
     fn remove_dir(&self, path: &Path) -> Result<()> {
         self.step(Op::RemoveDir, path)?;
-        RealDisk.remove_dir(path)
+        self.inner.remove_dir(path)
     }
     fn remove_file(&self, path: &Path) -> Result<()> {
         self.step(Op::RemoveFile, path)?;
-        RealDisk.remove_file(path)
+        self.inner.remove_file(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         self.step(Op::Rename, to)?;
-        RealDisk.rename(from, to)
+        self.inner.rename(from, to)
     }
     fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
         self.step(Op::RenameNew, to)?;
-        RealDisk.rename_new(from, to)
+        self.inner.rename_new(from, to)
     }
     fn symlink(&self, target: &Path, link: &Path) -> Result<()> {
         self.step(Op::Symlink, link)?;
-        RealDisk.symlink(target, link)
+        self.inner.symlink(target, link)
     }
     fn read_link(&self, path: &Path) -> Result<PathBuf> {
-        RealDisk.read_link(path)
+        self.inner.read_link(path)
     }
     fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
         self.step(Op::HardLink, to)?;
-        RealDisk.hard_link(from, to)
+        self.inner.hard_link(from, to)
     }
     fn reflink(&self, from: &Path, to: &Path) -> Result<()> {
         self.step(Op::Reflink, to)?;
-        RealDisk.reflink(from, to)
+        self.inner.reflink(from, to)
     }
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
-        if how != Open::Read {
+        if !matches!(how, Open::Read | Open::ReadFollow) {
             self.step(Op::Open, path)?;
             let writes_existing = matches!(how, Open::Write | Open::CreateIfMissing(_));
-            if writes_existing && RealDisk.stat(path).is_ok_and(|stat| stat.mode & 0o200 == 0) {
+            if writes_existing && self.inner.stat(path).is_ok_and(|stat| stat.mode & 0o200 == 0) {
                 let source = io::ErrorKind::PermissionDenied.into();
                 return Err(DiskError { action: "open", path: path.to_owned(), source });
             }
         }
-        let inner = RealDisk.open(path, how)?;
+        let inner = self.inner.open(path, how)?;
         Ok(Box::new(FaultyFile { inner, path: path.to_owned(), disk: self.clone() }))
-    }
-    fn set_group(&self, path: &Path, group: &str) -> Result<()> {
-        RealDisk.set_group(path, group)
     }
     fn sync_dir(&self, path: &Path) -> Result<()> {
         self.step(Op::SyncDir, path)?;
-        RealDisk.sync_dir(path)
+        self.inner.sync_dir(path)
     }
     fn space(&self, path: &Path) -> Result<Space> {
-        RealDisk.space(path)
+        self.inner.space(path)
     }
     fn canonical(&self, path: &Path) -> Result<PathBuf> {
-        RealDisk.canonical(path)
+        self.inner.canonical(path)
     }
 }

@@ -314,6 +314,9 @@ impl DiskFile for SimFile {
         self.disk.state().change(Change::SetMode(self.ino, mode));
         Ok(())
     }
+    fn set_group(&self, _: u32) -> Result<()> {
+        Ok(())
+    }
     fn sync_data(&self) -> Result<()> {
         let ino = self.ino;
         self.disk.state().settle(|change| matches!(change, Change::Write(of, ..) | Change::SetLen(of, _) if *of == ino));
@@ -341,6 +344,10 @@ impl DiskFile for SimFile {
 }
 
 impl Disk for SimDisk {
+    /// It knows no links.
+    fn confined(self: Arc<Self>, _: &Path) -> Arc<dyn Disk> {
+        self
+    }
     fn stat(&self, path: &Path) -> Result<Stat> {
         Ok(self.stat_ino(self.ino(path)?))
     }
@@ -398,7 +405,7 @@ impl Disk for SimDisk {
                 Err(error) if error.is_not_found() => self.create(path, false, mode)?,
                 other => other?,
             },
-            Open::Read | Open::Write => self.ino(path)?,
+            Open::Read | Open::ReadFollow | Open::Write => self.ino(path)?,
         };
         let writes = matches!(how, Open::Write | Open::CreateIfMissing(_));
         if writes && self.stat_ino(ino).mode & 0o200 == 0 {
@@ -407,9 +414,6 @@ impl Disk for SimDisk {
         let mut state = self.state();
         state.handles += 1;
         Ok(Box::new(SimFile { disk: self.clone(), ino, handle: state.handles }))
-    }
-    fn set_group(&self, path: &Path, _: &str) -> Result<()> {
-        self.ino(path).map(drop)
     }
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let ino = self.ino(path)?;

@@ -59,6 +59,9 @@ impl Broken {
 }
 
 impl Disk for Broken {
+    fn confined(self: Arc<Self>, _: &Path) -> Arc<dyn Disk> {
+        self
+    }
     fn stat(&self, path: &Path) -> Result<Stat> {
         RealDisk.stat(path)
     }
@@ -112,7 +115,7 @@ impl Disk for Broken {
         fs::copy(from, to).map(drop).map_err(|source| DiskError { action: "reflink", path: to.to_owned(), source })
     }
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
-        if how == Open::Read && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink()) {
+        if how == Open::ReadFollow && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink()) {
             self.check(&self.follow, path)?;
         }
         if matches!(how, Open::CreateNew(_)) {
@@ -120,9 +123,6 @@ impl Disk for Broken {
             self.note("create", path);
         }
         RealDisk.open(path, how)
-    }
-    fn set_group(&self, path: &Path, group: &str) -> Result<()> {
-        RealDisk.set_group(path, group)
     }
     fn sync_dir(&self, path: &Path) -> Result<()> {
         RealDisk.sync_dir(path)

@@ -1,0 +1,541 @@
+//! The operating system's file system, entered below some roots by handle only.
+//!
+//! A folder's handle stays that folder whatever becomes of its name, and the system resolves a name below a handle without
+//! looking at what is above. Linux 5.6 and newer resolve a whole path and refuse links in one call (`openat2(2)` with
+//! `RESOLVE_NO_SYMLINKS`); elsewhere each component is opened with `O_NOFOLLOW`.
+
+#[cfg(target_os = "linux")]
+use super::folder::{ByHandle, Folder};
+use super::{
+    At, Disk, DiskFile, Entry, Open, RealDisk, Result, Space, Stat,
+    real::{RealFile, action_of, open_or_create},
+    system::{self, Links},
+};
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{AtFlags, CWD, Mode, OFlags},
+    io::Errno,
+};
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    io,
+    path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+/// Handles of folders that a root keeps open. More would be opened faster and run into the limit of open files.
+const KEPT_FOLDERS: usize = 32;
+
+/// Where a path without a folder of its own is: the root itself.
+const HERE: &str = ".";
+
+/// The operating system's file system, entered below some roots by handle only. See [`Disk::confined`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Confined {
+    roots: Vec<Arc<Root>>,
+}
+
+/// A folder below which no link is followed.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    /// From the first use on.
+    handle: OnceLock<OwnedFd>,
+    /// Handles of folders below it, by their path from here.
+    folders: Mutex<HashMap<OsString, Arc<OwnedFd>>>,
+}
+
+/// A handle of a folder, and whether it is one of those that are kept.
+struct Opened {
+    handle: Arc<OwnedFd>,
+    was_kept: bool,
+}
+
+impl Root {
+    fn handle(&self) -> io::Result<BorrowedFd<'_>> {
+        if let Some(handle) = self.handle.get() {
+            return Ok(handle.as_fd());
+        }
+        let handle = rustix::fs::open(&self.path, path_flags(), Mode::empty())?;
+        // Of two threads that open it at once, one handle is used by both.
+        Ok(self.handle.get_or_init(|| handle).as_fd())
+    }
+
+    /// The folder at `path` from here.
+    fn folder(&self, path: &Path) -> io::Result<Opened> {
+        let kept = self.folders().get(path.as_os_str()).cloned();
+        if let Some(handle) = kept {
+            return Ok(Opened { handle, was_kept: true });
+        }
+        let from_here = if path.as_os_str().is_empty() { Path::new(HERE) } else { path };
+        let handle = Arc::new(open_without_links(self.handle()?, from_here, path_flags())?);
+        let mut folders = self.folders();
+        if folders.len() >= KEPT_FOLDERS {
+            folders.clear();
+        }
+        folders.insert(path.as_os_str().to_owned(), handle.clone());
+        Ok(Opened { handle, was_kept: false })
+    }
+
+    /// Forgets a folder, and those below it, whose handle may be of one that is gone.
+    fn forget(&self, path: &Path) {
+        self.folders().retain(|kept, _| !Path::new(kept).starts_with(path));
+    }
+
+    fn folders(&self) -> std::sync::MutexGuard<'_, HashMap<OsString, Arc<OwnedFd>>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with a name in a folder, both from here. A kept handle may be of a folder that was removed and made
+    /// again since: where nothing is found, the folder is opened anew.
+    fn with<T>(&self, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
+        let (above, name) = (path.parent().unwrap_or(Path::new("")), Path::new(path.file_name().unwrap_or(OsStr::new(HERE))));
+        let folder = self.folder(above)?;
+        match act(folder.handle.as_fd(), name) {
+            Err(error) if folder.was_kept && error.kind() == io::ErrorKind::NotFound => {
+                self.forget(above);
+                act(self.folder(above)?.handle.as_fd(), name)
+            }
+            other => other,
+        }
+        .map_err(refused)
+    }
+}
+
+impl Confined {
+    /// The root that `path` is below and its path from there; `None` where it is below none, or a root itself.
+    fn below<'p>(&self, path: &'p Path) -> Option<io::Result<(&Root, &'p Path)>> {
+        let (root, rest) = self.root_of(path)?;
+        if rest.as_os_str().is_empty() {
+            return None;
+        }
+        let is_plain = rest.components().all(|part| matches!(part, Component::Normal(_)));
+        Some(match is_plain {
+            true => Ok((root, rest)),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads upwards")),
+        })
+    }
+
+    fn root_of<'p>(&self, path: &'p Path) -> Option<(&Root, &'p Path)> {
+        self.roots.iter().find_map(|root| Some((&**root, path.strip_prefix(&root.path).ok()?)))
+    }
+
+    /// Does something with a name in an open folder: in its folder below a root, or `None` outside of all roots.
+    fn at<T>(&self, path: &Path, action: &'static str, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> Option<Result<T>> {
+        let below = self.below(path)?;
+        Some(below.and_then(|(root, rest)| root.with(rest, act)).at(action, path))
+    }
+
+    /// The same with two names, of which one may be outside of all roots; `None` where both are.
+    fn at_both<T>(
+        &self,
+        from: &Path,
+        to: &Path,
+        action: &'static str,
+        act: impl Fn((BorrowedFd<'_>, &Path), (BorrowedFd<'_>, &Path)) -> io::Result<T>,
+    ) -> Option<Result<T>> {
+        let (source, target) = (self.below(from), self.below(to));
+        if source.is_none() && target.is_none() {
+            return None;
+        }
+        let both = || {
+            let (source, target) = (source.transpose()?, target.transpose()?);
+            in_folder(source, from, |from_dir, from| in_folder(target, to, |to_dir, to| act((from_dir, from), (to_dir, to))))
+        };
+        Some(both().at(action, to))
+    }
+
+    /// What a path leads to: below a root from its handle on, by whatever links.
+    fn through<T>(&self, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
+        match self.root_of(path) {
+            Some((root, rest)) if rest.as_os_str().is_empty() => act(root.handle()?, Path::new(HERE)),
+            Some((root, rest)) => act(root.handle()?, rest),
+            None => act(CWD, path),
+        }
+    }
+
+    /// An open folder, of which a link is none.
+    fn open_dir(&self, path: &Path) -> io::Result<OwnedFd> {
+        match self.root_of(path) {
+            Some((root, rest)) if rest.as_os_str().is_empty() => system::open_dir_at(root.handle()?, Path::new(HERE)),
+            Some((root, rest)) => root.with(rest, |dir, name| system::open_dir_at(dir, name)),
+            None => Ok(std::fs::File::open(path)?.into()),
+        }
+    }
+}
+
+/// Does something with a name in its folder below a root, or with a path outside of all roots.
+fn in_folder<T>(below: Option<(&Root, &Path)>, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
+    match below {
+        Some((root, rest)) => root.with(rest, act),
+        None => act(CWD, path),
+    }
+}
+
+/// Opens a file by its name in a folder. Where others may write the folder, a file with further names is not opened for
+/// writing: one of them may be the name of a file elsewhere.
+fn open(dir: BorrowedFd<'_>, name: &Path, how: Open) -> io::Result<std::fs::File> {
+    let file = system::open_at(dir, name, how, Links::Refuse)?;
+    if how == Open::Write && system::stat_open(&file)?.nlink > 1 && system::stat_follow_at(dir, Path::new(HERE))?.mode & 0o022 != 0
+    {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has further names, and others may write its folder"));
+    }
+    Ok(file)
+}
+
+/// Enough to look names up below a folder, also where its names may not be read.
+fn path_flags() -> OFlags {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let flags = OFlags::PATH;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let flags = OFlags::RDONLY;
+    flags | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+/// Opens a folder below another; a link on the way is an error.
+fn open_without_links(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::ResolveFlags;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+            // An older kernel, or a sandbox that does not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            other => return other.map_err(|error| refused(error.into())),
+        }
+    }
+    step_by_step(root, path, flags)
+}
+
+/// The same where each component has to be opened by itself.
+fn step_by_step(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let mut folder = rustix::fs::openat(root, HERE, flags, Mode::empty())?;
+    for part in path.components().filter(|part| *part != Component::CurDir) {
+        let name = Path::new(part.as_os_str());
+        folder = match rustix::fs::openat(&folder, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
+            // Some systems say of a link that it is no folder, others that it is a link.
+            Err(Errno::NOTDIR) if system::stat_at(&folder, name)?.kind == super::Kind::Symlink => return Err(link_in_the_way()),
+            other => other.map_err(|error| refused(error.into()))?,
+        };
+    }
+    Ok(folder)
+}
+
+fn link_in_the_way() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link stands in the way, and none is followed here")
+}
+
+/// Says what `ELOOP` means where links are refused.
+fn refused(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => link_in_the_way(),
+        _ => error,
+    }
+}
+
+impl Disk for Confined {
+    fn confined(self: Arc<Self>, root: &Path) -> Arc<dyn Disk> {
+        if self.roots.iter().any(|known| known.path == root) {
+            return self;
+        }
+        let mut roots = self.roots.clone();
+        roots.push(Arc::new(Root { path: root.to_owned(), handle: OnceLock::new(), folders: Mutex::default() }));
+        // A store may stand in a models directory: the nearest root is the one that counts.
+        roots.sort_by_key(|root| std::cmp::Reverse(root.path.components().count()));
+        Arc::new(Self { roots })
+    }
+
+    fn stat(&self, path: &Path) -> Result<Stat> {
+        let below = self.at(path, "look at", |dir, name| system::stat_at(dir, name));
+        below.unwrap_or_else(|| RealDisk.stat(path))
+    }
+
+    fn stat_follow(&self, path: &Path) -> Result<Stat> {
+        self.through(path, |dir, path| system::stat_follow_at(dir, path)).at("look at", path)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        self.open_listed(dir).map(ByHandle::into_entries)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
+        self.open_dir(dir).and_then(|handle| system::list_open_dir(&handle)).at("list", dir)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_folder(&self, dir: &Path) -> Result<Option<Box<dyn Folder>>> {
+        Ok(Some(Box::new(self.open_listed(dir)?)))
+    }
+
+    fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
+        let below = self.at(path, "create the folder", |dir, name| system::create_dir_at(dir, name, mode));
+        below.unwrap_or_else(|| RealDisk.create_dir(path, mode))
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        let Some(below) = self.below(path) else { return RealDisk.remove_dir(path) };
+        let removed = below.and_then(|(root, rest)| {
+            root.forget(rest);
+            root.with(rest, |dir, name| Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?))
+        });
+        removed.at("remove the folder", path)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        let below = self.at(path, "remove", |dir, name| Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?));
+        below.unwrap_or_else(|| RealDisk.remove_file(path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let rename = |from: (BorrowedFd<'_>, &Path), to: (BorrowedFd<'_>, &Path)| -> io::Result<()> {
+            Ok(rustix::fs::renameat(from.0, from.1, to.0, to.1)?)
+        };
+        self.at_both(from, to, "rename to", rename).unwrap_or_else(|| RealDisk.rename(from, to))
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        let below = self.at_both(from, to, "rename to", |from, to| system::rename_new_at(from, to));
+        below.unwrap_or_else(|| RealDisk.rename_new(from, to))
+    }
+
+    fn symlink(&self, target: &Path, link: &Path) -> Result<()> {
+        let below = self.at(link, "make the symbolic link", |dir, name| Ok(rustix::fs::symlinkat(target, dir, name)?));
+        below.unwrap_or_else(|| RealDisk.symlink(target, link))
+    }
+
+    fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        let below = self.at(path, "read the link", |dir, name| system::read_link_at(dir, name));
+        below.unwrap_or_else(|| RealDisk.read_link(path))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> Result<()> {
+        let link = |from: (BorrowedFd<'_>, &Path), to: (BorrowedFd<'_>, &Path)| -> io::Result<()> {
+            Ok(rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())?)
+        };
+        self.at_both(from, to, "make the hard link", link).unwrap_or_else(|| RealDisk.hard_link(from, to))
+    }
+
+    fn reflink(&self, from: &Path, to: &Path) -> Result<()> {
+        let below = self.at_both(from, to, "make the reflink copy", |from, to| system::reflink_at(from, to));
+        below.unwrap_or_else(|| RealDisk.reflink(from, to))
+    }
+
+    fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
+        let file = match how {
+            Open::ReadFollow => self.through(path, |dir, path| system::open_at(dir, path, how, Links::Follow)),
+            how => match self.below(path) {
+                Some(below) => {
+                    below.and_then(|(root, rest)| open_or_create(how, |how| root.with(rest, |dir, name| open(dir, name, how))))
+                }
+                None if self.root_of(path).is_some() => self.open_dir(path).map(Into::into),
+                None => return RealDisk.open(path, how),
+            },
+        };
+        Ok(Box::new(RealFile::new(file.at(action_of(how), path)?, path)))
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        self.open_dir(path).and_then(|dir| system::sync_open_dir(dir.into())).at("sync the folder", path)
+    }
+
+    fn space(&self, path: &Path) -> Result<Space> {
+        let Some((root, _)) = self.root_of(path) else { return RealDisk.space(path) };
+        root.handle().and_then(system::space_of).at("ask for the free space of", path)
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf> {
+        RealDisk.canonical(path)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Confined {
+    fn open_listed(&self, dir: &Path) -> Result<ByHandle> {
+        let opened = match self.root_of(dir) {
+            Some((root, rest)) if rest.as_os_str().is_empty() => {
+                root.handle().and_then(|root| ByHandle::open_below(root, Path::new(HERE)))
+            }
+            Some((root, rest)) => root.with(rest, |above, name| ByHandle::open_below(above, name)),
+            None => return ByHandle::open(dir),
+        };
+        Ok(ByHandle::of(opened.at("list", dir)?, dir.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Kind;
+    use std::{fs, os::unix::fs::symlink};
+
+    /// A confined folder `root`, and beside it a folder `outside` with a file.
+    struct Place {
+        temp: tempfile::TempDir,
+        disk: Arc<dyn Disk>,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let temp = tempfile::tempdir().unwrap();
+            for folder in ["root/folder", "outside/folder"] {
+                fs::create_dir_all(temp.path().join(folder)).unwrap();
+            }
+            for file in ["root/file", "root/folder/file", "outside/file", "outside/folder/file"] {
+                fs::write(temp.path().join(file), file).unwrap();
+            }
+            let disk = Arc::new(RealDisk).confined(&temp.path().join("root"));
+            Self { temp, disk }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.temp.path().join(name)
+        }
+
+        fn outside(&self) -> Vec<String> {
+            let mut seen = Vec::new();
+            for folder in ["outside", "outside/folder"] {
+                let disk: &dyn Disk = &RealDisk;
+                for entry in disk.list_sorted(&self.path(folder)).unwrap() {
+                    let stat = disk.stat(&self.path(folder).join(&entry.name)).unwrap();
+                    seen.push(format!("{folder}/{} {:?} {:o} {} {}", entry.name, stat.kind, stat.mode, stat.len, stat.nlink));
+                }
+            }
+            seen
+        }
+    }
+
+    fn is_refused<T: std::fmt::Debug>(result: Result<T>) -> bool {
+        result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput && error.to_string().contains("link"))
+    }
+
+    #[test]
+    fn no_method_goes_through_a_link_below_a_confined_root() {
+        let place = Place::new();
+        for (target, link) in [("../outside", "root/away"), ("/nowhere", "root/dangling"), ("folder", "root/near")] {
+            symlink(target, place.path(link)).unwrap();
+        }
+        let before = place.outside();
+        let disk = &*place.disk;
+        for link in ["root/away", "root/near"] {
+            let (folder, file, fresh) = (place.path(link), place.path(link).join("folder"), place.path(link).join("fresh"));
+            let inner = place.path(link).join("file");
+            assert!(is_refused(disk.stat(&inner)) && is_refused(disk.list(&folder)) && is_refused(disk.open_folder(&folder)));
+            assert!(is_refused(disk.create_dir(&fresh, 0o755)) && is_refused(disk.remove_dir(&file)));
+            assert!(is_refused(disk.remove_file(&inner)) && is_refused(disk.read_link(&inner)));
+            assert!(is_refused(disk.rename(&inner, &place.path("root/got"))));
+            assert!(is_refused(disk.rename(&place.path("root/file"), &fresh)));
+            assert!(is_refused(disk.rename_new(&place.path("root/file"), &fresh)));
+            assert!(is_refused(disk.symlink(Path::new("x"), &fresh)));
+            assert!(is_refused(disk.hard_link(&inner, &place.path("root/got"))));
+            assert!(is_refused(disk.hard_link(&place.path("root/file"), &fresh)));
+            assert!(is_refused(disk.reflink(&inner, &place.path("root/got"))));
+            assert!(is_refused(disk.sync_dir(&folder)));
+            for how in [Open::Read, Open::Write, Open::CreateNew(0o644), Open::CreateIfMissing(0o644)] {
+                assert!(is_refused(disk.open(&inner, how)), "{how:?}");
+            }
+        }
+        for link in ["root/away", "root/near", "root/dangling"] {
+            for how in [Open::Read, Open::Write, Open::CreateIfMissing(0o644)] {
+                assert!(is_refused(disk.open(&place.path(link), how)), "{link} {how:?}");
+            }
+            assert_eq!(disk.stat(&place.path(link)).unwrap().kind, Kind::Symlink);
+        }
+        assert_eq!(place.outside(), before);
+        assert!(fs::exists(place.path("root/folder/file")).unwrap());
+    }
+
+    #[test]
+    fn a_further_name_of_a_file_is_not_written_where_others_may_write_its_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = Place::new();
+        let linked = place.path("root/folder/linked");
+        fs::hard_link(place.path("outside/file"), &linked).unwrap();
+        place.disk.open(&linked, Open::Write).unwrap();
+        fs::set_permissions(place.path("root/folder"), PermissionsExt::from_mode(0o2775)).unwrap();
+        for how in [Open::Write, Open::CreateIfMissing(0o644)] {
+            let error = place.disk.open(&linked, how).unwrap_err();
+            assert!(error.kind() == io::ErrorKind::InvalidInput && error.to_string().contains("further names"), "{error}");
+        }
+        place.disk.open(&linked, Open::Read).unwrap();
+    }
+
+    #[test]
+    fn what_says_that_it_follows_links_does() {
+        let place = Place::new();
+        symlink("../outside", place.path("root/away")).unwrap();
+        let path = place.path("root/away/file");
+        let mut read = [0; 12];
+        place.disk.open(&path, Open::ReadFollow).unwrap().read_at(&mut read, 0).unwrap();
+        assert_eq!((&read[..], place.disk.stat_follow(&path).unwrap().len), (&b"outside/file"[..], 12));
+    }
+
+    #[test]
+    fn a_root_is_the_folder_that_was_opened_whatever_takes_its_name() {
+        let place = Place::new();
+        assert_eq!(place.disk.stat(&place.path("root/file")).unwrap().len, 9);
+        fs::rename(place.path("root"), place.path("moved")).unwrap();
+        symlink("outside", place.path("root")).unwrap();
+        let before = place.outside();
+        place.disk.remove_file(&place.path("root/file")).unwrap();
+        place.disk.create_dir(&place.path("root/folder/new"), 0o755).unwrap();
+        assert!(!fs::exists(place.path("moved/file")).unwrap() && fs::exists(place.path("moved/folder/new")).unwrap());
+        assert_eq!(place.outside(), before);
+    }
+
+    #[test]
+    fn a_root_that_is_made_later_is_entered_then() {
+        let place = Place::new();
+        let late = place.disk.clone().confined(&place.path("late"));
+        assert!(late.find(&place.path("late/file")).unwrap().is_none());
+        late.create_dir(&place.path("late"), 0o755).unwrap();
+        late.create_dir(&place.path("late/folder"), 0o755).unwrap();
+        assert_eq!(late.list(&place.path("late")).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_and_made_again_is_found() {
+        let place = Place::new();
+        let file = place.path("root/folder/file");
+        assert!(place.disk.find(&file).unwrap().is_some());
+        fs::remove_dir_all(place.path("root/folder")).unwrap();
+        assert!(place.disk.find(&file).unwrap().is_none());
+        fs::create_dir(place.path("root/folder")).unwrap();
+        fs::write(&file, "again").unwrap();
+        assert_eq!(place.disk.stat(&file).unwrap().len, 5);
+        place.disk.open(&place.path("root/folder/fresh"), Open::CreateNew(0o600)).unwrap();
+    }
+
+    #[test]
+    fn names_are_moved_between_roots_and_what_is_outside_of_them() {
+        let place = Place::new();
+        let both = place.disk.clone().confined(&place.path("outside"));
+        both.rename_new(&place.path("root/file"), &place.path("outside/folder/moved")).unwrap();
+        place.disk.hard_link(&place.path("outside/folder/moved"), &place.path("root/folder/linked")).unwrap();
+        assert_eq!(both.stat(&place.path("root/folder/linked")).unwrap().nlink, 2);
+    }
+
+    #[test]
+    fn a_path_that_leads_upwards_is_refused() {
+        let place = Place::new();
+        let error = place.disk.stat(&place.path("root/folder/../../outside/file")).unwrap_err();
+        assert!(error.to_string().ends_with("the path leads upwards"), "{error}");
+    }
+
+    #[test]
+    fn a_kernel_without_openat2_refuses_the_same() {
+        let place = Place::new();
+        symlink("../outside", place.path("root/away")).unwrap();
+        let root = rustix::fs::open(place.path("root"), path_flags(), Mode::empty()).unwrap();
+        let found = step_by_step(root.as_fd(), Path::new("folder"), path_flags()).unwrap();
+        assert_eq!(system::stat_at(&found, Path::new("file")).unwrap().len, 16);
+        for path in ["away", "away/folder"] {
+            let error = step_by_step(root.as_fd(), Path::new(path), path_flags()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{path}");
+        }
+        let error = step_by_step(root.as_fd(), Path::new("file"), path_flags()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+}

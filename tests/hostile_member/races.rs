@@ -1,0 +1,187 @@
+//! What a member exchanges while a command runs spoils the common tree at most: nothing outside of it changes.
+
+use std::path::{Path, PathBuf};
+
+use crate::kit::{Desk, MIB};
+use crate::support::hub::Content;
+use crate::swapper::{Outside, Swapper};
+
+/// Rounds of each command; `MODEL_MANAGER_RACE_ROUNDS` asks for more.
+fn rounds() -> u32 {
+    std::env::var("MODEL_MANAGER_RACE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(200)
+}
+
+/// A project with a model, a copy of it to go back to, and its private twin.
+struct Scene {
+    desk: Desk,
+    outside: Outside,
+    pristine: PathBuf,
+}
+
+/// Names below `models/` that a member exchanges.
+struct Names {
+    /// In the store.
+    store: Vec<PathBuf>,
+    /// Of the views.
+    views: Vec<PathBuf>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let desk = Desk::with(MIB + 7);
+        desk.run("download tiny --quant q4_k_m").ok();
+        desk.run("download tiny --quant q8_0").ok();
+        // A blob that nothing needs, and what dead processes left: work for the collector.
+        desk.run("remove tiny --quant q8_0 --keep-blobs").ok();
+        let store = desk.store();
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 24 * 3600);
+        let digest = Content::synthetic(3, 3).sha256().to_owned();
+        let leftovers = [
+            "tmp/.tmp-abcdefghijkl".to_owned(),
+            "lock/.tmp-abcdefghijkl".to_owned(),
+            "leases/lease-abcdefghijkl".to_owned(),
+            "leases/lease-abcdefghijkl.lock".to_owned(),
+            format!("trash/dead-{digest}"),
+            format!("lock/b/{digest}"),
+            format!("meta/{}/{digest}.json", &digest[..2]),
+            format!("ingest/{digest}/data"),
+            format!("ingest/{digest}/journal"),
+            format!("ingest/{digest}/claim"),
+        ];
+        for name in &leftovers {
+            let path = store.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "left behind").unwrap();
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        }
+        let pristine = desk.s.root().join("pristine");
+        copy(&desk.s.models(), &pristine);
+        let more = ["sitecustomize.py", ".blobs/tmp/.tmp-zyxwvutsrqpo", "tiny/gguf/q4_k_m/.tmp-zyxwvutsrqpo"].map(PathBuf::from);
+        let outside = Outside::twin_of(&pristine, desk.s.root().join("outside"), &more);
+        Self { desk, outside, pristine }
+    }
+
+    /// Puts everything back as it was at first.
+    fn restore(&self) {
+        let models = self.desk.s.models();
+        let spoiled = tempfile::Builder::new().prefix("spoiled-").tempdir_in(self.desk.s.root()).unwrap();
+        std::fs::rename(&models, spoiled.path().join("models")).unwrap();
+        copy(&self.pristine, &models);
+    }
+
+    fn names(&self) -> Names {
+        let below = |dir: &str| -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(self.pristine.join(dir)).unwrap();
+            entries.map(|entry| Path::new(dir).join(entry.unwrap().file_name())).collect()
+        };
+        let mut store = below(".blobs");
+        for dir in ["lock", "lock/b", "tmp", "trash", "leases", "roots", "ingest"] {
+            store.extend(below(&format!(".blobs/{dir}")));
+        }
+        for dir in
+            store.clone().iter().filter(|name| name.parent().is_some_and(|dir| dir.ends_with("roots") || dir.ends_with("ingest")))
+        {
+            store.extend(below(dir.to_str().unwrap()));
+        }
+        for content in [Content::synthetic(MIB + 7, 1), Content::synthetic(MIB + 1, 2), Content::synthetic(3, 3)] {
+            for dir in ["sha256", "meta", "segments"] {
+                let shard = format!(".blobs/{dir}/{}", &content.sha256()[..2]);
+                store.extend(below(&shard));
+                store.push(shard.into());
+            }
+        }
+        let mut views = vec![PathBuf::from(".model-manager.json")];
+        for dir in ["tiny", "tiny/gguf", "tiny/gguf/q4_k_m"] {
+            views.push(dir.into());
+            views.extend(below(dir));
+        }
+        Names { store, views }
+    }
+
+    /// Runs a command again and again while `names` are exchanged.
+    fn race(&self, what: &str, names: &[PathBuf], command: &str) {
+        let (rounds, mut swaps) = (rounds(), 0);
+        for _ in 0..rounds {
+            self.restore();
+            let swapper = Swapper::start(&self.desk.s, &self.desk.s.models(), &self.outside, names);
+            self.desk.run(command);
+            swaps += swapper.stop();
+            self.outside.assert_untouched(command);
+        }
+        println!("{what}, `{command}`: {rounds} rounds, {swaps} exchanges");
+        assert!(swaps > u64::from(rounds), "hardly anything was exchanged");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = std::process::Command::new("cp").args(["-a", "--reflink=never"]).arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
+fn in_the_store(command: &str) {
+    let scene = Scene::new();
+    scene.race("in the store", &scene.names().store, command);
+}
+
+fn in_the_views(command: &str) {
+    let scene = Scene::new();
+    scene.race("in the models directory", &scene.names().views, command);
+}
+
+#[test]
+fn sharing_a_store_opens_nothing_outside_of_it_to_the_group() {
+    in_the_store("init --shared");
+}
+
+#[test]
+fn collecting_removes_nothing_outside_of_the_store() {
+    in_the_store("gc --grace 0");
+}
+
+#[test]
+fn removing_a_model_removes_nothing_outside_of_the_store() {
+    in_the_store("remove tiny --yes");
+}
+
+#[test]
+fn downloading_writes_nothing_outside_of_the_store() {
+    in_the_store("download tiny --force --lock-timeout 1s");
+}
+
+#[test]
+fn repairing_writes_nothing_outside_of_the_store() {
+    let scene = Scene::new();
+    let blob = scene.pristine.join(".blobs/sha256").join(&scene.desk.content().sha256()[..2]).join(scene.desk.content().sha256());
+    damage(&blob);
+    scene.race("in the store", &scene.names().store, "verify --repair --lock-timeout 1s");
+}
+
+#[test]
+fn doctor_touches_nothing_outside_of_the_store() {
+    in_the_store("doctor");
+}
+
+#[test]
+fn removing_a_model_removes_nothing_outside_of_the_models_directory() {
+    in_the_views("remove tiny --yes");
+}
+
+#[test]
+fn downloading_writes_nothing_outside_of_the_models_directory() {
+    in_the_views("download tiny --force --link copy");
+}
+
+#[test]
+fn synchronising_writes_nothing_outside_of_the_models_directory() {
+    let scene = Scene::new();
+    scene.desk.run("lock").ok();
+    scene.race("in the models directory", &scene.names().views, "sync --link hardlink");
+}
+
+/// Changes a byte of a read-only file.
+fn damage(path: &Path) {
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::File::options().write(true).open(path).unwrap().write_all_at(b"damage", MIB / 2).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o444)).unwrap();
+}

@@ -12,6 +12,7 @@ mod folder;
 mod memory;
 pub(crate) mod parallel;
 mod real;
+mod syncs;
 #[cfg(unix)]
 #[path = "unix.rs"]
 mod system;
@@ -28,6 +29,7 @@ use confined::Confined;
 pub use folder::Folder;
 pub use memory::total_memory;
 pub use real::RealDisk;
+pub use syncs::Syncs;
 pub use system::{boot_id, group_name, group_number, host_name, is_network_file_system};
 pub use unnamed::Unnamed;
 
@@ -178,6 +180,9 @@ pub enum LockKind {
 }
 
 /// An open file. All methods work on positions, so that threads can share it.
+///
+/// A sync proves what was written through this open file, and nothing else. After one has failed, none succeeds: what was
+/// written since the last that succeeded may be lost, however long it can still be read.
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads into `buf` at `offset`; fewer bytes than asked only at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize>;
@@ -198,8 +203,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn sync_data(&self) -> Result<()>;
     /// Makes content, length and permission bits durable.
     fn sync_all(&self) -> Result<()>;
-    /// Asks the system to begin writing these bytes out; no promise.
+    /// Asks the system to begin writing these bytes out; no promise. Where that fails at once, later syncs fail.
     fn start_writeback(&self, offset: u64, len: u64);
+    /// Asks the system to forget what it holds of the file in memory and need not write out, so that reads tell what is on
+    /// the medium; no promise.
+    fn drop_cache(&self) {}
     /// Tries to lock it; `false` when somebody else holds it. Released when the file is closed or the process dies.
     fn try_lock(&self, kind: LockKind) -> Result<bool>;
 }

@@ -4,7 +4,7 @@
 use super::Kind;
 #[cfg(target_os = "linux")]
 use super::folder::{ByHandle, Folder};
-use super::{At, Confined, Disk, DiskError, DiskFile, Entry, LockKind, Open, Result, Space, Stat, system};
+use super::{At, Confined, Disk, DiskError, DiskFile, Entry, LockKind, Open, Result, Space, Stat, Syncs, system};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -22,13 +22,14 @@ pub struct RealDisk;
 pub(super) struct RealFile {
     file: fs::File,
     path: PathBuf,
+    syncs: Syncs,
     /// The process that locked it; 0 is none.
     locked_by: AtomicU32,
 }
 
 impl RealFile {
     pub(super) fn new(file: fs::File, path: &Path) -> Self {
-        Self { file, path: path.to_owned(), locked_by: AtomicU32::new(0) }
+        Self { file, path: path.to_owned(), syncs: Syncs::default(), locked_by: AtomicU32::new(0) }
     }
 }
 
@@ -99,15 +100,21 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        self.file.sync_data().at("sync", &self.path)
+        self.syncs.sync(|| self.file.sync_data().at("sync", &self.path))
     }
 
     fn sync_all(&self) -> Result<()> {
-        system::sync(&self.file).at("sync", &self.path)
+        self.syncs.sync(|| system::sync(&self.file).at("sync", &self.path))
     }
 
     fn start_writeback(&self, offset: u64, len: u64) {
-        system::start_writeback(&self.file, offset, len);
+        if let Err(error) = system::start_writeback(&self.file, offset, len).at("write out", &self.path) {
+            self.syncs.fail(error);
+        }
+    }
+
+    fn drop_cache(&self) {
+        system::drop_cache(&self.file);
     }
 
     fn try_lock(&self, kind: LockKind) -> Result<bool> {

@@ -270,18 +270,35 @@ pub fn group_name(gid: u32) -> String {
 
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "no safe wrapper of sync_file_range exists")]
-pub(super) fn start_writeback(file: &fs::File, offset: u64, len: u64) {
+pub(super) fn start_writeback(file: &fs::File, offset: u64, len: u64) -> io::Result<()> {
     use std::os::fd::AsRawFd;
-    let (Ok(offset), Ok(len)) = (offset.try_into(), len.try_into()) else { return };
-    // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of ours. Its
-    // result does not matter: it is a hint, and errors of the writing itself come back from the next sync.
-    unsafe {
-        libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE);
+    let (Ok(offset), Ok(len)) = (offset.try_into(), len.try_into()) else { return Ok(()) };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of ours.
+    if unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // Nothing was begun: the call is not known here, or not allowed, or there was no memory for it.
+        Some(libc::EINVAL | libc::ESPIPE | libc::ENOSYS | libc::EPERM | libc::EOPNOTSUPP | libc::EINTR | libc::ENOMEM) => Ok(()),
+        // What was begun failed here, and ext4 may have dropped it. The next sync need not tell.
+        _ => Err(error),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn start_writeback(_: &fs::File, _: u64, _: u64) {}
+pub(super) fn start_writeback(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn drop_cache(file: &fs::File) {
+    // A hint: what is mapped by somebody stays.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn drop_cache(_: &fs::File) {}
 
 /// Identifies this boot of the machine: page cache written before a different value is gone.
 pub fn boot_id() -> String {

@@ -157,7 +157,7 @@ impl Store {
 
 impl Intake {
     fn open(store: Store, want: Want, key: &IntakeKey, lock: Option<FileLock>, lease: Arc<Lease>, replaces: bool) -> Result<Self> {
-        let (place, Found { claims, midstates }) = if Place::is_loose(want.size) {
+        let (place, Found { claims, midstates, .. }) = if Place::is_loose(want.size) {
             store.require_space(want.size)?;
             (Place::Loose(OnceLock::new()), Found::nothing(want.size))
         } else {
@@ -235,12 +235,9 @@ impl Intake {
             if self.closed.load(Ordering::Relaxed) {
                 return Ok(true);
             }
-            if claim.is_none() {
-                self.place.write(&self.store, index, data, &value)?;
-                self.claims()[index as usize] = Some(value);
-            } else {
-                self.place.write_again(&self.store, index, data)?;
-            }
+            // Claimed anew where it was claimed: what a sync proved is overwritten, and has to be synced again.
+            self.place.write(&self.store, index, data, &value)?;
+            self.claims()[index as usize] = Some(value);
         }
         if let Some(file) = self.place.data() {
             file.start_writeback(range.start, data.len() as u64);

@@ -1,9 +1,11 @@
 //! The journal of a partial download: which segments are in its data file, their values, and how far SHA-256 came.
 //!
 //! A header and then records, 64 bytes each, every one with its own check, appended by position. A record whose check
-//! fails claims nothing; of two claims for one segment the later wins. *Written* claims hold after the process dies,
-//! for the page cache survives it; after a power loss only claims before the last *synced* mark hold. Nothing here is
-//! believed blindly: a claimed segment is compared with its value whenever it is read back.
+//! fails claims nothing; of two claims for one segment the later wins. After a power loss only claims that a *synced*
+//! mark covers hold: those between the record at which the process that wrote the mark began and what it had synced.
+//! Others hold after the process dies, for the page cache survives it; but the medium may have refused them, and the
+//! next process has to write them again. Nothing here is believed blindly: a claimed segment is compared with its value
+//! whenever it is read back.
 //!
 //! A *hashed* record is the SHA-256 of the first segments so far, and speaks of the claims before it: one that any of
 //! these segments got later, perhaps with another value, is of bytes that it has not seen.
@@ -28,6 +30,8 @@ const HASHED: u8 = 3;
 #[derive(Debug)]
 pub(super) struct Journal {
     file: Box<dyn DiskFile>,
+    /// Where the records of this process begin: its syncs prove these only.
+    from: u64,
     end: AtomicU64,
     boot: [u8; 8],
 }
@@ -39,6 +43,8 @@ pub(super) type Claims = Vec<Option<SegmentValue>>;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) claims: Claims,
+    /// The claimed segments that no mark covers, in order.
+    pub(super) unsynced: Vec<u64>,
     /// By the number of their segments, all of which are claimed.
     pub(super) midstates: BTreeMap<u64, Midstate>,
 }
@@ -46,7 +52,7 @@ pub(super) struct Found {
 impl Found {
     /// What is claimed of a file of `size` bytes that nobody began.
     pub(super) fn nothing(size: u64) -> Self {
-        Self { claims: vec![None; segment_count(size) as usize], midstates: BTreeMap::new() }
+        Self { claims: vec![None; segment_count(size) as usize], unsynced: Vec::new(), midstates: BTreeMap::new() }
     }
 }
 
@@ -63,12 +69,13 @@ impl Journal {
             Some(_) => (text.len() / RECORD_LEN * RECORD_LEN) as u64,
             None => {
                 file.set_len(0)?;
-                file.write_at(&header(size), 0)?;
                 RECORD_LEN as u64
             }
         };
+        // Without it no mark counts, and an earlier process may have failed to get it to the medium.
+        file.write_at(&header(size), 0)?;
         let found = found.unwrap_or_else(|| Found::nothing(size));
-        Ok((Self { file, end: AtomicU64::new(end), boot }, found))
+        Ok((Self { file, from: end, end: AtomicU64::new(end), boot }, found))
     }
 
     /// Claims that a segment has been written in full.
@@ -86,9 +93,11 @@ impl Journal {
         self.end.load(Ordering::Acquire)
     }
 
-    /// Claims that the data of all records before `upto` has been synced, and makes that claim durable.
+    /// Claims that the data of all records of this process before `upto` has been synced, and makes that claim durable.
     pub(super) fn synced(&self, upto: u64) -> Result<()> {
-        self.append(SYNCED, upto, &[0; 32])?;
+        let mut value = [0; 32];
+        value[..8].copy_from_slice(&self.from.to_le_bytes());
+        self.append(SYNCED, upto, &value)?;
         self.file.sync_data()
     }
 
@@ -147,19 +156,29 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Found> {
         return None;
     }
     let valid = |record: &&[u8]| first_eight(&blake3::hash(&record[..56])) == record[56..];
-    let number = |record: &[u8]| u64::from_le_bytes(record[8..16].try_into().unwrap_or([0xff; 8]));
-    // A mark speaks for the records of its own boot only: those of an earlier boot that no mark covered are lost.
-    let mut synced_upto: HashMap<&[u8], u64> = HashMap::new();
+    let number_at = |record: &[u8], at: usize| u64::from_le_bytes(record[at..at + 8].try_into().unwrap_or([0xff; 8]));
+    let number = |record: &[u8]| number_at(record, 8);
+    // A mark speaks for the records of its own boot only, also one that does not say where its process began: those of an
+    // earlier boot that no mark covered are lost.
+    let mut marks: HashMap<&[u8], BTreeMap<u64, u64>> = HashMap::new();
     for mark in records.clone().filter(valid).filter(|record| record[0] == SYNCED) {
-        let upto = synced_upto.entry(&mark[48..56]).or_default();
+        let upto = marks.entry(&mark[48..56]).or_default().entry(number_at(mark, 16)).or_default();
         *upto = number(mark).max(*upto);
     }
-    let mut claims: Vec<Option<(u64, SegmentValue)>> = vec![None; segment_count(size) as usize];
+    // Of each beginning, how far the marks of it and of those before it come.
+    for marks in marks.values_mut() {
+        marks.values_mut().fold(0, |farthest, upto| {
+            *upto = farthest.max(*upto);
+            *upto
+        });
+    }
+    let mut claims: Vec<Option<(u64, SegmentValue, bool)>> = vec![None; segment_count(size) as usize];
     let mut midstates = Vec::new();
     for (at, record) in records.enumerate().filter(|(_, record)| valid(record)) {
         let position = ((at + 1) * RECORD_LEN) as u64;
-        let holds = record[48..56] == boot || synced_upto.get(&record[48..56]).is_some_and(|upto| position < *upto);
-        if !holds {
+        let covered = marks.get(&record[48..56]).and_then(|marks| marks.range(..=position).next_back());
+        let is_synced = covered.is_some_and(|(_, upto)| position < *upto);
+        if !is_synced && record[48..56] != boot {
             continue;
         }
         let mut value = [0; 32];
@@ -167,7 +186,7 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Found> {
         match (record[0], number(record)) {
             (WRITTEN, index) => {
                 if let Some(claim) = usize::try_from(index).ok().and_then(|index| claims.get_mut(index)) {
-                    *claim = Some((position, SegmentValue::from_bytes(value)));
+                    *claim = Some((position, SegmentValue::from_bytes(value), is_synced));
                 }
             }
             (HASHED, segments) => midstates.push((position, Midstate { segments, words: value })),
@@ -178,7 +197,7 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Found> {
     let last_claim: Vec<u64> = claims
         .iter()
         .map_while(Option::as_ref)
-        .scan(0, |last, (position, _)| {
+        .scan(0, |last, (position, ..)| {
             *last = (*position).max(*last);
             Some(*last)
         })
@@ -189,7 +208,8 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Found> {
     };
     Some(Found {
         midstates: midstates.into_iter().filter(sees_its_claims).map(|(_, midstate)| (midstate.segments, midstate)).collect(),
-        claims: claims.into_iter().map(|claim| claim.map(|(_, value)| value)).collect(),
+        unsynced: (0..).zip(&claims).filter(|(_, claim)| claim.is_some_and(|claim| !claim.2)).map(|(index, _)| index).collect(),
+        claims: claims.into_iter().map(|claim| claim.map(|(_, value, _)| value)).collect(),
     })
 }
 
@@ -245,6 +265,41 @@ mod tests {
         let text = journal(&[(WRITTEN, 0, 1, "a"), (WRITTEN, 1, 2, "a"), (SYNCED, 2 * 64, 0, "a"), (WRITTEN, 3, 4, "a")]);
         let claims = read_claims(&text, SIZE, boot_hash("b")).unwrap();
         assert_eq!(claims.iter().flatten().collect::<Vec<_>>(), [&value(1)]);
+    }
+
+    fn unsynced(text: &[u8], boot: &str) -> Vec<u64> {
+        read(text, SIZE, boot_hash(boot)).unwrap().unsynced
+    }
+
+    /// A journal of two processes, of which the second began behind the record with this number.
+    fn of_two(records: &[(u8, u64, u8, &str)], second: u64, upto: u64) -> Vec<u8> {
+        let mut from = [0; 32];
+        from[..8].copy_from_slice(&(64 * second).to_le_bytes());
+        let mut text = journal(records);
+        text.extend(record(SYNCED, 64 * upto, &from, &boot_hash("a")));
+        text
+    }
+
+    #[test]
+    fn a_mark_covers_only_what_its_own_process_wrote() {
+        let records = [(WRITTEN, 0, 1, "a"), (WRITTEN, 1, 2, "a"), (WRITTEN, 2, 3, "a"), (WRITTEN, 3, 4, "a")];
+        let text = of_two(&records, 3, 4);
+        assert_eq!(unsynced(&text, "a"), [0, 1, 3]);
+        assert_eq!(read_claims(&text, SIZE, boot_hash("b")).unwrap().iter().flatten().collect::<Vec<_>>(), [&value(3)]);
+    }
+
+    #[test]
+    fn marks_of_several_processes_cover_what_each_wrote() {
+        let first = [(WRITTEN, 0, 1, "a"), (SYNCED, 2 * 64, 0, "a"), (WRITTEN, 1, 2, "a"), (WRITTEN, 2, 3, "a")];
+        assert_eq!(unsynced(&of_two(&first, 4, 5), "a"), [1]);
+        assert_eq!(unsynced(&of_two(&first, 3, 5), "a"), [0_u64; 0]);
+        assert_eq!(unsynced(&of_two(&first, 4, 4), "a"), [1, 2]);
+    }
+
+    #[test]
+    fn a_claim_that_is_made_again_behind_the_mark_is_unsynced() {
+        let records = [(WRITTEN, 0, 1, "a"), (WRITTEN, 1, 2, "a"), (SYNCED, 3 * 64, 0, "a"), (WRITTEN, 0, 1, "a")];
+        assert_eq!(unsynced(&journal(&records), "a"), [0]);
     }
 
     #[test]

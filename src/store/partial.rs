@@ -9,7 +9,7 @@ use super::{
     layout::IntakeKey,
 };
 use crate::{
-    digest::{SegmentValue, segment_range},
+    digest::{SegmentValue, segment_range, segment_value},
     disk::{self, Disk, DiskFile, Open},
 };
 use std::{
@@ -58,13 +58,14 @@ impl PartialDir {
             // Durability begins with the first checkpoint; a claim that is lost is written again.
             disk.replace_hint(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
         }
+        hear_out(disk, &dir);
         let found = open_data(disk, &dir.join("data"), file_mode)?;
         let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
         if found.file.stat()?.len != want.size {
             // The claims are of another data file. They go before the length is right again and they look good.
             journal.set_len(0)?;
         }
-        let (journal, read) = Journal::open(journal, want.size, &disk::boot_id())?;
+        let (journal, mut read) = Journal::open(journal, want.size, &disk::boot_id())?;
         let data = match found.is_ours {
             true => found.file,
             false => take_over(store, &dir, &*found.file, want.size, &read.claims)?,
@@ -79,7 +80,40 @@ impl PartialDir {
             }
             return Err(error);
         }
+        partial.write_again(want.size, &mut read)?;
         Ok((partial, read))
+    }
+
+    /// Writes what is claimed and was not synced once more, so that the syncs of this process prove it.
+    ///
+    /// It can be read and need not be on the medium: writing it out may have failed, which the system tells once and to whom it
+    /// likes, and after that every sync of what is not written again succeeds. What is not as it was claimed is missing.
+    fn write_again(&self, size: u64, found: &mut journal::Found) -> Result<()> {
+        if found.unsynced.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = Vec::new();
+        for index in std::mem::take(&mut found.unsynced) {
+            let Some(claim) = found.claims.get_mut(index as usize) else { continue };
+            let range = segment_range(index, size);
+            buffer.resize((range.end - range.start) as usize, 0);
+            let is_whole = self.data.read_at(&mut buffer, range.start).is_ok_and(|got| got == buffer.len());
+            match claim.filter(|value| is_whole && segment_value(index, size, &buffer) == *value) {
+                Some(value) => {
+                    self.data.write_at(&buffer, range.start)?;
+                    self.journal.written(index, &value)?;
+                    self.data.start_writeback(range.start, buffer.len() as u64);
+                }
+                None => *claim = None,
+            }
+        }
+        // A note holds only behind the claims that it is of, so the last is repeated behind the new ones.
+        let claimed = found.claims.iter().take_while(|claim| claim.is_some()).count() as u64;
+        found.midstates.retain(|segments, _| *segments <= claimed);
+        if let Some(midstate) = found.midstates.values().next_back() {
+            self.journal.hashed(midstate)?;
+        }
+        Ok(())
     }
 
     /// Takes the room for the whole file, so that a disk that is too full is found out before anything travels.
@@ -104,9 +138,10 @@ impl PartialDir {
 
     /// Makes everything claimed so far survive a power loss.
     pub(super) fn checkpoint(&self, store: &Store) -> Result<()> {
-        if !self.names_synced.swap(true, Ordering::Relaxed) {
+        if !self.names_synced.load(Ordering::Relaxed) {
             store.disk().sync_dir(&self.dir)?;
             store.disk().sync_dir(&store.layout().dir("ingest"))?;
+            self.names_synced.store(true, Ordering::Relaxed);
         }
         let upto = self.journal.end();
         self.data.sync_data()?;
@@ -140,6 +175,16 @@ pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
         // Somebody put a file of theirs into it.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// Lets the system tell what it could not write out for an earlier process, which it would else tell of this one's syncs.
+/// Nothing is missed: what was not synced is written again.
+fn hear_out(disk: &dyn Disk, dir: &Path) {
+    for name in ["journal", "data"] {
+        if let Ok(file) = disk.open(&dir.join(name), Open::Read) {
+            let _ = file.sync_data();
+        }
     }
 }
 

@@ -57,21 +57,16 @@ impl Place {
 
     /// Writes a segment and claims it where claims are kept. One thread at a time may call it.
     pub(super) fn write(&self, store: &Store, index: u64, segment: &[u8], value: &SegmentValue) -> Result<()> {
-        self.write_again(store, index, segment)?;
-        match self {
-            Self::Partial(partial) => Ok(partial.journal.written(index, value)?),
-            Self::Loose(_) => Ok(()),
-        }
-    }
-
-    /// Writes a segment that is claimed already. One thread at a time may call it.
-    pub(super) fn write_again(&self, store: &Store, index: u64, segment: &[u8]) -> Result<()> {
         let (_, file) = self.file(store)?;
         file.write_at(segment, index * SEGMENT_LEN).map_err(|error| match self {
             // No room was taken for it before.
             Self::Loose(_) if error.is_no_space() => store.no_space(segment.len() as u64),
             _ => error.into(),
-        })
+        })?;
+        match self {
+            Self::Partial(partial) => Ok(partial.journal.written(index, value)?),
+            Self::Loose(_) => Ok(()),
+        }
     }
 
     /// Notes how far SHA-256 came, where a later run can go on from it.

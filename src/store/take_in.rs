@@ -74,14 +74,22 @@ impl Store {
                 disk.remove_if_there(&data_path)?;
                 self.require_space(before.len)?;
             }
+            if inode {
+                // Of what another program wrote, nobody may be told any more that it did not reach the medium. What the
+                // system still has to tell is heard here, and the hash is of what can be read afterwards.
+                let _ = disk.open(&data_path, Open::Read)?.sync_all();
+            }
             let mode = self.marker().file_mode();
             let data = disk.open(&data_path, if shares_bytes { Open::Read } else { Open::CreateNew(mode) })?;
+            // A reflink is another file, of which nothing was read yet.
+            data.drop_cache();
             if !shares_bytes {
                 data.allocate(before.len)?;
                 data.set_len(before.len)?;
             }
             let copy_to = (!shares_bytes).then_some(&*data);
-            let (digest, values) = hash(&*source, path, before.len, copy_to, progress, cancel)?;
+            let hashed = if shares_bytes { &*data } else { &*source };
+            let (digest, values) = hash(hashed, path, before.len, copy_to, progress, cancel)?;
             if Stamp::from(&disk.stat(path)?) != Stamp::from(&before) {
                 return Err(StoreError::Changed { path: path.to_owned() });
             }

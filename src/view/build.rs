@@ -231,6 +231,10 @@ impl Views {
                 }
             }
         }
+        if plan.old.as_ref().is_none_or(|old| old.files != entries) {
+            // What is right already may have been made by somebody who failed before its name was synced.
+            touched.extend(plan.folders().iter().flat_map(|dir| self.up_to_here(dir)));
+        }
         disk.sync_dirs(&touched)?;
         Ok((entries, odd))
     }

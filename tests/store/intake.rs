@@ -105,6 +105,7 @@ fn a_segment_that_was_damaged_meanwhile_is_found_and_wanted_again() {
     for index in 0..4 {
         intake.write(index, piece(&intake, &data, index)).unwrap();
     }
+    intake.checkpoint().unwrap();
     let path = home.store.layout().ingest(&intake.want().key).join("data");
     drop(intake);
     let mut bytes = fs::read(&path).unwrap();

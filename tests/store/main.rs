@@ -12,6 +12,7 @@ mod sim_disk;
 mod checking;
 mod child;
 mod collecting;
+mod failed_syncs;
 mod faults;
 mod intake;
 mod kit;

@@ -24,6 +24,8 @@ fn interrupted(home: &Home, aim: &[u8], data: &[u8], segments: u64) -> PathBuf {
         assert!(intake.write(index, piece(&intake, data, index)).unwrap());
         assert!(front.push(&intake, index, piece(&intake, data, index)).unwrap());
     }
+    // What was not synced is looked at when it is opened.
+    intake.checkpoint().unwrap();
     home.store.layout().ingest(&intake.want().key)
 }
 

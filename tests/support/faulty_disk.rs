@@ -3,7 +3,7 @@
 //! Only operations that change something are counted, so that "the N-th operation" means a step of a protocol. A file
 //! without the owner's write bit cannot be opened for writing, as for everybody but root, who runs many test machines.
 
-use model_manager::disk::{Disk, DiskError, DiskFile, Entry, LockKind, Open, RealDisk, Result, Space, Stat};
+use model_manager::disk::{Disk, DiskError, DiskFile, Entry, LockKind, Open, RealDisk, Result, Space, Stat, Syncs};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -66,6 +66,7 @@ struct FaultyFile {
     inner: Box<dyn DiskFile>,
     path: PathBuf,
     disk: FaultyDisk,
+    syncs: Syncs,
 }
 
 impl fmt::Debug for FaultyDisk {
@@ -147,12 +148,16 @@ impl DiskFile for FaultyFile {
         self.inner.set_group(gid)
     }
     fn sync_data(&self) -> Result<()> {
-        self.disk.step(Op::SyncData, &self.path)?;
-        self.inner.sync_data()
+        self.syncs.sync(|| {
+            self.disk.step(Op::SyncData, &self.path)?;
+            self.inner.sync_data()
+        })
     }
     fn sync_all(&self) -> Result<()> {
-        self.disk.step(Op::SyncAll, &self.path)?;
-        self.inner.sync_all()
+        self.syncs.sync(|| {
+            self.disk.step(Op::SyncAll, &self.path)?;
+            self.inner.sync_all()
+        })
     }
     fn start_writeback(&self, offset: u64, len: u64) {
         self.inner.start_writeback(offset, len);
@@ -220,7 +225,7 @@ impl Disk for FaultyDisk {
             }
         }
         let inner = self.inner.open(path, how)?;
-        Ok(Box::new(FaultyFile { inner, path: path.to_owned(), disk: self.clone() }))
+        Ok(Box::new(FaultyFile { inner, path: path.to_owned(), disk: self.clone(), syncs: Syncs::default() }))
     }
     fn sync_dir(&self, path: &Path) -> Result<()> {
         self.step(Op::SyncDir, path)?;

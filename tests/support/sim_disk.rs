@@ -4,13 +4,20 @@
 //! the durable part and any of the changes: file content and length wait for a sync of the file, permission bits for
 //! [`DiskFile::sync_all`], names for a sync of their folder. A rename is one change and belongs to the target's folder.
 //! This is weaker than what journaling file systems promise, so what survives here survives there.
+//!
+//! Its medium can fail as Linux lets it: what was to be written of a file is lost and goes on to be seen until the cache
+//! is dropped. Each open file is told once, one that is opened later only where no other was, and the next sync succeeds.
+//! A folder whose sync fails keeps its changes for the next.
 
-use model_manager::disk::{Disk, DiskError, DiskFile, Entry, Kind, LockKind, Open, Result, Space, Stat};
+use model_manager::disk::{Disk, DiskError, DiskFile, Entry, Kind, LockKind, Open, Result, Space, Stat, Syncs};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt, io,
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -34,6 +41,32 @@ enum Change {
     Write(Ino, u64, Vec<u8>),
     SetLen(Ino, u64),
     SetMode(Ino, u32),
+}
+
+impl Change {
+    fn is_of_file(&self, ino: Ino) -> bool {
+        matches!(self, Self::Write(of, ..) | Self::SetLen(of, _) | Self::SetMode(of, _) if *of == ino)
+    }
+}
+
+/// A call in which the medium may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Sync,
+    SyncDir,
+    /// Tells nobody that it failed.
+    StartWriteback,
+}
+
+/// Picks the calls, numbered from 1, in which the medium fails.
+pub type Picker = Box<dyn Fn(u64, Call, &Path) -> bool + Send>;
+
+/// What the system knows of failures to write a file out.
+#[derive(Default)]
+struct Failures {
+    count: u64,
+    /// Whether any open file was told of the last.
+    told: bool,
 }
 
 /// What is on the medium.
@@ -107,6 +140,9 @@ struct State {
     next: Ino,
     locks: HashMap<Ino, Vec<(u64, LockKind)>>,
     handles: u64,
+    failures: HashMap<Ino, Failures>,
+    picker: Option<Picker>,
+    calls: u64,
     moments: Option<Vec<Moment>>,
 }
 
@@ -137,6 +173,26 @@ impl State {
             .filter(|change| !matches!(change, Change::Link(name, ino) if renamed.contains(&(name.clone(), *ino))))
             .collect();
         self.record();
+    }
+
+    fn fails(&mut self, call: Call, path: &Path) -> bool {
+        self.calls += 1;
+        self.picker.as_ref().is_some_and(|picks| picks(self.calls, call, path))
+    }
+
+    /// What was to be written of a file is not, and nothing is left to be written.
+    fn lose(&mut self, ino: Ino) {
+        self.pending.retain(|change| !change.is_of_file(ino));
+        let failures = self.failures.entry(ino).or_default();
+        *failures = Failures { count: failures.count + 1, told: false };
+        self.record();
+    }
+
+    /// What can be read when nothing is in the cache but what is still to be written.
+    fn uncached(&self) -> Image {
+        let mut image = Image::clone(&self.durable);
+        self.pending.iter().for_each(|change| image.apply(change));
+        image
     }
 
     fn new_node(&mut self, dir: bool, mode: u32) -> Ino {
@@ -189,6 +245,43 @@ impl SimDisk {
     /// Makes everything durable.
     pub fn sync_everything(&self) {
         self.state().settle(|_| true);
+    }
+
+    /// This moment.
+    pub fn now(&self) -> Moment {
+        let state = self.state();
+        Moment { durable: state.durable.clone(), pending: state.pending.clone() }
+    }
+
+    /// Lets the medium fail in the calls that `picks` picks from now on.
+    pub fn fail(&self, picks: impl Fn(u64, Call, &Path) -> bool + Send + 'static) {
+        let mut state = self.state();
+        state.picker = Some(Box::new(picks));
+        state.calls = 0;
+    }
+
+    /// Lets it fail no more, and tells in how many calls it could have failed meanwhile.
+    pub fn mend(&self) -> u64 {
+        let mut state = self.state();
+        state.picker = None;
+        state.calls
+    }
+
+    /// How many bytes were written to a file and wait for a sync.
+    pub fn unsynced_bytes(&self, path: &Path) -> u64 {
+        let ino = self.ino(path).expect("a file");
+        let len = |change: &Change| if let Change::Write(_, _, bytes) = change { bytes.len() as u64 } else { 0 };
+        self.state().pending.iter().filter(|change| change.is_of_file(ino)).map(len).sum()
+    }
+
+    /// Drops what was read or written and need not be written out any more.
+    pub fn drop_caches(&self) {
+        let mut state = self.state();
+        let mut image = state.uncached();
+        for (ino, node) in &mut image.nodes {
+            node.mtime_ns = state.seen.nodes[ino].mtime_ns;
+        }
+        state.seen = image;
     }
 
     /// Runs `work` and gives every moment of it.
@@ -266,7 +359,29 @@ impl SimDisk {
 struct SimFile {
     disk: SimDisk,
     ino: Ino,
+    path: PathBuf,
     handle: u64,
+    /// Failures of which this open file was told, or that another was told of before it was opened.
+    known: AtomicU64,
+    syncs: Syncs,
+}
+
+impl SimFile {
+    fn sync(&self, is_synced: impl Fn(&Change) -> bool) -> Result<()> {
+        self.syncs.sync(|| {
+            let mut state = self.disk.state();
+            if state.fails(Call::Sync, &self.path) {
+                state.lose(self.ino);
+            }
+            let failures = state.failures.entry(self.ino).or_default();
+            if self.known.swap(failures.count, Ordering::Relaxed) != failures.count {
+                failures.told = true;
+                return fail(io::ErrorKind::Other, &self.path);
+            }
+            state.settle(is_synced);
+            Ok(())
+        })
+    }
 }
 
 impl fmt::Debug for SimFile {
@@ -318,18 +433,25 @@ impl DiskFile for SimFile {
         Ok(())
     }
     fn sync_data(&self) -> Result<()> {
-        let ino = self.ino;
-        self.disk.state().settle(|change| matches!(change, Change::Write(of, ..) | Change::SetLen(of, _) if *of == ino));
-        Ok(())
+        self.sync(|change| change.is_of_file(self.ino) && !matches!(change, Change::SetMode(..)))
     }
     fn sync_all(&self) -> Result<()> {
-        let ino = self.ino;
-        self.disk.state().settle(
-            |change| matches!(change, Change::Write(of, ..) | Change::SetLen(of, _) | Change::SetMode(of, _) if *of == ino),
-        );
-        Ok(())
+        self.sync(|change| change.is_of_file(self.ino))
     }
-    fn start_writeback(&self, _: u64, _: u64) {}
+    fn start_writeback(&self, _: u64, _: u64) {
+        let mut state = self.disk.state();
+        if state.fails(Call::StartWriteback, &self.path) {
+            state.lose(self.ino);
+        }
+    }
+    fn drop_cache(&self) {
+        let mut state = self.disk.state();
+        let data = state.uncached().nodes.remove(&self.ino).expect("nodes stay").data;
+        let node = state.seen.nodes.get_mut(&self.ino).expect("nodes stay");
+        let len = node.data.len();
+        node.data = data;
+        Arc::make_mut(&mut node.data).resize(len, 0);
+    }
     fn try_lock(&self, kind: LockKind) -> Result<bool> {
         let mut state = self.disk.state();
         let holders = state.locks.entry(self.ino).or_default();
@@ -413,11 +535,17 @@ impl Disk for SimDisk {
         }
         let mut state = self.state();
         state.handles += 1;
-        Ok(Box::new(SimFile { disk: self.clone(), ino, handle: state.handles }))
+        let failures = state.failures.get(&ino).map_or(0, |failures| failures.count.saturating_sub((!failures.told).into()));
+        let (known, syncs) = (AtomicU64::new(failures), Syncs::default());
+        Ok(Box::new(SimFile { disk: self.clone(), ino, path: path.to_owned(), handle: state.handles, known, syncs }))
     }
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let ino = self.ino(path)?;
-        self.state().settle(|change| match change {
+        let mut state = self.state();
+        if state.fails(Call::SyncDir, path) {
+            return fail(io::ErrorKind::Other, path);
+        }
+        state.settle(|change| match change {
             Change::Link(name, _) | Change::Unlink(name) | Change::Rename(_, name, _) => name.0 == ino,
             _ => false,
         });

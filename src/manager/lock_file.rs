@@ -70,6 +70,8 @@ impl ModelManager {
             let mut new = old.clone().unwrap_or_default();
             change(&mut new);
             if old.as_ref() == Some(&new) {
+                // Whoever wrote it may have failed before its name was durable.
+                self.disk.sync_dir(&dir)?;
                 return Ok((new, false));
             }
             let text = new.to_text();

@@ -124,7 +124,8 @@ impl ModelManager {
             };
         };
         if change.edited.text == *old {
-            return Ok(());
+            // Whoever wrote it may have failed before its name was durable.
+            return Ok(disk.sync_dir(folder)?);
         }
         let mode = disk.stat(file)?.mode;
         if read(disk, file)?.as_ref() != Some(old) {

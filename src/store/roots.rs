@@ -141,18 +141,14 @@ impl Project {
         } else {
             self.store.replace_record(&path, &format::to_json(&record))?;
         }
-        let mut digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
+        let digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
         for digest in &digests {
             if self.store.find(digest)?.is_none() && !self.store.restore(digest)? {
                 return Err(StoreError::Vanished(*digest));
             }
         }
         drop(shared);
-        // Another process may have published a blob this very moment and not synced its name yet.
-        digests.retain(|digest| !self.store.named().contains(digest));
-        let blobs = digests.iter().map(|digest| self.store.layout().blob(digest));
-        let shards: BTreeSet<PathBuf> = blobs.filter_map(|blob| blob.parent().map(Path::to_owned)).collect();
-        Ok(self.store.disk().sync_dirs(&shards)?)
+        self.store.sync_names(digests)
     }
 
     /// The root of a view.
@@ -214,7 +210,29 @@ impl Store {
 
     fn create_project_dir(&self, project: &Uuid) -> Result<()> {
         self.disk().create_dirs(&self.layout().project(project), self.marker().dir_mode)?;
-        Ok(self.disk().sync_dir(&self.layout().dir("roots"))?)
+        self.disk().sync_dir(&self.layout().dir("roots"))?;
+        // Whoever made the store may have failed to sync its marker.
+        Ok(self.disk().sync_dir(self.layout().root())?)
+    }
+
+    /// Makes durable what is there of a root and of its blobs' names: whoever put the root may have failed, or died, before
+    /// it was.
+    pub fn settle_root(&self, project: &Uuid, files: &[ViewFile]) -> Result<()> {
+        if !self.is_writable() {
+            return Ok(());
+        }
+        disk::absent_is_none(self.disk().sync_dir(&self.layout().project(project)))?;
+        self.sync_names(files.iter().map(|file| file.sha256))
+    }
+
+    /// Makes the names of blobs durable. Another process may have published one this very moment and not synced its name yet.
+    fn sync_names(&self, digests: impl IntoIterator<Item = Sha256Digest>) -> Result<()> {
+        let shards: BTreeSet<PathBuf> = {
+            let named = self.named();
+            let others = digests.into_iter().filter(|digest| !named.contains(digest));
+            others.filter_map(|digest| self.layout().blob(&digest).parent().map(Path::to_owned)).collect()
+        };
+        Ok(self.disk().sync_dirs(&shards)?)
     }
 
     /// The root of one view of a project.

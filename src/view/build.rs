@@ -56,10 +56,10 @@ struct Filled<'p> {
 }
 
 impl Views {
-    /// Makes a view show these files, whose blobs are rooted and present. Whatever of ours stands in its place is
+    /// Makes a view show these files, which were found rooted and present. Whatever of ours stands in its place is
     /// replaced; anything foreign in the way is an error before anything is changed.
     pub fn build(&self, key: &ViewKey, files: &[ViewFile], mode: LinkMode, project: &Uuid) -> Result<Built> {
-        self.build_adopting(key, files, mode, project, &[])
+        self.build_as(key, files, mode, project, &[], true)
     }
 
     /// Makes a view again from its root.
@@ -67,7 +67,7 @@ impl Views {
         self.build(&root.view, &root.files, mode, project)
     }
 
-    /// Like [`Views::build`], and takes these plain files for ours.
+    /// Like [`Views::build`], for who has just put the root; and takes these plain files for ours.
     pub fn build_adopting(
         &self,
         key: &ViewKey,
@@ -76,10 +76,22 @@ impl Views {
         project: &Uuid,
         adopted: &[Adopted],
     ) -> Result<Built> {
+        self.build_as(key, files, mode, project, adopted, false)
+    }
+
+    fn build_as(
+        &self,
+        key: &ViewKey,
+        files: &[ViewFile],
+        mode: LinkMode,
+        project: &Uuid,
+        adopted: &[Adopted],
+        mut was_found: bool,
+    ) -> Result<Built> {
         check_names(&self.dir(key), files)?;
         let mut tries = 1..=RACES;
         loop {
-            match self.build_once(key, files, mode, project, adopted) {
+            match self.build_once(key, files, mode, project, adopted, &mut was_found) {
                 // What another process put there meanwhile may be just what we wanted to: look again.
                 Err(ViewError::Raced { path }) => match tries.next() {
                     Some(_) => continue,
@@ -92,7 +104,15 @@ impl Views {
         }
     }
 
-    fn build_once(&self, key: &ViewKey, files: &[ViewFile], mode: LinkMode, project: &Uuid, adopted: &[Adopted]) -> Result<Built> {
+    fn build_once(
+        &self,
+        key: &ViewKey,
+        files: &[ViewFile],
+        mode: LinkMode,
+        project: &Uuid,
+        adopted: &[Adopted],
+        was_found: &mut bool,
+    ) -> Result<Built> {
         let store = self.store()?;
         if self.disk.stat_follow(&self.models_dir).is_err_and(|error| error.is_not_found()) {
             self.make_folders(&self.models_dir, store)?;
@@ -114,6 +134,10 @@ impl Views {
                 if store.find(&slot.file.sha256)?.is_none() {
                     return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
                 }
+            }
+            if std::mem::take(was_found) {
+                // Links tell the next one that their root and blobs are durable.
+                store.settle_root(project, files)?;
             }
             let fresh = self.disk.find(&plan.dir)?.is_none();
             self.make_folders(&plan.dir, store)?;

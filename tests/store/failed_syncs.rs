@@ -249,14 +249,21 @@ fn a_copied_view_after_a_failed_sync_is_on_the_medium() {
         "view",
         |_, store| {
             put(store, &data).unwrap();
-            Project::register(store, Path::new("/models")).unwrap().put_root(&view("a"), &files).unwrap();
+            Project::register(store, Path::new("/models")).unwrap();
         },
         |disk, store| {
-            let project = *Project::register(store, Path::new("/models")).unwrap().uuid();
+            let (project, key) = (Project::register(store, Path::new("/models"))?, view("a"));
             let views = Views::new(Arc::new(disk.clone()), "/models".into(), Some(store.clone()));
-            views.build(&view("a"), &files, LinkMode::Copy, &project).map(drop)
+            // Like a download, to which a model whose root and blobs are there is complete but for its files.
+            if project.root(&key)?.is_some() {
+                views.build(&key, &files, LinkMode::Copy, project.uuid())?;
+            } else {
+                project.put_root(&key, &files)?;
+                views.build_adopting(&key, &files, LinkMode::Copy, project.uuid(), &[])?;
+            }
+            Ok::<_, Box<dyn std::error::Error>>(())
         },
-        |medium| read(medium, &shown) == data,
+        |medium| read(medium, &shown) == data && store_on(medium).users().unwrap().len() == 1,
     );
 }
 

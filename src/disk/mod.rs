@@ -30,7 +30,7 @@ pub use folder::Folder;
 pub use memory::total_memory;
 pub use real::RealDisk;
 pub use syncs::Syncs;
-pub use system::{boot_id, group_name, group_number, host_name, is_network_file_system};
+pub use system::{boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id};
 pub use unnamed::Unnamed;
 
 use std::{

@@ -305,6 +305,36 @@ pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
+/// What tells this installation of the system from others; empty where there is nothing of the kind, as in most containers.
+#[cfg(target_os = "linux")]
+pub fn machine_id() -> String {
+    let read = |path| fs::read_to_string(path).map(|id| id.trim().to_owned()).ok();
+    // The word stands there until the first boot of a fresh image.
+    let is_id = |id: &String| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(|path| read(path).filter(is_id)).unwrap_or_default()
+}
+
+/// What tells this machine from others, as far as that is known: its name.
+#[cfg(not(target_os = "linux"))]
+pub fn machine_id() -> String {
+    host_name()
+}
+
+/// Whether another volume, or another folder of the same one, is mounted here, so that what is seen here is elsewhere too.
+pub fn is_mount_point(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+        let found = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS);
+        found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let dev = |path: &Path| fs::metadata(path).map(|meta| std::os::unix::fs::MetadataExt::dev(&meta)).ok();
+        path.parent().is_some_and(|above| dev(above) != dev(path))
+    }
+}
+
 /// This machine's name, for people who wonder who holds a lock.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

@@ -314,6 +314,16 @@ pub fn boot_id() -> String {
     }
 }
 
+/// What tells this machine from others, as far as that is known: its name.
+pub fn machine_id() -> String {
+    host_name()
+}
+
+/// Whether another volume is mounted here. Links of that kind are resolved in a canonical path, so none is left in one.
+pub fn is_mount_point(_: &Path) -> bool {
+    false
+}
+
 /// This machine's name, for people who wonder who holds a lock.
 #[expect(clippy::disallowed_methods, reason = "Windows tells a machine its name through the environment")]
 pub fn host_name() -> String {

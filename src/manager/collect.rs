@@ -155,7 +155,7 @@ impl ModelManager {
         if let Some(name) = names.get(project) {
             return Ok(name.clone());
         }
-        let name = store.project_record(project)?.map_or_else(|| project.to_string(), |record| record.path);
+        let name = store.project_record(project)?.map_or_else(|| project.to_string(), |record| record.location.path);
         names.insert(*project, name.clone());
         Ok(name)
     }

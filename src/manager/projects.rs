@@ -22,8 +22,8 @@ impl ModelManager {
         let state = record.as_ref().map_or(ProjectState::Unreachable, |record| state_of(&*self.disk, record));
         Ok(ProjectLine {
             uuid: uuid.to_string(),
-            path: record.as_ref().map(|record| record.path.clone()).unwrap_or_default(),
-            host: record.as_ref().map(|record| record.host.clone()).unwrap_or_default(),
+            path: record.as_ref().map(|record| record.location.path.clone()).unwrap_or_default(),
+            host: record.as_ref().map(|record| record.location.host.clone()).unwrap_or_default(),
             last_seen: record.map(|record| record.last_seen).unwrap_or_default(),
             state,
             views: roots.iter().map(|root| root.view.to_string()).collect(),
@@ -61,10 +61,10 @@ impl ModelManager {
 
 /// What became of a project. "Gone" is only said where the volume it was on is there; anything else may come back.
 fn state_of(disk: &dyn Disk, record: &ProjectRecord) -> ProjectState {
-    if record.host != disk::host_name() {
+    if record.location.host != disk::host_name() {
         return ProjectState::Unreachable;
     }
-    let path = Path::new(&record.path);
+    let path = Path::new(&record.location.path);
     match disk.stat_follow(path) {
         Ok(_) => match Project::identify(disk, path) {
             Ok(Some(uuid)) if uuid == record.uuid => ProjectState::Live,
@@ -74,7 +74,7 @@ fn state_of(disk: &dyn Disk, record: &ProjectRecord) -> ProjectState {
         Err(error) if error.is_not_found() => {
             let ancestor = path.ancestors().skip(1).find_map(|dir| disk.stat_follow(dir).ok());
             match ancestor {
-                Some(stat) if stat.dev == record.dev => ProjectState::Missing,
+                Some(stat) if stat.dev == record.location.dev => ProjectState::Missing,
                 _ => ProjectState::Unreachable,
             }
         }

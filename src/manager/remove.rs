@@ -60,6 +60,10 @@ impl ModelManager {
 
     fn remove_these(&self, which: Which<'_>, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
         let store = self.existing_store()?;
+        if let (Some(store), false) = (&store, dry_run) {
+            // Whoever cannot be told from the project that this one was copied from takes nothing away.
+            Project::settle(store, &self.settings.models_dir)?;
+        }
         let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
         // A removal of what is not there ends here, before anything is written.
         let plan = self.plan_removal(which, store.as_ref(), project.as_ref())?;
@@ -250,7 +254,7 @@ impl ModelManager {
                     continue;
                 }
                 if let std::collections::hash_map::Entry::Vacant(slot) = paths.entry(user) {
-                    slot.insert(store.project_record(&user)?.map_or_else(|| user.to_string(), |record| record.path));
+                    slot.insert(store.project_record(&user)?.map_or_else(|| user.to_string(), |record| record.location.path));
                 }
                 others.entry(digest).or_default().push(format!("{}: {view}", paths[&user]));
             }

@@ -1,6 +1,9 @@
 //! The content of every small file in a store, with its version. `store-layout.md` is the norm; a difference is a bug.
 
-use super::error::{Result, StoreError};
+use super::{
+    error::{Result, StoreError},
+    relocation::Location,
+};
 use crate::{
     digest::{Blake3Digest, GitSha1, SEGMENT_LEN, Sha256Digest, sha256_of},
     disk::Stat,
@@ -239,11 +242,8 @@ pub struct ProjectRecord {
     /// The project's identity.
     pub uuid: Uuid,
     /// Its models directory when it was last seen.
-    pub path: String,
-    /// The machine it was seen on.
-    pub host: String,
-    /// Device number of the volume it was on.
-    pub dev: u64,
+    #[serde(flatten)]
+    pub location: Location,
     /// Owner of the models directory.
     pub uid: u32,
     /// When it was first seen, RFC 3339.

@@ -15,6 +15,7 @@ pub mod lock;
 mod partial;
 mod place;
 mod publish;
+mod relocation;
 mod repair;
 mod roots;
 mod snapshot;
@@ -31,6 +32,7 @@ pub use layout::{IntakeKey, Layout, STORE_DIR, leads_to_marker};
 pub use lease::Lease;
 pub use lock::{FileLock, Wait};
 pub use publish::{Complete, commit_all};
+pub use relocation::Location;
 pub use roots::{PROJECT_FILE, Project};
 pub use take_in::{TakeIn, hash_file};
 

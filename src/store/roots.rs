@@ -5,6 +5,7 @@ use super::{
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
     gc,
     layout::{STORE_DIR, leads_to_marker},
+    relocation::{self, Location},
 };
 use crate::{
     digest::Sha256Digest,
@@ -50,9 +51,8 @@ impl Project {
     /// moved or copied since it was last seen, or was forgotten.
     pub fn is_at_home(store: &Store, models_dir: &Path) -> Result<bool> {
         let Some((identity, record)) = Self::seen(store, models_dir)? else { return Ok(false) };
-        let path = store.disk().canonical(models_dir)?;
-        let is_same = record.path == path.to_string_lossy() && record.host == disk::host_name();
-        Ok(is_same && identity.store == store.marker().uuid)
+        let here = Location::of(store.disk(), &store.disk().canonical(models_dir)?)?;
+        Ok(record.location == here && identity.store == store.marker().uuid)
     }
 
     /// Registers a models directory anew if it is one of this store's and was moved or copied since it was last seen. A copy
@@ -77,32 +77,32 @@ impl Project {
         store.require_writable()?;
         let disk = store.disk();
         let path = disk.canonical(models_dir)?;
+        let here = Location::of(disk, &path)?;
         let store_uuid = store.marker().uuid;
         let mut identity = match read_identity(disk, models_dir)? {
             Some(identity) => identity,
             None => create_identity(disk, models_dir, store_uuid)?,
         };
-        if is_copy(store, &path, &identity)? {
-            identity = part_from_original(store, models_dir, &path, identity)?;
+        if is_copy(store, &here, &identity)? {
+            identity = part_from_original(store, models_dir, &here, identity)?;
         }
         if identity.store != store_uuid {
             identity.store = store_uuid;
             write_identity(disk, models_dir, &identity)?;
         }
         let project = Self { store: store.clone(), uuid: identity.project };
-        project.note_visit(&path, store.project_record(&identity.project)?)?;
+        project.note_visit(here, store.project_record(&identity.project)?)?;
         Ok(project)
     }
 
-    fn note_visit(&self, path: &Path, record: Option<ProjectRecord>) -> Result<()> {
+    fn note_visit(&self, here: Location, record: Option<ProjectRecord>) -> Result<()> {
         let now = format::now();
-        let stat = self.store.disk().stat_follow(path)?;
+        let path = PathBuf::from(&here.path);
+        let stat = self.store.disk().stat_follow(&path)?;
         let record_now = ProjectRecord {
             format: 1,
             uuid: self.uuid,
-            path: path.to_string_lossy().into_owned(),
-            host: disk::host_name(),
-            dev: stat.dev,
+            location: here,
             uid: stat.uid,
             created: record.as_ref().map_or_else(|| now.clone(), |record| record.created.clone()),
             last_seen: now,
@@ -116,7 +116,7 @@ impl Project {
         }
         self.store.create_project_dir(&self.uuid)?;
         self.store.replace_record(&self.store.layout().project_record(&self.uuid), &format::to_json(&record_now))?;
-        sweep_strays(self.store.disk(), path)
+        sweep_strays(self.store.disk(), &path)
     }
 
     /// Its identity.
@@ -362,39 +362,42 @@ fn write_identity(disk: &dyn Disk, models_dir: &Path, identity: &Identity) -> Re
 }
 
 /// Gives a copied directory an identity of its own, with copies of the roots. One process does it at a time; the next one
-/// finds it done.
-fn part_from_original(store: &Store, models_dir: &Path, path: &Path, seen: Identity) -> Result<Identity> {
+/// finds it done. A directory that several hosts use in turn has one identity for each of them, and gets that again.
+fn part_from_original(store: &Store, models_dir: &Path, here: &Location, seen: Identity) -> Result<Identity> {
     let wait = Wait::silent(Some(IDENTITY_TIMEOUT));
     let lock = || store.acquire(&store.layout().projects_lock(), LockKind::Exclusive, "the projects", &wait);
     let _lock = store.locks_work().then(lock).transpose()?;
     let identity = read_identity(store.disk(), models_dir)?.unwrap_or(seen);
-    if !is_copy(store, path, &identity)? {
+    if !is_copy(store, here, &identity)? {
         return Ok(identity);
     }
-    let fresh = Identity { project: Uuid::new_v4(), ..identity };
-    store.copy_roots(&identity.project, &fresh.project)?;
-    write_identity(store.disk(), models_dir, &fresh)?;
-    Ok(fresh)
+    let project = former(store, here)?.unwrap_or_else(Uuid::new_v4);
+    let own = Identity { project, ..identity };
+    store.copy_roots(&identity.project, &own.project)?;
+    write_identity(store.disk(), models_dir, &own)?;
+    Ok(own)
 }
 
-fn is_copy(store: &Store, path: &Path, identity: &Identity) -> Result<bool> {
-    // Copied together with the store in it: the original has a store of its own, and does not need this one.
-    if store.disk().canonical(store.layout().root())? == path.join(STORE_DIR) {
+/// The identity that the directory at hand had when this host saw it before.
+fn former(store: &Store, here: &Location) -> Result<Option<Uuid>> {
+    let is_here = |was: &Location| was.ino != 0 && was.ino == here.ino && was.is_at(here);
+    for project in store.projects()? {
+        // A record that cannot be read tells of no place.
+        if store.project_record(&project).ok().flatten().is_some_and(|record| is_here(&record.location)) {
+            return Ok(Some(project));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the directory at hand carries the identity of another one.
+fn is_copy(store: &Store, here: &Location, identity: &Identity) -> Result<bool> {
+    let (disk, root) = (store.disk(), store.layout().root());
+    // Copied together with the store in it: the original has a store of its own, and does not need this one. One that is
+    // mounted there was not copied.
+    if disk.canonical(root)? == Path::new(&here.path).join(STORE_DIR) && !disk::is_mount_point(root) {
         return Ok(false);
     }
-    let record = store.project_record(&identity.project)?;
-    Ok(record.is_some_and(|record| is_copy_of(store.disk(), &record, path, identity)))
-}
-
-/// Whether the directory at `path` carries the identity of another one that is still at its recorded place.
-fn is_copy_of(disk: &dyn Disk, record: &ProjectRecord, path: &Path, identity: &Identity) -> bool {
-    let recorded = Path::new(&record.path);
-    if recorded == path || record.host != disk::host_name() {
-        return false;
-    }
-    let same_place = match (disk.stat_follow(recorded), disk.stat_follow(path)) {
-        (Ok(a), Ok(b)) => a.ino != 0 && (a.dev, a.ino) == (b.dev, b.ino),
-        _ => false,
-    };
-    !same_place && read_identity(disk, recorded).is_ok_and(|found| found.is_some_and(|found| found.project == identity.project))
+    let was = store.project_record(&identity.project)?.map(|record| record.location);
+    Ok(was.is_some_and(|was| relocation::is_copy(&was, here, was.look(disk, here))))
 }

@@ -87,6 +87,95 @@ fn a_copied_project_that_removes_first_takes_nothing_from_the_original() {
     street.run("doctor").ok().prints("all is well");
 }
 
+/// Runs the program in a folder as another system would: under another host name, or with other mounts. `before` are the
+/// commands that make it so. `None` where tests were told to do without what only root may do.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn run_elsewhere(street: &Street, project: &Path, before: &str, line: &str) -> Option<Output> {
+    if std::env::var("MODEL_MANAGER_TEST_NO_MOUNTS").is_ok_and(|value| value == "1") {
+        return None;
+    }
+    let program = street.desk.s.command(line.split_whitespace());
+    let mut command = Command::new("unshare");
+    command.args(["--uts", "--mount", "sh", "-ec", &format!("{before}\ncd \"$1\"; shift; exec \"$@\""), "sh"]);
+    command.arg(project).arg(program.get_program()).args(program.get_args()).args(["--store", street.store.to_str().unwrap()]);
+    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir("/");
+    Some(street.desk.s.finish(command))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_copy_that_is_used_elsewhere_takes_nothing_from_the_original_whatever_is_run_in_it_first() {
+    let firsts = ["remove tiny", "gc", "sync --prune", "verify", "list", "download tiny"];
+    for (number, first) in firsts.into_iter().enumerate() {
+        for elsewhere in ["another name", "another name, where the original cannot be seen", "its path", "its path and name"] {
+            let street = Street::new();
+            street.run("download tiny").ok();
+            let (original, copy) = (street.desk.s.project(), street.copy("copy"));
+            let hidden = street.desk.s.root().join("hidden");
+            if first == "sync --prune" {
+                std::fs::write(copy.join("configs/models.lock"), "version: 1\nviews: []\n").unwrap();
+            }
+            let rename = format!("hostname other-{number}");
+            let mount = format!("mount --bind '{}' '{}'", copy.display(), original.display());
+            let hide = elsewhere.ends_with("seen");
+            let (before, place) = match elsewhere {
+                "its path" => (mount, &original),
+                "its path and name" => (format!("{mount}\n{rename}"), &original),
+                _ => (rename, &copy),
+            };
+            if hide {
+                std::fs::rename(&original, &hidden).unwrap();
+            }
+            let is_gone = ["remove tiny", "sync --prune"].contains(&first);
+            for line in [first, "gc", "remove tiny"].iter().take(if is_gone { 2 } else { 3 }) {
+                let Some(output) = run_elsewhere(&street, place, &before, line) else { return };
+                assert!(output.status.success(), "{elsewhere}, {first}, {line}: {output}");
+            }
+            if hide {
+                std::fs::rename(&hidden, &original).unwrap();
+            }
+            assert_content(&original.join(PATH), &street.desk.content());
+            street.run("verify tiny").ok().prints("1 ok");
+            street.run("list").ok();
+            street.run("remove tiny").ok();
+            assert!(!crate::kit::blob_in(&street.store, &street.desk.content()).exists(), "{elsewhere}, {first}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_is_renamed_or_mounted_elsewhere_is_the_same_project_under_any_host_name() {
+    let street = Street::new();
+    street.run("download tiny").ok();
+    let (moved, mounted) = (street.desk.s.root().join("moved"), street.desk.s.root().join("mounted"));
+    std::fs::create_dir(&mounted).unwrap();
+    std::fs::rename(street.desk.s.project(), &moved).unwrap();
+    let bind = format!("hostname box\nmount --bind '{}' '{}'", moved.display(), mounted.display());
+    for (place, before) in [(&moved, "hostname box"), (&mounted, bind.as_str()), (&moved, "true")] {
+        let Some(output) = run_elsewhere(&street, place, before, "projects --json") else { return };
+        let known = output.ok().json();
+        assert_eq!(known["projects"].as_array().unwrap().len(), 1, "{known}");
+        assert_eq!(Path::new(known["projects"][0]["path"].as_str().unwrap()), place.join("models"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_another_host_has_registered_is_named_with_the_command_that_forgets_it() {
+    let street = Street::new();
+    street.run("download tiny").ok();
+    let copy = street.copy("copy");
+    std::fs::remove_dir_all(street.desk.s.project()).unwrap();
+    let Some(output) = run_elsewhere(&street, &copy, "hostname box", "doctor") else { return };
+    let output = output.ok().prints("cannot be seen from here; its blobs are kept");
+    let forget = output.stdout.split('`').find(|text| text.starts_with("model-manager projects forget")).unwrap();
+    let forget = forget.trim_start_matches("model-manager ").to_owned();
+    run_elsewhere(&street, &copy, "hostname box", &forget).unwrap().ok();
+    run_elsewhere(&street, &copy, "hostname box", "doctor").unwrap().ok().prints("all is well");
+}
+
 #[test]
 fn a_moved_project_is_found_by_whatever_is_run_in_it_and_nothing_more_is_written_after_that() {
     for first in ["download tiny", "list", "path tiny", "verify", "projects check"] {

@@ -56,6 +56,8 @@ fn listing(root: &Path, project: &str) -> String {
 fn same(shown: &Value, real: &Value, at: &str) {
     match (shown, real) {
         (Value::String(text), Value::Number(_)) if text == "<integer>" => {}
+        (Value::String(text), Value::Array(_)) if text == "<list>" => {}
+        (Value::String(text), Value::Null) if text == "<id>" => {}
         (Value::String(text), Value::String(real)) if text == "<B3>" => {
             assert_eq!(real, blake3::hash(b"hello\n").to_hex().as_str())
         }

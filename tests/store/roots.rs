@@ -111,7 +111,7 @@ fn a_project_that_was_moved_keeps_its_identity_and_its_roots() {
     assert_eq!(moved.uuid(), project.uuid());
     assert_eq!(moved.roots().unwrap().len(), 1);
     let record = home.store.project_record(moved.uuid()).unwrap().unwrap();
-    assert_eq!(Path::new(&record.path), fs::canonicalize(&there).unwrap());
+    assert_eq!(Path::new(&record.location.path), fs::canonicalize(&there).unwrap());
 }
 
 #[test]
@@ -131,6 +131,121 @@ fn a_project_that_was_copied_gets_an_identity_of_its_own_with_copies_of_the_root
     assert_eq!(Project::register(&home.store, &there).unwrap().uuid(), copy.uuid());
     assert_eq!(Project::register(&home.store, &here).unwrap().uuid(), project.uuid());
     home.sound(Expect::Tidy);
+}
+
+/// Changes what the store has recorded of where a project is.
+fn edit_record(store: &Store, project: &Project, edit: impl FnOnce(&mut serde_json::Value)) {
+    let path = store.layout().project_record(project.uuid());
+    let mut record = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    edit(&mut record);
+    fs::write(&path, record.to_string()).unwrap();
+}
+
+#[test]
+fn a_project_that_another_host_has_registered_is_a_copy_here_whatever_is_at_its_path() {
+    let elsewhere: [fn(&mut serde_json::Value); 4] = [
+        // Another machine with the same store, which may have a folder at the same path, with the same inode.
+        |record| record["host"] = "other".into(),
+        |record| record["path"] = "/nothing/here/models".into(),
+        // A container of the same name, with other volumes and a restart of the machine in between.
+        |record| record["parents"] = serde_json::json!([[1, 2], [1, 3]]),
+        |record| record["machine"] = "00".into(),
+    ];
+    for (number, edit) in elsewhere.into_iter().enumerate() {
+        let home = home();
+        let blob = put(&home.store, &content(1, 10)).unwrap();
+        let (here, there) = (home.path("here"), home.path("there"));
+        fs::create_dir(&here).unwrap();
+        let project = Project::register(&home.store, &here).unwrap();
+        project.put_root(&view("a"), &files_of(&blob)).unwrap();
+        copy_dir(&here, &there);
+        fs::remove_dir_all(&here).unwrap();
+        edit_record(&home.store, &project, |record| {
+            record["boot"] = "00".into();
+            edit(record);
+        });
+        let copy = Project::register(&home.store, &there).unwrap();
+        assert_ne!(copy.uuid(), project.uuid(), "case {number}");
+        assert_eq!(copy.roots().unwrap(), project.roots().unwrap());
+        copy.remove_root(&view("a")).unwrap();
+        assert_eq!(collect_in(&home.store, days(30)).unwrap().removed, [], "the original needs it");
+        home.sound(Expect::Tidy);
+    }
+}
+
+#[test]
+fn a_project_that_was_moved_to_another_volume_keeps_its_identity() {
+    let home = home();
+    let (here, there) = (home.path("here"), home.path("there"));
+    fs::create_dir(&here).unwrap();
+    let project = Project::register(&home.store, &here).unwrap();
+    // As `mv` does it: copy, then remove.
+    copy_dir(&here, &there);
+    fs::remove_dir_all(&here).unwrap();
+    assert_eq!(Project::register(&home.store, &there).unwrap().uuid(), project.uuid());
+}
+
+#[test]
+fn another_folder_in_the_place_of_a_project_is_a_copy() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let (here, there) = (home.path("here"), home.path("there"));
+    fs::create_dir(&here).unwrap();
+    let project = Project::register(&home.store, &here).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    copy_dir(&here, &there);
+    // As a container sees it where the copy is mounted at the path of the original.
+    fs::rename(&here, home.path("hidden")).unwrap();
+    fs::rename(&there, &here).unwrap();
+    let copy = Project::register(&home.store, &here).unwrap();
+    assert_ne!(copy.uuid(), project.uuid());
+    assert_eq!(Project::register(&home.store, &home.path("hidden")).unwrap().uuid(), project.uuid());
+    assert_eq!(copy.roots().unwrap(), project.roots().unwrap());
+}
+
+#[test]
+fn a_folder_that_two_hosts_use_in_turn_has_one_identity_for_each_of_them() {
+    let home = home();
+    let (one, two) = (put(&home.store, &content(1, 10)).unwrap(), put(&home.store, &content(2, 10)).unwrap());
+    let here = home.path("here");
+    fs::create_dir(&here).unwrap();
+    let mine = Project::register(&home.store, &here).unwrap();
+    mine.put_root(&view("a"), &files_of(&one)).unwrap();
+    let mine_as_recorded = fs::read(home.store.layout().project_record(mine.uuid())).unwrap();
+    let far = |record: &mut serde_json::Value| {
+        record["host"] = "other".into();
+        record["machine"] = "00".into();
+        record["boot"] = "00".into();
+    };
+    // The other host's visit, as the store has it afterwards.
+    edit_record(&home.store, &mine, far);
+    let theirs = Project::register(&home.store, &here).unwrap();
+    fs::write(home.store.layout().project_record(mine.uuid()), mine_as_recorded).unwrap();
+    theirs.put_root(&view("b"), &files_of(&two)).unwrap();
+    edit_record(&home.store, &theirs, far);
+    for _ in 0..3 {
+        let again = Project::register(&home.store, &here).unwrap();
+        assert_eq!(again.uuid(), mine.uuid());
+        assert_eq!(again.roots().unwrap().len(), 2, "with what the other host has shown there");
+        let file = here.join(PROJECT_FILE);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(&mine.uuid().to_string(), &theirs.uuid().to_string())).unwrap();
+    }
+    assert_eq!(home.store.projects().unwrap().len(), 2);
+}
+
+#[test]
+fn a_record_of_before_without_inode_and_machine_is_completed_where_it_is() {
+    let home = home();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    let whole = home.store.project_record(project.uuid()).unwrap();
+    edit_record(&home.store, &project, |record| {
+        let record = record.as_object_mut().unwrap();
+        ["machine", "boot", "ino", "parents"].iter().for_each(|key| drop(record.remove(*key)));
+    });
+    assert!(!Project::is_at_home(&home.store, &home.models()).unwrap());
+    assert_eq!(Project::register(&home.store, &home.models()).unwrap().uuid(), project.uuid());
+    assert_eq!(home.store.project_record(project.uuid()).unwrap(), whole);
 }
 
 #[test]

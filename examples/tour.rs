@@ -115,7 +115,10 @@ fn below(path: &Path, place: &Path) -> String {
 
 fn tell(event: &Event) {
     match event {
-        Event::FileFinished { file, size, .. } => println!("  {file}: {:.1} MB, verified", *size as f64 / 1e6),
+        Event::FileFinished { file, size, published, .. } => {
+            let state = if *published { "verified" } else { "its source published no hash" };
+            println!("  {file}: {:.1} MB, {state}", *size as f64 / 1e6);
+        }
         Event::Notice(text) | Event::Warning(text) => println!("  {text}"),
         _ => {}
     }

@@ -47,7 +47,7 @@ pub enum Event {
         /// Its size in bytes.
         size: u64,
     },
-    /// A file is complete, verified and in the store.
+    /// A file is complete and in the store. What its source published of it, if anything, was compared.
     FileFinished {
         /// Its path in the view.
         file: String,
@@ -57,6 +57,8 @@ pub enum Event {
         fetched: u64,
         /// How long it took.
         took: Duration,
+        /// Whether its source published a hash, so that it is verified.
+        published: bool,
     },
     /// A file's transfer ended without a result; what arrived is kept.
     FileFailed {

@@ -15,7 +15,7 @@ use model_manager::{
     registry::Registry,
     settings::Connections,
     settings::{LinkMode, Network},
-    store::{Admission, GcOptions, Intake, IntakeKey, Project, Source, Store, ViewFile, ViewKey, Wait, Want},
+    store::{Admission, GcOptions, Intake, IntakeKey, Project, Source, Store, Trust, ViewFile, ViewKey, Wait, Want},
     transfer::{self, Effort, Job},
     view::Views,
     weights::GgufHeader,
@@ -54,7 +54,7 @@ impl Home {
 
     fn intake(&self, key: IntakeKey, size: u64) -> Intake {
         let lease = Arc::new(self.store.lease().unwrap());
-        let want = Want { key, size, what: "model.gguf".into() };
+        let want = Want { key, size, what: "model.gguf".into(), trust: Trust::Sha256Upstream };
         match self.store.admit_again(want, &lease, &Wait::silent(None)).unwrap() {
             Admission::Open(intake) => *intake,
             Admission::Present(_) => unreachable!("it is asked for anew"),

@@ -34,11 +34,12 @@ pub fn tell(py: Python<'_>, listener: &Py<PyAny>, event: &Event) -> PyResult<()>
             fields.set_item("size", size)?;
             "hashing"
         }
-        Event::FileFinished { file, size, fetched, took } => {
+        Event::FileFinished { file, size, fetched, took, published } => {
             fields.set_item("file", file)?;
             fields.set_item("size", size)?;
             fields.set_item("fetched", fetched)?;
             fields.set_item("took", seconds(took))?;
+            fields.set_item("published", published)?;
             "file_finished"
         }
         Event::FileFailed { file } => {

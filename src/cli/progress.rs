@@ -219,10 +219,11 @@ impl Reporter for Progress {
                     self.ended(file, None);
                 }
             }
-            Event::FileFinished { file, size, fetched, took } => {
+            Event::FileFinished { file, size, fetched, took, published } => {
                 self.ended(file, Some(*size));
                 let rate = units::rate_of(*fetched, *took).map(|rate| format!(", {rate}")).unwrap_or_default();
-                self.line(&format!("{file}: complete and verified, {} in {}{rate}", units::size(*fetched), units::time(*took)));
+                let state = if *published { "complete and verified" } else { "complete; its source published no hash" };
+                self.line(&format!("{file}: {state}, {} in {}{rate}", units::size(*fetched), units::time(*took)));
             }
             Event::FileFailed { file } => {
                 self.ended(file, None);
@@ -312,7 +313,7 @@ mod tests {
         assert_eq!(progress.state().total.as_ref().map(ProgressBar::position), Some(60));
         for file in ["a", "b"] {
             let took = Duration::from_secs(1);
-            progress.event(&Event::FileFinished { file: file.into(), size: 100, fetched: 0, took });
+            progress.event(&Event::FileFinished { file: file.into(), size: 100, fetched: 0, took, published: true });
         }
         assert_eq!(progress.state().total.as_ref().map(ProgressBar::length), Some(Some(150)));
         assert!(progress.state().files.is_empty());

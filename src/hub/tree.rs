@@ -110,10 +110,12 @@ impl Listing {
     }
 }
 
-/// Drops whatever is not a hash: without access the Hub fills some fields with asterisks.
+/// Drops whatever is not a hash: without access the Hub fills some fields with asterisks. A file then has none, and nothing
+/// is said of it that was not published.
 fn read_entry(path: RelPath, entry: &Value) -> Option<HubFile> {
-    let lfs = entry.get("lfs").filter(|lfs| lfs.is_object());
-    let size = lfs.and_then(|lfs| lfs.get("size")).or_else(|| entry.get("size"))?.as_u64()?;
+    let lfs = entry.get("lfs").filter(|lfs| !lfs.is_null());
+    let size = |from: &Value| from.get("size").and_then(Value::as_u64);
+    let size = lfs.and_then(size).or_else(|| size(entry))?;
     let hash = |from: &Value, name: &str| Some(from.get(name)?.as_str()?.trim_start_matches("sha256:").to_owned());
     let sha256 = lfs.and_then(|lfs| hash(lfs, "oid").or_else(|| hash(lfs, "sha256"))).and_then(|text| text.parse().ok());
     // A file kept by Xet alone is no plain file either, whatever its `lfs` says.
@@ -211,6 +213,27 @@ mod tests {
         assert_eq!((files[0].sha256.unwrap().to_string(), files[0].git_sha1), (sha, None));
         assert_eq!((files[1].sha256, files[1].git_sha1.unwrap().to_string()), (None, git));
         assert_eq!((files[2].sha256, files[2].git_sha1), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_hash_counts_as_none_and_fails_no_listing() {
+        let (sha, git) = ("ab".repeat(32), "cd".repeat(20));
+        let of = |fields: String| {
+            let body = format!(r#"[{{"type":"file","path":"w","size":9,{fields}}}]"#);
+            let file = list(&body).unwrap_or_else(|error| panic!("{fields}: {error}")).files.remove(0);
+            assert_eq!(file.size, 9, "{fields}");
+            (file.sha256.is_some(), file.git_sha1.is_some())
+        };
+        for oid in ["null", "7", "[]", r#""""#, r#""*""#, &format!("\"{}\"", &sha[1..]), &format!("\"{sha}0\""), "\"sha1:00\""] {
+            assert_eq!(of(format!(r#""oid":"{git}","lfs":{{"oid":{oid},"size":9}}"#)), (false, false), "{oid}");
+            assert_eq!(of(format!(r#""oid":{oid}"#)), (false, false), "{oid}");
+        }
+        // The id beside an LFS record that cannot be read is that of the pointer.
+        for lfs in ["true", "7", r#""***""#, "[]", "{}", r#"{"size":"***"}"#] {
+            assert_eq!(of(format!(r#""oid":"{git}","lfs":{lfs}"#)), (false, false), "{lfs}");
+        }
+        assert_eq!(of(format!(r#""oid":"{git}","lfs":null"#)), (false, true));
+        assert_eq!(of(format!(r#""oid":"{git}","lfs":{{"oid":"{}","size":9}}"#, sha.to_uppercase())), (true, false));
     }
 
     #[test]

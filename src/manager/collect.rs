@@ -64,13 +64,15 @@ impl ModelManager {
                 by.push(format!("{name}: {view}"));
             }
             let stat = store.stat(&digest)?;
+            let meta = store.meta(&digest)?;
             reports.push(WhyReport {
                 sha256: digest,
                 size: stat.map(|stat| stat.len),
                 present: stat.is_some(),
                 users: by,
                 leased: leased.contains(&digest),
-                sources: store.meta(&digest)?.map(|meta| meta.sources).unwrap_or_default(),
+                trust: meta.as_ref().map(|meta| meta.trust),
+                sources: meta.map(|meta| meta.sources).unwrap_or_default(),
             });
         }
         Ok(reports)

@@ -14,7 +14,8 @@ use crate::{
     http::bare,
     hub::Hub,
     names::RelPath,
-    store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Want},
+    settings::LinkMode,
+    store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Trust, Want},
     transfer::{self, Effort, Job, TransferError},
     view::{Adopted, Awaited, Replaced, Views},
     weights::head_check,
@@ -88,6 +89,7 @@ impl ModelManager {
         let mut adopted = links_of(&plan, &views)?;
         adopted.extend(self.adopt_all(&mut plan, &store, &lease)?);
         let fetched = self.fetch_all(&mut plan, &store, &lease, hub)?;
+        self.tell_unpublished(&plan);
         self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {
             return Err(
@@ -100,7 +102,26 @@ impl ModelManager {
         if let Some(why) = &built.why {
             self.report(&Event::Notice(why.clone()));
         }
-        Ok(self.downloaded(&plan, &fetched, Some(built.mode)))
+        Ok(self.downloaded(&plan, &store, &fetched, built.mode))
+    }
+
+    /// Tells of what came without a published hash.
+    fn tell_unpublished(&self, plan: &Plan) {
+        let names: Vec<&str> = plan
+            .files
+            .iter()
+            .filter(|file| file.is_missing() && !file.trust().is_published())
+            .map(|file| file.path.as_str())
+            .collect();
+        let text = match names.as_slice() {
+            [] => return,
+            [name] => format!("{name} is complete; its source published no hash, so `model-manager verify` calls it unverified"),
+            [first, ..] => format!(
+                "{first} and {} more are complete; their source published no hash, so `model-manager verify` calls them unverified",
+                names.len() - 1
+            ),
+        };
+        self.report(&Event::Notice(text));
     }
 
     /// Refuses where something stands in the place of one of these files that may not be replaced.
@@ -129,7 +150,7 @@ impl ModelManager {
         }
         self.note_sources(plan, store)?;
         let built = self.views(Some(store.clone())).build(&plan.target.view, &files, self.settings.link, &project)?;
-        Ok(Some(self.downloaded(plan, &[], Some(built.mode))))
+        Ok(Some(self.downloaded(plan, store, &[], built.mode)))
     }
 
     /// Records what the Hub was asked for and said, so that the next run need not ask again: for blobs that came for
@@ -141,9 +162,9 @@ impl ModelManager {
         // What stays in the view may be of another commit, or have another path there.
         for file in plan.files.iter().filter(|file| file.supply != FileSupply::Adopt && !file.stays) {
             if let Some(digest) = &file.sha256 {
-                // The digest of a file outside LFS is not the Hub's: it was computed here.
-                let publishes = file.git_sha1.is_none();
-                store.add_source(digest, self.source(&plan.asked.to_string(), plan, file), publishes)?;
+                // The git id was compared only where the file came by it.
+                let trust = if file.published || file.is_missing() { file.trust() } else { Trust::Tofu };
+                store.add_source(digest, self.source(&plan.asked.to_string(), plan, file), trust)?;
             }
         }
         Ok(())
@@ -159,15 +180,15 @@ impl ModelManager {
         }
     }
 
-    fn downloaded(&self, plan: &Plan, fetched: &[u64], link: Option<crate::settings::LinkMode>) -> DownloadReport {
+    fn downloaded(&self, plan: &Plan, store: &Store, fetched: &[u64], link: LinkMode) -> DownloadReport {
         let fetched = |index: usize| fetched.get(index).copied().unwrap_or(0);
         DownloadReport {
             view: plan.target.view.clone(),
             path: plan.shown_path(self),
-            files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index))).collect(),
+            files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index), Some(store))).collect(),
             size: plan.files.iter().filter_map(|file| file.size).sum(),
             fetched: (0..plan.files.len()).map(fetched).sum(),
-            link: link.map(super::link_word),
+            link: Some(super::link_word(link)),
             notices: plan.target.notices.clone(),
         }
     }
@@ -189,10 +210,11 @@ impl ModelManager {
         let size = file.size.unwrap_or(0);
         let name = file.path.to_string();
         let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
-        let taken = store.take_in(path, TakeIn::Inode, file.sha256, lease, &progress, &self.cancel);
+        let expected = file.sha256.map(|digest| (digest, file.trust()));
+        let taken = store.take_in(path, TakeIn::Inode, expected, lease, &progress, &self.cancel);
         match taken {
             Ok(blob) => {
-                if file.sha256.is_none() {
+                if expected.is_none_or(|(_, trust)| !trust.is_published()) {
                     let text = format!(
                         "{} was here already and was taken into the store; no published hash vouches for it",
                         path.display()
@@ -314,7 +336,7 @@ impl ModelManager {
                 continue;
             }
             let file = &mut plan.files[index];
-            let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string() };
+            let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string(), trust: file.trust() };
             let admission = match file.again {
                 true => store.admit_again(want, lease, &self.wait())?,
                 false => store.admit(want, lease, &self.wait())?,

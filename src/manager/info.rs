@@ -11,7 +11,7 @@ use crate::{
     hub::Reference,
     names::{Format, Quant},
     registry::{Artifact, Model},
-    store::ViewKey,
+    store::{Trust, ViewKey},
 };
 use std::collections::HashMap;
 
@@ -73,16 +73,19 @@ impl ModelManager {
     }
 
     fn info_of_hub(&self, target: Target, here: &Here) -> Result<InfoModel> {
+        let store = self.existing_store()?;
         let repo = target.repo.to_string();
         let plan = self.plan_to_look(target)?;
         let ViewKey { model, format, quant } = &plan.target.view;
         let listed = here.find(model.as_str(), format, quant.as_ref());
         let (weights, weights_note) = match listed {
             Some(listed) => self.look_at_view(listed),
-            None => self.look_at_plan(&plan, self.existing_store()?.as_ref())?,
+            None => self.look_at_plan(&plan, store.as_ref())?,
         };
         let all = |known: fn(&PlannedFile) -> bool| plan.files.iter().all(known);
-        let verified = all(|file| file.sha256.is_some());
+        // A digest that is known only because the file is here was published by nobody.
+        let is_published = |file: &PlannedFile| file.published || file.trust_here(store.as_ref()) == Some(Trust::Sha256Upstream);
+        let verified = plan.files.iter().all(is_published);
         let form = InfoForm {
             format: format.clone(),
             quant: quant.clone(),

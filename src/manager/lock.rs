@@ -329,6 +329,7 @@ impl ModelManager {
             commit: Some(plan.revision.to_string()),
             old_commit: old.map(|old| old.commit.to_string()),
             size: plan.files.iter().filter_map(|file| file.size).sum(),
+            unpublished: plan.files.iter().filter(|file| !file.trust().is_published()).count(),
             files: changes(&plan, old),
             ..LockLine::new(&plan.target.view, state)
         };
@@ -367,6 +368,7 @@ impl LockLine {
             commit: None,
             old_commit: None,
             size: 0,
+            unpublished: 0,
             files: Vec::new(),
             note: None,
         }
@@ -379,6 +381,7 @@ impl LockLine {
             commit: Some(locked.commit.to_string()),
             old_commit: old.map(|old| old.commit.to_string()),
             size: locked.size(),
+            unpublished: locked.files.iter().filter(|file| file.trust.is_some()).count(),
             ..Self::new(&view_of(locked), state)
         }
     }

@@ -10,8 +10,8 @@ use crate::{
     digest::{GitSha1, SequentialHasher, Sha256Digest},
     error::{Error, ErrorKind, Result},
     names::{Quant, RelPath, Revision, is_projector},
-    registry::{ArtifactFile, LockSource, LockedFile, LockedView},
-    store::{RootRecord, Source, Store, ViewFile, ViewKey},
+    registry::{ArtifactFile, LockSource, LockedFile, LockedView, UNPUBLISHED},
+    store::{RootRecord, Source, Store, Trust, ViewFile, ViewKey},
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -67,7 +67,8 @@ impl ModelManager {
     pub(super) fn plan_locked(&self, locked: &LockedView, store: Option<&Store>) -> Result<Plan> {
         let target = Target { license: locked.license.clone(), gated: locked.gated, ..self.locked_target(locked) };
         let planned = |file: &LockedFile| PlannedFile {
-            git_sha1: file.git_sha1,
+            git_sha1: file.git_sha1.filter(|_| file.trust.is_none()),
+            published: file.trust.is_none() && file.git_sha1.is_none(),
             ..PlannedFile::new(file.path.clone(), file.repo_path.clone(), Some(file.size), Some(file.sha256))
         };
         let mut files: Vec<PlannedFile> = locked.files.iter().map(planned).collect();
@@ -97,7 +98,7 @@ impl ModelManager {
             return Ok(None);
         }
         let planned = |file: &ArtifactFile| {
-            Ok(PlannedFile::new(view_path(&target.view, &file.path)?, file.path.clone(), file.size, file.sha256))
+            Ok(PlannedFile::new(view_path(&target.view, &file.path)?, file.path.clone(), file.size, file.sha256).published())
         };
         let files = files.iter().map(planned).collect::<Result<_>>()?;
         Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision: commit.clone(), files, api_requests: 0 }))
@@ -107,13 +108,18 @@ impl ModelManager {
     pub(super) fn pin_by_store(&self, target: &Target, root: &RootRecord, store: &Store) -> Result<Option<Plan>> {
         let mut sources = Vec::new();
         for file in &root.files {
-            let noted = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
-            sources.push(noted.into_iter().filter(|source| is_of(source, target)).collect::<Vec<_>>());
+            let (noted, trust) = store.meta(&file.sha256)?.map_or((Vec::new(), Trust::Tofu), |meta| (meta.sources, meta.trust));
+            let noted = noted.into_iter().filter(|source| is_of(source, target)).collect::<Vec<_>>();
+            sources.push((noted, trust));
         }
         // What was noted last was said last.
-        for commit in sources.first().into_iter().flatten().rev().filter_map(|source| source.commit.as_deref()) {
-            let files: Option<Vec<PlannedFile>> =
-                root.files.iter().zip(&sources).map(|(file, sources)| noted_file(target, commit, file, sources)).collect();
+        for commit in sources.first().into_iter().flat_map(|(first, _)| first).rev().filter_map(|source| source.commit.as_deref()) {
+            let files: Option<Vec<PlannedFile>> = root
+                .files
+                .iter()
+                .zip(&sources)
+                .map(|(file, (sources, trust))| noted_file(target, commit, file, sources, *trust))
+                .collect();
             let Some(files) = files.filter(|files| is_wanted(target, files)) else { continue };
             let revision = commit.parse()?;
             return Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0 }));
@@ -168,6 +174,7 @@ pub(super) fn entry(plan: &Plan, source: LockSource, revision: Option<Revision>)
             size: file.size?,
             sha256: file.sha256?,
             git_sha1: file.git_sha1,
+            trust: (!file.trust().is_published()).then(|| UNPUBLISHED.to_owned()),
         })
     };
     let (include, exclude) = match &plan.target.wanted {
@@ -200,12 +207,14 @@ fn is_of(source: &Source, target: &Target) -> bool {
 }
 
 /// A file that is here, as one of its sources has it in this commit.
-fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[Source]) -> Option<PlannedFile> {
+fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[Source], trust: Trust) -> Option<PlannedFile> {
     sources.iter().filter(|source| source.commit.as_deref() == Some(commit)).find_map(|source| {
         let repo_path = source.path.as_deref()?.parse().ok()?;
         let is_here = view_path(&target.view, &repo_path).is_ok_and(|path| path == file.path);
         is_here.then(|| PlannedFile {
-            git_sha1: source.git_sha1,
+            // A record that is not vouched for by a git id was never compared with the one that a source has.
+            git_sha1: source.git_sha1.filter(|_| trust.is_published()),
+            published: trust == Trust::Sha256Upstream,
             ..PlannedFile::new(file.path.clone(), repo_path, Some(file.size), Some(file.sha256))
         })
     })

@@ -45,6 +45,8 @@ pub struct LockLine {
     pub old_commit: Option<String>,
     /// Bytes of all its files.
     pub size: u64,
+    /// Number of files whose sources published no hash: what is locked of them is what came first.
+    pub unpublished: usize,
     /// The files that are others than before.
     pub files: Vec<FileChange>,
     /// One line of explanation, where the state needs one.

@@ -17,7 +17,7 @@ use crate::{
     names::{RelPath, RepoId, Revision, is_projector},
     registry::ArtifactFile,
     settings::LinkMode,
-    store::{IntakeKey, Project, Store, ViewFile, ViewKey},
+    store::{IntakeKey, Project, Store, Trust, ViewFile, ViewKey},
     view::{Awaited, FileState},
 };
 use std::{
@@ -47,6 +47,9 @@ pub(super) struct PlannedFile {
     pub(super) size: Option<u64>,
     pub(super) sha256: Option<Sha256Digest>,
     pub(super) git_sha1: Option<GitSha1>,
+    /// Whether its SHA-256 was published: by the Hub, the registry or a lock file. One that our own records gave, or that
+    /// was computed here, was not.
+    pub(super) published: bool,
     pub(super) supply: FileSupply,
     /// Whether it must travel although its blob may be here.
     pub(super) again: bool,
@@ -58,7 +61,22 @@ pub(super) struct PlannedFile {
 
 impl PlannedFile {
     pub(super) fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
-        Self { path, repo_path, size, sha256, git_sha1: None, supply: FileSupply::Fetch, again: false, held: 0, stays: false }
+        let (published, supply) = (false, FileSupply::Fetch);
+        Self { path, repo_path, size, sha256, git_sha1: None, published, supply, again: false, held: 0, stays: false }
+    }
+
+    /// The same, where its SHA-256, if there is one, is what was published.
+    pub(super) fn published(self) -> Self {
+        Self { published: self.sha256.is_some(), ..self }
+    }
+
+    /// What content that fits its key is vouched for by.
+    pub(super) fn trust(&self) -> Trust {
+        match self.git_sha1 {
+            _ if self.published => Trust::Sha256Upstream,
+            Some(_) => Trust::GitSha1Upstream,
+            None => Trust::Tofu,
+        }
     }
 
     /// Whether bytes of it must travel.
@@ -153,7 +171,7 @@ impl Plan {
             revision: self.revision.to_string(),
             license: self.target.license.clone(),
             gated: self.target.gated,
-            files: self.files.iter().map(|file| file.report(file.to_fetch())).collect(),
+            files: self.files.iter().map(|file| file.report(file.to_fetch(), store)).collect(),
             size,
             fetch,
             take,
@@ -174,8 +192,14 @@ impl PlannedFile {
         Awaited { path: &self.path, sha256: self.sha256, size: self.size.unwrap_or(0) }
     }
 
-    pub(super) fn report(&self, fetched: u64) -> FileReport {
+    /// How far what is here is vouched for; `None` while it is not here, or where nothing is recorded.
+    pub(super) fn trust_here(&self, store: Option<&Store>) -> Option<Trust> {
+        store?.meta(&self.sha256?).ok().flatten().map(|meta| meta.trust)
+    }
+
+    pub(super) fn report(&self, fetched: u64, store: Option<&Store>) -> FileReport {
         FileReport {
+            trust: self.trust_here(store),
             file: self.path.to_string(),
             size: self.size,
             sha256: self.sha256,
@@ -352,7 +376,7 @@ impl ModelManager {
             let path = view_path(&target.view, &file.path)?;
             // The Hub names no SHA-256 of a plain file; the registry may.
             let sha256 = file.sha256.or_else(|| target.wanted.sha256_of(&file.path));
-            let mut planned = PlannedFile::new(path, file.path.clone(), Some(file.size), sha256);
+            let mut planned = PlannedFile::new(path, file.path.clone(), Some(file.size), sha256).published();
             planned.git_sha1 = file.git_sha1;
             files.push(planned);
         }
@@ -446,7 +470,7 @@ fn listed_files(target: &Target) -> Option<Vec<PlannedFile>> {
     let Wanted::Files(files) = &target.wanted else { return None };
     let planned = |file: &ArtifactFile| {
         let path = view_path(&target.view, &file.path).ok()?;
-        Some(PlannedFile::new(path, file.path.clone(), file.size, file.sha256))
+        Some(PlannedFile::new(path, file.path.clone(), file.size, file.sha256).published())
     };
     files.iter().map(planned).collect()
 }

@@ -78,7 +78,13 @@ impl ModelManager {
             0 => Vec::new(),
             _ => sources()?,
         };
-        let source = locations.first().map(|(_, source)| source.clone()).unwrap_or_else(|| Source {
+        // Where nothing travels, what is recorded says where it came from.
+        let known = || Ok::<_, Error>(store.meta(&file.sha256)?.and_then(|meta| meta.sources.into_iter().next()));
+        let source = match locations.first() {
+            Some((_, source)) => Some(source.clone()),
+            None => known()?,
+        };
+        let source = source.unwrap_or_else(|| Source {
             endpoint: "local".into(),
             repo: None,
             commit: None,

@@ -6,7 +6,7 @@ use crate::{
     digest::{GitSha1, Sha256Digest},
     names::{Format, Quant},
     settings::LinkMode,
-    store::{IntakeKey, Unreferenced, ViewKey},
+    store::{IntakeKey, Trust, Unreferenced, ViewKey},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -44,6 +44,9 @@ pub struct FileReport {
     pub sha256: Option<Sha256Digest>,
     /// The git hash by which the Hub knows a small file, where it was asked.
     pub git_sha1: Option<GitSha1>,
+    /// How far what is here is vouched for: `sha256-upstream`, `git-sha1-upstream`, or `tofu` where nobody published a hash;
+    /// `null` while it is not here.
+    pub trust: Option<Trust>,
     /// Where its bytes are or come from.
     pub state: FileSupply,
     /// Bytes that travelled, or, in a plan, that would.
@@ -159,9 +162,9 @@ pub enum ListedState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VerifyState {
-    /// Its content is what its source published.
+    /// Its content is what was published, or what the registry pins.
     Ok,
-    /// It has not changed since it came, but no published hash vouches for it.
+    /// Its content is as it was recorded when it came, but was never compared with a published hash.
     Unverified,
     /// Its content is wrong.
     Modified,
@@ -256,7 +259,7 @@ pub struct InfoForm {
     pub size: Option<u64>,
     /// Whether revision, sizes and hashes are all known.
     pub pinned: bool,
-    /// Whether its hashes are known.
+    /// Whether its hashes are published.
     pub verified: bool,
     /// Whether it is here.
     pub present: bool,
@@ -378,6 +381,8 @@ pub struct WhyReport {
     pub users: Vec<String>,
     /// Whether a running process relies on it.
     pub leased: bool,
+    /// How far its content is vouched for: `tofu` where nobody published a hash; `null` where nothing is recorded.
+    pub trust: Option<Trust>,
     /// Where it came from.
     pub sources: Vec<crate::store::Source>,
 }

@@ -178,7 +178,10 @@ impl ModelManager {
             let place = (plan.target.repo.clone(), plan.revision.clone(), file.repo_path.clone());
             let source = self.source(plan.target.repo.as_str(), plan, file);
             let fetched = match self.mend(store, &known, path, &|| Ok(vec![(place.clone(), source.clone())])) {
-                Ok(fetched) => fetched,
+                Ok(fetched) => {
+                    store.add_source(&digest, source.clone(), file.trust())?;
+                    fetched
+                }
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     self.report(&Event::Warning(format!("{error}; the whole file is fetched")));
                     again.insert(digest);

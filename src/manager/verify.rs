@@ -131,7 +131,8 @@ impl VerifiedFile {
             }
             BlobState::Ok { .. } if pinned.is_some() => (VerifyState::Ok, None),
             BlobState::Ok { trust: Trust::Tofu } => {
-                (VerifyState::Unverified, Some("unchanged since it came, but no published hash vouches for it".into()))
+                let note = "as it was recorded when it came, but never compared with a published hash";
+                (VerifyState::Unverified, Some(note.into()))
             }
             BlobState::Ok { .. } => (VerifyState::Ok, None),
             BlobState::Missing => (VerifyState::Missing, Some("its blob is gone from the store".into())),

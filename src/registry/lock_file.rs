@@ -32,7 +32,10 @@ const HEADER: &str = "\
 const TOP_FIELDS: [&str; 2] = ["version", "views"];
 const VIEW_FIELDS: [&str; 12] =
     ["model", "format", "quant", "source", "repo", "revision", "commit", "license", "gated", "include", "exclude", "files"];
-const FILE_FIELDS: [&str; 5] = ["path", "repo_path", "size", "sha256", "git_sha1"];
+const FILE_FIELDS: [&str; 6] = ["path", "repo_path", "size", "sha256", "git_sha1", "trust"];
+
+/// The word of [`LockedFile::trust`] for a file whose source published no hash.
+pub const UNPUBLISHED: &str = "tofu";
 
 /// A lock file, read and checked. Its views are in order, each there once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -82,6 +85,9 @@ pub struct LockedFile {
     pub sha256: Sha256Digest,
     /// Git's blob id, of files outside LFS.
     pub git_sha1: Option<GitSha1>,
+    /// Why its SHA-256 is no published one: `tofu` where it is that of what came first. Other words, of newer programs, are
+    /// kept as they are. Absent, it was published, or with `git_sha1` that was.
+    pub trust: Option<String>,
 }
 
 /// Who says which files belong to a locked view, and so what is looked at again when it is updated.
@@ -222,6 +228,9 @@ fn write_view(text: &mut String, view: &LockedView) {
         if let Some(git_sha1) = &file.git_sha1 {
             let _ = writeln!(text, "        git_sha1: \"{git_sha1}\"");
         }
+        if let Some(trust) = &file.trust {
+            let _ = writeln!(text, "        trust: {}", quoted(trust));
+        }
     }
 }
 
@@ -344,6 +353,7 @@ fn file(node: &Node) -> Result<LockedFile, Problem> {
         size: fields::size(entries, "size")?.unwrap_or_default(),
         sha256: parsed(entries, "sha256", &FILE_FIELDS, node.place)?,
         git_sha1: fields::parsed(entries, "git_sha1")?,
+        trust: fields::text(entries, "trust")?,
         path,
     })
 }

@@ -50,7 +50,7 @@ pub use edit::{EditError, Edited, NewEntry, add, repin, unified_diff};
 pub use error::{BadFile, RegistryError};
 pub use lint::{EntryRef, Finding, Level, Lint};
 pub(crate) use lint::{command_name, update_command};
-pub use lock_file::{LOCK_VERSION, LockFile, LockSource, LockedFile, LockedView};
+pub use lock_file::{LOCK_VERSION, LockFile, LockSource, LockedFile, LockedView, UNPUBLISHED};
 pub use model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status, UnknownKey};
 pub use resolve::Selection;
 

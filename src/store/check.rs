@@ -101,7 +101,7 @@ impl Store {
             if is_long && damaged.is_empty() {
                 if meta.stamp != stamp && self.is_unchanged_blob(digest, &*file, stamp)? {
                     // The next quick check need not read everything again.
-                    where_possible(self.write_meta(digest, &BlobMeta { stamp, ..meta.clone() }))?;
+                    where_possible(self.change_meta(digest, |meta| std::mem::replace(&mut meta.stamp, stamp) != stamp))?;
                 }
                 return Ok(BlobState::Ok { trust: meta.trust });
             }
@@ -120,7 +120,7 @@ impl Store {
         }
         let trust = meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust);
         if self.is_unchanged_blob(digest, &*file, stamp)? {
-            where_possible(self.renew_records(digest, stamp, &values, meta))?;
+            where_possible(self.renew_records(digest, stamp, &values))?;
         }
         Ok(BlobState::Ok { trust })
     }
@@ -132,27 +132,24 @@ impl Store {
         Ok(is_blob && self.is_writable() && Stamp::from(&stat) == stamp)
     }
 
-    /// Writes the records anew after the SHA-256 of the blob itself was found right.
-    fn renew_records(&self, digest: &Sha256Digest, stamp: Stamp, values: &[SegmentValue], meta: Option<BlobMeta>) -> Result<()> {
+    /// Writes the records anew after the SHA-256 of the blob itself was found right. That says nothing about who vouches for
+    /// it: what is recorded of that by now stays.
+    fn renew_records(&self, digest: &Sha256Digest, stamp: Stamp, values: &[SegmentValue]) -> Result<()> {
         let Some(blake3) = merge_segments(values, stamp.size) else { return Ok(()) };
-        let renewed = BlobMeta {
-            format: 1,
-            size: stamp.size,
-            blake3,
-            trust: meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust),
-            verified_at: format::now(),
-            stamp,
-            sources: meta.map(|meta| meta.sources).unwrap_or_default(),
-        };
+        let _lock = self.lock_records()?;
+        let (trust, sources) = self.meta(digest)?.map_or((Trust::Tofu, Vec::new()), |meta| (meta.trust, meta.sources));
+        let renewed = BlobMeta { format: 1, size: stamp.size, blake3, trust, verified_at: format::now(), stamp, sources };
         self.write_segments(digest, values, stamp.size)?;
         self.write_meta(digest, &renewed)
     }
 }
 
-/// The finding stands although it cannot be noted: the disk is full, or another member's folder shuts this user out.
+/// The finding stands although it cannot be noted: the disk is full, another member's folder shuts this user out, or a
+/// suspended process holds the records.
 fn where_possible(noted: Result<()>) -> Result<()> {
     match noted {
         Err(StoreError::Disk(error)) if error.is_no_space() || error.is_read_only() => Ok(()),
+        Err(StoreError::LockTimeout { .. }) => Ok(()),
         other => other,
     }
 }

@@ -87,16 +87,25 @@ impl Marker {
     }
 }
 
-/// How far the content of a blob is vouched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How far the content of a blob is vouched for, the least first.
+///
+/// A digest that this program computed or recorded itself is no published one, whatever is compared with it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
-    /// Its SHA-256 was known before it came: from the Hub, the registry or a lock file.
-    Sha256Upstream,
-    /// Its git blob id and size were known.
-    GitSha1Upstream,
-    /// Nothing was known; the digest is that of what came first.
+    /// Nothing was published; the digest is that of what came first.
     Tofu,
+    /// Its git blob id and size were published before it came, and compared.
+    GitSha1Upstream,
+    /// Its SHA-256 was published before it came, by the Hub, the registry or a lock file, and compared.
+    Sha256Upstream,
+}
+
+impl Trust {
+    /// Whether anything that was published vouches for the content.
+    pub fn is_published(self) -> bool {
+        self != Self::Tofu
+    }
 }
 
 /// Where a blob came from.
@@ -154,6 +163,20 @@ pub struct BlobMeta {
     /// Where it came from.
     #[serde(default)]
     pub sources: Vec<Source>,
+}
+
+impl BlobMeta {
+    /// Adds what another record of the same blob knows of where it came from. Tells whether anything was new.
+    pub(super) fn learn(&mut self, sources: &[Source], trust: Trust) -> bool {
+        let before = (self.sources.len(), self.trust);
+        for source in sources {
+            if !self.sources.contains(source) {
+                self.sources.push(source.clone());
+            }
+        }
+        self.trust = self.trust.max(trust);
+        before != (self.sources.len(), self.trust)
+    }
 }
 
 /// What a view shows: `models/<id>/<format>/<quant>`.

@@ -38,6 +38,8 @@ pub struct Want {
     pub size: u64,
     /// The file, as a person would name it.
     pub what: String,
+    /// What content that fits the key is vouched for by: who published the key, if anybody did.
+    pub trust: Trust,
 }
 
 /// The answer to a [`Want`].
@@ -195,6 +197,16 @@ impl Intake {
     pub fn segments(&self) -> u64 {
         segment_count(self.want.size)
     }
+    /// What it will be vouched for by when it is complete. `expected` is a published SHA-256 that is not the key. A key
+    /// proves no more than what it is.
+    pub fn trust(&self, expected: Option<Sha256Digest>) -> Trust {
+        match (&self.want.key, expected) {
+            (IntakeKey::Sha256(_), _) => self.want.trust,
+            (_, Some(_)) => Trust::Sha256Upstream,
+            (IntakeKey::Git(_), None) => self.want.trust.min(Trust::GitSha1Upstream),
+            (IntakeKey::Private(_), None) => Trust::Tofu,
+        }
+    }
     /// Bytes that an earlier run left.
     pub fn resumed(&self) -> u64 {
         self.resumed
@@ -271,11 +283,7 @@ impl Intake {
             let _ = self.place.remove(&self.store);
             return Err(error);
         }
-        let trust = match (&self.want.key, expected) {
-            (IntakeKey::Sha256(_), _) | (_, Some(_)) => Trust::Sha256Upstream,
-            (IntakeKey::Git(_), None) => Trust::GitSha1Upstream,
-            (IntakeKey::Private(_), None) => Trust::Tofu,
-        };
+        let trust = self.trust(expected);
         let values = self.claims().iter().flatten().copied().collect();
         let (size, replaces) = (self.want.size, self.replaces);
         let (path, data) = self.place.file(&self.store)?;

@@ -77,6 +77,10 @@ impl Layout {
     pub fn gc_lock(&self) -> PathBuf {
         self.root.join("lock/gc")
     }
+    /// Held while what is known about blobs is changed.
+    pub fn records_lock(&self) -> PathBuf {
+        self.root.join("lock/records")
+    }
     /// Held while a copied models directory gets an identity of its own.
     pub fn projects_lock(&self) -> PathBuf {
         self.root.join("lock/projects")
@@ -114,7 +118,7 @@ impl Layout {
         let names: Vec<&str> = inner.iter().map(|name| name.to_str().unwrap_or_default()).collect();
         let is_key = |name: &str| name.parse::<IntakeKey>().is_ok();
         match names[..] {
-            [MARKER | "CACHEDIR.TAG"] | ["lock", "store" | "gc" | "projects"] => true,
+            [MARKER | "CACHEDIR.TAG"] | ["lock", "store" | "gc" | "projects" | "records"] => true,
             ["lock", name] => name.starts_with("views-"),
             ["lock", "b", key] => is_key(key),
             ["leases", name] => name.starts_with("lease-"),

@@ -366,21 +366,30 @@ impl Store {
         self.replace_record(&self.layout().segments(digest), &segments_text(values))
     }
 
-    /// Notes a further place that has this blob, and with `publishes` that the place publishes its SHA-256.
-    pub fn add_source(&self, digest: &Sha256Digest, source: Source, publishes: bool) -> Result<()> {
-        let Some(mut meta) = self.meta(digest)? else { return Ok(()) };
-        let is_known = meta.sources.contains(&source);
-        let is_vouched = !publishes || meta.trust == Trust::Sha256Upstream;
-        if is_known && is_vouched {
+    /// Notes a further place that has this blob, and how far what that place published, and was compared, vouches for it.
+    pub fn add_source(&self, digest: &Sha256Digest, source: Source, trust: Trust) -> Result<()> {
+        let source = [source];
+        // Mostly nothing is new, and then nobody is waited for.
+        if !self.meta(digest)?.is_some_and(|mut known| known.learn(&source, trust)) {
             return Ok(());
         }
-        if !is_known {
-            meta.sources.push(source);
+        self.change_meta(digest, |meta| meta.learn(&source, trust))
+    }
+
+    /// Changes the record of a blob as it is now, with nobody else doing so meanwhile; `change` tells whether it did. What
+    /// has no record gets none.
+    pub(crate) fn change_meta(&self, digest: &Sha256Digest, change: impl FnOnce(&mut BlobMeta) -> bool) -> Result<()> {
+        let _lock = self.lock_records()?;
+        let Some(mut meta) = self.meta(digest)? else { return Ok(()) };
+        if change(&mut meta) { self.write_meta(digest, &meta) } else { Ok(()) }
+    }
+
+    /// Keeps others from changing what is known about blobs. Held for as long as it takes to read and replace records.
+    pub(crate) fn lock_records(&self) -> Result<Option<FileLock>> {
+        if self.0.access != Access::Trusted {
+            return Ok(None);
         }
-        if publishes {
-            meta.trust = Trust::Sha256Upstream;
-        }
-        self.write_meta(digest, &meta)
+        self.acquire(&self.layout().records_lock(), LockKind::Exclusive, "the records of blobs", &self.0.wait).map(Some)
     }
 
     /// A record that can be rebuilt. What cannot be one, by its length or kind, is as good as missing.

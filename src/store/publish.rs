@@ -41,7 +41,7 @@ pub struct Complete<'a> {
     pub intake: &'a Intake,
     /// The front that followed them to the end.
     pub front: Front,
-    /// Their SHA-256, where that is known and is not the intake's key.
+    /// Their published SHA-256, where that is known and is not the intake's key.
     pub expected: Option<Sha256Digest>,
     /// What to record as their origin.
     pub source: Source,
@@ -199,8 +199,12 @@ impl<'a> Member<'a> {
         if stat.len != *size {
             return Err(StoreError::Changed { path: file.path });
         }
-        let (verified_at, stamp, sources) = (format::now(), Stamp::from(&stat), vec![file.source.clone()]);
-        let meta = BlobMeta { format: 1, size: *size, blake3, trust: *trust, verified_at, stamp, sources };
+        let (verified_at, stamp) = (format::now(), Stamp::from(&stat));
+        // What is fetched anew is what was known before: where it came from and who vouches for it does not change.
+        let known = if file.replaces { store.meta(digest)? } else { None };
+        let (before, sources) = known.map_or((Trust::Tofu, Vec::new()), |known| (known.trust, known.sources));
+        let mut meta = BlobMeta { format: 1, size: *size, blake3, trust: before, verified_at, stamp, sources };
+        meta.learn(std::slice::from_ref(&file.source), *trust);
         let (mode, tmp) = (store.marker().file_mode(), store.layout().dir("tmp"));
         let write_segments = || store.disk().write_unnamed(&segments_text(values), mode, &tmp);
         let records = Records {
@@ -220,29 +224,31 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Gives the records their names, unless the blob is there: then only the new source is noted. A record of a newer
-    /// program stays.
+    /// Gives the records their names, unless the blob is there: then only what is new about it is noted. Nothing that was
+    /// noted since is lost, and a record of a newer program stays.
     fn name_records(&mut self, store: &Store) -> Result<()> {
         let digest = &self.file.digest;
         let records = self.records.take();
+        let _lock = store.lock_records()?;
+        let noted = store.meta(digest)?;
         if !self.file.replaces && store.find(digest)?.is_some() {
             self.is_known = true;
             // Written even where nothing is new: the age of the record carries the blob through the grace period.
-            if let Some(mut known) = store.meta(digest)? {
-                known
-                    .sources
-                    .extend(self.meta.sources.iter().filter(|source| !known.sources.contains(source)).cloned().collect::<Vec<_>>());
+            if let Some(mut known) = noted {
+                known.learn(&self.meta.sources, self.meta.trust);
                 store.write_meta(digest, &known)?;
             }
             return Ok(());
         }
-        if let Some(records) = records {
-            if let Some(segments) = records.segments {
-                segments.name(&store.layout().segments(digest))?;
-            }
-            if !store.has_newer_meta(digest)? {
-                records.meta.name(&store.layout().meta(digest))?;
-            }
+        let Some(Records { segments, meta }) = records else { return Ok(()) };
+        if let Some(segments) = segments {
+            segments.name(&store.layout().segments(digest))?;
+        }
+        match noted {
+            Some(noted) if self.meta.learn(&noted.sources, noted.trust) => store.write_meta(digest, &self.meta)?,
+            Some(_) => meta.name(&store.layout().meta(digest))?,
+            None if store.has_newer_meta(digest)? => {}
+            None => meta.name(&store.layout().meta(digest))?,
         }
         Ok(())
     }

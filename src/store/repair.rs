@@ -4,7 +4,7 @@
 //! recorded value come from the old file, the others are for the caller to fetch. The whole is published only when its
 //! SHA-256 is right, in the place of the old one.
 
-use super::{Admission, Intake, Lease, Progress, Result, Store, StoreError, Wait, intake::Want, layout::IntakeKey};
+use super::{Admission, Intake, Lease, Progress, Result, Store, StoreError, Wait, format::Trust, intake::Want, layout::IntakeKey};
 use crate::{
     digest::{Sha256Digest, segment_value},
     disk::{self, Open},
@@ -26,7 +26,8 @@ impl Store {
         if !self.locks_work() {
             return Err(StoreError::NoSafeCollection { path: self.layout().root().to_owned() });
         }
-        let want = Want { key: IntakeKey::Sha256(*digest), size, what: digest.to_string() };
+        // The digest is that of our own records: what vouches for it is in the record of the blob, and stays.
+        let want = Want { key: IntakeKey::Sha256(*digest), size, what: digest.to_string(), trust: Trust::Tofu };
         let Admission::Open(intake) = self.admit_again(want, lease, wait)? else {
             return Err(StoreError::Vanished(*digest));
         };

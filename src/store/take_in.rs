@@ -39,13 +39,14 @@ pub enum TakeIn {
 }
 
 impl Store {
-    /// Takes `path` in; the blob is under `lease` before it is published. With `expected`, other content is refused and the file is left as it was. `progress` is told
-    /// how many bytes are hashed.
+    /// Takes `path` in; the blob is under `lease` before it is published. With `expected`, other content is refused and the
+    /// file is left as it was; what that digest is vouched for by then counts for the blob. `progress` is told how many
+    /// bytes are hashed.
     pub fn take_in(
         &self,
         path: &Path,
         how: TakeIn,
-        expected: Option<Sha256Digest>,
+        expected: Option<(Sha256Digest, Trust)>,
         lease: &Lease,
         progress: &(dyn Fn(u64) + Sync),
         cancel: &CancellationToken,
@@ -93,14 +94,14 @@ impl Store {
             if Stamp::from(&disk.stat(path)?) != Stamp::from(&before) {
                 return Err(StoreError::Changed { path: path.to_owned() });
             }
-            if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            if let Some((expected, _)) = expected.filter(|(expected, _)| *expected != digest) {
                 return Err(StoreError::Mismatch {
                     what: what.clone(),
                     expected: format!("sha256 {expected}"),
                     actual: format!("sha256 {digest}"),
                 });
             }
-            let trust = if expected.is_some() { Trust::Sha256Upstream } else { Trust::Tofu };
+            let trust = expected.map_or(Trust::Tofu, |(_, trust)| trust);
             let local = Source { endpoint: "local".into(), repo: None, commit: None, path: Some(what.clone()), git_sha1: None };
             lease.protect(&[digest])?;
             let (path, size, source) = (data_path.clone(), before.len, local);

@@ -152,7 +152,8 @@ impl Running {
     }
     pub(super) fn finish(&self, reporter: &dyn Reporter) {
         let (file, size, fetched, took) = (self.file.clone(), self.size, self.fetched(), self.begun.elapsed());
-        reporter.event(&Event::FileFinished { file, size, fetched, took });
+        let published = self.intake.trust(self.expected).is_published();
+        reporter.event(&Event::FileFinished { file, size, fetched, took, published });
     }
     pub(super) fn fail(&self, reporter: &dyn Reporter) {
         reporter.event(&Event::FileFailed { file: self.file.clone() });

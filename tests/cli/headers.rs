@@ -6,7 +6,7 @@ use crate::support::hub::Content;
 use model_manager::{
     digest::sha256_of,
     disk::RealDisk,
-    store::{Admission, IntakeKey, Store, Wait, Want},
+    store::{Admission, IntakeKey, Store, Trust, Wait, Want},
 };
 use std::sync::Arc;
 
@@ -34,7 +34,12 @@ fn a_part_of_a_wrong_file_from_before_is_refused_when_it_is_read_back() {
     let bytes = desk.content().bytes();
     let store = Store::open_or_init(Arc::new(RealDisk), &desk.store(), false).unwrap();
     let lease = Arc::new(store.lease().unwrap());
-    let want = Want { key: IntakeKey::Sha256(sha256_of(&bytes)), size: bytes.len() as u64, what: FILE.into() };
+    let want = Want {
+        key: IntakeKey::Sha256(sha256_of(&bytes)),
+        size: bytes.len() as u64,
+        what: FILE.into(),
+        trust: Trust::Sha256Upstream,
+    };
     let Admission::Open(intake) = store.admit(want, &lease, &Wait::silent(None)).unwrap() else { panic!("it is there") };
     for index in 0..4 {
         let range = intake.range(index);

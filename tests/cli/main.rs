@@ -31,6 +31,7 @@ mod registry_lint;
 mod repair;
 mod resume;
 mod sync;
+mod trust;
 mod use_model;
 #[cfg(windows)]
 mod windows;

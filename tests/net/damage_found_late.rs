@@ -6,7 +6,7 @@ use model_manager::{
     event::{Event, Reporter},
     http::{Http, Location},
     settings::{Connections, Network},
-    store::{Admission, Intake, IntakeKey, Source, Store, Wait, Want},
+    store::{Admission, Intake, IntakeKey, Source, Store, Trust, Wait, Want},
     transfer::{self, Arrived, Effort, HeadCheck, Job, TransferError},
 };
 use std::{
@@ -78,7 +78,11 @@ impl Stand {
     fn intake(&self) -> Box<Intake> {
         let key = IntakeKey::Sha256(self.content.sha256().parse().unwrap());
         let lease = Arc::new(self.store.lease().unwrap());
-        match self.store.admit(Want { key, size: LEN, what: FILE.into() }, &lease, &Wait::silent(Some(LONG))).unwrap() {
+        match self
+            .store
+            .admit(Want { key, size: LEN, what: FILE.into(), trust: Trust::Sha256Upstream }, &lease, &Wait::silent(Some(LONG)))
+            .unwrap()
+        {
             Admission::Open(intake) => intake,
             Admission::Present(blob) => panic!("{} is present already", blob.digest),
         }

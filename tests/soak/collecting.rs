@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use model_manager::digest::{Sha256Digest, sha256_of};
 use model_manager::disk::RealDisk;
-use model_manager::store::{Admission, GcOptions, IntakeKey, Project, Source, Store, StoreError, ViewFile, ViewKey, Wait, Want};
+use model_manager::store::{
+    Admission, GcOptions, IntakeKey, Project, Source, Store, StoreError, Trust, ViewFile, ViewKey, Wait, Want,
+};
 
 use crate::fsck::{Expect, fsck};
 use crate::support::hub::TestHub;
@@ -23,7 +25,7 @@ fn download(store: &Store, project: &Project, view: &ViewKey, data: &[u8]) -> Re
     let digest: Sha256Digest = sha256_of(data);
     let lease = Arc::new(store.lease()?);
     lease.protect(&[digest])?;
-    let want = Want { key: IntakeKey::Sha256(digest), size: data.len() as u64, what: "model".into() };
+    let want = Want { key: IntakeKey::Sha256(digest), size: data.len() as u64, what: "model".into(), trust: Trust::Sha256Upstream };
     if let Admission::Open(intake) = store.admit(want, &lease, &quick())? {
         let mut front = intake.front();
         if intake.has(0) {

@@ -209,7 +209,7 @@ fn the_record_of_a_newer_program_is_neither_read_nor_replaced() {
     for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
         assert_eq!(check(&home.store, &blob, mode), BlobState::Ok { trust: Trust::Tofu }, "only the hash vouches for it");
     }
-    home.store.add_source(&blob.digest, source(), true).unwrap();
+    home.store.add_source(&blob.digest, source(), Trust::Sha256Upstream).unwrap();
     // Published again, as after a download with --force.
     let intake = open(home.store.admit_again(want(&data), &lease(&home.store), &quick()).unwrap());
     finish(intake, &data).unwrap();

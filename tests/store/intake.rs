@@ -213,7 +213,7 @@ fn an_incomplete_front_cannot_be_committed_and_the_partial_stays() {
 fn a_file_known_by_its_git_blob_id_is_checked_by_it() {
     let home = home();
     let good: GitSha1 = "ce013625030ba8dba906f756967f9e9ca394464a".parse().unwrap();
-    let want = |key| Want { key: IntakeKey::Git(key), size: 6, what: "config.json".into() };
+    let want = |key| Want { key: IntakeKey::Git(key), size: 6, what: "config.json".into(), trust: Trust::Sha256Upstream };
     let blob = finish(open(home.store.admit(want(good), &lease(&home.store), &quick()).unwrap()), b"hello\n").unwrap();
     assert_eq!(home.store.meta(&blob.digest).unwrap().unwrap().trust, Trust::GitSha1Upstream);
     let error = finish(open(home.store.admit(want(good), &lease(&home.store), &quick()).unwrap()), b"hellO\n").unwrap_err();
@@ -224,7 +224,7 @@ fn a_file_known_by_its_git_blob_id_is_checked_by_it() {
 #[test]
 fn a_file_of_which_nothing_is_known_is_kept_as_first_seen() {
     let home = home();
-    let want = Want { key: IntakeKey::private(), size: 6, what: "config.json".into() };
+    let want = Want { key: IntakeKey::private(), size: 6, what: "config.json".into(), trust: Trust::Sha256Upstream };
     let blob = finish(open(home.store.admit(want, &lease(&home.store), &quick()).unwrap()), b"hello\n").unwrap();
     assert_eq!(home.store.meta(&blob.digest).unwrap().unwrap().trust, Trust::Tofu);
     home.sound(Expect::Tidy);
@@ -234,7 +234,11 @@ fn a_file_of_which_nothing_is_known_is_kept_as_first_seen() {
 fn a_commit_that_finds_the_blob_already_there_keeps_that_one_and_notes_its_source() {
     let home = home();
     let key = IntakeKey::private();
-    let intake = open(home.store.admit(Want { key, size: 6, what: "a".into() }, &lease(&home.store), &quick()).unwrap());
+    let intake = open(
+        home.store
+            .admit(Want { key, size: 6, what: "a".into(), trust: Trust::Sha256Upstream }, &lease(&home.store), &quick())
+            .unwrap(),
+    );
     let first = put(&home.store, b"hello\n").unwrap();
     let ino = fs::metadata(home.store.layout().blob(&first.digest)).unwrap().ino();
     let mut front = intake.front();
@@ -253,7 +257,7 @@ fn of_a_group_each_file_has_its_own_result() {
     let home = home();
     let lease = lease(&home.store);
     let open = |key, size: usize| {
-        let want = Want { key, size: size as u64, what: "config.json".into() };
+        let want = Want { key, size: size as u64, what: "config.json".into(), trust: Trust::Sha256Upstream };
         crate::kit::open(home.store.admit(want, &lease, &quick()).unwrap())
     };
     let fill = |intake: Intake, data: &[u8]| {

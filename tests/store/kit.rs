@@ -7,7 +7,7 @@ use model_manager::{
     names::RelPath,
     store::{
         Admission, Blob, Complete, Front, GcOptions, GcReport, Intake, IntakeKey, Progress, Reached, Source, Store, StoreError,
-        ViewFile, ViewKey, Wait, Want, commit_all,
+        Trust, ViewFile, ViewKey, Wait, Want, commit_all,
     },
 };
 use std::{
@@ -82,7 +82,12 @@ pub fn quick() -> Wait {
 }
 
 pub fn want(data: &[u8]) -> Want {
-    Want { key: IntakeKey::Sha256(sha256_of(data)), size: data.len() as u64, what: "model.gguf".into() }
+    Want {
+        key: IntakeKey::Sha256(sha256_of(data)),
+        size: data.len() as u64,
+        what: "model.gguf".into(),
+        trust: Trust::Sha256Upstream,
+    }
 }
 
 pub fn open(admission: Admission) -> Intake {

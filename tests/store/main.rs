@@ -23,3 +23,4 @@ mod power_loss;
 mod resuming;
 mod roots;
 mod take_in;
+mod trust;

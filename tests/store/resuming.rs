@@ -3,7 +3,7 @@
 use crate::{fsck::Expect, kit::*};
 use model_manager::{
     digest::{GitSha1, SEGMENT_LEN, sha256_of},
-    store::{Front, Intake, IntakeKey, Progress, Reached, Standing, StoreError, Want},
+    store::{Front, Intake, IntakeKey, Progress, Reached, Standing, StoreError, Trust, Want},
 };
 use std::{fs, os::unix::fs::FileExt, path::PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -227,7 +227,8 @@ fn a_file_named_by_its_git_blob_id_is_hashed_from_its_first_byte() {
     let home = home();
     let data = content(9, 17 * SEGMENT_LEN);
     let key: GitSha1 = "ce013625030ba8dba906f756967f9e9ca394464a".parse().unwrap();
-    let want = || Want { key: IntakeKey::Git(key), size: data.len() as u64, what: "tokenizer.json".into() };
+    let want =
+        || Want { key: IntakeKey::Git(key), size: data.len() as u64, what: "tokenizer.json".into(), trust: Trust::Sha256Upstream };
     let admit = || open(home.store.admit(want(), &lease(&home.store), &quick()).unwrap());
     let intake = admit();
     let mut front = intake.front();

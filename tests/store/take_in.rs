@@ -13,7 +13,14 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 fn take(store: &Store, path: &Path, how: TakeIn, expected: &[u8]) -> Result<Blob, StoreError> {
-    store.take_in(path, how, Some(sha256_of(expected)), &store.lease()?, &|_| {}, &CancellationToken::new())
+    store.take_in(
+        path,
+        how,
+        Some((sha256_of(expected), Trust::Sha256Upstream)),
+        &store.lease()?,
+        &|_| {},
+        &CancellationToken::new(),
+    )
 }
 
 #[test]

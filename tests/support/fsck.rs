@@ -170,7 +170,7 @@ impl Fsck<'_> {
         }
         for (name, _) in self.names(&root.join("lock")) {
             let of_views = name.strip_prefix("views-").is_some_and(|project| project.parse::<uuid::Uuid>().is_ok());
-            if !of_views && !["store", "gc", "projects", "b"].contains(&&*name) {
+            if !of_views && !["store", "gc", "projects", "records", "b"].contains(&&*name) {
                 self.unfinished(&root.join("lock").join(name), "is no lock");
             }
         }

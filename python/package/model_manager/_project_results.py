@@ -37,6 +37,8 @@ class Locked:
     commit: str | None
     old_commit: str | None
     size: int
+    unpublished: int
+    """Number of files whose sources published no hash: what is locked of them is what came first."""
     files: tuple[FileChange, ...]
     """The files that are others than before."""
     note: str | None

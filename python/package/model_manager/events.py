@@ -71,7 +71,7 @@ class Hashing:
 
 @dataclass(frozen=True)
 class FileFinished:
-    """A file is complete, verified and in the store."""
+    """A file is complete and in the store. What its source published of it, if anything, was compared."""
 
     file: str
     size: int
@@ -79,6 +79,8 @@ class FileFinished:
     """Bytes that came over the network in this run."""
     took: float
     """Seconds."""
+    published: bool
+    """Whether its source published a hash, so that it is verified."""
 
 
 @dataclass(frozen=True)

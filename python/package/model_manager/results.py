@@ -77,6 +77,8 @@ class File:
     sha256: str | None
     git_sha1: str | None
     """The git hash by which the Hub knows a small file, where it was asked."""
+    trust: Literal["sha256-upstream", "git-sha1-upstream", "tofu"] | None
+    """How far what is here is vouched for: ``tofu`` where nobody published a hash. `None` while it is not here."""
     state: Literal["present", "adopt", "partial", "fetch"]
     """Where its bytes are or come from."""
     fetched: int
@@ -179,7 +181,7 @@ class Verified:
     path: Path
     size: int
     state: Literal["ok", "unverified", "modified", "missing", "foreign"]
-    """``unverified`` has not changed since it came, but no published hash vouches for it."""
+    """``unverified`` is as it was recorded when it came, but was never compared with a published hash."""
     sha256: str | None
     damaged: tuple[tuple[int, int], ...]
     """Damaged byte ranges ``[start, end)``, where the records tell."""
@@ -253,7 +255,7 @@ class Form:
     pinned: bool
     """Whether revision, sizes and hashes are all known."""
     verified: bool
-    """Whether its hashes are known."""
+    """Whether its hashes are published."""
     present: bool
     status: Literal["active", "superseded", "deprecated"]
     superseded_by: str | None
@@ -339,6 +341,8 @@ class Why:
     """Project and view."""
     leased: bool
     """Whether a running process relies on it."""
+    trust: Literal["sha256-upstream", "git-sha1-upstream", "tofu"] | None
+    """How far its content is vouched for: ``tofu`` where nobody published a hash. `None` where nothing is recorded."""
     sources: tuple[Source, ...]
 
 

@@ -254,7 +254,15 @@ mod tests {
 
     fn file(state: FileSupply, fetched: u64) -> FileReport {
         let sha256 = Some("324356668fa5ba9f4135de348447bb2bbe2467eaa1b8fcfb53719de62fbd2499".parse().expect("a digest"));
-        FileReport { file: "phi-2.Q4_K_M.gguf".into(), size: Some(1_789_239_136), sha256, git_sha1: None, state, fetched }
+        FileReport {
+            file: "phi-2.Q4_K_M.gguf".into(),
+            size: Some(1_789_239_136),
+            sha256,
+            git_sha1: None,
+            trust: None,
+            state,
+            fetched,
+        }
     }
 
     fn report(state: FileSupply, fetched: u64) -> DownloadReport {

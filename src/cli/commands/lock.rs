@@ -95,6 +95,10 @@ pub(super) fn write_line(page: &mut Page, line: &LockLine) {
     if let Some(note) = &line.note {
         page.detail(format!("         {}", printable(note)));
     }
+    if line.unpublished > 0 {
+        let files = units::count(line.unpublished, "file");
+        page.detail(format!("         unverified: the source of {files} published no hash; locked is what came first"));
+    }
     // Of what is new every file is.
     for file in line.files.iter().filter(|_| line.state != LockState::Added) {
         page.detail(format!("         {}", file_text(file)));
@@ -193,6 +197,7 @@ mod tests {
             commit: Some("b".repeat(40)),
             old_commit: Some("a".repeat(40)),
             size: 2_000_000_000,
+            unpublished: 0,
             files: vec![
                 FileChange { file: "a.gguf".into(), change: ChangeKind::Changed, size: Some(5), old_size: Some(4) },
                 FileChange { file: "b.gguf".into(), change: ChangeKind::Removed, size: None, old_size: Some(3) },

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 /// Check files against the hashes their sources published
 ///
-/// Ends with exit code 4 if a file is modified or missing. Files nobody published a hash of are `unverified`: they have not
-/// changed since they came, and more cannot be known.
+/// Ends with exit code 4 if a file is modified or missing. Files nobody published a hash of are `unverified`: they are as
+/// they were recorded when they came, and were never compared with a published hash.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Registry ids, `id:quant`, or references [default: everything that is here]
@@ -128,7 +128,7 @@ impl Answer for Verified {
         let size = units::size(self.0.iter().map(|file| file.size).sum());
         page.detail(format!("{}, {size}: {}", units::count(self.0.len(), "file"), totals.join(", ")));
         if self.number(VerifyState::Unverified) > 0 {
-            page.note("unverified: not changed since it came, but no published hash is known that could vouch for it.");
+            page.note("unverified: as it was recorded when it came, but never compared with a published hash.");
         }
         if self.number(VerifyState::Foreign) > 0 {
             page.note("foreign: not downloaded by this program, and never touched by it.");
@@ -188,7 +188,8 @@ mod tests {
              3 files, 3.00 GB: 1 ok, 1 unverified, 1 modified\n"
         );
         assert!(
-            notes.contains("unverified: not changed") && notes.contains("verify phi-2 --format gguf --quant q4_k_m --repair"),
+            notes.contains("unverified: as it was recorded")
+                && notes.contains("verify phi-2 --format gguf --quant q4_k_m --repair"),
             "{notes}"
         );
         assert_eq!(verified.exit_code(), 4);

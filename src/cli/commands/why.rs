@@ -8,6 +8,7 @@ use crate::{
     },
     error::Result,
     manager::WhyReport,
+    store::Trust,
 };
 use serde_json::{Value, json};
 
@@ -24,6 +25,15 @@ pub struct Why(Vec<WhyReport>);
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Why> {
         context.manager()?.why(&self.what).map(Why)
+    }
+}
+
+/// Who vouches for a blob's content.
+fn words(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Sha256Upstream => "compared with its published SHA-256",
+        Trust::GitSha1Upstream => "compared with its published git hash",
+        Trust::Tofu => "unverified: no published hash was compared with it",
     }
 }
 
@@ -44,6 +54,9 @@ impl Answer for Why {
             }
             if blob.users.is_empty() && !blob.leased {
                 page.line("  nothing needs it; `model-manager gc` removes it");
+            }
+            if let Some(trust) = blob.trust {
+                page.line(format!("  {}", words(trust)));
             }
             for source in &blob.sources {
                 let from = [source.repo.as_deref(), source.commit.as_deref(), source.path.as_deref()];

@@ -117,6 +117,7 @@ fn any_view() -> impl Strategy<Value = LockedView> {
                         size: size.into(),
                         sha256: crate::digest::Sha256Digest::from_bytes(sha256),
                         git_sha1: git.map(crate::digest::GitSha1::from_bytes),
+                        trust: size.is_multiple_of(2).then(|| "tofu".to_owned()),
                     })
                 });
                 Some(LockedView {

@@ -1,0 +1,193 @@
+//! What is said of files whose source published no hash, or an odd one: never that they are verified.
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+use crate::kit::{Desk, FILE, PATH, REPO, assert_content, entry, open_entry, set_mode};
+use crate::support::hub::{Content, TestHub};
+use crate::support::run::Output;
+
+const SHOWN: &str = "models/TheBloke--Tiny-GGUF/gguf/q4_k_m/tiny.Q4_K_M.gguf";
+
+fn content() -> Content {
+    Content::synthetic((2 << 20) + 7, 1)
+}
+
+/// A repository whose listing says this of its file.
+fn offer(hub: &TestHub, patch: Value) {
+    hub.repo(REPO).lfs(FILE, content()).patch_entry(FILE, patch).commit();
+}
+
+fn silent() -> Desk {
+    let desk = Desk::empty();
+    offer(&desk.hub, json!({"lfs": {"oid": "*".repeat(64)}}));
+    desk
+}
+
+fn record_at(store: &Path) -> PathBuf {
+    let digest = content().sha256().to_owned();
+    store.join("meta").join(&digest[..2]).join(format!("{digest}.json"))
+}
+
+/// What the store has recorded: who vouches for the file, and how many sources it has.
+fn recorded(store: &Path) -> (String, usize) {
+    let record: Value = serde_json::from_slice(&std::fs::read(record_at(store)).unwrap()).unwrap();
+    (record["trust"].as_str().unwrap().to_owned(), record["sources"].as_array().unwrap().len())
+}
+
+fn tofu(sources: usize) -> (String, usize) {
+    ("tofu".to_owned(), sources)
+}
+
+/// Flips a byte of the blob.
+fn damage(desk: &Desk) {
+    let blob = desk.blob(&content());
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[1_500_000] ^= 1;
+    set_mode(&blob, 0o644);
+    std::fs::write(&blob, bytes).unwrap();
+    set_mode(&blob, 0o444);
+}
+
+#[track_caller]
+fn assert_never_verified(output: &Output) {
+    let said = format!("{}{}", output.stdout, output.stderr).replace("unverified", "").replace("model-manager verify", "");
+    assert!(!said.contains("verified") && !said.contains("compared with its published"), "{output}");
+}
+
+#[test]
+fn a_hash_that_is_none_counts_as_not_published_and_never_as_verified() {
+    let sha256 = content().sha256().to_owned();
+    for patch in [
+        json!({"lfs": null, "oid": null}),
+        json!({"lfs": null, "oid": "*".repeat(40)}),
+        json!({"lfs": "*".repeat(64)}),
+        json!({"lfs": true}),
+        json!({"lfs": {"oid": null}}),
+        json!({"lfs": {"oid": "*".repeat(64)}}),
+        json!({"lfs": {"oid": 7, "size": "many"}}),
+        json!({"lfs": {"oid": sha256[..63]}}),
+        json!({"lfs": {"oid": format!("{sha256}0")}}),
+        json!({"lfs": {"oid": format!("sha512:{sha256}")}}),
+    ] {
+        let desk = Desk::empty();
+        offer(&desk.hub, patch.clone());
+        let output = desk.run(&format!("download {REPO}:q4_k_m")).ok().says("its source published no hash");
+        assert_never_verified(&output);
+        assert_content(&desk.s.project().join(SHOWN), &content());
+        assert_eq!(recorded(&desk.store()), tofu(1), "{patch}");
+        desk.run("verify").ok().prints("1 unverified");
+    }
+}
+
+#[test]
+fn every_command_says_the_same_of_what_no_source_vouches_for() {
+    let desk = silent();
+    let done = desk.run(&format!("download {REPO}:q4_k_m --json")).ok().json();
+    assert_eq!(done["models"][0]["files"][0]["trust"], "tofu");
+    let verified = desk.run("verify --json").ok().json();
+    assert_eq!(verified["files"][0]["state"], "unverified");
+    assert!(verified["files"][0]["note"].as_str().unwrap().contains("never compared with a published hash"), "{verified}");
+    assert_never_verified(&desk.run(&format!("why {}", content().sha256())).ok().prints("unverified: no published hash"));
+    assert_eq!(desk.run(&format!("why {} --json", content().sha256())).ok().json()["blobs"][0]["trust"], "tofu");
+    let info = desk.run(&format!("info {REPO}:q4_k_m --json")).ok().json();
+    let form = &info["models"][0]["forms"][0];
+    assert_eq!((form["verified"].as_bool(), form["pinned"].as_bool()), (Some(false), Some(false)), "{info}");
+    assert_eq!(desk.run("lock --json").ok().json()["views"][0]["unpublished"], 1);
+    for line in ["list", "doctor", "doctor --full", "lock", "sync --locked", "verify"] {
+        assert_never_verified(&desk.run(line).ok());
+    }
+}
+
+#[test]
+fn nothing_but_a_published_hash_makes_more_of_what_came_without_one() {
+    let desk = silent();
+    let download = format!("download {REPO}:q4_k_m");
+    desk.run(&download).ok();
+    assert_eq!(recorded(&desk.store()), tofu(1));
+    for line in [&download, &format!("{download} --force"), "verify --rehash", "lock", "sync --locked", "sync"] {
+        desk.run(line).ok();
+        assert_eq!(recorded(&desk.store()), tofu(1), "{line}");
+    }
+    for line in ["verify --repair", "sync --locked"] {
+        damage(&desk);
+        desk.run(line).ok();
+        assert_content(&desk.s.project().join(SHOWN), &content());
+        assert_eq!(recorded(&desk.store()), tofu(1), "{line}");
+    }
+    desk.assert_tidy();
+    // The same from a repository that publishes its hash: now it was compared.
+    desk.hub.repo("a/loud").lfs("loud.Q4_K_M.gguf", content()).commit();
+    desk.run("download a/loud:q4_k_m").ok();
+    assert_eq!(recorded(&desk.store()), ("sha256-upstream".to_owned(), 2));
+    desk.run("verify").ok().prints("2 ok");
+}
+
+#[test]
+fn a_lock_file_says_which_of_its_hashes_nobody_published() {
+    let desk = silent();
+    desk.run(&format!("download {REPO}:q4_k_m")).ok();
+    desk.run("lock").ok().prints("published no hash");
+    let lock = std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap();
+    assert!(lock.contains("        trust: \"tofu\"\n"), "{lock}");
+    // Where it is applied, its hash is compared, and makes no more of it.
+    let store = desk.s.root().join("elsewhere");
+    let other = desk.s.other_project("other");
+    std::fs::create_dir(other.join("configs")).unwrap();
+    std::fs::write(other.join("configs/models.lock"), &lock).unwrap();
+    let run = |line: &str| {
+        let mut command = desk.s.command(line.split_whitespace());
+        command.args(["--store", store.to_str().unwrap()]).current_dir(&other);
+        desk.s.finish(command)
+    };
+    assert_never_verified(&run("sync --locked").ok());
+    assert_eq!(recorded(&store), tofu(1));
+    run("verify").ok().prints("1 unverified");
+    // A word of a newer program is not taken for more, and stays.
+    let newer = lock.replace("\"tofu\"", "\"rumour\"");
+    std::fs::write(other.join("configs/models.lock"), &newer).unwrap();
+    run("sync --locked").ok();
+    run("lock").ok();
+    assert_eq!(recorded(&store), tofu(1));
+    assert_eq!(std::fs::read_to_string(other.join("configs/models.lock")).unwrap(), newer);
+}
+
+#[test]
+fn a_lock_file_of_published_hashes_vouches_for_what_it_brings() {
+    let desk = Desk::new();
+    desk.run("lock tiny").ok();
+    let lock = std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap();
+    assert!(!lock.contains("trust"), "{lock}");
+    desk.run("sync --locked").ok();
+    assert_eq!(recorded(&desk.store()).0, "sha256-upstream");
+}
+
+#[test]
+fn sources_and_who_vouches_survive_force_and_repair() {
+    let desk = Desk::new();
+    desk.hub.repo("a/copy").lfs("copy.Q4_K_M.gguf", content()).commit();
+    desk.run("download tiny").ok();
+    desk.run("download a/copy:q4_k_m").ok();
+    let before = recorded(&desk.store());
+    assert_eq!(before, ("sha256-upstream".to_owned(), 2));
+    desk.run("download tiny --force").ok();
+    assert_eq!(recorded(&desk.store()), before);
+    damage(&desk);
+    desk.run("verify tiny --repair").ok();
+    assert_eq!(recorded(&desk.store()), before);
+    assert_content(&desk.s.project().join(PATH), &content());
+    desk.assert_tidy();
+}
+
+#[test]
+fn a_plain_file_is_vouched_for_by_the_registrys_hash_where_it_has_one() {
+    for (pinned, trust) in [(true, "sha256-upstream"), (false, "tofu")] {
+        let desk = Desk::new();
+        let files = [("q4_k_m", FILE)];
+        let text = if pinned { entry(&desk.hub, "tiny", REPO, &files) } else { open_entry("tiny", REPO, &files) };
+        desk.registry(&[text]);
+        desk.s.write(PATH, content().bytes());
+        desk.run("download tiny --offline").ok();
+        assert_eq!(recorded(&desk.store()).0, trust);
+    }
+}

@@ -17,6 +17,7 @@ pub mod names;
 pub mod registry;
 pub mod settings;
 pub mod store;
+pub mod text;
 pub mod transfer;
 pub mod view;
 pub mod weights;

@@ -1,6 +1,9 @@
 //! Errors of the core -> exceptions of `model_manager.errors`, one class for each exit code.
 
-use model_manager::error::{Error, ErrorKind};
+use model_manager::{
+    error::{Error, ErrorKind},
+    text::printable_lines,
+};
 use pyo3::prelude::*;
 
 /// The exception for an error.
@@ -20,7 +23,9 @@ pub fn bug(py: Python<'_>, panic: &(dyn std::any::Any + Send)) -> PyErr {
 }
 
 fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
-    let arguments = (error.kind().word(), with_causes(error), error.next_step());
+    // Its text ends in terminals and notebooks, which must not obey what a server or a file put into it.
+    let text = printable_lines(&with_causes(error)).into_owned();
+    let arguments = (error.kind().word(), text, error.next_step().map(printable_lines));
     py.import("model_manager.errors")?.getattr("from_kind")?.call1(arguments)
 }
 

@@ -1,7 +1,10 @@
 //! How a run ends: errors in words or as JSON, and the exit code.
 
-use super::output::{BAD, JSON_VERSION, STRONG, paint, printable};
-use crate::error::{Error, ErrorKind};
+use super::output::{BAD, JSON_VERSION, STRONG, paint};
+use crate::{
+    error::{Error, ErrorKind},
+    text,
+};
 use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path};
 
@@ -46,19 +49,14 @@ fn causes(error: &Error) -> Vec<String> {
 
 /// An error for people: what happened, why, and what to type next.
 pub fn render(error: &Error) -> String {
-    let mut text = format!("{} {}\n", paint(BAD, "error:"), lines_printable(error.message()));
+    let mut text = format!("{} {}\n", paint(BAD, "error:"), text::printable_lines(error.message()));
     for cause in causes(error) {
-        text.push_str(&format!("  caused by: {}\n", lines_printable(&cause)));
+        text.push_str(&format!("  caused by: {}\n", text::printable_lines(&cause)));
     }
     if let Some(hint) = error.next_step() {
-        text.push_str(&format!("{} {}\n", paint(STRONG, "hint:"), lines_printable(hint)));
+        text.push_str(&format!("{} {}\n", paint(STRONG, "hint:"), text::printable_lines(hint)));
     }
     text
-}
-
-/// Keeps line breaks, which messages about files use to show the line, and nothing else that moves the cursor.
-fn lines_printable(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// An error for programs.
@@ -142,6 +140,8 @@ mod tests {
     fn messages_cannot_drive_the_terminal() {
         let error = Error::new(ErrorKind::Failed, "the server said \u{1b}]0;hi\u{7}\nsecond line");
         assert_eq!(plain(&error), "error: the server said \\u{1b}]0;hi\\u{7}\nsecond line\n");
+        let error = Error::new(ErrorKind::Failed, "no `\u{202e}gpj.exe`\u{2028}and\u{200b}");
+        assert_eq!(plain(&error), "error: no `\\u{202e}gpj.exe`\\u{2028}and\\u{200b}\n");
     }
 
     #[test]

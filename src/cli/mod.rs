@@ -24,6 +24,7 @@ pub use settings::{Layer, Overrides, Resolved};
 use crate::{
     disk::RealDisk,
     error::{Error, ErrorKind, Result},
+    text,
 };
 use args::{Cli, When};
 use clap::{Parser, error::ErrorKind as ClapError};
@@ -130,7 +131,7 @@ fn fail(error: &Error, manner: &Manner) -> Result<u8> {
 }
 
 fn json_text(document: &serde_json::Value) -> String {
-    format!("{document:#}\n")
+    text::json(&format!("{document:#}\n")).into_owned()
 }
 
 /// Help, the version, or a command line that makes no sense.

@@ -1,7 +1,10 @@
 //! How answers look: text for people, tab-separated lines for pipes, one JSON document for programs.
 
 use super::exit;
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    text,
+};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
@@ -80,6 +83,8 @@ impl Manner {
     /// Writes to stdout. Whoever reads it may stop early; that is no fault.
     pub fn print(&self, text: &str) -> Result<(), Error> {
         let mut stream = AutoStream::new(io::stdout().lock(), choice(self.out_color));
+        // A program that reads a path needs it byte for byte; a terminal must not obey what stands in it.
+        let text = if self.people { text::for_terminal(text) } else { text.into() };
         match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Error::new(ErrorKind::Failed, "cannot write to standard output").caused_by(error))
@@ -91,7 +96,7 @@ impl Manner {
     /// Writes to stderr; when that fails there is nobody left to tell.
     pub fn tell(&self, text: &str) {
         let mut stream = AutoStream::new(io::stderr().lock(), choice(self.err_color));
-        let _nobody_listens = stream.write_all(text.as_bytes());
+        let _nobody_listens = stream.write_all(text::for_terminal(text).as_bytes());
     }
 }
 
@@ -164,7 +169,7 @@ impl Page {
             }
             match field.as_ref() {
                 "" => self.out.push('-'),
-                field => push_printable(&mut self.out, field),
+                field => self.out.push_str(&text::printable(field)),
             }
         }
         self.out.truncate(start + self.out[start..].trim_end().len());
@@ -187,23 +192,10 @@ impl Page {
     }
 }
 
-/// Text without control characters. Names of files somebody dropped by hand and messages of servers reach the terminal,
-/// which would obey an escape sequence in them.
+/// Text in which nothing drives the terminal or hides. Names of files somebody dropped by hand and messages of servers reach
+/// it, and it would obey an escape sequence in them.
 pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    push_printable(&mut shown, text);
-    shown
-}
-
-fn push_printable(page: &mut String, text: &str) {
-    // Nearly every text, and a look at bytes is much quicker than one at characters.
-    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if is_plain || !text.contains(char::is_control) {
-        return page.push_str(text);
-    }
-    for c in text.chars() {
-        if c.is_control() { page.extend(c.escape_default()) } else { page.push(c) }
-    }
+    text::printable(text).into_owned()
 }
 
 /// Rows in aligned columns, two spaces apart.
@@ -300,6 +292,7 @@ mod tests {
     fn escape_sequences_in_names_do_not_reach_the_terminal() {
         let page = testing::manner().page();
         assert_eq!(page.path(Path::new("/srv/a\u{1b}[2Jb")), "a\\u{1b}[2Jb");
+        assert_eq!(page.path(Path::new("/srv/a\u{202e}gpj.exe")), "a\\u{202e}gpj.exe");
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl ModelManager {
             if views.len() > 1 {
                 // Asking the Hub to choose could move one of them.
                 let names: Vec<String> = views.iter().map(ToString::to_string).collect();
-                let text = format!("`{}` is locked or here in several quantizations: {}", what.model, names.join(", "));
+                let text = format!("`{}` is locked or here in several quantizations: {}", what.model, crate::text::list(&names));
                 return Err(Error::new(ErrorKind::Usage, text).hint("Name one of them: `owner/repo:QUANT`."));
             }
             if let Some(only) = views.first() {

@@ -135,5 +135,5 @@ fn forms(models: &[&ListedModel]) -> String {
         Some(quant) => format!("{}/{quant}", listed.format),
         None => listed.format.clone(),
     };
-    models.iter().map(form).collect::<Vec<_>>().join(", ")
+    crate::text::list(&models.iter().map(form).collect::<Vec<_>>())
 }

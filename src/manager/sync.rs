@@ -135,7 +135,7 @@ impl ModelManager {
         if !self.settings.network.offline || missing.is_empty() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Network, format!("offline, and not all that is locked is here: {}", missing.join(", ")))
+        Err(Error::new(ErrorKind::Network, format!("offline, and not all that is locked is here: {}", crate::text::list(&missing)))
             .hint("Nothing was changed. To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
     }
 
@@ -164,11 +164,14 @@ impl ModelManager {
             let names: Vec<String> = damaged.iter().map(|(_, view, file, _)| format!("{view}/{}", file.path)).collect();
             let view = &damaged[0].1;
             let quant = view.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
-            return Err(Error::new(ErrorKind::Damaged, format!("the content in the store is damaged: {}", names.join(", ")))
-                .hint(format!(
-                    "Nothing was changed. With the network, run this again, or `model-manager verify {} --format {}{quant} --repair`.",
-                    view.model, view.format
-                )));
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                format!("the content in the store is damaged: {}", crate::text::list(&names)),
+            )
+            .hint(format!(
+                "Nothing was changed. With the network, run this again, or `model-manager verify {} --format {}{quant} --repair`.",
+                view.model, view.format
+            )));
         }
         let mut again = BTreeSet::new();
         for (path, _, file, plan) in &damaged {

@@ -1,6 +1,9 @@
 //! What can be wrong with a registry file or with a question to it.
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    text::{self, is_hidden, list},
+};
 use std::fmt;
 
 /// A line and column of a file, both counted from one; columns are characters.
@@ -36,17 +39,7 @@ impl Problem {
 /// Makes a text from the file printable and short enough for a message.
 pub(super) fn cut(text: &str) -> String {
     const MOST: usize = 80;
-    let mut short: String = text.chars().take(MOST).flat_map(printable).collect();
-    if text.chars().nth(MOST).is_some() {
-        short.push('…');
-    }
-    short
-}
-
-fn printable(c: char) -> impl Iterator<Item = char> {
-    let escape = c.is_control().then(|| c.escape_default());
-    let plain = (!c.is_control()).then_some(c);
-    escape.into_iter().flatten().chain(plain)
+    text::short(text, MOST)
 }
 
 /// A registry file that cannot be used: what is wrong, and where.
@@ -82,7 +75,7 @@ impl BadFile {
 
 impl fmt::Display for BadFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A long line is shown from a little before the place on; a tab or control character would move the caret.
+        // A long line is shown from a little before the place on; what is not shown as itself would move the caret.
         const WIDTH: usize = 120;
         const BEFORE: usize = 60;
         write!(f, "{}:{}:{}: {}", self.origin, self.line, self.column, self.message)?;
@@ -91,7 +84,7 @@ impl fmt::Display for BadFile {
         }
         let column = self.column.saturating_sub(1);
         let skip = if column > WIDTH - BEFORE / 2 { column - BEFORE } else { 0 };
-        let line: String = self.source_line.chars().skip(skip).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line: String = self.source_line.chars().skip(skip).take(WIDTH).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
         if line.trim().is_empty() {
             return Ok(());
         }
@@ -123,7 +116,7 @@ pub enum RegistryError {
         suggestion: Option<String>,
     },
     /// The model has no such format.
-    #[error("model `{model}` has no format `{format}`; it has {}", choices.join(", "))]
+    #[error("model `{model}` has no format `{format}`; it has {}", list(choices))]
     UnknownFormat {
         /// The model.
         model: String,
@@ -135,7 +128,7 @@ pub enum RegistryError {
         suggestion: Option<String>,
     },
     /// No format was named and the model has several, none of them the default.
-    #[error("model `{model}` has several formats and no gguf; name one of {}", choices.join(", "))]
+    #[error("model `{model}` has several formats and no gguf; name one of {}", list(choices))]
     FormatNeeded {
         /// The model.
         model: String,
@@ -143,7 +136,7 @@ pub enum RegistryError {
         choices: Vec<String>,
     },
     /// The format has no such quantization.
-    #[error("model `{model}` has no quantization `{quant}` in format {format}; it has {}", choices.join(", "))]
+    #[error("model `{model}` has no quantization `{quant}` in format {format}; it has {}", list(choices))]
     UnknownQuant {
         /// The model.
         model: String,

@@ -106,7 +106,7 @@ fn choose_quant<'r>(
     // `min_by_key` keeps the first of equals, so unknown names stand in file order.
     let chosen = format.quants.iter().min_by_key(rank).ok_or_else(|| unknown("any"))?;
     if format.quants.len() > 1 {
-        let choices = names().collect::<Vec<_>>().join(", ");
+        let choices = crate::text::list(&names().collect::<Vec<_>>());
         notices.push(format!("no quantization named: chose `{}` for `{}` out of {choices}", chosen.quant, model.id));
     }
     Ok(chosen)

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 5] = ["digest", "names", "event", "error", "settings"];
+const WORDS: [&str; 6] = ["digest", "names", "event", "error", "settings", "text"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -161,7 +161,7 @@ fn wrong_files_are_named_for_what_they_are() {
 #[test]
 fn a_hostile_name_stays_on_its_line() {
     let error = parse(&Maker::new().tensor("a\n\u{1b}[31m", &[9], 0, 0).bytes()).unwrap_err().to_string();
-    assert!(error.contains("`a[31m`"), "{error}");
+    assert!(error.contains(r"`a\n\u{1b}[31m`"), "{error}");
 }
 
 proptest! {

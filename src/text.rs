@@ -1,0 +1,212 @@
+//! Text from elsewhere, made fit to be shown: nothing in it drives a terminal, hides, or turns the line around, and no list
+//! of it is endless.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+/// Names that a sentence lists before it counts the rest.
+const LISTED: usize = 10;
+
+/// Characters that do not show as themselves, by first and last: the general categories Cc, Cf, Zl, Zp and Co of Unicode 16,
+/// what it calls default-ignorable, and non-characters below U+FFFE.
+const HIDDEN: [(u32, u32); 43] = [
+    (0x0000, 0x001f),
+    (0x007f, 0x009f),
+    (0x00ad, 0x00ad),
+    (0x034f, 0x034f),
+    (0x0600, 0x0605),
+    (0x061c, 0x061c),
+    (0x06dd, 0x06dd),
+    (0x070f, 0x070f),
+    (0x0890, 0x0891),
+    (0x08e2, 0x08e2),
+    (0x115f, 0x1160),
+    (0x17b4, 0x17b5),
+    (0x180b, 0x180f),
+    (0x200b, 0x200f),
+    (0x2028, 0x202e),
+    (0x2060, 0x206f),
+    (0x3164, 0x3164),
+    (0xe000, 0xf8ff),
+    (0xfdd0, 0xfdef),
+    (0xfe00, 0xfe0f),
+    (0xfeff, 0xfeff),
+    (0xffa0, 0xffa0),
+    (0xfff0, 0xfffb),
+    (0xfffe, 0xffff),
+    (0x1_10bd, 0x1_10bd),
+    (0x1_10cd, 0x1_10cd),
+    (0x1_3430, 0x1_343f),
+    (0x1_bca0, 0x1_bca3),
+    (0x1_d173, 0x1_d17a),
+    (0x1_fffe, 0x1_ffff),
+    (0x2_fffe, 0x2_ffff),
+    (0x3_fffe, 0x3_ffff),
+    (0x4_fffe, 0x4_ffff),
+    (0x5_fffe, 0x5_ffff),
+    (0x6_fffe, 0x6_ffff),
+    (0x7_fffe, 0x7_ffff),
+    (0x8_fffe, 0x8_ffff),
+    (0x9_fffe, 0x9_ffff),
+    (0xa_fffe, 0xa_ffff),
+    (0xb_fffe, 0xb_ffff),
+    (0xc_fffe, 0xc_ffff),
+    (0xd_fffe, 0xd_ffff),
+    (0xe_0000, 0x10_ffff),
+];
+
+/// Whether a character does not show as itself: control and format characters, line and paragraph separators, those that turn
+/// the direction of writing, those without width, and those for private use.
+pub fn is_hidden(c: char) -> bool {
+    let code = u32::from(c);
+    let at = HIDDEN.partition_point(|(_, last)| *last < code);
+    HIDDEN.get(at).is_some_and(|(first, _)| *first <= code)
+}
+
+/// Text in which hidden characters are escaped, as `\u{202e}`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// The same, with line breaks left as they are.
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c == '\n')
+}
+
+/// Text on its way to a terminal: what is escaped by the others already passes, and so do line breaks, tabs and the sequences
+/// that set colours. All else is escaped, wherever it came from.
+pub fn for_terminal(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let taken = match colour(from) {
+            Some(sequence) => {
+                out.push_str(sequence);
+                sequence.len()
+            }
+            None => {
+                let c = from.chars().next().unwrap_or_default();
+                out.extend(c.escape_default());
+                c.len_utf8()
+            }
+        };
+        rest = from.get(taken..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// A sequence at the beginning of `text` that does no more than set colours.
+fn colour(text: &str) -> Option<&str> {
+    let numbers = text.strip_prefix("\u{1b}[")?;
+    let end = numbers.find(|c: char| !c.is_ascii_digit() && c != ';').filter(|end| *end <= 24)?;
+    numbers.get(end..)?.starts_with('m').then(|| &text[..2 + end + 1])
+}
+
+fn escaped(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Nearly every text, and a look at bytes is much quicker than one at characters.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || !text.contains(|c| is_hidden(c) && !keep(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hidden(c) && !keep(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// JSON in which hidden characters are escaped: the same document, and nothing for a terminal to obey. A document has them
+/// inside its strings only, but for the line breaks between its parts.
+pub fn json(document: &str) -> Cow<'_, str> {
+    if !document.contains(|c| is_hidden(c) && c != '\n') {
+        return Cow::Borrowed(document);
+    }
+    let mut out = String::with_capacity(document.len() + 16);
+    for c in document.chars() {
+        if is_hidden(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _cannot_fail = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Printable text of at most `most` characters of the original.
+pub fn short(text: &str, most: usize) -> String {
+    let mut parts = text.char_indices();
+    match parts.nth(most) {
+        None => printable(text).into_owned(),
+        Some((end, _)) => format!("{}…", printable(&text[..end])),
+    }
+}
+
+/// At most ten names, then how many more.
+pub fn list<T: AsRef<str>>(names: &[T]) -> String {
+    counted(names, names.len())
+}
+
+/// The same for names of which only the first were kept, out of `total`.
+pub fn counted<T: AsRef<str>>(names: &[T], total: usize) -> String {
+    let shown = names.iter().take(LISTED).map(|name| short(name.as_ref(), 200)).collect::<Vec<_>>().join(", ");
+    match total.saturating_sub(names.len().min(LISTED)) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_that_turn_hide_or_break_a_line_are_escaped() {
+        for hidden in "\u{0}\u{7}\u{1b}\u{7f}\u{85}\u{9b}\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200d}\u{200e}\u{202e}\u{2028}\u{2029}\u{2060}\u{2066}\u{2069}\u{3164}\u{e000}\u{fe0f}\u{feff}\u{fff9}\u{ffff}\u{1d173}\u{e0001}\u{e0041}\u{f0000}\u{10ffff}".chars() {
+            assert!(is_hidden(hidden), "{:x}", u32::from(hidden));
+            assert_eq!(printable(&format!("a{hidden}b")), format!("a{}b", hidden.escape_default()));
+        }
+        for plain in [" ~aé中日本語한国עברית", "العربية", "e\u{301}", "\u{a0}", "🦙", "\u{d7ff}", "\u{20000}"]
+        {
+            assert_eq!(printable(plain), plain);
+        }
+    }
+
+    #[test]
+    fn the_table_is_in_order_and_without_overlap() {
+        assert!(HIDDEN.iter().all(|(first, last)| first <= last));
+        assert!(HIDDEN.windows(2).all(|pair| pair[0].1 < pair[1].0));
+    }
+
+    #[test]
+    fn a_terminal_gets_colours_and_no_other_sequence() {
+        assert_eq!(for_terminal("\u{1b}[1;31merror:\u{1b}[0m\ta\nb"), "\u{1b}[1;31merror:\u{1b}[0m\ta\nb");
+        for hostile in ["\u{1b}[2J", "\u{1b}]0;x\u{7}", "\u{1b}[31", "\u{1b}[", "\u{1b}", "\r", "\u{202e}", "\u{9b}31m"] {
+            let shown = for_terminal(hostile).into_owned();
+            assert!(!shown.contains(is_hidden), "{hostile:?} became {shown:?}");
+        }
+    }
+
+    #[test]
+    fn escaped_json_is_the_same_document() {
+        let value = serde_json::json!({"a\u{202e}": ["\u{e0041}x\u{2028}", "plain é", "\u{7f}"], "b": {}});
+        let text = format!("{value:#}");
+        let shown = json(&text);
+        assert!(!shown.contains(|c| is_hidden(c) && c != '\n'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
+
+    #[test]
+    fn a_long_list_is_ten_names_and_a_count() {
+        let names: Vec<String> = (0..1000).map(|n| format!("n{n}")).collect();
+        assert_eq!(list(&names), "n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 990 more");
+        assert_eq!(list(&names[..2]), "n0, n1");
+        assert_eq!(counted(&names[..2], 7), "n0, n1 and 5 more");
+        assert_eq!(short(&"é".repeat(9), 3), "ééé…");
+    }
+}

@@ -74,6 +74,11 @@ pub enum Event {
         /// When the next one starts.
         after: Duration,
     },
+    /// An endpoint could not answer, or does not have what was asked for, and the next is asked.
+    Elsewhere {
+        /// What it said, with its address.
+        why: String,
+    },
     /// A lock is held by somebody else.
     Waiting {
         /// What the lock guards.

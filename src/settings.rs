@@ -101,6 +101,43 @@ impl fmt::Display for Connections {
     }
 }
 
+/// A variable that names a proxy. Its value may hold a password, so nothing shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyVariable {
+    /// The variable's name.
+    pub name: String,
+    value: String,
+}
+
+impl ProxyVariable {
+    /// A variable and what it says.
+    pub fn new(name: &str, value: &str) -> Self {
+        Self { name: name.to_owned(), value: value.to_owned() }
+    }
+
+    /// What it says, for the one place that reads it.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Debug for ProxyVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProxyVariable({})", self.name)
+    }
+}
+
+/// The proxies that the environment names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For `http://` addresses.
+    pub http: Option<ProxyVariable>,
+    /// For `https://` addresses.
+    pub https: Option<ProxyVariable>,
+    /// Hosts that are reached without one.
+    pub exceptions: String,
+}
+
 /// Settings of the network.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -114,10 +151,12 @@ pub struct Network {
     pub connections: Connections,
     /// Bytes per second over all connections; `None` is no limit.
     pub limit_rate: Option<u64>,
-    /// A range that delivers nothing for this long is asked for again.
+    /// A range that delivers nothing for this long, or less than 1 KiB a second on its average, is asked for again.
     pub stall_timeout: Duration,
     /// Time to reach a server.
     pub connect_timeout: Duration,
+    /// The proxies; `None` leaves them to what the system has set.
+    pub proxies: Option<Proxies>,
     /// More trusted certificates, as a PEM file.
     pub ca_file: Option<PathBuf>,
     /// Tries of one request without any progress before the run gives up.
@@ -134,6 +173,7 @@ impl Default for Network {
             limit_rate: None,
             stall_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),
+            proxies: None,
             ca_file: None,
             tries: 6,
         }

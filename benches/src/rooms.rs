@@ -195,6 +195,7 @@ fn transfer(c: &mut Criterion) {
                 expected: None,
                 source: source(),
                 check_head: None,
+                as_whole: false,
             };
             let effort = Effort { connections: Connections::default(), tries: 3 };
             runtime.block_on(transfer::run(&http, vec![job], effort, Arc::new(Silent), &CancellationToken::new())).unwrap()

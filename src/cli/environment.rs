@@ -1,6 +1,6 @@
 //! What environment variables say: our own, the Hub's, and those of the terminal.
 //!
-//! Nothing else of the program reads the environment (the HTTP crate reads the proxy variables). A variable that is set to
+//! Nothing else of the program reads the environment (where no variable names a proxy, the HTTP crate asks the system). A variable that is set to
 //! nothing counts as not set. A value that makes no sense is an error that names the variable; values are not repeated,
 //! because one of them is a secret.
 
@@ -8,7 +8,7 @@ use super::{settings::Layer, units};
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
-    settings::Token,
+    settings::{Proxies, ProxyVariable, Token},
 };
 use std::{
     ffi::OsString,
@@ -130,6 +130,22 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// The proxies as curl takes them from these variables; `None` where there are none. A name in capitals counts where the
+    /// other is not set, but not `HTTP_PROXY`: a server that runs programs sets it to what a stranger sent.
+    pub fn proxies(&self) -> Result<Option<Proxies>> {
+        let named = |names: &[&str]| {
+            let found = names.iter().find_map(|name| self.text(name).transpose().map(|text| text.map(|text| (*name, text))));
+            found.transpose().map(|found| found.map(|(name, text)| ProxyVariable::new(name, &text)))
+        };
+        let all = named(&["all_proxy", "ALL_PROXY"])?;
+        let (http, https) = (named(&["http_proxy"])?, named(&["https_proxy", "HTTPS_PROXY"])?);
+        if http.is_none() && https.is_none() && all.is_none() && self.raw("HTTP_PROXY").is_none() {
+            return Ok(None);
+        }
+        let exceptions = named(&["no_proxy", "NO_PROXY"])?.map(|list| list.value().to_owned()).unwrap_or_default();
+        Ok(Some(Proxies { http: http.or_else(|| all.clone()), https: https.or(all), exceptions }))
+    }
+
     fn hub_home(&self) -> Option<PathBuf> {
         self.path("HF_HOME").or_else(|| {
             let cache = self.path("XDG_CACHE_HOME").or_else(|| self.home().map(|home| home.join(".cache")));
@@ -230,6 +246,31 @@ mod tests {
         }
         assert_eq!(token(&[("HF_TOKEN", "hf_a"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]), None);
         assert_eq!(token(&[("HF_TOKEN", "  ")]), None);
+    }
+
+    #[test]
+    fn proxies_are_named_by_the_variables_that_curl_reads() {
+        let proxies = |variables: &[(&str, &str)]| with(variables, |env| env.proxies()).expect("readable");
+        let names = |variables: &[(&str, &str)]| {
+            let found = proxies(variables).expect("proxies");
+            let text = |variable: Option<ProxyVariable>| variable.map(|v| format!("{}={}", v.name, v.value()));
+            (text(found.http), text(found.https), found.exceptions)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(proxies(&[]), None);
+        assert_eq!(proxies(&[("http_proxy", ""), ("NO_PROXY", "*")]), None);
+        assert_eq!(names(&[("HTTP_PROXY", "x")]), (None, None, String::new()), "not even by the HTTP crate");
+        assert_eq!(
+            names(&[("http_proxy", "a"), ("HTTPS_PROXY", "b")]),
+            (some("http_proxy=a"), some("HTTPS_PROXY=b"), String::new())
+        );
+        assert_eq!(names(&[("https_proxy", "a"), ("HTTPS_PROXY", "b")]).1, some("https_proxy=a"));
+        assert_eq!(names(&[("ALL_PROXY", "a"), ("http_proxy", "")]), (some("ALL_PROXY=a"), some("ALL_PROXY=a"), String::new()));
+        assert_eq!(names(&[("ALL_PROXY", "a"), ("all_proxy", "b"), ("http_proxy", "c")]).1, some("all_proxy=b"));
+        assert_eq!(names(&[("all_proxy", "a"), ("NO_PROXY", "*"), ("no_proxy", "x")]).2, "x");
+        assert_eq!(names(&[("all_proxy", "a"), ("NO_PROXY", "*"), ("no_proxy", "")]).2, "*");
+        let shown = format!("{:?}", proxies(&[("all_proxy", "http://me:secret@h")]));
+        assert!(!shown.contains("secret"), "{shown}");
     }
 
     #[test]

@@ -4,7 +4,11 @@ use super::{
     output::{FAINT, Manner, ODD, paint, printable},
     units,
 };
-use crate::event::{Event, Reporter};
+use crate::{
+    event::{Event, Reporter},
+    text,
+};
+use anstyle::Style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::{
     collections::{HashMap, HashSet},
@@ -15,6 +19,10 @@ use std::{
 
 /// Bars of files that are drawn at once; what else runs shows in the total.
 const MOST_BARS: usize = 8;
+
+/// The longest text of one event, in characters, and how many different notes and warnings one run tells.
+const LONGEST_EVENT: usize = 4000;
+const MOST_SAID: usize = 1000;
 
 /// Time between two lines about the same file.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -67,15 +75,22 @@ impl Progress {
 
     /// Tells something once, unless `--quiet`.
     pub fn notice(&self, text: &str) {
-        if !self.manner.quiet && self.state().said.insert(text.to_owned()) {
-            self.tell(&format!("{} {}\n", paint(FAINT, "note:"), printable(text)));
+        if !self.manner.quiet {
+            self.tell_once("note:", FAINT, text);
         }
     }
 
     /// Tells once what may need attention.
     pub fn warning(&self, text: &str) {
-        if self.state().said.insert(text.to_owned()) {
-            self.tell(&format!("{} {}\n", paint(ODD, "warning:"), printable(text)));
+        self.tell_once("warning:", ODD, text);
+    }
+
+    fn tell_once(&self, word: &str, style: Style, text: &str) {
+        let text = text::short(text, LONGEST_EVENT);
+        let said = &mut self.state().said;
+        // What would be said for ever is what a server or a file makes up.
+        if said.len() < MOST_SAID && said.insert(text.clone()) {
+            self.tell(&format!("{} {text}\n", paint(style, word)));
         }
     }
 
@@ -91,7 +106,7 @@ impl Progress {
     /// A line, where lines are shown instead of bars.
     fn line(&self, text: &str) {
         if self.manner.progress && self.bars.is_none() {
-            self.tell(&format!("{}\n", printable(text)));
+            self.tell(&format!("{}\n", text::short(text, LONGEST_EVENT)));
         }
     }
 
@@ -187,7 +202,7 @@ impl Progress {
         let text = format!("waiting for {what}, held by {holder}, for {}", units::time(since));
         let Some(bars) = &self.bars else {
             if !self.manner.quiet {
-                self.tell(&format!("{}\n", printable(&text)));
+                self.tell(&format!("{}\n", text::short(&text, LONGEST_EVENT)));
             }
             return;
         };
@@ -232,7 +247,12 @@ impl Reporter for Progress {
             Event::Retry { what, why, after } => {
                 if self.manner.verbose || (*after > WORTH_TELLING && !self.manner.quiet) {
                     let text = format!("{what}: {why}; trying again in {}", units::time(*after));
-                    self.tell(&format!("{}\n", printable(&text)));
+                    self.tell(&format!("{}\n", text::short(&text, LONGEST_EVENT)));
+                }
+            }
+            Event::Elsewhere { why } => {
+                if self.manner.verbose {
+                    self.notice(&format!("{why}; the next endpoint is asked"));
                 }
             }
             Event::Waiting { what, holder, since } => self.waiting(what, holder, *since),

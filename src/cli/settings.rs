@@ -208,6 +208,7 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         limit_rate: said.limit_rate.unwrap_or(default.limit_rate),
         stall_timeout: said.stall_timeout.unwrap_or(default.stall_timeout),
         connect_timeout: said.connect_timeout.unwrap_or(default.connect_timeout),
+        proxies: environment.proxies()?,
         ca_file: said.ca_file,
         tries: said.tries.unwrap_or(default.tries),
     };

@@ -3,6 +3,7 @@
 use super::{
     Http, HttpError, Location, MOST_HOPS, header_text, is_html, let_go, next_hop,
     origin::bare,
+    pace::Pace,
     range::{ContentRange, number},
     resolve::is_page,
 };
@@ -25,6 +26,7 @@ pub struct Body {
     ended: bool,
     /// When the bandwidth limit allows the next read.
     not_before: Option<Instant>,
+    pace: Pace,
 }
 
 impl fmt::Debug for Body {
@@ -44,15 +46,29 @@ impl Http {
             return Err(HttpError::BadRange { url: location.shown(), asked: shown(&range), got });
         }
         // An empty file has no range that could be asked for.
-        let asked = (size > 0).then_some(&range);
+        self.open_as(location, &range, size, (size > 0).then_some(&range)).await
+    }
+
+    /// Asks for a whole file of `size` bytes, without naming a range.
+    pub async fn open_whole(&self, location: &Location, size: u64) -> Result<Body, HttpError> {
+        self.open_as(location, &(0..size), size, None).await
+    }
+
+    async fn open_as(
+        &self,
+        location: &Location,
+        range: &Range<u64>,
+        size: u64,
+        asked: Option<&Range<u64>>,
+    ) -> Result<Body, HttpError> {
         let mut stale = None;
         loop {
             let (target, answered) = self.locate(location, stale, asked).await?;
             if let Some(response) = answered {
-                return self.accept(response, &target.url, location, &range, size).await;
+                return self.accept(response, &target.url, location, range, size).await;
             }
             let result = match self.follow(&target.url, asked).await {
-                Ok((response, url)) => self.accept(response, &url, location, &range, size).await,
+                Ok((response, url)) => self.accept(response, &url, location, range, size).await,
                 Err(error) => Err(error),
             };
             match result {
@@ -133,7 +149,8 @@ impl Http {
     }
 
     fn body(&self, response: Response, url: &Url, range: Range<u64>, whole: bool, counted: bool) -> Body {
-        Body { http: self.clone(), response, shown: bare(url), range, got: 0, whole, counted, ended: false, not_before: None }
+        let pace = Pace::new(&self.0.flow);
+        Body { http: self.clone(), response, shown: bare(url), range, got: 0, whole, counted, ended: false, not_before: None, pace }
     }
 }
 
@@ -153,8 +170,8 @@ impl Body {
         self.whole
     }
 
-    /// The next bytes; `None` once all that was promised has come. Errs when nothing comes for the stall timeout and when
-    /// the body ends early; never gives more than the range. Cancel-safe: nothing is lost when the future is dropped.
+    /// The next bytes; `None` once all that was promised has come. Errs when nothing comes for the stall timeout, or so little
+    /// that it is [too slow](super::SLOWEST), and when the body ends early; never gives more than the range. Cancel-safe: nothing is lost when the future is dropped.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         let len = self.range.end - self.range.start;
         if self.ended || (self.got >= len && self.counted) {
@@ -167,6 +184,7 @@ impl Body {
             self.not_before = None;
         }
         let stall = self.http.0.stall;
+        let asked = Instant::now();
         let next = tokio::time::timeout(stall, self.response.chunk()).await;
         if self.got >= len {
             // Everything is here; what is left to learn is whether the file is longer than it should be.
@@ -190,6 +208,10 @@ impl Body {
         }
         let chunk = if chunk.len() > fits { chunk.slice(..fits) } else { chunk };
         self.got += chunk.len() as u64;
+        let slow = self.pace.note(chunk.len(), asked.elapsed(), stall);
+        if let Some(got) = slow.filter(|_| self.got < len) {
+            return Err(HttpError::Slow { url: self.shown.clone(), after: stall, got });
+        }
         self.not_before = self.http.0.limiter.as_ref().map(|limiter| limiter.book(chunk.len()));
         Ok(Some(chunk))
     }

@@ -3,11 +3,12 @@
 use super::{
     error::{HttpError, printable},
     origin::{Origin, bare},
+    proxy::Rules,
 };
 use crate::settings::Network;
 use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
 use std::{
-    sync::{Once, OnceLock},
+    sync::{Arc, Once, OnceLock},
     time::Duration,
 };
 use url::Url;
@@ -16,6 +17,8 @@ use url::Url;
 pub struct Clients {
     connect_timeout: Duration,
     connections: usize,
+    /// `None` leaves proxies to what the system has set.
+    proxies: Option<Arc<Rules>>,
     certificates: Vec<Certificate>,
     secure: OnceLock<Result<Client, HttpError>>,
     /// For unencrypted servers on this machine: needs no certificates, so tests and mirrors run where none are installed.
@@ -43,15 +46,22 @@ impl Clients {
         Ok(Self {
             connect_timeout: network.connect_timeout,
             connections: network.connections.most.max(1),
+            proxies: network.proxies.as_ref().map(|proxies| Arc::new(Rules::new(proxies))),
             certificates,
             secure: OnceLock::new(),
             local: OnceLock::new(),
         })
     }
 
-    /// The client for requests to `origin`.
-    pub fn of(&self, origin: &Origin) -> Result<&Client, HttpError> {
-        let client = if !origin.is_secure() && origin.is_loopback() {
+    /// The proxy for a request, where variables name one.
+    pub fn proxy_of(&self, url: &Url) -> Result<Option<&Url>, HttpError> {
+        self.proxies.as_ref().map_or(Ok(None), |proxies| proxies.of(url))
+    }
+
+    /// The client for requests to `origin`, through such a proxy.
+    pub fn of(&self, origin: &Origin, proxy: Option<&Url>) -> Result<&Client, HttpError> {
+        let is_secure = origin.is_secure() || proxy.is_some_and(|proxy| proxy.scheme() == "https");
+        let client = if !is_secure && origin.is_loopback() {
             self.local.get_or_init(|| finish(self.base().tls_certs_only([])))
         } else {
             self.secure.get_or_init(|| self.secure())
@@ -73,7 +83,15 @@ impl Clients {
         static PROVIDER: Once = Once::new();
         // "Already set" is as good: a program that embeds this crate may have chosen its own.
         PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-        Client::builder()
+        let builder = match self.proxies.clone() {
+            None => Client::builder(),
+            Some(proxies) => {
+                // What is wrong with a variable was told before the request got here.
+                let of = move |url: &Url| proxies.of(url).ok().flatten().cloned();
+                Client::builder().proxy(reqwest::Proxy::custom(of))
+            }
+        };
+        builder
             .user_agent(concat!("model-manager/", env!("CARGO_PKG_VERSION")))
             .http1_only()
             .redirect(Policy::none())

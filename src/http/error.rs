@@ -6,7 +6,10 @@ use super::{
     pause::LONGEST_PAUSE,
     words::{missing, told, wait_text},
 };
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    text,
+};
 use std::{fmt, time::Duration};
 
 /// What a server said when it refused.
@@ -98,6 +101,14 @@ pub enum HttpError {
         /// The rule it breaks.
         why: String,
     },
+    /// A variable of the environment that is to name a proxy and does not. Its value, which may hold a password, is not told.
+    #[error("the environment variable {variable} names no proxy that can be used: {why}")]
+    BadProxy {
+        /// The variable.
+        variable: String,
+        /// The rule that it breaks.
+        why: String,
+    },
     /// The client cannot be made, mostly because no certificates are trusted.
     #[error("no HTTPS client can be set up: {why}")]
     Client {
@@ -135,6 +146,32 @@ pub enum HttpError {
         url: String,
         /// How long was waited.
         after: Duration,
+    },
+    /// Bytes that come so slowly that they would never be all.
+    #[error("{url} sent {got} bytes in {} s, which is too slow to wait for", after.as_secs())]
+    Slow {
+        /// The address.
+        url: String,
+        /// How long was waited.
+        after: Duration,
+        /// What came.
+        got: u64,
+    },
+    /// An answer that goes on and on.
+    #[error("{url} had not ended its answer after {} s", after.as_secs())]
+    Endless {
+        /// The address.
+        url: String,
+        /// How long it was listened to.
+        after: Duration,
+    },
+    /// An API answer that makes no sense.
+    #[error("{url} sent an answer that makes no sense: {why}")]
+    Nonsense {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// The connection broke.
     #[error("the connection to {url} broke: {why}")]
@@ -281,12 +318,21 @@ impl HttpError {
         }
     }
 
+    /// A refusal of which nothing but its status is known.
+    #[cfg(test)]
+    pub(crate) fn refused_with(status: u16, url: &str) -> Self {
+        Self::of_refusal(Refusal { url: url.to_owned(), status, ..Refusal::default() })
+    }
+
     /// What to do next.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Connect { .. } | Self::Timeout { .. } | Self::Stalled { .. } | Self::Reset { .. } | Self::Cut { .. } => {
-                Retry::Backoff
-            }
+            Self::Connect { .. }
+            | Self::Timeout { .. }
+            | Self::Stalled { .. }
+            | Self::Slow { .. }
+            | Self::Reset { .. }
+            | Self::Cut { .. } => Retry::Backoff,
             Self::RateLimited { wait: Some(wait), .. } if *wait > LONGEST_PAUSE => Retry::Never,
             Self::RateLimited { wait: Some(wait), .. } => Retry::After(*wait),
             Self::RateLimited { wait: None, .. } => Retry::Backoff,
@@ -308,6 +354,7 @@ impl HttpError {
             Self::Offline { .. }
                 | Self::Client { .. }
                 | Self::BadEndpoint { .. }
+                | Self::BadProxy { .. }
                 | Self::NotFound { .. }
                 | Self::Unauthorized { .. }
                 | Self::Forbidden { .. }
@@ -317,6 +364,15 @@ impl HttpError {
     /// Whether a server said that it has no such file, or not for this user: another one may.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::NotFound { .. } | Self::Unauthorized { .. } | Self::Forbidden { .. })
+    }
+
+    /// Whether a server may still send the whole file where it did not send a range of it.
+    pub fn is_about_ranges(&self) -> bool {
+        match self {
+            Self::BadRange { .. } | Self::Changed { .. } => true,
+            Self::Status(refusal) => refusal.foreign && matches!(refusal.status, 400 | 416),
+            _ => false,
+        }
     }
 
     /// Whether a cached or signed address may simply have expired.
@@ -333,7 +389,7 @@ impl HttpError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Unauthorized { .. } | Self::Forbidden { .. } => ErrorKind::Auth,
-            Self::BadEndpoint { .. } => ErrorKind::Usage,
+            Self::BadEndpoint { .. } | Self::BadProxy { .. } => ErrorKind::Usage,
             _ => ErrorKind::Network,
         }
     }
@@ -349,9 +405,10 @@ impl From<HttpError> for Error {
     }
 }
 
-/// Makes a server's text fit for a line: printable, at most 300 characters.
+/// Makes a server's text fit for a line: printable, of at most 300 characters.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect::<String>().trim().to_owned()
+    let line = text.chars().take(301).map(|c| if matches!(c, '\t' | '\r' | '\n') { ' ' } else { c }).collect::<String>();
+    text::short(line.trim(), 300)
 }
 
 impl fmt::Display for Missing {

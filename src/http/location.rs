@@ -44,6 +44,11 @@ impl Location {
         bare(&self.0.resolve)
     }
 
+    /// Whether it is at the Hub itself, and at no mirror of it.
+    pub fn is_hub_itself(&self) -> bool {
+        super::is_hub_itself(&self.0.resolve)
+    }
+
     /// The endpoint's origin, for counting failures per mirror; `None` if the address is not one of HTTP.
     pub fn origin(&self) -> Option<super::Origin> {
         super::Origin::of(&self.0.resolve)

@@ -11,7 +11,9 @@ mod error;
 mod limit;
 mod location;
 mod origin;
+mod pace;
 mod pause;
+mod proxy;
 mod range;
 mod resolve;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub use client::check_certificates;
 pub use error::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry};
 pub use location::Location;
 pub use origin::{Origin, bare};
+pub use pace::{Progress, SLOWEST};
 pub use pause::LONGEST_PAUSE;
 pub use range::ContentRange;
 pub use resolve::Resolved;
@@ -34,7 +37,7 @@ use crate::{
     event::{Event, Reporter},
     settings::{Network, Token},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use std::{
     collections::HashSet,
@@ -43,14 +46,22 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
 use url::Url;
 
 /// Redirects followed for one request.
 const MOST_HOPS: usize = 20;
-/// The longest answer of the API that is read.
-const LONGEST_ANSWER: usize = 64 << 20;
-/// The longest text of a refusal that is read.
+/// The longest answer of the API that is kept in memory, and that is read piece by piece. A page of a thousand files has some
+/// 400 KB; the facts of a repository with a hundred thousand files, which name each, some 10 MB.
+const LONGEST_ANSWER: u64 = 32 << 20;
+const LONGEST_STREAM: u64 = 64 << 20;
+/// How many stall timeouts one answer may take from its first byte to its last, and one question with all that it needs: tries,
+/// redirects, pages.
+const LONGEST_IN_STALLS: u32 = 30;
+const QUESTION_IN_STALLS: u32 = 90;
+/// The longest text of a refusal that is read, and how long it is waited for.
 const LONGEST_REFUSAL: usize = 64 << 10;
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest text of a redirect that is worth reading, and how long it is waited for.
 const LONGEST_REDIRECT: usize = 16 << 10;
 const REDIRECT_PATIENCE: Duration = Duration::from_secs(1);
@@ -74,19 +85,47 @@ struct Shared {
     tries: u32,
     pauses: pause::Pauses,
     limiter: Option<limit::Limiter>,
+    flow: Arc<pace::Flow>,
     reporter: Arc<dyn Reporter>,
     warned: Mutex<HashSet<String>>,
 }
 
-/// An answer of the API, read to its end.
+/// An answer of the API whose body has been read to its end.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The address that answered in the end.
     pub url: Url,
     /// The `Link` header.
     pub link: Option<String>,
-    /// The body.
-    pub body: Bytes,
+}
+
+/// Takes the body of an answer as it comes.
+pub trait Sink: Send {
+    /// Most bytes that are taken.
+    fn limit(&self) -> u64;
+    /// Begins anew: what was taken so far was not the whole answer.
+    fn begin(&mut self);
+    /// Takes some bytes; an error is what is wrong with them.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), String>;
+    /// The body has ended.
+    fn end(&mut self) -> Result<(), String>;
+}
+
+/// Keeps a body as it is.
+impl Sink for Vec<u8> {
+    fn limit(&self) -> u64 {
+        LONGEST_ANSWER
+    }
+    fn begin(&mut self) {
+        self.clear();
+    }
+    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Http {
@@ -116,6 +155,7 @@ impl Http {
             tries: network.tries.max(1),
             pauses: pause::Pauses::default(),
             limiter: network.limit_rate.map(limit::Limiter::new),
+            flow: Arc::new(pace::Flow::new(network.limit_rate)),
             reporter,
             warned: Mutex::default(),
         })))
@@ -141,26 +181,44 @@ impl Http {
         self.0.reporter.event(event);
     }
 
-    /// Asks an API address, with redirects inside the Hub followed and passing failures retried.
-    pub async fn get(&self, url: &Url) -> Result<Answer, HttpError> {
-        self.get_with(url, self.0.tries).await
+    /// Most bytes of an answer that is read piece by piece.
+    pub fn longest_stream(&self) -> u64 {
+        LONGEST_STREAM
     }
 
-    /// [`Self::get`] with its own number of tries.
-    pub async fn get_with(&self, url: &Url, tries: u32) -> Result<Answer, HttpError> {
+    /// When a question that is asked now has to have its answer, however many requests that takes.
+    pub fn question_ends(&self) -> Instant {
+        Instant::now() + self.0.stall.saturating_mul(QUESTION_IN_STALLS)
+    }
+
+    /// The clock of one try to get bytes of a file.
+    pub fn progress(&self) -> Progress {
+        Progress::new(&self.0.flow)
+    }
+
+    /// Asks an API address, with redirects inside the Hub followed and passing failures retried, until `ends`.
+    pub async fn get(&self, url: &Url, tries: u32, ends: Instant, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
         let mut backoff = Backoff::new(tries.min(self.0.tries));
         loop {
-            let error = match self.get_once(url).await {
+            let error = match self.get_once(url, ends, sink).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            if Instant::now() >= ends {
+                return Err(error);
+            }
             self.rest(&mut backoff, error, url).await?;
         }
     }
 
-    async fn get_once(&self, url: &Url) -> Result<Answer, HttpError> {
+    async fn get_once(&self, url: &Url, ends: Instant, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
+        let longest = self.0.stall.saturating_mul(LONGEST_IN_STALLS);
+        let ends = ends.min(Instant::now() + longest);
         let mut url = url.clone();
         for _ in 0..=MOST_HOPS {
+            if Instant::now() >= ends {
+                return Err(HttpError::Endless { url: bare(&url), after: longest });
+            }
             let response = self.send(Method::GET, &url, None).await?;
             if let Some(target) = next_hop(&url, &response)? {
                 if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
@@ -177,11 +235,19 @@ impl Http {
                 return Err(HttpError::Html { url: bare(&url) });
             }
             let link = header_text(&response, header::LINK.as_str());
-            let (body, whole) = self.read(response, &url, LONGEST_ANSWER).await?;
-            if !whole {
-                return Err(HttpError::BodyTooLarge { url: bare(&url), limit: LONGEST_ANSWER as u64 });
+            let nonsense = |why| HttpError::Nonsense { url: bare(&url), why };
+            sink.begin();
+            let mut came = 0;
+            let mut body = Stream::new(self, response, &url, ends);
+            while let Some(bytes) = body.chunk().await? {
+                came += bytes.len() as u64;
+                if came > sink.limit() {
+                    return Err(HttpError::BodyTooLarge { url: bare(&url), limit: sink.limit() });
+                }
+                sink.take(&bytes).map_err(nonsense)?;
             }
-            return Ok(Answer { url, link, body });
+            sink.end().map_err(nonsense)?;
+            return Ok(Answer { url, link });
         }
         Err(HttpError::TooManyRedirects { url: bare(&url) })
     }
@@ -205,8 +271,10 @@ impl Http {
         }
         let origin =
             Origin::of(url).ok_or_else(|| HttpError::BadRedirect { url: bare(url), why: "to no address of HTTP".into() })?;
+        let proxy = shared.clients.proxy_of(url)?;
         shared.pauses.wait(&origin, url, self.sees_token(&origin)).await?;
-        let mut request = shared.clients.of(&origin)?.request(method, url.clone()).header(header::ACCEPT_ENCODING, "identity");
+        let mut request =
+            shared.clients.of(&origin, proxy)?.request(method, url.clone()).header(header::ACCEPT_ENCODING, "identity");
         if let Some(range) = range {
             request = request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         }
@@ -273,8 +341,7 @@ impl Http {
         };
         // The texts of storage servers repeat the signature; the Hub's are for people.
         if !foreign && refusal.message.is_none() && !is_html(&response) {
-            let reading = tokio::time::timeout(Duration::from_secs(5), self.read(response, url, LONGEST_REFUSAL));
-            if let Ok(Ok((body, _))) = reading.await {
+            if let Ok(body) = tokio::time::timeout(REFUSAL_PATIENCE, beginning(response, LONGEST_REFUSAL)).await {
                 let json = serde_json::from_slice::<serde_json::Value>(&body).ok();
                 refusal.message =
                     json.and_then(|json| Some(error::printable(json.get("error")?.as_str()?))).filter(|text| !text.is_empty());
@@ -287,22 +354,59 @@ impl Http {
         }
         HttpError::of_refusal(refusal)
     }
+}
 
-    /// Reads a body of at most `limit` bytes; false if there was more.
-    async fn read(&self, mut response: Response, url: &Url, limit: usize) -> Result<(Bytes, bool), HttpError> {
-        let mut body = BytesMut::new();
-        loop {
-            let chunk = tokio::time::timeout(self.0.stall, response.chunk())
-                .await
-                .map_err(|_| HttpError::Stalled { url: bare(url), after: self.0.stall })?
-                .map_err(|error| HttpError::of_transport(error, url))?;
-            match chunk {
-                None => return Ok((body.freeze(), true)),
-                Some(chunk) if body.len() + chunk.len() > limit => return Ok((body.freeze(), false)),
-                Some(chunk) => body.extend_from_slice(&chunk),
-            }
+/// Reads the beginning of a refusal's text.
+async fn beginning(mut response: Response, limit: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = limit.saturating_sub(text.len()).min(chunk.len());
+        text.extend_from_slice(&chunk[..room]);
+        if text.len() >= limit {
+            break;
         }
     }
+    text
+}
+
+/// The body of an answer of the API.
+struct Stream<'a> {
+    response: Response,
+    url: &'a Url,
+    stall: Duration,
+    ends: Instant,
+    begun: Instant,
+    pace: pace::Pace,
+}
+
+impl<'a> Stream<'a> {
+    fn new(http: &Http, response: Response, url: &'a Url, ends: Instant) -> Self {
+        Self { response, url, stall: http.0.stall, ends, begun: Instant::now(), pace: pace::Pace::new(&http.0.flow) }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        let asked = Instant::now();
+        let patience = self.stall.min(self.ends.saturating_duration_since(asked));
+        let next = tokio::time::timeout(patience, self.response.chunk()).await;
+        let url = || bare(self.url);
+        if Instant::now() >= self.ends {
+            return Err(HttpError::Endless { url: url(), after: self.begun.elapsed() });
+        }
+        let chunk = next
+            .map_err(|_| HttpError::Stalled { url: url(), after: self.stall })?
+            .map_err(|error| HttpError::of_transport(error, self.url))?;
+        let Some(chunk) = chunk else { return Ok(None) };
+        match self.pace.note(chunk.len(), asked.elapsed(), self.stall) {
+            Some(got) => Err(HttpError::Slow { url: url(), after: self.stall, got }),
+            None => Ok(Some(chunk)),
+        }
+    }
+}
+
+/// Whether an endpoint is the Hub, and no mirror of it.
+pub fn is_hub_itself(endpoint: &Url) -> bool {
+    let origin = Origin::of(endpoint);
+    origin.is_some() && HUB_HOSTS.iter().any(|hub| Url::parse(hub).ok().and_then(|hub| Origin::of(&hub)) == origin)
 }
 
 /// Reads an endpoint from the settings.

@@ -23,6 +23,12 @@ fn http(endpoint: &str) -> Http {
     Http::new(&network(endpoint), None, Arc::new(Silent)).unwrap()
 }
 
+/// The body of an answer, with all tries.
+async fn get(http: &Http, url: &Url) -> Result<Vec<u8>, HttpError> {
+    let mut body = Vec::new();
+    http.get(url, u32::MAX, http.question_ends(), &mut body).await.map(|_| body)
+}
+
 async fn read(mut body: Body) -> Result<Vec<u8>, HttpError> {
     let mut all = Vec::new();
     while let Some(chunk) = body.chunk().await? {
@@ -207,8 +213,8 @@ async fn a_429_pauses_and_the_request_then_succeeds() {
     let reporter = move |event: &Event| sink.lock().unwrap().push(event.clone());
     let http = Http::new(&network(&hub.base()), None, Arc::new(reporter)).unwrap();
     let start = std::time::Instant::now();
-    http.get(&hub.url("/api/models/a")).await.unwrap();
-    http.get(&hub.url("/api/models/a")).await.unwrap();
+    get(&http, &hub.url("/api/models/a")).await.unwrap();
+    get(&http, &hub.url("/api/models/a")).await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
     let events = events.lock().unwrap();
     assert_eq!(events.iter().filter(|e| matches!(e, Event::Retry { .. })).count(), 1, "{events:?}");
@@ -222,11 +228,11 @@ async fn passing_failures_of_the_api_are_retried_and_final_ones_are_not() {
         _ => Reply::new("200 OK", &[], "[]"),
     })
     .await;
-    assert_eq!(http(&hub.base()).get(&hub.url("/api/x")).await.unwrap().body.as_ref(), b"[]");
+    assert_eq!(get(&http(&hub.base()), &hub.url("/api/x")).await.unwrap(), b"[]");
     let hub =
         Server::start(|_, _| Reply::new("401 Unauthorized", &[], "{\"error\":\"Invalid credentials in Authorization header\"}"))
             .await;
-    let error = http(&hub.base()).get(&hub.url("/api/models/a/b")).await.unwrap_err();
+    let error = get(&http(&hub.base()), &hub.url("/api/models/a/b")).await.unwrap_err();
     assert!(matches!(error, HttpError::Unauthorized { cause: AuthCause::BadToken, .. }), "{error:?}");
     assert_eq!(hub.requests().len(), 1);
 }
@@ -241,8 +247,8 @@ async fn redirects_of_the_api_stay_at_the_hub_and_end() {
     })
     .await;
     let http = http(&hub.base());
-    assert!(matches!(http.get(&hub.url("/api/x")).await, Err(HttpError::BadRedirect { .. })));
-    assert!(matches!(http.get(&hub.url("/loop")).await, Err(HttpError::TooManyRedirects { .. })));
+    assert!(matches!(get(&http, &hub.url("/api/x")).await, Err(HttpError::BadRedirect { .. })));
+    assert!(matches!(get(&http, &hub.url("/loop")).await, Err(HttpError::TooManyRedirects { .. })));
     assert!(other.requests().is_empty());
 }
 
@@ -251,7 +257,7 @@ async fn offline_means_no_request_at_all() {
     let hub = Server::start(|_, _| Reply::new("200 OK", &[], "{}")).await;
     let http = Http::new(&Network { offline: true, ..network(&hub.base()) }, None, Arc::new(Silent)).unwrap();
     let location = Location::new(hub.url("/o/r/resolve/main/x"));
-    assert!(matches!(http.get(&hub.url("/api/x")).await, Err(HttpError::Offline { .. })));
+    assert!(matches!(get(&http, &hub.url("/api/x")).await, Err(HttpError::Offline { .. })));
     assert!(matches!(http.open(&location, 0..1, 10).await, Err(HttpError::Offline { .. })));
     assert!(matches!(http.resolve(&location).await, Err(HttpError::Offline { .. })));
     assert!(hub.requests().is_empty());
@@ -270,7 +276,7 @@ fn secrets_do_not_reach_debug_output_and_bad_endpoints_are_refused() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_connection_error_with_the_servers_name() {
-    let error = http("http://127.0.0.1:1").get(&Url::parse("http://127.0.0.1:1/api/x").unwrap()).await.unwrap_err();
+    let error = get(&http("http://127.0.0.1:1"), &Url::parse("http://127.0.0.1:1/api/x").unwrap()).await.unwrap_err();
     assert!(matches!(&error, HttpError::Connect { origin, .. } if origin == "http://127.0.0.1:1"), "{error:?}");
 }
 
@@ -286,7 +292,7 @@ async fn a_server_without_tls_is_no_safe_connection() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let error = http(&plain.base()).get(&Url::parse(&format!("https://127.0.0.1:{port}/api/x")).unwrap()).await.unwrap_err();
+    let error = get(&http(&plain.base()), &Url::parse(&format!("https://127.0.0.1:{port}/api/x")).unwrap()).await.unwrap_err();
     // Where no certificates are installed, the client itself says so first.
     assert!(matches!(error, HttpError::Tls { .. } | HttpError::Client { .. }), "{error:?}");
 }

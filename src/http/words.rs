@@ -12,6 +12,9 @@ impl HttpError {
         Some(match self {
             Self::Offline { .. } => "To allow requests, drop `--offline` and unset HF_HUB_OFFLINE.".into(),
             Self::BadEndpoint { .. } => "Set HF_ENDPOINT or `--endpoint` to an address such as https://huggingface.co.".into(),
+            Self::BadProxy { variable, .. } => {
+                format!("Correct {variable}, or unset it; hosts that need no proxy are listed in NO_PROXY.")
+            }
             Self::Client { .. } => {
                 "Install the system's certificates (package `ca-certificates`), or name a PEM file with `--ca-file`.".into()
             }
@@ -22,9 +25,9 @@ impl HttpError {
                 "Check HTTPS_PROXY and NO_PROXY, and the proxy's user and password.".into()
             }
             Self::Connect { .. } | Self::Timeout { .. } => {
-                "Check the connection, and the proxy if HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names one; behind a proxy set HTTPS_PROXY; to use a mirror set HF_ENDPOINT or `--endpoint`.".into()
+                "Check the connection, and the proxy if HTTPS_PROXY, http_proxy or ALL_PROXY names one; behind a proxy set HTTPS_PROXY; to use a mirror set HF_ENDPOINT or `--endpoint`.".into()
             }
-            Self::Stalled { .. } | Self::Reset { .. } | Self::Cut { .. } => {
+            Self::Stalled { .. } | Self::Slow { .. } | Self::Reset { .. } | Self::Cut { .. } => {
                 "Run the same command again: it goes on where it stopped.".into()
             }
             Self::Unauthorized { cause, refusal } => unauthorized(*cause, refusal),
@@ -48,7 +51,11 @@ impl HttpError {
             Self::Html { .. } => {
                 "A login page of the network or a proxy may stand between: open the address in a browser, then try again.".into()
             }
-            Self::TooManyRedirects { .. } | Self::BadRedirect { .. } | Self::BodyTooLarge { .. } => {
+            Self::TooManyRedirects { .. }
+            | Self::BadRedirect { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::Endless { .. }
+            | Self::Nonsense { .. } => {
                 "Check HF_ENDPOINT and `--endpoint`: the server does not behave like a Hub.".into()
             }
         })

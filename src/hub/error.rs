@@ -4,6 +4,7 @@ use crate::{
     error::{Error, ErrorKind},
     http::HttpError,
     names::NameError,
+    text::list,
 };
 
 /// A question to the Hub that has no good answer.
@@ -12,7 +13,7 @@ use crate::{
 pub enum HubError {
     /// The request failed.
     #[error(transparent)]
-    Http(#[from] HttpError),
+    Http(HttpError),
     /// An answer that makes no sense.
     #[error("{url} sent an answer that makes no sense: {why}")]
     Answer {
@@ -110,6 +111,15 @@ impl HubError {
     }
 }
 
+impl From<HttpError> for HubError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Nonsense { url, why } => Self::Answer { url, why },
+            error => Self::Http(error),
+        }
+    }
+}
+
 impl From<HubError> for Error {
     fn from(error: HubError) -> Self {
         let new = Self::new(error.kind(), error.to_string());
@@ -117,15 +127,5 @@ impl From<HubError> for Error {
             Some(hint) => new.hint(hint),
             None => new,
         }
-    }
-}
-
-/// At most twelve names, then how many more.
-fn list(names: &[String]) -> String {
-    const MOST: usize = 12;
-    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

@@ -48,11 +48,21 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
         // A single file and "part 1 of 1" of the same name are different things, but not worth two units.
         groups.entry((stem.to_owned(), count)).or_default().entry(number).or_insert(file);
     }
-    groups.into_iter().map(|((name, count), parts)| unit(name, count, parts)).collect()
+    // Of many units with many missing parts each, one of them is enough to know.
+    let mut named = MOST_NAMED;
+    let units = groups.into_iter().map(|((name, count), parts)| {
+        let unit = unit(name, count, parts, named.clamp(1, 100));
+        named = named.saturating_sub(unit.missing.len());
+        unit
+    });
+    units.collect()
 }
 
-fn unit(name: String, count: u32, parts: BTreeMap<u32, &HubFile>) -> GgufUnit<'_> {
-    let holes = (1..=count).filter(|number| !parts.contains_key(number)).take(100);
+/// Missing parts of one listing that are named.
+const MOST_NAMED: usize = 10_000;
+
+fn unit(name: String, count: u32, parts: BTreeMap<u32, &HubFile>, most: usize) -> GgufUnit<'_> {
+    let holes = (1..=count).filter(|number| !parts.contains_key(number)).take(most);
     let missing = holes.map(|number| format!("{name}-{number:05}-of-{count:05}.gguf")).collect();
     GgufUnit { quant: Quant::of_gguf_path(&format!("{name}.gguf")), missing, parts: parts.into_values().collect(), name }
 }

@@ -3,7 +3,9 @@
 //! A plan costs one call for the commit and one per thousand files; a full commit that is already known costs none. The
 //! facts behind this room are collected in `hub-protocol.md`.
 
+mod endpoints;
 mod error;
+mod facts;
 mod gguf;
 mod pattern;
 mod pin;
@@ -12,6 +14,7 @@ mod select;
 mod tree;
 
 pub use error::HubError;
+pub use facts::{Fact, Object};
 pub use gguf::{GgufUnit, Projector, gguf_choice, gguf_units, projector_choice};
 pub use pattern::{matches, select_files};
 pub use pin::{Gate, Pinned};
@@ -20,7 +23,7 @@ pub use select::{complete_set, missing_from_index};
 pub use tree::{HubFile, Tree, check_collisions};
 
 use crate::{
-    http::{Answer, Http, HttpError, Location},
+    http::{Http, Location},
     names::{RelPath, RepoId, Revision},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -28,9 +31,6 @@ use url::Url;
 
 /// Everything but the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Tries of one API call at an endpoint that has another one behind it.
-const TRIES_BEFORE_THE_NEXT: u32 = 2;
 
 /// A Hub and its mirrors.
 #[derive(Debug, Clone)]
@@ -53,22 +53,6 @@ impl Hub {
     pub fn locations(&self, repo: &RepoId, revision: &Revision, path: &RelPath) -> Vec<Location> {
         let tail = format!("{repo}/resolve/{}/{}", segment(revision.as_str()), segments(path.as_str()));
         self.http.endpoints().iter().map(|base| Location::new(below(base, &tail, None))).collect()
-    }
-
-    /// Asks the endpoints in turn; the next one only when this one fails in a way that says nothing about the repository.
-    async fn ask(&self, path: &str, query: Option<&str>) -> Result<(usize, Answer), HttpError> {
-        let endpoints = self.http.endpoints();
-        let mut first_error = None;
-        for (index, base) in endpoints.iter().enumerate() {
-            let tries = if index + 1 < endpoints.len() { TRIES_BEFORE_THE_NEXT } else { u32::MAX };
-            match self.http.get_with(&below(base, path, query), tries).await {
-                Ok(answer) => return Ok((index, answer)),
-                Err(error) if error.elsewhere() => first_error = first_error.or(Some(error)),
-                // What a mirror lacks or forbids tells nothing once the Hub itself could not be asked.
-                Err(error) => return Err(first_error.unwrap_or(error)),
-            }
-        }
-        Err(first_error.unwrap_or(HttpError::BadEndpoint { text: String::new(), why: "at least one endpoint is needed".into() }))
     }
 }
 
@@ -93,7 +77,7 @@ fn segments(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::Silent, http::testing::*, settings::Network};
+    use crate::{event::Silent, settings::Network};
     use std::{sync::Arc, time::Duration};
 
     pub(super) fn hub(endpoints: &[String]) -> Hub {
@@ -115,18 +99,6 @@ mod tests {
                 "http://mirror:8090/hf/o/r/resolve/refs%2Fpr%2F1/a%20b/x%5B1%5D%5E2%23%C3%B6%25.gguf"
             ]
         );
-    }
-
-    #[tokio::test]
-    async fn a_dead_endpoint_leads_to_the_next_and_a_refusal_does_not() {
-        let mirror = Server::start(|_, _| Reply::new("200 OK", &[], "{}")).await;
-        let dead = "http://127.0.0.1:1".to_owned();
-        let (index, _) = hub(&[dead, mirror.base()]).ask("api/models/a/b", None).await.unwrap();
-        assert_eq!(index, 1);
-        let refusing = Server::start(|_, _| Reply::new("404 Not Found", &["X-Error-Code: RepoNotFound"], "")).await;
-        let error = hub(&[refusing.base(), mirror.base()]).ask("api/models/a/b", None).await.unwrap_err();
-        assert!(matches!(error, HttpError::NotFound { .. }));
-        assert_eq!(mirror.requests().len(), 1);
     }
 
     #[test]

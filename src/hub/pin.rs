@@ -1,12 +1,17 @@
 //! From a branch, tag or short commit to the one commit that a plan is made of.
 
-use super::{Hub, HubError, segment};
+use super::{
+    Hub, HubError, below,
+    facts::{Fact, Object},
+    segment,
+};
 use crate::{
     event::Event,
     http::bare,
     names::{RepoId, Revision},
+    text::is_hidden,
 };
-use serde_json::Value;
+use serde::Deserialize;
 use url::Url;
 
 /// Who may have the files of a repository.
@@ -58,20 +63,56 @@ impl Pinned {
 impl Hub {
     /// Asks which commit `revision` stands for now.
     pub async fn pin(&self, repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
-        let (_, answer) = self.ask(&format!("api/models/{repo}/revision/{}", segment(revision.as_str())), None).await?;
-        let pinned = read(&answer.url, &answer.body, repo, revision)?;
-        if pinned.repo != *repo {
-            self.http.report(&Event::Notice(format!("the Hub now keeps `{repo}` as `{}`", pinned.repo)));
+        let path = format!("api/models/{repo}/revision/{}", segment(revision.as_str()));
+        let mut round = self.round();
+        while let Some((endpoint, tries)) = round.next() {
+            match self.pin_at(&below(endpoint, &path, None), tries, repo, revision).await {
+                Ok(pinned) => {
+                    if pinned.repo != *repo {
+                        self.http.report(&Event::Notice(format!("the Hub now keeps `{repo}` as `{}`", pinned.repo)));
+                    }
+                    return Ok(pinned);
+                }
+                Err(error) => round.failed(error)?,
+            }
         }
-        Ok(pinned)
+        Err(round.ended())
     }
+
+    async fn pin_at(&self, url: &Url, tries: u32, repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
+        let mut body = Vec::new();
+        let answer = self.http.get(url, tries, self.http.question_ends(), &mut body).await?;
+        read(&answer.url, &body, repo, revision)
+    }
+}
+
+/// What is asked of the facts of a repository.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Info {
+    sha: Fact,
+    id: Fact,
+    #[serde(rename = "modelId")]
+    model_id: Fact,
+    gated: Fact,
+    private: Fact,
+    disabled: Fact,
+    #[serde(rename = "cardData")]
+    card: Object<Card>,
+    tags: Fact,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Card {
+    license: Fact,
+    license_name: Fact,
 }
 
 fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
     let refuse = |why: String| HubError::Answer { url: bare(url), why };
-    let json: Value = serde_json::from_slice(body).map_err(|error| refuse(format!("it is not JSON ({error})")))?;
-    let text = |name: &str| json.get(name).and_then(Value::as_str);
-    let commit = text("sha").ok_or_else(|| refuse("it names no commit".into()))?;
+    let info: Info = serde_json::from_slice(body).map_err(|error| refuse(format!("it is not JSON ({error})")))?;
+    let commit = info.sha.text().ok_or_else(|| refuse("it names no commit".into()))?;
     let commit: Revision = commit.parse().map_err(|error| refuse(format!("{error}")))?;
     if !commit.is_commit() {
         return Err(refuse(format!("`{commit}` is not a full commit")));
@@ -79,42 +120,30 @@ fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pi
     if revision.is_commit() && !commit.as_str().eq_ignore_ascii_case(revision.as_str()) {
         return Err(refuse(format!("commit {revision} was asked for and {commit} came")));
     }
-    let canonical = text("id").or_else(|| text("modelId")).and_then(|id| id.parse().ok());
-    let truth = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let canonical = info.id.text().or_else(|| info.model_id.text()).and_then(|id| id.parse().ok());
     Ok(Pinned {
         repo: canonical.unwrap_or_else(|| repo.clone()),
         requested: repo.clone(),
         commit,
-        gated: match json.get("gated") {
-            Some(Value::String(word)) if word == "manual" => Gate::Manual,
-            Some(Value::String(_) | Value::Bool(true)) => Gate::Auto,
+        gated: match &info.gated {
+            Fact::Text(word) if word == "manual" => Gate::Manual,
+            Fact::Text(_) | Fact::Truth(true) => Gate::Auto,
             _ => Gate::Open,
         },
-        private: truth("private"),
-        disabled: truth("disabled"),
-        license: license(&json),
+        private: info.private.is_true(),
+        disabled: info.disabled.is_true(),
+        license: license(&info),
     })
 }
 
 /// `cardData.license`, with `license_name` where that says only "other"; else the tag `license:…`.
-fn license(json: &Value) -> Option<String> {
-    let card = json.get("cardData");
-    let card_text = |name: &str| match card?.get(name)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(list) => list.first()?.as_str().map(str::to_owned),
-        _ => None,
-    };
-    let tag = || {
-        json.get("tags")?
-            .as_array()?
-            .iter()
-            .filter_map(Value::as_str)
-            .find_map(|tag| tag.strip_prefix("license:"))
-            .map(str::to_owned)
-    };
-    let name = card_text("license").or_else(tag)?;
-    let name = if name == "other" { card_text("license_name").unwrap_or(name) } else { name };
-    let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+fn license(info: &Info) -> Option<String> {
+    let card = info.card.0.as_ref();
+    let in_card = |fact: fn(&Card) -> &Fact| card.and_then(|card| fact(card).first_text());
+    let tag = || info.tags.texts().iter().find_map(|tag| tag.strip_prefix("license:"));
+    let name = in_card(|card| &card.license).or_else(tag)?;
+    let name = if name == "other" { in_card(|card| &card.license_name).unwrap_or(name) } else { name };
+    let name: String = name.chars().filter(|c| !is_hidden(*c)).take(100).collect();
     (!name.trim().is_empty()).then(|| name.trim().to_owned())
 }
 

@@ -1,8 +1,15 @@
 //! The complete set of files that vLLM and transformers need: weights, index, configuration, tokenizer, licence.
 
-use super::{HubError, HubFile};
+use super::{Fact, HubError, HubFile, Object};
 use crate::names::{Format, split_part_suffix};
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// The complete set in `format` (`safetensors` or `pytorch`), from the root of the repository; other folders hold other
 /// formats of the same weights.
@@ -40,10 +47,50 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<Vec<&'a
 /// Names that an `*.index.json` lists and that are not among the names beside it; an error if it is no index.
 pub fn missing_from_index(index: &[u8], there: &[&str]) -> Result<Vec<String>, HubError> {
     let refuse = |why: &str| HubError::Answer { url: "the index of the weights".into(), why: why.into() };
-    let json: serde_json::Value = serde_json::from_slice(index).map_err(|_| refuse("it is not JSON"))?;
-    let map = json.get("weight_map").and_then(serde_json::Value::as_object).ok_or_else(|| refuse("it has no `weight_map`"))?;
-    let named: BTreeSet<&str> = map.values().filter_map(serde_json::Value::as_str).collect();
-    Ok(named.into_iter().filter(|name| !there.contains(name)).map(str::to_owned).collect())
+    let index: Index = serde_json::from_slice(index).map_err(|_| refuse("it is not JSON"))?;
+    let named = index.weight_map.0.ok_or_else(|| refuse("it has no `weight_map`"))?.0;
+    if named.len() > MOST_SHARDS {
+        return Err(refuse("it names more files than a set can have"));
+    }
+    let there: BTreeSet<&str> = there.iter().copied().collect();
+    Ok(named.into_iter().filter(|name| !there.contains(name.as_str())).collect())
+}
+
+/// Missing shards that are named.
+const MOST_HOLES: usize = 1000;
+/// Files that an index may name.
+const MOST_SHARDS: usize = 100_000;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Index {
+    weight_map: Object<Shards>,
+}
+
+/// The files that the values of a map name.
+struct Shards(BTreeSet<String>);
+
+impl<'de> Deserialize<'de> for Shards {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Values;
+        impl<'de> Visitor<'de> for Values {
+            type Value = Shards;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of tensors to files")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shards, A::Error> {
+                let mut named = BTreeSet::new();
+                while map.next_key::<IgnoredAny>()?.is_some() {
+                    if let Some(name) = map.next_value::<Fact>()?.text().filter(|_| named.len() <= MOST_SHARDS) {
+                        named.insert(name.to_owned());
+                    }
+                }
+                Ok(Shards(named))
+            }
+        }
+        deserializer.deserialize_map(Values)
+    }
 }
 
 /// How the weights of a format are called.
@@ -112,7 +159,7 @@ fn holes(files: &[&HubFile]) -> BTreeSet<String> {
         let gone = (1..=*count).filter(|number| !there.contains(number)).take(100);
         gone.map(move |number| format!("{stem}-{number:05}-of-{count:05}.{extension}"))
     });
-    holes.collect()
+    holes.take(MOST_HOLES).collect()
 }
 
 /// What a loader needs beside the weights, and what the licence asks to travel with them.

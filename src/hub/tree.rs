@@ -1,19 +1,29 @@
 //! The files of a pinned commit, with sizes and hashes.
 
-use super::{Hub, HubError, Pinned, below, segment};
+use super::{
+    Hub, HubError, Pinned, below,
+    facts::{Elements, Fact, Object},
+    segment,
+};
 use crate::{
     digest::{GitSha1, Sha256Digest},
     event::Event,
-    http::{Origin, bare},
-    names::RelPath,
+    http::{Origin, Sink, bare},
+    names::{NameError, RelPath},
     settings::DEFAULT_ENDPOINT,
+    text,
 };
-use serde_json::Value;
+use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use url::Url;
 
-/// A thousand files a page: more than any repository of models has.
+/// Limits of one listing. A page has a thousand files, and the Hub asks people to keep a repository below a hundred thousand.
 const MOST_PAGES: usize = 1000;
+const MOST_ENTRIES: usize = 250_000;
+const LONGEST_NAMES: usize = 24 << 20;
+const LONGEST_LISTING: u64 = 256 << 20;
+/// Names that were left out and are told.
+const MOST_TOLD: usize = 10;
 
 /// One file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,65 +55,164 @@ impl Hub {
     pub async fn tree(&self, pinned: &Pinned) -> Result<Tree, HubError> {
         const QUERY: &str = "recursive=true&expand=false";
         let path = format!("api/models/{}/tree/{}", pinned.repo, segment(pinned.commit.as_str()));
-        let (index, mut answer) = self.ask(&path, Some(QUERY)).await?;
-        let endpoint = self.http.endpoints().get(index).cloned().unwrap_or_else(|| answer.url.clone());
+        let mut round = self.round();
+        while let Some((endpoint, tries)) = round.next() {
+            match self.list(endpoint, &below(endpoint, &path, Some(QUERY)), tries).await {
+                Ok(listing) => return self.listed(listing, endpoint, pinned),
+                Err(error) => round.failed(error)?,
+            }
+        }
+        Err(round.ended())
+    }
+
+    /// Reads all pages at one endpoint.
+    async fn list(&self, endpoint: &Url, first: &Url, tries: u32) -> Result<Listing, HubError> {
+        let ends = self.http.question_ends();
         let mut listing = Listing::default();
-        let mut seen = HashSet::from([below(&endpoint, &path, Some(QUERY))]);
+        let mut next = first.clone();
+        let mut seen = HashSet::from([next.clone()]);
         loop {
-            listing.take(&answer.url, &answer.body, pinned)?;
-            let Some(next) = answer.link.as_deref().and_then(next_page) else { break };
-            let next = page_address(&endpoint, &answer.url, next)?;
+            let mut page = Page::new(&mut listing, self.http.longest_stream());
+            let answer = self.http.get(&next, tries, ends, &mut page).await?;
+            let Some(link) = answer.link.as_deref().and_then(next_page) else { return Ok(listing) };
+            next = page_address(endpoint, &answer.url, link)?;
             if seen.len() >= MOST_PAGES || !seen.insert(next.clone()) {
                 return Err(HubError::Answer { url: bare(&next), why: "its pages have no end".into() });
             }
-            answer = self.http.get(&next).await?;
         }
-        if !listing.skipped.is_empty() {
-            let names = listing.skipped.join(", ");
+    }
+
+    /// Makes a tree of what was listed.
+    fn listed(&self, listing: Listing, endpoint: &Url, pinned: &Pinned) -> Result<Tree, HubError> {
+        if let Some(source) = listing.hostile {
+            return Err(HubError::HostilePath { repo: pinned.repo.to_string(), source });
+        }
+        if listing.left_out > 0 {
+            let names = text::counted(&listing.skipped, listing.left_out);
             self.http.report(&Event::Warning(format!(
                 "files of `{}` that not every system can store are left out: {names}",
                 pinned.repo
             )));
         }
-        let page = below(&endpoint, &format!("{}/tree/{}", pinned.repo, segment(pinned.commit.as_str())), None);
+        let page = below(endpoint, &format!("{}/tree/{}", pinned.repo, segment(pinned.commit.as_str())), None);
         Ok(Tree { files: listing.files, page: bare(&page) })
     }
 }
 
+/// What the pages so far have.
 #[derive(Default)]
 struct Listing {
     files: Vec<HubFile>,
     places: HashMap<String, usize>,
+    /// The first names that were left out, and how many there are.
     skipped: Vec<String>,
+    left_out: usize,
+    /// The first path that leads out of its folder.
+    hostile: Option<NameError>,
+    /// What was read: entries, bytes of names, bytes.
+    entries: usize,
+    names: usize,
+    bytes: u64,
+}
+
+/// A page while it comes. A try that fails leaves its entries behind, which the next finds to be the same.
+struct Page<'a> {
+    listing: &'a mut Listing,
+    limit: u64,
+    elements: Elements,
+    /// What was counted before this page.
+    before: (usize, usize, u64, usize),
+}
+
+impl<'a> Page<'a> {
+    fn new(listing: &'a mut Listing, longest: u64) -> Self {
+        let limit = longest.min(LONGEST_LISTING.saturating_sub(listing.bytes));
+        let before = (listing.entries, listing.names, listing.bytes, listing.left_out);
+        Self { listing, limit, elements: Elements::default(), before }
+    }
+}
+
+impl Sink for Page<'_> {
+    fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    fn begin(&mut self) {
+        self.elements = Elements::default();
+        let listing = &mut *self.listing;
+        (listing.entries, listing.names, listing.bytes, listing.left_out) = self.before;
+        listing.skipped.truncate(listing.left_out);
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.listing.bytes += bytes.len() as u64;
+        self.elements.feed(bytes, |entry| self.listing.take(entry))
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        if self.elements.is_done() { Ok(()) } else { Err("it is not a list in JSON: it ends early".into()) }
+    }
+}
+
+/// An entry of a listing.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Entry {
+    #[serde(rename = "type")]
+    kind: Fact,
+    path: Fact,
+    size: Fact,
+    oid: Fact,
+    lfs: Object<Lfs>,
+    #[serde(rename = "xetHash")]
+    xet_hash: Fact,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Lfs {
+    oid: Fact,
+    sha256: Fact,
+    size: Fact,
 }
 
 impl Listing {
-    fn take(&mut self, url: &Url, body: &[u8], pinned: &Pinned) -> Result<(), HubError> {
-        let refuse = |why: String| HubError::Answer { url: bare(url), why };
-        let entries: Vec<Value> =
-            serde_json::from_slice(body).map_err(|error| refuse(format!("it is not a list in JSON ({error})")))?;
-        for entry in entries {
-            if entry.get("type").and_then(Value::as_str) != Some("file") {
-                continue;
+    fn take(&mut self, entry: &[u8]) -> Result<(), String> {
+        self.entries += 1;
+        if self.entries > MOST_ENTRIES {
+            return Err(format!("it lists more than {MOST_ENTRIES} files"));
+        }
+        let entry: Entry = serde_json::from_slice(entry).map_err(|error| format!("it is not a list of files in JSON ({error})"))?;
+        if entry.kind.text() != Some("file") {
+            return Ok(());
+        }
+        let raw = entry.path.text().ok_or("a file has no path")?;
+        self.names += raw.len();
+        if self.names > LONGEST_NAMES {
+            return Err(format!("its names are longer than {LONGEST_NAMES} bytes"));
+        }
+        let shown = || text::short(raw, 120);
+        let path: RelPath = match raw.parse() {
+            Ok(path) => path,
+            Err(source) if escapes(raw) => {
+                self.hostile.get_or_insert(source);
+                return Ok(());
             }
-            let raw = entry.get("path").and_then(Value::as_str).ok_or_else(|| refuse("a file has no path".into()))?;
-            let path: RelPath = match raw.parse() {
-                Ok(path) => path,
-                Err(source) if escapes(raw) => return Err(HubError::HostilePath { repo: pinned.repo.to_string(), source }),
-                Err(_) => {
-                    self.skipped.push(format!("`{}`", raw.chars().take(120).flat_map(char::escape_default).collect::<String>()));
-                    continue;
+            Err(_) => {
+                self.left_out += 1;
+                if self.skipped.len() < MOST_TOLD {
+                    self.skipped.push(format!("`{}`", shown()));
                 }
-            };
-            let file =
-                read_entry(path, &entry).ok_or_else(|| refuse(format!("the file `{}` has no size", raw.escape_default())))?;
-            match self.places.get(raw) {
-                Some(place) if self.files.get(*place) == Some(&file) => {}
-                Some(_) => return Err(refuse(format!("the file `{}` is listed twice, differently", file.path))),
-                None => {
-                    self.places.insert(raw.to_owned(), self.files.len());
-                    self.files.push(file);
-                }
+                return Ok(());
+            }
+        };
+        let file = read_entry(path, &entry).ok_or_else(|| format!("the file `{}` has no size", shown()))?;
+        match self.places.get(raw) {
+            Some(place) if self.files.get(*place) == Some(&file) => {}
+            Some(_) => return Err(format!("the file `{}` is listed twice, differently", shown())),
+            None => {
+                self.places.insert(raw.to_owned(), self.files.len());
+                self.files.push(file);
             }
         }
         Ok(())
@@ -112,15 +221,14 @@ impl Listing {
 
 /// Drops whatever is not a hash: without access the Hub fills some fields with asterisks. A file then has none, and nothing
 /// is said of it that was not published.
-fn read_entry(path: RelPath, entry: &Value) -> Option<HubFile> {
-    let lfs = entry.get("lfs").filter(|lfs| !lfs.is_null());
-    let size = |from: &Value| from.get("size").and_then(Value::as_u64);
-    let size = lfs.and_then(size).or_else(|| size(entry))?;
-    let hash = |from: &Value, name: &str| Some(from.get(name)?.as_str()?.trim_start_matches("sha256:").to_owned());
-    let sha256 = lfs.and_then(|lfs| hash(lfs, "oid").or_else(|| hash(lfs, "sha256"))).and_then(|text| text.parse().ok());
+fn read_entry(path: RelPath, entry: &Entry) -> Option<HubFile> {
+    let lfs = entry.lfs.get();
+    let size = lfs.and_then(|lfs| lfs.size.number()).or_else(|| entry.size.number())?;
+    let hash = |from: &Fact| from.text().map(|text| text.trim_start_matches("sha256:").to_owned());
+    let sha256 = lfs.and_then(|lfs| hash(&lfs.oid).or_else(|| hash(&lfs.sha256))).and_then(|text| text.parse().ok());
     // A file kept by Xet alone is no plain file either, whatever its `lfs` says.
-    let plain = lfs.is_none() && entry.get("xetHash").is_none_or(Value::is_null);
-    let git_sha1 = if plain { hash(entry, "oid").and_then(|text| text.parse().ok()) } else { None };
+    let plain = entry.lfs.is_absent() && entry.xet_hash == Fact::None;
+    let git_sha1 = if plain { hash(&entry.oid).and_then(|text| text.parse().ok()) } else { None };
     Some(HubFile { path, size, sha256, git_sha1 })
 }
 
@@ -194,7 +302,9 @@ mod tests {
 
     fn list(body: &str) -> Result<Listing, HubError> {
         let mut listing = Listing::default();
-        listing.take(&Url::parse("https://h/api").unwrap(), body.as_bytes(), &pinned())?;
+        let nonsense = |why| HubError::Answer { url: "https://h/api".into(), why };
+        let mut page = Page::new(&mut listing, 1 << 20);
+        page.take(body.as_bytes()).and_then(|()| page.end()).map_err(nonsense)?;
         Ok(listing)
     }
 
@@ -239,8 +349,9 @@ mod tests {
     #[test]
     fn paths_that_escape_fail_and_paths_that_are_only_unusual_are_left_out() {
         for bad in ["../x", "/etc/passwd", "a/../../b", "C:/x", "a\\\\b", "a//b", "a\\u0000b", "x/.. /y"] {
-            let result = list(&format!(r#"[{{"type":"file","path":"{bad}","size":1}}]"#));
-            assert!(matches!(result, Err(HubError::HostilePath { .. })), "{bad}");
+            let listing = list(&format!(r#"[{{"type":"file","path":"{bad}","size":1}}]"#)).unwrap();
+            let error = hub(&["http://127.0.0.1:1".into()]).listed(listing, &Url::parse("http://h").unwrap(), &pinned());
+            assert!(matches!(error, Err(HubError::HostilePath { .. })), "{bad}");
         }
         let listing = list(r#"[{"type":"file","path":"aux.txt","size":1},{"type":"file","path":"12:30.png","size":1}]"#).unwrap();
         assert_eq!((listing.files.len(), listing.skipped.len()), (0, 2));

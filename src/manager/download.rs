@@ -246,7 +246,7 @@ impl ModelManager {
         if !self.settings.network.offline {
             return self.hub().map(Some);
         }
-        let text = format!("offline, and not all of {} is here: {}", plan.target.view, missing.join(", "));
+        let text = format!("offline, and not all of {} is here: {}", plan.target.view, crate::text::list(&missing));
         Err(Error::new(ErrorKind::Network, text).hint("To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
     }
 
@@ -283,7 +283,7 @@ impl ModelManager {
     /// decides, not who serves it.
     fn fetch_part(&self, plan: &mut Plan, order: &[(IntakeKey, usize)], fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
         let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
-        let mut begin: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut begin: BTreeMap<usize, Begin> = BTreeMap::new();
         let mut wrong = None;
         loop {
             let Batch { jobs, job_of } = self.admit_all(plan, order, &begin, from)?;
@@ -307,12 +307,12 @@ impl ModelManager {
                 return Err(wrong.filter(|_| could_not_ask).unwrap_or(error).into());
             };
             let index = job_of.iter().map(|(index, _)| *index).find(|index| plan.files[*index].path.as_str() == file);
-            let next = index.map_or(usize::MAX, |index| begin.get(&index).map_or(1, |last| last + 1));
             let endpoints = from.hub.http().endpoints();
-            // After the last, the first once more and alone: it may have sent only a part of what was wrong.
-            let (Some(index), true) = (index, endpoints.len() > 1 && next <= endpoints.len()) else { return Err(error.into()) };
-            let at = endpoints.get(next).or(endpoints.first()).map_or_else(String::new, bare);
-            self.report(&Event::Warning(format!("{error}; it is fetched anew from {at}")));
+            let next = index.map(|index| begin.get(&index).copied().unwrap_or(Begin::AT_FIRST).next(endpoints.len()));
+            let (Some(index), Some(Some(next))) = (index, next) else { return Err(error.into()) };
+            let at = endpoints.get(next.first).or(endpoints.first()).map_or_else(String::new, bare);
+            let how = if next.as_whole { " and as a whole" } else { "" };
+            self.report(&Event::Warning(format!("{error}; it is fetched anew from {at}{how}")));
             begin.insert(index, next);
             wrong = Some(error);
         }
@@ -323,7 +323,7 @@ impl ModelManager {
         &self,
         plan: &mut Plan,
         order: &[(IntakeKey, usize)],
-        begin: &BTreeMap<usize, usize>,
+        begin: &BTreeMap<usize, Begin>,
         from: &Supplier<'_>,
     ) -> Result<Batch> {
         let Supplier { store, lease, hub } = *from;
@@ -347,10 +347,10 @@ impl ModelManager {
                     let source = self.source(plan.target.repo.as_str(), plan, &plan.files[index]);
                     let file = &plan.files[index];
                     let mut locations = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
-                    match begin.get(&index) {
-                        None => {}
-                        Some(begin) if *begin < locations.len() => drop(locations.drain(..begin)),
-                        Some(_) => locations.truncate(1),
+                    let begin = begin.get(&index).copied().unwrap_or(Begin::AT_FIRST);
+                    match begin.first < locations.len() {
+                        true => drop(locations.drain(..begin.first)),
+                        false => locations.truncate(1),
                     }
                     last = Some(key);
                     batch.job_of.push((index, batch.jobs.len()));
@@ -361,11 +361,35 @@ impl ModelManager {
                         expected: file.sha256,
                         source,
                         check_head: head_check(file.path.file_name()),
+                        as_whole: begin.as_whole,
                     });
                 }
             }
         }
         Ok(batch)
+    }
+}
+
+/// With which endpoint a file begins.
+#[derive(Clone, Copy)]
+struct Begin {
+    /// Its number; behind the last one, the first alone.
+    first: usize,
+    /// In one answer and without ranges.
+    as_whole: bool,
+}
+
+impl Begin {
+    const AT_FIRST: Self = Self { first: 0, as_whole: false };
+
+    /// After something wrong came, the next endpoint; after the last, the first once more and alone, for it may have sent only
+    /// a part of what was wrong; and in the end the whole file in one answer, for ranges may be what is wrong.
+    fn next(self, endpoints: usize) -> Option<Self> {
+        match self {
+            Self { as_whole: true, .. } => None,
+            Self { first, .. } if endpoints > 1 && first < endpoints => Some(Self { first: first + 1, as_whole: false }),
+            _ => Some(Self { first: 0, as_whole: true }),
+        }
     }
 }
 

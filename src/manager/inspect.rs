@@ -4,21 +4,32 @@ use super::{FileSupply, ListedModel, ModelManager, WeightsInfo, plan::Plan};
 use crate::{
     disk::Open,
     error::{Error, Result},
-    http::{Http, Location},
+    event::Event,
+    http::{Backoff, Http, HttpError, Location},
+    hub::{Fact, Object},
     names::is_projector,
     store::Store,
     weights::{GgufHeader, HeaderError, Parsed, SafetensorsHeader},
 };
 use futures_util::{StreamExt as _, stream};
-use std::path::PathBuf;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+use tokio::sync::Semaphore;
 
 /// How much is read of a file first, and at most.
 const FIRST_LOOK: u64 = 256 << 10;
 const LONGEST_LOOK: u64 = 64 << 20;
 /// The longest file of settings that is fetched.
 const LONGEST_TEXT: u64 = 32 << 20;
-/// Headers that are fetched at once.
+const LONGEST_TEMPLATE: u64 = 1 << 20;
+/// Headers that are fetched at once; of those that are longer than the first look one at a time, for each is held in memory.
 const AT_ONCE: usize = 4;
+
+/// Types of tensors that are counted.
+const MOST_DTYPES: usize = 64;
 
 /// What a look gives: the facts, and why there are not more of them.
 pub(super) type Looked = (Option<WeightsInfo>, Option<String>);
@@ -36,7 +47,9 @@ enum Role {
 enum Told {
     Gguf(GgufHeader),
     Safetensors(SafetensorsHeader),
-    Json(Role, serde_json::Value),
+    Config(Box<Config>),
+    /// The template of the tokenizer's configuration, and of a file of its own.
+    Tokenizer(Option<String>),
     Template(String),
 }
 
@@ -67,11 +80,10 @@ impl Role {
             },
             _ if len > LONGEST_TEXT => return Err("is longer than such a file can be".into()),
             _ if (head.len() as u64) < len => Parsed::NeedMore(len),
+            Self::Template if len > LONGEST_TEMPLATE => return Err("is longer than such a file can be".into()),
             Self::Template => Parsed::Done(Told::Template(String::from_utf8_lossy(head).into_owned())),
-            role => {
-                let json = serde_json::from_slice(head).map_err(|error| format!("is no JSON: {error}"))?;
-                Parsed::Done(Told::Json(role, json))
-            }
+            Self::Config => Parsed::Done(Told::Config(json(head)?)),
+            Self::Tokenizer => Parsed::Done(Told::Tokenizer(json::<Tokenizer>(head)?.chat_template.0)),
         })
     }
 }
@@ -100,6 +112,7 @@ impl Look {
             Ok(Parsed::NeedMore(_)) if (self.head.len() as u64) < self.want => fail("ended early"),
             Ok(Parsed::NeedMore(bytes)) => {
                 self.want = bytes.max(2 * self.want).min(self.len).min(LONGEST_LOOK);
+                self.head.reserve_exact((self.want as usize).saturating_sub(self.head.len()));
                 None
             }
         }
@@ -112,23 +125,25 @@ impl ModelManager {
         let mut dir = self.settings.models_dir.join(&listed.model).join(&listed.format);
         dir.extend(&listed.quant);
         let looks = listed.files.iter().filter(|file| Role::of(file).is_some());
-        summed(looks.map(|file| self.look_at_file(file, dir.join(file))).collect())
+        let mut sum = Sum::default();
+        looks.for_each(|file| sum.add(self.look_at_file(file, dir.join(file))));
+        sum.done()
     }
 
     /// Looks into the files of a plan: where they are in the store, or at the Hub. Only headers travel.
     pub(super) fn look_at_plan(&self, plan: &Plan, store: Option<&Store>) -> Result<Looked> {
         let hub = self.hub()?;
-        let mut all = Vec::new();
+        let mut sum = Sum::default();
         let mut remote = Vec::new();
         for file in plan.files.iter().filter(|file| Role::of(file.path.as_str()).is_some()) {
             let name = file.path.as_str();
             match (file.supply, store, &file.sha256) {
                 (FileSupply::Present, Some(store), Some(digest)) => {
-                    all.push(self.look_at_file(name, store.layout().blob(digest)));
+                    sum.add(self.look_at_file(name, store.layout().blob(digest)));
                 }
                 (FileSupply::Adopt, ..) => {
                     let path = self.settings.models_dir.join(plan.target.view.dir()).join(file.path.to_path());
-                    all.push(self.look_at_file(name, path));
+                    sum.add(self.look_at_file(name, path));
                 }
                 _ => {
                     let places = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
@@ -138,11 +153,18 @@ impl ModelManager {
         }
         if !remote.is_empty() {
             let tries = self.settings.network.tries;
-            let looks = remote.into_iter().map(|(look, places)| fetch(hub.http(), look, places, tries));
-            let told: Vec<Result<_>> = self.ask(async { Ok(stream::iter(looks).buffered(AT_ONCE).collect().await) })?;
-            all.extend(told.into_iter().collect::<Result<Vec<_>>>()?);
+            let long = Semaphore::new(1);
+            let looks = remote.into_iter().map(|(look, places)| fetch(hub.http(), look, places, tries, &long));
+            let remote: Sum = self.ask(async {
+                let mut told = stream::iter(looks).buffered(AT_ONCE);
+                while let Some(told) = told.next().await {
+                    sum.add(told?);
+                }
+                Ok(sum)
+            })?;
+            return Ok(remote.done());
         }
-        Ok(summed(all))
+        Ok(sum.done())
     }
 
     fn look_at_file(&self, name: &str, path: PathBuf) -> Result<Told, String> {
@@ -164,19 +186,34 @@ impl ModelManager {
 }
 
 /// Fetches the beginning of a file, as far as its header goes.
-async fn fetch(http: &Http, mut look: Look, places: Vec<Location>, tries: u32) -> Result<Result<Told, String>> {
-    let mut backoff = crate::http::Backoff::new(tries);
+async fn fetch(http: &Http, mut look: Look, places: Vec<Location>, tries: u32, long: &Semaphore) -> Result<Result<Told, String>> {
+    let mut backoff = Backoff::new(tries);
     let mut place = 0;
+    let mut is_whole = false;
+    let mut permit = None;
     loop {
-        match fetch_more(http, &mut look, &places[place]).await {
+        match fetch_more(http, &mut look, &places[place], is_whole).await {
             Ok(()) => {
                 if let Some(told) = look.tell() {
                     return Ok(told);
                 }
+                if permit.is_none() {
+                    permit = long.acquire().await.ok();
+                }
             }
-            Err(error) if error.elsewhere() && place + 1 < places.len() => place += 1,
+            Err(error) if (error.elsewhere() || error.is_refusal()) && place + 1 < places.len() => {
+                http.report(&Event::Elsewhere { why: error.to_string() });
+                place += 1;
+            }
             Err(error) => match backoff.next(&error) {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => {
+                    place = 0;
+                    tokio::time::sleep(pause).await;
+                }
+                // A server whose ranges are wrong may still have the right file; its beginning is all that is read.
+                None if error.is_about_ranges() && !is_whole => {
+                    (is_whole, place, backoff) = (true, 0, Backoff::new(tries));
+                }
                 None => {
                     let error = Error::from(error);
                     let new = Error::new(error.kind(), format!("{}: {}", look.name, error.message()));
@@ -190,12 +227,15 @@ async fn fetch(http: &Http, mut look: Look, places: Vec<Location>, tries: u32) -
     }
 }
 
-async fn fetch_more(http: &Http, look: &mut Look, place: &Location) -> Result<(), crate::http::HttpError> {
+async fn fetch_more(http: &Http, look: &mut Look, place: &Location, is_whole: bool) -> Result<(), HttpError> {
     let have = look.head.len() as u64;
     if have >= look.want {
         return Ok(());
     }
-    let mut body = http.open(place, have..look.want, look.len).await?;
+    let mut body = match is_whole {
+        true => http.open_whole(place, look.len).await?,
+        false => http.open(place, have..look.want, look.len).await?,
+    };
     if body.start() != have {
         look.head.clear();
     }
@@ -208,42 +248,128 @@ async fn fetch_more(http: &Http, look: &mut Look, place: &Location) -> Result<()
     Ok(())
 }
 
+/// JSON, as far as it is asked for.
+fn json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(text).map_err(|error| format!("is no JSON: {error}"))
+}
+
+/// What is asked of `config.json`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Config {
+    architectures: Fact,
+    model_type: Fact,
+    max_position_embeddings: Fact,
+    text_config: Object<TextConfig>,
+    quantization_config: Object<Quantization>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TextConfig {
+    max_position_embeddings: Fact,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Quantization {
+    quant_method: Fact,
+    bits: Fact,
+}
+
+/// What is asked of `tokenizer_config.json`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Tokenizer {
+    chat_template: Template,
+}
+
+/// The chat template in a tokenizer's configuration: one text, or of several with names the default or the first.
+#[derive(Default)]
+struct Template(Option<String>);
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Named {
+    name: Fact,
+    template: Fact,
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Template;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a template, or a list of templates")
+            }
+            fn visit_unit<E>(self) -> Result<Template, E> {
+                Ok(Template(None))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Template, E> {
+                Ok(Template((text.len() as u64 <= LONGEST_TEMPLATE).then(|| text.to_owned())))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Template, A::Error> {
+                let mut found = None;
+                while let Some(Object(named)) = list.next_element::<Object<Named>>()? {
+                    let Some(named) = named else { continue };
+                    if found.is_none() || named.name.text() == Some("default") {
+                        found = named.template.text().map(str::to_owned);
+                    }
+                }
+                Ok(Template(found))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
 /// One answer from what all files tell, the first part first.
-fn summed(told: Vec<Result<Told, String>>) -> Looked {
-    let mut info = WeightsInfo::default();
-    let mut note = None;
-    let mut known = false;
-    let mut dtypes: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
-    let mut packed = false;
-    for told in told {
+#[derive(Default)]
+struct Sum {
+    info: WeightsInfo,
+    note: Option<String>,
+    known: bool,
+    dtypes: BTreeMap<String, u64>,
+    packed: bool,
+}
+
+impl Sum {
+    fn add(&mut self, told: Result<Told, String>) {
+        let info = &mut self.info;
         match told {
-            Err(why) => note = note.or(Some(why)),
+            Err(why) => self.note = self.note.take().or(Some(why)),
             Ok(Told::Gguf(header)) => {
-                known = true;
-                info.architecture = info.architecture.or(header.architecture);
-                info.name = info.name.or(header.name);
+                self.known = true;
+                info.architecture = info.architecture.take().or(header.architecture);
+                info.name = info.name.take().or(header.name);
                 info.context_length = info.context_length.or(header.context_length);
-                info.quantization = info.quantization.or(header.quantization);
-                info.chat_template = info.chat_template.or(header.chat_template);
+                info.quantization = info.quantization.take().or(header.quantization);
+                info.chat_template = info.chat_template.take().or(header.chat_template);
                 info.parameters = Some(info.parameters.unwrap_or(0).saturating_add(header.parameters));
             }
             Ok(Told::Safetensors(header)) => {
-                known = true;
+                self.known = true;
                 info.parameters = Some(info.parameters.unwrap_or(0).saturating_add(header.parameters));
                 for (dtype, elements) in header.dtypes {
-                    *dtypes.entry(dtype).or_default() += elements;
+                    if self.dtypes.len() < MOST_DTYPES || self.dtypes.contains_key(&dtype) {
+                        let sum = self.dtypes.entry(dtype).or_default();
+                        *sum = sum.saturating_add(elements);
+                    }
                 }
             }
-            Ok(Told::Json(Role::Tokenizer, json)) => info.chat_template = info.chat_template.or_else(|| template_of(&json)),
-            Ok(Told::Json(_, json)) => {
-                let text = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_str).map(str::to_owned);
-                let number = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_u64);
-                info.architecture = info.architecture.or_else(|| text("/architectures/0")).or_else(|| text("/model_type"));
-                let length = number("/max_position_embeddings").or_else(|| number("/text_config/max_position_embeddings"));
-                info.context_length = info.context_length.or(length);
-                if let Some(method) = text("/quantization_config/quant_method") {
-                    packed = method != "fp8";
-                    let bits = number("/quantization_config/bits").map(|bits| format!(" {bits} bit"));
+            Ok(Told::Tokenizer(template)) => info.chat_template = info.chat_template.take().or(template),
+            Ok(Told::Config(config)) => {
+                let text = |fact: &Fact| fact.text().map(str::to_owned);
+                let architecture = config.architectures.texts().first().cloned().or_else(|| text(&config.model_type));
+                info.architecture = info.architecture.take().or(architecture);
+                let nested = config.text_config.0.as_ref().and_then(|nested| nested.max_position_embeddings.number());
+                info.context_length = info.context_length.or(config.max_position_embeddings.number()).or(nested);
+                let quantization = config.quantization_config.0.as_ref();
+                if let Some((method, bits)) = quantization.and_then(|q| Some((text(&q.quant_method)?, q.bits.number()))) {
+                    self.packed = method != "fp8";
+                    let bits = bits.map(|bits| format!(" {bits} bit"));
                     info.quantization = Some(method + &bits.unwrap_or_default());
                 }
             }
@@ -251,30 +377,28 @@ fn summed(told: Vec<Result<Told, String>>) -> Looked {
             Ok(Told::Template(text)) => info.chat_template = Some(text),
         }
     }
-    if packed {
-        // Packed weights have fewer elements than the model has parameters.
-        info.parameters = None;
-    }
-    let commonest = dtypes.into_iter().max_by_key(|(_, elements)| *elements).map(|(dtype, _)| dtype);
-    info.quantization = info.quantization.or(commonest);
-    (known.then_some(info), note)
-}
 
-/// The chat template in a tokenizer's configuration: one text, or several with names.
-fn template_of(json: &serde_json::Value) -> Option<String> {
-    let template = json.get("chat_template")?;
-    let named = || {
-        let all = template.as_array()?;
-        let default = all.iter().find(|one| one.get("name").is_some_and(|name| name == "default"));
-        default.or(all.first())?.get("template")?.as_str()
-    };
-    template.as_str().or_else(named).map(str::to_owned)
+    fn done(mut self) -> Looked {
+        if self.packed {
+            // Packed weights have fewer elements than the model has parameters.
+            self.info.parameters = None;
+        }
+        let commonest = self.dtypes.into_iter().max_by_key(|(_, elements)| *elements).map(|(dtype, _)| dtype);
+        self.info.quantization = self.info.quantization.or(commonest);
+        (self.known.then_some(self.info), self.note)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn summed(told: Vec<Result<Told, String>>) -> Looked {
+        let mut sum = Sum::default();
+        told.into_iter().for_each(|told| sum.add(told));
+        sum.done()
+    }
 
     #[test]
     fn parts_add_up_and_the_first_one_speaks() {
@@ -296,8 +420,15 @@ mod tests {
         };
         let config = json!({"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 4096});
         let tokenizer = json!({"chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "d"}]});
-        let told = |config| {
-            let (config, tokenizer) = (Ok(Told::Json(Role::Config, config)), Ok(Told::Json(Role::Tokenizer, tokenizer.clone())));
+        let told = |config: serde_json::Value| {
+            let read = |role: Role, json: &serde_json::Value| {
+                let text = json.to_string();
+                match role.parse(text.as_bytes(), text.len() as u64).unwrap() {
+                    Parsed::Done(told) => Ok(told),
+                    Parsed::NeedMore(_) => panic!("all of it is there"),
+                }
+            };
+            let (config, tokenizer) = (read(Role::Config, &config), read(Role::Tokenizer, &tokenizer));
             summed(vec![config, tokenizer, shard("BF16", 9), shard("F32", 1)]).0.unwrap()
         };
         let info = told(config);

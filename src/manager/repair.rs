@@ -97,8 +97,15 @@ impl ModelManager {
             let (repo, revision, path) = place;
             places.extend(hub.locations(repo, revision, path));
         }
-        let job =
-            Job { file: file.path.to_string(), intake, locations: places, expected: Some(file.sha256), source, check_head: None };
+        let job = Job {
+            file: file.path.to_string(),
+            intake,
+            locations: places,
+            expected: Some(file.sha256),
+            source,
+            check_head: None,
+            as_whole: false,
+        };
         let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
         let arrived = self.block_on(async {
             Ok::<_, Error>(transfer::run(hub.http(), vec![job], effort, self.reporter.clone(), &self.cancel).await?)

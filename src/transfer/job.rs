@@ -45,6 +45,8 @@ pub struct Job {
     pub source: Source,
     /// Asked as soon as the first segment is there; on a refusal the run fails and what arrived is dropped.
     pub check_head: Option<HeadCheck>,
+    /// Asked for as a whole and not in ranges, because the ranges of its server were wrong.
+    pub as_whole: bool,
 }
 
 pub(super) struct Running {
@@ -66,6 +68,8 @@ pub(super) struct Running {
     check_head: Option<HeadCheck>,
     /// Whether there are bytes that came as ranges, now or in an earlier run, and would travel again with the whole file.
     has_ranges: AtomicBool,
+    /// Whether it is asked for as a whole from now on.
+    as_whole: AtomicBool,
     complete: AtomicBool,
     held: AtomicU64,
     fetched: AtomicU64,
@@ -76,7 +80,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(job: Job) -> Self {
-        let Job { file, intake, locations, expected, source, check_head } = job;
+        let Job { file, intake, locations, expected, source, check_head, as_whole } = job;
         let front = intake.front();
         Self {
             file,
@@ -94,6 +98,7 @@ impl Running {
             intake,
             ready: Mutex::default(),
             check_head,
+            as_whole: AtomicBool::new(as_whole),
             complete: AtomicBool::new(false),
             fetched: AtomicU64::new(0),
             unsynced: AtomicU64::new(0),
@@ -140,6 +145,15 @@ impl Running {
         if !body.whole() {
             self.has_ranges.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether it is asked for as a whole.
+    pub(super) fn is_asked_for_all(&self) -> bool {
+        self.as_whole.load(Ordering::Relaxed)
+    }
+    /// Asks for it as a whole from now on; false where somebody does already.
+    pub(super) fn ask_for_all(&self) -> bool {
+        !self.as_whole.swap(true, Ordering::Relaxed)
     }
 
     /// Counts from nothing, for a server that sends all of it again.

@@ -9,6 +9,7 @@ mod commits;
 mod error;
 mod governor;
 mod job;
+mod mirrors;
 mod progress;
 mod schedule;
 mod worker;
@@ -21,6 +22,7 @@ use buffer::Pool;
 use commits::Commits;
 use governor::Governor;
 use job::Running;
+use mirrors::Mirrors;
 use progress::Ticker;
 use schedule::{Piece, Schedule};
 use std::{
@@ -73,6 +75,7 @@ struct Run {
     http: Http,
     jobs: Vec<Arc<Running>>,
     schedule: Schedule,
+    mirrors: Mirrors,
     governor: Governor,
     pool: Pool,
     effort: Effort,
@@ -110,6 +113,7 @@ pub async fn run(
         http: http.clone(),
         // Under a limit all connections are slow, and helping would only fetch more than is needed.
         schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect(), !http.is_limited()),
+        mirrors: Mirrors::default(),
         governor: Governor::new(connections, jobs.len()),
         pool: Pool::new(BUFFERS, KEPT),
         jobs,

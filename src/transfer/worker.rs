@@ -4,9 +4,13 @@ use super::{
     Message, Run, TransferError,
     buffer::Buffer,
     job::Running,
+    mirrors::Round,
     schedule::{Order, Piece},
 };
-use crate::http::{Backoff, Body, HttpError, Retry};
+use crate::{
+    event::Event,
+    http::{Backoff, Body, HttpError, Retry},
+};
 use std::{
     ops::Range,
     sync::{Arc, atomic::Ordering},
@@ -54,14 +58,19 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     let job = &run.jobs[piece.job];
     let mut cursor = Cursor::new(job, number, piece);
     let mut backoff = Backoff::new(run.effort.tries);
-    let mut mirror = 0;
+    let mut round = run.mirrors.round(&job.locations);
+    // The refusal of the Hub itself, which is told whatever became of its mirrors.
     let mut refused = None;
-    // Of this round of the mirrors, how many have refused.
-    let mut refusals = 0;
     while cursor.next < cursor.end {
-        let is_only_one = mirror + 1 == job.locations.len() && refusals == mirror;
-        let is_last = is_only_one || backoff.failures() + 1 >= run.effort.tries;
-        let error = match attempt(run, job, &mut cursor, mirror, is_last).await {
+        let is_last = round.is_only_choice() || backoff.failures() + 1 >= run.effort.tries;
+        let progress = run.http.progress();
+        let outcome = attempt(run, job, &mut cursor, &round, is_last).await;
+        let gained = cursor.came_further(job);
+        let is_progress = progress.is_made_by(gained);
+        if is_progress || (gained > 0 && matches!(outcome, Outcome::Done)) {
+            run.mirrors.served(&round, &job.locations);
+        }
+        let error = match outcome {
             Outcome::Done => continue,
             // A server without ranges may serve no other connection beside the one that fetches all of it.
             Outcome::Failed(error) if !run.schedule.is_single(cursor.number) => error,
@@ -70,45 +79,64 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
                 return Ok(());
             }
         };
-        if cursor.came_further(job) {
+        if is_progress {
             backoff.progressed();
         }
-        if matches!(error, HttpError::Stalled { .. } | HttpError::RateLimited { .. } | HttpError::Status(_)) {
+        if matches!(
+            error,
+            HttpError::Stalled { .. } | HttpError::Slow { .. } | HttpError::RateLimited { .. } | HttpError::Status(_)
+        ) {
             run.governor.trouble();
+        }
+        if error.is_refusal() && job.locations[round.at()].is_hub_itself() {
+            refused = Some(error.clone());
         }
         // The next mirror at once where this one does not give what it should or has no such file, and after a pause where
         // all were tried.
-        if (error.elsewhere() || error.is_refusal()) && mirror + 1 < job.locations.len() {
-            refusals += usize::from(error.is_refusal());
-            if mirror == 0 && error.is_refusal() {
-                refused = Some(error);
-            }
-            mirror += 1;
+        if (error.elsewhere() || error.is_refusal()) && round.go_on(error.is_refusal()) {
+            run.reporter.event(&Event::Elsewhere { why: error.to_string() });
             continue;
         }
-        (mirror, refusals) = (0, 0);
+        round = run.mirrors.round(&job.locations);
         match backoff.next(&error) {
             Some(pause) => {
                 run.retrying(job, &error, pause);
                 tokio::time::sleep(pause).await;
             }
-            // What the first said for good counts more than what became of those behind it.
+            // A server whose ranges are wrong may still have the right file.
+            None if error.is_about_ranges() && !cursor.is_whole => match job.ask_for_all() {
+                true => backoff = Backoff::new(run.effort.tries),
+                // Another connection asks for all of it.
+                false => {
+                    job.uncount(cursor.buffered());
+                    return Ok(());
+                }
+            },
             None => return Err(refused.unwrap_or(error)),
         }
     }
     Ok(())
 }
 
-async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror: usize, is_last: bool) -> Outcome {
+async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, round: &Round, is_last: bool) -> Outcome {
+    let location = &job.locations[round.at()];
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
     let asked = Instant::now();
     run.schedule.comes(cursor.order, None);
-    let mut body = match run.http.open(&job.locations[mirror], start..end, job.size()).await {
+    let is_for_all = job.is_asked_for_all();
+    if is_for_all && !cursor.is_whole && run.schedule.is_single(cursor.number) {
+        return Outcome::Leave;
+    }
+    let opened = match is_for_all {
+        true => run.http.open_whole(location, job.size()).await,
+        false => run.http.open(location, start..end, job.size()).await,
+    };
+    let mut body = match opened {
         Ok(body) => body,
         Err(error) => return Outcome::Failed(error),
     };
-    if body.start() == start && body.end() == end {
+    if !is_for_all && body.start() == start && body.end() == end {
         job.note_ranges(&body);
         let waited = asked.elapsed();
         run.schedule.comes(cursor.order, Some(Instant::now()));
@@ -119,9 +147,9 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, mirror
         return outcome;
     }
     // The server knows no ranges and sends the file from its beginning.
-    if mirror > 0 && !is_last && job.has_ranges() {
+    if !is_for_all && !round.is_first() && !is_last && job.has_ranges() {
         let asked = format!("bytes {start}-{}", end - 1);
-        return Outcome::Failed(HttpError::BadRange { url: job.locations[mirror].shown(), asked, got: "the whole file".into() });
+        return Outcome::Failed(HttpError::BadRange { url: location.shown(), asked, got: "the whole file".into() });
     }
     // One connection takes all of it.
     if !run.schedule.take_all_of(cursor.order, &Piece { job: cursor.number, segments: 0..job.segments() }) {
@@ -200,12 +228,12 @@ impl Cursor {
         *self = Self { next: 0, end: job.segments(), is_cut: false, is_whole: true, furthest, buffer: None, ..*self };
     }
 
-    /// Whether it came further than in any try before. Only that is progress: a server without ranges may cut now sooner and
-    /// now later, and never get to the end.
-    fn came_further(&mut self, job: &Running) -> bool {
+    /// How many bytes it came further than in any try before. Only that is progress: a server without ranges may cut now
+    /// sooner and now later, and never get to the end.
+    fn came_further(&mut self, job: &Running) -> u64 {
         let before = self.furthest;
         self.furthest = before.max(self.position(job));
-        self.furthest > before
+        self.furthest - before
     }
 
     /// Tells the schedule how far it is, and whether another connection has taken over what comes next.
@@ -257,7 +285,7 @@ impl Run {
     fn retrying(&self, job: &Running, error: &HttpError, pause: Duration) {
         if error.retry() != Retry::Never {
             let (what, why) = (job.file.clone(), error.to_string());
-            self.reporter.event(&crate::event::Event::Retry { what, why, after: pause });
+            self.reporter.event(&Event::Retry { what, why, after: pause });
         }
     }
 }

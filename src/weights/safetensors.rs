@@ -6,13 +6,16 @@
 use super::{HeaderError, Parsed};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
 use std::{collections::BTreeMap, fmt};
 
 const NAME: &str = "safetensors";
 /// The longest header; the limit of the reference implementation.
 const LONGEST: u64 = 100_000_000;
+/// Tensors and notes of one file; the largest models have some hundred thousand tensors in all their files together.
+const MOST_TENSORS: usize = 250_000;
+const MOST_NOTES: usize = 10_000;
 /// Bytes of the header's length.
 const LENGTH: u64 = 8;
 
@@ -100,7 +103,7 @@ fn read(text: &[u8], data_offset: u64, room: u64) -> Result<SafetensorsHeader, H
 
 /// A hostile name, made fit for one line.
 fn shown(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(80).collect()
+    crate::text::short(name, 80)
 }
 
 /// Bits of one element; `None` for types that came later.
@@ -123,6 +126,34 @@ struct Tensor {
     data_offsets: (u64, u64),
 }
 
+/// The writer's notes; what is too much of them is passed over.
+#[derive(Default)]
+struct Notes(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Notes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Notes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Notes, A::Error> {
+                let mut notes = BTreeMap::new();
+                while let Some((key, text)) = map.next_entry::<String, String>()? {
+                    if notes.len() < MOST_NOTES {
+                        notes.insert(key, text);
+                    }
+                }
+                Ok(Notes(notes))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
 /// The header's text; a name that stands twice is two tensors, whose places then overlap.
 struct Json {
     tensors: Vec<(String, Tensor)>,
@@ -143,7 +174,10 @@ impl<'de> Deserialize<'de> for Json {
                 let mut json = Json { tensors: Vec::new(), metadata: BTreeMap::new() };
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
-                        "__metadata__" => json.metadata = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                        "__metadata__" => json.metadata = map.next_value::<Option<Notes>>()?.unwrap_or_default().0,
+                        _ if json.tensors.len() >= MOST_TENSORS => {
+                            return Err(A::Error::custom(format_args!("it names more than {MOST_TENSORS} tensors")));
+                        }
                         _ => json.tensors.push((key, map.next_value()?)),
                     }
                 }

@@ -121,6 +121,7 @@ impl Stand {
             expected: None,
             source: Source { endpoint: self.hub.url(), repo: None, commit: None, path: None, git_sha1: None },
             check_head,
+            as_whole: false,
         };
         let effort = Effort { connections: Connections::exactly(connections), tries: 3 };
         let reporter = held.clone();

@@ -21,8 +21,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("HF_ENDPOINT", "as --endpoint"),
     ("HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE", "1: as --offline"),
     ("HF_HUB_DISABLE_PROGRESS_BARS", "1: as --no-progress"),
-    ("HF_HUB_DOWNLOAD_TIMEOUT", "seconds without a byte after which a connection is opened anew"),
-    ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies"),
+    ("HF_HUB_DOWNLOAD_TIMEOUT", "seconds without a byte, or with less than 1 KiB each, after which a connection is opened anew"),
+    ("HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY", "proxies, as curl reads them: http_proxy only in small letters"),
     ("SSL_CERT_FILE", "as --ca-file"),
     ("NO_COLOR, CLICOLOR_FORCE, TERM=dumb", "when to use colour, unless --color decides"),
 ];

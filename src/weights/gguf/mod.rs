@@ -18,6 +18,8 @@ pub(super) const MAGIC: &[u8; 4] = b"GGUF";
 /// Dimensions of a tensor; ggml has four.
 const MOST_DIMENSIONS: u32 = 8;
 const USUAL_ALIGNMENT: u64 = 32;
+/// Values that are kept; what is asked for is a dozen.
+const MOST_KEPT: usize = 64;
 
 /// What a GGUF file says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,7 +81,7 @@ fn read(cursor: &mut Cursor<'_>) -> Result<GgufHeader, Stop> {
         let kind = cursor.u32()?;
         let wanted = key.as_deref().is_some_and(is_kept);
         let value = cursor.value(kind, wanted, 0)?;
-        if let (Some(key), true, Some(value)) = (key, wanted, value) {
+        if let (Some(key), true, Some(value)) = (key, wanted && kept.len() < MOST_KEPT, value) {
             kept.entry(key).or_insert(value);
         }
     }
@@ -196,5 +198,5 @@ fn end_of(kind: u32, elements: u64, offset: u64) -> Option<u64> {
 
 /// A hostile name, made fit for one line.
 fn shown(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(80).collect()
+    crate::text::short(name, 80)
 }

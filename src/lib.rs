@@ -21,3 +21,4 @@ pub mod text;
 pub mod transfer;
 pub mod view;
 pub mod weights;
+mod yaml;

@@ -1,6 +1,10 @@
 //! Everything a run may be told, as one typed value. It is passed in; the environment is read in `cli/` only.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
 
 /// How a view shows a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -143,8 +147,12 @@ pub struct Proxies {
 pub struct Network {
     /// Base addresses of the Hub and its mirrors, without a trailing slash, in the order in which they are tried.
     pub endpoints: Vec<String>,
-    /// Sent to the first endpoint's origin only.
+    /// Sent to the Hub's own origins and to those of `token_endpoints`, and to no other.
     pub token: Option<Token>,
+    /// Addresses that the user named: by a flag, a variable or the user's own file, and not only by a project's file.
+    pub token_endpoints: Vec<String>,
+    /// Those of them that may see the token although nothing is encrypted on the way.
+    pub clear_text_endpoints: Vec<String>,
     /// No request at all.
     pub offline: bool,
     /// Connections open at once.
@@ -168,6 +176,8 @@ impl Default for Network {
         Self {
             endpoints: vec![DEFAULT_ENDPOINT.to_owned()],
             token: None,
+            token_endpoints: Vec::new(),
+            clear_text_endpoints: Vec::new(),
             offline: false,
             connections: Connections::default(),
             limit_rate: None,
@@ -197,6 +207,33 @@ pub struct Settings {
     pub lock_timeout: Option<Duration>,
     /// Settings of the network.
     pub network: Network,
+    /// Where files of the project may be written; `None` where the program that uses this crate decides that itself.
+    pub bounds: Option<Bounds>,
+}
+
+/// Folders of programs that keep versions.
+const VERSION_CONTROL: [&str; 4] = [".git", ".hg", ".svn", ".jj"];
+
+/// Where files may stand that the user did not name: in the project, and where its user allowed it. Both as real paths,
+/// without links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// The project's folder.
+    pub root: PathBuf,
+    /// Places outside of it.
+    pub allowed: Vec<PathBuf>,
+}
+
+impl Bounds {
+    /// Whether a real path is within them. Where version control keeps its own files is not: it acts on what stands there.
+    pub fn hold(&self, real: &Path) -> bool {
+        let is_kept = |part: Component<'_>| {
+            let part = part.as_os_str().to_string_lossy();
+            VERSION_CONTROL.iter().any(|name| part.eq_ignore_ascii_case(name))
+        };
+        let is_in_project = real.strip_prefix(&self.root).is_ok_and(|below| !below.components().any(is_kept));
+        is_in_project || self.allowed.iter().any(|place| real.starts_with(place))
+    }
 }
 
 impl Settings {
@@ -211,6 +248,29 @@ impl Settings {
             link: LinkMode::Auto,
             lock_timeout: Some(Duration::from_secs(3600)),
             network: Network::default(),
+            bounds: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_the_project_without_its_version_control_and_what_was_allowed() {
+        let bounds = Bounds { root: "/p".into(), allowed: vec!["/srv/store".into()] };
+        for (path, is_held) in [
+            ("/p", true),
+            ("/p/models/x", true),
+            ("/p/.git/hooks", false),
+            ("/p/sub/.GIT", false),
+            ("/p/.github/x", true),
+            ("/pp", false),
+            ("/srv/store/sha256", true),
+            ("/srv", false),
+        ] {
+            assert_eq!(bounds.hold(Path::new(path)), is_held, "{path}");
         }
     }
 }

@@ -34,6 +34,40 @@ def test_the_settings_file_counts_below_variables_and_those_below_arguments(monk
     assert (manager.models_dir, manager.store_dir) == (Path("from-argument"), Path("store"))
 
 
+def test_an_argument_is_the_users_word_about_places(tmp_path: Path) -> None:
+    write_registry({})
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    Path("configs/manager.yaml").write_text(f"models_dir: '{outside}'\n")
+    Path("models").symlink_to(outside)
+    with pytest.raises(UsageError, match="leads out of the project") as refused:
+        ModelManager()
+    assert f"`model-manager config set --user allowed_places {outside}`" in str(refused.value.hint)
+    assert ModelManager(models_dir="models").models_dir == Path("models")
+    assert ModelManager(models_dir=outside, config_path="configs/models.yaml").models_dir == outside
+    assert Manager("models", store=outside / "store").store_dir == outside / "store"
+
+
+def test_an_argument_names_who_sees_the_token(
+    hub: MakeHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = hub({REPO: {FILE: gguf()}}, "--token", f"hf_secret={REPO}", "--gated", REPO)
+    write_registry({})
+    Path("configs/manager.yaml").write_text(f"endpoints: '{server.url}'\n")
+    monkeypatch.delenv("HF_ENDPOINT")
+    with pytest.raises(AuthError):
+        Manager(token="hf_secret").download(f"{REPO}:q4_k_m")
+    assert f"`model-manager config set --user trusted_endpoints {server.url}`" in caplog.text
+    assert Manager(token="hf_secret", endpoint=server.url).download(f"{REPO}:q4_k_m").fetched
+
+
+def test_a_project_cannot_name_certificates() -> None:
+    write_registry({})
+    Path("configs/manager.yaml").write_text("ca_file: ca.pem\n")
+    with pytest.raises(UsageError, match="a project may not set `ca_file`"):
+        ModelManager()
+
+
 def test_a_named_registry_brings_its_project() -> None:
     write_registry({}, Path("other/configs/models.yaml"))
     manager = ModelManager(config_path="other/configs/models.yaml")

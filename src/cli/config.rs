@@ -1,110 +1,203 @@
-//! Reads `configs/manager.yaml`. Every complaint says line and column; a key nobody knows is an error, since a slip there
-//! would silently change nothing.
+//! Reads a settings file: the project's `configs/manager.yaml`, or the user's `config.yaml`. Every complaint says line and
+//! column; a key nobody knows is an error, since a slip there would silently change nothing.
 
-use super::{settings::Layer, units};
+use super::{
+    exit::shell_word,
+    permissions::{Project, Setting, User},
+    settings::Layer,
+    units,
+};
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
     names::nearest,
     settings::LinkMode,
+    yaml::{self, Node, Place, Problem, Value, cut},
 };
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-/// The file's keys.
-const KEYS: [&str; 12] = [
-    "models_dir",
-    "store",
-    "link",
-    "lock_timeout",
-    "endpoints",
-    "offline",
-    "connections",
-    "limit_rate",
-    "stall_timeout",
-    "connect_timeout",
-    "ca_file",
-    "tries",
-];
+/// Whose file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// `configs/manager.yaml`, which came with the project.
+    Project,
+    /// `config.yaml` in the user's configuration folder.
+    User,
+}
 
-/// Reads the settings file, or nothing where there is none. Paths in it stay as they are written.
-pub fn read(disk: &dyn Disk, path: &Path) -> Result<Layer> {
-    let content = disk.read_small(path).map_err(|error| {
+/// What only the user's file can say: whom and what to trust.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Servers that may see the token, wherever they are named.
+    pub trusted_endpoints: Vec<String>,
+    /// Places outside of a project where its files and links may lead.
+    pub allowed_places: Vec<PathBuf>,
+    /// Folders of other users that are taken for projects.
+    pub safe_projects: Vec<PathBuf>,
+}
+
+/// A key of a project's file that only the user may set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overreach {
+    /// The key.
+    pub key: &'static str,
+    line: usize,
+    column: usize,
+    values: Vec<String>,
+}
+
+/// A settings file, read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Settings of any layer.
+    pub layer: Layer,
+    /// Of the user's file.
+    pub grants: Grants,
+    /// Of a project's file, what it may not say.
+    pub overreach: Vec<Overreach>,
+}
+
+impl Overreach {
+    /// The error of a file that says it. Paths in it start at `base`.
+    pub fn error(&self, file: &Path, base: &Path) -> Error {
+        let Self { key, line, column, values } = self;
+        let is_path = matches!(*key, "ca_file" | "allowed_places" | "safe_projects");
+        let shown: String = values
+            .iter()
+            .map(|value| if is_path { base.join(value).display().to_string() } else { value.clone() })
+            .map(|value| format!(" {}", shell_word(&value)))
+            .collect();
+        let message =
+            format!("{}:{line}:{column}: a project may not set `{key}`: whom to trust is its user's to say", file.display());
+        Error::new(ErrorKind::Usage, message).hint(format!(
+            "Remove line {line} of {}. If you trust it: `model-manager config set --user {key}{shown}`.",
+            file.display()
+        ))
+    }
+}
+
+/// Reads a settings file, or nothing where there is none. Paths in it stay as they are written.
+pub fn read(disk: &dyn Disk, path: &Path, whose: Whose) -> Result<Said> {
+    match read_text(disk, path)? {
+        Some(text) => parse(&text, &path.display().to_string(), whose),
+        None => Ok(Said::default()),
+    }
+}
+
+/// The text of a settings file, or `None` where there is none.
+pub fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
+    let content = disk.read_at_most(path, yaml::MOST_BYTES as u64).map_err(|error| {
         Error::new(ErrorKind::Usage, error.to_string()).hint("Make it a file that this user can read, or remove it.")
     })?;
-    let Some(content) = content else { return Ok(Layer::default()) };
-    let origin = path.display().to_string();
-    let text = String::from_utf8(content).map_err(|error| {
-        Error::new(ErrorKind::Usage, format!("{origin} is not UTF-8 text: {error}")).hint("Save the settings as UTF-8.")
-    })?;
-    parse(&text, &origin)
+    let Some(content) = content else { return Ok(None) };
+    String::from_utf8(content).map(Some).map_err(|error| {
+        Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display())).hint("Save the settings as UTF-8.")
+    })
 }
 
 /// Reads settings from text; `origin` is what messages call it.
-pub fn parse(text: &str, origin: &str) -> Result<Layer> {
+pub fn parse(text: &str, origin: &str, whose: Whose) -> Result<Said> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let found: Result<Top, serde_yaml::Error> = serde_yaml::from_str(text);
-    match found {
-        Ok(Top(layer)) => Ok(layer),
-        Err(error) => {
-            // The crate leaves the position out for the first character of the file.
-            let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
-            let message = error.to_string();
-            let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
-            Err(Error::new(ErrorKind::Usage, format!("{origin}:{line}:{column}: {message}"))
-                .hint(format!("Correct line {line} of {origin}; every key is optional.")))
+    yaml::read_to(text, |root| said(root, whose), |said| !said.overreach.is_empty()).map_err(|problem| {
+        let Problem { place: Place { line, column }, message, suggestion } = problem;
+        let suggestion = suggestion.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        Error::new(ErrorKind::Usage, format!("{origin}:{line}:{column}: {message}{suggestion}"))
+            .hint(format!("Correct line {line} of {origin}; every key is optional."))
+    })
+}
+
+fn said(root: Option<&Node>, whose: Whose) -> Result<Said, Problem> {
+    let mut said = Said::default();
+    let entries = match root.map(|root| (&root.value, root.place)) {
+        None | Some((Value::Null, _)) => return Ok(said),
+        Some((Value::Map(entries), _)) => entries,
+        Some((other, place)) => {
+            let message = format!("expected settings, one `key: value` a line, found {}", other.kind());
+            return Err(Problem::new(place, message));
         }
-    }
-}
-
-/// The whole file: a map, or nothing at all.
-struct Top(Layer);
-
-impl<'de> Deserialize<'de> for Top {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReadTop).map(Self)
-    }
-}
-
-struct ReadTop;
-
-impl<'de> Visitor<'de> for ReadTop {
-    type Value = Layer;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("settings, one `key: value` a line")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Layer, E> {
-        Ok(Layer::default())
-    }
-    fn visit_none<E: de::Error>(self) -> Result<Layer, E> {
-        Ok(Layer::default())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Layer, A::Error> {
-        let mut layer = Layer::default();
-        let mut seen = Vec::new();
-        while let Some(key) = map.next_key_seed(Key { seen: &seen })? {
-            seen.push(key);
-            match key {
-                "models_dir" => layer.models_dir = map.next_value_seed(Scalar(a_path))?,
-                "store" => layer.store = map.next_value_seed(Scalar(a_path))?,
-                "link" => layer.link = map.next_value_seed(Scalar(a_link))?,
-                "lock_timeout" => layer.lock_timeout = map.next_value_seed(Scalar(units::parse_patience))?,
-                "endpoints" => layer.endpoints = map.next_value_seed(Endpoints)?,
-                "offline" => layer.offline = map.next_value_seed(Scalar(a_switch))?,
-                "connections" => layer.connections = map.next_value_seed(Scalar(units::parse_count))?,
-                "limit_rate" => layer.limit_rate = map.next_value_seed(Scalar(units::parse_rate))?,
-                "stall_timeout" => layer.stall_timeout = map.next_value_seed(Scalar(units::parse_timeout))?,
-                "connect_timeout" => layer.connect_timeout = map.next_value_seed(Scalar(units::parse_timeout))?,
-                "ca_file" => layer.ca_file = map.next_value_seed(Scalar(a_path))?,
-                _ => layer.tries = map.next_value_seed(Scalar(units::parse_count))?,
+    };
+    for entry in entries {
+        let Some(setting) = Setting::of_key(&entry.key) else {
+            let keys = || Setting::of_files().filter(|setting| whose.may_set(setting)).map(|setting| setting.key);
+            let suggestion = nearest(&entry.key, keys());
+            let mut message = format!("unknown key `{}`", cut(&entry.key));
+            if suggestion.is_none() {
+                message.push_str(&format!("; the keys are {}", keys().collect::<Vec<_>>().join(", ")));
             }
+            return Err(Problem::new(entry.place, message).suggest(suggestion));
+        };
+        if whose.may_set(setting) {
+            said.set(setting.key, &entry.node)?;
+        } else {
+            let Place { line, column } = entry.place;
+            said.overreach.push(Overreach { key: setting.key, line, column, values: shown_values(&entry.node) });
         }
-        Ok(layer)
     }
+    Ok(said)
+}
+
+impl Whose {
+    fn may_set(self, setting: &Setting) -> bool {
+        match self {
+            Self::Project => setting.project != Project::No,
+            Self::User => setting.user != User::No,
+        }
+    }
+}
+
+impl Said {
+    fn set(&mut self, key: &str, node: &Node) -> Result<(), Problem> {
+        let Self { layer, grants, .. } = self;
+        match key {
+            "models_dir" => layer.models_dir = one(node, key, a_path)?,
+            "store" => layer.store = one(node, key, a_path)?,
+            "link" => layer.link = one(node, key, a_link)?,
+            "lock_timeout" => layer.lock_timeout = one(node, key, units::parse_patience)?,
+            "endpoints" => layer.endpoints = many(node, key, units::parse_endpoint)?,
+            "offline" => layer.offline = one(node, key, a_switch)?,
+            "connections" => layer.connections = one(node, key, units::parse_count)?,
+            "limit_rate" => layer.limit_rate = one(node, key, units::parse_rate)?,
+            "stall_timeout" => layer.stall_timeout = one(node, key, units::parse_timeout)?,
+            "connect_timeout" => layer.connect_timeout = one(node, key, units::parse_timeout)?,
+            "ca_file" => layer.ca_file = one(node, key, a_path)?,
+            "tries" => layer.tries = one(node, key, units::parse_count)?,
+            "trusted_endpoints" => grants.trusted_endpoints = many(node, key, units::parse_endpoint)?.unwrap_or_default(),
+            "allowed_places" => grants.allowed_places = many(node, key, a_path)?.unwrap_or_default(),
+            "safe_projects" => grants.safe_projects = many(node, key, a_path)?.unwrap_or_default(),
+            other => return Err(Problem::new(node.place, format!("`{other}` stands in no settings file"))),
+        }
+        Ok(())
+    }
+}
+
+/// The words of a value, to repeat them in a command.
+fn shown_values(node: &Node) -> Vec<String> {
+    match &node.value {
+        Value::Text(text) | Value::Bare(text) => vec![cut(text)],
+        Value::List(nodes) => nodes.iter().take(8).flat_map(shown_values).collect(),
+        Value::Null | Value::Map(_) => Vec::new(),
+    }
+}
+
+/// A value that is one word, read by a parser of the command line; `null` is the default.
+fn one<T>(node: &Node, key: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, Problem> {
+    match &node.value {
+        Value::Null => Ok(None),
+        Value::Text(text) | Value::Bare(text) => {
+            read(text).map(Some).map_err(|why| Problem::new(node.place, format!("{key}: {why}")))
+        }
+        other => Err(Problem::new(node.place, format!("{key}: expected one value, found {}", other.kind()))),
+    }
+}
+
+/// A list of words; one alone counts as a list of one.
+fn many<T>(node: &Node, key: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<Vec<T>>, Problem> {
+    let Value::List(nodes) = &node.value else { return Ok(one(node, key, read)?.map(|value| vec![value])) };
+    let mut values = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        values.extend(one(node, &format!("{key}[{index}]"), read)?);
+    }
+    Ok((!values.is_empty()).then_some(values))
 }
 
 fn a_path(text: &str) -> Result<PathBuf, String> {
@@ -119,121 +212,25 @@ fn a_switch(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "expected true or false".into())
 }
 
-/// A key, refused where it stands: the YAML crate puts the position on errors of scalars only.
-struct Key<'a> {
-    seen: &'a [&'static str],
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = &'static str;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = &'static str;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a setting")
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        let printable: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-        match KEYS.into_iter().find(|key| *key == text) {
-            Some(key) if self.seen.contains(&key) => Err(E::custom(format!("the key `{key}` stands here twice"))),
-            Some(key) => Ok(key),
-            None => Err(E::custom(match nearest(text, KEYS) {
-                Some(key) => format!("unknown key `{printable}`; did you mean `{key}`?"),
-                None => format!("unknown key `{printable}`; the keys are {}", KEYS.join(", ")),
-            })),
-        }
-    }
-}
-
-/// A value that is one word, read by a parser of the command line; `null` is the default.
-struct Scalar<T>(fn(&str) -> Result<T, String>);
-
-impl<'de, T> DeserializeSeed<'de> for Scalar<T> {
-    type Value = Option<T>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<T> Visitor<'_> for Scalar<T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("one value")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        (self.0)(text).map(Some).map_err(E::custom)
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
-        self.visit_str(if value { "true" } else { "false" })
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        self.visit_str(&value.to_string())
-    }
-}
-
-/// A list of addresses; one alone counts as a list of one.
-struct Endpoints;
-
-impl<'de> DeserializeSeed<'de> for Endpoints {
-    type Value = Option<Vec<String>>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Endpoints {
-    type Value = Option<Vec<String>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of addresses")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        units::parse_endpoint(text).map(|endpoint| Some(vec![endpoint])).map_err(E::custom)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut endpoints = Vec::new();
-        while let Some(endpoint) = seq.next_element_seed(Scalar(units::parse_endpoint))? {
-            endpoints.extend(endpoint);
-        }
-        Ok((!endpoints.is_empty()).then_some(endpoints))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
 
+    fn parse(text: &str, origin: &str) -> Result<Layer> {
+        super::parse(text, origin, Whose::Project).map(|said| said.layer)
+    }
+
+    fn keys() -> impl Iterator<Item = &'static str> {
+        Setting::of_files().filter(|setting| Whose::Project.may_set(setting)).map(|setting| setting.key)
+    }
+
     const SHIPPED: &str = include_str!("../../configs/manager.yaml");
 
     /// The shipped file with every setting switched on.
     fn shipped_in_full() -> String {
-        let is_setting = |line: &&str| KEYS.iter().any(|key| line.starts_with(&format!("# {key}: ")));
+        let is_setting = |line: &&str| keys().any(|key| line.starts_with(&format!("# {key}: ")));
         SHIPPED.lines().filter(is_setting).map(|line| format!("{}\n", &line[2..])).collect()
     }
 
@@ -246,7 +243,7 @@ mod tests {
     #[test]
     fn the_shipped_file_documents_every_key_with_a_value_that_is_taken() {
         let text = shipped_in_full();
-        for key in KEYS {
+        for key in keys() {
             assert!(text.contains(&format!("{key}: ")), "{key} is not documented");
         }
         let layer = parse(&text, "manager.yaml").expect("valid");
@@ -277,12 +274,33 @@ mod tests {
 
     #[test]
     fn values_are_taken_quoted_or_bare() {
-        let layer = parse("limit_rate: 5000000\nstall_timeout: 30\nlink: \"copy\"\noffline: true\nca_file: null\n", "m.yaml")
-            .expect("valid");
+        let layer =
+            parse("limit_rate: 5000000\nstall_timeout: 30\nlink: \"copy\"\noffline: true\nstore: null\n", "m.yaml").expect("valid");
         assert_eq!(layer.limit_rate, Some(Some(5_000_000)));
         assert_eq!(layer.stall_timeout, Some(Duration::from_secs(30)));
         assert_eq!(layer.link, Some(LinkMode::Copy));
-        assert_eq!((layer.offline, layer.ca_file), (Some(true), None));
+        assert_eq!((layer.offline, layer.store), (Some(true), None));
+    }
+
+    #[test]
+    fn a_project_that_says_whom_to_trust_is_refused_with_the_command_that_does() {
+        for (text, command) in [
+            ("tries: 3\nca_file: certs/my ca.pem\n", "`model-manager config set --user ca_file '/p/certs/my ca.pem'`"),
+            (
+                "\ntrusted_endpoints: [http://a, http://b]\n",
+                "`model-manager config set --user trusted_endpoints http://a http://b`",
+            ),
+            ("\nallowed_places: ..\n", "`model-manager config set --user allowed_places /p/..`"),
+            ("\nsafe_projects: {}\n", "`model-manager config set --user safe_projects`"),
+        ] {
+            let said = super::parse(text, "m.yaml", Whose::Project).expect("read");
+            let error = said.overreach[0].error(Path::new("m.yaml"), Path::new("/p"));
+            assert!(error.message().starts_with("m.yaml:2:1: a project may not set"), "{error}");
+            if cfg!(unix) {
+                assert!(error.next_step().is_some_and(|hint| hint.contains(command)), "{:?}", error.next_step());
+            }
+            assert!(super::parse(text, "c.yaml", Whose::User).is_ok_and(|said| said.overreach.is_empty()) || text.contains('{'));
+        }
     }
 
     proptest! {

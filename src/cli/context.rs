@@ -6,9 +6,10 @@ use super::{
     interrupt,
     progress::Progress,
     settings::{self, Overrides, Resolved},
+    user_file,
 };
 use crate::{
-    disk::RealDisk,
+    disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
     event::Reporter,
     manager::ModelManager,
@@ -29,13 +30,23 @@ pub struct Context<'a> {
     progress: Arc<Progress>,
     settings: OnceCell<Settings>,
     root: OnceCell<PathBuf>,
+    named_store: OnceCell<Option<PathBuf>>,
     manager: OnceCell<ModelManager>,
 }
 
 impl<'a> Context<'a> {
     /// A context in which nothing was asked for yet.
     pub fn new(global: Global, environment: Environment<'a>, cwd: PathBuf, progress: Arc<Progress>) -> Self {
-        Self { global, environment, cwd, progress, settings: OnceCell::new(), root: OnceCell::new(), manager: OnceCell::new() }
+        Self {
+            global,
+            environment,
+            cwd,
+            progress,
+            settings: OnceCell::new(),
+            root: OnceCell::new(),
+            named_store: OnceCell::new(),
+            manager: OnceCell::new(),
+        }
     }
 
     /// Where to tell something while the command runs.
@@ -49,13 +60,34 @@ impl<'a> Context<'a> {
             return Ok(settings);
         }
         let overrides = Overrides::of_flags(&self.global);
-        let Resolved { settings, warnings, root } = settings::resolve(overrides, &self.environment, &self.cwd, &RealDisk)?;
+        let Resolved { settings, warnings, root, named_store } =
+            settings::resolve(overrides, &self.environment, &self.cwd, &RealDisk)?;
         warnings.iter().for_each(|warning| self.progress.warning(warning));
         if self.global.verbose {
             describe(&settings).iter().for_each(|line| self.progress.notice(line));
         }
         self.root.get_or_init(|| root);
+        self.named_store.get_or_init(|| named_store);
         Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// Writes a setting into the user's own file.
+    pub fn set_for_user(&self, key: &str, values: &[String]) -> Result<user_file::Set> {
+        user_file::set(&RealDisk, &self.environment, &self.cwd, key, values)
+    }
+
+    /// Allows the store that the user named for what projects say later; `None` where it was allowed already, or nobody named
+    /// one. Gives the file that says so.
+    pub fn allow_named_store(&self) -> Result<Option<PathBuf>> {
+        let bounds = self.settings()?.bounds.as_ref();
+        let Some(store) = self.named_store.get().and_then(Option::as_ref) else { return Ok(None) };
+        let real = RealDisk.canonical(store)?;
+        match real.to_str() {
+            Some(text) if bounds.is_some_and(|bounds| !bounds.hold(&real)) => {
+                Ok(Some(self.set_for_user("allowed_places", &[text.to_owned()])?.path))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The project's folder.

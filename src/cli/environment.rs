@@ -64,7 +64,7 @@ impl<'a> Environment<'a> {
     }
 
     /// The user's home.
-    fn home(&self) -> Option<PathBuf> {
+    pub fn home(&self) -> Option<PathBuf> {
         self.raw("HOME").or_else(|| self.raw("USERPROFILE")).map(PathBuf::from)
     }
 
@@ -79,6 +79,24 @@ impl<'a> Environment<'a> {
 
     fn path(&self, name: &str) -> Option<PathBuf> {
         self.raw(name).map(|path| self.expand(path))
+    }
+
+    /// The folder of this user's own settings: that of the platform, or of the XDG rules, where a relative path counts as none.
+    pub fn settings_folder(&self) -> Option<PathBuf> {
+        let named = |name: &str| self.raw(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || self.home().filter(|home| home.is_absolute());
+        let folder = if cfg!(windows) {
+            named("APPDATA").or_else(|| home().map(|home| home.join("AppData").join("Roaming")))
+        } else {
+            let usual = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+            named("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(usual)))
+        };
+        folder.map(|folder| folder.join("model-manager"))
+    }
+
+    /// The user who became root by `sudo`.
+    pub fn sudo_user(&self) -> Option<u32> {
+        self.raw("SUDO_UID")?.to_str()?.parse().ok()
     }
 
     /// The registry file.

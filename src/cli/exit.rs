@@ -95,15 +95,16 @@ pub fn command_line(words: &[OsString]) -> Option<String> {
         if word.contains("://") && word.contains('@') {
             return None;
         }
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
         line.push(' ');
-        if !word.is_empty() && word.chars().all(is_plain) {
-            line.push_str(word);
-        } else {
-            line.push_str(&format!("'{}'", word.replace('\'', r"'\''")));
-        }
+        line.push_str(&shell_word(word));
     }
     Some(line)
+}
+
+/// A word as a shell reads it back.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

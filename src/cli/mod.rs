@@ -1,6 +1,7 @@
 //! The command line: the one room that speaks to people and reads the environment.
 //!
-//! A run goes through these files in this order: `args` (what was typed) -> `settings` (with `environment` and `config`) ->
+//! A run goes through these files in this order: `args` (what was typed) -> `settings` (with `environment`, `config`, `user_file` and `project`; who
+//! may say what: `permissions`) ->
 //! one file of `commands/`, whose `run` returns a value -> `output` (text or JSON) or `exit` (errors) -> the exit code.
 //! `progress` listens to the core meanwhile, `interrupt` to Ctrl-C.
 //!
@@ -15,9 +16,13 @@ mod environment;
 mod exit;
 mod interrupt;
 mod output;
+mod owner;
+mod permissions;
 mod progress;
+mod project;
 mod settings;
 mod units;
+mod user_file;
 
 pub use settings::{Layer, Overrides, Resolved};
 

@@ -1,15 +1,19 @@
-//! From command line, environment and `configs/manager.yaml` to typed settings, in this order of strength.
+//! From command line, environment, `configs/manager.yaml` and the user's `config.yaml` to typed settings, in this order of
+//! strength.
 
 use super::{
     args::Global,
-    config,
+    config::{self, Said, Whose},
     environment::{self, Environment},
-    units,
+    owner::Owner,
+    project::{self, Finder, Project, Unnamed},
+    units, user_file,
 };
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
-    settings::{Connections, LinkMode, Network, Settings, Token},
+    settings::{Bounds, Connections, LinkMode, Network, Settings, Token},
+    store::STORE_DIR,
 };
 use std::{
     path::{Path, PathBuf},
@@ -82,6 +86,8 @@ pub struct Resolved {
     pub settings: Settings,
     /// The project's folder.
     pub root: PathBuf,
+    /// The store, where the user named it.
+    pub named_store: Option<PathBuf>,
     /// What is worth a warning.
     pub warnings: Vec<String>,
 }
@@ -139,52 +145,59 @@ fn absolute(base: &Path, path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Where things are found unless told otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Project {
-    /// Its folder.
-    pub root: PathBuf,
-    /// Its registry; `None` is the built-in one.
-    pub config: Option<PathBuf>,
-}
-
-impl Project {
-    /// The lock file: beside the registry, under its name.
-    fn lock_file(&self) -> PathBuf {
-        match &self.config {
-            Some(config) => config.with_extension("lock"),
-            None => self.root.join("configs/models.lock"),
-        }
-    }
-
-    /// The project of a named registry file, else that of the current directory: the nearest folder at or above it that
-    /// holds `configs/models.yaml`, else the current directory itself. A link that leads nowhere or a folder in its place is
-    /// not overlooked: another registry would then say what belongs to the project.
-    pub fn find(disk: &dyn Disk, cwd: &Path, named: Option<&Path>) -> Result<Self> {
-        if let Some(named) = named {
-            let config = absolute(cwd, named)?;
-            let root = if config.ends_with("configs/models.yaml") { config.parent().and_then(Path::parent) } else { None };
-            return Ok(Self { root: root.unwrap_or(cwd).to_owned(), config: Some(config) });
-        }
-        // A folder that may not be looked into is no project of this user.
-        let is_there = |path: &Path| disk.stat(path).is_ok();
-        let found = cwd.ancestors().map(|folder| (folder, folder.join("configs/models.yaml"))).find(|(_, config)| is_there(config));
-        Ok(match found {
-            Some((root, config)) => Self { root: root.to_owned(), config: Some(config) },
-            None => Self { root: cwd.to_owned(), config: None },
-        })
-    }
-}
-
-/// The settings of a run: overrides win over variables, those over the settings file, and that over defaults.
+/// The settings of a run: overrides win over variables, those over the project's file, that over the user's, and that over
+/// defaults. What only the user may say comes from none but these two first and the user's file.
 pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
     let mut warnings = Vec::new();
-    let named = overrides.config.map(|path| environment.expand(path)).or_else(|| environment.config());
-    let project = Project::find(disk, cwd, named.as_deref())?;
+    let user = user_file::read(disk, environment, &mut warnings)?;
+    let finder = Finder {
+        disk,
+        owner: Owner::of_process(environment),
+        home: environment.home().filter(|home| home.is_absolute()),
+        safe: &user.grants.safe_projects,
+    };
+    let project = match overrides.config.map(|path| environment.expand(path)).or_else(|| environment.config()) {
+        Some(named) => finder.named(cwd, absolute(cwd, &named)?),
+        None => finder.find(cwd, &mut warnings)?,
+    };
     let flags = overrides.settings.checked()?.based_at(cwd, environment)?;
     let variables = environment.layer()?.based_at(cwd, environment)?;
-    let file = config::read(disk, &project.root.join("configs/manager.yaml"))?.based_at(&project.root, environment)?;
-    let said = flags.over(variables).over(file);
+    let mut bounds = Bounds {
+        root: disk.real_place(&project.root)?,
+        allowed: user.grants.allowed_places.iter().map(|place| disk.real_place(place)).collect::<Result<_, _>>()?,
+    };
+    require_own_files(disk, &bounds, &project)?;
+    let file = match project.is_safe {
+        true => config::read(disk, &project.settings_file(), Whose::Project)?,
+        false => Said::default(),
+    };
+    let told: Vec<String> =
+        [&flags, &variables, &user.layer].into_iter().flat_map(|layer| &layer.endpoints).flatten().cloned().collect();
+    let named = flags.over(variables);
+    for beyond in &file.overreach {
+        // The user's word is the stronger one, so that the project's does nothing.
+        let is_overruled = beyond.key == "ca_file" && (named.ca_file.is_some() || user.layer.ca_file.is_some());
+        if !is_overruled {
+            return Err(beyond.error(&project.settings_file(), &project.root));
+        }
+    }
+    let file = file.layer.based_at(&project.root, environment)?;
+    let models_dir = Chosen::of(&named.models_dir, &file.models_dir, &user.layer.models_dir);
+    let store = Chosen::of(&named.store, &file.store, &user.layer.store);
+    let said = named.over(file).over(user.layer);
+
+    let mut settings = Settings::new(said.models_dir.unwrap_or_else(|| project.root.join("models")));
+    let store_dir = said.store.clone().unwrap_or_else(|| settings.models_dir.join(STORE_DIR));
+    let mut unnamed = Vec::new();
+    match models_dir {
+        Chosen::ByUser => bounds.allowed.push(disk.real_place(&settings.models_dir)?),
+        Chosen::Otherwise => unnamed.push(Unnamed { what: "the models directory", path: &settings.models_dir, is_folder: true }),
+    }
+    if store == Chosen::Otherwise {
+        unnamed.push(Unnamed { what: "the store", path: &store_dir, is_folder: true });
+    }
+    project::require_within(disk, &bounds, &unnamed)?;
+
     let token = match overrides.token {
         Some(token) => token
             .map(environment::checked)
@@ -192,17 +205,19 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
             .map_err(|why| Error::new(ErrorKind::Usage, format!("the token cannot be used: {why}")))?,
         None => environment.token(disk, &mut warnings)?,
     };
-
-    let mut settings = Settings::new(said.models_dir.unwrap_or_else(|| project.root.join("models")));
     settings.lock_file = project.lock_file();
     settings.config = project.config;
     settings.store = said.store;
     settings.link = said.link.unwrap_or(settings.link);
     settings.lock_timeout = said.lock_timeout.unwrap_or(settings.lock_timeout);
+    settings.bounds = Some(bounds);
     let default = Network::default();
+    let is_clear = |address: &&String| address.to_ascii_lowercase().starts_with("http:");
     settings.network = Network {
         endpoints: said.endpoints.unwrap_or(default.endpoints),
         token,
+        clear_text_endpoints: user.grants.trusted_endpoints.iter().filter(is_clear).cloned().collect(),
+        token_endpoints: told.into_iter().chain(user.grants.trusted_endpoints).collect(),
         offline: said.offline.unwrap_or(default.offline),
         connections: said.connections.map_or(default.connections, |number| Connections::exactly(number as usize)),
         limit_rate: said.limit_rate.unwrap_or(default.limit_rate),
@@ -212,7 +227,41 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         ca_file: said.ca_file,
         tries: said.tries.unwrap_or(default.tries),
     };
-    Ok(Resolved { settings, root: project.root, warnings })
+    let named_store = (store == Chosen::ByUser).then_some(store_dir);
+    Ok(Resolved { settings, root: project.root, named_store, warnings })
+}
+
+/// Who chose a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chosen {
+    /// The user, by a flag, a variable or the user's file.
+    ByUser,
+    /// The project's file, or nobody: then it is where it usually is.
+    Otherwise,
+}
+
+impl Chosen {
+    fn of(named: &Option<PathBuf>, file: &Option<PathBuf>, user: &Option<PathBuf>) -> Self {
+        let by_user = named.is_some() || (file.is_none() && user.is_some());
+        if by_user { Self::ByUser } else { Self::Otherwise }
+    }
+}
+
+/// Refuses where the project's own files are links to somewhere else: reading them shows what is there, and writing them
+/// changes it. A registry that the user named is the user's word.
+fn require_own_files(disk: &dyn Disk, bounds: &Bounds, project: &Project) -> Result<()> {
+    let registry = project.config.clone().unwrap_or_else(|| project.root.join("configs/models.yaml"));
+    let files = [
+        ("the registry", registry, project.is_named),
+        ("the lock file", project.lock_file(), false),
+        ("the settings file", project.settings_file(), false),
+    ];
+    let unnamed: Vec<Unnamed<'_>> = files
+        .iter()
+        .filter(|(_, path, is_named)| !is_named && path.starts_with(&project.root))
+        .map(|(what, path, _)| Unnamed { what, path, is_folder: false })
+        .collect();
+    project::require_within(disk, bounds, &unnamed)
 }
 
 #[cfg(test)]
@@ -309,11 +358,11 @@ mod tests {
         assert_eq!(default.network.endpoints, ["https://huggingface.co"]);
         place.write(
             "project/configs/manager.yaml",
-            "models_dir: weights\nstore: /from/file\nendpoints: https://file.org\nstall_timeout: 5s\nconnections: 3\nlimit_rate: 5M\n",
+            "models_dir: weights\nstore: from/file\nendpoints: https://file.org\nstall_timeout: 5s\nconnections: 3\nlimit_rate: 5M\n",
         );
         let file = place.resolve("", &[]).expect("settings");
         assert_eq!(file.models_dir, place.root.path().join("project/weights"));
-        assert_eq!(file.store, Some(from("/from/file")));
+        assert_eq!(file.store, Some(place.root.path().join("project/from/file")));
         assert_eq!(file.network.endpoints, ["https://file.org"]);
         assert_eq!((file.network.connections, file.network.limit_rate), (Connections::exactly(3), Some(5_000_000)));
         assert_eq!(file.network.stall_timeout, Duration::from_secs(5));
@@ -361,8 +410,16 @@ mod tests {
     fn a_tilde_in_the_settings_file_is_the_users_home() {
         let place = Place::new();
         place.write("project/src/deep/configs/manager.yaml", "store: ~/models\n");
-        let settings = place.resolve("", &[("HOME", "/home/ada")]).expect("settings");
-        assert_eq!(settings.store, Some(place.absolute("/home/ada/models")));
+        let home = place.root.path().join("project").to_str().expect("Unicode").to_owned();
+        let error = place.resolve("", &[("HOME", &home)]).expect_err("refused");
+        let command = "`model-manager config set --user allowed_places ";
+        assert!(error.next_step().is_some_and(|hint| hint.contains(command)), "{error:?}");
+        place.write("project/.config/model-manager/config.yaml", "allowed_places: [~/models]\n");
+        std::fs::create_dir_all(place.root.path().join("project/AppData/Roaming")).expect("a folder");
+        place.write("project/AppData/Roaming/model-manager/config.yaml", "allowed_places: [~/models]\n");
+        place.write("project/Library/Application Support/model-manager/config.yaml", "allowed_places: [~/models]\n");
+        let settings = place.resolve("", &[("HOME", &home)]).expect("settings");
+        assert_eq!(settings.store, Some(place.root.path().join("project/models")));
     }
 
     #[test]

@@ -30,13 +30,13 @@ pub use folder::Folder;
 pub use memory::total_memory;
 pub use real::RealDisk;
 pub use syncs::Syncs;
-pub use system::{boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id};
+pub use system::{boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id, user_id};
 pub use unnamed::Unnamed;
 
 use std::{
     collections::BTreeSet,
     fmt, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -263,6 +263,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
 /// How often somebody else may come in between, as with a folder that is removed while it is being made.
 const RACES: usize = 20;
+/// As many links as Linux follows in one path.
+const MOST_LINKS: usize = 40;
 /// So many folders to sync are worth a thread.
 const LEAST_SYNCS: usize = 16;
 /// Small files above this many bytes are refused when read whole.
@@ -291,18 +293,55 @@ impl dyn Disk + '_ {
 
     /// Reads a small file whole, or `None` where it is missing.
     pub fn read_small(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        self.read_at_most(path, SMALL_FILE_LIMIT)
+    }
+
+    /// The same with a limit of its own: a file that is longer is refused before it is read.
+    pub fn read_at_most(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
         let Some(file) = absent_is_none(self.open(path, Open::Read))? else { return Ok(None) };
         let stat = file.stat()?;
         if stat.kind != Kind::File {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")).at("read", path);
         }
-        if stat.len > SMALL_FILE_LIMIT {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than such a file can be")).at("read", path);
+        if stat.len > most {
+            let why = format!("its {} bytes are more than the {most} that such a file may have", stat.len);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why)).at("read", path);
         }
         let mut data = vec![0; stat.len as usize];
         let got = file.read_at(&mut data, 0)?;
         data.truncate(got);
         Ok(Some(data))
+    }
+
+    /// Where an absolute path leads: every link in it followed, also one that leads to nothing, and `..` taken as the system
+    /// takes it. What is not there stands for itself.
+    pub fn real_place(&self, path: &Path) -> Result<PathBuf> {
+        let mut real = PathBuf::new();
+        let mut ahead: Vec<PathBuf> = parts_reversed(path);
+        let mut links = 0..MOST_LINKS;
+        while let Some(part) = ahead.pop() {
+            match part.components().next() {
+                Some(Component::ParentDir) => {
+                    real.pop();
+                }
+                Some(Component::Normal(_)) => {
+                    let next = real.join(&part);
+                    let is_link = self.find(&next)?.is_some_and(|stat| stat.kind == Kind::Symlink);
+                    if !is_link {
+                        real = next;
+                        continue;
+                    }
+                    if links.next().is_none() {
+                        return Err(io::Error::other("too many links follow each other")).at("resolve", path);
+                    }
+                    ahead.extend(parts_reversed(&self.read_link(&next)?));
+                }
+                Some(Component::CurDir) | None => {}
+                // The target of a link, from the top again. A drive and its root are two parts.
+                Some(Component::Prefix(_) | Component::RootDir) => real.push(&part),
+            }
+        }
+        Ok(real)
     }
 
     /// Makes a folder and those above it. Folders that exist are left as they are. One that somebody else removes in the
@@ -380,6 +419,13 @@ impl dyn Disk + '_ {
         }
         Ok(())
     }
+}
+
+/// The components of a path, the first last.
+fn parts_reversed(path: &Path) -> Vec<PathBuf> {
+    let mut parts: Vec<PathBuf> = path.components().map(|part| PathBuf::from(part.as_os_str())).collect();
+    parts.reverse();
+    parts
 }
 
 /// Turns "not there" into `None`.

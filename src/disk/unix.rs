@@ -335,6 +335,11 @@ pub fn is_mount_point(path: &Path) -> bool {
     }
 }
 
+/// The user that this process acts for; `None` where the system has no numbers for users.
+pub fn user_id() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
 /// This machine's name, for people who wonder who holds a lock.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

@@ -324,6 +324,11 @@ pub fn is_mount_point(_: &Path) -> bool {
     false
 }
 
+/// The user that this process acts for; Windows has no numbers for users.
+pub fn user_id() -> Option<u32> {
+    None
+}
+
 /// This machine's name, for people who wonder who holds a lock.
 #[expect(clippy::disallowed_methods, reason = "Windows tells a machine its name through the environment")]
 pub fn host_name() -> String {

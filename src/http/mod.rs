@@ -76,9 +76,8 @@ struct Shared {
     clients: client::Clients,
     endpoints: Vec<Url>,
     hubs: Vec<Origin>,
-    /// The only origin that ever sees the token.
-    token_origin: Option<Origin>,
     token: Option<Token>,
+    token_scope: TokenScope,
     offline: bool,
     stall: Duration,
     patience: Duration,
@@ -88,6 +87,40 @@ struct Shared {
     flow: Arc<pace::Flow>,
     reporter: Arc<dyn Reporter>,
     warned: Mutex<HashSet<String>>,
+}
+
+/// Who may see the token.
+struct TokenScope {
+    /// The Hub's own origins.
+    own: Vec<Origin>,
+    /// Those that the user named.
+    named: Vec<Origin>,
+    /// Those of them that may see it without encryption.
+    clear_text: Vec<Origin>,
+}
+
+/// Why an origin does not see the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Withheld {
+    /// Its user did not name it.
+    Unnamed,
+    /// It would travel in clear text.
+    ClearText,
+}
+
+impl TokenScope {
+    /// The rule: the Hub itself, else what the user named, and nothing unencrypted that leaves this machine, unless the user
+    /// said so for this very origin.
+    fn admits(&self, origin: &Origin) -> Result<(), Withheld> {
+        if self.own.contains(origin) {
+            return Ok(());
+        }
+        if !self.named.contains(origin) {
+            return Err(Withheld::Unnamed);
+        }
+        let is_safe = origin.is_secure() || origin.is_loopback() || self.clear_text.contains(origin);
+        if is_safe { Ok(()) } else { Err(Withheld::ClearText) }
+    }
 }
 
 /// An answer of the API whose body has been read to its end.
@@ -141,14 +174,23 @@ impl Http {
         if endpoints.is_empty() {
             return Err(HttpError::BadEndpoint { text: String::new(), why: "at least one endpoint is needed".into() });
         }
-        let known = HUB_HOSTS.iter().filter_map(|text| Url::parse(text).ok());
-        let hubs = endpoints.iter().cloned().chain(known).filter_map(|url| Origin::of(&url)).collect();
+        let origins = |addresses: &[String]| -> Result<Vec<Origin>, HttpError> {
+            let addresses = addresses.iter().map(|text| endpoint(text)).collect::<Result<Vec<_>, _>>()?;
+            Ok(addresses.iter().filter_map(Origin::of).collect())
+        };
+        let own: Vec<Origin> =
+            HUB_HOSTS.iter().filter_map(|text| Url::parse(text).ok()).filter_map(|url| Origin::of(&url)).collect();
+        let hubs = endpoints.iter().filter_map(Origin::of).chain(own.iter().cloned()).collect();
         Ok(Self(Arc::new(Shared {
             clients: client::Clients::new(network, ca_pem)?,
-            token_origin: endpoints.first().and_then(Origin::of),
             endpoints,
             hubs,
             token: network.token.clone(),
+            token_scope: TokenScope {
+                own,
+                named: origins(&network.token_endpoints)?,
+                clear_text: origins(&network.clear_text_endpoints)?,
+            },
             offline: network.offline,
             stall: network.stall_timeout,
             patience: network.connect_timeout.saturating_add(network.stall_timeout),
@@ -289,14 +331,32 @@ impl Http {
 
     /// Whether requests to `origin` carry the token.
     fn sees_token(&self, origin: &Origin) -> bool {
-        self.0.token.is_some() && self.0.token_origin.as_ref() == Some(origin)
+        self.0.token.is_some() && self.0.token_scope.admits(origin).is_ok()
     }
 
-    /// The one place where the token is attached: to the first endpoint's scheme, host and port, and to nothing else.
+    /// The one place where the token is attached: for scheme, host and port of what [`TokenScope`] admits. Says once of an
+    /// endpoint that it gets none.
     fn authorize(&self, request: RequestBuilder, origin: &Origin) -> RequestBuilder {
-        match &self.0.token {
-            Some(token) if self.sees_token(origin) => request.bearer_auth(token.reveal()),
-            _ => request,
+        let Some(token) = &self.0.token else { return request };
+        match self.0.token_scope.admits(origin) {
+            Ok(()) => return request.bearer_auth(token.reveal()),
+            Err(why) if self.0.hubs.contains(origin) => {
+                let (what, to) = match why {
+                    Withheld::Unnamed => (format!("{origin}, which this project names and its user does not"), "trust it"),
+                    Withheld::ClearText => (format!("{origin} in clear text"), "send it all the same"),
+                };
+                self.warn_once(format!(
+                    "the token is not sent to {what}; to {to}: `model-manager config set --user trusted_endpoints {origin}`"
+                ));
+            }
+            Err(_) => {}
+        }
+        request
+    }
+
+    fn warn_once(&self, text: String) {
+        if self.0.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+            self.report(&Event::Warning(text));
         }
     }
 
@@ -318,9 +378,7 @@ impl Http {
             && let Some(text) = header_text(response, "x-hf-warning")
         {
             let text = text.split_once(';').map_or(text.as_str(), |(_, message)| message.trim()).to_owned();
-            if self.0.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
-                self.report(&Event::Warning(format!("{} says: {text}", origin.host())));
-            }
+            self.warn_once(format!("{} says: {text}", origin.host()));
         }
     }
 

@@ -13,6 +13,7 @@ fn network(endpoint: &str) -> Network {
     Network {
         endpoints: vec![endpoint.to_owned()],
         token: Token::new("hf_secret"),
+        token_endpoints: vec![endpoint.to_owned()],
         stall_timeout: Duration::from_millis(300),
         tries: 3,
         ..Network::default()

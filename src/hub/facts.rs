@@ -365,10 +365,11 @@ mod tests {
         assert_eq!((fact(json!(null)), fact(json!({"a": [{}]}))), (Fact::None, Fact::Other));
         assert_eq!(fact(json!("x".repeat(LONGEST_TEXT + 1))), Fact::Other);
         assert_eq!(fact(json!(vec!["x"; 2 * MOST_TEXTS])).texts().len(), MOST_TEXTS);
-        let object = |text: &str| serde_json::from_str::<Object<std::collections::BTreeMap<String, u8>>>(text).unwrap().0;
-        assert_eq!(object(r#"{"a":1}"#).unwrap().len(), 1);
-        for other in ["1", "-1", "1.5", "null", "true", "\"x\"", "[{\"a\":1}]"] {
-            assert!(object(other).is_none(), "{other}");
+        let object = |text: &str| serde_json::from_str::<Object<std::collections::BTreeMap<String, u8>>>(text).unwrap();
+        assert_eq!(object(r#"{"a":1}"#).get().unwrap().len(), 1);
+        assert!(object("null").is_absent());
+        for other in ["1", "-1", "1.5", "true", "\"x\"", "[{\"a\":1}]"] {
+            assert!(object(other).get().is_none() && !object(other).is_absent(), "{other}");
         }
     }
 

@@ -138,7 +138,7 @@ fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pi
 
 /// `cardData.license`, with `license_name` where that says only "other"; else the tag `license:…`.
 fn license(info: &Info) -> Option<String> {
-    let card = info.card.0.as_ref();
+    let card = info.card.get();
     let in_card = |fact: fn(&Card) -> &Fact| card.and_then(|card| fact(card).first_text());
     let tag = || info.tags.texts().iter().find_map(|tag| tag.strip_prefix("license:"));
     let name = in_card(|card| &card.license).or_else(tag)?;

@@ -48,7 +48,7 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<Vec<&'a
 pub fn missing_from_index(index: &[u8], there: &[&str]) -> Result<Vec<String>, HubError> {
     let refuse = |why: &str| HubError::Answer { url: "the index of the weights".into(), why: why.into() };
     let index: Index = serde_json::from_slice(index).map_err(|_| refuse("it is not JSON"))?;
-    let named = index.weight_map.0.ok_or_else(|| refuse("it has no `weight_map`"))?.0;
+    let Object::Read(Shards(named)) = index.weight_map else { return Err(refuse("it has no `weight_map`")) };
     if named.len() > MOST_SHARDS {
         return Err(refuse("it names more files than a set can have"));
     }

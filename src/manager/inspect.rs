@@ -312,8 +312,8 @@ impl<'de> Deserialize<'de> for Template {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Template, A::Error> {
                 let mut found = None;
-                while let Some(Object(named)) = list.next_element::<Object<Named>>()? {
-                    let Some(named) = named else { continue };
+                while let Some(element) = list.next_element::<Object<Named>>()? {
+                    let Object::Read(named) = element else { continue };
                     if found.is_none() || named.name.text() == Some("default") {
                         found = named.template.text().map(str::to_owned);
                     }
@@ -364,9 +364,9 @@ impl Sum {
                 let text = |fact: &Fact| fact.text().map(str::to_owned);
                 let architecture = config.architectures.texts().first().cloned().or_else(|| text(&config.model_type));
                 info.architecture = info.architecture.take().or(architecture);
-                let nested = config.text_config.0.as_ref().and_then(|nested| nested.max_position_embeddings.number());
+                let nested = config.text_config.get().and_then(|nested| nested.max_position_embeddings.number());
                 info.context_length = info.context_length.or(config.max_position_embeddings.number()).or(nested);
-                let quantization = config.quantization_config.0.as_ref();
+                let quantization = config.quantization_config.get();
                 if let Some((method, bits)) = quantization.and_then(|q| Some((text(&q.quant_method)?, q.bits.number()))) {
                     self.packed = method != "fp8";
                     let bits = bits.map(|bits| format!(" {bits} bit"));

@@ -4,7 +4,7 @@ use super::{ModelManager, lock_entry::view_of};
 use crate::{
     disk::{Kind, LockKind},
     error::{Error, ErrorKind, Result},
-    registry::{LockFile, LockedFile},
+    registry::{LockFile, LockedFile, MOST_BYTES},
     store::{ViewFile, lock},
 };
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ impl ModelManager {
     pub(super) fn read_lock(&self) -> Result<Option<LockFile>> {
         let path = &self.settings.lock_file;
         let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint(AGAIN);
-        let Some(text) = self.disk.read_small(path).map_err(|error| wrong(error.to_string()))? else {
+        let Some(text) = self.disk.read_at_most(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))? else {
             return match self.disk.find(path)? {
                 Some(_) => Err(wrong(format!("{} is a link that leads nowhere", path.display()))),
                 None => Ok(None),
@@ -89,9 +89,10 @@ impl ModelManager {
         Ok(written)
     }
 
-    /// Where the text of the lock file is: behind a link, where somebody made it one.
+    /// Where the text of the lock file is: behind a link, where somebody made it one that stays in the project.
     fn lock_file_itself(&self) -> Result<PathBuf> {
         let path = &self.settings.lock_file;
+        self.require_shared_within(path)?;
         match self.disk.find(path)? {
             Some(stat) if stat.kind == Kind::Symlink => Ok(self.disk.canonical(path)?),
             _ => Ok(path.clone()),

@@ -4,7 +4,7 @@ use super::ModelManager;
 use crate::{
     disk::{Disk, Kind, LockKind},
     error::{Error, ErrorKind, Result},
-    registry::{BUILT_IN, Edited},
+    registry::{BUILT_IN, Edited, MOST_BYTES},
     store::lock,
 };
 use std::{
@@ -14,7 +14,7 @@ use std::{
 
 /// The text of a registry file, or `None` where there is none.
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
-    let bytes = disk.read_small(path).map_err(|error| {
+    let bytes = disk.read_at_most(path, MOST_BYTES).map_err(|error| {
         Error::new(ErrorKind::Usage, error.to_string())
             .hint("Make it a file that this user can read, or name another with `--config`.")
     })?;
@@ -73,12 +73,13 @@ impl ModelManager {
     }
 
     /// Edits the registry's file. Two processes that do so at once take turns; what anybody else wrote meanwhile is not
-    /// overwritten. A link is followed, so that it stays one.
+    /// overwritten. A link is followed, so that it stays one, but not out of the project.
     pub(super) fn edit_registry(&self, new: &Path, edit: impl Fn(&str) -> Result<Edited>) -> Result<Change> {
         // What is refused leaves no trace, not even a folder.
         self.preview_edit(new, &edit)?;
         let disk = &*self.disk;
         let named = self.settings.config.as_deref().unwrap_or(new);
+        self.require_shared_within(named)?;
         let file = match disk.canonical(named) {
             Ok(file) => file,
             Err(error) if error.is_not_found() => named.to_owned(),

@@ -5,7 +5,7 @@ use crate::{
     disk::{Kind, absent_is_none},
     error::{Error, ErrorKind, Result},
     hub::Reference,
-    registry::{Backend, CannotEdit, MODEL_PATH_KEY, model_path_line, set_model_path},
+    registry::{Backend, CannotEdit, MODEL_PATH_KEY, MOST_BYTES, model_path_line, set_model_path},
 };
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
@@ -67,7 +67,11 @@ impl ModelManager {
         let value = value_of(&path, &options.root)?;
         let file =
             options.file.clone().unwrap_or_else(|| options.root.join("configs/backend").join(format!("{}.yaml", backend.word())));
-        let old = self.disk.read_small(&file)?;
+        self.require_settings_within(&file, what, backend)?;
+        let old = self.disk.read_at_most(&file, MOST_BYTES).map_err(|error| {
+            Error::new(ErrorKind::Usage, error.to_string())
+                .hint("Make it a file that this user can read, or name another with `--file`.")
+        })?;
         if old.is_none() && self.disk.find(&file)?.is_some() {
             return Err(Error::new(ErrorKind::NotFound, format!("{} is a link that leads nowhere", file.display()))
                 .hint("Remove the link, or name another file with `--file`."));
@@ -108,6 +112,16 @@ impl ModelManager {
         Ok(UsePlan { report, text: edited.text, old, target })
     }
 
+    /// Refuses settings that are a link out of the project.
+    fn require_settings_within(&self, file: &Path, what: &Selector, backend: Backend) -> Result<()> {
+        self.require_within(file, |real| {
+            let quant = what.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
+            let command =
+                format!("model-manager use '{}'{quant} --backend {} --file '{}'", what.model, backend.word(), real.display());
+            format!("If that is the file that you mean: `{command}`.")
+        })
+    }
+
     /// Writes what was decided, unless the file is another one by now.
     pub fn carry_out_use(&self, plan: &UsePlan) -> Result<()> {
         if !plan.report.changed {
@@ -115,7 +129,9 @@ impl ModelManager {
         }
         let file = &plan.target;
         let folder = file.parent().unwrap_or(Path::new("."));
-        if self.disk.read_small(file)? != plan.old {
+        // Between the look and now a folder on the way may have become a link.
+        self.require_shared_within(&plan.report.file)?;
+        if self.disk.read_at_most(file, MOST_BYTES)? != plan.old {
             return Err(Error::new(ErrorKind::Failed, format!("{} was changed by somebody else meanwhile", file.display()))
                 .hint("Run the command again."));
         }

@@ -2,98 +2,10 @@
 
 use crate::{
     error::{Error, ErrorKind},
-    text::{self, is_hidden, list},
+    text::list,
 };
-use std::fmt;
-
-/// A line and column of a file, both counted from one; columns are characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub line: usize,
-    pub column: usize,
-}
-
-impl Place {
-    pub const START: Self = Self { line: 1, column: 1 };
-}
-
-/// Something wrong at a place, before the file's name and text are known.
-#[derive(Debug, Clone)]
-pub(super) struct Problem {
-    pub place: Place,
-    pub message: String,
-    pub suggestion: Option<String>,
-}
-
-impl Problem {
-    pub fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), suggestion: None }
-    }
-
-    pub fn suggest(mut self, suggestion: Option<&str>) -> Self {
-        self.suggestion = suggestion.map(str::to_owned);
-        self
-    }
-}
-
-/// Makes a text from the file printable and short enough for a message.
-pub(super) fn cut(text: &str) -> String {
-    const MOST: usize = 80;
-    text::short(text, MOST)
-}
-
-/// A registry file that cannot be used: what is wrong, and where.
-///
-/// Displayed as `<origin>:<line>:<column>: <message>`, the line itself, and a caret under the place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadFile {
-    /// The file, as it was named to [`super::Registry::parse`].
-    pub origin: String,
-    /// The line, from one.
-    pub line: usize,
-    /// The column in characters, from one.
-    pub column: usize,
-    /// What is wrong and what was expected.
-    pub message: String,
-    /// The nearest valid key or name.
-    pub suggestion: Option<String>,
-    /// The line's text.
-    pub source_line: String,
-}
-
-impl BadFile {
-    pub(super) fn new(origin: &str, lines: &[&str], problem: Problem) -> Self {
-        let Problem { mut place, message, suggestion } = problem;
-        // The YAML crate puts what is missing at the end of a file behind its last line.
-        if let Some(last) = lines.last().filter(|_| place.line > lines.len()) {
-            place = Place { line: lines.len(), column: last.chars().count() + 1 };
-        }
-        let source_line = lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default().to_owned();
-        Self { origin: origin.to_owned(), line: place.line, column: place.column, message, suggestion, source_line }
-    }
-}
-
-impl fmt::Display for BadFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A long line is shown from a little before the place on; what is not shown as itself would move the caret.
-        const WIDTH: usize = 120;
-        const BEFORE: usize = 60;
-        write!(f, "{}:{}:{}: {}", self.origin, self.line, self.column, self.message)?;
-        if let Some(suggestion) = &self.suggestion {
-            write!(f, "; did you mean `{suggestion}`?")?;
-        }
-        let column = self.column.saturating_sub(1);
-        let skip = if column > WIDTH - BEFORE / 2 { column - BEFORE } else { 0 };
-        let line: String = self.source_line.chars().skip(skip).take(WIDTH).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
-        if line.trim().is_empty() {
-            return Ok(());
-        }
-        let number = self.line.to_string();
-        let margin = " ".repeat(number.len());
-        let caret = " ".repeat((column - skip).min(WIDTH));
-        write!(f, "\n{margin} |\n{number} | {}\n{margin} | {caret}^", line.trim_end())
-    }
-}
+pub use crate::yaml::BadFile;
+pub(super) use crate::yaml::{Place, Problem, cut};
 
 /// Why a registry gives no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -43,7 +43,8 @@ mod read;
 mod resolve;
 #[cfg(test)]
 mod tests;
-mod tree;
+
+use crate::yaml as tree;
 
 pub use backend::{Backend, CannotEdit, EditedSettings, MODEL_PATH_KEY, model_path_line, set_model_path};
 pub use edit::{EditError, Edited, NewEntry, add, repin, unified_diff};
@@ -56,6 +57,9 @@ pub use resolve::Selection;
 
 /// The registry that is shipped, compiled in for projects without one.
 pub const BUILT_IN: &str = include_str!("../../configs/models.yaml");
+
+/// Longer than any file of this room: longer ones are not read.
+pub(crate) const MOST_BYTES: u64 = tree::MOST_BYTES as u64;
 
 /// What the built-in registry is called in messages.
 pub const BUILT_IN_ORIGIN: &str = "(built-in)";

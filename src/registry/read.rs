@@ -8,7 +8,13 @@ use super::{
     tree::{Entry, Node, Value},
 };
 use crate::names::{Format, ModelId, Quant, nearest};
-use std::{borrow::Cow, collections::HashMap, fmt::Display, str::FromStr};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt::Display,
+    rc::Rc,
+    str::FromStr,
+};
 
 const TOP_FIELDS: [&str; 1] = ["models"];
 
@@ -24,7 +30,8 @@ pub(super) struct Contents {
 struct Successor {
     place: Place,
     name: String,
-    siblings: Vec<String>,
+    /// One list for all quantizations of a format.
+    siblings: Rc<[String]>,
 }
 
 /// Reads the root of a file.
@@ -115,14 +122,14 @@ impl Contents {
                 within: &within,
             };
             read.whole = Some(artifact::read(&own, above, &spot, &mut self.unknown)?);
-            self.note_successor(&own, &[]);
+            self.note_successor(&own, &Rc::from([]));
             return Ok(read);
         }
         if let Some(stray) = ["file", "files", "size", "sha256", "expect"].into_iter().find_map(|key| fields::get(&own, key)) {
             let message = format!("`{}` cannot stand beside quantizations; write it into one of them", stray.key);
             return Err(Problem::new(stray.place, message));
         }
-        let siblings: Vec<String> = quants.iter().map(|entry| entry.key.clone()).collect();
+        let siblings: Rc<[String]> = quants.iter().map(|entry| entry.key.clone()).collect();
         self.note_successor(&own, &siblings);
         let mut names = Names::new("quantization");
         for entry in quants {
@@ -145,22 +152,29 @@ impl Contents {
         Ok(read)
     }
 
-    fn note_successor(&mut self, entries: &[Entry], siblings: &[String]) {
+    fn note_successor(&mut self, entries: &[Entry], siblings: &Rc<[String]>) {
         if let Some(entry) = fields::get(entries, "superseded_by")
             && let Value::Text(name) = &entry.node.value
         {
-            self.successors.push(Successor { place: entry.node.place, name: name.trim().to_owned(), siblings: siblings.to_vec() });
+            self.successors.push(Successor {
+                place: entry.node.place,
+                name: name.trim().to_owned(),
+                siblings: Rc::clone(siblings),
+            });
         }
     }
 
     /// A successor is a sibling, a model or `model:quant` of this file, or a repository.
     fn check_successors(&self) -> Result<(), Problem> {
+        let ids: HashSet<String> = self.models.iter().map(|model| model.id.as_str().to_ascii_lowercase()).collect();
+        // By the list itself: what two formats share is not compared name by name.
+        let mut lists: HashMap<*const String, HashSet<String>> = HashMap::new();
         for Successor { place, name, siblings } in &self.successors {
-            let is = |candidate: &str, name: &str| candidate.eq_ignore_ascii_case(name);
+            let beside = lists
+                .entry(siblings.as_ptr())
+                .or_insert_with(|| siblings.iter().map(|sibling| sibling.to_ascii_lowercase()).collect());
             let id = name.split_once(':').map_or(name.as_str(), |(id, _)| id);
-            let known = name.contains('/')
-                || siblings.iter().any(|sibling| is(sibling, name))
-                || self.models.iter().any(|model| is(model.id.as_str(), id));
+            let known = name.contains('/') || beside.contains(&name.to_ascii_lowercase()) || ids.contains(&id.to_ascii_lowercase());
             if !known {
                 let message =
                     format!("`superseded_by`: `{}` is no quantization beside this one and no model of this file", cut(name));

@@ -309,9 +309,12 @@ pub(super) fn is_root_name(name: &str) -> bool {
     name.ends_with(".json") && name != "project.json" && !name.starts_with('.')
 }
 
+/// It stands in the project, where anybody may have put anything; this program writes some two hundred bytes.
+const IDENTITY_MOST: u64 = 64 << 10;
+
 fn read_identity(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Identity>> {
     let path = models_dir.join(PROJECT_FILE);
-    disk.read_small(&path)?.map(|text| format::from_json(&path, &text)).transpose()
+    disk.read_at_most(&path, IDENTITY_MOST)?.map(|text| format::from_json(&path, &text)).transpose()
 }
 
 fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Identity> {

@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// The name of the manifest in a view's folder.
 pub const MANIFEST_FILE: &str = ".view.json";
 
+/// A view of ten thousand files has four megabytes.
+const MOST_BYTES: u64 = 16 << 20;
+
 /// Content of [`MANIFEST_FILE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewManifest {
@@ -91,7 +94,7 @@ impl Views {
         if self.disk.find(&path)?.is_none_or(|stat| stat.kind != crate::disk::Kind::File) {
             return Ok(None);
         }
-        let text = self.disk.read_small(&path)?.unwrap_or_default();
+        let text = self.disk.read_at_most(&path, MOST_BYTES)?.unwrap_or_default();
         Ok(serde_json::from_slice::<ViewManifest>(&text).ok().filter(|manifest| manifest.format == 1))
     }
 

@@ -222,6 +222,7 @@ fn a_store_that_is_not_mounted_is_told_and_nothing_is_taken_for_empty() {
     std::fs::create_dir_all(volume.join("store")).unwrap();
     std::fs::create_dir(desk.s.models()).unwrap();
     std::os::unix::fs::symlink(volume.join("store"), desk.s.models().join(".blobs")).unwrap();
+    desk.run(&format!("config set --user allowed_places {}", volume.display())).ok();
     desk.run("download tiny").ok();
     let away = desk.s.root().join("away");
     std::fs::rename(&volume, &away).unwrap();

@@ -39,6 +39,7 @@ fn backslashes_part_paths_in_flags_settings_and_variables() {
     std::fs::write(&registry, text.replace('\n', "\r\n")).unwrap();
     let store = format!(r"{}\shared\store", desk.s.root().display());
     desk.s.write("configs/manager.yaml", format!("models_dir: game\\models\r\nstore: {store}\r\n"));
+    desk.s.run(["config", "set", "--user", "allowed_places", &store]).ok();
     let output = desk.run("download tiny").ok();
     assert_eq!(output.last_line(), "game/models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf");
     let known = desk.run("projects --json").ok().json();

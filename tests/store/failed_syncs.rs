@@ -10,7 +10,7 @@ use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::{Disk, DiskFile, Open},
     settings::LinkMode,
-    store::{Admission, BlobState, CheckMode, Progress, Project, Store, StoreError, TakeIn},
+    store::{Admission, BlobState, CheckMode, Progress, Project, Store, StoreError, TakeIn, Trust},
     view::Views,
 };
 use std::{path::Path, sync::Arc};
@@ -169,7 +169,7 @@ fn a_file_that_is_taken_in_after_a_failed_sync_is_on_the_medium() {
 }
 
 fn take_in(store: &Store, how: TakeIn, expected: &[u8]) -> Result<(), StoreError> {
-    let (path, expected) = (Path::new(OWN_FILE), Some(sha256_of(expected)));
+    let (path, expected) = (Path::new(OWN_FILE), Some((sha256_of(expected), Trust::Sha256Upstream)));
     store.take_in(path, how, expected, &store.lease()?, &|_| {}, &CancellationToken::new()).map(drop)
 }
 

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 
 /// Make the store, or complete it
 ///
-/// A download makes it as well; this is for a place that several people or projects share.
+/// A download makes it as well; this is for a place that several people or projects share. A store that is named with `--store`
+/// or MODEL_MANAGER_STORE becomes a place that projects may name from then on.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Let the group of its folder write it, whatever anybody's umask says
@@ -27,12 +28,14 @@ pub struct Args {
 pub struct Made {
     store: PathBuf,
     shared: bool,
+    /// The user's file that allows it from now on, or why it does not.
+    allowed: Result<Option<PathBuf>>,
 }
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Made> {
         let store = context.manager()?.init(self.shared, self.group.as_deref())?;
-        Ok(Made { store, shared: self.shared })
+        Ok(Made { store, shared: self.shared, allowed: context.allow_named_store() })
     }
 }
 
@@ -45,6 +48,11 @@ impl Answer for Made {
         page.line(page.path(&self.store));
         if self.shared {
             page.note("Its users name it with `--store`, MODEL_MANAGER_STORE, or `store:` in configs/manager.yaml.");
+        }
+        match &self.allowed {
+            Ok(None) => {}
+            Ok(Some(file)) => page.note(format!("Projects of yours may name it from now on: {} allows it.", page.path(file))),
+            Err(error) => page.note(format!("Projects may not name it yet: {error}.")),
         }
     }
 }

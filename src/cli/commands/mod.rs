@@ -2,6 +2,7 @@
 
 mod add;
 mod completions;
+mod config;
 mod df;
 mod doctor;
 mod download;
@@ -44,6 +45,7 @@ pub enum Command {
     Init(init::Args),
     Add(add::Args),
     Lint(lint::Args),
+    Config(config::Args),
     #[command(hide = true)]
     Completions(completions::Args),
     #[command(hide = true)]
@@ -71,6 +73,7 @@ impl Command {
             Self::Init(args) => Box::new(args.run(context)?),
             Self::Add(args) => Box::new(args.run(context)?),
             Self::Lint(args) => Box::new(args.run(context)?),
+            Self::Config(args) => Box::new(args.run(context)?),
             Self::Completions(args) => Box::new(args.run()),
             Self::Man(args) => Box::new(args.run()?),
         })

@@ -1,20 +1,23 @@
-//! YAML text -> a tree whose every key and value knows its line and column.
+//! YAML text -> a tree whose every key and value knows its line and column: the one reader for all YAML that this program
+//! reads, which bounds what a text may cost.
 //!
 //! A place costs an error of the YAML crate (see `visit.rs`), which costs more than the value it stands for, and most files
 //! give no cause to name one: [`read_to`] reads without places what needs none.
 
+mod bounds;
+mod problem;
 mod visit;
 
-use super::error::{Place, Problem, cut};
+pub(crate) use bounds::MOST_BYTES;
+pub use problem::BadFile;
+pub(crate) use problem::{Place, Problem, cut};
+
 use std::ops::Range;
 use visit::Source;
 
-/// A registry of a thousand models has about one megabyte; more than this is not a registry.
-const MAX_BYTES: usize = 16 << 20;
-
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// The value's first character; of a map or list, that of its first entry.
     pub place: Place,
     pub value: Value,
@@ -22,7 +25,7 @@ pub(super) struct Node {
 
 /// What stands there.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     /// A scalar that is text in YAML.
     Text(String),
@@ -34,7 +37,7 @@ pub(super) enum Value {
 
 /// One key of a map.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub key: String,
     pub place: Place,
     pub node: Node,
@@ -54,12 +57,12 @@ impl Value {
 }
 
 /// The lines of a text as the YAML crate counts them.
-pub(super) fn lines(text: &str) -> Vec<&str> {
+pub(crate) fn lines(text: &str) -> Vec<&str> {
     line_ranges(text).into_iter().map(|range| &text[range]).collect()
 }
 
 /// Where these lines are, without what ends them.
-pub(super) fn line_ranges(text: &str) -> Vec<Range<usize>> {
+pub(crate) fn line_ranges(text: &str) -> Vec<Range<usize>> {
     let mut lines = Vec::new();
     let mut start = 0;
     while let Some(at) = text[start..].find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
@@ -73,13 +76,13 @@ pub(super) fn line_ranges(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Reads the one document of a text; `None` when there is none.
-pub(super) fn read(text: &str) -> Result<Option<Node>, Problem> {
+pub(crate) fn read(text: &str) -> Result<Option<Node>, Problem> {
     read_with(text, Places::Known)
 }
 
 /// What `make` makes of the document of a text. It may be called twice: for a tree whose places mean nothing, and, if
 /// that came to a problem or to something that `names_places`, for one whose places are right.
-pub(super) fn read_to<T>(
+pub(crate) fn read_to<T>(
     text: &str,
     make: impl Fn(Option<&Node>) -> Result<T, Problem>,
     names_places: impl Fn(&T) -> bool,
@@ -99,9 +102,7 @@ enum Places {
 }
 
 fn read_with(text: &str, places: Places) -> Result<Option<Node>, Problem> {
-    if text.len() > MAX_BYTES {
-        return Err(Problem::new(Place::START, format!("the file has {} bytes; expected {MAX_BYTES} at most", text.len())));
-    }
+    bounds::check(text)?;
     let source = Source::new(text, places);
     let mut root = None;
     for document in serde_yaml::Deserializer::from_str(text) {

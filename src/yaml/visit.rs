@@ -5,17 +5,20 @@
 //! the value waits in a slot, and reading goes on. Maps and lists end as usual. That also shows every duplicate key, which
 //! the crate would let win silently.
 
-use super::{Entry, Node, Places, Value, lines};
-use crate::registry::error::{Place, Problem, cut};
+use super::{Entry, Node, Place, Places, Problem, Value, cut, lines};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
 };
 
 /// Aliases multiply; a file may not grow beyond this many values. A thousand models have twenty thousand.
 const MAX_NODES: usize = 200_000;
+
+/// Aliases multiply text as well, and every place costs the names of all keys above it.
+const MOST_TEXT: usize = 16 << 20;
+const MOST_PLACE_TEXT: usize = 64 << 20;
 
 /// So many keys are compared faster than hashed.
 const FEW_KEYS: usize = 8;
@@ -36,13 +39,27 @@ pub(super) struct Source<'t> {
     lines: Vec<&'t str>,
     places: Places,
     nodes: Cell<usize>,
+    /// Bytes of all texts.
+    text: Cell<usize>,
+    /// Bytes of the errors that places were read from.
+    place_text: Cell<usize>,
+    /// Where the characters of lines stand that are not ASCII, by line.
+    offsets: RefCell<HashMap<usize, Vec<u32>>>,
     /// A problem of ours; the YAML crate's error type has no room for it.
     problem: RefCell<Option<Problem>>,
 }
 
 impl<'t> Source<'t> {
     pub(super) fn new(text: &'t str, places: Places) -> Self {
-        Self { lines: lines(text), places, nodes: Cell::new(0), problem: RefCell::new(None) }
+        Self {
+            lines: lines(text),
+            places,
+            nodes: Cell::new(0),
+            text: Cell::new(0),
+            place_text: Cell::new(0),
+            offsets: RefCell::default(),
+            problem: RefCell::new(None),
+        }
     }
 
     /// Reads one document of the text.
@@ -62,7 +79,9 @@ impl<'t> Source<'t> {
     ) -> Result<Node, E> {
         let node = match (found, slot) {
             (Err(error), Some(scalar)) => {
-                let place = place_of(&error);
+                let told = error.to_string();
+                let place = place_of(&told);
+                self.place_text.set(self.place_text.get() + told.len());
                 let value = match scalar {
                     Scalar::Null => Value::Null,
                     Scalar::Text(text) => Value::Text(text),
@@ -84,14 +103,32 @@ impl<'t> Source<'t> {
         if self.nodes.get() > MAX_NODES {
             return Err(self.fail(node.place, format!("the file has more than {MAX_NODES} values")));
         }
+        if let Value::Text(text) | Value::Bare(text) = &node.value {
+            self.text.set(self.text.get() + text.len());
+        }
+        if self.text.get() > MOST_TEXT || self.place_text.get() > MOST_PLACE_TEXT {
+            return Err(self.fail(node.place, "the values of the file are too long".to_owned()));
+        }
         Ok(node)
     }
 
     /// How a number or boolean is written at a place.
     fn spelling(&self, place: Place) -> Option<String> {
-        let line = self.lines.get(place.line.checked_sub(1)?)?;
+        let line = *self.lines.get(place.line.checked_sub(1)?)?;
+        let column = place.column.checked_sub(1)?;
+        let mut offsets = self.offsets.borrow_mut();
+        let start = match offsets.get(&place.line) {
+            Some(known) => *known.get(column)? as usize,
+            None if line.is_ascii() => column,
+            None => {
+                let known = line.char_indices().map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX)).collect::<Vec<_>>();
+                let start = *known.get(column)? as usize;
+                offsets.insert(place.line, known);
+                start
+            }
+        };
         let is_part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
-        let text: String = line.chars().skip(place.column.checked_sub(1)?).take_while(is_part).collect();
+        let text: String = line.get(start..)?.chars().take_while(is_part).collect();
         (!text.is_empty()).then_some(text)
     }
 
@@ -102,8 +139,7 @@ impl<'t> Source<'t> {
 }
 
 /// The position at the end of an error's text; the crate leaves it out for the first character of the file.
-fn place_of(error: &impl fmt::Display) -> Place {
-    let text = error.to_string();
+fn place_of(text: &str) -> Place {
     let parse = || {
         let (rest, column) = text.rsplit_once(" column ")?;
         let (_, line) = rest.rsplit_once("line ")?;
@@ -233,6 +269,7 @@ impl ReadNode<'_, '_> {
     /// Applies `<<: *anchor` as YAML 1.1 tools do: keys of the map itself win, then those of the earlier source.
     fn merged(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, Problem> {
         let (merges, mut own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == MERGE_KEY);
+        let mut known: HashSet<String> = own.iter().map(|entry| entry.key.clone()).collect();
         for Entry { place, node, .. } in merges {
             let sources = match node.value {
                 Value::List(nodes) => nodes,
@@ -243,7 +280,7 @@ impl ReadNode<'_, '_> {
                     return Err(Problem::new(place, format!("expected a mapping to merge, found {}", source.value.kind())));
                 };
                 for entry in more {
-                    if own.iter().all(|mine| mine.key != entry.key) {
+                    if known.insert(entry.key.clone()) {
                         own.push(entry);
                     }
                 }

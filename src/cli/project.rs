@@ -1,0 +1,166 @@
+//! Which folder is the project, and where its files may lead.
+//!
+//! The model is git's `safe.directory`: a folder that somebody else made is no project of this user, however near it is. And
+//! what a project's files say of places, by a path or by a link, holds within the project and where the user allowed it.
+
+use super::{exit::shell_word, owner::Owner};
+use crate::{
+    disk::{Disk, Stat, absent_is_none},
+    error::{Error, ErrorKind, Result},
+    settings::Bounds,
+};
+use std::path::{Path, PathBuf};
+
+/// The permission bit that lets everybody write.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// Where things are found unless told otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its folder.
+    pub root: PathBuf,
+    /// Its registry; `None` is the built-in one.
+    pub config: Option<PathBuf>,
+    /// Whether the user named the registry.
+    pub is_named: bool,
+    /// Whether its settings count: nobody else has made its folder.
+    pub is_safe: bool,
+}
+
+/// What deciding about a folder needs to know of the user.
+#[derive(Debug)]
+pub struct Finder<'a> {
+    /// Where folders are looked at.
+    pub disk: &'a dyn Disk,
+    /// The user.
+    pub owner: Owner,
+    /// The user's home.
+    pub home: Option<PathBuf>,
+    /// Folders of others that the user allowed.
+    pub safe: &'a [PathBuf],
+}
+
+impl Project {
+    /// The lock file: beside the registry, under its name.
+    pub fn lock_file(&self) -> PathBuf {
+        match &self.config {
+            Some(config) => config.with_extension("lock"),
+            None => self.root.join("configs/models.lock"),
+        }
+    }
+
+    /// Its settings file.
+    pub fn settings_file(&self) -> PathBuf {
+        self.root.join("configs/manager.yaml")
+    }
+}
+
+impl Finder<'_> {
+    /// The project of a registry file that the user named.
+    pub fn named(&self, cwd: &Path, config: PathBuf) -> Project {
+        let root = if config.ends_with("configs/models.yaml") { config.parent().and_then(Path::parent) } else { None };
+        Project { root: root.unwrap_or(cwd).to_owned(), config: Some(config), is_named: true, is_safe: true }
+    }
+
+    /// The project of the current directory: the nearest folder at or above it that holds `configs/models.yaml`, else the
+    /// current directory itself. The search ends below the home folder's parent, at the volume's edge, and at a folder that
+    /// is somebody else's. A link that leads nowhere or a folder in the registry's place is not overlooked: another registry
+    /// would then say what belongs to the project.
+    pub fn find(&self, cwd: &Path, warnings: &mut Vec<String>) -> Result<Project> {
+        let device = absent_is_none(self.disk.stat_follow(cwd))?.map(|stat| stat.dev);
+        let above_home = match &self.home {
+            Some(home) => self.disk.real_place(home)?.parent().map(Path::to_owned),
+            None => None,
+        };
+        let alone = |is_safe| Project { root: cwd.to_owned(), config: None, is_named: false, is_safe };
+        let mut is_cwd_safe = true;
+        for folder in cwd.ancestors() {
+            let is_cwd = folder == cwd;
+            if !is_cwd && Some(folder) == above_home.as_deref() {
+                break;
+            }
+            // A folder that may not be looked into is no project of this user.
+            let Ok(stat) = self.disk.stat_follow(folder) else { break };
+            if Some(stat.dev) != device {
+                break;
+            }
+            let config = folder.join("configs/models.yaml");
+            let is_there = self.disk.stat(&config).is_ok();
+            if let Some(why) = self.distrust(folder, &stat)? {
+                is_cwd_safe &= !is_cwd;
+                if is_there || (is_cwd && self.disk.stat(&folder.join("configs/manager.yaml")).is_ok()) {
+                    warnings.push(format!(
+                        "passed over the project in {}: {why}; to work in it: `model-manager config set --user safe_projects {}`",
+                        folder.display(),
+                        shell_word(&folder.display().to_string())
+                    ));
+                }
+                break;
+            }
+            if is_there {
+                return Ok(Project { root: folder.to_owned(), config: Some(config), is_named: false, is_safe: true });
+            }
+        }
+        Ok(alone(is_cwd_safe))
+    }
+
+    /// Why a folder is no project of this user; `None` where it may be one.
+    fn distrust(&self, folder: &Path, stat: &Stat) -> Result<Option<String>> {
+        for safe in self.safe {
+            if self.disk.real_place(safe)? == self.disk.real_place(folder)? {
+                return Ok(None);
+            }
+        }
+        let foreign = |path: &Path, stat: &Stat| format!("{} belongs to user {}", path.display(), stat.uid);
+        if !self.owner.owns(stat) {
+            return Ok(Some(foreign(folder, stat)));
+        }
+        // Who may write a folder may have put there what is in it.
+        let configs = folder.join("configs");
+        let files = ["models.yaml", "models.lock", "manager.yaml"].map(|name| configs.join(name));
+        for (holder, held) in [(folder, vec![configs.clone()]), (&*configs, files.into())] {
+            let Ok(holder) = self.disk.stat_follow(holder) else { return Ok(None) };
+            if holder.mode & OTHERS_WRITE == 0 {
+                continue;
+            }
+            for path in held {
+                if let Ok(stat) = self.disk.stat(&path)
+                    && !self.owner.knows(&stat)
+                {
+                    return Ok(Some(foreign(&path, &stat)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A path that the user did not name, and what it is to the project.
+pub struct Unnamed<'a> {
+    /// As a message calls it.
+    pub what: &'a str,
+    /// The path.
+    pub path: &'a Path,
+    /// Whether it is a folder: then it is what the user would allow, else the folder that holds it.
+    pub is_folder: bool,
+}
+
+/// Refuses paths that lead out of the project without its user's word, with the one command that allows them all.
+pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>]) -> Result<()> {
+    let mut wrong: Vec<String> = Vec::new();
+    let mut places: Vec<PathBuf> = Vec::new();
+    for Unnamed { what, path, is_folder } in unnamed {
+        let real = disk.real_place(path)?;
+        if bounds.hold(&real) || places.iter().any(|place| real.starts_with(place)) {
+            continue;
+        }
+        wrong.push(format!("{what} {} leads out of the project, to {}", path.display(), real.display()));
+        places.push(if *is_folder { real } else { real.parent().unwrap_or(&real).to_owned() });
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let places: String = places.iter().map(|place| format!(" {}", shell_word(&place.display().to_string()))).collect();
+    Err(Error::new(ErrorKind::Usage, wrong.join(", and "))
+        .hint(format!("If that is what you want, allow it once: `model-manager config set --user allowed_places{places}`.")))
+}

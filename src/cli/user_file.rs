@@ -1,0 +1,326 @@
+//! The user's own settings: `config.yaml` in the user's configuration folder. It is the layer below the project's file, and
+//! the only file that can grant trust.
+
+use super::{
+    config::{self, Said, Whose},
+    environment::Environment,
+    owner::Owner,
+    permissions::{Setting, User},
+};
+use crate::{
+    disk::{Disk, LockKind, absent_is_none},
+    error::{Error, ErrorKind, Result},
+    names::nearest,
+    store::{Wait, lock},
+    yaml::{self, Entry, Node, Value},
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const NAME: &str = "config.yaml";
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// Another `config set` takes no longer than it takes to write a page.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the file is, or would be; `None` where the user has no home.
+pub fn place(environment: &Environment<'_>) -> Option<PathBuf> {
+    environment.settings_folder().map(|folder| folder.join(NAME))
+}
+
+/// What the file says. One that somebody else may have written says nothing: it would decide whom this user trusts.
+pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<String>) -> Result<Said> {
+    let Some(path) = place(environment) else { return Ok(Said::default()) };
+    match disk.stat_follow(&path) {
+        Ok(_) => {}
+        Err(error) if error.is_not_found() => return Ok(Said::default()),
+        // As where somebody acts for another user, with the home of the first.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            warnings.push(format!("going on without {}: {error}", path.display()));
+            return Ok(Said::default());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(why) = distrusted(disk, &path, &Owner::of_process(environment))? {
+        warnings.push(format!("going on without {}: {why}", path.display()));
+        return Ok(Said::default());
+    }
+    let mut said = config::read(disk, &path, Whose::User)?;
+    let Said { layer, grants, .. } = &mut said;
+    let paths = [&mut layer.models_dir, &mut layer.store, &mut layer.ca_file];
+    let granted = grants.allowed_places.iter_mut().chain(&mut grants.safe_projects);
+    for named in paths.into_iter().flatten().chain(granted) {
+        *named = environment.expand(std::mem::take(named));
+        if !named.is_absolute() {
+            let message = format!("{}: `{}` is no absolute path", path.display(), named.display());
+            return Err(Error::new(ErrorKind::Usage, message).hint("Write it in full, or from `~/` on."));
+        }
+    }
+    Ok(said)
+}
+
+/// Why a file is not taken for this user's word, with what to do.
+fn distrusted(disk: &dyn Disk, path: &Path, owner: &Owner) -> Result<Option<String>> {
+    let real = disk.real_place(path)?;
+    for place in [Some(&*real), real.parent()].into_iter().flatten() {
+        let Some(stat) = absent_is_none(disk.stat_follow(place))? else { continue };
+        if !owner.trusts(&stat) {
+            return Ok(Some(format!(
+                "{place} belongs to user {} and has mode {:o}, so that somebody else may have written it; make it yours with \
+                 `chown {} {place}` and `chmod go-w {place}`",
+                stat.uid,
+                stat.mode & 0o7777,
+                owner.number(),
+                place = place.display(),
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// What `set` did.
+#[derive(Debug)]
+pub struct Set {
+    /// The file.
+    pub path: PathBuf,
+    /// What the key says now.
+    pub values: Vec<String>,
+    /// Whether the file says anything else than before.
+    pub changed: bool,
+}
+
+/// Writes a setting into the user's file. What grants trust is added to what is granted already; any other value replaces
+/// the one before. Everything else in the file stays as it is.
+pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str, values: &[String]) -> Result<Set> {
+    let wrong = |message: String| Error::new(ErrorKind::Usage, message);
+    let Some(setting) = Setting::of_key(key).filter(|setting| setting.user != User::No) else {
+        let keys = || Setting::of_files().map(|setting| setting.key);
+        let hint = match nearest(key, keys()) {
+            Some(near) => format!("Did you mean `{near}`?"),
+            None => format!("The settings are {}.", keys().collect::<Vec<_>>().join(", ")),
+        };
+        return Err(wrong(format!("there is no setting `{}`", yaml::cut(key))).hint(hint));
+    };
+    let is_list = setting.user == User::Grants || key == "endpoints";
+    if values.is_empty() || (values.len() > 1 && !is_list) {
+        let wanted = if is_list { "one value or more" } else { "one value" };
+        return Err(wrong(format!("`{key}` takes {wanted}, not {}", values.len())));
+    }
+    let is_place = matches!(key, "models_dir" | "store" | "ca_file" | "allowed_places" | "safe_projects");
+    let values: Vec<String> = values
+        .iter()
+        .map(|value| match is_place {
+            true => absolute_text(cwd, environment, value),
+            false => Ok(value.clone()),
+        })
+        .collect::<Result<_>>()?;
+    let path = place(environment).ok_or_else(|| {
+        wrong("this user has no folder for settings".to_owned()).hint("Set HOME, or XDG_CONFIG_HOME to an absolute path.")
+    })?;
+    // What is no value of this setting is refused before anything is made.
+    let alone = lines_of(key, &values, is_list);
+    config::parse(&alone, "the value", Whose::User).map_err(|error| {
+        wrong(error.message().replace("the value:1:", "column ")).hint("Correct the value; nothing was written.")
+    })?;
+    let file = disk.real_place(&path)?;
+    require_mine(disk, &file, &Owner::of_process(environment))?;
+    let folder = file.parent().unwrap_or(&file).to_owned();
+    disk.create_dirs(&folder, FOLDER_MODE)?;
+    let turn = folder.join(format!(".{NAME}.lock"));
+    let held = lock::acquire(disk, &turn, LockKind::Exclusive, FILE_MODE, "the user's settings", &Wait::silent(Some(PATIENCE)))?;
+    let result = write(disk, &file, &folder, setting, values);
+    // Under the lock: who waits for it sees that it lost its name, and makes a new one.
+    disk.remove_if_there(held.path())?;
+    drop(held);
+    result.map(|(values, changed)| Set { path, values, changed })
+}
+
+fn write(disk: &dyn Disk, file: &Path, folder: &Path, setting: &Setting, new: Vec<String>) -> Result<(Vec<String>, bool)> {
+    let origin = file.display().to_string();
+    let old = config::read_text(disk, file)?;
+    let text = old.clone().unwrap_or_default();
+    // What cannot be read is not edited either.
+    config::parse(&text, &origin, Whose::User)?;
+    let by_hand = |values: &[String], is_list| {
+        Error::new(ErrorKind::Usage, format!("{origin} cannot be changed without touching more than `{}`", setting.key))
+            .hint(format!("Write it by hand: {}", lines_of(setting.key, values, is_list).trim_end().replace('\n', " ")))
+    };
+    let is_list = setting.user == User::Grants || setting.key == "endpoints";
+    let before = values_in(&text, setting.key);
+    let added: Vec<String> = new.iter().filter(|value| !before.contains(value)).cloned().collect();
+    let values = match setting.user {
+        User::Grants => before.iter().chain(&added).cloned().collect(),
+        _ => new,
+    };
+    if values == before {
+        return Ok((values, false));
+    }
+    let added = if setting.user == User::Grants { &added[..] } else { &[] };
+    let edited = edited(&text, setting.key, &values, added, is_list).ok_or_else(|| by_hand(&values, is_list))?;
+    disk.replace_small(file, edited.as_bytes(), FILE_MODE, folder)?;
+    Ok((values, true))
+}
+
+/// The text with these values, the rest of it unchanged; `None` where that cannot be had.
+fn edited(text: &str, key: &str, values: &[String], added: &[String], is_list: bool) -> Option<String> {
+    let entries = entries_of(text)?;
+    let at = entries.iter().position(|entry| entry.key == key);
+    let lines: Vec<&str> = text.lines().collect();
+    let canonical = lines_of(key, values, is_list);
+    let mut candidates = Vec::new();
+    match at {
+        None => {
+            let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+            candidates.push(format!("{text}{gap}{canonical}"));
+        }
+        Some(at) => {
+            let first = entries[at].place.line - 1;
+            let next = entries.get(at + 1).map_or(lines.len(), |entry| entry.place.line - 1);
+            let with = |head: &[&str], middle: &str, tail: &[&str]| {
+                let join = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+                format!("{}{middle}{}", join(head), join(tail))
+            };
+            if let (Value::List(nodes), false) = (&entries[at].node.value, added.is_empty())
+                && let Some(last) = nodes.last().map(|node| node.place.line).filter(|line| *line > first + 1)
+            {
+                let indent: String = lines[last - 1].chars().take_while(|c| *c == ' ').collect();
+                let more: String = added.iter().map(|value| format!("{indent}- {}\n", quoted(value))).collect();
+                candidates.push(with(&lines[..last], &more, &lines[last..]));
+            }
+            let is_beside = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+            let end = next - lines[first..next].iter().rev().take_while(|line| is_beside(line)).count();
+            let (head, tail) = (&lines[..first], &lines[end..]);
+            match &lines[first..end] {
+                // A comment behind the value stays there.
+                [line] => candidates.extend(line.match_indices('#').map(|(at, _)| {
+                    let value = canonical.replacen('\n', &format!("  {}\n", &line[at..]), 1);
+                    with(head, &value, tail)
+                })),
+                _ => {}
+            }
+            if !lines[first..end].iter().any(|line| line.contains('#')) {
+                candidates.push(with(head, &canonical, tail));
+            }
+        }
+    }
+    let wanted = entries_of(&canonical)?;
+    let others = |entries: &[Entry]| entries.iter().filter(|entry| entry.key != key).cloned().collect::<Vec<_>>();
+    let is_right = |candidate: &str| {
+        let Some(found) = entries_of(candidate) else { return false };
+        let of_key: Vec<Entry> = found.iter().filter(|entry| entry.key == key).cloned().collect();
+        same_entries(&of_key, &wanted) && same_entries(&others(&found), &others(&entries)) && comments(candidate) >= comments(text)
+    };
+    candidates.into_iter().find(|candidate| is_right(candidate))
+}
+
+fn comments(text: &str) -> usize {
+    text.lines().filter(|line| line.contains('#')).count()
+}
+
+fn entries_of(text: &str) -> Option<Vec<Entry>> {
+    match yaml::read(text).ok()? {
+        None => Some(Vec::new()),
+        Some(Node { value: Value::Map(entries), .. }) => Some(entries),
+        Some(Node { value: Value::Null, .. }) => Some(Vec::new()),
+        Some(_) => None,
+    }
+}
+
+fn same_entries(a: &[Entry], b: &[Entry]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.key == b.key && same(&a.node, &b.node))
+}
+
+fn same(a: &Node, b: &Node) -> bool {
+    match (&a.value, &b.value) {
+        (Value::Null, Value::Null) => true,
+        (Value::Text(a), Value::Text(b)) | (Value::Bare(a), Value::Bare(b)) => a == b,
+        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Map(a), Value::Map(b)) => same_entries(a, b),
+        _ => false,
+    }
+}
+
+/// The values of a key, as they are written.
+fn values_in(text: &str, key: &str) -> Vec<String> {
+    fn words(node: &Node) -> Vec<String> {
+        match &node.value {
+            Value::Text(text) | Value::Bare(text) => vec![text.clone()],
+            Value::List(nodes) => nodes.iter().flat_map(words).collect(),
+            Value::Null | Value::Map(_) => Vec::new(),
+        }
+    }
+    let entries = entries_of(text).unwrap_or_default();
+    entries.iter().find(|entry| entry.key == key).map(|entry| words(&entry.node)).unwrap_or_default()
+}
+
+/// A setting as this program writes it.
+fn lines_of(key: &str, values: &[String], is_list: bool) -> String {
+    match (is_list, values) {
+        (false, [value]) => format!("{key}: {}\n", quoted(value)),
+        _ => format!("{key}:\n{}", values.iter().map(|value| format!("  - {}\n", quoted(value))).collect::<String>()),
+    }
+}
+
+/// A value as YAML; text in double quotes has the rules of JSON.
+fn quoted(value: &str) -> String {
+    let is_plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric());
+    if is_plain { value.to_owned() } else { serde_json::Value::from(value).to_string() }
+}
+
+fn absolute_text(cwd: &Path, environment: &Environment<'_>, value: &str) -> Result<String> {
+    let unusable = |why: &str| Error::new(ErrorKind::Usage, format!("`{}` cannot be used: {why}", yaml::cut(value)));
+    if value.trim().is_empty() {
+        return Err(unusable("expected a path"));
+    }
+    let path = cwd.join(environment.expand(value));
+    let path = std::path::absolute(&path).map_err(|error| unusable("it cannot be made an absolute path").caused_by(error))?;
+    path.to_str().map(str::to_owned).ok_or_else(|| unusable("it is not Unicode text"))
+}
+
+/// Refuses to write what would then not be this user's: a file that root made in somebody's home shuts its owner out.
+fn require_mine(disk: &dyn Disk, file: &Path, owner: &Owner) -> Result<()> {
+    for place in file.ancestors() {
+        let Some(stat) = absent_is_none(disk.stat_follow(place))? else { continue };
+        if !owner.is_me(stat.uid) {
+            let message = format!("{} belongs to user {}, so the settings in it are theirs", place.display(), stat.uid);
+            return Err(Error::new(ErrorKind::Usage, message).hint("Run the command as that user, or set HOME to your own home."));
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(values: &[&str]) -> Vec<String> {
+        values.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_value_is_written_beside_everything_else() {
+        let grant = |text: &str| edited(text, "allowed_places", &texts(&["/a", "/b c"]), &texts(&["/b c"]), true);
+        let own = "allowed_places:\n  - \"/a\"\n  - \"/b c\"\n";
+        for (text, expected) in [
+            ("", Some(own.to_owned())),
+            ("# mine\ntries: 3 # few", Some(format!("# mine\ntries: 3 # few\n{own}"))),
+            (
+                "allowed_places:  # places\n    - /a  # one\n\n# other\ntries: 3\n",
+                Some("allowed_places:  # places\n    - /a  # one\n    - \"/b c\"\n\n# other\ntries: 3\n".into()),
+            ),
+            ("allowed_places: [/a]\ntries: 3\n", Some(format!("{own}tries: 3\n"))),
+            ("allowed_places: /a # one\n", Some("allowed_places:  # one\n  - \"/a\"\n  - \"/b c\"\n".into())),
+            ("allowed_places: [\n  /a, # one\n]\n", None),
+            ("{tries: 3}", None),
+        ] {
+            assert_eq!(grant(text), expected, "{text}");
+        }
+        let replaced = |text: &str| edited(text, "tries", &texts(&["9"]), &[], false);
+        assert_eq!(replaced("tries: 3 # few\nlink: copy\n").as_deref(), Some("tries: 9  # few\nlink: copy\n"));
+        assert_eq!(replaced("link: copy\ntries: 3\n").as_deref(), Some("link: copy\ntries: 9\n"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Which folder is the project: none that somebody else made. Only root may make files of others.
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::kit::{Desk, FILE, REPO, open_entry, set_mode};
+use crate::scene::{Recorder, TOKEN, follow};
+use crate::support::run::Output;
+
+const MALLORY: u32 = 54_003;
+const EVE: u32 = 54_004;
+
+/// Whether tests were told to do without what only root may do.
+fn without_root() -> bool {
+    let is_told = std::env::var("MODEL_MANAGER_TEST_NO_MOUNTS").is_ok_and(|value| value == "1");
+    if is_told {
+        eprintln!("skipped: it needs root");
+    }
+    is_told
+}
+
+/// A folder that holds Mallory's `configs`, with a server that wants the token, and the user's own folder in it.
+struct Trap {
+    desk: Desk,
+    server: Recorder,
+    above: PathBuf,
+    mine: PathBuf,
+}
+
+impl Trap {
+    /// `owner` and `mode` of the folder; `configs` and what is in it are Mallory's.
+    fn new(owner: u32, mode: u32) -> Self {
+        let mut desk = Desk::empty();
+        desk.s.remove_env("HF_ENDPOINT");
+        desk.s.set_env("HF_TOKEN", TOKEN);
+        let server = Recorder::start();
+        let above = desk.s.root().join("above");
+        let mine = above.join("mine/deep");
+        std::fs::create_dir_all(&mine).unwrap();
+        configs(&above, &server, MALLORY);
+        set_mode(&above, mode);
+        chown(&above, Some(owner), Some(owner)).unwrap();
+        set_mode(desk.s.root(), 0o755);
+        Self { desk, server, above, mine }
+    }
+
+    fn run(&self, cwd: &Path, line: &str) -> Output {
+        let mut command = self.desk.s.command(line.split_whitespace());
+        command.current_dir(cwd);
+        self.desk.s.finish(command)
+    }
+
+    #[track_caller]
+    fn assert_nobody_was_asked(&self) {
+        assert_eq!(self.server.heads(), [""; 0]);
+    }
+}
+
+fn configs(folder: &Path, server: &Recorder, owner: u32) {
+    let configs = folder.join("configs");
+    std::fs::create_dir_all(&configs).unwrap();
+    std::fs::write(configs.join("models.yaml"), format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)]))).unwrap();
+    std::fs::write(configs.join("manager.yaml"), format!("endpoints: \"{}\"\ntries: 1\n", server.url())).unwrap();
+    for path in [configs.clone(), configs.join("models.yaml"), configs.join("manager.yaml")] {
+        chown(path, Some(owner), Some(owner)).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_passed_over_until_its_user_allows_it() {
+    if without_root() {
+        return;
+    }
+    // Mallory's own folder, and one that everybody may write, as /tmp.
+    for (owner, mode) in [(MALLORY, 0o755), (MALLORY, 0o1777), (0, 0o1777), (0, 0o777)] {
+        let trap = Trap::new(owner, mode);
+        for cwd in [&trap.mine, &trap.above] {
+            for line in ["download tiny", "info tiny", "lint --online", "lock tiny"] {
+                let output = trap.run(cwd, line).says("passed over the project in").says(&trap.above.display().to_string());
+                assert_eq!(output.stderr.matches("passed over").count(), 1, "{output}");
+            }
+        }
+        trap.assert_nobody_was_asked();
+        follow(&trap.desk, &trap.run(&trap.mine, "list"));
+        let output = trap.run(&trap.mine, "download tiny");
+        assert!(!output.stderr.contains("passed over"), "{output}");
+        trap.server.assert_asked_without_a_token();
+    }
+}
+
+#[test]
+fn the_search_does_not_go_on_above_a_folder_of_somebody_else() {
+    if without_root() {
+        return;
+    }
+    let trap = Trap::new(0, 0o755);
+    configs(&trap.above, &trap.server, 0);
+    // The user's folder lies in one of Mallory's, without a project, in one of the user's.
+    chown(trap.above.join("mine"), Some(MALLORY), Some(MALLORY)).unwrap();
+    trap.run(&trap.mine, "download tiny").code(3);
+    trap.assert_nobody_was_asked();
+    chown(trap.above.join("mine"), Some(0), Some(0)).unwrap();
+    trap.run(&trap.mine, "download tiny");
+    trap.server.assert_asked_without_a_token();
+}
+
+#[test]
+fn root_takes_the_project_of_who_ran_sudo() {
+    if without_root() {
+        return;
+    }
+    let mut trap = Trap::new(MALLORY, 0o755);
+    chown(trap.above.join("mine"), Some(MALLORY), Some(MALLORY)).unwrap();
+    chown(&trap.mine, Some(MALLORY), Some(MALLORY)).unwrap();
+    trap.desk.s.set_env("SUDO_UID", EVE.to_string());
+    trap.run(&trap.mine, "download tiny").code(3);
+    trap.assert_nobody_was_asked();
+    trap.desk.s.set_env("SUDO_UID", MALLORY.to_string());
+    trap.run(&trap.mine, "download tiny");
+    trap.server.assert_asked_without_a_token();
+}
+
+#[test]
+fn a_user_is_not_led_by_roots_folder_nor_by_a_variable_of_sudo() {
+    if without_root() {
+        return;
+    }
+    let mut trap = Trap::new(0, 0o755);
+    trap.desk.s.set_env("SUDO_UID", "0");
+    let binary = trap.desk.s.root().join("model-manager");
+    let copied = Command::new("cp").arg(trap.desk.s.command([""]).get_program()).arg(&binary).status().unwrap();
+    assert!(copied.success());
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    chown(trap.above.join("mine"), Some(EVE), Some(EVE)).unwrap();
+    chown(&trap.mine, Some(EVE), Some(EVE)).unwrap();
+    let sealed = trap.desk.s.command(["download", "tiny"]);
+    let mut command = Command::new(&binary);
+    command.args(sealed.get_args()).env_clear();
+    command.envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(&trap.mine).uid(EVE).gid(EVE);
+    trap.desk.s.finish(command).says("passed over the project in").says("belongs to user 0");
+    trap.assert_nobody_was_asked();
+}
+
+#[test]
+fn the_search_ends_below_the_folder_of_all_homes() {
+    if without_root() {
+        return;
+    }
+    let mut trap = Trap::new(0, 0o755);
+    configs(&trap.above, &trap.server, 0);
+    trap.desk.s.set_env("HOME", trap.above.join("mine"));
+    trap.run(&trap.mine, "download tiny").code(3);
+    trap.assert_nobody_was_asked();
+}
+
+#[test]
+fn the_search_ends_at_the_volumes_edge() {
+    if without_root() {
+        return;
+    }
+    let trap = Trap::new(0, 0o755);
+    configs(&trap.above, &trap.server, 0);
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&trap.mine).status().unwrap();
+    assert!(mounted.success(), "this test mounts a file system; MODEL_MANAGER_TEST_NO_MOUNTS=1 leaves it out");
+    let output = trap.run(&trap.mine, "download tiny");
+    let unmounted = Command::new("umount").arg(&trap.mine).status().unwrap();
+    assert!(unmounted.success());
+    output.code(3);
+    trap.assert_nobody_was_asked();
+}
+
+#[test]
+fn a_registry_that_the_user_names_is_the_users_word() {
+    if without_root() {
+        return;
+    }
+    let mut trap = Trap::new(MALLORY, 0o755);
+    let registry = trap.above.join("configs/models.yaml");
+    let output = trap.run(&trap.mine, &format!("download tiny --config {}", registry.display()));
+    assert!(!output.stderr.contains("passed over"), "{output}");
+    trap.server.assert_asked_without_a_token();
+    trap.desk.s.set_env("MODEL_MANAGER_CONFIG", registry);
+    let output = trap.run(&trap.mine, "download tiny");
+    assert!(!output.stderr.contains("passed over"), "{output}");
+}

@@ -43,8 +43,8 @@ pub(super) struct Source<'t> {
     text: Cell<usize>,
     /// Bytes of the errors that places were read from.
     place_text: Cell<usize>,
-    /// Where the characters of lines stand that are not ASCII, by line.
-    offsets: RefCell<HashMap<usize, Vec<u32>>>,
+    /// Where the characters of a line stand; `None` where all are ASCII.
+    offsets: RefCell<HashMap<usize, Option<Vec<u32>>>>,
     /// A problem of ours; the YAML crate's error type has no room for it.
     problem: RefCell<Option<Problem>>,
 }
@@ -117,15 +117,13 @@ impl<'t> Source<'t> {
         let line = *self.lines.get(place.line.checked_sub(1)?)?;
         let column = place.column.checked_sub(1)?;
         let mut offsets = self.offsets.borrow_mut();
-        let start = match offsets.get(&place.line) {
+        let known = offsets.entry(place.line).or_insert_with(|| {
+            let offsets = || line.char_indices().map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX)).collect();
+            (!line.is_ascii()).then(offsets)
+        });
+        let start = match known {
             Some(known) => *known.get(column)? as usize,
-            None if line.is_ascii() => column,
-            None => {
-                let known = line.char_indices().map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX)).collect::<Vec<_>>();
-                let start = *known.get(column)? as usize;
-                offsets.insert(place.line, known);
-                start
-            }
+            None => column,
         };
         let is_part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
         let text: String = line.get(start..)?.chars().take_while(is_part).collect();

@@ -118,7 +118,7 @@ impl ModelManager {
 
     /// The store, if there is one.
     pub(crate) fn existing_store(&self) -> Result<Option<Store>> {
-        match Store::open(self.disk.clone(), &self.store_dir()) {
+        match Store::open(self.models_disk(), &self.store_dir()) {
             Ok(store) => {
                 let store = store.waiting(self.wait());
                 self.note_place(&store);
@@ -133,7 +133,7 @@ impl ModelManager {
             Err(StoreError::NotAStore { .. }) if self.settings.store.is_none() => Ok(None),
             Err(StoreError::NotAStore { .. }) if Store::is_unfinished(&*self.disk, &self.store_dir())? => Ok(None),
             // Another process may have completed it since we looked.
-            Err(StoreError::NotAStore { .. }) => Ok(Some(Store::open(self.disk.clone(), &self.store_dir())?.waiting(self.wait()))),
+            Err(StoreError::NotAStore { .. }) => Ok(Some(Store::open(self.models_disk(), &self.store_dir())?.waiting(self.wait()))),
             Err(error) => Err(error.into()),
         }
     }
@@ -154,7 +154,12 @@ impl ModelManager {
     pub(crate) fn store(&self) -> Result<Store> {
         require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
         self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
-        Ok(Store::open_or_init(self.disk.clone(), &self.store_dir(), false)?.waiting(self.wait()))
+        Ok(Store::open_or_init(self.models_disk(), &self.store_dir(), false)?.waiting(self.wait()))
+    }
+
+    /// The disk, with the models directory entered by handle: the store writes the project's file there, and takes files in.
+    pub(crate) fn models_disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone().confined(&self.settings.models_dir)
     }
 
     pub(crate) fn views(&self, store: Option<Store>) -> Views {

@@ -1,11 +1,11 @@
 //! What can be wrong with a registry file or with a question to it.
 
+pub use crate::yaml::BadFile;
+pub(super) use crate::yaml::{Place, Problem, cut};
 use crate::{
     error::{Error, ErrorKind},
     text::list,
 };
-pub use crate::yaml::BadFile;
-pub(super) use crate::yaml::{Place, Problem, cut};
 
 /// Why a registry gives no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -91,11 +91,14 @@ impl Project {
             write_identity(disk, models_dir, &identity)?;
         }
         let project = Self { store: store.clone(), uuid: identity.project };
-        project.note_visit(here, store.project_record(&identity.project)?)?;
+        if project.note_visit(here, store.project_record(&identity.project)?)? {
+            sweep_strays(disk, models_dir)?;
+        }
         Ok(project)
     }
 
-    fn note_visit(&self, here: Location, record: Option<ProjectRecord>) -> Result<()> {
+    /// Records where it is now, at most once a day where nothing changed. Tells whether it did.
+    fn note_visit(&self, here: Location, record: Option<ProjectRecord>) -> Result<bool> {
         let now = format::now();
         let path = PathBuf::from(&here.path);
         let stat = self.store.disk().stat_follow(&path)?;
@@ -112,11 +115,11 @@ impl Project {
             today && *old == ProjectRecord { last_seen: old.last_seen.clone(), ..record_now.clone() }
         };
         if record.as_ref().is_some_and(same) {
-            return Ok(());
+            return Ok(false);
         }
         self.store.create_project_dir(&self.uuid)?;
         self.store.replace_record(&self.store.layout().project_record(&self.uuid), &format::to_json(&record_now))?;
-        sweep_strays(self.store.disk(), &path)
+        Ok(true)
     }
 
     /// Its identity.

@@ -82,6 +82,11 @@ impl Store {
             }
             let mode = self.marker().file_mode();
             let data = disk.open(&data_path, if shares_bytes { Open::Read } else { Open::CreateNew(mode) })?;
+            let of = |file: &dyn DiskFile| file.stat().map(|stat| (stat.dev, stat.ino));
+            if inode && of(&*data)? != of(&*source)? {
+                // The path names another file by now, of which nothing is known and nothing may be published.
+                return Err(StoreError::Changed { path: path.to_owned() });
+            }
             // A reflink is another file, of which nothing was read yet.
             data.drop_cache();
             if !shares_bytes {

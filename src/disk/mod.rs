@@ -205,6 +205,13 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn sync_all(&self) -> Result<()>;
     /// Asks the system to begin writing these bytes out; no promise. Where that fails at once, later syncs fail.
     fn start_writeback(&self, offset: u64, len: u64);
+    /// Makes these bytes zeros and lets the system forget what it knows of how they are stored, but for the room they take.
+    /// What is written to them afterwards is written as if they had never been: where the medium refused them once, ext4 may
+    /// else leave out that they are to be read at all. Where the system cannot, it is [`Self::drop_cache`].
+    fn renew(&self, _offset: u64, _len: u64) -> Result<()> {
+        self.drop_cache();
+        Ok(())
+    }
     /// Asks the system to forget what it holds of the file in memory and need not write out, so that reads tell what is on
     /// the medium; no promise.
     fn drop_cache(&self) {}

@@ -14,6 +14,9 @@ use std::{
     },
 };
 
+/// No file system has larger blocks.
+const LARGEST_BLOCK: u64 = 64 << 10;
+
 /// The operating system's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
@@ -110,6 +113,22 @@ impl DiskFile for RealFile {
     fn start_writeback(&self, offset: u64, len: u64) {
         if let Err(error) = system::start_writeback(&self.file, offset, len).at("write out", &self.path) {
             self.syncs.fail(error);
+        }
+    }
+
+    fn renew(&self, offset: u64, len: u64) -> Result<()> {
+        let whole = self.stat()?.len;
+        // A block that is zeroed in part is zeroed in memory, and stays what it was: so the last one is taken whole.
+        let end = (offset + len).next_multiple_of(LARGEST_BLOCK);
+        match system::zero(&self.file, offset, end - offset) {
+            // What was taken behind the end is given back.
+            Ok(()) if end > whole => self.set_len(whole),
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => {
+                self.drop_cache();
+                Ok(())
+            }
+            Err(error) => Err(error).at("take room again in", &self.path),
         }
     }
 

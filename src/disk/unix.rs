@@ -292,6 +292,17 @@ pub(super) fn start_writeback(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
+pub(super) fn zero(file: &fs::File, offset: u64, len: u64) -> io::Result<()> {
+    use rustix::fs::FallocateFlags;
+    Ok(rustix::fs::fallocate(file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, offset, len)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn zero(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(target_os = "linux")]
 pub(super) fn drop_cache(file: &fs::File) {
     // A hint: what is mapped by somebody stays.
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);

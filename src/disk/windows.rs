@@ -296,6 +296,10 @@ pub(super) fn start_writeback(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
     Ok(())
 }
 
+pub(super) fn zero(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(super) fn drop_cache(_: &fs::File) {}
 
 /// Identifies this boot of the machine: page cache written before a different value is gone. A clock that is set gives

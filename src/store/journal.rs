@@ -69,11 +69,10 @@ impl Journal {
             Some(_) => (text.len() / RECORD_LEN * RECORD_LEN) as u64,
             None => {
                 file.set_len(0)?;
+                file.write_at(&header(size), 0)?;
                 RECORD_LEN as u64
             }
         };
-        // Without it no mark counts, and an earlier process may have failed to get it to the medium.
-        file.write_at(&header(size), 0)?;
         let found = found.unwrap_or_else(|| Found::nothing(size));
         Ok((Self { file, from: end, end: AtomicU64::new(end), boot }, found))
     }

@@ -4,6 +4,7 @@ use super::{
     Store,
     error::{Result, StoreError},
     format::{self, Claim},
+    front::ranges,
     intake::Want,
     journal::{self, Journal},
     layout::IntakeKey,
@@ -58,9 +59,14 @@ impl PartialDir {
             // Durability begins with the first checkpoint; a claim that is lost is written again.
             disk.replace_hint(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
         }
-        hear_out(disk, &dir);
+        if let Some(text) = disk.read_small(&dir.join("journal"))?.filter(|text| !text.is_empty()) {
+            // A file of its own: of the old one the medium may have refused any part.
+            disk.replace_small(&dir.join("journal"), &text, file_mode, &dir)?;
+        }
+        hear_out(disk, &dir.join("data"));
         let found = open_data(disk, &dir.join("data"), file_mode)?;
         let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
+        let had_data = found.file.stat()?.len > 0;
         if found.file.stat()?.len != want.size {
             // The claims are of another data file. They go before the length is right again and they look good.
             journal.set_len(0)?;
@@ -80,15 +86,22 @@ impl PartialDir {
             }
             return Err(error);
         }
-        partial.write_again(want.size, &mut read)?;
+        if had_data {
+            partial.write_again(want.size, &mut read)?;
+        }
         Ok((partial, read))
     }
 
-    /// Writes what is claimed and was not synced once more, so that the syncs of this process prove it.
+    /// Writes what is claimed and was not synced once more, so that the syncs of this process prove it; and makes everything
+    /// else that was not synced as good as new for what is to be written there.
     ///
     /// It can be read and need not be on the medium: writing it out may have failed, which the system tells once and to whom it
     /// likes, and after that every sync of what is not written again succeeds. What is not as it was claimed is missing.
     fn write_again(&self, size: u64, found: &mut journal::Found) -> Result<()> {
+        for unclaimed in ranges((0..).zip(&found.claims).filter(|(_, claim)| claim.is_none()).map(|(index, _)| index)) {
+            let (start, end) = (segment_range(unclaimed.start, size).start, segment_range(unclaimed.end - 1, size).end);
+            self.data.renew(start, end - start)?;
+        }
         if found.unsynced.is_empty() {
             return Ok(());
         }
@@ -98,6 +111,7 @@ impl PartialDir {
             let range = segment_range(index, size);
             buffer.resize((range.end - range.start) as usize, 0);
             let is_whole = self.data.read_at(&mut buffer, range.start).is_ok_and(|got| got == buffer.len());
+            self.data.renew(range.start, range.end - range.start)?;
             match claim.filter(|value| is_whole && segment_value(index, size, &buffer) == *value) {
                 Some(value) => {
                     self.data.write_at(&buffer, range.start)?;
@@ -180,11 +194,9 @@ pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
 
 /// Lets the system tell what it could not write out for an earlier process, which it would else tell of this one's syncs.
 /// Nothing is missed: what was not synced is written again.
-fn hear_out(disk: &dyn Disk, dir: &Path) {
-    for name in ["journal", "data"] {
-        if let Ok(file) = disk.open(&dir.join(name), Open::Read) {
-            let _ = file.sync_data();
-        }
+fn hear_out(disk: &dyn Disk, path: &Path) {
+    if let Ok(file) = disk.open(path, Open::Read) {
+        let _ = file.sync_data();
     }
 }
 

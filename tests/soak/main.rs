@@ -15,5 +15,6 @@ mod support;
 mod chaos;
 mod collecting;
 mod mounts;
+mod refused;
 mod sweep;
 mod world;

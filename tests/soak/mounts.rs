@@ -22,7 +22,7 @@ const KINDS: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Whether mounting is allowed to be tried; `false` only where it was given up by order.
-fn may_mount(what: &str) -> bool {
+pub fn may_mount(what: &str) -> bool {
     let given_up = std::env::var_os("MODEL_MANAGER_TEST_NO_MOUNTS").is_some();
     if given_up {
         println!("NOT TESTED, by order of MODEL_MANAGER_TEST_NO_MOUNTS: {what}");
@@ -32,7 +32,7 @@ fn may_mount(what: &str) -> bool {
 
 /// Runs a tool that must succeed.
 #[track_caller]
-fn tool(words: &[&str], package: &str) {
+pub fn tool(words: &[&str], package: &str) {
     let why = match Command::new(words[0]).args(&words[1..]).output() {
         Ok(output) if output.status.success() => return,
         Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),

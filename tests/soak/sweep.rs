@@ -93,19 +93,19 @@ const SCENARIOS: [Scenario; 5] = [
 ];
 
 /// Puts the prepared state back.
-struct Stage {
+pub struct Stage {
     template: PathBuf,
 }
 
 impl Stage {
-    fn set(world: &World<'_>, scenario: &Scenario) -> Self {
-        (scenario.prepare)(world);
+    pub fn of(world: &World<'_>, prepare: impl FnOnce()) -> Self {
+        prepare();
         let template = world.place.with_extension("template");
         copy(&world.place, &template);
         Self { template }
     }
 
-    fn reset(&self, world: &World<'_>) {
+    pub fn reset(&self, world: &World<'_>) {
         std::fs::remove_dir_all(&world.place).unwrap();
         copy(&self.template, &world.place);
     }
@@ -122,12 +122,12 @@ fn copy(from: &Path, to: &Path) {
     assert!(done.success(), "cp -a {} {}", from.display(), to.display());
 }
 
-/// Runs a command under strace with this rule; tells what the calls were.
-fn traced(world: &World<'_>, args: &[&str], rules: &[String]) -> (Output, String) {
+/// Runs a command under strace with these options and rules; tells what the calls were.
+pub fn traced(world: &World<'_>, args: &[&str], options: &[&str], rules: &[String]) -> (Output, String) {
     let log = world.sandbox.root().join("strace.log");
     let plain = world.command(0, args);
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&log);
+    command.args(["-f", "-qq", "-o"]).arg(&log).args(options);
     command.args(rules.iter().flat_map(|rule| ["-e", rule])).arg("--").arg(plain.get_program()).args(plain.get_args());
     command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.current_dir(world.sandbox.project()).stdin(std::process::Stdio::null());
@@ -136,7 +136,7 @@ fn traced(world: &World<'_>, args: &[&str], rules: &[String]) -> (Output, String
 }
 
 /// Whether tracing works here; `false` only where it was given up by order.
-fn can_trace() -> bool {
+pub fn can_trace() -> bool {
     if std::env::var_os("MODEL_MANAGER_TEST_NO_STRACE").is_some() {
         println!("NOT TESTED, by order of MODEL_MANAGER_TEST_NO_STRACE: mishaps at every system call");
         return false;
@@ -155,7 +155,7 @@ fn can_trace() -> bool {
 
 /// How often one thread makes calls of each group, at most, when nothing goes wrong.
 fn count(world: &World<'_>, scenario: &Scenario) -> HashMap<&'static str, usize> {
-    let (output, log) = traced(world, scenario.args, &[format!("trace={}", GROUPS.join(","))]);
+    let (output, log) = traced(world, scenario.args, &[], &[format!("trace={}", GROUPS.join(","))]);
     output.ok();
     let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
     for line in log.lines() {
@@ -198,14 +198,15 @@ fn sweep(scenario: &Scenario) {
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let models = Models::gguf(&hub, &[2 * MIB + 100, 9000]);
     let world = World::new(&hub, models, Some(&memory.path().join("place")));
-    let stage = Stage::set(&world, scenario);
+    let stage = Stage::of(&world, || (scenario.prepare)(&world));
     let counts = count(&world, scenario);
     let cases = cases(&counts);
     let mut struck = 0;
     for (group, mishap, n) in &cases {
         let what = format!("{}, {mishap} at call {n} of {group}", scenario.name);
         stage.reset(&world);
-        let (output, log) = traced(&world, scenario.args, &[format!("trace={group}"), format!("inject={group}:{mishap}:when={n}")]);
+        let (output, log) =
+            traced(&world, scenario.args, &[], &[format!("trace={group}"), format!("inject={group}:{mishap}:when={n}")]);
         let injected = log.contains("(INJECTED)") || log.contains("+++ killed by SIGKILL");
         struck += usize::from(injected);
         match output.status.code() {

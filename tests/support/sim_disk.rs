@@ -7,12 +7,14 @@
 //!
 //! Its medium can fail as Linux lets it: what was to be written of a file is lost and goes on to be seen until the cache
 //! is dropped. Each open file is told once, one that is opened later only where no other was, and the next sync succeeds.
+//! What is written to the same place afterwards is lost too, as on ext4, until the cache is dropped or the place renewed.
 //! A folder whose sync fails keeps its changes for the next.
 
 use model_manager::disk::{Disk, DiskError, DiskFile, Entry, Kind, LockKind, Open, Result, Space, Stat, Syncs};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt, io,
+    ops::Range,
     path::{Component, Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard,
@@ -141,6 +143,8 @@ struct State {
     locks: HashMap<Ino, Vec<(u64, LockKind)>>,
     handles: u64,
     failures: HashMap<Ino, Failures>,
+    /// Places of files to which nothing can be written that stays.
+    stuck: HashMap<Ino, Vec<Range<u64>>>,
     picker: Option<Picker>,
     calls: u64,
     moments: Option<Vec<Moment>>,
@@ -182,7 +186,14 @@ impl State {
 
     /// What was to be written of a file is not, and nothing is left to be written.
     fn lose(&mut self, ino: Ino) {
-        self.pending.retain(|change| !change.is_of_file(ino));
+        let (lost, pending) = std::mem::take(&mut self.pending).into_iter().partition(|change| change.is_of_file(ino));
+        self.pending = pending;
+        let place = |change: &Change| match change {
+            Change::Write(_, offset, bytes) => Some(*offset..*offset + bytes.len() as u64),
+            _ => None,
+        };
+        let lost: Vec<Change> = lost;
+        self.stuck.entry(ino).or_default().extend(lost.iter().filter_map(place));
         let failures = self.failures.entry(ino).or_default();
         *failures = Failures { count: failures.count + 1, told: false };
         self.record();
@@ -267,11 +278,11 @@ impl SimDisk {
         state.calls
     }
 
-    /// How many bytes were written to a file and wait for a sync.
-    pub fn unsynced_bytes(&self, path: &Path) -> u64 {
+    /// Where a file was written to and waits for a sync.
+    pub fn unsynced(&self, path: &Path) -> BTreeSet<u64> {
         let ino = self.ino(path).expect("a file");
-        let len = |change: &Change| if let Change::Write(_, _, bytes) = change { bytes.len() as u64 } else { 0 };
-        self.state().pending.iter().filter(|change| change.is_of_file(ino)).map(len).sum()
+        let at = |change: &Change| if let Change::Write(of, at, _) = change { (*of == ino).then_some(*at) } else { None };
+        self.state().pending.iter().filter_map(at).collect()
     }
 
     /// Drops what was read or written and need not be written out any more.
@@ -282,6 +293,7 @@ impl SimDisk {
             node.mtime_ns = state.seen.nodes[ino].mtime_ns;
         }
         state.seen = image;
+        state.stuck.clear();
     }
 
     /// Runs `work` and gives every moment of it.
@@ -409,14 +421,21 @@ impl DiskFile for SimFile {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
         let mut state = self.disk.state();
         state.touch(self.ino);
-        state.change(Change::Write(self.ino, offset, data.to_vec()));
+        let (change, end) = (Change::Write(self.ino, offset, data.to_vec()), offset + data.len() as u64);
+        let is_stuck = |place: &Range<u64>| place.start < end && offset < place.end;
+        match state.stuck.get(&self.ino).is_some_and(|stuck| stuck.iter().any(is_stuck)) {
+            true => state.seen.apply(&change),
+            false => state.change(change),
+        }
         Ok(())
     }
     fn stat(&self) -> Result<Stat> {
         Ok(self.disk.stat_ino(self.ino))
     }
     fn set_len(&self, len: u64) -> Result<()> {
-        self.disk.state().change(Change::SetLen(self.ino, len));
+        let mut state = self.disk.state();
+        state.stuck.entry(self.ino).or_default().retain(|place| place.start < len);
+        state.change(Change::SetLen(self.ino, len));
         Ok(())
     }
     fn allocate(&self, len: u64) -> Result<()> {
@@ -444,8 +463,16 @@ impl DiskFile for SimFile {
             state.lose(self.ino);
         }
     }
+    fn renew(&self, offset: u64, len: u64) -> Result<()> {
+        let mut state = self.disk.state();
+        let is_around = |place: &Range<u64>| place.start < offset || offset + len < place.end;
+        state.stuck.entry(self.ino).or_default().retain(is_around);
+        state.change(Change::Write(self.ino, offset, vec![0; len as usize]));
+        Ok(())
+    }
     fn drop_cache(&self) {
         let mut state = self.disk.state();
+        state.stuck.remove(&self.ino);
         let data = state.uncached().nodes.remove(&self.ino).expect("nodes stay").data;
         let node = state.seen.nodes.get_mut(&self.ino).expect("nodes stay");
         let len = node.data.len();

@@ -10,7 +10,7 @@ use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::{Disk, DiskFile, Open},
     settings::LinkMode,
-    store::{Admission, BlobState, CheckMode, Progress, Project, Store, StoreError, TakeIn, Trust},
+    store::{Admission, BlobState, CheckMode, Intake, Progress, Project, Store, StoreError, TakeIn, Trust},
     view::Views,
 };
 use std::{path::Path, sync::Arc};
@@ -267,6 +267,10 @@ fn a_copied_view_after_a_failed_sync_is_on_the_medium() {
     );
 }
 
+fn missing(intake: &Intake) -> Vec<u64> {
+    intake.missing().into_iter().flatten().collect()
+}
+
 /// A run that wrote and hashed these segments and died. What it wrote is still in the cache; the medium refused the data.
 fn refused(disk: &SimDisk, data: &[u8], segments: u64) {
     let store = store_on(disk);
@@ -293,7 +297,7 @@ fn what_a_killed_run_wrote_is_written_again_and_not_fetched_again() {
             disk.open(&path, Open::Read).unwrap().sync_all().unwrap_err();
         }
         let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-        assert_eq!(intake.missing(), [17..18]);
+        assert_eq!(missing(&intake), [17]);
         assert_eq!(intake.front().next(), 16, "what was hashed need not be hashed again");
         finish(intake, &data).unwrap();
         assert!(has_blob(&disk.now().crash(|_| false), &data));
@@ -308,7 +312,7 @@ fn what_two_killed_runs_wrote_is_still_hashed_and_not_fetched_again() {
     let store = store_on(&disk);
     drop(open(store.admit(want(&data), &lease(&store), &quick()).unwrap()));
     let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-    assert_eq!((intake.missing(), intake.front().next()), (vec![17..18], 16));
+    assert_eq!((missing(&intake), intake.front().next()), (vec![17], 16));
     finish(intake, &data).unwrap();
     assert!(has_blob(&disk.now().crash(|_| false), &data));
 }
@@ -321,7 +325,7 @@ fn what_the_medium_refused_and_the_cache_forgot_is_wanted_again() {
     disk.drop_caches();
     let store = store_on(&disk);
     let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-    assert_eq!(intake.missing(), [0..4]);
+    assert_eq!(missing(&intake), [0, 1, 2, 3]);
     finish(intake, &data).unwrap();
     assert!(has_blob(&disk.now().crash(|_| false), &data));
 }
@@ -344,7 +348,7 @@ fn what_was_synced_before_a_sync_failed_is_neither_wanted_nor_written_again() {
     disk.mend();
     drop(intake);
     let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-    assert_eq!(intake.missing(), [3..4]);
+    assert_eq!(missing(&intake), [3]);
     let path = store.layout().ingest(&want(&data).key).join("data");
     assert_eq!(disk.unsynced(&path), [0, 1, 3].map(|segment| segment * SEGMENT_LEN).into());
     finish(intake, &data).unwrap();

@@ -22,7 +22,7 @@ use support::hub::{Content, Fault, Gzip, Match, TestHub};
 
 const USAGE: &str =
     "test_hub [--port N] [--cdn-port N] [--dir DIR] [--synthetic OWNER/NAME:FILE:BYTES[:SEED]]... [--token TOKEN[=REPO,REPO]]...
-         [--gated REPO]... [--latency-ms N] [--rate BYTES/S] [--total-rate BYTES/S] [--expiry-ms N] [--page-size N]
+         [--gated REPO]... [--no-hash REPO:FILE]... [--latency-ms N] [--rate BYTES/S] [--total-rate BYTES/S] [--expiry-ms N] [--page-size N]
          [--no-xet] [--gzip-unless-identity] [--keep-faults] [--forever]";
 
 fn main() {
@@ -63,6 +63,11 @@ fn main() {
     }
     for repo in all("--gated") {
         hub.repo(repo).gated(support::hub::Gating::Manual).commit();
+    }
+
+    for spec in all("--no-hash") {
+        let Some((repo, file)) = spec.split_once(':') else { fail(&format!("--no-hash {spec}")) };
+        hub.repo(repo).patch_entry(file, json!({"oid": null, "lfs": {"oid": null}})).commit();
     }
 
     println!("{}", json!({"hub": hub.url(), "cdn": hub.cdn_url()}));

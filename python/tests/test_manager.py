@@ -178,6 +178,31 @@ def test_events_come_in_order_and_in_this_thread(fast: Hub) -> None:
     assert done == sorted(done) and done[-1] <= len(BIG)
 
 
+def test_what_came_without_a_published_hash_is_never_called_verified(hub: MakeHub) -> None:
+    hub({REPO: {FILE: BIG}}, "--no-hash", f"{REPO}:{FILE}")
+    seen: list[events.Event] = []
+    manager = Manager()
+    done = manager.download(f"{REPO}:q4_k_m", progress=seen.append)
+    assert done.files[0].trust == "tofu"
+    assert [event.published for event in seen if isinstance(event, events.FileFinished)] == [False]
+    (file,) = manager.verify()
+    assert file.state == "unverified" and "never compared with a published hash" in (file.note or "")
+    (blob,) = manager.why(done.path)
+    assert blob.trust == "tofu"
+    (locked,) = manager.lock().views
+    assert locked.unpublished == 1
+
+
+def test_what_has_a_published_hash_says_so(fast: Hub) -> None:
+    seen: list[events.Event] = []
+    manager = Manager()
+    done = manager.download("test-model", progress=seen.append)
+    assert done.files[0].trust == "sha256-upstream"
+    assert [event.published for event in seen if isinstance(event, events.FileFinished)] == [True]
+    (locked,) = manager.lock().views
+    assert locked.unpublished == 0
+
+
 def test_what_a_callback_raises_stops_the_download(slow: Hub) -> None:
     def progress(event: events.Event) -> None:
         if isinstance(event, events.Progress) and event.done > 8 * MIB:

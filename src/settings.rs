@@ -203,7 +203,7 @@ pub struct Settings {
     pub store: Option<PathBuf>,
     /// How views show blobs.
     pub link: LinkMode,
-    /// How long to wait for a lock; `None` waits for ever.
+    /// How long a command waits in all for locks of others; `None` waits for ever, no time at all tries once.
     pub lock_timeout: Option<Duration>,
     /// Settings of the network.
     pub network: Network,

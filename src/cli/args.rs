@@ -59,7 +59,7 @@ pub struct Global {
     /// Most bytes per second over all connections: 800K, 5M, 1.5MB, or none
     #[arg(long, global = true, value_name = "RATE", value_parser = limit, hide_short_help = true)]
     pub limit_rate: Option<Limit>,
-    /// How long to wait for a lock another process holds: 30s, 5m, 1h, 0, or never to wait for ever
+    /// How long to wait in all for locks that other processes hold: 30s, 5m, 1h, 0 to try once, or never to wait for ever
     #[arg(long, global = true, value_name = "TIME", value_parser = patience, hide_short_help = true)]
     pub lock_timeout: Option<Patience>,
     /// PEM file with certificates to trust besides the system's

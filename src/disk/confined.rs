@@ -302,7 +302,7 @@ impl Disk for Confined {
     }
 
     fn symlink(&self, target: &Path, link: &Path) -> Result<()> {
-        let below = self.at(link, "make the symbolic link", |dir, name| Ok(rustix::fs::symlinkat(target, dir, name)?));
+        let below = self.at(link, "make the symbolic link", |dir, name| system::symlink_at(target, dir, name));
         below.unwrap_or_else(|| RealDisk.symlink(target, link))
     }
 

@@ -10,6 +10,7 @@
 mod confined;
 mod folder;
 mod memory;
+mod ownership;
 pub(crate) mod parallel;
 mod real;
 mod syncs;
@@ -28,9 +29,10 @@ mod windows_paths;
 use confined::Confined;
 pub use folder::Folder;
 pub use memory::total_memory;
+pub use ownership::{Owner, owner_to_give};
 pub use real::RealDisk;
 pub use syncs::Syncs;
-pub use system::{boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id, user_id};
+pub use system::{boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id, user_id, user_name};
 pub use unnamed::Unnamed;
 
 use std::{
@@ -66,6 +68,20 @@ impl Clone for DiskError {
 }
 
 impl DiskError {
+    /// Something other than a regular file of our own stands at `path`: a folder, a link, a pipe, a socket, a device, or a
+    /// file that has further names.
+    pub(crate) fn wrong_kind(action: &'static str, path: &Path) -> Self {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file with one name");
+        Self { action, path: path.to_owned(), source }
+    }
+
+    /// Whether what stands at the path is not what belongs there: a folder, a link, a pipe, a socket, a device, or a file
+    /// that is larger than such a file can be.
+    pub fn is_wrong_kind(&self) -> bool {
+        let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::FileTooLarge, io::ErrorKind::IsADirectory];
+        kinds.contains(&self.kind()) || self.source.raw_os_error().is_some_and(system::is_wrong_kind)
+    }
+
     /// The system's class of error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
@@ -349,6 +365,19 @@ impl dyn Disk + '_ {
             }
         }
         Ok(real)
+    }
+
+    /// Reads a small file that this program keeps, or `None` where nothing stands. A link to nothing is not nothing.
+    pub fn read_record(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        self.read_record_of(path, SMALL_FILE_LIMIT)
+    }
+
+    /// The same with a limit of its own.
+    pub fn read_record_of(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
+        match self.read_at_most(path, most)? {
+            None if self.find(path)?.is_some_and(|stat| stat.kind == Kind::Symlink) => Err(DiskError::wrong_kind("read", path)),
+            found => Ok(found),
+        }
     }
 
     /// Makes a folder and those above it. Folders that exist are left as they are. One that somebody else removes in the

@@ -206,7 +206,9 @@ impl Disk for RealDisk {
     }
 
     fn reflink(&self, from: &Path, to: &Path) -> Result<()> {
-        reflink_copy::reflink(from, to).at("make the reflink copy", to)
+        reflink_copy::reflink(from, to).at("make the reflink copy", to)?;
+        system::give_copy(to);
+        Ok(())
     }
 
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {

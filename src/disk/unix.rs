@@ -1,9 +1,9 @@
 //! The parts of [`super::RealDisk`] that differ on Unix.
 
-use super::{Kind, LockKind, Open, Space, Stat};
+use super::{Kind, LockKind, Open, Owner, Space, Stat, owner_to_give};
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{AtFlags, CWD, FileType, Mode, OFlags},
+    fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid},
     io::Errno,
 };
 use std::{
@@ -88,6 +88,13 @@ pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
 
 pub(super) fn create_dir_at(dir: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
     rustix::fs::mkdirat(&dir, name, mode_of(mode))?;
+    if let Some(owner) = heir(&dir, name) {
+        let folder = open_dir_at(&dir, name)?;
+        // One that somebody put in its place meanwhile is not given away.
+        let is_new =
+            rustix::fs::Dir::read_from(&folder)?.flatten().all(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."));
+        give(&folder, FileType::Directory, is_new.then_some(owner));
+    }
     // mkdir takes the umask off, and drops the setgid bit on some systems.
     if stat_at(&dir, name)?.mode & mode == mode {
         return Ok(());
@@ -145,7 +152,49 @@ pub(super) fn canonical(path: &Path) -> io::Result<PathBuf> {
 }
 
 pub(super) fn symlink(target: &Path, link: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, link)
+    symlink_at(target, CWD, link)
+}
+
+pub(super) fn symlink_at(target: &Path, dir: impl AsFd, name: &Path) -> io::Result<()> {
+    rustix::fs::symlinkat(target, &dir, name)?;
+    #[cfg(target_os = "linux")]
+    if let Some(owner) = heir(&dir, name)
+        && let Ok(made) = rustix::fs::openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    {
+        give(&made, FileType::Symlink, Some(owner));
+    }
+    Ok(())
+}
+
+/// Gives a copy that was made at `path` to whom its folder belongs.
+pub(super) fn give_copy(path: &Path) {
+    let Some(owner) = heir(CWD, path) else { return };
+    if let Ok(made) = open_at(CWD, path, Open::Read, Links::Refuse) {
+        give(&made, FileType::RegularFile, Some(owner));
+    }
+}
+
+/// To whom this process gives what it makes under a name below an open folder.
+fn heir(dir: impl AsFd, name: &Path) -> Option<Owner> {
+    let user = user_id().filter(|user| *user == 0)?;
+    let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let stat = stat_follow_at(dir, folder).ok()?;
+    owner_to_give(user, Owner { uid: stat.uid, gid: stat.gid })
+}
+
+/// Gives away what this process made, by its handle: a path may name something else by now, and so may the handle of what
+/// was opened again. What is of another kind, belongs to somebody else or has further names is left as it is. Where owners
+/// cannot be changed, as in a container, it stays this user's, and `doctor` tells whom that shuts out.
+fn give(made: impl AsFd, kind: FileType, owner: Option<Owner>) {
+    let (Some(owner), Ok(stat)) = (owner, rustix::fs::fstat(&made)) else { return };
+    let is_ours = FileType::from_raw_mode(stat.st_mode) == kind && Some(stat.st_uid) == user_id();
+    if is_ours && (kind == FileType::Directory || stat.st_nlink == 1) {
+        let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
+        let _ = match kind {
+            FileType::Symlink => rustix::fs::chownat(&made, "", uid, gid, AtFlags::EMPTY_PATH),
+            _ => rustix::fs::fchown(&made, uid, gid),
+        };
+    }
 }
 
 pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
@@ -163,15 +212,28 @@ pub(super) fn open_at(dir: impl AsFd, name: &Path, how: Open, links: Links) -> i
         Open::ReadFollow => open(OFlags::RDONLY, 0),
         Open::Read if links == Links::Follow => open(OFlags::RDONLY, 0),
         Open::Read => open(OFlags::RDONLY | OFlags::NOFOLLOW, 0),
-        Open::Write | Open::CreateIfMissing(_) => open(OFlags::RDWR | OFlags::NOFOLLOW, 0),
+        Open::Write | Open::CreateIfMissing(_) => {
+            let file = open(OFlags::RDWR | OFlags::NOFOLLOW, 0)?;
+            // Nothing is ever written to a pipe or a device.
+            match stat_open(&file)?.kind {
+                Kind::File => Ok(file),
+                _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+            }
+        }
         Open::CreateNew(mode) => {
             let file = open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode)?;
+            give(&file, FileType::RegularFile, heir(&dir, name));
             if stat_open(&file)?.mode & mode != mode {
                 set_mode(&file, mode)?;
             }
             Ok(file)
         }
     }
+}
+
+/// What the system says of a link that is not followed or ends nowhere, of a socket, and of a device without a driver.
+pub(super) fn is_wrong_kind(code: i32) -> bool {
+    [Errno::LOOP, Errno::MLINK, Errno::NXIO, Errno::NODEV, Errno::OPNOTSUPP].contains(&Errno::from_raw_os_error(code))
 }
 
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
@@ -227,6 +289,7 @@ pub(super) fn reflink_at<A: AsFd, B: AsFd>(from: (A, &Path), to: (B, &Path)) -> 
         let mode = stat_open(&source)?.mode;
         let target = open_at(&to.0, to.1, Open::CreateNew(0o600), Links::Refuse)?;
         let cloned = rustix::fs::ioctl_ficlone(&target, &source).map_err(io::Error::from);
+        give(&target, FileType::RegularFile, heir(&to.0, to.1));
         cloned.and_then(|()| set_mode(&target, mode)).inspect_err(|_| {
             // The first error is the one to tell; what is left behind is an empty file under a temporary name.
             let _ = rustix::fs::unlinkat(&to.0, to.1, AtFlags::empty());
@@ -262,9 +325,18 @@ pub(super) fn list_open_dir(dir: impl AsFd) -> io::Result<Vec<super::Entry>> {
 
 /// The name of a group, for people; its number where it has none.
 pub fn group_name(gid: u32) -> String {
-    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    let number = gid.to_string();
-    let name = groups.lines().find(|line| line.split(':').nth(2) == Some(&number)).and_then(|line| line.split(':').next());
+    name_in("/etc/group", gid)
+}
+
+/// The name of a user, for people and their commands; the number where there is none.
+pub fn user_name(uid: u32) -> String {
+    name_in("/etc/passwd", uid)
+}
+
+fn name_in(list: &str, number: u32) -> String {
+    let lines = fs::read_to_string(list).unwrap_or_default();
+    let number = number.to_string();
+    let name = lines.lines().find(|line| line.split(':').nth(2) == Some(&number)).and_then(|line| line.split(':').next());
     name.map_or(number.clone(), str::to_owned)
 }
 

@@ -269,6 +269,12 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
     }
 }
 
+/// What Windows says of a reparse point that leads nowhere.
+pub(super) fn is_wrong_kind(code: i32) -> bool {
+    // ERROR_CANT_ACCESS_FILE, ERROR_CANT_RESOLVE_FILENAME
+    matches!(code, 1920 | 1921)
+}
+
 /// NTFS journals its names itself, and a folder cannot be opened for this.
 pub(super) fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
@@ -290,6 +296,11 @@ fn no_groups() -> io::Error {
 /// Windows has no such groups.
 pub fn group_name(gid: u32) -> String {
     gid.to_string()
+}
+
+/// Windows has no such numbers.
+pub fn user_name(uid: u32) -> String {
+    uid.to_string()
 }
 
 pub(super) fn start_writeback(_: &fs::File, _: u64, _: u64) -> io::Result<()> {

@@ -4,10 +4,11 @@ use super::{BlobLine, DfReport, GcSummary, ModelManager, PartialLine, Selector, 
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
+    event::Event,
     store::{GcOptions, Store, StoreError},
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     path::Path,
     time::SystemTime,
 };
@@ -20,8 +21,12 @@ impl ModelManager {
         let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
         let now = SystemTime::now();
         // The one collector plans, so that no other one acts between plan and act.
-        let mut collector = if dry_run { None } else { Some(store.collector(alone, &self.wait())?) };
+        let mut collector = if dry_run { None } else { Some(store.collector(alone, store.wait())?) };
         let plan = store.plan_collection(options, now)?;
+        if plan.hidden_leases > 0 {
+            let text = "this user may not see what running commands of others rely on, so what is told here may be needed";
+            self.report(&Event::Warning(text.into()));
+        }
         let mut summary = GcSummary {
             dry_run,
             blobs: plan.blobs.iter().chain(&plan.trash).map(BlobLine::from).collect(),
@@ -54,7 +59,7 @@ impl ModelManager {
         let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
         let digests = self.digests_of(what, &store)?;
         let users = store.users()?;
-        let leased: HashSet<Sha256Digest> = store.leased()?;
+        let leased = store.leased()?;
         let mut names: HashMap<Uuid, String> = HashMap::new();
         let mut reports = Vec::new();
         for digest in digests {
@@ -157,7 +162,7 @@ impl ModelManager {
         if let Some(name) = names.get(project) {
             return Ok(name.clone());
         }
-        let name = store.project_record(project)?.map_or_else(|| project.to_string(), |record| record.location.path);
+        let name = store.known_project(project).map_or_else(|| project.to_string(), |record| record.location.path);
         names.insert(*project, name.clone());
         Ok(name)
     }

@@ -5,9 +5,12 @@ use crate::{
     disk::{self, DiskError, Open},
     error::{ErrorKind, Result},
     event::Event,
-    store::{Finding, Progress, Project, Severity, Store, StoreError, WhyReadOnly, require_folder_or_nothing},
-    view::FileState,
+    store::{
+        Finding, PROJECT_FILE, Progress, Project, Severity, ShutOut, Store, StoreError, WhyReadOnly, require_folder_or_nothing,
+    },
+    view::{FileState, MANIFEST_FILE},
 };
+use std::{collections::BTreeSet, path::Path};
 
 impl ModelManager {
     /// Looks at everything; with `full`, reads every byte of every blob.
@@ -17,10 +20,18 @@ impl ModelManager {
         let mut add = |severity, path: std::path::PathBuf, what: String, mend: &str| {
             report.findings.push(Finding { severity, path, what, mend: mend.to_owned() });
         };
-        for key in self.registry()?.unknown_keys() {
-            let nearest = key.suggestion.as_ref().map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
-            let what = format!("line {}: unknown key `{}` in {}{nearest}", key.line, key.key, key.within);
-            add(Severity::Leftover, self.registry()?.origin().into(), what, "correct it, or leave it if another program reads it");
+        match self.registry() {
+            Ok(registry) => {
+                for key in registry.unknown_keys() {
+                    let nearest = key.suggestion.as_ref().map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
+                    let what = format!("line {}: unknown key `{}` in {}{nearest}", key.line, key.key, key.within);
+                    add(Severity::Leftover, registry.origin().into(), what, "correct it, or leave it if another program reads it");
+                }
+            }
+            Err(error) => {
+                let path = self.settings.config.clone().unwrap_or_default();
+                add(Severity::Repairable, path, error.to_string(), error.next_step().unwrap_or("correct it"));
+            }
         }
         let store = match Store::open(self.disk.clone(), &dir) {
             Ok(store) => store.waiting(self.wait()),
@@ -41,6 +52,14 @@ impl ModelManager {
                 } else {
                     return Err(error.into());
                 }
+                return Ok(report);
+            }
+            Err(error @ (StoreError::BadRecord { .. } | StoreError::Disk(_))) => {
+                let mend = match crate::error::Error::from(error.clone()).next_step() {
+                    Some(hint) if matches!(error, StoreError::Disk(_)) => hint.to_owned(),
+                    _ => "move it away and restore STORE.json from a backup; the blobs are untouched".to_owned(),
+                };
+                add(Severity::Loss, dir, error.to_string(), &mend);
                 return Ok(report);
             }
             Err(error) => return Err(error.into()),
@@ -70,6 +89,10 @@ impl ModelManager {
         let project = match Project::identify(&*self.disk, &self.settings.models_dir) {
             Err(StoreError::BadRecord { path, why }) => {
                 unreadable = Some((path, format!("it cannot be read: {why}")));
+                None
+            }
+            Err(StoreError::Disk(error)) => {
+                unreadable = Some((error.path.clone(), error.to_string()));
                 None
             }
             other => other?,
@@ -145,14 +168,55 @@ impl ModelManager {
             );
         }
         report.findings.extend(findings);
+        report.findings.extend(self.left_by_root()?);
         report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         report.read_bytes = full;
         Ok(report)
     }
 
+    /// What earlier runs by root left in folders of somebody else: the models directory, its views, and files that are locked
+    /// while registry or lock file are written. A registry that root keeps may be meant so.
+    fn left_by_root(&self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        if !cfg!(unix) {
+            return Ok(findings);
+        }
+        let models = &self.settings.models_dir;
+        let mut folders = BTreeSet::from([models.clone()]);
+        for file in self.views(None).scan(None)? {
+            folders.extend(file.path.ancestors().skip(1).take_while(|dir| *dir != models).map(Path::to_owned));
+        }
+        let mut files = Vec::new();
+        for folder in &folders {
+            files.extend([PROJECT_FILE, MANIFEST_FILE].map(|name| folder.join(name)));
+        }
+        let beside = [self.settings.config.as_ref(), Some(&self.settings.lock_file)].into_iter().flatten();
+        for (file, extension) in beside.flat_map(|file| [(file, "lock"), (file, "busy")]) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            files.push(file.with_file_name(format!(".{name}.{extension}")));
+        }
+        for path in folders.into_iter().chain(files) {
+            let above = path.parent().and_then(|above| self.disk.stat_follow(above).ok());
+            if let (Ok(Some(stat)), Some(above)) = (self.disk.find(&path), above)
+                && stat.uid == 0
+                && above.uid != 0
+            {
+                let shut_out = ShutOut::in_folder(&path, stat.uid, &above);
+                let what = format!("it belongs to {} and not to {}", disk::user_name(0), disk::user_name(above.uid));
+                findings.push(Finding { severity: Severity::Repairable, path, what, mend: format!("`{}`", shut_out.command()) });
+            }
+        }
+        Ok(findings)
+    }
+
     /// What a user does who can only read the store and wants to write it.
     fn who_may_let_write(&self, store: &Store, why: WhyReadOnly) -> Result<String> {
         let root = self.disk.stat_follow(store.layout().root())?;
+        if why == WhyReadOnly::Permission
+            && let Some(shut_out) = ShutOut::from_store(&*self.disk, store.layout().root())
+        {
+            return Ok(shut_out.to_string());
+        }
         Ok(match why {
             WhyReadOnly::Volume => "it is mounted read-only here: run such commands where it is mounted writable".into(),
             WhyReadOnly::NewerLayout => "update model-manager".into(),

@@ -96,7 +96,7 @@ impl ModelManager {
                 Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint("Run the command again.")
             );
         };
-        let _views_lock = project.lock_views(&self.wait())?;
+        let _views_lock = project.lock_views(store.wait())?;
         project.put_root(&plan.target.view, &files)?;
         let built = views.build_adopting(&plan.target.view, &files, self.settings.link, project.uuid(), &adopted)?;
         if let Some(why) = &built.why {
@@ -140,7 +140,7 @@ impl ModelManager {
         if store.is_writable() && !Project::is_at_home(store, &self.settings.models_dir)? {
             return Ok(None);
         }
-        let _views_lock = store.lock_views(&project, LockKind::Shared, &self.wait())?;
+        let _views_lock = store.lock_views(&project, LockKind::Shared, store.wait())?;
         if store.root_of(&project, &plan.target.view)?.is_none_or(|root| root.files != files) {
             return Ok(None);
         }
@@ -338,8 +338,8 @@ impl ModelManager {
             let file = &mut plan.files[index];
             let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string(), trust: file.trust() };
             let admission = match file.again {
-                true => store.admit_again(want, lease, &self.wait())?,
-                false => store.admit(want, lease, &self.wait())?,
+                true => store.admit_again(want, lease, store.wait())?,
+                false => store.admit(want, lease, store.wait())?,
             };
             match admission {
                 Admission::Present(blob) => file.sha256 = Some(blob.digest),

@@ -64,7 +64,8 @@ impl ModelManager {
         self.disk.create_dirs(&dir, DIR_MODE)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let turn = dir.join(format!(".{name}.busy"));
-        let held = lock::acquire(&*self.disk, &turn, LockKind::Exclusive, FILE_MODE, "the lock file", &self.wait())?;
+        let mode = lock::mode_in(&*self.disk, &dir)?;
+        let held = lock::acquire(&*self.disk, &turn, LockKind::Exclusive, mode, "the lock file", &self.wait())?;
         let written = (|| -> Result<(LockFile, bool)> {
             let old = self.read_lock()?;
             let mut new = old.clone().unwrap_or_default();

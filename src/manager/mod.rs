@@ -167,7 +167,7 @@ impl ModelManager {
     }
 
     pub(crate) fn wait(&self) -> Wait {
-        Wait { timeout: self.settings.lock_timeout, reporter: self.reporter.clone(), cancel: self.cancel.clone() }
+        Wait::new(self.settings.lock_timeout, self.reporter.clone(), self.cancel.clone())
     }
 
     /// Room on the volume where the store would be made.

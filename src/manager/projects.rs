@@ -17,7 +17,7 @@ impl ModelManager {
     }
 
     pub(super) fn project_line(&self, store: &Store, uuid: Uuid) -> Result<ProjectLine> {
-        let record = store.project_record(&uuid)?;
+        let record = store.known_project(&uuid);
         let roots = store.roots_of(&uuid)?;
         let state = record.as_ref().map_or(ProjectState::Unreachable, |record| state_of(&*self.disk, record));
         Ok(ProjectLine {

@@ -2,7 +2,7 @@
 
 use super::ModelManager;
 use crate::{
-    disk::{Disk, Kind, LockKind},
+    disk::{Disk, LockKind},
     error::{Error, ErrorKind, Result},
     registry::{BUILT_IN, Edited, MOST_BYTES},
     store::lock,
@@ -42,8 +42,9 @@ pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
 
 /// Refuses where the settings name a registry file that is not there: they then mean another project.
 pub(super) fn require_named(disk: &dyn Disk, path: &Path) -> Result<()> {
-    match disk.stat_follow(path) {
-        Ok(stat) if stat.kind == Kind::File => Ok(()),
+    match disk.find(path) {
+        // What cannot be read as one is told by what needs the registry; listing and making room do not.
+        Ok(Some(_)) => Ok(()),
         // It has the words for what is wrong.
         _ => read_named(disk, path).map(drop),
     }
@@ -89,7 +90,8 @@ impl ModelManager {
         disk.create_dirs(folder, 0o755)?;
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let lock_path = folder.join(format!(".{name}.lock"));
-        let held = lock::acquire(disk, &lock_path, LockKind::Exclusive, 0o600, &named.display().to_string(), &self.wait())?;
+        let mode = lock::mode_in(disk, folder)?;
+        let held = lock::acquire(disk, &lock_path, LockKind::Exclusive, mode, &named.display().to_string(), &self.wait())?;
         let result = self.preview_edit(new, edit).and_then(|change| {
             self.publish(&file, folder, &change)?;
             Ok(change)

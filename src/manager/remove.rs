@@ -77,7 +77,7 @@ impl ModelManager {
         };
         // From the plan to the last root, so that no download shows a view meanwhile whose root is about to go.
         let views_lock = match (&store, &project) {
-            (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, &self.wait())?,
+            (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, store.wait())?,
             _ => None,
         };
         let plan = match views_lock {
@@ -230,7 +230,7 @@ impl ModelManager {
 
     /// The right to drop blobs; none where that is not safe, which is told.
     fn collector_for(&self, store: &Store) -> Result<Option<Collector>> {
-        match store.collector(false, &self.wait()) {
+        match store.collector(false, store.wait()) {
             Err(StoreError::NoSafeCollection { .. }) => {
                 let text = "the store is where other hosts may use it, so its blobs stay until `model-manager gc` is run";
                 self.report(&Event::Warning(text.into()));
@@ -254,7 +254,7 @@ impl ModelManager {
                     continue;
                 }
                 if let std::collections::hash_map::Entry::Vacant(slot) = paths.entry(user) {
-                    slot.insert(store.project_record(&user)?.map_or_else(|| user.to_string(), |record| record.location.path));
+                    slot.insert(store.known_project(&user).map_or_else(|| user.to_string(), |record| record.location.path));
                 }
                 others.entry(digest).or_default().push(format!("{}: {view}", paths[&user]));
             }

@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     names::{RepoId, Revision},
     settings::LinkMode,
-    store::{Progress, Project, RootRecord, Source, Stamp, Store, ViewFile, ViewKey, Wait},
+    store::{Progress, Project, RootRecord, Source, Stamp, Store, ViewFile, ViewKey},
     transfer::{self, Effort, Job},
     view::Adopted,
 };
@@ -45,7 +45,7 @@ impl ModelManager {
                     report.files.push(RepairedFile { path: shown.path.clone(), mended: true, fetched, note: None });
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged) => {
-                    let aside = store.quarantine(&patient.file.sha256, &self.wait())?;
+                    let aside = store.quarantine(&patient.file.sha256, store.wait())?;
                     let note = match aside {
                         Some(aside) => format!("{error}; what was left of it is now {}", aside.display()),
                         None => error.to_string(),
@@ -71,8 +71,8 @@ impl ModelManager {
         lease.protect(&[file.sha256])?;
         let hashing = |done| self.report(&Event::Hashing { file: file.path.to_string(), done, size: file.size });
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
-        let wait: Wait = self.wait();
-        let intake = store.admit_repair(&file.sha256, file.size, &store.layout().blob(&file.sha256), &lease, &wait, progress)?;
+        let intake =
+            store.admit_repair(&file.sha256, file.size, &store.layout().blob(&file.sha256), &lease, store.wait(), progress)?;
         let missing: u64 = intake.missing().iter().map(|range| range.end - range.start).sum();
         let locations = match missing {
             0 => Vec::new(),
@@ -147,7 +147,7 @@ impl ModelManager {
 
     /// Shows the mended blob where the damaged content stood: a hard link or a copy still has the old bytes.
     fn show_again(&self, store: &Store, project: &Project, patient: &Patient) -> Result<()> {
-        let _views_lock = project.lock_views(&self.wait())?;
+        let _views_lock = project.lock_views(store.wait())?;
         let views = self.views(Some(store.clone()));
         let mut replaced = Vec::new();
         if let Some(stat) = self.disk.find(&patient.shown.path)?

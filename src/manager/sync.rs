@@ -269,7 +269,7 @@ impl ModelManager {
         let mut extra = plan()?;
         let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
         if let (Some(store), Some(project), false, false) = (store, project, extra.is_empty(), report.dry_run) {
-            let _views_lock = store.lock_views(&project, LockKind::Exclusive, &self.wait())?;
+            let _views_lock = store.lock_views(&project, LockKind::Exclusive, store.wait())?;
             extra = plan()?;
             // A download that came in between shows something else on purpose.
             if store.root_of(&project, &view)?.is_some_and(|root| shows(&root, locked)) {

@@ -148,7 +148,7 @@ impl Store {
 /// suspended process holds the records.
 fn where_possible(noted: Result<()>) -> Result<()> {
     match noted {
-        Err(StoreError::Disk(error)) if error.is_no_space() || error.is_read_only() => Ok(()),
+        Err(StoreError::Disk(error)) if error.is_no_space() || error.is_read_only() || error.is_wrong_kind() => Ok(()),
         Err(StoreError::LockTimeout { .. }) => Ok(()),
         other => other,
     }

@@ -1,9 +1,9 @@
 //! What can go wrong in a store, and what that means at the crate's door.
 
-use super::{WhyReadOnly, layout::IntakeKey};
+use super::{WhyReadOnly, layout::IntakeKey, ownership::ShutOut};
 use crate::{
     digest::Sha256Digest,
-    disk::DiskError,
+    disk::{DiskError, RealDisk},
     error::{Error, ErrorKind},
 };
 use std::{path::PathBuf, time::Duration};
@@ -70,7 +70,7 @@ pub enum StoreError {
         why: WhyReadOnly,
     },
     /// Somebody else held a lock for too long.
-    #[error("waited {} s for {what}, held by {holder}", waited.as_secs())]
+    #[error("{} {what}, held by {holder}", how_long(*waited, *in_all))]
     LockTimeout {
         /// What the lock guards.
         what: String,
@@ -78,6 +78,8 @@ pub enum StoreError {
         holder: String,
         /// For how long.
         waited: Duration,
+        /// For how long the command waited for locks in all.
+        in_all: Duration,
     },
     /// The bytes are complete but not the ones that were promised.
     #[error("the content of {what} is wrong: expected {expected}, got {actual}")]
@@ -127,6 +129,17 @@ pub enum StoreError {
     Cancelled,
 }
 
+impl StoreError {
+    /// That a record which cannot be rebuilt was not read. Where something else stands in its place, it is the record that
+    /// is bad and not the disk.
+    pub(super) fn of_record(error: DiskError) -> Self {
+        match error.is_wrong_kind() {
+            true => Self::BadRecord { why: error.source.to_string(), path: error.path },
+            false => error.into(),
+        }
+    }
+}
+
 /// Result of a store operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -148,10 +161,9 @@ impl From<DiskError> for Error {
                     "Check who owns the folder and whether the volume is mounted read-only; `--store` and `--models-dir` choose other places.",
                 ),
             )
-        } else if matches!(
-            error.kind(),
-            std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory | std::io::ErrorKind::IsADirectory
-        ) {
+        } else if error.is_wrong_kind()
+            || matches!(error.kind(), std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory)
+        {
             (
                 ErrorKind::Failed,
                 Some(
@@ -163,6 +175,9 @@ impl From<DiskError> for Error {
         } else {
             (ErrorKind::Failed, None)
         };
+        if let Some(shut_out) = ShutOut::of(&RealDisk, &error) {
+            return Self::new(ErrorKind::Auth, error.to_string()).hint(shut_out.to_string());
+        }
         let new = Self::new(kind, error.to_string());
         match hint {
             Some(hint) => new.hint(hint),
@@ -189,7 +204,11 @@ impl From<StoreError> for Error {
             }
             StoreError::BadRecord { .. } => Self::new(ErrorKind::Damaged, message)
                 .hint("Restore the file from a backup or move it away, then run the command again."),
-            StoreError::ReadOnly { why, .. } => Self::new(ErrorKind::Failed, message).hint(match why {
+            StoreError::ReadOnly { why, path } => match ShutOut::from_store(&RealDisk, &path) {
+                Some(shut_out) if why == WhyReadOnly::Permission => {
+                    Self::new(ErrorKind::Auth, message).hint(shut_out.to_string())
+                }
+                _ => Self::new(ErrorKind::Failed, message).hint(match why {
                 WhyReadOnly::Volume => {
                     "Run it where the store is mounted writable, or name another store with `--store`; what is here can be listed, \
                      verified and used."
@@ -199,6 +218,7 @@ impl From<StoreError> for Error {
                 }
                 WhyReadOnly::NewerLayout => "Update model-manager; until then the store can be listed, verified and used.",
             }),
+            },
             StoreError::LockTimeout { .. } => Self::new(ErrorKind::Locked, message)
                 .hint("Wait for the other process, or give a longer `--lock-timeout`. A lock is released when its process ends."),
             StoreError::Mismatch { .. } => Self::new(ErrorKind::Damaged, message).hint(
@@ -225,6 +245,16 @@ impl From<StoreError> for Error {
             }
             StoreError::Cancelled => Self::new(ErrorKind::Interrupted, message),
         }
+    }
+}
+
+/// How long it was waited for a lock, in words: what was asked is in all, and may be no time at all.
+fn how_long(waited: Duration, in_all: Duration) -> String {
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    match in_all.saturating_sub(waited) {
+        _ if in_all < Duration::from_millis(50) => "did not wait for".to_owned(),
+        before if before < Duration::from_millis(100) => format!("waited {} for", seconds(waited)),
+        _ => format!("waited {} for locks, at last for", seconds(in_all)),
     }
 }
 

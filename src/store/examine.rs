@@ -1,17 +1,18 @@
 //! Accounts for every file in a store: what is wrong, and which command mends it.
 
 use super::{
-    CheckMode, Progress, Result, Store, StoreError,
+    CheckMode, Partial, Progress, Result, ShutOut, Store, StoreError,
     layout::{FIXED_DIRS, IntakeKey, Layout, MORE_FIXED_DIRS, SHARDED_DIRS},
+    ownership::shell_word,
     roots,
 };
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
-    disk::{self, Kind, Stat},
+    disk::{self, Entry, Kind, Stat},
     store::BlobState,
 };
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -43,14 +44,17 @@ pub struct Finding {
 
 impl Store {
     /// Looks at every file. `read_blobs` also reads every byte of every blob.
+    /// What cannot be looked at is a finding and ends nothing.
     pub fn examine(&self, read_blobs: bool, progress: Progress<'_>) -> Result<Vec<Finding>> {
-        let mut findings = Findings { store: self, list: Vec::new() };
+        let root = self.disk().stat_follow(self.layout().root())?;
+        let mut findings = Findings { store: self, root, strangers: BTreeMap::new(), list: Vec::new() };
         findings.top()?;
         let blobs = findings.blobs(read_blobs, progress)?;
         findings.records("meta", ".json", &blobs, read_blobs)?;
         findings.records("segments", "", &blobs, read_blobs)?;
         findings.roots(&blobs)?;
         findings.leftovers()?;
+        findings.owners();
         findings.list.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.path.cmp(&b.path)));
         Ok(findings.list)
     }
@@ -58,18 +62,58 @@ impl Store {
 
 struct Findings<'a> {
     store: &'a Store,
+    root: Stat,
+    /// Whose things are in a store of somebody else: how many, and one of them.
+    strangers: BTreeMap<u32, (usize, PathBuf)>,
     list: Vec<Finding>,
 }
+
+const IN_THE_WAY: &str = "something that is no file is in the way";
 
 impl Findings<'_> {
     fn add(&mut self, severity: Severity, path: impl Into<PathBuf>, what: impl Into<String>, mend: impl Into<String>) {
         self.list.push(Finding { severity, path: path.into(), what: what.into(), mend: mend.into() });
     }
 
+    /// Goes on after what cannot be looked at, and tells it. `None` where that is.
+    fn told<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        let error = match result {
+            Err(StoreError::Disk(error)) => error,
+            other => return other.map(Some),
+        };
+        let mend = match ShutOut::of(self.store.disk(), &error) {
+            Some(shut_out) => format!("`{}`", shut_out.command()),
+            None if error.is_wrong_kind() => "move it elsewhere".to_owned(),
+            None => "make it readable for this user, or move it elsewhere".to_owned(),
+        };
+        let path = error.path.clone();
+        self.add(Severity::Repairable, path, error.to_string(), mend);
+        Ok(None)
+    }
+
+    /// The names in a folder; none where it cannot be read, which is told.
+    fn names(&mut self, dir: &Path) -> Result<Vec<Entry>> {
+        let entries = disk::absent_is_none(self.store.disk().list(dir)).map_err(StoreError::from);
+        let mut entries = self.told(entries)?.flatten().unwrap_or_default();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
     fn top(&mut self) -> Result<()> {
         let layout = self.store.layout();
+        if let Some(asked) = self.store.marker().dir_mode.refused() {
+            let used = self.store.marker().folder_mode();
+            let what =
+                format!("it asks for folders of the mode {asked:o}, which would open the store to strangers; {used:o} is used");
+            self.add(Severity::Repairable, layout.marker(), what, "run `model-manager init`");
+        }
+        if cfg!(unix) && self.root.mode & 0o002 != 0 {
+            let what = format!("its mode is {:o}: every user of this machine can change what is in it", self.root.mode);
+            let mend = format!("`chmod o-w {}`", shell_word(layout.root()));
+            self.add(Severity::Repairable, layout.root(), what, mend);
+        }
         let known = |name: &str| Layout::is_fixed_dir(name) || matches!(name, "STORE.json" | "CACHEDIR.TAG");
-        for entry in self.store.disk().list_sorted(layout.root())? {
+        for entry in self.names(layout.root())? {
             if !known(&entry.name) {
                 let path = layout.root().join(&entry.name);
                 self.add(Severity::Leftover, path, "not part of a store; it is left alone", "move it elsewhere");
@@ -89,73 +133,112 @@ impl Findings<'_> {
         for dir in ["lock", "lock/b", "leases"] {
             self.written_in_place(&layout.dir(dir))?;
         }
-        for partial in self.store.partials()? {
+        for partial in self.partials()? {
             self.written_in_place(&partial.path)?;
             self.folder(partial.path)?;
         }
         Ok(())
     }
 
+    fn partials(&mut self) -> Result<Vec<Partial>> {
+        let partials = self.store.partials();
+        Ok(self.told(partials)?.unwrap_or_default())
+    }
+
     /// A folder that is to be there and to let in whom the store lets in.
     fn folder(&mut self, dir: PathBuf) -> Result<()> {
-        let mode = self.store.marker().dir_mode;
-        match self.store.disk().find(&dir)? {
-            None => self.add(Severity::Repairable, dir, "the folder is missing", "run `model-manager init`"),
-            Some(stat) => self.mode(dir, &stat, mode)?,
+        let mode = self.store.marker().folder_mode();
+        let found = self.store.disk().find(&dir).map_err(StoreError::from);
+        match self.told(found)? {
+            None => {}
+            Some(None) => self.add(Severity::Repairable, dir, "the folder is missing", "run `model-manager init`"),
+            Some(Some(stat)) if stat.kind != Kind::Dir => {
+                self.add(Severity::Repairable, dir, "something that is no folder is in the way", "move it elsewhere");
+            }
+            Some(Some(stat)) => self.mode(dir, &stat, mode),
         }
         Ok(())
     }
 
     /// Records in a folder that are not replaced by renaming: everybody who uses the store opens them for writing.
     fn written_in_place(&mut self, dir: &Path) -> Result<()> {
-        for entry in self.store.disk().list_sorted(dir)? {
+        let is_partial = dir.parent() == Some(&self.store.layout().dir("ingest"));
+        for entry in self.names(dir)? {
             let path = dir.join(&entry.name);
+            let is_ours = self.store.layout().is_record(&path) || (is_partial && entry.name == "data");
             if entry.kind == Kind::File {
                 self.record_mode(path)?;
-            } else if self.store.layout().is_record(&path) {
-                self.add(Severity::Repairable, path, "something that is no file is in the way", "move it elsewhere");
+            } else if is_ours || entry.name.starts_with(".tmp-") {
+                self.add(Severity::Repairable, path, IN_THE_WAY, "move it elsewhere");
             }
         }
         Ok(())
     }
 
     fn record_mode(&mut self, path: PathBuf) -> Result<()> {
-        match self.store.disk().find(&path)? {
-            Some(stat) if self.store.layout().is_record(&path) => self.mode(path, &stat, self.store.marker().file_mode()),
-            _ => Ok(()),
+        let found = self.store.disk().find(&path).map_err(StoreError::from);
+        let Some(Some(stat)) = self.told(found)? else { return Ok(()) };
+        let marker = self.store.marker();
+        match self.store.layout().is_lock(&path) {
+            true if stat.nlink > 1 => {
+                let what = "it has further names, and would be written under all of them, so it is not used";
+                self.add(Severity::Repairable, path, what, "move it elsewhere");
+            }
+            true => self.mode(path, &stat, marker.lock_mode()),
+            false if self.store.layout().is_record(&path) => self.mode(path, &stat, marker.file_mode()),
+            false => {}
         }
+        Ok(())
     }
 
-    fn mode(&mut self, path: PathBuf, stat: &Stat, wanted: u32) -> Result<()> {
+    fn mode(&mut self, path: PathBuf, stat: &Stat, wanted: u32) {
         if !cfg!(unix) {
-            return Ok(());
+            return;
         }
-        let is_shared = self.store.marker().is_shared();
+        let (is_shared, is_lock) = (self.store.marker().is_shared(), self.store.layout().is_lock(&path));
+        if !is_shared && stat.uid != self.root.uid {
+            self.strangers.entry(stat.uid).or_insert((0, path.clone())).0 += 1;
+        }
         let mend = match is_shared {
             true => "run `model-manager init --shared` as its owner or as root".to_owned(),
-            false => format!("chmod {wanted:o} {}", path.display()),
+            false => format!("`chmod {wanted:o} {}`", shell_word(&path)),
         };
-        let group = self.store.disk().stat_follow(self.store.layout().root())?.gid;
+        let is_too_open = stat.mode & !wanted & if is_lock { 0o077 } else { 0o022 } != 0;
         if stat.mode & wanted != wanted {
             let what = format!("its mode is {:o} and should be {wanted:o}: it shuts other users of the store out", stat.mode);
             self.add(Severity::Repairable, path, what, mend);
-        } else if is_shared && stat.gid != group {
-            let (is, should) = (disk::group_name(stat.gid), disk::group_name(group));
+        } else if is_shared && stat.gid != self.root.gid {
+            let (is, should) = (disk::group_name(stat.gid), disk::group_name(self.root.gid));
             let what = format!("it belongs to the group {is} and not to {should}, whose members it shuts out");
             self.add(Severity::Repairable, path, what, mend);
+        } else if is_too_open {
+            let (is, who) = (stat.mode, if is_lock { "can hold it and make everybody wait" } else { "can change what is in it" });
+            let what = format!("its mode is {is:o} and should be {wanted:o}: who does not belong to the store {who}");
+            self.add(Severity::Repairable, path, what, mend);
         }
-        Ok(())
+    }
+
+    /// Who has things in a store of one user, and shuts that user out of them.
+    fn owners(&mut self) {
+        for (uid, (count, path)) in std::mem::take(&mut self.strangers) {
+            let root = self.store.layout().root();
+            let shut_out = ShutOut::in_store(root, &self.root, uid, false);
+            let (by, owner) = (disk::user_name(uid), disk::user_name(self.root.uid));
+            let what = format!("{count} of its files and folders belong to {by} and not to {owner}, such as {}", path.display());
+            self.add(Severity::Repairable, root, what, format!("`{}`", shut_out.command()));
+        }
     }
 
     fn blobs(&mut self, read: bool, progress: Progress<'_>) -> Result<HashSet<Sha256Digest>> {
         let mut blobs = HashSet::new();
         for shard in 0..=255u8 {
             let dir = self.store.layout().dir("sha256").join(format!("{shard:02x}"));
-            for entry in disk::absent_is_none(self.store.disk().list(&dir))?.unwrap_or_default() {
+            for entry in self.names(&dir)? {
                 let path = dir.join(&entry.name);
                 match entry.name.parse::<Sha256Digest>() {
                     Ok(digest) if entry.kind == Kind::File && digest.as_bytes()[0] == shard && digest.to_string() == entry.name => {
-                        self.blob(&digest, &path, read, progress)?;
+                        let looked = self.blob(&digest, &path, read, progress);
+                        self.told(looked)?;
                         blobs.insert(digest);
                     }
                     _ => self.add(Severity::Leftover, path, "not a blob; it is left alone", "move it elsewhere"),
@@ -167,6 +250,9 @@ impl Findings<'_> {
 
     fn blob(&mut self, digest: &Sha256Digest, path: &Path, read: bool, progress: Progress<'_>) -> Result<()> {
         let Some(stat) = self.store.stat(digest)? else { return Ok(()) };
+        if cfg!(unix) && !self.store.marker().is_shared() && stat.uid != self.root.uid {
+            self.strangers.entry(stat.uid).or_insert((0, path.to_owned())).0 += 1;
+        }
         if stat.mode & 0o222 != 0 {
             let mend = format!("{} {}", if cfg!(windows) { "attrib +R" } else { "chmod 444" }, path.display());
             self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), mend);
@@ -205,9 +291,12 @@ impl Findings<'_> {
     fn records(&mut self, dir: &str, extension: &str, blobs: &HashSet<Sha256Digest>, modes: bool) -> Result<()> {
         for shard in 0..=255 {
             let dir = self.store.layout().dir(dir).join(format!("{shard:02x}"));
-            for entry in disk::absent_is_none(self.store.disk().list(&dir))?.unwrap_or_default() {
+            for entry in self.names(&dir)? {
                 let digest = entry.name.strip_suffix(extension).and_then(|name| name.parse::<Sha256Digest>().ok());
                 match digest {
+                    Some(_) if entry.kind != Kind::File => {
+                        self.add(Severity::Repairable, dir.join(entry.name), IN_THE_WAY, "move it elsewhere");
+                    }
                     Some(digest) if blobs.contains(&digest) => {
                         if modes {
                             self.record_mode(dir.join(&entry.name))?;
@@ -246,9 +335,12 @@ impl Findings<'_> {
                     "a project without a record",
                     "run any command in the project that writes, or `model-manager projects forget`",
                 ),
-                Err(error) => self.unreadable(error, dir.join("project.json")),
+                Err(error) => {
+                    let mend = "restore it from a backup, or move it away and run `model-manager download` in that project";
+                    self.add(Severity::Repairable, dir.join("project.json"), error.to_string(), mend);
+                }
             }
-            for entry in self.store.disk().list_sorted(&dir)?.into_iter().filter(|entry| roots::is_root_name(&entry.name)) {
+            for entry in self.names(&dir)?.into_iter().filter(|entry| roots::is_root_name(&entry.name)) {
                 let path = dir.join(&entry.name);
                 self.record_mode(path.clone())?;
                 match self.store.read_root(&path) {
@@ -271,11 +363,11 @@ impl Findings<'_> {
         Ok(())
     }
 
-    fn projects(&self) -> Result<(Vec<Uuid>, Vec<PathBuf>)> {
-        // That the folder is missing is told with the other folders.
+    fn projects(&mut self) -> Result<(Vec<Uuid>, Vec<PathBuf>)> {
         match self.store.names_in_roots() {
+            // That the folder is missing is told with the other folders.
             Err(StoreError::Disk(error)) if error.is_not_found() => Ok(Default::default()),
-            other => other,
+            other => Ok(self.told(other)?.unwrap_or_default()),
         }
     }
 
@@ -286,12 +378,16 @@ impl Findings<'_> {
 
     fn leftovers(&mut self) -> Result<()> {
         let layout = self.store.layout();
-        for partial in self.store.partials()? {
+        for entry in self.names(&layout.dir("tmp"))?.into_iter().filter(|entry| entry.kind != Kind::File) {
+            self.add(Severity::Leftover, layout.dir("tmp").join(entry.name), IN_THE_WAY, "move it elsewhere");
+        }
+        for partial in self.partials()? {
             let Some(claim) = &partial.claim else {
                 self.add(Severity::Leftover, partial.path, "a partial download without a readable claim", "run `model-manager gc`");
                 continue;
             };
-            let journal = self.store.disk().find(&partial.path.join("journal"))?.map_or(0, |stat| stat.len);
+            let journal = self.store.disk().find(&partial.path.join("journal")).map_err(StoreError::from);
+            let journal = self.told(journal)?.flatten().map_or(0, |stat| stat.len);
             let room = 64 * (2 + 4 * segment_count(claim.size)) + SEGMENT_LEN;
             if journal > room {
                 self.add(
@@ -302,7 +398,7 @@ impl Findings<'_> {
                 );
             }
         }
-        for entry in self.store.disk().list_sorted(&layout.dir("ingest"))? {
+        for entry in self.names(&layout.dir("ingest"))? {
             if entry.name.parse::<IntakeKey>().is_err() {
                 self.add(
                     Severity::Leftover,
@@ -312,7 +408,7 @@ impl Findings<'_> {
                 );
             }
         }
-        for entry in self.store.disk().list_sorted(&layout.dir("trash"))? {
+        for entry in self.names(&layout.dir("trash"))? {
             self.add(
                 Severity::Leftover,
                 layout.dir("trash").join(entry.name),
@@ -320,7 +416,7 @@ impl Findings<'_> {
                 "run `model-manager gc`",
             );
         }
-        for entry in self.store.disk().list_sorted(&layout.dir("bad"))? {
+        for entry in self.names(&layout.dir("bad"))? {
             self.add(
                 Severity::Leftover,
                 layout.dir("bad").join(entry.name),

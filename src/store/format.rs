@@ -42,18 +42,46 @@ pub struct Marker {
     #[serde(default)]
     pub flags: Vec<String>,
     /// Permission bits of folders; 0o2775 in a store that a group shares.
-    #[serde(default = "default_dir_mode")]
-    pub dir_mode: u32,
+    #[serde(default)]
+    pub dir_mode: DirMode,
 }
 
-fn default_dir_mode() -> u32 {
-    0o755
+/// The permission bits of a store's folders as its marker has them. A marker is a file that somebody else may have
+/// written, so what it asks for is not what is done: see [`DirMode::bits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DirMode(u64);
+
+impl DirMode {
+    /// Of a store of one user.
+    pub const PRIVATE: Self = Self(0o755);
+    /// Of a store that a group shares.
+    pub const SHARED: Self = Self(0o2775);
+
+    /// The bits that are used: all for the owner, nothing to write for strangers, no setuid and no sticky bit, and setgid
+    /// only where the group may write.
+    pub fn bits(self) -> u32 {
+        let asked = (self.0 & 0o7777) as u32;
+        let setgid = if asked & 0o020 == 0 { 0 } else { asked & 0o2000 };
+        0o700 | (asked & 0o075) | setgid
+    }
+
+    /// What the marker asks for and is not done; `None` where it is all done.
+    pub fn refused(self) -> Option<u64> {
+        (u64::from(self.bits()) != self.0).then_some(self.0)
+    }
+}
+
+impl Default for DirMode {
+    fn default() -> Self {
+        Self::PRIVATE
+    }
 }
 
 impl Marker {
     /// Whether the group of the store's folder may write it.
     pub fn is_shared(&self) -> bool {
-        self.dir_mode & 0o020 != 0
+        self.dir_mode.bits() & 0o020 != 0
     }
 
     /// A new store.
@@ -66,13 +94,28 @@ impl Marker {
             min_reader: 1,
             min_writer: 1,
             flags: Vec::new(),
-            dir_mode: if shared { 0o2775 } else { default_dir_mode() },
+            dir_mode: if shared { DirMode::SHARED } else { DirMode::PRIVATE },
         }
     }
 
-    /// Permission bits of small files, journals and locks.
+    /// Permission bits of folders.
+    pub fn folder_mode(&self) -> u32 {
+        self.dir_mode.bits()
+    }
+
+    /// Permission bits of small files and journals.
     pub fn file_mode(&self) -> u32 {
-        self.dir_mode & 0o666
+        self.dir_mode.bits() & 0o666
+    }
+
+    /// Permission bits of locks and leases: who can open a file can lock it, even for reading only.
+    pub fn lock_mode(&self) -> u32 {
+        if self.is_shared() { 0o660 } else { 0o600 }
+    }
+
+    /// The same, with no modes asked for but those that are used.
+    pub fn without_refused(&self) -> Self {
+        Self { dir_mode: DirMode(self.dir_mode.bits().into()), ..self.clone() }
     }
 
     /// What a program of this version lacks to read it.
@@ -334,4 +377,23 @@ pub fn lease_from_text(text: &[u8]) -> Vec<Sha256Digest> {
 /// Now, as records write it.
 pub fn now() -> String {
     jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| jiff::Timestamp::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_marker_asks_for_strangers_cannot_write_and_nothing_runs_as_its_owner() {
+        for asked in (0..=0o7777).chain([1 << 20, u64::MAX]) {
+            let mode = DirMode(asked).bits();
+            assert_eq!(mode & 0o5002, 0, "{asked:o} gives {mode:o}");
+            assert_eq!(mode & 0o700, 0o700, "{asked:o} gives {mode:o}");
+            assert!(mode & 0o2000 == 0 || mode & 0o020 != 0, "{asked:o} gives {mode:o}");
+        }
+        for usual in [DirMode::PRIVATE, DirMode::SHARED, DirMode(0o700), DirMode(0o750), DirMode(0o2770)] {
+            assert_eq!((u64::from(usual.bits()), usual.refused()), (usual.0, None));
+        }
+        assert_eq!(DirMode(0o7777).refused(), Some(0o7777));
+    }
 }

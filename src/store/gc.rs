@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
-    disk::{self, Kind, LockKind, Stat},
+    disk::{self, Entry, Kind, LockKind, Stat},
 };
 use std::{
     collections::HashSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -76,6 +76,8 @@ pub struct GcPlan {
     pub strays: Vec<PathBuf>,
     /// Blobs that an earlier collection condemned and did not get to remove.
     pub trash: Vec<Unreferenced>,
+    /// Leases that this user may not look at: what they list counts as not needed here.
+    pub hidden_leases: usize,
 }
 
 impl GcPlan {
@@ -147,7 +149,8 @@ impl Store {
         let mut roots = RootSnapshot::default();
         roots.refresh(self)?;
         let leased = self.leased()?;
-        self.plan(options, now, |digest| roots.needs(digest) || leased.contains(digest))
+        let plan = self.plan(options, now, |digest| roots.needs(digest) || leased.contains(digest))?;
+        Ok(GcPlan { hidden_leases: leased.hidden, ..plan })
     }
 
     /// Those of `candidates` that exist and that no lease protects, with what their removal would give back.
@@ -167,7 +170,11 @@ impl Store {
         for (dir, extension) in [("meta", ".json"), ("segments", "")] {
             for shard in 0..=255 {
                 let dir = self.layout().dir(dir).join(format!("{shard:02x}"));
+                // What is no file is nobody's record, here and below: it is left alone, and `doctor` names it.
                 for entry in disk::absent_is_none(self.disk().list(&dir))?.unwrap_or_default() {
+                    if entry.kind != Kind::File {
+                        continue;
+                    }
                     let digest = entry.name.strip_suffix(extension).and_then(Layout::digest_of);
                     if digest.is_some_and(|digest| digest.as_bytes()[0] == shard && !present.contains(&digest)) {
                         plan.orphans.push(dir.join(entry.name));
@@ -183,14 +190,15 @@ impl Store {
         }
         for dir in ["tmp", "lock", "leases"] {
             let dir = self.layout().dir(dir);
-            for entry in self.disk().list_sorted(&dir)?.iter().filter(|entry| entry.name.starts_with(".tmp-")) {
+            let strays = |entry: &&Entry| entry.name.starts_with(".tmp-") && matches!(entry.kind, Kind::File | Kind::Symlink);
+            for entry in self.disk().list_sorted(&dir)?.iter().filter(strays) {
                 let path = dir.join(&entry.name);
                 if self.disk().find(&path)?.is_some_and(|stat| age(now, stat.mtime_ns) >= STRAY_AGE) {
                     plan.strays.push(path);
                 }
             }
         }
-        for entry in self.disk().list_sorted(&self.layout().dir("trash"))? {
+        for entry in self.disk().list_sorted(&self.layout().dir("trash"))?.into_iter().filter(|entry| entry.kind == Kind::File) {
             let path = self.layout().dir("trash").join(&entry.name);
             let Some((digest, stat)) = trashed_digest(&entry.name).zip(self.disk().find(&path)?) else { continue };
             let is_dead = entry.name.starts_with(DEAD);
@@ -288,7 +296,7 @@ impl Collector {
         for (key, what, bytes) in &plan.partials {
             let lock_path = self.store.layout().blob_lock(key);
             // Held, or touched meanwhile: somebody is downloading it after all.
-            if let Some(_lock) = self.store.try_acquire(&lock_path, LockKind::Exclusive)?
+            if let Some(_lock) = self.store.try_acquire_file(&lock_path)?
                 && self.store.is_abandoned(key, options, now)?
             {
                 partial::remove_ingest_dir(&self.store, &self.store.layout().ingest(key))?;
@@ -368,7 +376,8 @@ impl Collector {
     fn purge(&mut self, report: &mut GcReport) -> Result<()> {
         let store = &self.store.clone();
         let trash = store.layout().dir("trash");
-        let mut names = store.disk().list_sorted(&trash)?.into_iter().map(|entry| entry.name).peekable();
+        let condemned = store.disk().list_sorted(&trash)?.into_iter().filter(|entry| entry.kind == Kind::File);
+        let mut names = condemned.map(|entry| entry.name).peekable();
         let mut pause = Duration::ZERO;
         while names.peek().is_some() {
             std::thread::sleep(pause);
@@ -457,7 +466,7 @@ impl Collector {
             for name in names.by_ref() {
                 let path = dir.join(&name);
                 if name.parse::<IntakeKey>().is_ok()
-                    && let Some(_free) = self.store.try_acquire(&path, LockKind::Exclusive)?
+                    && let Some(_free) = self.store.try_acquire_file(&path)?
                 {
                     self.store.disk().remove_if_there(&path)?;
                 }
@@ -472,6 +481,14 @@ impl Collector {
 }
 
 impl Store {
+    /// Locks the lock file of a download if that is free. What stands in its place and is no lock file is not.
+    fn try_acquire_file(&self, path: &Path) -> Result<Option<FileLock>> {
+        match self.try_acquire(path, LockKind::Exclusive) {
+            Err(StoreError::Disk(error)) if error.is_wrong_kind() => Ok(None),
+            other => other,
+        }
+    }
+
     /// Begins a section in which nobody else is in one.
     fn exclusive(&self) -> Result<FileLock> {
         self.acquire(&self.layout().store_lock(), LockKind::Exclusive, "the store", &self.0.wait)

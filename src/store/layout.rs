@@ -114,20 +114,35 @@ impl Layout {
     /// Whether this is a file of the store that everybody who may write the store may write: all but blobs, and the data
     /// of partial downloads, which may be another name of a file that is being taken in.
     pub fn is_record(&self, path: &Path) -> bool {
-        let Ok(inner) = path.strip_prefix(&self.root) else { return false };
-        let names: Vec<&str> = inner.iter().map(|name| name.to_str().unwrap_or_default()).collect();
         let is_key = |name: &str| name.parse::<IntakeKey>().is_ok();
-        match names[..] {
-            [MARKER | "CACHEDIR.TAG"] | ["lock", "store" | "gc" | "projects" | "records"] => true,
-            ["lock", name] => name.starts_with("views-"),
-            ["lock", "b", key] => is_key(key),
-            ["leases", name] => name.starts_with("lease-"),
+        if self.is_lock(path) {
+            return true;
+        }
+        match self.names_of(path)[..] {
+            [MARKER | "CACHEDIR.TAG"] => true,
             ["ingest", key, "claim" | "journal"] => is_key(key),
             ["meta", _, name] => name.strip_suffix(".json").and_then(Self::digest_of).is_some(),
             ["segments", _, name] => Self::digest_of(name).is_some(),
             ["roots", project, name] => project.parse::<Uuid>().is_ok() && name.ends_with(".json") && !name.starts_with('.'),
             _ => false,
         }
+    }
+
+    /// Whether this is a lock or a part of a lease, which nobody may open who may not write the store.
+    pub fn is_lock(&self, path: &Path) -> bool {
+        match self.names_of(path)[..] {
+            ["lock", "store" | "gc" | "projects"] => true,
+            ["lock", name] => name.starts_with("views-"),
+            ["lock", "b", key] => key.parse::<IntakeKey>().is_ok(),
+            ["leases", name] => name.starts_with("lease-"),
+            _ => false,
+        }
+    }
+
+    /// The names below the store's folder that lead to `path`; none where it is elsewhere.
+    fn names_of<'p>(&self, path: &'p Path) -> Vec<&'p str> {
+        let inner = path.strip_prefix(&self.root).unwrap_or(Path::new(""));
+        inner.iter().map(|name| name.to_str().unwrap_or_default()).collect()
     }
 
     /// The digest that a file name is, exactly as this layout writes it; names of others are not ours.

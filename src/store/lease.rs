@@ -2,20 +2,22 @@
 //! digests, and beside it `<name>.lock`, which is locked for as long as the process lives. The collector takes a lease
 //! whose lock is free for dead. (Two files, because a locked file cannot be read by others on Windows.)
 
-use super::{FileLock, Result, Store, Wait, format, layout::Layout};
+use super::{FileLock, Result, Store, StoreError, format, layout::Layout};
 use crate::{
     digest::Sha256Digest,
-    disk::{self, DiskFile, LockKind, Open},
+    disk::{self, DiskFile, Kind, LockKind, Open},
 };
 use std::{
     collections::HashSet,
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 /// So many digests are looked for in the trash one by one.
 const FEW: usize = 8;
+/// So many bytes of a lease are read: a million digests.
+const LONGEST: u64 = 64 << 20;
 
 /// Protects blobs from collection while it lives.
 #[must_use = "the blobs are protected only while this value lives"]
@@ -43,10 +45,8 @@ impl Store {
         // Created and locked in one section: the collector, which is alone in its own, never sees it unlocked.
         let _shared = self.shared()?;
         let dir = self.layout().dir("leases");
-        let mode = self.marker().file_mode();
-        let (path, list) = self.disk().create_temp(&dir, "lease-", mode)?;
-        let wait = Wait::silent(Some(Duration::from_secs(10)));
-        let lock = self.acquire(&lock_of(&path), LockKind::Exclusive, "a new lease", &wait)?;
+        let (path, list) = self.disk().create_temp(&dir, "lease-", self.marker().lock_mode())?;
+        let lock = self.acquire(&lock_of(&path), LockKind::Exclusive, "a new lease", self.wait())?;
         Ok(Lease { store: self.clone(), file: Some(LeaseFile { list, path, lock }), end: Mutex::new(0) })
     }
 
@@ -56,7 +56,8 @@ impl Store {
         let dir = self.layout().dir("leases");
         let mut digests = Vec::new();
         for entry in self.disk().list_sorted(&dir)? {
-            if !entry.name.starts_with("lease-") {
+            // A folder, a pipe or a link of that name is nobody's lease.
+            if !entry.name.starts_with("lease-") || entry.kind != Kind::File {
                 continue;
             }
             let Some(name) = entry.name.strip_suffix(".lock") else {
@@ -67,31 +68,82 @@ impl Store {
                 continue;
             };
             let (list, lock) = (dir.join(name), dir.join(&entry.name));
-            match self.try_acquire(&lock, LockKind::Shared)? {
+            let found = match self.try_acquire(&lock, LockKind::Shared) {
+                Err(StoreError::Disk(error)) if error.is_wrong_kind() => continue,
+                found => found?,
+            };
+            match found {
                 Some(_dead) => {
-                    self.disk().remove_if_there(&list)?;
+                    match self.disk().remove_if_there(&list) {
+                        Err(error) if error.is_wrong_kind() => {}
+                        other => drop(other?),
+                    }
                     self.disk().remove_if_there(&lock)?;
                 }
-                None => digests.extend(format::lease_from_text(&self.disk().read_small(&list)?.unwrap_or_default())),
+                None => digests.extend(self.read_lease(&list)?),
             }
         }
         Ok(digests)
     }
 
-    /// The digests under the leases of living processes, for a plan: it changes nothing and needs no section.
-    pub fn leased(&self) -> Result<HashSet<Sha256Digest>> {
+    /// The digests under the leases of living processes, for a plan: it changes nothing and needs no section. Who may not
+    /// write the store may not open its leases either, and is told only that there are some.
+    pub fn leased(&self) -> Result<Leased> {
         let dir = self.layout().dir("leases");
-        let mut digests = HashSet::new();
+        let mut leased = Leased::default();
         for entry in self.disk().list_sorted(&dir)? {
             let Some(name) = entry.name.strip_suffix(".lock").filter(|name| name.starts_with("lease-")) else { continue };
-            let lock = disk::absent_is_none(self.disk().open(&dir.join(&entry.name), Open::Read))?;
-            let Some(lock) = lock else { continue };
+            if entry.kind != Kind::File {
+                continue;
+            }
+            let lock = match disk::absent_is_none(self.disk().open(&dir.join(&entry.name), Open::Read)) {
+                Ok(Some(lock)) => lock,
+                Ok(None) => continue,
+                Err(error) if error.is_wrong_kind() => continue,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    leased.hidden += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             // Where this cannot be told, the lease counts.
             if !lock.try_lock(LockKind::Shared).unwrap_or(false) {
-                digests.extend(format::lease_from_text(&self.disk().read_small(&dir.join(name))?.unwrap_or_default()));
+                leased.digests.extend(self.read_lease(&dir.join(name))?);
             }
         }
-        Ok(digests)
+        Ok(leased)
+    }
+
+    /// The digests that a living process listed. What is no file lists none: the process has another one open, and who
+    /// put something in its place could have removed it as well.
+    fn read_lease(&self, list: &Path) -> Result<Vec<Sha256Digest>> {
+        let read = || -> disk::Result<Vec<u8>> {
+            let file = self.disk().open(list, Open::Read)?;
+            let stat = file.stat()?;
+            let mut text = vec![0; if stat.kind == Kind::File { stat.len.min(LONGEST) as usize } else { 0 }];
+            let got = file.read_at(&mut text, 0)?;
+            text.truncate(got);
+            Ok(text)
+        };
+        match disk::absent_is_none(read()) {
+            Err(error) if error.is_wrong_kind() => Ok(Vec::new()),
+            text => Ok(format::lease_from_text(&text?.unwrap_or_default())),
+        }
+    }
+}
+
+/// What the leases of living processes list.
+#[derive(Debug, Default)]
+pub struct Leased {
+    digests: HashSet<Sha256Digest>,
+    /// Leases that this user may not look at, of processes that live or died.
+    pub hidden: usize,
+}
+
+impl Leased {
+    /// Whether one that can be read lists it.
+    pub fn contains(&self, digest: &Sha256Digest) -> bool {
+        self.digests.contains(digest)
     }
 }
 

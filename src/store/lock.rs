@@ -2,39 +2,98 @@
 //!
 //! Lock files are unlinked only by the collector under the exclusive store lock. Whoever locks one compares the open
 //! file with the path afterwards: a lock on a file that lost its name guards nothing.
+//!
+//! Whoever can open a file can lock it, even for reading only. So lock files have modes of their own
+//! ([`super::format::Marker::lock_mode`]), and one that is found open to others is closed to them. Folders, which everybody
+//! can open, are never locked.
 
 use super::{
     Store,
     error::{Result, StoreError},
 };
 use crate::{
-    disk::{self, Disk, DiskFile, LockKind, Open},
+    disk::{self, Disk, DiskError, DiskFile, Kind, LockKind, Open},
     event::{Event, Reporter},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
-/// How to wait for a lock: for how long, who is told, and what ends it.
+/// How to wait for locks: for how long, who is told, and what ends it. A command waits with one value and its clones for
+/// all the locks it takes, so that many locks do not make it wait many times as long as was asked.
 #[derive(Clone)]
 pub struct Wait {
-    /// Give up after this long; `None` waits for ever.
+    /// Give up when it was waited this long in all; `None` waits for ever, and no time at all tries each lock once.
     pub timeout: Option<Duration>,
     /// Told every ten seconds who holds the lock.
     pub reporter: Arc<dyn Reporter>,
     /// Ends the wait at once.
     pub cancel: CancellationToken,
+    /// How long it was waited so far.
+    pub spent: Spent,
 }
 
 impl Wait {
+    /// Waits as told, and has not waited yet.
+    pub fn new(timeout: Option<Duration>, reporter: Arc<dyn Reporter>, cancel: CancellationToken) -> Self {
+        Self { timeout, reporter, cancel, spent: Spent::default() }
+    }
+
     /// Waits `timeout` at most, in silence.
     pub fn silent(timeout: Option<Duration>) -> Self {
-        Self { timeout, reporter: Arc::new(crate::event::Silent), cancel: CancellationToken::new() }
+        Self::new(timeout, Arc::new(crate::event::Silent), CancellationToken::new())
+    }
+}
+
+/// Waits that end sooner do not count: sections last milliseconds, and a long command enters thousands of them.
+const BRIEF: Duration = Duration::from_millis(250);
+
+/// The time that was spent waiting. Clones count together; of threads that wait at once the time counts once.
+#[derive(Debug, Clone, Default)]
+pub struct Spent(Arc<Mutex<Account>>);
+
+#[derive(Debug, Default)]
+struct Account {
+    ended: Duration,
+    waiting: usize,
+    since: Option<Instant>,
+}
+
+impl Spent {
+    /// How long it was waited so far.
+    pub fn total(&self) -> Duration {
+        let account = self.account();
+        account.ended + account.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn begin(&self) -> Waiting<'_> {
+        let mut account = self.account();
+        account.waiting += 1;
+        account.since.get_or_insert_with(Instant::now);
+        Waiting(self)
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thread that waits.
+struct Waiting<'a>(&'a Spent);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut account = self.0.account();
+        account.waiting -= 1;
+        if account.waiting == 0 {
+            let lasted = account.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            account.ended += if lasted < BRIEF { Duration::ZERO } else { lasted };
+        }
     }
 }
 
@@ -68,16 +127,31 @@ impl FileLock {
     }
 }
 
-/// Tries once; `None` when somebody else holds it.
+/// Permission bits of a lock beside a file of a project: nobody but its owner can hold it, and in a folder that hands its
+/// group down and lets it write, that group.
+pub fn mode_in(disk: &dyn Disk, folder: &Path) -> Result<u32> {
+    Ok(if disk.stat_follow(folder)?.mode & 0o2020 == 0o2020 { 0o660 } else { 0o600 })
+}
+
+/// Tries once; `None` when somebody else holds it. What is no regular file with one name is refused and never written to:
+/// what is written to it could be another file of somebody's.
 pub fn try_acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32) -> Result<Option<FileLock>> {
     loop {
         let file = disk.open(path, Open::CreateIfMissing(mode))?;
+        let found = file.stat()?;
+        if found.kind != Kind::File || found.nlink > 1 {
+            return Err(DiskError::wrong_kind("lock", path).into());
+        }
+        // Only its owner can; what belongs to another is told by `doctor`.
+        if cfg!(unix) && found.mode & 0o777 & !mode != 0 {
+            let _ = file.set_mode(mode);
+        }
         if !file.try_lock(kind)? {
             return Ok(None);
         }
         let held = file.stat()?;
         match disk.find(path)? {
-            Some(named) if (named.dev, named.ino) == (held.dev, held.ino) => {}
+            Some(named) if (named.dev, named.ino) == (held.dev, held.ino) && held.nlink <= 1 => {}
             // The collector unlinked it between our open and our lock.
             _ => continue,
         }
@@ -92,37 +166,42 @@ pub fn try_acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32) -> R
 
 /// Locks `path`, polling with jitter so that a timeout, a stop and a message every ten seconds are possible.
 pub fn acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32, what: &str, wait: &Wait) -> Result<FileLock> {
+    if let Some(lock) = try_acquire(disk, path, kind, mode)? {
+        return Ok(lock);
+    }
     let start = Instant::now();
+    let _waiting = wait.spent.begin();
     let mut told = Duration::ZERO;
     loop {
-        if let Some(lock) = try_acquire(disk, path, kind, mode)? {
-            return Ok(lock);
-        }
         if wait.cancel.is_cancelled() {
             return Err(StoreError::Cancelled);
         }
-        let waited = start.elapsed();
-        if wait.timeout.is_some_and(|timeout| waited >= timeout) {
-            return Err(StoreError::LockTimeout { what: what.to_owned(), holder: holder(disk, path), waited });
+        let (waited, in_all) = (start.elapsed(), wait.spent.total());
+        if wait.timeout.is_some_and(|timeout| in_all >= timeout) {
+            return Err(StoreError::LockTimeout { what: what.to_owned(), holder: holder(disk, path), waited, in_all });
         }
         if waited >= told + Duration::from_secs(10) || (told.is_zero() && waited >= Duration::from_millis(500)) {
             told = waited.max(Duration::from_millis(1));
             wait.reporter.event(&Event::Waiting { what: what.to_owned(), holder: holder(disk, path), since: waited });
         }
-        let pause = if waited < Duration::from_millis(200) { 2..10 } else { 20..120 };
-        std::thread::sleep(Duration::from_millis(fastrand::u64(pause)));
+        let pause = Duration::from_millis(fastrand::u64(if waited < Duration::from_millis(200) { 2..10 } else { 20..120 }));
+        // Not beyond the end of the wait, at which it is tried once more.
+        std::thread::sleep(wait.timeout.map_or(pause, |timeout| pause.min(timeout.saturating_sub(in_all))));
+        if let Some(lock) = try_acquire(disk, path, kind, mode)? {
+            return Ok(lock);
+        }
     }
 }
 
 impl Store {
     /// [`acquire`] of a lock file of this store.
     pub(super) fn acquire(&self, path: &Path, kind: LockKind, what: &str, wait: &Wait) -> Result<FileLock> {
-        acquire(self.disk(), path, kind, self.marker().file_mode(), what, wait)
+        acquire(self.disk(), path, kind, self.marker().lock_mode(), what, wait)
     }
 
     /// [`try_acquire`] of a lock file of this store.
     pub(super) fn try_acquire(&self, path: &Path, kind: LockKind) -> Result<Option<FileLock>> {
-        try_acquire(self.disk(), path, kind, self.marker().file_mode())
+        try_acquire(self.disk(), path, kind, self.marker().lock_mode())
     }
 }
 

@@ -12,6 +12,7 @@ mod journal;
 mod layout;
 mod lease;
 pub mod lock;
+mod ownership;
 mod partial;
 mod place;
 mod publish;
@@ -29,8 +30,9 @@ pub use front::{Front, Reached, Standing};
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use intake::{Admission, Intake, Want};
 pub use layout::{IntakeKey, Layout, STORE_DIR, leads_to_marker};
-pub use lease::Lease;
+pub use lease::{Lease, Leased};
 pub use lock::{FileLock, Wait};
+pub use ownership::{ShutOut, shell_word};
 pub use publish::{Complete, commit_all};
 pub use relocation::Location;
 pub use roots::{PROJECT_FILE, Project};
@@ -40,7 +42,7 @@ use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
     disk::{Disk, DiskError, Kind, LockKind, Open, Stat},
 };
-use format::Marker;
+use format::{DirMode, Marker};
 use std::{
     collections::HashSet,
     io,
@@ -49,10 +51,9 @@ use std::{
     time::Duration,
 };
 
-/// How long a short critical section is waited for at most. It lasts milliseconds; this is the time for a suspended holder.
+/// How long a short critical section is waited for where nobody says. It lasts milliseconds; this is the time for a
+/// suspended holder.
 const SECTION_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long it is waited for at least: one that is lost to many others is no reason to give up.
-const SECTION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Room that is left on the volume: the smaller of 256 MiB and a hundredth of it.
 fn reserve(total: u64) -> u64 {
@@ -118,15 +119,15 @@ impl Store {
         let layout = Layout::new(root);
         // From here on nothing below the root is reached by a path that somebody could lead elsewhere.
         let disk = disk.confined(root);
-        let looked = disk.read_small(&layout.marker());
+        let looked = disk.read_record(&layout.marker());
         if !matches!(looked, Ok(Some(_))) {
             require_folder_or_nothing(&*disk, root)?;
         }
-        let text = match looked? {
+        let text = match looked.map_err(StoreError::of_record)? {
             Some(text) => text,
             None if holds_only_ours(&*disk, root)? => return Err(StoreError::Absent { path: root.to_owned() }),
             // Looked for once more: another process may have finished making it between the two looks.
-            None => disk.read_small(&layout.marker())?.ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
+            None => disk.read_record(&layout.marker())?.ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
         };
         let marker: Marker = format::from_json(&layout.marker(), &text)?;
         if let Some(needs) = marker.reader_lacks() {
@@ -135,7 +136,7 @@ impl Store {
         let access = if marker.min_writer > format::LAYOUT_VERSION {
             Access::ReadOnly(WhyReadOnly::NewerLayout)
         } else {
-            match test_locks(&*disk, &layout, marker.dir_mode) {
+            match test_locks(&*disk, &layout, marker.folder_mode()) {
                 Ok(true) => Access::Trusted,
                 Ok(false) => Access::Untrusted,
                 Err(StoreError::Disk(error)) if error.is_read_only() => {
@@ -150,13 +151,17 @@ impl Store {
         Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)), named: Arc::default() })))
     }
 
-    /// The same store, whose sections are waited for so: a holder that was suspended is told, and the wait can be stopped.
+    /// The same store, whose locks are waited for so: a holder that was suspended is told, and the wait can be stopped.
     #[must_use]
     pub fn waiting(&self, wait: Wait) -> Self {
-        let timeout = wait.timeout.map(|timeout| timeout.clamp(SECTION_PATIENCE, SECTION_TIMEOUT));
         let Inner { disk, layout, marker, access, named, .. } = &*self.0;
         let (disk, layout, marker, named) = (disk.clone(), layout.clone(), marker.clone(), named.clone());
-        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait: Wait { timeout, ..wait }, named }))
+        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named }))
+    }
+
+    /// How its locks are waited for. What one command waits for any of them counts together.
+    pub fn wait(&self) -> &Wait {
+        &self.0.wait
     }
 
     /// Opens the store at `root`, or makes one where nothing or an empty folder stands. `shared` makes it writable by
@@ -173,7 +178,7 @@ impl Store {
         let disk = disk.confined(root);
         let above: Vec<&Path> = root.ancestors().skip(1).take_while(|dir| !dir.as_os_str().is_empty()).collect();
         let missing = above.iter().take_while(|dir| matches!(disk.find(dir), Ok(None))).count();
-        create_folders(&*disk, &layout, marker.dir_mode)?;
+        create_folders(&*disk, &layout, marker.folder_mode())?;
         for dir in above.iter().take(missing + 1) {
             disk.sync_dir(dir)?;
         }
@@ -202,10 +207,33 @@ impl Store {
         holds_only_ours(disk, root)
     }
 
-    /// Makes the folders that are missing.
+    /// Makes the folders that are missing, closes locks and leases to whom they are no business of, and has the marker ask
+    /// for no other modes than are used.
     pub fn complete(&self) -> Result<()> {
         self.require_writable()?;
-        create_folders(self.disk(), self.layout(), self.marker().dir_mode)
+        create_folders(self.disk(), self.layout(), self.marker().folder_mode())?;
+        if cfg!(unix) {
+            self.close_locks()?;
+        }
+        if self.marker().dir_mode.refused().is_some() {
+            self.replace_record(&self.layout().marker(), &format::to_json(&self.marker().without_refused()))?;
+        }
+        Ok(())
+    }
+
+    fn close_locks(&self) -> Result<()> {
+        let mode = self.marker().lock_mode();
+        for dir in ["lock", "lock/b", "leases"].map(|dir| self.layout().dir(dir)) {
+            for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| entry.kind == Kind::File) {
+                let path = dir.join(entry.name);
+                let is_open = |stat: Stat| stat.mode & 0o777 & !mode != 0;
+                if self.layout().is_lock(&path) && self.disk().find(&path)?.is_some_and(is_open) {
+                    // Only its owner can. What belongs to another, or is gone by now, is not for this process to close.
+                    let _ = self.disk().open(&path, Open::Write).and_then(|file| file.set_mode(mode));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Lets the group of the store's folder write it from now on: its folders and records go to that group and get the
@@ -213,7 +241,7 @@ impl Store {
     /// owns is left as it is where it is right; the first that is not is told when the rest is done.
     pub fn share(&self) -> Result<Self> {
         self.complete()?;
-        let marker = Marker { dir_mode: Marker::new(true).dir_mode, ..self.marker().clone() };
+        let marker = Marker { dir_mode: DirMode::SHARED, ..self.marker().clone() };
         let root = self.layout().root();
         let mut first_failure = Ok(());
         let mut folders = vec![root.to_owned()];
@@ -224,13 +252,14 @@ impl Store {
                     first_failure = result;
                 }
             };
-            tell(self.share_one(&folder, group, marker.dir_mode));
+            tell(self.share_one(&folder, group, marker.folder_mode()));
             for entry in self.disk().list_sorted(&folder)? {
                 let path = folder.join(&entry.name);
                 match entry.kind {
                     Kind::Dir if folder != root || Layout::is_fixed_dir(&entry.name) => folders.push(path),
                     Kind::File if self.layout().is_record(&path) => {
-                        tell(self.share_one(&path, group, marker.file_mode()));
+                        let mode = if self.layout().is_lock(&path) { marker.lock_mode() } else { marker.file_mode() };
+                        tell(self.share_one(&path, group, mode));
                     }
                     _ => {}
                 }
@@ -392,11 +421,11 @@ impl Store {
         self.acquire(&self.layout().records_lock(), LockKind::Exclusive, "the records of blobs", &self.0.wait).map(Some)
     }
 
-    /// A record that can be rebuilt. What cannot be one, by its length or kind, is as good as missing.
+    /// A record that can be rebuilt. What cannot be one, by its length or kind, and what this user may not read, is as
+    /// good as missing.
     fn read_record(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        use std::io::ErrorKind::{FileTooLarge, InvalidInput};
         match self.disk().read_small(path) {
-            Err(error) if matches!(error.kind(), FileTooLarge | InvalidInput) => Ok(None),
+            Err(error) if error.is_wrong_kind() || error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
             other => Ok(other?),
         }
     }
@@ -464,7 +493,7 @@ impl Store {
                 continue;
             }
             let path = dir.join(&entry.name);
-            let claim = self.disk().read_small(&path.join("claim"))?.and_then(|text| serde_json::from_slice(&text).ok());
+            let claim = self.read_record(&path.join("claim"))?.and_then(|text| serde_json::from_slice(&text).ok());
             let data = self.disk().find(&path.join("data"))?;
             // A file that is being taken in has another name and takes nothing here.
             let allocated = data.filter(|stat| stat.nlink <= 1).map_or(0, |stat| stat.allocated);

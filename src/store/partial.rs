@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     digest::{SegmentValue, segment_range, segment_value},
-    disk::{self, Disk, DiskFile, Open},
+    disk::{self, Disk, DiskError, DiskFile, Entry, Kind, Open},
 };
 use std::{
     io,
@@ -50,10 +50,10 @@ impl PartialDir {
     /// Opens or begins the partial of `key`, with what its journal claims. Its data has the full length afterwards.
     pub(super) fn open(store: &Store, want: &Want, key: &IntakeKey) -> Result<(Self, journal::Found)> {
         let disk = store.disk();
-        let (dir_mode, file_mode) = (store.marker().dir_mode, store.marker().file_mode());
+        let (dir_mode, file_mode) = (store.marker().folder_mode(), store.marker().file_mode());
         let dir = store.layout().ingest(key);
         disk.create_dirs(&dir, dir_mode)?;
-        let claimed = disk.read_small(&dir.join("claim"))?.and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
+        let claimed = store.read_record(&dir.join("claim"))?.and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
         if claimed.is_none_or(|claimed| claimed.size != want.size) {
             let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
             // Durability begins with the first checkpoint; a claim that is lost is written again.
@@ -66,6 +66,13 @@ impl PartialDir {
         hear_out(disk, &dir.join("data"));
         let found = open_data(disk, &dir.join("data"), file_mode)?;
         let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
+        // Both are written in place: what has another name is somebody's else.
+        for (file, name) in [(&*found.file, "data"), (&*journal, "journal")] {
+            let stat = file.stat()?;
+            if stat.kind != Kind::File || stat.nlink > 1 {
+                return Err(DiskError::wrong_kind("write", &dir.join(name)).into());
+            }
+        }
         let had_data = found.file.stat()?.len > 0;
         if found.file.stat()?.len != want.size {
             // The claims are of another data file. They go before the length is right again and they look good.
@@ -176,11 +183,16 @@ impl PartialDir {
 pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
     let disk = store.disk();
     for name in ["data", "claim", "journal"] {
-        disk.remove_if_there(&dir.join(name))?;
+        match disk.remove_if_there(&dir.join(name)) {
+            // A folder of somebody's; it stays, and so does what it is in.
+            Err(error) if error.is_wrong_kind() => {}
+            other => drop(other?),
+        }
     }
     let mut removed = disk.remove_dir(dir);
     if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::DirectoryNotEmpty) {
-        for entry in disk.list_sorted(dir)?.iter().filter(|entry| entry.name.starts_with(".tmp-")) {
+        let is_temporary = |entry: &&Entry| entry.name.starts_with(".tmp-") && entry.kind != Kind::Dir;
+        for entry in disk.list_sorted(dir)?.iter().filter(is_temporary) {
             disk.remove_if_there(&dir.join(&entry.name))?;
         }
         removed = disk.remove_dir(dir);

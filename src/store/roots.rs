@@ -16,12 +16,9 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 use uuid::Uuid;
-
-/// How long another process is waited for that gives a copied directory its identity.
-const IDENTITY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The file in a models directory that says whose it is.
 pub const PROJECT_FILE: &str = ".model-manager.json";
@@ -184,7 +181,13 @@ impl Store {
     /// What is known about a project.
     pub fn project_record(&self, project: &Uuid) -> Result<Option<ProjectRecord>> {
         let path = self.layout().project_record(project);
-        self.disk().read_small(&path)?.map(|text| format::from_json(&path, &text)).transpose()
+        let text = self.disk().read_record(&path).map_err(StoreError::of_record)?;
+        text.map(|text| format::from_json(&path, &text)).transpose()
+    }
+
+    /// The same for people, for whom a record that cannot be read is as good as none: it protects nothing.
+    pub fn known_project(&self, project: &Uuid) -> Option<ProjectRecord> {
+        self.project_record(project).ok().flatten()
     }
 
     /// Every registered project. Whatever else stands among them is an error that names it: it may protect something.
@@ -212,7 +215,7 @@ impl Store {
     }
 
     fn create_project_dir(&self, project: &Uuid) -> Result<()> {
-        self.disk().create_dirs(&self.layout().project(project), self.marker().dir_mode)?;
+        self.disk().create_dirs(&self.layout().project(project), self.marker().folder_mode())?;
         self.disk().sync_dir(&self.layout().dir("roots"))?;
         // Whoever made the store may have failed to sync its marker.
         Ok(self.disk().sync_dir(self.layout().root())?)
@@ -293,7 +296,8 @@ impl Store {
     }
 
     pub(super) fn read_root(&self, path: &Path) -> Result<Option<RootRecord>> {
-        self.disk().read_small(path)?.map(|text| format::root_from_json(path, &text)).transpose()
+        let text = self.disk().read_record(path).map_err(StoreError::of_record)?;
+        text.map(|text| format::root_from_json(path, &text)).transpose()
     }
 
     fn copy_roots(&self, from: &Uuid, to: &Uuid) -> Result<()> {
@@ -317,7 +321,8 @@ const IDENTITY_MOST: u64 = 64 << 10;
 
 fn read_identity(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Identity>> {
     let path = models_dir.join(PROJECT_FILE);
-    disk.read_at_most(&path, IDENTITY_MOST)?.map(|text| format::from_json(&path, &text)).transpose()
+    let text = disk.read_record_of(&path, IDENTITY_MOST).map_err(StoreError::of_record)?;
+    text.map(|text| format::from_json(&path, &text)).transpose()
 }
 
 fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Identity> {
@@ -370,8 +375,7 @@ fn write_identity(disk: &dyn Disk, models_dir: &Path, identity: &Identity) -> Re
 /// Gives a copied directory an identity of its own, with copies of the roots. One process does it at a time; the next one
 /// finds it done. A directory that several hosts use in turn has one identity for each of them, and gets that again.
 fn part_from_original(store: &Store, models_dir: &Path, here: &Location, seen: Identity) -> Result<Identity> {
-    let wait = Wait::silent(Some(IDENTITY_TIMEOUT));
-    let lock = || store.acquire(&store.layout().projects_lock(), LockKind::Exclusive, "the projects", &wait);
+    let lock = || store.acquire(&store.layout().projects_lock(), LockKind::Exclusive, "the projects", store.wait());
     let _lock = store.locks_work().then(lock).transpose()?;
     let identity = read_identity(store.disk(), models_dir)?.unwrap_or(seen);
     if !is_copy(store, here, &identity)? {

@@ -1,7 +1,7 @@
 //! Takes a file that is already on this machine into the store, hashing it once and using no network.
 
 use super::{
-    Blob, Progress, Result, Store, StoreError, Wait,
+    Blob, Progress, Result, Store, StoreError,
     format::{Source, Stamp, Trust},
     layout::IntakeKey,
     lease::Lease,
@@ -16,7 +16,6 @@ use std::{
     io,
     path::Path,
     sync::{Arc, mpsc},
-    time::Duration,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -61,12 +60,11 @@ impl Store {
         let key = IntakeKey::private();
         let what = path.display().to_string();
         // Held so that a collector does not take the folder for an abandoned one, as old as the file may be.
-        let wait = Wait::silent(Some(Duration::from_secs(10)));
-        let _lock = self.locks_work().then(|| self.lock_blob(&key, &what, &wait)).transpose()?;
+        let _lock = self.locks_work().then(|| self.lock_blob(&key, &what, self.wait())).transpose()?;
         let dir = self.layout().ingest(&key);
         let data_path = dir.join("data");
         let result = (|| {
-            disk.create_dirs(&dir, self.marker().dir_mode)?;
+            disk.create_dirs(&dir, self.marker().folder_mode())?;
             // Only its owner can make a file read-only; that of another user is copied.
             let is_ours = how == TakeIn::Inode && before.nlink == 1 && source.set_mode(before.mode).is_ok();
             let inode = is_ours && disk.hard_link(path, &data_path).is_ok();

@@ -204,7 +204,7 @@ impl Views {
 
     /// Makes the folder and those above it, like the store's where the store stands in the same tree.
     fn make_folders(&self, dir: &Path, store: &Store) -> Result<()> {
-        let mode = if store.layout().root().starts_with(&self.models_dir) { store.marker().dir_mode } else { 0o755 };
+        let mode = if store.layout().root().starts_with(&self.models_dir) { store.marker().folder_mode() } else { 0o755 };
         self.disk.create_dirs(dir, mode).map_err(|source| match source.is_read_only() {
             true => ViewError::ReadOnly { path: self.models_dir.clone(), source },
             false => source.into(),

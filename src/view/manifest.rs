@@ -94,7 +94,11 @@ impl Views {
         if self.disk.find(&path)?.is_none_or(|stat| stat.kind != crate::disk::Kind::File) {
             return Ok(None);
         }
-        let text = self.disk.read_at_most(&path, MOST_BYTES)?.unwrap_or_default();
+        let text = match self.disk.read_at_most(&path, MOST_BYTES) {
+            // Too long to be one, or another thing by now; and what this user may not read says nothing either.
+            Err(error) if error.is_wrong_kind() || error.is_read_only() => return Ok(None),
+            text => text?.unwrap_or_default(),
+        };
         Ok(serde_json::from_slice::<ViewManifest>(&text).ok().filter(|manifest| manifest.format == 1))
     }
 

@@ -164,7 +164,7 @@ fn a_shared_store_whose_making_was_cut_short_is_completed() {
 fn what_a_removal_waits_for_in_vain_leaves_all_as_it_was() {
     let desk = Desk::new();
     desk.run("download tiny").ok();
-    let lock = RealDisk.open(&desk.store().join("lock/gc"), Open::CreateIfMissing(0o644)).unwrap();
+    let lock = RealDisk.open(&desk.store().join("lock/gc"), Open::CreateIfMissing(0o600)).unwrap();
     assert!(lock.try_lock(LockKind::Exclusive).unwrap());
     let before = desk.s.tree();
     desk.run("remove tiny --lock-timeout 0").code(8).says("the garbage collector");

@@ -354,7 +354,7 @@ fn a_shared_store_is_writable_by_its_group_whatever_the_umask() {
     for file in ["data", "journal", "claim"] {
         assert_eq!(modes(partial.join(file)), 0o664, "{file}");
     }
-    assert_eq!(modes(store.layout().store_lock()), 0o664);
+    assert_eq!(modes(store.layout().store_lock()), 0o660);
     crate::fsck::assert_sound(&model_manager::disk::RealDisk, &root, Expect::Unfinished);
 }
 

@@ -84,7 +84,9 @@ fn the_constants_of_the_document_are_those_of_the_program() {
     assert_eq!(constant("grace period of unreferenced blobs, seconds"), options.grace.as_secs().to_string());
     assert_eq!(constant("age of abandoned partial downloads, seconds"), options.partial_age.as_secs().to_string());
     for (name, shared) in [("mode of folders, private store", false), ("mode of folders, shared store", true)] {
-        assert_eq!(constant(name), format!("{:o}", format::Marker::new(shared).dir_mode));
+        assert_eq!(constant(name), format!("{:o}", format::Marker::new(shared).folder_mode()));
+        let locks = name.replace("folders", "locks and leases");
+        assert_eq!(constant(&locks), format!("{:o}", format::Marker::new(shared).lock_mode()));
     }
     // Mode of a blob, journal magic and record length show in the worked example's files.
     let home = home();

@@ -63,9 +63,9 @@ fn waiting_ends_in_time_and_names_the_holder() {
         let told = told.clone();
         move |event: &Event| told.lock().unwrap().push(event.clone())
     };
-    let wait = Wait { timeout: Some(Duration::from_millis(900)), reporter: Arc::new(reporter), cancel: CancellationToken::new() };
+    let wait = Wait::new(Some(Duration::from_millis(900)), Arc::new(reporter), CancellationToken::new());
     let error = home.store.admit(want(&content(1, 2 * SEGMENT_LEN)), &lease(&home.store), &wait).unwrap_err();
-    let StoreError::LockTimeout { what, holder, waited } = &error else { panic!("{error}") };
+    let StoreError::LockTimeout { what, holder, waited, .. } = &error else { panic!("{error}") };
     assert_eq!(what, "model.gguf");
     assert!(holder.contains(&format!("process {} on ", other.pid())), "{holder}");
     assert!(*waited >= Duration::from_millis(900) && *waited < Duration::from_secs(5));
@@ -163,4 +163,46 @@ fn lock_files_of_finished_downloads_are_swept_and_those_in_use_are_not() {
     assert_eq!(left, [sha256_of(&data).to_string().as_str()]);
     assert!(home.store.layout().blob_lock(&IntakeKey::Sha256(sha256_of(&data))).exists());
     finish(intake, &data).unwrap();
+}
+
+#[test]
+fn many_locks_are_waited_for_no_longer_in_all_than_one() {
+    let dir = scratch();
+    let paths = ["a", "b", "c"].map(|name| dir.path().join(name));
+    let _held = paths.clone().map(|path| lock::try_acquire(&RealDisk, &path, LockKind::Exclusive, 0o600).unwrap().unwrap());
+    let wait = Wait::silent(Some(Duration::from_millis(600)));
+    for path in &paths {
+        let error = lock::acquire(&RealDisk, path, LockKind::Exclusive, 0o600, "x", &wait.clone()).unwrap_err();
+        let StoreError::LockTimeout { in_all, .. } = &error else { panic!("{error}") };
+        assert!(*in_all >= Duration::from_millis(600) && *in_all < Duration::from_millis(1700), "{error}");
+        assert!(error.to_string().starts_with("waited "), "{error}");
+    }
+}
+
+#[test]
+fn no_time_at_all_tries_once_and_says_that_it_did_not_wait() {
+    let dir = scratch();
+    let path = dir.path().join("lock");
+    let wait = Wait::silent(Some(Duration::ZERO));
+    let free = lock::acquire(&RealDisk, &path, LockKind::Exclusive, 0o600, "x", &wait).unwrap();
+    let error = lock::acquire(&RealDisk, &path, LockKind::Exclusive, 0o600, "x", &wait).unwrap_err();
+    assert!(error.to_string().starts_with("did not wait for x, held by process "), "{error}");
+    drop(free);
+    drop(lock::acquire(&RealDisk, &path, LockKind::Exclusive, 0o600, "x", &wait).unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_file_that_is_open_to_others_is_closed_by_who_takes_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = scratch();
+    let path = dir.path().join("lock");
+    for (found, mode) in [(0o644, 0o600), (0o666, 0o660), (0o664, 0o600)] {
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(found)).unwrap();
+        let held = lock::try_acquire(&RealDisk, &path, LockKind::Exclusive, mode).unwrap().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        drop(held);
+        fs::remove_file(&path).unwrap();
+    }
 }

@@ -168,6 +168,14 @@ impl Fsck<'_> {
         for (name, _) in self.names(&root.join("trash")) {
             self.unfinished(&root.join("trash").join(name), "is in the trash");
         }
+        let lock_mode = if dir_mode & 0o020 != 0 { 0o660 } else { 0o600 };
+        for dir in ["lock", "lock/b", "leases"].map(|dir| root.join(dir)) {
+            for (name, kind) in self.names(&dir) {
+                if kind == Kind::File && !name.starts_with(".tmp-") {
+                    self.mode(&dir.join(name), lock_mode);
+                }
+            }
+        }
         for (name, _) in self.names(&root.join("lock")) {
             let of_views = name.strip_prefix("views-").is_some_and(|project| project.parse::<uuid::Uuid>().is_ok());
             if !of_views && !["store", "gc", "projects", "records", "b"].contains(&&*name) {

@@ -52,7 +52,7 @@ class Manager(InProject):
         link: How the tree shows files; ``auto`` takes the first that works.
         connections: Connections open at once. Default: 8, and up to 16 while only small files come or each connection is slow.
         limit_rate: Most bytes per second.
-        lock_timeout: Seconds to wait for another process; ``math.inf`` for ever.
+        lock_timeout: Seconds that a call waits in all for other processes; 0 tries once, ``math.inf`` waits for ever.
     """
 
     # What can be done with models

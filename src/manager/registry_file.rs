@@ -2,7 +2,7 @@
 
 use super::ModelManager;
 use crate::{
-    disk::{Disk, LockKind},
+    disk::{Disk, Kind, LockKind},
     error::{Error, ErrorKind, Result},
     registry::{BUILT_IN, Edited, MOST_BYTES},
     store::lock,
@@ -42,9 +42,9 @@ pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
 
 /// Refuses where the settings name a registry file that is not there: they then mean another project.
 pub(super) fn require_named(disk: &dyn Disk, path: &Path) -> Result<()> {
-    match disk.find(path) {
-        // What cannot be read as one is told by what needs the registry; listing and making room do not.
-        Ok(Some(_)) => Ok(()),
+    match disk.stat_follow(path) {
+        // A pipe or device is told by what needs the registry, as a slip in it is; listing and making room do not.
+        Ok(stat) if matches!(stat.kind, Kind::File | Kind::Other) => Ok(()),
         // It has the words for what is wrong.
         _ => read_named(disk, path).map(drop),
     }

@@ -60,10 +60,10 @@ macro_rules! text_type {
     };
 }
 
-/// Names Windows keeps for devices, with or without an extension.
-const RESERVED: [&str; 22] = [
-    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2", "lpt3",
-    "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+/// Names Windows keeps for devices, with or without an extension. Superscript digits count as digits there.
+const RESERVED: [&str; 30] = [
+    "con", "prn", "aux", "nul", "conin$", "conout$", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
+    "com¹", "com²", "com³", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "lpt¹", "lpt²", "lpt³",
 ];
 
 /// `<model>~<format>~<quant>.json`, and its name while it is written, must fit the 255 bytes that file systems allow. A Hub
@@ -322,6 +322,21 @@ fn edit_distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn device_names_of_windows_are_refused_in_every_spelling() {
+        for device in ["CON", "nul", "COM1", "lpt9", "Com¹", "COM²", "lpt³", "CONIN$", "conout$"] {
+            for path in
+                [device.to_owned(), format!("a/{device}"), format!("{device}.gguf"), format!("{device} .x"), format!("{device}/x")]
+            {
+                assert!(path.parse::<RelPath>().is_err(), "{path:?} was taken");
+            }
+            assert!(device.parse::<ModelId>().is_err(), "{device:?} was taken");
+        }
+        for good in ["com", "com10", "com¹0", "lpt", "console.txt", "conin", "x.con"] {
+            good.parse::<RelPath>().unwrap();
+        }
+    }
 
     #[test]
     fn hostile_file_paths_are_refused() {

@@ -4,6 +4,7 @@
 //! value; where that cannot be had, the answer is what to write by hand.
 
 use super::{
+    edit::double_quoted,
     error::{Place, cut},
     tree::{self, Entry, Node, Value},
 };
@@ -292,11 +293,6 @@ fn offset(text: &str, place: Place) -> Option<usize> {
     Some(start + column)
 }
 
-/// JSON's text is a text of YAML's.
-fn double_quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +302,16 @@ mod tests {
 
     fn set(text: &str) -> Result<String, CannotEdit> {
         set_model_path(text, NEW).map(|edited| edited.text)
+    }
+
+    #[test]
+    fn a_path_with_characters_that_yaml_does_not_take_is_written_so_that_it_is_read_back() {
+        let odd = "models/a\u{1b}b\u{7f}c\u{9b}d\u{2028}e\u{fffe}f\"g\\h.gguf";
+        let line: serde_yaml::Value = serde_yaml::from_str(&model_path_line(odd)).unwrap();
+        assert_eq!(line["model_path"], odd);
+        let edited = set_model_path("backend:\n  model_path: old\n", odd).unwrap().text;
+        let read: serde_yaml::Value = serde_yaml::from_str(&edited).unwrap();
+        assert_eq!(read["backend"]["model_path"], odd);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 use super::{
     RegistryError,
     artifact::Folder,
+    edit::double_quoted,
     error::{BadFile, Place, Problem, cut},
     fields,
     tree::{self, Entry, Node, Value},
@@ -198,31 +199,31 @@ fn write_view(text: &mut String, view: &LockedView) {
         let _ = writeln!(text, "{begin}{key}: {value}");
         begin = "    ";
     };
-    line("model", quoted(view.model.as_str()));
-    line("format", quoted(view.format.as_str()));
+    line("model", double_quoted(view.model.as_str()));
+    line("format", double_quoted(view.format.as_str()));
     if let Some(quant) = &view.quant {
-        line("quant", quoted(quant.as_str()));
+        line("quant", double_quoted(quant.as_str()));
     }
-    line("source", quoted(view.source.word()));
-    line("repo", quoted(view.repo.as_str()));
+    line("source", double_quoted(view.source.word()));
+    line("repo", double_quoted(view.repo.as_str()));
     if let Some(revision) = &view.revision {
-        line("revision", quoted(revision.as_str()));
+        line("revision", double_quoted(revision.as_str()));
     }
-    line("commit", quoted(view.commit.as_str()));
+    line("commit", double_quoted(view.commit.as_str()));
     if let Some(license) = &view.license {
-        line("license", quoted(license));
+        line("license", double_quoted(license));
     }
     line("gated", view.gated.to_string());
     for (key, patterns) in [("include", &view.include), ("exclude", &view.exclude)] {
         if !patterns.is_empty() {
-            line(key, format!("[{}]", patterns.iter().map(|pattern| quoted(pattern)).collect::<Vec<_>>().join(", ")));
+            line(key, format!("[{}]", patterns.iter().map(|pattern| double_quoted(pattern)).collect::<Vec<_>>().join(", ")));
         }
     }
     text.push_str("    files:\n");
     for file in &view.files {
-        let _ = writeln!(text, "      - path: {}", quoted(file.path.as_str()));
+        let _ = writeln!(text, "      - path: {}", double_quoted(file.path.as_str()));
         if file.repo_path != file.path {
-            let _ = writeln!(text, "        repo_path: {}", quoted(file.repo_path.as_str()));
+            let _ = writeln!(text, "        repo_path: {}", double_quoted(file.repo_path.as_str()));
         }
         let _ = writeln!(text, "        size: {}\n        sha256: \"{}\"", file.size, file.sha256);
         if let Some(git_sha1) = &file.git_sha1 {
@@ -232,11 +233,6 @@ fn write_view(text: &mut String, view: &LockedView) {
             let _ = writeln!(text, "        trust: {}", quoted(trust));
         }
     }
-}
-
-/// A text as JSON writes it, which YAML reads the same in double quotes.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Says plainly what a merge left, which YAML would call something else.

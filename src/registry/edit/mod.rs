@@ -13,6 +13,7 @@ mod yaml;
 pub use add::add;
 pub use diff::unified_diff;
 pub use repin::repin;
+pub(super) use yaml::double_quoted;
 
 use super::{
     artifact::Scope,

@@ -101,7 +101,7 @@ pub(super) fn flow(value: &Yaml, quote: Quote) -> String {
 
 /// A text as a scalar that every YAML tool reads as this text.
 pub(super) fn scalar(text: &str, quote: Quote) -> String {
-    let single = !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'));
+    let single = !text.chars().any(is_special);
     match quote {
         Quote::Plain if is_plain(text) => text.to_owned(),
         Quote::Single if single => format!("'{}'", text.replace('\'', "''")),
@@ -123,7 +123,13 @@ fn is_plain(text: &str) -> bool {
     says_text && lower.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+'))
 }
 
-fn double_quoted(text: &str) -> String {
+/// What is a line break or a mark to YAML, which it would fold or drop, or what it does not take at all.
+fn is_special(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// A text in double quotes, of which YAML reads every character as it is.
+pub(in crate::registry) fn double_quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
@@ -131,8 +137,7 @@ fn double_quoted(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            // Line breaks and marks to YAML, which it would fold or drop.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+            c if is_special(c) => {
                 let _a_string_takes_all = write!(quoted, "\\u{:04x}", u32::from(c));
             }
             c => quoted.push(c),
@@ -172,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_is_read_back_in_every_quoting(text in "\\PC{0,30}|[ -~\n\t\u{85}\u{2028}\u{feff}'\"\\\\]{0,20}") {
+        fn every_text_is_read_back_in_every_quoting(text in "\\PC{0,30}|[ -~\0\x1b\x7f\n\r\t\u{85}\u{9b}\u{2028}\u{feff}\u{fffe}\u{ffff}'\"\\\\]{0,20}") {
             for quote in [Quote::Double, Quote::Single, Quote::Plain] {
                 let line = format!("- {}", scalar(&text, quote));
                 let read: Vec<String> = serde_yaml::from_str(&line).map_err(|error| TestCaseError::fail(format!("{line}: {error}")))?;

@@ -21,6 +21,19 @@ fn refused(text: &str) -> (usize, String) {
 }
 
 #[test]
+fn a_text_with_characters_that_yaml_does_not_take_is_read_back() {
+    let mut lock = LockFile::parse(&text("", ""), "models.lock").unwrap();
+    let mut view = lock.views()[0].clone();
+    let odd = "a\u{2028}b\u{feff}c\u{fffe}d\u{ffff}e";
+    (view.license, view.include) = (Some(format!("{odd}\"\\")), vec![format!("{odd}\"\\")]);
+    view.files[0].path = odd.parse().unwrap();
+    view.files[0].repo_path = odd.parse().unwrap();
+    lock.put(view);
+    let written = lock.to_text();
+    assert_eq!(LockFile::parse(&written, "models.lock").unwrap(), lock, "{written}");
+}
+
+#[test]
 fn what_is_no_lock_file_of_this_version_is_refused_with_its_line() {
     let file = format!("      - path: x.gguf\n        size: 6\n        sha256: {SHA256}\n");
     let more = |path: &str| text(&file, &format!("{file}{}", file.replace("x.gguf", path)));

@@ -148,7 +148,12 @@ pub fn parse_endpoint(text: &str) -> Result<String, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("a base address has no `?` and no `#`; {EXPECTED}"));
     }
-    Ok(text.trim().trim_end_matches('/').to_owned())
+    let text = text.trim().trim_end_matches('/');
+    // The reader of addresses drops line breaks and tabs from within, and here they would stay.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("a space or a control character stands in it; {EXPECTED}"));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -224,7 +229,17 @@ mod tests {
     fn an_endpoint_is_a_bare_web_address() {
         assert_eq!(parse_endpoint("https://hf-mirror.com/"), Ok("https://hf-mirror.com".into()));
         assert_eq!(parse_endpoint("http://127.0.0.1:8080/hub"), Ok("http://127.0.0.1:8080/hub".into()));
-        for bad in ["", "huggingface.co", "ftp://x.org", "https://", "https://me:secret@x.org", "https://x.org/?a=b"] {
+        for bad in [
+            "",
+            "huggingface.co",
+            "ftp://x.org",
+            "https://",
+            "https://me:secret@x.org",
+            "https://x.org/?a=b",
+            "https://x.org\n/",
+            "https://x.o\trg",
+            "https://x.org/a b",
+        ] {
             let error = parse_endpoint(bad).expect_err(bad);
             assert!(!error.contains("secret"), "{error}");
         }

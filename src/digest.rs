@@ -76,7 +76,7 @@ macro_rules! digest_type {
                 hex_into(text, &mut bytes).map_err(|()| DigestError {
                     kind: $kind,
                     expected: 2 * $len,
-                    text: text.chars().take(80).collect(),
+                    text: text.chars().take(80).flat_map(char::escape_default).collect(),
                 })?;
                 Ok(Self(bytes))
             }
@@ -341,6 +341,13 @@ mod tests {
         let midstate = SequentialHasher::new(1, false).midstate().expect("nothing is hashed");
         assert_eq!((midstate.segments, &midstate.words[..4]), (0, &0x6a09_e667_u32.to_le_bytes()[..]));
         assert!(SequentialHasher::resume(&Midstate { segments: u64::MAX, ..midstate }).is_none());
+    }
+
+    #[test]
+    fn a_text_that_is_no_digest_is_shown_in_one_short_line() {
+        let error = format!("a\u{1b}[2J\n\u{202e}{}", "b".repeat(5000)).parse::<Sha256Digest>().unwrap_err().to_string();
+        assert!(error.starts_with(r"`a\u{1b}[2J\n\u{202e}bbb"), "{error}");
+        assert!(error.len() < 300 && !error.chars().any(char::is_control), "{error}");
     }
 
     proptest! {

@@ -182,7 +182,7 @@ impl Listing {
         if self.entries > MOST_ENTRIES {
             return Err(format!("it lists more than {MOST_ENTRIES} files"));
         }
-        let entry: Entry = serde_json::from_slice(entry).map_err(|error| format!("it is not a list of files in JSON ({error})"))?;
+        let entry: Entry = serde_json::from_slice(entry).map_err(|error| format!("it is not a list of files in JSON ({:.200})", error.to_string()))?;
         if entry.kind.text() != Some("file") {
             return Ok(());
         }
@@ -358,6 +358,8 @@ mod tests {
         assert!(list(r#"[{"type":"file","path":"a","size":1},{"type":"file","path":"a","size":2}]"#).is_err());
         assert!(list(r#"[{"type":"file","path":"a"}]"#).is_err());
         assert!(list("{}").is_err());
+        let error = list(&format!("\"{}\"", "a".repeat(5000))).map(drop).unwrap_err().to_string();
+        assert!(error.len() < 400, "a server's text is not repeated: {error}");
     }
 
     #[test]

@@ -340,7 +340,9 @@ pub fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// Reads a JSON record.
 pub fn from_json<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T> {
-    serde_json::from_slice(text).map_err(|error| StoreError::BadRecord { path: path.to_owned(), why: error.to_string() })
+    // The reader repeats a text that it did not expect, however long that is.
+    let why = |error: serde_json::Error| format!("{:.200}", error.to_string());
+    serde_json::from_slice(text).map_err(|error| StoreError::BadRecord { path: path.to_owned(), why: why(error) })
 }
 
 /// The version that a JSON record says it has; 0 where it says none.

@@ -74,7 +74,7 @@ fn damaged(why: impl Into<String>) -> HeaderError {
 
 fn read(text: &[u8], data_offset: u64, room: u64) -> Result<SafetensorsHeader, HeaderError> {
     let Json { mut tensors, metadata } =
-        serde_json::from_slice(text).map_err(|error| damaged(format!("its header cannot be read: {error}")))?;
+        serde_json::from_slice(text).map_err(|error| damaged(format!("its header cannot be read: {:.200}", error.to_string())))?;
     let mut header = SafetensorsHeader { tensors: tensors.len() as u64, metadata, data_offset, ..SafetensorsHeader::default() };
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
     let mut next = 0;
@@ -222,6 +222,12 @@ pub(super) mod tests {
         assert_eq!(parse(0), Parsed::NeedMore(8));
         assert_eq!(parse(8), Parsed::NeedMore(8 + GOOD.len() as u64));
         assert!(parse(8 + GOOD.len()).done().is_some());
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_a_long_text_of_the_file() {
+        let error = parse(&file(&format!(r#"{{"a":"{}"}}"#, "b".repeat(5000)), 0)).unwrap_err().to_string();
+        assert!(error.contains("its header cannot be read: invalid type") && error.len() < 400, "{error}");
     }
 
     #[test]

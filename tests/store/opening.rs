@@ -98,6 +98,15 @@ fn threads_that_make_a_store_at_once_and_use_it_at_once_agree() {
 }
 
 #[test]
+fn an_error_about_a_record_does_not_repeat_a_long_text_of_it() {
+    let home = home();
+    fs::write(home.store.layout().marker(), format!("\"{}\"", "a".repeat(5000))).unwrap();
+    let error = open_real(&home.root()).unwrap_err();
+    let StoreError::BadRecord { why, .. } = &error else { panic!("{error}") };
+    assert!(why.starts_with("invalid type") && why.len() <= 200, "{why}");
+}
+
+#[test]
 fn a_newer_layout_is_refused_or_only_read() {
     let home = home();
     let blob = put(&home.store, b"x").unwrap();

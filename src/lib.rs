@@ -10,6 +10,9 @@ pub mod digest;
 pub mod disk;
 pub mod error;
 pub mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod hub;
 pub mod manager;

@@ -31,4 +31,7 @@ if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && [ -z "${MODEL_MANAGER_TEST_NO
     cargo test --test hostile_member -- --ignored
 fi
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+# A package of its own, which the commands above do not see.
+cargo fmt --check --manifest-path fuzz/Cargo.toml
+sh fuzz/run.sh 20
 [ ! -f python/test.sh ] || sh python/test.sh

@@ -26,6 +26,14 @@ mod user_file;
 
 pub use settings::{Layer, Overrides, Resolved};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    pub use super::{
+        config::parse as parse_settings,
+        units::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_time, parse_timeout},
+    };
+}
+
 use crate::{
     disk::RealDisk,
     error::{Error, ErrorKind, Result},

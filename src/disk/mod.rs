@@ -32,7 +32,9 @@ pub use memory::total_memory;
 pub use ownership::{Owner, owner_to_give};
 pub use real::RealDisk;
 pub use syncs::Syncs;
-pub use system::{boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id, user_id, user_name};
+pub use system::{
+    boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id, user_id, user_name,
+};
 pub use unnamed::Unnamed;
 
 use std::{

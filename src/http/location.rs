@@ -87,7 +87,7 @@ impl Slot {
 }
 
 /// How long an address will still be good; `None` is no known end.
-fn life(url: &Url, now: i64) -> Option<Duration> {
+pub(super) fn life(url: &Url, now: i64) -> Option<Duration> {
     let find = |names: &[&str]| {
         url.query_pairs().find(|(name, _)| names.iter().any(|n| name.eq_ignore_ascii_case(n))).map(|(_, value)| value.into_owned())
     };

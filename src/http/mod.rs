@@ -33,6 +33,9 @@ pub use pause::LONGEST_PAUSE;
 pub use range::ContentRange;
 pub use resolve::Resolved;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+
 use crate::{
     event::{Event, Reporter},
     settings::{Network, Token},
@@ -508,7 +511,13 @@ fn next_hop(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
     }
     let refuse = |why: &str| HttpError::BadRedirect { url: bare(from), why: why.to_owned() };
     let location = response.headers().get(header::LOCATION).ok_or_else(|| refuse("without saying where"))?;
-    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| refuse("to an address that is not text"))?;
+    redirect_target(from, location.as_bytes()).map(Some)
+}
+
+/// The address that a redirect names.
+fn redirect_target(from: &Url, location: &[u8]) -> Result<Url, HttpError> {
+    let refuse = |why: &str| HttpError::BadRedirect { url: bare(from), why: why.to_owned() };
+    let location = std::str::from_utf8(location).map_err(|_| refuse("to an address that is not text"))?;
     let mut target = from.join(location.trim()).map_err(|_| refuse("to an address that cannot be read"))?;
     let origin = Origin::of(&target).ok_or_else(|| refuse("to an address that is not one of HTTP"))?;
     if from.scheme() == "https" && !origin.is_secure() {
@@ -517,7 +526,7 @@ fn next_hop(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
     target.set_fragment(None);
     let _ = target.set_username("");
     let _ = target.set_password(None);
-    Ok(Some(target))
+    Ok(target)
 }
 
 fn header_text(response: &Response, name: &str) -> Option<String> {

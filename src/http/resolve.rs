@@ -158,7 +158,7 @@ impl Http {
 }
 
 /// An entity tag without the mark of weakness and the quotes.
-fn identity(etag: &str) -> &str {
+pub(super) fn identity(etag: &str) -> &str {
     let etag = etag.trim();
     let etag = etag.strip_prefix("W/").unwrap_or(etag);
     etag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(etag)

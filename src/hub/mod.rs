@@ -22,6 +22,14 @@ pub use reference::Reference;
 pub use select::{complete_set, missing_from_index};
 pub use tree::{HubFile, Tree, check_collisions};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    pub use super::{
+        pin::fuzzed as pinned,
+        tree::fuzzed::{Listed, listing, next_page, page_address},
+    };
+}
+
 use crate::{
     http::{Http, Location},
     names::{RelPath, RepoId, Revision},

@@ -136,6 +136,14 @@ fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pi
     })
 }
 
+/// For `fuzz/`: what an answer says that was asked about a revision of a repository.
+#[cfg(feature = "fuzzing")]
+pub fn fuzzed(body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
+    let url =
+        Url::parse("https://hub.example/api").map_err(|error| HubError::Answer { url: String::new(), why: error.to_string() })?;
+    read(&url, body, repo, revision)
+}
+
 /// `cardData.license`, with `license_name` where that says only "other"; else the tag `license:…`.
 fn license(info: &Info) -> Option<String> {
     let card = info.card.get();

@@ -182,7 +182,8 @@ impl Listing {
         if self.entries > MOST_ENTRIES {
             return Err(format!("it lists more than {MOST_ENTRIES} files"));
         }
-        let entry: Entry = serde_json::from_slice(entry).map_err(|error| format!("it is not a list of files in JSON ({:.200})", error.to_string()))?;
+        let entry: Entry = serde_json::from_slice(entry)
+            .map_err(|error| format!("it is not a list of files in JSON ({:.200})", error.to_string()))?;
         if entry.kind.text() != Some("file") {
             return Ok(());
         }
@@ -281,6 +282,46 @@ pub fn check_collisions(files: &[&HubFile]) -> Result<(), HubError> {
         }
     }
     Ok(())
+}
+
+/// For `fuzz/`: pages of a listing, and the address of the next one.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzed {
+    use super::{HubError, HubFile, Listing, Page, Pinned, Sink, Url, bare};
+
+    /// What pages of a listing hold.
+    #[derive(Debug)]
+    pub struct Listed {
+        /// The files.
+        pub files: Vec<HubFile>,
+        /// Names that were left out, as they are shown.
+        pub skipped: Vec<String>,
+    }
+
+    /// Reads pages of a listing.
+    pub fn listing(from: &Url, pages: &[&[u8]], pinned: &Pinned) -> Result<Listed, HubError> {
+        let mut listing = Listing::default();
+        for page in pages {
+            let mut sink = Page::new(&mut listing, u64::MAX);
+            sink.begin();
+            let read = sink.take(page).and_then(|()| sink.end());
+            read.map_err(|why| HubError::Answer { url: bare(from), why })?;
+        }
+        match listing.hostile {
+            Some(source) => Err(HubError::HostilePath { repo: pinned.repo.to_string(), source }),
+            None => Ok(Listed { files: listing.files, skipped: listing.skipped }),
+        }
+    }
+
+    /// The address of the next page in a `Link` header, as it stands there.
+    pub fn next_page(link: &str) -> Option<&str> {
+        super::next_page(link)
+    }
+
+    /// Where that is.
+    pub fn page_address(endpoint: &Url, from: &Url, text: &str) -> Result<Url, HubError> {
+        super::page_address(endpoint, from, text)
+    }
 }
 
 #[cfg(test)]

@@ -230,7 +230,7 @@ fn write_view(text: &mut String, view: &LockedView) {
             let _ = writeln!(text, "        git_sha1: \"{git_sha1}\"");
         }
         if let Some(trust) = &file.trust {
-            let _ = writeln!(text, "        trust: {}", quoted(trust));
+            let _ = writeln!(text, "        trust: {}", double_quoted(trust));
         }
     }
 }

@@ -148,6 +148,12 @@ pub(super) fn held(text: &[u8], size: u64, boot_id: &str) -> u64 {
     held.map(|(index, _)| segment_range(index as u64, size)).map(|range| range.end - range.start).sum()
 }
 
+/// For `fuzz/`: the values that the text of a journal claims, and the midstates at which a hash may go on.
+#[cfg(feature = "fuzzing")]
+pub fn fuzzed(text: &[u8], size: u64, boot_id: &str) -> Option<(Vec<Option<SegmentValue>>, Vec<Midstate>)> {
+    read(text, size, boot_hash(boot_id)).map(|found| (found.claims, found.midstates.into_values().collect()))
+}
+
 /// What holds in the text of a journal, or `None` when it is not the journal of a file of `size` bytes.
 fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Found> {
     let mut records = text.chunks_exact(RECORD_LEN);

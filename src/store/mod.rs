@@ -38,6 +38,11 @@ pub use relocation::Location;
 pub use roots::{PROJECT_FILE, Project};
 pub use take_in::{TakeIn, hash_file};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    pub use super::{journal::fuzzed as journal, roots::fuzzed as identity};
+}
+
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
     disk::{Disk, DiskError, Kind, LockKind, Open, Stat},

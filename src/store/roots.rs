@@ -325,6 +325,12 @@ fn read_identity(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Identity>>
     text.map(|text| format::from_json(&path, &text)).transpose()
 }
 
+/// For `fuzz/`: the project and the store that the text of a [`PROJECT_FILE`] names.
+#[cfg(feature = "fuzzing")]
+pub fn fuzzed(text: &[u8]) -> Option<(Uuid, Uuid)> {
+    format::from_json::<Identity>(Path::new(PROJECT_FILE), text).ok().map(|identity| (identity.project, identity.store))
+}
+
 fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Identity> {
     let identity = Identity { format: 1, project: Uuid::new_v4(), store };
     let (temp, file) = disk.create_temp(models_dir, ".tmp-", 0o644)?;

@@ -3,7 +3,7 @@
 use super::{
     error::{HttpError, printable},
     origin::{Origin, bare},
-    proxy::Rules,
+    proxy::{Proxy, Rules},
 };
 use crate::settings::Network;
 use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
@@ -54,13 +54,13 @@ impl Clients {
     }
 
     /// The proxy for a request, where variables name one.
-    pub fn proxy_of(&self, url: &Url) -> Result<Option<&Url>, HttpError> {
+    pub fn proxy_of(&self, url: &Url) -> Result<Option<&Proxy>, HttpError> {
         self.proxies.as_ref().map_or(Ok(None), |proxies| proxies.of(url))
     }
 
     /// The client for requests to `origin`, through such a proxy.
-    pub fn of(&self, origin: &Origin, proxy: Option<&Url>) -> Result<&Client, HttpError> {
-        let is_secure = origin.is_secure() || proxy.is_some_and(|proxy| proxy.scheme() == "https");
+    pub fn of(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<&Client, HttpError> {
+        let is_secure = origin.is_secure() || proxy.is_some_and(|proxy| proxy.url.scheme() == "https");
         let client = if !is_secure && origin.is_loopback() {
             self.local.get_or_init(|| finish(self.base().tls_certs_only([])))
         } else {
@@ -87,7 +87,7 @@ impl Clients {
             None => Client::builder(),
             Some(proxies) => {
                 // What is wrong with a variable was told before the request got here.
-                let of = move |url: &Url| proxies.of(url).ok().flatten().cloned();
+                let of = move |url: &Url| proxies.of(url).ok().flatten().map(|proxy| proxy.url.clone());
                 Client::builder().proxy(reqwest::Proxy::custom(of))
             }
         };

@@ -327,7 +327,12 @@ impl Http {
         let response = tokio::time::timeout(shared.patience, request.send())
             .await
             .map_err(|_| HttpError::Timeout { url: bare(url), after: shared.patience })?
-            .map_err(|error| HttpError::of_transport(error, url))?;
+            .map_err(|error| match (HttpError::of_transport(error, url), proxy) {
+                (HttpError::Connect { origin, why }, Some(proxy)) => {
+                    HttpError::Connect { origin, why: format!("through the proxy that {} names: {why}", proxy.variable) }
+                }
+                (error, _) => error,
+            })?;
         self.note(&origin, &response);
         Ok(response)
     }

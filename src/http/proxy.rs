@@ -7,7 +7,10 @@ use crate::{
     settings::{Proxies, ProxyVariable},
     text,
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 use url::Url;
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
@@ -17,9 +20,23 @@ const USUAL_PORT: u16 = 1080;
 /// The proxies of a run. What a variable says is judged when a request would follow it, and not before.
 #[derive(Debug)]
 pub struct Rules {
-    http: Option<Result<Url, HttpError>>,
-    https: Option<Result<Url, HttpError>>,
+    http: Option<Result<Proxy, HttpError>>,
+    https: Option<Result<Proxy, HttpError>>,
     exceptions: String,
+}
+
+/// A proxy, and the variable that names it.
+pub struct Proxy {
+    /// Its address, which may hold a password.
+    pub url: Url,
+    /// The variable.
+    pub variable: String,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({})", self.variable)
+    }
 }
 
 impl Rules {
@@ -29,7 +46,7 @@ impl Rules {
     }
 
     /// The proxy for an address, or that there is none.
-    pub fn of(&self, url: &Url) -> Result<Option<&Url>, HttpError> {
+    pub fn of(&self, url: &Url) -> Result<Option<&Proxy>, HttpError> {
         let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
         match proxy {
             Some(proxy) if !is_exempt(&self.exceptions, url.host_str().unwrap_or_default()) => {
@@ -41,8 +58,12 @@ impl Rules {
 }
 
 /// Reads the address of a proxy.
-fn address(variable: &ProxyVariable) -> Result<Url, HttpError> {
-    read(variable.value()).map_err(|why| HttpError::BadProxy { variable: variable.name.clone(), why })
+fn address(variable: &ProxyVariable) -> Result<Proxy, HttpError> {
+    let name = variable.name.clone();
+    match read(variable.value()) {
+        Ok(url) => Ok(Proxy { url, variable: name }),
+        Err(why) => Err(HttpError::BadProxy { variable: name, why }),
+    }
 }
 
 /// Reads `[scheme://][user:password@]host[:port]`. What is wrong is told without repeating the text, which may hold a password.
@@ -233,7 +254,7 @@ mod tests {
             https: variable("ALL_PROXY", "proxy:1"),
             exceptions: "mirror.lan".into(),
         });
-        let of = |url: &str| rules.of(&Url::parse(url).unwrap()).map(|url| url.map(Url::as_str));
+        let of = |url: &str| rules.of(&Url::parse(url).unwrap()).map(|proxy| proxy.map(|proxy| proxy.url.as_str()));
         assert_eq!(of("https://huggingface.co/x").unwrap(), Some("http://proxy:1/"));
         assert_eq!(of("http://mirror.lan:8090/x").unwrap(), None);
         let error = of("http://other/x").unwrap_err();

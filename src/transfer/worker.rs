@@ -64,7 +64,8 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     while cursor.next < cursor.end {
         let is_last = round.is_only_choice() || backoff.failures() + 1 >= run.effort.tries;
         let progress = run.http.progress();
-        let outcome = attempt(run, job, &mut cursor, &round, is_last).await;
+        let as_whole = job.is_asked_for_all();
+        let outcome = attempt(run, job, &mut cursor, &round, Try { is_last, as_whole }).await;
         let gained = cursor.came_further(job);
         let is_progress = progress.is_made_by(gained);
         if is_progress || (gained > 0 && matches!(outcome, Outcome::Done)) {
@@ -104,9 +105,9 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
                 tokio::time::sleep(pause).await;
             }
             // A server whose ranges are wrong may still have the right file.
-            None if error.is_about_ranges() && !cursor.is_whole => match job.ask_for_all() {
+            None if error.is_about_ranges() && !as_whole => match job.ask_for_all() {
                 true => backoff = Backoff::new(run.effort.tries),
-                // Another connection asks for all of it.
+                // Another connection asks for all of it, and ends the run where it does not get it.
                 false => {
                     job.uncount(cursor.buffered());
                     return Ok(());
@@ -118,17 +119,25 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     Ok(())
 }
 
-async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, round: &Round, is_last: bool) -> Outcome {
+/// How one try is made.
+#[derive(Clone, Copy)]
+struct Try {
+    /// No other location will be asked after it.
+    is_last: bool,
+    /// Without naming a range.
+    as_whole: bool,
+}
+
+async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, round: &Round, how: Try) -> Outcome {
     let location = &job.locations[round.at()];
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
     let asked = Instant::now();
     run.schedule.comes(cursor.order, None);
-    let is_for_all = job.is_asked_for_all();
-    if is_for_all && !cursor.is_whole && run.schedule.is_single(cursor.number) {
+    if how.as_whole && !cursor.is_whole && run.schedule.is_single(cursor.number) {
         return Outcome::Leave;
     }
-    let opened = match is_for_all {
+    let opened = match how.as_whole {
         true => run.http.open_whole(location, job.size()).await,
         false => run.http.open(location, start..end, job.size()).await,
     };
@@ -136,7 +145,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, round:
         Ok(body) => body,
         Err(error) => return Outcome::Failed(error),
     };
-    if !is_for_all && body.start() == start && body.end() == end {
+    if !how.as_whole && body.start() == start && body.end() == end {
         job.note_ranges(&body);
         let waited = asked.elapsed();
         run.schedule.comes(cursor.order, Some(Instant::now()));
@@ -147,7 +156,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, round:
         return outcome;
     }
     // The server knows no ranges and sends the file from its beginning.
-    if !is_for_all && !round.is_first() && !is_last && job.has_ranges() {
+    if !how.as_whole && !round.is_first() && !how.is_last && job.has_ranges() {
         let asked = format!("bytes {start}-{}", end - 1);
         return Outcome::Failed(HttpError::BadRange { url: location.shown(), asked, got: "the whole file".into() });
     }

@@ -86,7 +86,7 @@ fn every_hint_names_the_endpoint_that_was_asked_and_no_other_hub() {
 fn a_mirror_that_only_passes_tokens_on_sends_people_to_the_hub() {
     let mut desk = gated();
     // The test Hub stands in for the mirror, as the proxy through which it is reached.
-    desk.s.set_env("HTTP_PROXY", desk.hub.url());
+    desk.s.set_env("http_proxy", desk.hub.url());
     desk.s.set_env("NO_PROXY", "127.0.0.1");
     desk.s.set_env("HF_ENDPOINT", "http://hf-mirror.com");
     let output = desk.run("download gated").code(5).says("no token was sent");

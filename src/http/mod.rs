@@ -406,12 +406,14 @@ impl Http {
             with_token: Origin::of(url).is_some_and(|origin| self.sees_token(&origin)),
         };
         // The texts of storage servers repeat the signature; the Hub's are for people.
-        if !foreign && refusal.message.is_none() && !is_html(&response) {
-            if let Ok(body) = tokio::time::timeout(REFUSAL_PATIENCE, beginning(response, LONGEST_REFUSAL)).await {
-                let json = serde_json::from_slice::<serde_json::Value>(&body).ok();
-                refusal.message =
-                    json.and_then(|json| Some(error::printable(json.get("error")?.as_str()?))).filter(|text| !text.is_empty());
-            }
+        if !foreign
+            && refusal.message.is_none()
+            && !is_html(&response)
+            && let Ok(body) = tokio::time::timeout(REFUSAL_PATIENCE, beginning(response, LONGEST_REFUSAL)).await
+        {
+            let json = serde_json::from_slice::<serde_json::Value>(&body).ok();
+            refusal.message =
+                json.and_then(|json| Some(error::printable(json.get("error")?.as_str()?))).filter(|text| !text.is_empty());
         }
         if let Some(token) = &self.0.token
             && refusal.message.as_ref().is_some_and(|message| message.contains(token.reveal()))

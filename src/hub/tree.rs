@@ -22,6 +22,8 @@ const MOST_PAGES: usize = 1000;
 const MOST_ENTRIES: usize = 250_000;
 const LONGEST_NAMES: usize = 24 << 20;
 const LONGEST_LISTING: u64 = 256 << 20;
+/// The longest address of a next page, in bytes.
+const LONGEST_ADDRESS: usize = 8192;
 /// Names that were left out and are told.
 const MOST_TOLD: usize = 10;
 
@@ -260,6 +262,9 @@ fn next_page(link: &str) -> Option<&str> {
 /// Where the next page is: at the endpoint in use. Mirrors that pass on the Hub's own address are corrected.
 fn page_address(endpoint: &Url, from: &Url, text: &str) -> Result<Url, HubError> {
     let refuse = |why: &str| HubError::Answer { url: bare(from), why: why.into() };
+    if text.len() > LONGEST_ADDRESS {
+        return Err(refuse("the address of the next page is too long"));
+    }
     let next = from.join(text).map_err(|_| refuse("the address of the next page cannot be read"))?;
     let origin = Origin::of(&next);
     if origin.is_some() && (origin == Origin::of(endpoint) || origin == Origin::of(from)) {
@@ -420,6 +425,7 @@ mod tests {
         assert_eq!(moved.as_str(), "http://m:1/hf/api/models/o/r/tree/c?cursor=x%3D");
         assert!(page_address(&mirror, &from, "http://m:2/hf/api").is_err());
         assert!(page_address(&mirror, &from, "ftp://m/x").is_err());
+        assert!(page_address(&mirror, &from, &format!("?cursor={}", "x".repeat(LONGEST_ADDRESS))).is_err());
     }
 
     #[tokio::test]

@@ -71,6 +71,20 @@ fn refusals_are_read_no_further_than_they_help() {
 }
 
 #[test]
+fn what_is_said_in_headers_stays_short() {
+    ends("a redirect to 300 kB", 6, "127.0.0.1", |call| {
+        let location = format!("Location: /api/{}", "x".repeat(300_000));
+        call.answer("302 Found", &[&location], "");
+    });
+    ends("every header of 60 kB", 3, "HTTP 404", |call| {
+        let long = "x".repeat(60_000);
+        let headers =
+            ["X-Error-Code", "X-Error-Message", "X-Request-Id", "X-HF-Warning", "ETag"].map(|name| format!("{name}: {long}"));
+        call.answer("404 Not Found", &headers.each_ref().map(String::as_str), "");
+    });
+}
+
+#[test]
 fn pauses_end() {
     ends("Retry-After of a year", 6, "the server asks to wait", |call| {
         call.answer("429 Too Many Requests", &["Retry-After: 31536000"], "");

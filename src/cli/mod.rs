@@ -1,8 +1,8 @@
 //! The command line: the one room that speaks to people and reads the environment.
 //!
-//! A run goes through these files in this order: `args` (what was typed) -> `settings` (with `environment`, `config`, `user_file` and `project`; who
-//! may say what: `permissions`) ->
-//! one file of `commands/`, whose `run` returns a value -> `output` (text or JSON) or `exit` (errors) -> the exit code.
+//! A run goes through these files in this order: `args` (what was typed) -> `settings` (with `environment`, `config`,
+//! `user_file` and `project`; who may say what: `permissions`) -> one file of `commands/`, whose `run` returns a value ->
+//! `output` (text or JSON) or `exit` (errors) -> the exit code.
 //! `progress` listens to the core meanwhile, `interrupt` to Ctrl-C.
 //!
 //! To add a command: a file in `commands/` with `Args`, `run` and an `output::Answer`, and two lines in `commands/mod.rs`.

@@ -193,13 +193,12 @@ fn edited(text: &str, key: &str, values: &[String], added: &[String], is_list: b
             let is_beside = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
             let end = next - lines[first..next].iter().rev().take_while(|line| is_beside(line)).count();
             let (head, tail) = (&lines[..first], &lines[end..]);
-            match &lines[first..end] {
-                // A comment behind the value stays there.
-                [line] => candidates.extend(line.match_indices('#').map(|(at, _)| {
+            // A comment behind the value stays there.
+            if let [line] = &lines[first..end] {
+                candidates.extend(line.match_indices('#').map(|(at, _)| {
                     let value = canonical.replacen('\n', &format!("  {}\n", &line[at..]), 1);
                     with(head, &value, tail)
-                })),
-                _ => {}
+                }));
             }
             if !lines[first..end].iter().any(|line| line.contains('#')) {
                 candidates.push(with(head, &canonical, tail));

@@ -33,6 +33,8 @@ pub struct Refusal {
     pub foreign: bool,
     /// Whether a token was sent.
     pub with_token: bool,
+    /// The origin, where there is a token that is not for it.
+    pub withheld_from: Option<String>,
 }
 
 /// Which thing a 404 is about.

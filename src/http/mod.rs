@@ -342,13 +342,18 @@ impl Http {
         self.0.token.is_some() && self.0.token_scope.admits(origin).is_ok()
     }
 
+    /// Whether there is a token, and an endpoint does not get it.
+    fn withholds_token(&self, origin: &Origin) -> bool {
+        self.0.token.is_some() && !self.sees_token(origin) && self.0.hubs.contains(origin)
+    }
+
     /// The one place where the token is attached: for scheme, host and port of what [`TokenScope`] admits. Says once of an
     /// endpoint that it gets none.
     fn authorize(&self, request: RequestBuilder, origin: &Origin) -> RequestBuilder {
         let Some(token) = &self.0.token else { return request };
         match self.0.token_scope.admits(origin) {
             Ok(()) => return request.bearer_auth(token.reveal()),
-            Err(why) if self.0.hubs.contains(origin) => {
+            Err(why) if self.withholds_token(origin) => {
                 let (what, to) = match why {
                     Withheld::Unnamed => (format!("{origin}, which this project names and its user does not"), "trust it"),
                     Withheld::ClearText => (format!("{origin} in clear text"), "send it all the same"),
@@ -404,6 +409,7 @@ impl Http {
             retry_after: pause::wanted(status, response.headers()).map(|wanted| wanted.wait),
             foreign,
             with_token: Origin::of(url).is_some_and(|origin| self.sees_token(&origin)),
+            withheld_from: Origin::of(url).filter(|origin| self.withholds_token(origin)).map(|origin| origin.to_string()),
         };
         // The texts of storage servers repeat the signature; the Hub's are for people.
         if !foreign

@@ -419,3 +419,34 @@ fn the_futures_may_move_between_threads() {
     send(http.resolve(&location));
     send(async { http.open(&location, 0..1, 1).await?.chunk().await });
 }
+
+#[test]
+fn the_token_is_for_the_hub_and_for_whom_the_user_named_and_not_in_clear_text() {
+    let named = ["https://hub.lan", "http://hub.lan", "http://10.0.0.1:8080", "http://127.0.0.1:9", "http://[::1]:9"];
+    let network = Network {
+        endpoints: vec!["https://project.example".into()],
+        token_endpoints: named.map(str::to_owned).to_vec(),
+        clear_text_endpoints: vec!["http://10.0.0.1:8080/hf".into()],
+        ..network("http://localhost:9")
+    };
+    let http = Http::new(&network, None, Arc::new(Silent)).unwrap();
+    for (address, sees) in [
+        ("https://huggingface.co/a", true),
+        ("https://hf.co", true),
+        ("http://huggingface.co", false),
+        ("https://huggingface.co:8443", false),
+        ("https://huggingface.co.example", false),
+        ("https://hub.lan/x", true),
+        ("https://hub.lan:8443", false),
+        ("http://hub.lan", false),
+        ("http://10.0.0.1:8080/other", true),
+        ("http://10.0.0.1", false),
+        ("http://127.0.0.1:9", true),
+        ("http://[::1]:9", true),
+        ("http://127.0.0.1:10", false),
+        ("https://project.example", false),
+    ] {
+        let origin = Origin::of(&Url::parse(address).unwrap()).unwrap();
+        assert_eq!(http.sees_token(&origin), sees, "{address}");
+    }
+}

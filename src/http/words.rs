@@ -30,7 +30,13 @@ impl HttpError {
             Self::Stalled { .. } | Self::Slow { .. } | Self::Reset { .. } | Self::Cut { .. } => {
                 "Run the same command again: it goes on where it stopped.".into()
             }
-            Self::Unauthorized { cause, refusal } => unauthorized(*cause, refusal),
+            Self::Unauthorized { cause, refusal } => match &refusal.withheld_from {
+                Some(origin) => format!(
+                    "Your token was not sent to {origin}. If you trust it with that: `model-manager config set --user \
+                     trusted_endpoints {origin}`."
+                ),
+                None => unauthorized(*cause, refusal),
+            },
             Self::Forbidden { cause, refusal } => forbidden(*cause, &Asked::of(&refusal.url)),
             Self::NotFound { kind, refusal } => not_found(*kind, &Asked::of(&refusal.url)),
             Self::RateLimited { with_token: false, url, .. } if Asked::of(url).knows_tokens() => format!(

@@ -10,7 +10,7 @@ use super::{Place, Problem};
 pub(crate) const MOST_BYTES: usize = 4 << 20;
 
 /// Characters that can begin a value: the crate keeps a few words of memory for each value.
-const MOST_MARKS: usize = 400_000;
+const MOST_MARKS: usize = 250_000;
 
 /// The crate itself gives up at 128 when it makes values of what it has read.
 const MOST_DEPTH: u32 = 1_000;

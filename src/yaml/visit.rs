@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Aliases multiply; a file may not grow beyond this many values. A thousand models have twenty thousand.
-const MAX_NODES: usize = 200_000;
+const MAX_NODES: usize = 100_000;
 
 /// Aliases multiply text as well, and every place costs the names of all keys above it.
 const MOST_TEXT: usize = 16 << 20;

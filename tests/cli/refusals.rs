@@ -59,6 +59,11 @@ fn every_hint_names_the_endpoint_that_was_asked_and_no_other_hub() {
             _ => {
                 desk.s.remove_env("HF_ENDPOINT");
                 desk.s.write("configs/manager.yaml", format!("endpoints: [\"{hub}\"]\n"));
+                desk.s.set_env("HF_TOKEN", TOKEN);
+                let output = desk.run("download gated").code(5);
+                output.says(&format!("Your token was not sent to {hub}. If you trust it with that: `model-manager config set"));
+                desk.run(&format!("config set --user trusted_endpoints {hub}")).ok();
+                desk.s.remove_env("HF_TOKEN");
             }
         }
         for (line, code, words) in [
@@ -97,6 +102,7 @@ fn a_mirror_that_only_passes_tokens_on_sends_people_to_the_hub() {
         .says("http://hf-mirror.com is a mirror");
     // What is there to be seen is seen at the mirror, which is reached where the Hub may not be.
     desk.run("download tiny --revision v9").code(3).says(&format!("at http://hf-mirror.com/{REPO}/tree/main"));
+    desk.run("config set --user trusted_endpoints http://hf-mirror.com").ok();
     desk.s.set_env("HF_TOKEN", "hf_other");
     desk.run("download gated").code(5).says("access is not granted yet").says("at https://huggingface.co/meta/gated.");
     desk.s.set_env("HF_TOKEN", TOKEN);

@@ -14,7 +14,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("MODEL_MANAGER_MODELS_DIR", "as --models-dir"),
     ("MODEL_MANAGER_CONFIG", "as --config"),
     ("MODEL_MANAGER_STORE", "as --store"),
-    ("HF_TOKEN, HUGGING_FACE_HUB_TOKEN", "token of the Hub; sent to the first endpoint only"),
+    ("HF_TOKEN, HUGGING_FACE_HUB_TOKEN", "token of the Hub; sent to the Hub, and to servers that you named"),
     ("HF_TOKEN_PATH", "file with the token; $HF_HOME/token by default, which `hf auth login` writes"),
     ("HF_HOME", "home of the Hub's own client; $XDG_CACHE_HOME/huggingface by default"),
     ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1: use no token"),
@@ -24,6 +24,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("HF_HUB_DOWNLOAD_TIMEOUT", "seconds without a byte, or with less than 1 KiB each, after which a connection is opened anew"),
     ("HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY", "proxies, as curl reads them: http_proxy only in small letters"),
     ("SSL_CERT_FILE", "as --ca-file"),
+    ("XDG_CONFIG_HOME", "where the folder of the user's settings stands; ~/.config by default"),
+    ("SUDO_UID", "whose folders root takes for its own when it looks for the project"),
     ("NO_COLOR, CLICOLOR_FORCE, TERM=dumb", "when to use colour, unless --color decides"),
 ];
 
@@ -31,6 +33,7 @@ const VARIABLES: &[(&str, &str)] = &[
 const FILES: &[(&str, &str)] = &[
     ("configs/models.yaml", "the registry; the nearest folder above that has one is the project root"),
     ("configs/manager.yaml", "settings of the project; options and variables win over it"),
+    ("~/.config/model-manager/config.yaml", "settings of the user, below those of the project; whom to trust stands only here"),
     ("models/<model>/<format>/<quant>/<file>", "what backends are given: links into the store"),
     ("models/.blobs", "the store, unless --store names another"),
 ];

@@ -121,7 +121,8 @@ impl HttpError {
         } else if error.is_connect() {
             Self::Connect { origin, why }
         } else if error.is_builder() {
-            Self::Client { why }
+            // Our own addresses are encoded; only a redirect leads to one that no request can be made of.
+            Self::BadRedirect { url: shown, why: "to an address that no request can be made of".into() }
         } else {
             Self::Reset { url: shown, why }
         }

@@ -52,6 +52,8 @@ use std::{
 use tokio::time::Instant;
 use url::Url;
 
+/// The longest address that a redirect may lead to, in bytes; signed ones have some two thousand.
+const LONGEST_ADDRESS: usize = 16 << 10;
 /// Redirects followed for one request.
 const MOST_HOPS: usize = 20;
 /// The longest answer of the API that is kept in memory, and that is read piece by piece. A page of a thousand files has some
@@ -530,6 +532,9 @@ fn next_hop(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
 /// The address that a redirect names.
 fn redirect_target(from: &Url, location: &[u8]) -> Result<Url, HttpError> {
     let refuse = |why: &str| HttpError::BadRedirect { url: bare(from), why: why.to_owned() };
+    if location.len() > LONGEST_ADDRESS {
+        return Err(refuse("to an address that is too long"));
+    }
     let location = std::str::from_utf8(location).map_err(|_| refuse("to an address that is not text"))?;
     let mut target = from.join(location.trim()).map_err(|_| refuse("to an address that cannot be read"))?;
     let origin = Origin::of(&target).ok_or_else(|| refuse("to an address that is not one of HTTP"))?;

@@ -72,7 +72,7 @@ fn refusals_are_read_no_further_than_they_help() {
 
 #[test]
 fn what_is_said_in_headers_stays_short() {
-    ends("a redirect to 300 kB", 6, "127.0.0.1", |call| {
+    ends("a redirect to 300 kB", 6, "to an address that is too long", |call| {
         let location = format!("Location: /api/{}", "x".repeat(300_000));
         call.answer("302 Found", &[&location], "");
     });

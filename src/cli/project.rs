@@ -150,7 +150,10 @@ pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>])
     let mut wrong: Vec<String> = Vec::new();
     let mut places: Vec<PathBuf> = Vec::new();
     for Unnamed { what, path, is_folder } in unnamed {
-        let real = disk.real_place(path)?;
+        let real = disk.real_place(path).map_err(|error| match error.is_wrong_kind() {
+            true => Error::new(ErrorKind::Usage, error.to_string()).hint("Remove the link, or name another place."),
+            false => error.into(),
+        })?;
         if bounds.hold(&real) || places.iter().any(|place| real.starts_with(place)) {
             continue;
         }

@@ -149,7 +149,11 @@ impl Confined {
     /// What a path leads to: below a root from its handle on, by whatever links.
     fn through<T>(&self, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
         match self.root_of(path) {
-            Some((root, rest)) if rest.as_os_str().is_empty() => act(root.handle()?, Path::new(HERE)),
+            Some((root, rest)) if rest.as_os_str().is_empty() => match root.handle() {
+                Ok(root) => act(root, Path::new(HERE)),
+                // What stands there and is no folder is still something.
+                Err(_) => act(CWD, path),
+            },
             Some((root, rest)) => act(root.handle()?, rest),
             None => act(CWD, path),
         }
@@ -483,6 +487,15 @@ mod tests {
         place.disk.create_dir(&place.path("root/folder/new"), 0o755).unwrap();
         assert!(!fs::exists(place.path("moved/file")).unwrap() && fs::exists(place.path("moved/folder/new")).unwrap());
         assert_eq!(place.outside(), before);
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_root_is_seen() {
+        let place = Place::new();
+        let file = place.path("outside/file");
+        let disk = Arc::new(RealDisk).confined(&file);
+        assert_eq!((disk.stat_follow(&file).unwrap().kind, disk.stat(&file).unwrap().kind), (Kind::File, Kind::File));
+        assert!(disk.find(&file.join("below")).unwrap().is_none());
     }
 
     #[test]

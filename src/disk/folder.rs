@@ -10,6 +10,8 @@ pub trait Folder: Send + Sync + fmt::Debug {
     fn entries(&self) -> &[Entry];
     /// A folder in it, or one that a link in it leads to.
     fn folder(&self, name: &str) -> Result<Box<dyn Folder + '_>>;
+    /// Facts about a name in it.
+    fn stat(&self, name: &str) -> Result<Stat>;
     /// Facts about what a name in it leads to.
     fn stat_follow(&self, name: &str) -> Result<Stat>;
     /// What a symbolic link in it holds, and facts about what that leads to.
@@ -38,6 +40,10 @@ impl Folder for ByPath<'_> {
 
     fn folder(&self, name: &str) -> Result<Box<dyn Folder + '_>> {
         Ok(Box::new(Self::open(self.disk, self.path.join(name))?))
+    }
+
+    fn stat(&self, name: &str) -> Result<Stat> {
+        self.disk.stat(&self.path.join(name))
     }
 
     fn stat_follow(&self, name: &str) -> Result<Stat> {
@@ -147,9 +153,12 @@ mod linux {
             Ok(Box::new(Self::open_at(&self.handle, Path::new(name), self.path.join(name))?))
         }
 
+        fn stat(&self, name: &str) -> Result<Stat> {
+            self.stat_by(name, AtFlags::SYMLINK_NOFOLLOW)
+        }
+
         fn stat_follow(&self, name: &str) -> Result<Stat> {
-            let stat = rustix::fs::statat(&self.handle, name, AtFlags::empty());
-            stat.map(|stat| stat_of(&stat)).map_err(|source| self.failed("look at", name, source))
+            self.stat_by(name, AtFlags::empty())
         }
 
         fn link(&self, name: &str) -> Result<(PathBuf, Result<Stat>)> {
@@ -163,6 +172,11 @@ mod linux {
     }
 
     impl ByHandle {
+        fn stat_by(&self, name: &str, flags: AtFlags) -> Result<Stat> {
+            let stat = rustix::fs::statat(&self.handle, name, flags);
+            stat.map(|stat| stat_of(&stat)).map_err(|source| self.failed("look at", name, source))
+        }
+
         fn failed(&self, action: &'static str, name: &str, source: rustix::io::Errno) -> DiskError {
             DiskError { action, path: self.path.join(name), source: source.into() }
         }
@@ -190,6 +204,7 @@ mod tests {
         assert_eq!(names(&*folder.folder("there").unwrap()), ["a File"]);
         let disk: &dyn Disk = &RealDisk;
         assert_eq!(inner.stat_follow("a").unwrap(), disk.stat(&root.join("inner/a")).unwrap());
+        assert_eq!(folder.stat("link").unwrap(), disk.stat(&root.join("link")).unwrap());
         assert_eq!(folder.stat_follow("link").unwrap(), disk.stat(&root.join("inner/a")).unwrap());
         assert_eq!(folder.stat_follow("there").unwrap().kind, Kind::Dir);
         let (target, stat) = folder.link("link").unwrap();

@@ -357,7 +357,8 @@ impl dyn Disk + '_ {
                         continue;
                     }
                     if links.next().is_none() {
-                        return Err(io::Error::other("too many links follow each other")).at("resolve", path);
+                        let why = "too many links follow each other";
+                        return Err(io::Error::new(io::ErrorKind::InvalidInput, why)).at("resolve", path);
                     }
                     ahead.extend(parts_reversed(&self.read_link(&next)?));
                 }

@@ -131,7 +131,7 @@ impl Layout {
     /// Whether this is a lock or a part of a lease, which nobody may open who may not write the store.
     pub fn is_lock(&self, path: &Path) -> bool {
         match self.names_of(path)[..] {
-            ["lock", "store" | "gc" | "projects"] => true,
+            ["lock", "store" | "gc" | "projects" | "records"] => true,
             ["lock", name] => name.starts_with("views-"),
             ["lock", "b", key] => key.parse::<IntakeKey>().is_ok(),
             ["leases", name] => name.starts_with("lease-"),

@@ -90,12 +90,8 @@ impl Views {
 
     pub(super) fn manifest_in(&self, dir: &Path) -> Result<Option<ViewManifest>> {
         let path = dir.join(MANIFEST_FILE);
-        // A link or a folder of that name is not ours, and reading must not follow it.
-        if self.disk.find(&path)?.is_none_or(|stat| stat.kind != crate::disk::Kind::File) {
-            return Ok(None);
-        }
         let text = match self.disk.read_at_most(&path, MOST_BYTES) {
-            // Too long to be one, or another thing by now; and what this user may not read says nothing either.
+            // A link, a folder or too long to be one: not ours. What this user may not read says nothing either.
             Err(error) if error.is_wrong_kind() || error.is_read_only() => return Ok(None),
             text => text?.unwrap_or_default(),
         };

@@ -227,7 +227,7 @@ impl Walk<'_> {
             Kind::File | Kind::Symlink => {}
         }
         let recorded = || Ok(place.manifest(self.views)?.and_then(|manifest| manifest.file(file)));
-        let Some((state, size)) = self.judge.look_in(folder, &entry.name, path, entry.kind, recorded)? else { return Ok(None) };
+        let Some((state, size)) = self.judge.look_in(folder, &entry.name, entry.kind, recorded)? else { return Ok(None) };
         // A link to a blob is known by its target; only others are looked at again.
         if entry.kind == Kind::Symlink && state == FileState::Foreign && leads_to_folder(folder, &entry.name) {
             // One such link on the way is enough; more could go in circles.

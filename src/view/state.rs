@@ -90,29 +90,36 @@ impl<'a> Judge<'a> {
                 let target = self.disk.read_link(path);
                 Ok(Self::link(target.map(|target| (target, self.disk.stat_follow(path)))))
             }
-            Kind::File => {
-                let Some(stat) = self.disk.find(path)? else { return Ok(None) };
-                if stat.kind != Kind::File {
-                    return Ok(Some((FileState::Foreign, 0)));
-                }
-                Ok(Some((self.plain(&stat, None, recorded()?)?, stat.len)))
-            }
+            Kind::File => self.file(self.disk.find(path)?, recorded),
             Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, 0))),
         }
     }
 
-    /// The same for a name in a folder, which is at `path`.
+    /// Judges a plain file as it was found.
+    fn file<'m>(
+        &self,
+        found: Option<Stat>,
+        recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
+    ) -> Result<Option<(FileState, u64)>> {
+        match found {
+            None => Ok(None),
+            Some(stat) if stat.kind != Kind::File => Ok(Some((FileState::Foreign, 0))),
+            Some(stat) => Ok(Some((self.plain(&stat, None, recorded()?)?, stat.len))),
+        }
+    }
+
+    /// The same for a name in a folder.
     pub(super) fn look_in<'m>(
         &self,
         folder: &dyn Folder,
         name: &str,
-        path: &Path,
         kind: Kind,
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
     ) -> Result<Option<(FileState, u64)>> {
         match kind {
             Kind::Symlink => Ok(Self::link(folder.link(name))),
-            other => self.look(path, other, recorded),
+            Kind::File => self.file(crate::disk::absent_is_none(folder.stat(name))?, recorded),
+            Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, 0))),
         }
     }
 
@@ -200,7 +207,14 @@ impl<'v> States<'v> {
     /// What [`Views::state_of`] says of it.
     pub fn at(&mut self, path: &Path) -> Result<Option<FileState>> {
         let disk = &*self.views.disk;
-        let Some(stat) = disk.find(path)? else { return Ok(None) };
+        let found = match disk.find(path) {
+            // Behind a link to a folder nothing is ours.
+            Err(error) if error.is_wrong_kind() => {
+                return Ok(crate::disk::absent_is_none(disk.stat_follow(path))?.map(|_| FileState::Foreign));
+            }
+            found => found?,
+        };
+        let Some(stat) = found else { return Ok(None) };
         let below = path.strip_prefix(&self.views.models_dir).ok();
         let parts: Vec<&str> = below.into_iter().flat_map(Path::components).filter_map(normal).collect();
         let mut dir = self.views.models_dir.clone();

@@ -72,6 +72,8 @@ impl Stand {
             let segment = stand.segment(index);
             assert!(intake.write(index, &segment).unwrap() && front.push(&intake, index, &segment).unwrap());
         }
+        // What no checkpoint covers is read again at once when the next run begins, and damage in it is found then.
+        intake.checkpoint().unwrap();
         stand
     }
 

@@ -140,6 +140,6 @@ mod tests {
         ] {
             assert!(page.contains(text), "{text} is missing:\n{page}");
         }
-        assert_eq!(page.matches("How long to wait for a lock").count(), 1, "global options stand on the page once:\n{page}");
+        assert_eq!(page.matches("How long to wait in all for locks").count(), 1, "global options stand on the page once:\n{page}");
     }
 }

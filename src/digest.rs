@@ -125,6 +125,10 @@ fn hex_into(text: &str, bytes: &mut [u8]) -> Result<(), ()> {
     Ok(())
 }
 
+/// The longest file that is accepted, in bytes: 16 TiB, many times any model. What is counted for one file, or summed over
+/// all files of a repository, stays far from overflowing.
+pub const LONGEST_FILE: u64 = 1 << 44;
+
 /// How many segments a file of `len` bytes has; an empty file has none.
 pub const fn segment_count(len: u64) -> u64 {
     len.div_ceil(SEGMENT_LEN)
@@ -132,8 +136,8 @@ pub const fn segment_count(len: u64) -> u64 {
 
 /// The bytes `[start, end)` that segment `index` of a file of `len` bytes covers.
 pub const fn segment_range(index: u64, len: u64) -> std::ops::Range<u64> {
-    let start = index * SEGMENT_LEN;
-    let end = start + SEGMENT_LEN;
+    let start = index.saturating_mul(SEGMENT_LEN);
+    let end = start.saturating_add(SEGMENT_LEN);
     start..if end < len { end } else { len }
 }
 

@@ -1,7 +1,7 @@
 //! Text from elsewhere, made fit to be shown: nothing in it drives a terminal, hides, or turns the line around, and no list
 //! of it is endless.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, path::Path};
 
 /// Names that a sentence lists before it counts the rest.
 const LISTED: usize = 10;
@@ -60,6 +60,23 @@ pub fn is_hidden(c: char) -> bool {
     let code = u32::from(c);
     let at = HIDDEN.partition_point(|(_, last)| *last < code);
     HIDDEN.get(at).is_some_and(|(first, _)| *first <= code)
+}
+
+/// A word of a command, quoted where a shell would read something else: `sh`, and on Windows `cmd`.
+pub fn shell_word(word: &str) -> String {
+    let plain = if cfg!(windows) { "-_./:=,+@\\" } else { "-_./:=,+@%" };
+    if !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || plain.contains(c)) {
+        return word.to_owned();
+    }
+    match cfg!(windows) {
+        true => format!("\"{}\"", word.replace('"', "")),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// The same of a path.
+pub fn shell_path(path: &Path) -> String {
+    shell_word(&path.display().to_string())
 }
 
 /// Text in which hidden characters are escaped, as `\u{202e}`.

@@ -2,7 +2,6 @@
 //! column; a key nobody knows is an error, since a slip there would silently change nothing.
 
 use super::{
-    exit::shell_word,
     permissions::{Project, Setting, User},
     settings::Layer,
     units,
@@ -12,6 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     names::nearest,
     settings::LinkMode,
+    text,
     yaml::{self, Node, Place, Problem, Value, cut},
 };
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ impl Overreach {
         let shown: String = values
             .iter()
             .map(|value| if is_path { base.join(value).display().to_string() } else { value.clone() })
-            .map(|value| format!(" {}", shell_word(&value)))
+            .map(|value| format!(" {}", text::shell_word(&value)))
             .collect();
         let message =
             format!("{}:{line}:{column}: a project may not set `{key}`: whom to trust is its user's to say", file.display());

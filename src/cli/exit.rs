@@ -96,15 +96,9 @@ pub fn command_line(words: &[OsString]) -> Option<String> {
             return None;
         }
         line.push(' ');
-        line.push_str(&shell_word(word));
+        line.push_str(&text::shell_word(word));
     }
     Some(line)
-}
-
-/// A word as a shell reads it back.
-pub fn shell_word(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

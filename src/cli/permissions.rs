@@ -66,11 +66,11 @@ pub const SETTINGS: [Setting; 18] = [
     row("safe_projects", "", "", User::Grants, Project::No),
     row("registry file", "--config", "MODEL_MANAGER_CONFIG", User::No, Project::No),
     row("token", "", "HF_TOKEN, HF_TOKEN_PATH, HF_HOME", User::No, Project::No),
-    row("proxy", "", "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", User::No, Project::No),
+    row("proxy", "", "HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY", User::No, Project::No),
 ];
 
 impl Setting {
-    /// The setting that a file names so. What stands in no file has a name with a space, or none of these permissions.
+    /// The setting that a file names so. `None` for settings that no file may contain.
     pub fn of_key(key: &str) -> Option<&'static Self> {
         Self::of_files().find(|setting| setting.key == key)
     }

@@ -3,11 +3,12 @@
 //! The model is git's `safe.directory`: a folder that somebody else made is no project of this user, however near it is. And
 //! what a project's files say of places, by a path or by a link, holds within the project and where the user allowed it.
 
-use super::{exit::shell_word, owner::Owner};
+use super::owner::Owner;
 use crate::{
     disk::{Disk, Stat, absent_is_none},
     error::{Error, ErrorKind, Result},
     settings::Bounds,
+    text,
 };
 use std::path::{Path, PathBuf};
 
@@ -92,7 +93,7 @@ impl Finder<'_> {
                     warnings.push(format!(
                         "passed over the project in {}: {why}; to work in it: `model-manager config set --user safe_projects {}`",
                         folder.display(),
-                        shell_word(&folder.display().to_string())
+                        text::shell_path(folder)
                     ));
                 }
                 break;
@@ -163,7 +164,7 @@ pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>])
     if wrong.is_empty() {
         return Ok(());
     }
-    let places: String = places.iter().map(|place| format!(" {}", shell_word(&place.display().to_string()))).collect();
+    let places: String = places.iter().map(|place| format!(" {}", text::shell_path(place))).collect();
     Err(Error::new(ErrorKind::Usage, wrong.join(", and "))
         .hint(format!("If that is what you want, allow it once: `model-manager config set --user allowed_places{places}`.")))
 }

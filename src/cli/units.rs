@@ -148,6 +148,11 @@ pub fn parse_endpoint(text: &str) -> Result<String, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("a base address has no `?` and no `#`; {EXPECTED}"));
     }
+    // What else the reader takes for a name is none, and a shell would read it as something else.
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if matches!(url.host(), Some(url::Host::Domain(name)) if !is_name(name)) {
+        return Err(format!("its host is no name; {EXPECTED}"));
+    }
     let text = text.trim().trim_end_matches('/');
     // The reader of addresses drops line breaks and tabs from within, and here they would stay.
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {

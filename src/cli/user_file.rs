@@ -12,6 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     names::nearest,
     store::{Wait, lock},
+    text,
     yaml::{self, Entry, Node, Value},
 };
 use std::{
@@ -69,12 +70,13 @@ fn distrusted(disk: &dyn Disk, path: &Path, owner: &Owner) -> Result<Option<Stri
         let Some(stat) = absent_is_none(disk.stat_follow(place))? else { continue };
         if !owner.trusts(&stat) {
             return Ok(Some(format!(
-                "{place} belongs to user {} and has mode {:o}, so that somebody else may have written it; make it yours with \
-                 `chown {} {place}` and `chmod go-w {place}`",
+                "{} belongs to user {} and has mode {:o}, so that somebody else may have written it; make it yours with \
+                 `chown {} {word}` and `chmod go-w {word}`",
+                place.display(),
                 stat.uid,
                 stat.mode & 0o7777,
                 owner.number(),
-                place = place.display(),
+                word = text::shell_path(place),
             )));
         }
     }

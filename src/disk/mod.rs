@@ -44,7 +44,8 @@ use std::{
     sync::Arc,
 };
 
-/// A failed file operation. A copy of it says the same to another whom it concerns.
+/// A failed file operation. `Clone` keeps kind and OS code, so one failure can be
+/// reported for several files.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", path.display())]
 pub struct DiskError {

@@ -313,6 +313,9 @@ pub(super) fn zero(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
 
 pub(super) fn drop_cache(_: &fs::File) {}
 
+/// Windows has no owners of this kind to give anything to.
+pub(super) fn give_copy(_: &Path) {}
+
 /// Identifies this boot of the machine: page cache written before a different value is gone. A clock that is set gives
 /// another value too, which costs no more than trust.
 #[expect(unsafe_code, reason = "no safe wrapper of NtQuerySystemInformation exists")]

@@ -39,6 +39,7 @@ pub(crate) mod fuzzing;
 use crate::{
     event::{Event, Reporter},
     settings::{Network, Token},
+    text,
 };
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
@@ -357,11 +358,12 @@ impl Http {
             Ok(()) => return request.bearer_auth(token.reveal()),
             Err(why) if self.withholds_token(origin) => {
                 let (what, to) = match why {
-                    Withheld::Unnamed => (format!("{origin}, which this project names and its user does not"), "trust it"),
+                    Withheld::Unnamed => (format!("{origin}, which only this project's settings name"), "trust it"),
                     Withheld::ClearText => (format!("{origin} in clear text"), "send it all the same"),
                 };
                 self.warn_once(format!(
-                    "the token is not sent to {what}; to {to}: `model-manager config set --user trusted_endpoints {origin}`"
+                    "the token is not sent to {what}; to {to}: `model-manager config set --user trusted_endpoints {}`",
+                    text::shell_word(&origin.to_string())
                 ));
             }
             Err(_) => {}

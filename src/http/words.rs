@@ -4,6 +4,7 @@ use super::{
     asked::Asked,
     error::{AuthCause, DenyCause, HttpError, Missing, Refusal},
 };
+use crate::text;
 use std::time::Duration;
 
 impl HttpError {
@@ -25,7 +26,9 @@ impl HttpError {
                 "Check HTTPS_PROXY and NO_PROXY, and the proxy's user and password.".into()
             }
             Self::Connect { .. } | Self::Timeout { .. } => {
-                "Check the connection, and the proxy if HTTPS_PROXY, http_proxy or ALL_PROXY names one; behind a proxy set HTTPS_PROXY; to use a mirror set HF_ENDPOINT or `--endpoint`.".into()
+                "Check the connection, and the proxy if HTTPS_PROXY, http_proxy or ALL_PROXY names one; behind a proxy set \
+                 HTTPS_PROXY; to use a mirror set HF_ENDPOINT or `--endpoint`."
+                    .into()
             }
             Self::Stalled { .. } | Self::Slow { .. } | Self::Reset { .. } | Self::Cut { .. } => {
                 "Run the same command again: it goes on where it stopped.".into()
@@ -33,7 +36,8 @@ impl HttpError {
             Self::Unauthorized { cause, refusal } => match &refusal.withheld_from {
                 Some(origin) => format!(
                     "Your token was not sent to {origin}. If you trust it with that: `model-manager config set --user \
-                     trusted_endpoints {origin}`."
+                     trusted_endpoints {}`.",
+                    text::shell_word(&origin.to_string())
                 ),
                 None => unauthorized(*cause, refusal),
             },
@@ -61,9 +65,7 @@ impl HttpError {
             | Self::BadRedirect { .. }
             | Self::BodyTooLarge { .. }
             | Self::Endless { .. }
-            | Self::Nonsense { .. } => {
-                "Check HF_ENDPOINT and `--endpoint`: the server does not behave like a Hub.".into()
-            }
+            | Self::Nonsense { .. } => "Check HF_ENDPOINT and `--endpoint`: the server does not behave like a Hub.".into(),
         })
     }
 }

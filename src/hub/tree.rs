@@ -6,7 +6,7 @@ use super::{
     segment,
 };
 use crate::{
-    digest::{GitSha1, Sha256Digest},
+    digest::{GitSha1, LONGEST_FILE, Sha256Digest},
     event::Event,
     http::{Origin, Sink, bare},
     names::{NameError, RelPath},
@@ -209,7 +209,8 @@ impl Listing {
                 return Ok(());
             }
         };
-        let file = read_entry(path, &entry).ok_or_else(|| format!("the file `{}` has no size", shown()))?;
+        let file =
+            read_entry(path, &entry).ok_or_else(|| format!("the file `{}` has no size, or none that a file can have", shown()))?;
         match self.places.get(raw) {
             Some(place) if self.files.get(*place) == Some(&file) => {}
             Some(_) => return Err(format!("the file `{}` is listed twice, differently", shown())),
@@ -226,7 +227,7 @@ impl Listing {
 /// is said of it that was not published.
 fn read_entry(path: RelPath, entry: &Entry) -> Option<HubFile> {
     let lfs = entry.lfs.get();
-    let size = lfs.and_then(|lfs| lfs.size.number()).or_else(|| entry.size.number())?;
+    let size = lfs.and_then(|lfs| lfs.size.number()).or_else(|| entry.size.number()).filter(|size| *size <= LONGEST_FILE)?;
     let hash = |from: &Fact| from.text().map(|text| text.trim_start_matches("sha256:").to_owned());
     let sha256 = lfs.and_then(|lfs| hash(&lfs.oid).or_else(|| hash(&lfs.sha256))).and_then(|text| text.parse().ok());
     // A file kept by Xet alone is no plain file either, whatever its `lfs` says.

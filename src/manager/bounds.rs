@@ -1,7 +1,10 @@
 //! Files of the project are written in the project: a link in it, which may have come with it, is not followed out of it.
 
 use super::ModelManager;
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    text,
+};
 use std::path::{Path, PathBuf};
 
 impl ModelManager {
@@ -27,8 +30,8 @@ impl ModelManager {
     /// The same for a file of the project that the user may share with others.
     pub(super) fn require_shared_within(&self, path: &Path) -> Result<()> {
         self.require_within(path, |real| {
-            let place = real.parent().unwrap_or(real).display().to_string();
-            format!("If that is what you want, allow it once: `model-manager config set --user allowed_places '{place}'`.")
+            let place = text::shell_path(real.parent().unwrap_or(real));
+            format!("If that is what you want, allow it once: `model-manager config set --user allowed_places {place}`.")
         })
     }
 }

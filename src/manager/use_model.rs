@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hub::Reference,
     registry::{Backend, CannotEdit, MODEL_PATH_KEY, MOST_BYTES, model_path_line, set_model_path},
+    text,
 };
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
@@ -116,8 +117,8 @@ impl ModelManager {
     fn require_settings_within(&self, file: &Path, what: &Selector, backend: Backend) -> Result<()> {
         self.require_within(file, |real| {
             let quant = what.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
-            let command =
-                format!("model-manager use '{}'{quant} --backend {} --file '{}'", what.model, backend.word(), real.display());
+            let (model, file) = (text::shell_word(&what.model.to_string()), text::shell_path(real));
+            let command = format!("model-manager use {model}{quant} --backend {} --file {file}", backend.word());
             format!("If that is the file that you mean: `{command}`.")
         })
     }

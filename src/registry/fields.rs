@@ -5,7 +5,7 @@ use super::{
     model::UnknownKey,
     tree::{Entry, Node, Value},
 };
-use crate::names::nearest;
+use crate::{digest::LONGEST_FILE, names::nearest};
 use std::{fmt::Display, str::FromStr};
 
 /// The longest text a field may have; a description is a line or two.
@@ -75,7 +75,12 @@ pub(super) fn size(entries: &[Entry], key: &str) -> Result<Option<u64>, Problem>
         let found = entry.node.value.kind();
         Problem::new(entry.node.place, format!("`{key}`: expected a number of bytes, digits only, found {found}"))
     };
-    found.map(Some).ok_or_else(wrong)
+    match found.ok_or_else(wrong)? {
+        size if size > LONGEST_FILE => {
+            Err(Problem::new(entry.node.place, format!("`{key}`: no file has more than {LONGEST_FILE} bytes")))
+        }
+        size => Ok(Some(size)),
+    }
 }
 
 /// A field that is a list; a single value counts as a list of one.

@@ -2,7 +2,7 @@
 
 use super::{WhyReadOnly, layout::IntakeKey, ownership::ShutOut};
 use crate::{
-    digest::Sha256Digest,
+    digest::{LONGEST_FILE, Sha256Digest},
     disk::{DiskError, RealDisk},
     error::{Error, ErrorKind},
 };
@@ -91,6 +91,14 @@ pub enum StoreError {
         /// The digest of what arrived.
         actual: String,
     },
+    /// A file is said to be longer than any file may be.
+    #[error("{what} has {size} bytes by what is said of it, and no file may have more than {LONGEST_FILE}")]
+    TooLong {
+        /// The file.
+        what: String,
+        /// Its length in bytes.
+        size: u64,
+    },
     /// Fewer bytes are free than needed.
     #[error("not enough space on the volume of {}: {need} bytes are needed, {free} are free", path.display())]
     NoSpace {
@@ -167,7 +175,8 @@ impl From<DiskError> for Error {
             (
                 ErrorKind::Failed,
                 Some(
-                    "Something of another kind is in the way: move it away, or choose another place with `--models-dir` or `--store`.",
+                    "Something of another kind is in the way: move it away, or choose another place with `--models-dir` or \
+                     `--store`.",
                 ),
             )
         } else if error.kind() == std::io::ErrorKind::InvalidFilename {
@@ -209,18 +218,20 @@ impl From<StoreError> for Error {
                     Self::new(ErrorKind::Auth, message).hint(shut_out.to_string())
                 }
                 _ => Self::new(ErrorKind::Failed, message).hint(match why {
-                WhyReadOnly::Volume => {
-                    "Run it where the store is mounted writable, or name another store with `--store`; what is here can be listed, \
-                     verified and used."
-                }
-                WhyReadOnly::Permission => {
-                    "`model-manager doctor` says who can let you write it; or name another store with `--store`."
-                }
-                WhyReadOnly::NewerLayout => "Update model-manager; until then the store can be listed, verified and used.",
-            }),
+                    WhyReadOnly::Volume => {
+                        "Run it where the store is mounted writable, or name another store with `--store`; what is here can be \
+                         listed, verified and used."
+                    }
+                    WhyReadOnly::Permission => {
+                        "`model-manager doctor` says who can let you write it; or name another store with `--store`."
+                    }
+                    WhyReadOnly::NewerLayout => "Update model-manager; until then the store can be listed, verified and used.",
+                }),
             },
             StoreError::LockTimeout { .. } => Self::new(ErrorKind::Locked, message)
                 .hint("Wait for the other process, or give a longer `--lock-timeout`. A lock is released when its process ends."),
+            StoreError::TooLong { .. } => Self::new(ErrorKind::Damaged, message)
+                .hint("Check the `size` of the registry or the lock file, or what the server says of the file."),
             StoreError::Mismatch { .. } => Self::new(ErrorKind::Damaged, message).hint(
                 "Nothing was published and the wrong bytes were dropped. Run the download again; if it repeats, the source serves \
                  another file than the registry pins: check its `sha256` and `revision`.",

@@ -3,13 +3,13 @@
 use super::{
     CheckMode, Partial, Progress, Result, ShutOut, Store, StoreError,
     layout::{FIXED_DIRS, IntakeKey, Layout, MORE_FIXED_DIRS, SHARDED_DIRS},
-    ownership::shell_word,
     roots,
 };
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
     disk::{self, Entry, Kind, Stat},
     store::BlobState,
+    text,
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -109,7 +109,7 @@ impl Findings<'_> {
         }
         if cfg!(unix) && self.root.mode & 0o002 != 0 {
             let what = format!("its mode is {:o}: every user of this machine can change what is in it", self.root.mode);
-            let mend = format!("`chmod o-w {}`", shell_word(layout.root()));
+            let mend = format!("`chmod o-w {}`", text::shell_path(layout.root()));
             self.add(Severity::Repairable, layout.root(), what, mend);
         }
         let known = |name: &str| Layout::is_fixed_dir(name) || matches!(name, "STORE.json" | "CACHEDIR.TAG");
@@ -201,7 +201,7 @@ impl Findings<'_> {
         }
         let mend = match is_shared {
             true => "run `model-manager init --shared` as its owner or as root".to_owned(),
-            false => format!("`chmod {wanted:o} {}`", shell_word(&path)),
+            false => format!("`chmod {wanted:o} {}`", text::shell_path(&path)),
         };
         let is_too_open = stat.mode & !wanted & if is_lock { 0o077 } else { 0o022 } != 0;
         if stat.mode & wanted != wanted {
@@ -254,10 +254,11 @@ impl Findings<'_> {
             self.strangers.entry(stat.uid).or_insert((0, path.to_owned())).0 += 1;
         }
         if stat.mode & 0o222 != 0 {
-            let mend = format!("{} {}", if cfg!(windows) { "attrib +R" } else { "chmod 444" }, path.display());
+            let command = if cfg!(windows) { "attrib +R" } else { "chmod 444" };
+            let mend = format!("`{command} {}`", text::shell_path(path));
             self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), mend);
         } else if cfg!(unix) && stat.mode & 0o444 != 0o444 {
-            let mend = format!("chmod 444 {}", path.display());
+            let mend = format!("`chmod 444 {}`", text::shell_path(path));
             self.add(Severity::Repairable, path, format!("not everybody can read it (mode {:o})", stat.mode), mend);
         }
         let again = "run `model-manager verify`, which writes it anew";

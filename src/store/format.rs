@@ -5,7 +5,7 @@ use super::{
     relocation::Location,
 };
 use crate::{
-    digest::{Blake3Digest, GitSha1, SEGMENT_LEN, Sha256Digest, sha256_of},
+    digest::{Blake3Digest, GitSha1, LONGEST_FILE, SEGMENT_LEN, Sha256Digest, sha256_of},
     disk::Stat,
     names::{Format, ModelId, Quant, RelPath},
 };
@@ -360,6 +360,9 @@ pub fn root_from_json(path: &Path, text: &[u8]) -> Result<RootRecord> {
     let bad = |why: &str| StoreError::BadRecord { path: path.to_owned(), why: why.to_owned() };
     if record.format != RECORD_VERSION {
         return Err(bad(&format!("its format is {}, this program knows {RECORD_VERSION}", record.format)));
+    }
+    if record.files.iter().any(|file| file.size > LONGEST_FILE) {
+        return Err(bad("a file in it has more bytes than a file can have"));
     }
     if record.check != RootRecord::check_of(&record.files) {
         return Err(bad("its check does not match its files"));

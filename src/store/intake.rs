@@ -21,7 +21,7 @@ use super::{
     publish::Finished,
 };
 use crate::{
-    digest::{GitSha1, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
+    digest::{GitSha1, LONGEST_FILE, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
     disk::{self, LockKind},
 };
 use std::sync::{
@@ -86,6 +86,9 @@ impl Store {
     }
 
     fn admit_as(&self, want: Want, lease: &Arc<Lease>, wait: &Wait, again: bool) -> Result<Admission> {
+        if want.size > LONGEST_FILE {
+            return Err(StoreError::TooLong { what: want.what, size: want.size });
+        }
         let present = || if again { Ok(None) } else { self.present(&want) };
         if let Some(blob) = present()? {
             return Ok(Admission::Present(blob));

@@ -32,7 +32,7 @@ pub use intake::{Admission, Intake, Want};
 pub use layout::{IntakeKey, Layout, STORE_DIR, leads_to_marker};
 pub use lease::{Lease, Leased};
 pub use lock::{FileLock, Wait};
-pub use ownership::{ShutOut, shell_word};
+pub use ownership::ShutOut;
 pub use publish::{Complete, commit_all};
 pub use relocation::Location;
 pub use roots::{PROJECT_FILE, Project};

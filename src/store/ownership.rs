@@ -1,7 +1,10 @@
 //! Who is shut out of what is theirs, as a run by root leaves it, and the command that mends it.
 
 use super::layout::Layout;
-use crate::disk::{self, Disk, DiskError, Stat};
+use crate::{
+    disk::{self, Disk, DiskError, Stat},
+    text,
+};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -61,7 +64,7 @@ impl ShutOut {
         // Of a user that no list names, chown knows no group.
         let is_named = owner != self.owner.to_string();
         let group = if is_named && !self.is_shared { String::new() } else { disk::group_name(self.group) };
-        format!("sudo chown -R {owner}:{group} {}", shell_word(&self.path))
+        format!("sudo chown -R {owner}:{group} {}", text::shell_path(&self.path))
     }
 }
 
@@ -91,13 +94,6 @@ fn shut_out(chain: &[(PathBuf, Stat)], store: Option<&Path>, user: u32) -> Optio
     let is_shared = rightful.mode & 0o020 != 0;
     let owner = if foreign < chain.len() { user } else { rightful.uid };
     Some(ShutOut { by: lowest.uid, owner, group: rightful.gid, is_shared, path: path.clone() })
-}
-
-/// A path as one word of a command that a shell reads.
-pub fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     publish::{self, Finished},
 };
 use crate::{
-    digest::{SEGMENT_LEN, SegmentHasher, SegmentValue, SequentialHasher, Sha256Digest, segment_count},
+    digest::{LONGEST_FILE, SEGMENT_LEN, SegmentHasher, SegmentValue, SequentialHasher, Sha256Digest, segment_count},
     disk::{Disk, DiskError, DiskFile, Kind, Open},
 };
 use std::{
@@ -163,7 +163,7 @@ pub(super) fn hash(
             }
             hasher.finish().0
         });
-        let mut values = Vec::with_capacity(segment_count(len) as usize);
+        let mut values = Vec::with_capacity(segment_count(len.min(LONGEST_FILE)) as usize);
         let read = (|| {
             let mut at = 0;
             let mut segment = SegmentHasher::new(0, len);

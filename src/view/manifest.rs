@@ -3,7 +3,7 @@
 
 use super::{Result, Views};
 use crate::{
-    digest::Sha256Digest,
+    digest::{LONGEST_FILE, Sha256Digest},
     disk::Stat,
     names::RelPath,
     settings::LinkMode,
@@ -95,7 +95,9 @@ impl Views {
             Err(error) if error.is_wrong_kind() || error.is_read_only() => return Ok(None),
             text => text?.unwrap_or_default(),
         };
-        Ok(serde_json::from_slice::<ViewManifest>(&text).ok().filter(|manifest| manifest.format == 1))
+        let is_sound =
+            |manifest: &ViewManifest| manifest.format == 1 && manifest.files.iter().all(|file| file.size <= LONGEST_FILE);
+        Ok(serde_json::from_slice::<ViewManifest>(&text).ok().filter(is_sound))
     }
 
     pub(super) fn write_manifest(&self, dir: &Path, manifest: &ViewManifest) -> Result<()> {

@@ -25,7 +25,7 @@ use std::{
 };
 
 /// Handles of folders that a root keeps open. More would be opened faster and run into the limit of open files.
-const KEPT_FOLDERS: usize = 32;
+const KEPT_FOLDERS: usize = 64;
 
 /// Where a path without a folder of its own is: the root itself.
 const HERE: &str = ".";
@@ -71,8 +71,10 @@ impl Root {
         let from_here = if path.as_os_str().is_empty() { Path::new(HERE) } else { path };
         let handle = Arc::new(open_without_links(self.handle()?, from_here, path_flags())?);
         let mut folders = self.folders();
-        if folders.len() >= KEPT_FOLDERS {
-            folders.clear();
+        if folders.len() >= KEPT_FOLDERS
+            && let Some(other) = folders.keys().next().cloned()
+        {
+            folders.remove(&other);
         }
         folders.insert(path.as_os_str().to_owned(), handle.clone());
         Ok(Opened { handle, was_kept: false })
@@ -177,15 +179,21 @@ fn in_folder<T>(below: Option<(&Root, &Path)>, path: &Path, act: impl Fn(Borrowe
     }
 }
 
-/// Opens a file by its name in a folder. Where others may write the folder, a file with further names is not opened for
-/// writing: one of them may be the name of a file elsewhere.
+/// Opens a file by its name in a folder. Where others may write the folder, or it is somebody else's, a file with further
+/// names is not opened for writing: one of them may be the name of a file elsewhere.
 fn open(dir: BorrowedFd<'_>, name: &Path, how: Open) -> io::Result<std::fs::File> {
     let file = system::open_at(dir, name, how, Links::Refuse)?;
-    if how == Open::Write && system::stat_open(&file)?.nlink > 1 && system::stat_follow_at(dir, Path::new(HERE))?.mode & 0o022 != 0
-    {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has further names, and others may write its folder"));
+    if how == Open::Write && system::stat_open(&file)?.nlink > 1 && !is_this_users_alone(dir)? {
+        let why = "it has further names, and others may write its folder";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     Ok(file)
+}
+
+/// Whether only this user makes names in a folder.
+fn is_this_users_alone(dir: BorrowedFd<'_>) -> io::Result<bool> {
+    let folder = system::stat_follow_at(dir, Path::new(HERE))?;
+    Ok(folder.mode & 0o022 == 0 && system::user_id() == Some(folder.uid))
 }
 
 /// Enough to look names up below a folder, also where its names may not be read.

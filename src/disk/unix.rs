@@ -88,22 +88,18 @@ pub(super) fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
 
 pub(super) fn create_dir_at(dir: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
     rustix::fs::mkdirat(&dir, name, mode_of(mode))?;
-    if let Some(owner) = heir(&dir, name) {
-        let folder = open_dir_at(&dir, name)?;
-        // One that somebody put in its place meanwhile is not given away.
-        let is_new =
-            rustix::fs::Dir::read_from(&folder)?.flatten().all(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."));
-        give(&folder, FileType::Directory, is_new.then_some(owner));
-    }
     // mkdir takes the umask off, and drops the setgid bit on some systems.
-    if stat_at(&dir, name)?.mode & mode == mode {
+    let (owner, is_right) = (heir(&dir, name), stat_at(&dir, name)?.mode & mode == mode);
+    if owner.is_none() && is_right {
         return Ok(());
     }
     let made = open_dir_at(&dir, name)?;
-    // Somebody else's folder may have been put in its place.
-    if rustix::fs::fstat(&made)?.st_uid == rustix::process::geteuid().as_raw() {
+    // Somebody else's folder may have been put in its place: that is not changed, and one that holds something not given away.
+    if Some(rustix::fs::fstat(&made)?.st_uid) == user_id() && !is_right {
         rustix::fs::fchmod(&made, mode_of(mode))?;
     }
+    let is_empty = rustix::fs::Dir::read_from(&made)?.flatten().all(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."));
+    give(&made, FileType::Directory, owner.filter(|_| is_empty));
     Ok(())
 }
 
@@ -244,7 +240,21 @@ pub(super) fn sync_open_dir(dir: fs::File) -> io::Result<()> {
     match dir.sync_all() {
         // Some FUSE and network file systems cannot sync a folder; their renames are as durable as they get.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        other => other,
+        Err(error) => {
+            write_names_again(&dir);
+            Err(error)
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Has the system write a folder out once more, which it takes for written after it failed to: a change makes it dirty again.
+/// Where that fails too, the next change does it.
+fn write_names_again(dir: &fs::File) {
+    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
+    let name = PathBuf::from(format!(".tmp-{random}"));
+    if open_at(dir, &name, Open::CreateNew(0o600), Links::Refuse).is_ok() {
+        let _ = rustix::fs::unlinkat(dir, &name, AtFlags::empty());
     }
 }
 

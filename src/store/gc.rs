@@ -164,6 +164,11 @@ impl Store {
     }
 
     fn plan(&self, options: GcOptions, now: SystemTime, needed: impl Fn(&Sha256Digest) -> bool + Sync) -> Result<GcPlan> {
+        let folder = self.layout().dir("sha256");
+        if self.disk().find(&folder)?.is_none_or(|stat| stat.kind != Kind::Dir) {
+            // As while its volume is not mounted: nothing is known of any blob then.
+            return Err(StoreError::BadRecord { path: folder, why: "no folder is there".into() });
+        }
         let blobs = self.blobs()?;
         let mut plan = self.census(&blobs, options, now, &needed)?;
         let present: HashSet<&Sha256Digest> = blobs.iter().collect();
@@ -176,7 +181,11 @@ impl Store {
                         continue;
                     }
                     let digest = entry.name.strip_suffix(extension).and_then(Layout::digest_of);
-                    if digest.is_some_and(|digest| digest.as_bytes()[0] == shard && !present.contains(&digest)) {
+                    let is_orphan = |digest: Sha256Digest| {
+                        // What is known of a blob that something needs stays, wherever the blob is.
+                        digest.as_bytes()[0] == shard && !present.contains(&digest) && !needed(&digest)
+                    };
+                    if digest.is_some_and(is_orphan) {
                         plan.orphans.push(dir.join(entry.name));
                     }
                 }
@@ -442,6 +451,7 @@ impl Collector {
                 let digest = name.trim_end_matches(".json").parse::<Sha256Digest>();
                 if let Ok(digest) = digest
                     && !leased.contains(&digest)
+                    && !self.roots.needs(&digest)
                     && self.store.find(&digest)?.is_none()
                     && self.store.disk().find(&self.store.layout().trash(&digest))?.is_none()
                     && self.store.disk().remove_if_there(path)?

@@ -56,12 +56,17 @@ impl Found {
     }
 }
 
+/// How long the journal of a file of `size` bytes may be: each segment written and hashed a few times over, and 1 MiB.
+pub(super) fn longest(size: u64) -> u64 {
+    RECORD_LEN as u64 * (2 + 8 * segment_count(size)) + (1 << 20)
+}
+
 impl Journal {
     /// Reads the claims for a file of `size` bytes; a journal of another file, or none, is begun anew.
     pub(super) fn open(file: Box<dyn DiskFile>, size: u64, boot_id: &str) -> Result<(Self, Found)> {
         let boot = boot_hash(boot_id);
         let len = file.stat()?.len;
-        let mut text = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(1 << 30)];
+        let mut text = vec![0; len.min(longest(size)) as usize];
         let got = file.read_at(&mut text, 0)?;
         text.truncate(got);
         let found = read(&text, size, boot);

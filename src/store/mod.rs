@@ -234,7 +234,12 @@ impl Store {
                 let is_open = |stat: Stat| stat.mode & 0o777 & !mode != 0;
                 if self.layout().is_lock(&path) && self.disk().find(&path)?.is_some_and(is_open) {
                     // Only its owner can. What belongs to another, or is gone by now, is not for this process to close.
-                    let _ = self.disk().open(&path, Open::Write).and_then(|file| file.set_mode(mode));
+                    let close = |file: Box<dyn crate::disk::DiskFile>| match file.stat()?.nlink {
+                        0 | 1 => file.set_mode(mode),
+                        // One of its names may be that of a file elsewhere.
+                        _ => Err(DiskError::wrong_kind("close", &path)),
+                    };
+                    let _ = self.disk().open(&path, Open::Write).and_then(close);
                 }
             }
         }

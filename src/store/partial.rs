@@ -33,6 +33,9 @@ pub(super) struct PartialDir {
     emptied: Emptied,
 }
 
+/// Segments that are written again before they are made durable together: 64 MiB.
+const SYNCED_TOGETHER: u64 = 64;
+
 /// A folder that could not go while the files in it were open: volumes without POSIX semantics keep their names until then.
 #[derive(Debug, Default)]
 struct Emptied(OnceLock<(Store, PathBuf)>);
@@ -59,20 +62,22 @@ impl PartialDir {
             // Durability begins with the first checkpoint; a claim that is lost is written again.
             disk.replace_hint(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
         }
-        if let Some(text) = disk.read_small(&dir.join("journal"))?.filter(|text| !text.is_empty()) {
+        let text = match disk.read_at_most(&dir.join("journal"), journal::longest(want.size)) {
+            // What is longer than a journal of this file can be claims nothing.
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                disk.remove_if_there(&dir.join("journal"))?;
+                None
+            }
+            text => text?,
+        };
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             // A file of its own: of the old one the medium may have refused any part.
             disk.replace_small(&dir.join("journal"), &text, file_mode, &dir)?;
         }
         hear_out(disk, &dir.join("data"));
         let found = open_data(disk, &dir.join("data"), file_mode)?;
         let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
-        // Both are written in place: what has another name is somebody's else.
-        for (file, name) in [(&*found.file, "data"), (&*journal, "journal")] {
-            let stat = file.stat()?;
-            if stat.kind != Kind::File || stat.nlink > 1 {
-                return Err(DiskError::wrong_kind("write", &dir.join(name)).into());
-            }
-        }
+        require_single(&*journal, &dir.join("journal"))?;
         let had_data = found.file.stat()?.len > 0;
         if found.file.stat()?.len != want.size {
             // The claims are of another data file. They go before the length is right again and they look good.
@@ -94,7 +99,7 @@ impl PartialDir {
             return Err(error);
         }
         if had_data {
-            partial.write_again(want.size, &mut read)?;
+            partial.write_again(store, want.size, &mut read)?;
         }
         Ok((partial, read))
     }
@@ -104,7 +109,7 @@ impl PartialDir {
     ///
     /// It can be read and need not be on the medium: writing it out may have failed, which the system tells once and to whom it
     /// likes, and after that every sync of what is not written again succeeds. What is not as it was claimed is missing.
-    fn write_again(&self, size: u64, found: &mut journal::Found) -> Result<()> {
+    fn write_again(&self, store: &Store, size: u64, found: &mut journal::Found) -> Result<()> {
         for unclaimed in ranges((0..).zip(&found.claims).filter(|(_, claim)| claim.is_none()).map(|(index, _)| index)) {
             let (start, end) = (segment_range(unclaimed.start, size).start, segment_range(unclaimed.end - 1, size).end);
             self.data.renew(start, end - start)?;
@@ -113,6 +118,7 @@ impl PartialDir {
             return Ok(());
         }
         let mut buffer = Vec::new();
+        let mut written = 0;
         for index in std::mem::take(&mut found.unsynced) {
             let Some(claim) = found.claims.get_mut(index as usize) else { continue };
             let range = segment_range(index, size);
@@ -124,6 +130,10 @@ impl PartialDir {
                     self.data.write_at(&buffer, range.start)?;
                     self.journal.written(index, &value)?;
                     self.data.start_writeback(range.start, buffer.len() as u64);
+                    written += 1;
+                    if written % SYNCED_TOGETHER == 0 {
+                        self.checkpoint(store)?;
+                    }
                 }
                 None => *claim = None,
             }
@@ -134,7 +144,8 @@ impl PartialDir {
         if let Some(midstate) = found.midstates.values().next_back() {
             self.journal.hashed(midstate)?;
         }
-        Ok(())
+        // A run that is killed before its first checkpoint would else leave all of this to the next one again.
+        if written > 0 { self.checkpoint(store) } else { Ok(()) }
     }
 
     /// Takes the room for the whole file, so that a disk that is too full is found out before anything travels.
@@ -227,6 +238,7 @@ pub(super) fn open_data(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Found
     match disk.open(path, how) {
         Err(error) if refused(error.kind()) => {
             let file = disk.open(path, Open::Read)?;
+            require_single(&*file, path)?;
             match file.set_mode(mode) {
                 Ok(()) => Ok(FoundData { file: disk.open(path, how)?, is_ours: true }),
                 Err(error) if refused(error.kind()) => Ok(FoundData { file, is_ours: false }),
@@ -234,10 +246,23 @@ pub(super) fn open_data(disk: &dyn Disk, path: &Path, mode: u32) -> Result<Found
             }
         }
         Err(error) => Err(error.into()),
-        Ok(file) => match file.set_mode(mode) {
-            Err(error) if refused(error.kind()) => Ok(FoundData { file, is_ours: false }),
-            other => other.map(|()| FoundData { file, is_ours: true }).map_err(StoreError::from),
-        },
+        Ok(file) => {
+            require_single(&*file, path)?;
+            match file.set_mode(mode) {
+                Err(error) if refused(error.kind()) => Ok(FoundData { file, is_ours: false }),
+                other => other.map(|()| FoundData { file, is_ours: true }).map_err(StoreError::from),
+            }
+        }
+    }
+}
+
+/// Refuses what is no regular file, or has a further name, which may be that of a file elsewhere: before anything of it is
+/// changed.
+fn require_single(file: &dyn DiskFile, path: &Path) -> Result<()> {
+    let stat = file.stat()?;
+    match stat.kind == Kind::File && stat.nlink <= 1 {
+        true => Ok(()),
+        false => Err(DiskError::wrong_kind("write", path).into()),
     }
 }
 

@@ -52,11 +52,15 @@ impl Store {
     ) -> Result<Blob> {
         self.require_writable()?;
         let disk = self.disk();
-        let before = disk.stat(path)?;
-        if before.kind != Kind::File {
+        if disk.stat(path)?.kind != Kind::File {
             return Err(not_a_file("take in", path).into());
         }
         let source = disk.open(path, Open::Read)?;
+        // Of what was opened: the path may name another file by now.
+        let before = source.stat()?;
+        if before.kind != Kind::File {
+            return Err(not_a_file("take in", path).into());
+        }
         let key = IntakeKey::private();
         let what = path.display().to_string();
         // Held so that a collector does not take the folder for an abandoned one, as old as the file may be.

@@ -36,8 +36,6 @@ C
     x86_64-w64-mingw32-gcc -shared -o "$library" "$WINEPREFIX/random.c" -ladvapi32
 fi
 
-# No volumes are mounted for Wine.
-export MODEL_MANAGER_TEST_NO_MOUNTS=1
 failed=0
 for program in $(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$CARGO_TARGET_DIR.log"); do
     "$wine" "$program" --test-threads=4 "$@" || failed=1

@@ -24,15 +24,11 @@ struct Club {
 }
 
 impl Club {
-    /// `None` where tests were told to do without what only root may do.
-    fn new() -> Option<Self> {
+    fn new() -> Self {
         Self::with(6 * MIB)
     }
 
-    fn with(len: u64) -> Option<Self> {
-        if std::env::var("MODEL_MANAGER_TEST_NO_MOUNTS").is_ok_and(|value| value == "1") {
-            return None;
-        }
+    fn with(len: u64) -> Self {
         let desk = Desk::with(len);
         let root = desk.s.root().to_owned();
         // Where the program was built may be closed to others. Copied by another process: a child that another test starts
@@ -47,7 +43,7 @@ impl Club {
             chown(root.join(dir), Some(user), Some(GROUP)).unwrap();
         }
         std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Some(Self { desk, store, binary })
+        Self { desk, store, binary }
     }
 
     fn command(&self, user: u32, group: u32, line: &str) -> Command {
@@ -97,8 +93,9 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_one_member_began_another_finishes_without_fetching_it_again() {
-    let Some(club) = Club::new() else { return };
+    let club = Club::new();
     club.run(ADA, "init --shared").ok();
     club.begin_as_ada();
     assert_eq!(club.part().join("data").metadata().unwrap().uid(), ADA);
@@ -113,8 +110,9 @@ fn what_one_member_began_another_finishes_without_fetching_it_again() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_one_member_completed_and_did_not_publish_another_publishes() {
-    let Some(club) = Club::new() else { return };
+    let club = Club::new();
     club.run(ADA, "init --shared").ok();
     club.begin_as_ada();
     // As a run leaves it that dies between making its data read-only and giving it its name.
@@ -127,8 +125,9 @@ fn what_one_member_completed_and_did_not_publish_another_publishes() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_private_store_becomes_one_of_the_group_down_to_the_last_folder_and_lock() {
-    let Some(club) = Club::new() else { return };
+    let club = Club::new();
     club.desk.s.finish(club.command(ADA, ADA, "download tiny")).ok();
     club.run(BOB, "download tiny:q8_0").code(1).says("cannot be written by this user").says("model-manager doctor");
     club.run(BOB, "doctor").ok().prints("init --shared --group");
@@ -148,8 +147,9 @@ fn a_private_store_becomes_one_of_the_group_down_to_the_last_folder_and_lock() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn doctor_names_every_place_that_shuts_a_member_out() {
-    let Some(club) = Club::new() else { return };
+    let club = Club::new();
     club.run(ADA, "init --shared").ok();
     club.run(ADA, "download tiny").ok();
     let shard = club.blob().parent().unwrap().to_owned();
@@ -172,8 +172,9 @@ fn doctor_names_every_place_that_shuts_a_member_out() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn who_is_no_member_is_told_whom_to_join_and_a_record_that_cannot_be_renewed_ends_no_check() {
-    let Some(club) = Club::new() else { return };
+    let club = Club::new();
     club.run(ADA, "init --shared").ok();
     club.run(ADA, "download tiny").ok();
     let output = club.desk.s.finish(club.command(BOB, BOB, "doctor --full")).ok();
@@ -185,8 +186,9 @@ fn who_is_no_member_is_told_whom_to_join_and_a_record_that_cannot_be_renewed_end
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_file_of_another_user_is_taken_in_by_copying_and_stays_theirs_until_then() {
-    let Some(club) = Club::new() else { return };
+    let club = Club::new();
     club.run(ADA, "init --shared").ok();
     let plain = club.home(BOB).join(PATH);
     std::fs::create_dir_all(plain.parent().unwrap()).unwrap();

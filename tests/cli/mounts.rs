@@ -6,40 +6,33 @@ use std::process::Command;
 /// A mount that ends with this value.
 pub struct Mount(PathBuf);
 
-/// A tmpfs of so many KiB at `path`; `None` where tests were told to do without mounts.
+/// A tmpfs of so many KiB at `path`.
 #[track_caller]
-pub fn tmpfs(path: &Path, kib: u64) -> Option<Mount> {
+pub fn tmpfs(path: &Path, kib: u64) -> Mount {
     tmpfs_with(path, &format!("size={kib}k"))
 }
 
 /// A tmpfs at `path` with these options.
 #[track_caller]
-pub fn tmpfs_with(path: &Path, options: &str) -> Option<Mount> {
+pub fn tmpfs_with(path: &Path, options: &str) -> Mount {
     std::fs::create_dir_all(path).unwrap();
     mount(&["-t", "tmpfs", "-o", options, "tmpfs"], path)
 }
 
 /// Makes `path` read-only until the value is dropped.
 #[track_caller]
-pub fn read_only(path: &Path) -> Option<Mount> {
-    let bound = mount(&["--bind", path.to_str().unwrap()], path)?;
+pub fn read_only(path: &Path) -> Mount {
+    let bound = mount(&["--bind", path.to_str().unwrap()], path);
     // The same mount again: it ends once.
-    std::mem::forget(mount(&["-o", "remount,ro,bind"], path)?);
-    Some(bound)
+    std::mem::forget(mount(&["-o", "remount,ro,bind"], path));
+    bound
 }
 
 #[track_caller]
-fn mount(args: &[&str], path: &Path) -> Option<Mount> {
-    if std::env::var("MODEL_MANAGER_TEST_NO_MOUNTS").is_ok_and(|value| value == "1") {
-        return None;
-    }
+fn mount(args: &[&str], path: &Path) -> Mount {
     let output = Command::new("mount").args(args).arg(path).output().expect("mount can be run");
-    assert!(
-        output.status.success(),
-        "mount {args:?} failed; run as root, or set MODEL_MANAGER_TEST_NO_MOUNTS=1 to do without these tests: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Some(Mount(path.to_owned()))
+    assert!(output.status.success(), "mount {args:?} failed; this test needs root: {}", String::from_utf8_lossy(&output.stderr));
+    Mount(path.to_owned())
 }
 
 impl Drop for Mount {

@@ -69,6 +69,12 @@ impl Scene {
         copy(&self.pristine, &models);
     }
 
+    /// Changes bytes of the model's blob.
+    fn damage(&self) {
+        let content = self.desk.content();
+        damage(&self.pristine.join(".blobs/sha256").join(&content.sha256()[..2]).join(content.sha256()));
+    }
+
     fn names(&self) -> Names {
         let below = |dir: &str| -> Vec<PathBuf> {
             let entries = std::fs::read_dir(self.pristine.join(dir)).unwrap();
@@ -100,15 +106,18 @@ impl Scene {
 
     /// Runs a command again and again while `names` are exchanged.
     fn race(&self, what: &str, names: &[PathBuf], command: &str) {
-        let (rounds, mut swaps) = (rounds(), 0);
+        let (rounds, mut swaps, mut done) = (rounds(), 0, 0);
         for _ in 0..rounds {
             self.restore();
             let swapper = Swapper::start(&self.desk.s, &self.desk.s.models(), &self.outside, names);
-            self.desk.run(command);
+            let output = self.desk.run(command);
             swaps += swapper.stop();
             self.outside.assert_untouched(command);
+            let ended = output.status.code();
+            assert!(ended.is_some_and(|code| code < 100), "it has to end with an error at worst: {output}");
+            done += u32::from(ended == Some(0));
         }
-        println!("{what}, `{command}`: {rounds} rounds, {swaps} exchanges");
+        println!("{what}, `{command}`: {rounds} rounds, {done} of them done, {swaps} exchanges");
         assert!(swaps > u64::from(rounds), "hardly anything was exchanged");
     }
 }
@@ -151,8 +160,7 @@ fn downloading_writes_nothing_outside_of_the_store() {
 #[test]
 fn repairing_writes_nothing_outside_of_the_store() {
     let scene = Scene::new();
-    let blob = scene.pristine.join(".blobs/sha256").join(&scene.desk.content().sha256()[..2]).join(scene.desk.content().sha256());
-    damage(&blob);
+    scene.damage();
     scene.race("in the store", &scene.names().store, "verify --repair --lock-timeout 1s");
 }
 
@@ -169,6 +177,18 @@ fn removing_a_model_removes_nothing_outside_of_the_models_directory() {
 #[test]
 fn downloading_writes_nothing_outside_of_the_models_directory() {
     in_the_views("download tiny --force --link copy");
+}
+
+#[test]
+fn repairing_writes_nothing_outside_of_the_models_directory() {
+    let scene = Scene::new();
+    scene.damage();
+    scene.race("in the models directory", &scene.names().views, "verify --repair");
+}
+
+#[test]
+fn doctor_touches_nothing_outside_of_the_models_directory() {
+    in_the_views("doctor");
 }
 
 #[test]

@@ -21,15 +21,6 @@ const KINDS: [(&str, &[&str], &str); 3] = [
     ("btrfs", &["mkfs.btrfs", "-q", "-f"], "btrfs-progs"),
 ];
 
-/// Whether mounting is allowed to be tried; `false` only where it was given up by order.
-pub fn may_mount(what: &str) -> bool {
-    let given_up = std::env::var_os("MODEL_MANAGER_TEST_NO_MOUNTS").is_some();
-    if given_up {
-        println!("NOT TESTED, by order of MODEL_MANAGER_TEST_NO_MOUNTS: {what}");
-    }
-    !given_up
-}
-
 /// Runs a tool that must succeed.
 #[track_caller]
 pub fn tool(words: &[&str], package: &str) {
@@ -39,8 +30,7 @@ pub fn tool(words: &[&str], package: &str) {
         Err(error) => error.to_string(),
     };
     panic!(
-        "`{}` does not work here: {why}\nThis test mounts file systems: it needs root, loop devices and the package `{package}`. \
-         Set MODEL_MANAGER_TEST_NO_MOUNTS=1 to go without it.",
+        "`{}` does not work here: {why}\nThis test mounts file systems: it needs root, loop devices and the package `{package}`.",
         words.join(" ")
     );
 }
@@ -105,9 +95,6 @@ impl Drop for Volume {
 
 /// A short soak, and a cold start of eight processes.
 fn all_at_once(name: &'static str) {
-    if !may_mount(&format!("many processes on {name}")) {
-        return;
-    }
     let volume = Volume::new(name);
     let hub = TestHub::start();
     let models = Models::gguf(&hub, &[2 * MIB + 17, 700_000]).with_set(&hub);
@@ -119,21 +106,25 @@ fn all_at_once(name: &'static str) {
 }
 
 #[test]
+#[ignore = "needs root, to mount file systems"]
 fn many_processes_lose_nothing_on_ext4() {
     all_at_once("ext4");
 }
 
 #[test]
+#[ignore = "needs root, to mount file systems"]
 fn many_processes_lose_nothing_on_xfs() {
     all_at_once("xfs");
 }
 
 #[test]
+#[ignore = "needs root, to mount file systems"]
 fn many_processes_lose_nothing_on_btrfs() {
     all_at_once("btrfs");
 }
 
 #[test]
+#[ignore = "needs root, to mount file systems"]
 fn many_processes_lose_nothing_on_tmpfs() {
     all_at_once("tmpfs");
 }
@@ -164,9 +155,6 @@ enum Moment {
 }
 
 fn power_is_lost(name: &'static str) {
-    if !may_mount(&format!("power loss on {name}")) {
-        return;
-    }
     let size = 6 * MIB + 99;
     let mut moments = vec![Moment::In(0, 0), Moment::In(0, 2 * MIB + 5), Moment::In(size - 1, 9), Moment::Done];
     let rounds = env_number("MODEL_MANAGER_POWER_ROUNDS", 5);
@@ -227,11 +215,13 @@ fn cut(volume: &Volume, unrelated: bool, process: Option<crate::support::run::Ru
 }
 
 #[test]
+#[ignore = "needs root, to mount file systems"]
 fn a_power_loss_on_ext4_leaves_whole_blobs_and_a_download_that_goes_on() {
     power_is_lost("ext4");
 }
 
 #[test]
+#[ignore = "needs root, to mount file systems"]
 fn a_power_loss_on_xfs_leaves_whole_blobs_and_a_download_that_goes_on() {
     power_is_lost("xfs");
 }

@@ -128,7 +128,13 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
         wrong(error.message().replace("the value:1:", "column ")).hint("Correct the value; nothing was written.")
     })?;
     let file = disk.real_place(&path)?;
-    require_mine(disk, &file, &Owner::of_process(environment))?;
+    let owner = Owner::of_process(environment);
+    require_mine(disk, &file, &owner)?;
+    // To write it would close it, and make what somebody else planted in it this user's word.
+    if let Some(why) = distrusted(disk, &path, &owner)? {
+        return Err(wrong(format!("{} was not changed: {why}; look through the file first", path.display()))
+            .hint("Remove every line that is not yours, run the commands that are named above, then this one again."));
+    }
     let folder = file.parent().unwrap_or(&file).to_owned();
     disk.create_dirs(&folder, FOLDER_MODE)?;
     let turn = folder.join(format!(".{NAME}.lock"));

@@ -251,3 +251,23 @@ fn a_users_file_that_everybody_may_write_says_nothing() {
     desk.run("download tiny");
     server.assert_got_the_token();
 }
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_beside_what_somebody_else_may_have_planted_in_a_users_file() {
+    for (folder_mode, file_mode) in [(0o700, 0o666), (0o777, 0o600)] {
+        let desk = Desk::empty();
+        desk.run("config set --user trusted_endpoints http://a.example").ok();
+        let file = desk.s.home().join(".config/model-manager/config.yaml");
+        let folder = file.parent().unwrap();
+        let before = std::fs::read_to_string(&file).unwrap();
+        crate::kit::set_mode(&file, file_mode);
+        crate::kit::set_mode(folder, folder_mode);
+        desk.run("config set --user offline false").code(2).says("chmod go-w").says("look through the file first");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+        assert_eq!(crate::kit::names(folder), ["config.yaml"]);
+        crate::kit::set_mode(&file, 0o600);
+        crate::kit::set_mode(folder, 0o700);
+        desk.run("config set --user offline false").ok();
+    }
+}

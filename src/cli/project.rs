@@ -37,7 +37,7 @@ pub struct Finder<'a> {
     pub owner: Owner,
     /// The user's home.
     pub home: Option<PathBuf>,
-    /// Folders of others that the user allowed.
+    /// Folders of others that the user allowed, as real paths.
     pub safe: &'a [PathBuf],
 }
 
@@ -107,10 +107,8 @@ impl Finder<'_> {
 
     /// Why a folder is no project of this user; `None` where it may be one.
     fn distrust(&self, folder: &Path, stat: &Stat) -> Result<Option<String>> {
-        for safe in self.safe {
-            if self.disk.real_place(safe)? == self.disk.real_place(folder)? {
-                return Ok(None);
-            }
+        if !self.safe.is_empty() && self.safe.contains(&self.disk.real_place(folder)?) {
+            return Ok(None);
         }
         let foreign = |path: &Path, stat: &Stat| format!("{} belongs to user {}", path.display(), stat.uid);
         if !self.owner.owns(stat) {

@@ -150,11 +150,14 @@ fn absolute(base: &Path, path: &Path) -> Result<PathBuf> {
 pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
     let mut warnings = Vec::new();
     let user = user_file::read(disk, environment, &mut warnings)?;
+    let mut granted = |key, places| user_file::real_places(disk, environment, key, places, &mut warnings);
+    let safe_projects = granted("safe_projects", &user.grants.safe_projects);
+    let allowed = granted("allowed_places", &user.grants.allowed_places);
     let finder = Finder {
         disk,
         owner: Owner::of_process(environment),
         home: environment.home().filter(|home| home.is_absolute()),
-        safe: &user.grants.safe_projects,
+        safe: &safe_projects,
     };
     let project = match overrides.config.map(|path| environment.expand(path)).or_else(|| environment.config()) {
         Some(named) => finder.named(cwd, absolute(cwd, &named)?),
@@ -162,10 +165,7 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     };
     let flags = overrides.settings.checked()?.based_at(cwd, environment)?;
     let variables = environment.layer()?.based_at(cwd, environment)?;
-    let mut bounds = Bounds {
-        root: disk.real_place(&project.root)?,
-        allowed: user.grants.allowed_places.iter().map(|place| disk.real_place(place)).collect::<Result<_, _>>()?,
-    };
+    let mut bounds = Bounds { root: disk.real_place(&project.root)?, allowed };
     require_own_files(disk, &bounds, &project)?;
     let file = match project.is_safe {
         true => config::read(disk, &project.settings_file(), Whose::Project)?,

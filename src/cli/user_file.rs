@@ -56,11 +56,35 @@ pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<S
     for named in paths.into_iter().flatten().chain(granted) {
         *named = environment.expand(std::mem::take(named));
         if !named.is_absolute() {
-            let message = format!("{}: `{}` is no absolute path", path.display(), named.display());
+            let message = format!("{}: `{}` is no absolute path", path.display(), yaml::cut(&named.to_string_lossy()));
             return Err(Error::new(ErrorKind::Usage, message).hint("Write it in full, or from `~/` on."));
         }
     }
     Ok(said)
+}
+
+/// Where granted places are. One that cannot be looked at grants nothing; that is worth a warning, and no reason to stop.
+pub fn real_places(
+    disk: &dyn Disk,
+    environment: &Environment<'_>,
+    key: &str,
+    places: &[PathBuf],
+    warnings: &mut Vec<String>,
+) -> Vec<PathBuf> {
+    let file = place(environment).unwrap_or_default();
+    let mut real = Vec::new();
+    for place in places {
+        match disk.real_place(place) {
+            Ok(place) => real.push(place),
+            Err(error) => warnings.push(format!(
+                "{}: {key}: `{}` grants nothing: {}",
+                file.display(),
+                yaml::cut(&place.to_string_lossy()),
+                error.source
+            )),
+        }
+    }
+    real
 }
 
 /// Why a file is not taken for this user's word, with what to do.

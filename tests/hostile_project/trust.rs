@@ -271,3 +271,25 @@ fn nothing_is_written_beside_what_somebody_else_may_have_planted_in_a_users_file
         desk.run("config set --user offline false").ok();
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_grant_that_cannot_be_looked_at_grants_nothing_and_stops_nothing() {
+    let desk = Desk::new();
+    let turning = desk.s.root().join("turning");
+    std::os::unix::fs::symlink(&turning, &turning).unwrap();
+    let folder = desk.s.home().join(".config/model-manager");
+    std::fs::create_dir_all(&folder).unwrap();
+    let other = desk.s.root().join("other");
+    for key in ["allowed_places", "safe_projects"] {
+        for place in [turning.join("x").display().to_string(), format!("/{}", "x".repeat(5_000))] {
+            let text = format!("{key}: [\"{place}\", \"{}\"]\n", other.display());
+            std::fs::write(folder.join("config.yaml"), text).unwrap();
+            crate::kit::set_mode(&folder.join("config.yaml"), 0o600);
+            crate::kit::set_mode(&folder, 0o700);
+            let output = desk.run("list").ok().says("config.yaml").says(key).says("grants nothing");
+            assert_eq!(output.stderr.matches("grants nothing").count(), 1, "{output}");
+            assert!(output.stderr.len() < 1_000, "{output}");
+        }
+    }
+}

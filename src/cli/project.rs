@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The permission bit that lets everybody write.
 const OTHERS_WRITE: u32 = 0o002;
 
+/// What a project keeps in its `configs`.
+const PARTS: [&str; 4] = ["models.yaml", "models.lock", "manager.yaml", "backend"];
+
 /// Where things are found unless told otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
@@ -57,15 +60,26 @@ impl Project {
 }
 
 impl Finder<'_> {
-    /// The project of a registry file that the user named.
-    pub fn named(&self, cwd: &Path, config: PathBuf) -> Project {
-        let root = if config.ends_with("configs/models.yaml") { config.parent().and_then(Path::parent) } else { None };
-        Project { root: root.unwrap_or(cwd).to_owned(), config: Some(config), is_named: true, is_safe: true }
+    /// The project of a registry file that the user named. One of another name says nothing of the current directory, whose
+    /// other files are then the project's.
+    pub fn named(&self, cwd: &Path, config: PathBuf) -> Result<Project> {
+        let named = if config.ends_with("configs/models.yaml") { config.parent().and_then(Path::parent) } else { None };
+        let root = named.unwrap_or(cwd).to_owned();
+        let mut is_safe = true;
+        if named.is_none()
+            && let Some(stat) = absent_is_none(self.disk.stat_follow(cwd))?
+            && let Some(why) = self.distrust(cwd, &stat)?
+        {
+            self.require_empty(cwd, &why)?;
+            is_safe = false;
+        }
+        Ok(Project { root, config: Some(config), is_named: true, is_safe })
     }
 
     /// The project of the current directory: the nearest folder at or above it that holds `configs/models.yaml`, else the
     /// current directory itself. The search ends below the home folder's parent, at the volume's edge, and at a folder that
-    /// is somebody else's. A link that leads nowhere or a folder in the registry's place is not overlooked: another registry
+    /// is somebody else's. If that is the current directory and it holds a project, nothing is done in it at all, as by git: its
+    /// lock file and its other files would be used as well. A link that leads nowhere or a folder in the registry's place is not overlooked: another registry
     /// would then say what belongs to the project.
     pub fn find(&self, cwd: &Path, warnings: &mut Vec<String>) -> Result<Project> {
         let device = absent_is_none(self.disk.stat_follow(cwd))?.map(|stat| stat.dev);
@@ -88,8 +102,10 @@ impl Finder<'_> {
             let config = folder.join("configs/models.yaml");
             let is_there = self.disk.stat(&config).is_ok();
             if let Some(why) = self.distrust(folder, &stat)? {
-                is_cwd_safe &= !is_cwd;
-                if is_there || (is_cwd && self.disk.stat(&folder.join("configs/manager.yaml")).is_ok()) {
+                if is_cwd {
+                    self.require_empty(folder, &why)?;
+                    is_cwd_safe = false;
+                } else if is_there {
                     warnings.push(format!(
                         "passed over the project in {}: {why}; to work in it: `model-manager config set --user safe_projects {}`",
                         folder.display(),
@@ -105,6 +121,19 @@ impl Finder<'_> {
         Ok(alone(is_cwd_safe))
     }
 
+    /// Refuses a folder of somebody else that holds any part of a project.
+    fn require_empty(&self, folder: &Path, why: &str) -> Result<()> {
+        let configs = folder.join("configs");
+        if !PARTS.iter().any(|name| self.disk.stat(&configs.join(name)).is_ok()) {
+            return Ok(());
+        }
+        let message = format!("the project in {} is not used: {why}", folder.display());
+        Err(Error::new(ErrorKind::Usage, message).hint(format!(
+            "If you trust it: `model-manager config set --user safe_projects {}`. Otherwise run the command elsewhere.",
+            text::shell_path(folder)
+        )))
+    }
+
     /// Why a folder is no project of this user; `None` where it may be one.
     fn distrust(&self, folder: &Path, stat: &Stat) -> Result<Option<String>> {
         if !self.safe.is_empty() && self.safe.contains(&self.disk.real_place(folder)?) {
@@ -116,7 +145,7 @@ impl Finder<'_> {
         }
         // Who may write a folder may have put there what is in it.
         let configs = folder.join("configs");
-        let files = ["models.yaml", "models.lock", "manager.yaml"].map(|name| configs.join(name));
+        let files = PARTS.map(|name| configs.join(name));
         for (holder, held) in [(folder, vec![configs.clone()]), (&*configs, files.into())] {
             let Ok(holder) = self.disk.stat_follow(holder) else { return Ok(None) };
             if holder.mode & OTHERS_WRITE == 0 {

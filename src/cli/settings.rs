@@ -160,7 +160,7 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         safe: &safe_projects,
     };
     let project = match overrides.config.map(|path| environment.expand(path)).or_else(|| environment.config()) {
-        Some(named) => finder.named(cwd, absolute(cwd, &named)?),
+        Some(named) => finder.named(cwd, absolute(cwd, &named)?)?,
         None => finder.find(cwd, &mut warnings)?,
     };
     let flags = overrides.settings.checked()?.based_at(cwd, environment)?;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::kit::{Desk, FILE, REPO, open_entry, set_mode};
-use crate::scene::{Recorder, TOKEN, follow};
+use crate::scene::{Recorder, TOKEN, follow, named_commands};
 use crate::support::run::Output;
+use crate::support::snapshot::tree;
 
 const MALLORY: u32 = 54_003;
 const EVE: u32 = 54_004;
@@ -52,6 +53,14 @@ impl Trap {
         self.desk.s.finish(command)
     }
 
+    /// The command refuses to work in the folder itself, and names the one command that allows it.
+    #[track_caller]
+    fn assert_refused(&self, line: &str) {
+        let output = self.run(&self.above, line).code(2).says("belongs to user");
+        let above = self.above.display().to_string();
+        assert_eq!(named_commands(&output), [["config", "set", "--user", "safe_projects", &above]], "{output}");
+    }
+
     #[track_caller]
     fn assert_nobody_was_asked(&self) {
         assert_eq!(self.server.heads(), [""; 0]);
@@ -76,17 +85,48 @@ fn a_folder_of_somebody_else_is_passed_over_until_its_user_allows_it() {
     // Mallory's own folder, and one that everybody may write, as /tmp.
     for (owner, mode) in [(MALLORY, 0o755), (MALLORY, 0o1777), (0, 0o1777), (0, 0o777)] {
         let trap = Trap::new(owner, mode);
-        for cwd in [&trap.mine, &trap.above] {
-            for line in ["download tiny", "info tiny", "lint --online", "lock tiny"] {
-                let output = trap.run(cwd, line).says("passed over the project in").says(&trap.above.display().to_string());
-                assert_eq!(output.stderr.matches("passed over").count(), 1, "{output}");
-            }
+        for line in ["download tiny", "info tiny", "lint --online", "lock tiny"] {
+            let output = trap.run(&trap.mine, line).says("passed over the project in").says(&trap.above.display().to_string());
+            assert_eq!(output.stderr.matches("passed over").count(), 1, "{output}");
+            trap.assert_refused(line);
         }
         trap.assert_nobody_was_asked();
         follow(&trap.desk, &trap.run(&trap.mine, "list"));
         let output = trap.run(&trap.mine, "download tiny");
         assert!(!output.stderr.contains("passed over"), "{output}");
         trap.server.assert_asked_without_a_token();
+    }
+}
+
+#[test]
+fn nothing_in_a_folder_of_somebody_else_is_read_or_written_for_a_project() {
+    if without_root() {
+        return;
+    }
+    for (owner, mode) in [(MALLORY, 0o755), (0, 0o777)] {
+        for kept in ["models.yaml", "manager.yaml", "models.lock", "backend"] {
+            let trap = Trap::new(owner, mode);
+            let configs = trap.above.join("configs");
+            std::fs::remove_dir_all(&configs).unwrap();
+            std::fs::create_dir(&configs).unwrap();
+            match kept {
+                "backend" => std::fs::create_dir(configs.join(kept)).unwrap(),
+                _ => std::fs::write(configs.join(kept), "tries: 1\n").unwrap(),
+            }
+            for path in [configs.clone(), configs.join(kept)] {
+                chown(path, Some(MALLORY), Some(MALLORY)).unwrap();
+            }
+            let before = tree(&trap.above).to_string();
+            let registry = trap.desk.s.write("mine.yaml", "models: {}\n");
+            for line in ["sync --locked", "add o/r:Q4_K_M", "use tiny --backend llama_cpp", "list", "lock", "download tiny", "gc"] {
+                trap.assert_refused(line);
+            }
+            // A registry of the user's makes the current directory no project of theirs.
+            trap.assert_refused(&format!("list --config {}", registry.display()));
+            assert_eq!(tree(&trap.above).to_string(), before, "{kept}");
+            trap.run(&trap.above, "config set --user tries 3").ok();
+            trap.run(&trap.above, "completions bash").ok();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -214,25 +214,82 @@ pub struct Settings {
 /// Folders of programs that keep versions.
 const VERSION_CONTROL: [&str; 4] = [".git", ".hg", ".svn", ".jj"];
 
-/// Where files may stand that the user did not name: in the project, and where its user allowed it. Both as real paths,
-/// without links.
+/// Folders of programs that keep what they run.
+const OF_PROGRAMS: [&str; 2] = ["node_modules", "site-packages"];
+
+/// What makes a folder an environment of Python, which runs what stands below it.
+const PYTHON_ENVIRONMENT: &str = "pyvenv.cfg";
+
+/// The one hidden folder of our own: the store of a models directory.
+const OWN_HIDDEN: &str = ".blobs";
+
+/// Where files may stand that the user did not name: in the project, and where its user allowed it. All as real paths, without
+/// links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// The project's folder.
     pub root: PathBuf,
-    /// Places outside of it.
+    /// The user's home, which nobody is asked to allow as a whole.
+    pub home: Option<PathBuf>,
+    /// Places that the user allowed.
     pub allowed: Vec<PathBuf>,
 }
 
+/// Why files of a project may not stand somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Misplaced {
+    /// It is outside of the project.
+    Outside,
+    /// It is in this folder, where version control keeps its own files: it acts on what stands there.
+    VersionControl(PathBuf),
+    /// It is in this folder, where other programs keep what they run.
+    Programs(PathBuf),
+}
+
+impl Misplaced {
+    /// The end of a sentence that begins with the path by which one gets there.
+    pub fn words(&self, real: &Path) -> String {
+        match self {
+            Self::Outside => format!("leads out of the project, to {}", real.display()),
+            Self::VersionControl(folder) => format!("leads into {}, where version control keeps its own files", folder.display()),
+            Self::Programs(folder) => format!("leads into {}, where other programs keep what they run", folder.display()),
+        }
+    }
+}
+
 impl Bounds {
-    /// Whether a real path is within them. Where version control keeps its own files is not: it acts on what stands there.
-    pub fn hold(&self, real: &Path) -> bool {
-        let is_kept = |part: Component<'_>| {
-            let part = part.as_os_str().to_string_lossy();
-            VERSION_CONTROL.iter().any(|name| part.eq_ignore_ascii_case(name))
+    /// Why a real path is not within them; `is_there` looks at the disk. Below the project, what holds a folder of other
+    /// programs is no word for that folder: only what is allowed in it is.
+    pub fn misplaced(&self, real: &Path, is_there: &dyn Fn(&Path) -> bool) -> Option<Misplaced> {
+        let mut allowing = self.allowed.iter().filter(|place| real.starts_with(place));
+        let Ok(below) = real.strip_prefix(&self.root) else {
+            return allowing.next().is_none().then_some(Misplaced::Outside);
         };
-        let is_in_project = real.strip_prefix(&self.root).is_ok_and(|below| !below.components().any(is_kept));
-        is_in_project || self.allowed.iter().any(|place| real.starts_with(place))
+        let mut folder = self.root.clone();
+        for part in below.components() {
+            folder.push(part);
+            let name = part.as_os_str().to_string_lossy();
+            let is_one_of = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+            let why = if is_one_of(&VERSION_CONTROL) {
+                Misplaced::VersionControl
+            } else if (name.starts_with('.') && name != OWN_HIDDEN)
+                || is_one_of(&OF_PROGRAMS)
+                || is_there(&folder.join(PYTHON_ENVIRONMENT))
+            {
+                Misplaced::Programs
+            } else {
+                continue;
+            };
+            if !allowing.clone().any(|place| place.starts_with(&folder)) {
+                return Some(why(folder));
+            }
+        }
+        None
+    }
+
+    /// Whether a user may be asked to allow a place: none that holds the home folder or the project.
+    pub fn may_offer(&self, place: &Path) -> bool {
+        place.parent().is_some() && !self.root.starts_with(place) && !self.home.as_ref().is_some_and(|home| home.starts_with(place))
     }
 }
 
@@ -258,19 +315,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_the_project_without_its_version_control_and_what_was_allowed() {
-        let bounds = Bounds { root: "/p".into(), allowed: vec!["/srv/store".into()] };
-        for (path, is_held) in [
-            ("/p", true),
-            ("/p/models/x", true),
-            ("/p/.git/hooks", false),
-            ("/p/sub/.GIT", false),
-            ("/p/.github/x", true),
-            ("/pp", false),
-            ("/srv/store/sha256", true),
-            ("/srv", false),
+    fn bounds_are_the_project_without_folders_of_other_programs_and_what_was_allowed() {
+        let allowed = ["/srv/store", "/", "/p/.mine/models"].map(PathBuf::from);
+        let bounds = |allowed: &[PathBuf]| Bounds { root: "/p".into(), home: None, allowed: allowed.to_vec() };
+        let bounds = [bounds(&allowed[..1]), bounds(&allowed[1..])];
+        let is_there = |path: &Path| path == Path::new("/p/env/pyvenv.cfg");
+        let git = |folder: &str| Some(Misplaced::VersionControl(folder.into()));
+        let programs = |folder: &str| Some(Misplaced::Programs(folder.into()));
+        for (path, why) in [
+            ("/p", None),
+            ("/p/models/x", None),
+            ("/p/models/.blobs/sha256", None),
+            ("/p/.git/hooks", git("/p/.git")),
+            ("/p/sub/.GIT", git("/p/sub/.GIT")),
+            ("/p/.github/x", programs("/p/.github")),
+            ("/p/.venv/lib/python3.11", programs("/p/.venv")),
+            ("/p/env", programs("/p/env")),
+            ("/p/env/lib/python3.11", programs("/p/env")),
+            ("/p/a/node_modules", programs("/p/a/node_modules")),
+            ("/p/lib/site-packages/x", programs("/p/lib/site-packages")),
+            ("/p/environment/lib", None),
         ] {
-            assert_eq!(bounds.hold(Path::new(path)), is_held, "{path}");
+            for bounds in &bounds {
+                assert_eq!(bounds.misplaced(Path::new(path), &is_there), why, "{path}");
+            }
+        }
+        for (path, why) in [("/pp", Some(Misplaced::Outside)), ("/srv", Some(Misplaced::Outside)), ("/srv/store/.x", None)] {
+            assert_eq!(bounds[0].misplaced(Path::new(path), &is_there), why, "{path}");
+        }
+        assert_eq!(bounds[1].misplaced(Path::new("/p/.mine/models/x"), &is_there), None);
+        assert_eq!(bounds[1].misplaced(Path::new("/p/.mine/models/.git"), &is_there), git("/p/.mine/models/.git"));
+    }
+
+    #[test]
+    fn nobody_is_asked_to_allow_what_holds_the_home_folder_or_the_project() {
+        let bounds = Bounds { root: "/work/p".into(), home: Some("/home/me".into()), allowed: Vec::new() };
+        for (place, is_offered) in
+            [("/", false), ("/home", false), ("/home/me", false), ("/home/me/x", true), ("/work", false), ("/srv", true)]
+        {
+            assert_eq!(bounds.may_offer(Path::new(place)), is_offered, "{place}");
         }
     }
 }

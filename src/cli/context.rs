@@ -83,7 +83,7 @@ impl<'a> Context<'a> {
         let Some(store) = self.named_store.get().and_then(Option::as_ref) else { return Ok(None) };
         let real = RealDisk.canonical(store)?;
         match real.to_str() {
-            Some(text) if bounds.is_some_and(|bounds| !bounds.hold(&real)) => {
+            Some(text) if bounds.is_some_and(|bounds| bounds.misplaced(&real, &|path| RealDisk.stat(path).is_ok()).is_some()) => {
                 Ok(Some(self.set_for_user("allowed_places", &[text.to_owned()])?.path))
             }
             _ => Ok(None),

@@ -165,7 +165,8 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     };
     let flags = overrides.settings.checked()?.based_at(cwd, environment)?;
     let variables = environment.layer()?.based_at(cwd, environment)?;
-    let mut bounds = Bounds { root: disk.real_place(&project.root)?, allowed };
+    let home = finder.home.as_ref().and_then(|home| disk.real_place(home).ok());
+    let mut bounds = Bounds { root: disk.real_place(&project.root)?, home, allowed };
     require_own_files(disk, &bounds, &project)?;
     let file = match project.is_safe {
         true => config::read(disk, &project.settings_file(), Whose::Project)?,

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::kit::{Desk, FILE, PATH, assert_content, stamps};
+use crate::kit::{Desk, FILE, PATH, REPO, assert_content, open_entry, stamps};
 use crate::scene::{follow, named_commands};
 use crate::support::snapshot::tree;
 
@@ -148,7 +148,8 @@ fn folders_of_version_control_are_no_places_for_models() {
             symlink(".git", desk.s.project().join(link)).unwrap();
         }
         let before = stamps(&desk.s.project().join(".git"));
-        desk.run("download tiny").code(2).says(".git");
+        let output = desk.run("download tiny").code(2).says(".git").says("version control");
+        assert!(named_commands(&output).is_empty(), "{output}");
         assert_eq!(stamps(&desk.s.project().join(".git")), before);
     }
 }
@@ -252,7 +253,7 @@ fn use_edits_only_files_of_the_project() {
             &format!("use tiny --backend llama_cpp --file {file}"),
             "use tiny --backend llama_cpp --print",
         ] {
-            desk.run(line).code(2).says("leads out of the project").says("--file '");
+            desk.run(line).code(2).says("leads out of the project").says("--file /");
         }
         assert_eq!(stamps(&folder), before, "{kind}");
         if kind == "dangling" {
@@ -311,4 +312,83 @@ fn links_inside_of_the_project_are_its_own_business() {
     desk.run("lock").ok();
     desk.run("sync --locked").ok();
     assert!(project.join("data/models").join(PATH.strip_prefix("models/").unwrap()).exists());
+}
+
+#[test]
+fn a_link_to_one_file_asks_for_that_file_alone() {
+    let desk = Desk::new();
+    let at = desk.s.project().join("configs/models.yaml");
+    let real = desk.s.home().join("registry.yaml");
+    std::fs::rename(&at, &real).unwrap();
+    symlink(&real, &at).unwrap();
+    let output = desk.run("list").code(2).says("the registry");
+    assert_eq!(named_commands(&output), [["config", "set", "--user", "allowed_places", &real.display().to_string()]], "{output}");
+    follow(&desk, &output);
+    desk.run("download tiny").ok();
+    desk.run("lock").ok();
+    // The folder that holds it is not allowed by that.
+    symlink(desk.s.home().join("other.yaml"), desk.s.project().join("configs/manager.yaml")).unwrap();
+    desk.run("list").code(2).says("the settings file");
+}
+
+#[test]
+fn nobody_is_asked_to_allow_the_home_folder_or_what_holds_it() {
+    for (text, link) in [
+        ("models_dir: \"~\"\n", None),
+        ("store: /\n", None),
+        ("store: HOME/..\n", None),
+        ("tries: 3\n", Some("/")),
+        ("tries: 3\n", Some("HOME")),
+    ] {
+        let desk = Desk::new();
+        let home = desk.s.home().display().to_string();
+        desk.s.write("configs/manager.yaml", text.replace("HOME", &home));
+        if let Some(target) = link {
+            symlink(target.replace("HOME", &home), desk.s.models()).unwrap();
+        }
+        let output = desk.run("list").code(2).says("leads out of the project").says("hint: ");
+        assert!(named_commands(&output).is_empty(), "{output}");
+    }
+}
+
+#[test]
+fn folders_whose_files_other_programs_run_are_no_places_for_models() {
+    for place in [".venv/lib/python3.11", "venv/lib/python3.11", "venv", "node_modules/x", "a/site-packages", ".direnv"] {
+        for by in ["models", "store", "models_dir", "store of the file"] {
+            let desk = Desk::new();
+            let folder = desk.s.project().join(place);
+            std::fs::create_dir_all(&folder).unwrap();
+            if let Some(venv) = place.split('/').next().filter(|name| name.ends_with("venv")) {
+                std::fs::write(desk.s.project().join(venv).join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
+            }
+            match by {
+                "models" => symlink(place, desk.s.models()).unwrap(),
+                "store" => {
+                    std::fs::create_dir(desk.s.models()).unwrap();
+                    symlink(Path::new("..").join(place), desk.store()).unwrap();
+                }
+                "models_dir" => drop(desk.s.write("configs/manager.yaml", format!("models_dir: {place}\n"))),
+                _ => drop(desk.s.write("configs/manager.yaml", format!("store: {place}\n"))),
+            }
+            let before = stamps(&folder);
+            let output = desk.run("download tiny").code(2).says("other programs");
+            assert_eq!(stamps(&folder), before, "{place}");
+            // What holds it is not the user's word for it.
+            desk.run("config set --user allowed_places .").ok();
+            desk.run("download tiny").code(2).says("other programs");
+            if place != "venv" {
+                follow(&desk, &output);
+                desk.run("download tiny").ok();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hidden_folder_is_a_place_for_models_where_its_user_names_it() {
+    let desk = Desk::new();
+    desk.run("download tiny --models-dir .models").ok();
+    desk.s.write(".mine/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
+    desk.run("lock tiny --config .mine/models.yaml").ok();
+    assert!(desk.s.project().join(".mine/models.lock").exists());
 }

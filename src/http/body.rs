@@ -1,7 +1,9 @@
 //! Opening a range of a file and reading it: one attempt, nothing believed that was not asked for.
 
 use super::{
-    Http, HttpError, Location, MOST_HOPS, header_text, is_html, let_go, next_hop,
+    Http, HttpError, Location, MOST_HOPS, header_text, is_html, let_go,
+    location::Target,
+    next_hop,
     origin::bare,
     pace::Pace,
     range::{ContentRange, number},
@@ -67,7 +69,7 @@ impl Http {
             if let Some(response) = answered {
                 return self.accept(response, &target.url, location, range, size).await;
             }
-            let result = match self.follow(&target.url, asked).await {
+            let result = match self.follow(&target, asked).await {
                 Ok((response, url)) => self.accept(response, &url, location, range, size).await,
                 Err(error) => Err(error),
             };
@@ -79,10 +81,10 @@ impl Http {
     }
 
     /// Asks a storage server, which may redirect further.
-    async fn follow(&self, url: &Url, range: Option<&Range<u64>>) -> Result<(Response, Url), HttpError> {
-        let mut url = url.clone();
+    async fn follow(&self, target: &Target, range: Option<&Range<u64>>) -> Result<(Response, Url), HttpError> {
+        let Target { mut url, mut trail, .. } = target.clone();
         for _ in 0..=MOST_HOPS {
-            let response = self.send(Method::GET, &url, range).await?;
+            let response = self.send(Method::GET, &url, range, &mut trail).await?;
             match next_hop(&url, &response)? {
                 Some(target) => {
                     let_go(response).await;

@@ -62,11 +62,17 @@ impl Clients {
     pub fn of(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<&Client, HttpError> {
         let is_secure = origin.is_secure() || proxy.is_some_and(|proxy| proxy.url.scheme() == "https");
         let client = if !is_secure && origin.is_loopback() {
-            self.local.get_or_init(|| finish(self.base().tls_certs_only([])))
+            self.local.get_or_init(|| finish(self.local()))
         } else {
             self.secure.get_or_init(|| self.secure())
         };
         client.as_ref().map_err(Clone::clone)
+    }
+
+    /// No proxy that only the system knows is asked for this machine: it would see a token in clear text.
+    fn local(&self) -> ClientBuilder {
+        let base = self.base().tls_certs_only([]);
+        if self.proxies.is_none() { base.no_proxy() } else { base }
     }
 
     fn secure(&self) -> Result<Client, HttpError> {

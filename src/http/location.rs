@@ -1,6 +1,6 @@
 //! One file's address at one endpoint, and the signed address that it led to: in memory only, shared by all ranges of the file.
 
-use super::{error::HttpError, origin::bare, range::number};
+use super::{Trail, error::HttpError, origin::bare, range::number};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use url::Url;
@@ -30,6 +30,8 @@ pub(super) struct Slot {
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) serial: u64,
+    /// The way to it.
+    pub(super) trail: Trail,
     renew: Option<Instant>,
 }
 
@@ -69,10 +71,10 @@ impl fmt::Debug for Location {
 
 impl Slot {
     /// Remembers a target.
-    pub(super) fn put(&mut self, url: Url) -> Target {
+    pub(super) fn put(&mut self, url: Url, trail: Trail) -> Target {
         self.serial += 1;
         let life = life(&url, jiff::Timestamp::now().as_second());
-        let target = Target { url, serial: self.serial, renew: life.map(|life| Instant::now() + life.mul_f64(0.8)) };
+        let target = Target { url, serial: self.serial, trail, renew: life.map(|life| Instant::now() + life.mul_f64(0.8)) };
         self.target = Some(target.clone());
         self.failed = None;
         target
@@ -132,7 +134,7 @@ mod tests {
     #[tokio::test]
     async fn a_target_is_renewed_when_it_is_stale_and_clones_share_it() {
         let location = Location::new(Url::parse("https://h/a").unwrap());
-        let target = location.clone().0.slot.lock().await.put(Url::parse("https://cdn/a?Signature=1").unwrap());
+        let target = location.clone().0.slot.lock().await.put(Url::parse("https://cdn/a?Signature=1").unwrap(), Trail::default());
         let slot = location.0.slot.lock().await;
         assert!(slot.fresh(None).is_some());
         assert!(slot.fresh(Some(target.serial)).is_none());

@@ -42,7 +42,7 @@ use crate::{
     text,
 };
 use bytes::Bytes;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Method, Response, StatusCode, header};
 use std::{
     collections::HashSet,
     fmt,
@@ -116,17 +116,34 @@ enum Withheld {
 
 impl TokenScope {
     /// The rule: the Hub itself, else what the user named, and nothing unencrypted that leaves this machine, unless the user
-    /// said so for this very origin.
-    fn admits(&self, origin: &Origin) -> Result<(), Withheld> {
+    /// said so for this very origin. What a proxy is asked for leaves it, wherever the proxy is.
+    fn admits(&self, origin: &Origin, is_proxied: bool) -> Result<(), Withheld> {
         if self.own.contains(origin) {
             return Ok(());
         }
         if !self.named.contains(origin) {
             return Err(Withheld::Unnamed);
         }
-        let is_safe = origin.is_secure() || origin.is_loopback() || self.clear_text.contains(origin);
+        let is_safe = origin.is_secure() || (origin.is_loopback() && !is_proxied) || self.clear_text.contains(origin);
         if is_safe { Ok(()) } else { Err(Withheld::ClearText) }
     }
+}
+
+/// The way of one question through addresses of which each names the next: redirects, pages, the address of a file's bytes.
+/// Behind a server that the token is not for, whoever is asked was chosen by that server, and so was what they are asked.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    /// The first such server.
+    stranger: Option<Origin>,
+}
+
+/// What a request said of the token.
+#[derive(Debug, Clone)]
+struct Spoken {
+    /// Whether it was sent.
+    with_token: bool,
+    /// The server for whose sake it was not.
+    withheld_from: Option<Origin>,
 }
 
 /// An answer of the API whose body has been read to its end.
@@ -136,6 +153,8 @@ pub struct Answer {
     pub url: Url,
     /// The `Link` header.
     pub link: Option<String>,
+    /// The way to it, for an address that it names.
+    pub trail: Trail,
 }
 
 /// Takes the body of an answer as it comes.
@@ -244,11 +263,12 @@ impl Http {
         Progress::new(&self.0.flow)
     }
 
-    /// Asks an API address, with redirects inside the Hub followed and passing failures retried, until `ends`.
-    pub async fn get(&self, url: &Url, tries: u32, ends: Instant, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
+    /// Asks an API address, with redirects inside the Hub followed and passing failures retried, until `ends`. `trail` is the way
+    /// to an address that an answer named; one of our own has none.
+    pub async fn get(&self, url: &Url, tries: u32, ends: Instant, trail: &Trail, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
         let mut backoff = Backoff::new(tries.min(self.0.tries));
         loop {
-            let error = match self.get_once(url, ends, sink).await {
+            let error = match self.get_once(url, ends, trail.clone(), sink).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -259,7 +279,7 @@ impl Http {
         }
     }
 
-    async fn get_once(&self, url: &Url, ends: Instant, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
+    async fn get_once(&self, url: &Url, ends: Instant, mut trail: Trail, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
         let longest = self.0.stall.saturating_mul(LONGEST_IN_STALLS);
         let ends = ends.min(Instant::now() + longest);
         let mut url = url.clone();
@@ -267,7 +287,7 @@ impl Http {
             if Instant::now() >= ends {
                 return Err(HttpError::Endless { url: bare(&url), after: longest });
             }
-            let response = self.send(Method::GET, &url, None).await?;
+            let response = self.send(Method::GET, &url, None, &mut trail).await?;
             if let Some(target) = next_hop(&url, &response)? {
                 if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
                     return Err(HttpError::BadRedirect { url: bare(&url), why: format!("to another host, {}", bare(&target)) });
@@ -295,7 +315,7 @@ impl Http {
                 sink.take(&bytes).map_err(nonsense)?;
             }
             sink.end().map_err(nonsense)?;
-            return Ok(Answer { url, link });
+            return Ok(Answer { url, link, trail });
         }
         Err(HttpError::TooManyRedirects { url: bare(&url) })
     }
@@ -312,7 +332,7 @@ impl Http {
     }
 
     /// One request and the head of its answer. Waits for pauses before, notes new ones after.
-    async fn send(&self, method: Method, url: &Url, range: Option<&Range<u64>>) -> Result<Response, HttpError> {
+    async fn send(&self, method: Method, url: &Url, range: Option<&Range<u64>>, trail: &mut Trail) -> Result<Response, HttpError> {
         let shared = &*self.0;
         if shared.offline {
             return Err(HttpError::Offline { url: bare(url) });
@@ -320,14 +340,25 @@ impl Http {
         let origin =
             Origin::of(url).ok_or_else(|| HttpError::BadRedirect { url: bare(url), why: "to no address of HTTP".into() })?;
         let proxy = shared.clients.proxy_of(url)?;
-        shared.pauses.wait(&origin, url, self.sees_token(&origin)).await?;
+        let token = self.token_for(&origin, proxy.is_some(), trail);
+        shared.pauses.wait(&origin, url, token.is_ok_and(|token| token.is_some())).await?;
         let mut request =
             shared.clients.of(&origin, proxy)?.request(method, url.clone()).header(header::ACCEPT_ENCODING, "identity");
         if let Some(range) = range {
             request = request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         }
-        let request = self.authorize(request, &origin);
-        let response = tokio::time::timeout(shared.patience, request.send())
+        // The one place where the token is attached.
+        if let Ok(Some(token)) = token {
+            request = request.bearer_auth(token.reveal());
+        }
+        let spoken = Spoken {
+            with_token: token.is_ok_and(|token| token.is_some()),
+            withheld_from: self.withheld_from(&origin, token, trail),
+        };
+        if token.is_err() {
+            trail.stranger.get_or_insert_with(|| origin.clone());
+        }
+        let mut response = tokio::time::timeout(shared.patience, request.send())
             .await
             .map_err(|_| HttpError::Timeout { url: bare(url), after: shared.patience })?
             .map_err(|error| match (HttpError::of_transport(error, url), proxy) {
@@ -337,38 +368,37 @@ impl Http {
                 (error, _) => error,
             })?;
         self.note(&origin, &response);
+        response.extensions_mut().insert(spoken);
         Ok(response)
     }
 
-    /// Whether requests to `origin` carry the token.
-    fn sees_token(&self, origin: &Origin) -> bool {
-        self.0.token.is_some() && self.0.token_scope.admits(origin).is_ok()
+    /// The token for a request to an origin: for scheme, host and port of what [`TokenScope`] admits, and for an address that
+    /// no server chose which it is not for. `None` where there is none to send.
+    fn token_for(&self, origin: &Origin, is_proxied: bool, trail: &Trail) -> Result<Option<&Token>, Withheld> {
+        self.0.token_scope.admits(origin, is_proxied)?;
+        Ok(self.0.token.as_ref().filter(|_| trail.stranger.is_none()))
     }
 
-    /// Whether there is a token, and an endpoint does not get it.
-    fn withholds_token(&self, origin: &Origin) -> bool {
-        self.0.token.is_some() && !self.sees_token(origin) && self.0.hubs.contains(origin)
-    }
-
-    /// The one place where the token is attached: for scheme, host and port of what [`TokenScope`] admits. Says once of an
-    /// endpoint that it gets none.
-    fn authorize(&self, request: RequestBuilder, origin: &Origin) -> RequestBuilder {
-        let Some(token) = &self.0.token else { return request };
-        match self.0.token_scope.admits(origin) {
-            Ok(()) => return request.bearer_auth(token.reveal()),
-            Err(why) if self.withholds_token(origin) => {
-                let (what, to) = match why {
-                    Withheld::Unnamed => (format!("{origin}, which only this project's settings name"), "trust it"),
-                    Withheld::ClearText => (format!("{origin} in clear text"), "send it all the same"),
-                };
-                self.warn_once(format!(
-                    "the token is not sent to {what}; to {to}: `model-manager config set --user trusted_endpoints {}`",
-                    text::shell_word(&origin.to_string())
-                ));
-            }
-            Err(_) => {}
+    /// The server for whose sake a request does not carry the token that there is. Says once of an endpoint that it gets none.
+    fn withheld_from(&self, origin: &Origin, token: Result<Option<&Token>, Withheld>, trail: &Trail) -> Option<Origin> {
+        self.0.token.as_ref()?;
+        let why = match token {
+            Ok(Some(_)) => return None,
+            Ok(None) => return trail.stranger.clone().filter(|stranger| self.0.hubs.contains(stranger)),
+            Err(why) => why,
+        };
+        if !self.0.hubs.contains(origin) {
+            return None;
         }
-        request
+        let (what, to) = match why {
+            Withheld::Unnamed => (format!("{origin}, which only this project's settings name"), "trust it"),
+            Withheld::ClearText => (format!("{origin} in clear text"), "send it all the same"),
+        };
+        self.warn_once(format!(
+            "the token is not sent to {what}; to {to}: `model-manager config set --user trusted_endpoints {}`",
+            text::shell_word(&origin.to_string())
+        ));
+        Some(origin.clone())
     }
 
     fn warn_once(&self, text: String) {
@@ -403,6 +433,7 @@ impl Http {
     async fn refused(&self, response: Response, url: &Url, foreign: bool) -> HttpError {
         let status = response.status();
         let header = |name| header_text(&response, name);
+        let spoken = response.extensions().get::<Spoken>();
         let mut refusal = Refusal {
             url: bare(url),
             status: status.as_u16(),
@@ -412,8 +443,8 @@ impl Http {
             commit: header("x-repo-commit"),
             retry_after: pause::wanted(status, response.headers()).map(|wanted| wanted.wait),
             foreign,
-            with_token: Origin::of(url).is_some_and(|origin| self.sees_token(&origin)),
-            withheld_from: Origin::of(url).filter(|origin| self.withholds_token(origin)).map(|origin| origin.to_string()),
+            with_token: spoken.is_some_and(|spoken| spoken.with_token),
+            withheld_from: spoken.and_then(|spoken| spoken.withheld_from.as_ref()).map(Origin::to_string),
         };
         // The texts of storage servers repeat the signature; the Hub's are for people.
         if !foreign

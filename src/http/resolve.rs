@@ -1,8 +1,8 @@
 //! Redirects of a file's address, followed by hand to the first foreign host, and what their headers say about the file.
 
 use super::{
-    Http, HttpError, Location, MOST_HOPS, Origin, backoff::Backoff, header_text, is_html, lacks_head, let_go, location::Target,
-    next_hop, origin::bare, range::number,
+    Http, HttpError, Location, MOST_HOPS, Origin, Trail, backoff::Backoff, header_text, is_html, lacks_head, let_go,
+    location::Target, next_hop, origin::bare, range::number,
 };
 use crate::digest::{GitSha1, Sha256Digest};
 use reqwest::{Method, Response};
@@ -30,6 +30,7 @@ pub(super) struct Walk {
     /// The last address at the Hub.
     hub: Url,
     pub(super) end: End,
+    trail: Trail,
     size: Option<u64>,
     etag: Option<String>,
     commit: Option<String>,
@@ -65,7 +66,7 @@ impl Http {
         let mut size = walk.size;
         match walk.end {
             End::Foreign(url) => {
-                location.0.slot.lock().await.put(url);
+                location.0.slot.lock().await.put(url, walk.trail);
             }
             End::Answer(response) if !response.status().is_success() => {
                 return Err(self.refused(*response, &walk.hub, false).await);
@@ -92,8 +93,9 @@ impl Http {
     pub(super) async fn walk(&self, method: Method, url: &Url, range: Option<&Range<u64>>) -> Result<Walk, HttpError> {
         let mut url = url.clone();
         let (mut size, mut linked, mut commit) = (None, None, None);
+        let mut trail = Trail::default();
         for _ in 0..=MOST_HOPS {
-            let response = self.send(method.clone(), &url, range).await?;
+            let response = self.send(method.clone(), &url, range, &mut trail).await?;
             size = size.or_else(|| header_text(&response, "x-linked-size").as_deref().and_then(number));
             linked = linked.or_else(|| header_text(&response, "x-linked-etag"));
             commit = commit.or_else(|| header_text(&response, "x-repo-commit"));
@@ -101,7 +103,7 @@ impl Http {
                 Some(target) => {
                     let_go(response).await;
                     if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
-                        return Ok(Walk { hub: url, end: End::Foreign(target), size, etag: linked, commit });
+                        return Ok(Walk { hub: url, end: End::Foreign(target), trail, size, etag: linked, commit });
                     }
                     url = target;
                 }
@@ -111,7 +113,7 @@ impl Http {
                     }
                     // The length and the tag of a redirect are those of the redirect; only here they are the file's.
                     let etag = linked.or_else(|| header_text(&response, "etag"));
-                    return Ok(Walk { hub: url, end: End::Answer(Box::new(response)), size, etag, commit });
+                    return Ok(Walk { hub: url, end: End::Answer(Box::new(response)), trail, size, etag, commit });
                 }
             }
         }
@@ -138,16 +140,16 @@ impl Http {
         }
         let walked = match self.walk(Method::GET, &location.0.resolve, range).await {
             Ok(walk) => match walk.end {
-                End::Foreign(url) => Ok((url, None)),
+                End::Foreign(url) => Ok((url, walk.trail, None)),
                 End::Answer(response) if response.status().is_success() || response.status() == 416 => {
-                    Ok((walk.hub, Some(*response)))
+                    Ok((walk.hub, walk.trail, Some(*response)))
                 }
                 End::Answer(response) => Err(self.refused(*response, &walk.hub, false).await),
             },
             Err(error) => Err(error),
         };
         match walked {
-            Ok((url, response)) => Ok((slot.put(url), response)),
+            Ok((url, trail, response)) => Ok((slot.put(url, trail), response)),
             Err(error) => {
                 slot.target = None;
                 slot.failed = Some((Instant::now(), error.clone()));

@@ -27,7 +27,7 @@ fn http(endpoint: &str) -> Http {
 /// The body of an answer, with all tries.
 async fn get(http: &Http, url: &Url) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
-    http.get(url, u32::MAX, http.question_ends(), &mut body).await.map(|_| body)
+    http.get(url, u32::MAX, http.question_ends(), &Trail::default(), &mut body).await.map(|_| body)
 }
 
 async fn read(mut body: Body) -> Result<Vec<u8>, HttpError> {
@@ -447,6 +447,76 @@ fn the_token_is_for_the_hub_and_for_whom_the_user_named_and_not_in_clear_text() 
         ("https://project.example", false),
     ] {
         let origin = Origin::of(&Url::parse(address).unwrap()).unwrap();
-        assert_eq!(http.sees_token(&origin), sees, "{address}");
+        let token = |is_proxied| http.token_for(&origin, is_proxied, &Trail::default()).is_ok_and(|token| token.is_some());
+        assert_eq!(token(false), sees, "{address}");
+        // What a proxy is asked for is not on this machine any more.
+        let is_loopback = matches!(origin.host(), "127.0.0.1" | "[::1]");
+        assert_eq!(token(true), sees && !is_loopback, "{address}");
+        let trail = Trail { stranger: Origin::of(&Url::parse("https://project.example").unwrap()) };
+        assert!(!http.token_for(&origin, false, &trail).is_ok_and(|token| token.is_some()), "{address}");
     }
+}
+
+/// A server that the project names, and one that the user trusts; both are endpoints.
+fn http_of(stranger: &Server, friend: &Server) -> Http {
+    let network =
+        Network { endpoints: vec![stranger.base(), friend.base()], token_endpoints: vec![friend.base()], ..network("unused") };
+    Http::new(&network, None, Arc::new(Silent)).unwrap()
+}
+
+fn has_token(request: &str) -> bool {
+    request.to_lowercase().contains("authorization")
+}
+
+#[tokio::test]
+async fn an_address_that_a_stranger_chose_is_asked_without_the_token() {
+    let friend = Server::start(|_, request| match request.contains("/file") {
+        true if request.starts_with("HEAD") => Reply::new("200 OK", &["Content-Length: 10"], ""),
+        true => Reply::range(request, FILE),
+        false if request.contains("/refused") => Reply::new("401 Unauthorized", &[], ""),
+        false => Reply::new("200 OK", &["Link: </api/next>; rel=\"next\""], "{}"),
+    })
+    .await;
+    let to = friend.base();
+    let stranger = Server::start(move |_, request| {
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        Reply::new("307 Temporary Redirect", &[&format!("Location: {to}{path}")], "")
+    })
+    .await;
+    let http = http_of(&stranger, &friend);
+    let mut body = Vec::new();
+    let answer = http.get(&stranger.url("/api/x"), 1, http.question_ends(), &Trail::default(), &mut body).await.unwrap();
+    // What that answer names was chosen by the stranger too.
+    http.get(&friend.url("/api/next"), 1, http.question_ends(), &answer.trail, &mut body).await.unwrap();
+    let file = Location::new(stranger.url("/file"));
+    http.resolve(&file).await.unwrap();
+    for range in [0..4, 4..10] {
+        read(http.open(&file, range, SIZE).await.unwrap()).await.unwrap();
+    }
+    let refused = get(&http, &stranger.url("/refused")).await.unwrap_err();
+    let refusal = match refused {
+        HttpError::Unauthorized { refusal, .. } => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((refusal.with_token, refusal.withheld_from), (false, Some(stranger.base())));
+    assert!(friend.requests().len() >= 6);
+    assert!(!stranger.requests().iter().chain(&friend.requests()).any(|request| has_token(request)));
+    // Asked by its own name it sees the token.
+    get(&http, &friend.url("/api/x")).await.unwrap();
+    assert!(friend.requests().last().is_some_and(|request| has_token(request)));
+}
+
+#[tokio::test]
+async fn the_place_of_a_files_bytes_that_a_stranger_chose_is_asked_without_the_token() {
+    let friend = Server::start(|_, request| Reply::range(request, FILE)).await;
+    let stranger = hub_before(&friend).await;
+    let network = Network { token_endpoints: vec![friend.base()], ..network(&stranger.base()) };
+    let http = Http::new(&network, None, Arc::new(Silent)).unwrap();
+    let file = Location::new(stranger.url("/o/r/resolve/main/x"));
+    http.resolve(&file).await.unwrap();
+    for range in [0..4, 4..10] {
+        read(http.open(&file, range, SIZE).await.unwrap()).await.unwrap();
+    }
+    assert_eq!(friend.requests().len(), 2);
+    assert!(!stranger.requests().iter().chain(&friend.requests()).any(|request| has_token(request)));
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     event::Event,
-    http::bare,
+    http::{Trail, bare},
     names::{RepoId, Revision},
     text::is_hidden,
 };
@@ -81,7 +81,7 @@ impl Hub {
 
     async fn pin_at(&self, url: &Url, tries: u32, repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
         let mut body = Vec::new();
-        let answer = self.http.get(url, tries, self.http.question_ends(), &mut body).await?;
+        let answer = self.http.get(url, tries, self.http.question_ends(), &Trail::default(), &mut body).await?;
         read(&answer.url, &body, repo, revision)
     }
 }

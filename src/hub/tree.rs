@@ -8,7 +8,7 @@ use super::{
 use crate::{
     digest::{GitSha1, LONGEST_FILE, Sha256Digest},
     event::Event,
-    http::{Origin, Sink, bare},
+    http::{Origin, Sink, Trail, bare},
     names::{NameError, RelPath},
     settings::DEFAULT_ENDPOINT,
     text,
@@ -73,11 +73,13 @@ impl Hub {
         let mut listing = Listing::default();
         let mut next = first.clone();
         let mut seen = HashSet::from([next.clone()]);
+        let mut trail = Trail::default();
         loop {
             let mut page = Page::new(&mut listing, self.http.longest_stream());
-            let answer = self.http.get(&next, tries, ends, &mut page).await?;
+            let answer = self.http.get(&next, tries, ends, &trail, &mut page).await?;
             let Some(link) = answer.link.as_deref().and_then(next_page) else { return Ok(listing) };
             next = page_address(endpoint, &answer.url, link)?;
+            trail = answer.trail.clone();
             if seen.len() >= MOST_PAGES || !seen.insert(next.clone()) {
                 return Err(HubError::Answer { url: bare(&next), why: "its pages have no end".into() });
             }

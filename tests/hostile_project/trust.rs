@@ -293,3 +293,31 @@ fn a_grant_that_cannot_be_looked_at_grants_nothing_and_stops_nothing() {
         }
     }
 }
+
+#[test]
+fn a_server_that_is_not_trusted_does_not_choose_where_the_token_goes() {
+    let friend = Recorder::start();
+    let stranger = Recorder::redirecting(&friend.url());
+    let desk = project(&stranger);
+    desk.s.write("configs/manager.yaml", format!("endpoints: [\"{}\"]\ntries: 1\n", stranger.url()));
+    desk.run(&format!("config set --user trusted_endpoints {}", friend.url())).ok();
+    for line in ["download tiny", "info tiny --remote", "lock tiny"] {
+        desk.run(line);
+    }
+    stranger.assert_asked_without_a_token();
+    assert!(friend.heads().iter().all(|head| !head.contains("authorization")), "{:#?}", friend.heads());
+}
+
+#[test]
+fn no_proxy_sees_the_token_of_a_server_on_this_machine() {
+    let proxy = Recorder::start();
+    let mut desk = project(&proxy);
+    far_away(&mut desk, &proxy);
+    desk.s.write("configs/manager.yaml", "tries: 1\n");
+    desk.s.set_env("HF_ENDPOINT", "http://localhost:9999");
+    let output = desk.run("download tiny").says("the token is not sent to http://localhost:9999 in clear text");
+    proxy.assert_asked_without_a_token();
+    follow(&desk, &output);
+    desk.run("download tiny");
+    proxy.assert_got_the_token();
+}

@@ -2,12 +2,13 @@
 
 use super::{DoctorReport, ModelManager, ProjectState};
 use crate::{
-    disk::{self, DiskError, Open},
-    error::{ErrorKind, Result},
+    disk::{self, Open},
+    error::{Error, ErrorKind, Result},
     event::Event,
     store::{
         Finding, PROJECT_FILE, Progress, Project, Severity, ShutOut, Store, StoreError, WhyReadOnly, require_folder_or_nothing,
     },
+    text,
     view::{FileState, MANIFEST_FILE},
 };
 use std::{collections::BTreeSet, path::Path};
@@ -55,7 +56,7 @@ impl ModelManager {
                 return Ok(report);
             }
             Err(error @ (StoreError::BadRecord { .. } | StoreError::Disk(_))) => {
-                let mend = match crate::error::Error::from(error.clone()).next_step() {
+                let mend = match Error::from(error.clone()).next_step() {
                     Some(hint) if matches!(error, StoreError::Disk(_)) => hint.to_owned(),
                     _ => "move it away and restore STORE.json from a backup; the blobs are untouched".to_owned(),
                 };
@@ -233,15 +234,15 @@ impl ModelManager {
     /// Makes the store, or completes it. `shared` lets the group of its folder write it; `group` names that group.
     pub fn init(&self, shared: bool, group: Option<&str>) -> Result<std::path::PathBuf> {
         let dir = self.store_dir();
+        // Before anything is made: a store that is left half shared would have to be mended by hand.
+        let gid = group.map(number_of_group).transpose()?;
         require_folder_or_nothing(&*self.disk, &dir)?;
         if self.settings.store.is_none() {
             require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
             self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
         }
         let store = Store::open_or_init(self.disk.clone(), &dir, shared)?;
-        if let Some(group) = group {
-            let gid = disk::group_number(group);
-            let gid = gid.map_err(|source| DiskError { action: "find the group for", path: dir.clone(), source })?;
+        if let Some(gid) = gid {
             let folder = store.disk().open(&dir, Open::Read)?;
             // Only its owner may, and need not where it is right.
             if folder.stat()?.gid != gid {
@@ -254,6 +255,14 @@ impl ModelManager {
         }
         Ok(dir)
     }
+}
+
+/// The number of a group that the user named.
+fn number_of_group(group: &str) -> Result<u32> {
+    disk::group_number(group).map_err(|error| {
+        let message = format!("the store cannot be given to the group `{}`: {error}", text::short(group, 80));
+        Error::new(ErrorKind::Usage, message).hint("Name a group that `getent group` lists, or its number. Nothing was made.")
+    })
 }
 
 /// Nothing, where a record cannot be read: the examination of the store has told it.

@@ -205,3 +205,10 @@ fn a_file_of_another_user_is_taken_in_by_copying_and_stays_theirs_until_then() {
     assert_eq!(club.blob().metadata().unwrap().uid(), BOB);
     assert_sound(&RealDisk, &club.store, Expect::Tidy);
 }
+
+#[test]
+fn a_group_that_nobody_knows_is_told_before_anything_is_made() {
+    let desk = Desk::empty();
+    desk.run("init --shared --group nope").code(2).says("no group `nope`").says("hint: ");
+    assert!(!desk.s.models().exists());
+}

@@ -285,7 +285,7 @@ fn a_grant_that_cannot_be_looked_at_grants_nothing_and_stops_nothing() {
         for place in [turning.join("x").display().to_string(), format!("/{}", "x".repeat(5_000))] {
             let text = format!("{key}: [\"{place}\", \"{}\"]\n", other.display());
             std::fs::write(folder.join("config.yaml"), text).unwrap();
-            crate::kit::set_mode(&folder.join("config.yaml"), 0o600);
+            crate::kit::set_mode(folder.join("config.yaml"), 0o600);
             crate::kit::set_mode(&folder, 0o700);
             let output = desk.run("list").ok().says("config.yaml").says(key).says("grants nothing");
             assert_eq!(output.stderr.matches("grants nothing").count(), 1, "{output}");

@@ -91,6 +91,13 @@ impl Error {
         self
     }
 
+    /// What the system refused to this process: with what helps, where it is a limit.
+    pub(crate) fn of_system(message: &str, source: std::io::Error) -> Self {
+        let new = Self::new(ErrorKind::Failed, message);
+        let new = if is_too_many_files(&source) { new.hint(TOO_MANY_FILES) } else { new };
+        new.caused_by(source)
+    }
+
     /// The kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -106,6 +113,17 @@ impl Error {
         self.hint.as_deref()
     }
 }
+
+/// Whether this process, or the system, has as many files open as it may: the same of files and of connections.
+pub(crate) fn is_too_many_files(error: &std::io::Error) -> bool {
+    // ENFILE and EMFILE, or of Windows WSAEMFILE and ERROR_TOO_MANY_OPEN_FILES.
+    let codes: &[i32] = if cfg!(windows) { &[10024, 4] } else { &[23, 24] };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// What helps against it.
+pub(crate) const TOO_MANY_FILES: &str = "More files are needed than this process may have open at once. Allow more with `ulimit -n 4096`, or as many as `ulimit -Hn` \
+     says, and run the command again.";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

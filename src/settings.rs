@@ -87,6 +87,11 @@ impl Connections {
     pub const fn exactly(most: usize) -> Self {
         Self { usual: most, most }
     }
+
+    /// The same, but never more than so many.
+    pub fn at_most(self, most: usize) -> Self {
+        Self { usual: self.usual.min(most), most: self.most.min(most) }
+    }
 }
 
 impl Default for Connections {

@@ -9,14 +9,15 @@ use super::{
     user_file,
 };
 use crate::{
-    disk::{Disk, RealDisk},
-    error::{Error, ErrorKind, Result},
+    disk::{Disk, RealDisk, limits},
+    error::{Error, Result},
     event::Reporter,
     manager::ModelManager,
     settings::Settings,
 };
 use std::{
     cell::OnceCell,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -116,9 +117,14 @@ impl<'a> Context<'a> {
         let manager = self.manager()?;
         let progress = Arc::clone(&self.progress);
         let say = move || progress.tell("Stopping. Press Ctrl-C again to end at once.\n");
-        interrupt::watch(manager.cancel_token(), say)
-            .map_err(|error| Error::new(ErrorKind::Failed, "cannot listen for Ctrl-C").caused_by(error))?;
-        Ok(manager)
+        // Without a thread that listens, Ctrl-C ends the process at once, which what is on disk survives. The work comes first.
+        if limits::spare_threads(2) < 2 {
+            return Ok(manager);
+        }
+        match interrupt::watch(manager.cancel_token(), say) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(Error::of_system("cannot listen for Ctrl-C", error)),
+            _ => Ok(manager),
+        }
     }
 
     /// Whether Ctrl-C ended the work.

@@ -35,7 +35,7 @@ pub(crate) mod fuzzing {
 }
 
 use crate::{
-    disk::RealDisk,
+    disk::{RealDisk, limits},
     error::{Error, ErrorKind, Result},
     text,
 };
@@ -48,6 +48,8 @@ use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, sync:
 
 /// Runs the program with the words it was started with.
 pub fn main() -> ExitCode {
+    limits::raise_open_files();
+    limits::refuse_too_large_files();
     ExitCode::from(run(std::env::args_os()))
 }
 

@@ -5,6 +5,7 @@ use super::{
     units,
 };
 use crate::{
+    disk::limits,
     event::{Event, Reporter},
     text,
 };
@@ -209,7 +210,10 @@ impl Progress {
         let mut state = self.state();
         let bar = state.waiting.get_or_insert_with(|| {
             let bar = bars.add(ProgressBar::new_spinner().with_style(style("{spinner} {wide_msg}")));
-            bar.enable_steady_tick(Duration::from_millis(200));
+            // It turns on a thread of its own, if the system has one.
+            if limits::spare_threads(1) > 0 {
+                bar.enable_steady_tick(Duration::from_millis(200));
+            }
             bar
         });
         bar.set_message(printable(&text));

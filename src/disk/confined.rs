@@ -8,6 +8,7 @@
 use super::folder::{ByHandle, Folder};
 use super::{
     At, Disk, DiskFile, Entry, Open, RealDisk, Result, Space, Stat,
+    limits::OpenFiles,
     real::{RealFile, action_of, open_or_create},
     system::{self, Links},
 };
@@ -23,9 +24,6 @@ use std::{
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
-
-/// Handles of folders that a root keeps open. More would be opened faster and run into the limit of open files.
-const KEPT_FOLDERS: usize = 64;
 
 /// Where a path without a folder of its own is: the root itself.
 const HERE: &str = ".";
@@ -71,7 +69,8 @@ impl Root {
         let from_here = if path.as_os_str().is_empty() { Path::new(HERE) } else { path };
         let handle = Arc::new(open_without_links(self.handle()?, from_here, path_flags())?);
         let mut folders = self.folders();
-        if folders.len() >= KEPT_FOLDERS
+        // More would be opened faster and run into the limit of open files.
+        if folders.len() >= OpenFiles::now().folders
             && let Some(other) = folders.keys().next().cloned()
         {
             folders.remove(&other);

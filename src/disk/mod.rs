@@ -9,6 +9,7 @@
 #[cfg_attr(windows, path = "confined_windows.rs")]
 mod confined;
 mod folder;
+pub mod limits;
 mod memory;
 mod ownership;
 pub(crate) mod parallel;
@@ -82,7 +83,7 @@ impl DiskError {
     /// that is larger than such a file can be.
     pub fn is_wrong_kind(&self) -> bool {
         let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::FileTooLarge, io::ErrorKind::IsADirectory];
-        kinds.contains(&self.kind()) || self.source.raw_os_error().is_some_and(system::is_wrong_kind)
+        !self.is_too_large() && (kinds.contains(&self.kind()) || self.source.raw_os_error().is_some_and(system::is_wrong_kind))
     }
 
     /// The system's class of error.
@@ -101,6 +102,15 @@ impl DiskError {
     pub fn is_in_use(&self) -> bool {
         // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_USER_MAPPED_FILE
         cfg!(windows) && matches!(self.source.raw_os_error(), Some(32 | 33 | 1224))
+    }
+    /// Whether this process, or the system, has as many files open as it may.
+    pub fn is_too_many_files(&self) -> bool {
+        cfg!(unix) && crate::error::is_too_many_files(&self.source)
+    }
+    /// Whether a write would have made the file larger than a limit of the process, or the file system, allows.
+    pub fn is_too_large(&self) -> bool {
+        // What this room refuses for its size has no code of the system.
+        self.kind() == io::ErrorKind::FileTooLarge && self.source.raw_os_error().is_some()
     }
     /// Whether the place cannot be written by this user.
     pub fn is_read_only(&self) -> bool {

@@ -24,7 +24,8 @@ pub(crate) fn processors(pieces: usize, least: usize) -> usize {
 }
 
 /// Does `work` for each item on so many workers, of which the caller is one; the results are in the items' order. A
-/// worker takes the next item when it is done with one. After a failure or a panic nothing is begun.
+/// worker takes the next item when it is done with one. After a failure or a panic nothing is begun. Where the system has
+/// no more threads, there are fewer workers.
 pub(crate) fn map<T, R, E>(
     items: impl Iterator<Item = T> + Send,
     workers: usize,
@@ -55,7 +56,8 @@ where
         done
     };
     let mut done = thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(worker)).collect();
+        let others = (1..workers).map_while(|_| thread::Builder::new().spawn_scoped(scope, worker).ok());
+        let others: Vec<_> = others.collect();
         let mut done = worker();
         for other in others {
             done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

@@ -455,17 +455,86 @@ pub(super) fn unlock(file: &fs::File) -> io::Result<()> {
     file.unlock()
 }
 
+/// File systems that other hosts, or the host of a virtual machine, may write beside this one, by their numbers in
+/// `statfs(2)`.
+#[cfg(target_os = "linux")]
+const NETWORK: [(u64, &str); 25] = [
+    (0x0000_517b, "smb"),
+    (0x0000_564c, "ncpfs"),
+    (0x0000_6969, "nfs"),
+    (0x00c3_6400, "ceph"),
+    (0x0102_1997, "9p"),
+    (0x0116_1970, "gfs2"),
+    (0x0131_11a8, "ibrix"),
+    (0x0bd0_0bd0, "lustre"),
+    (0x1983_0326, "beegfs"),
+    (0x2003_0528, "orangefs"),
+    (0x4750_4653, "gpfs"),
+    (0x5346_414f, "afs"),
+    (0x6163_6673, "acfs"),
+    (0x6573_5546, "fuse: sshfs, glusterfs, virtiofs and the like"),
+    (0x6b41_4653, "kafs"),
+    (0x7375_7245, "coda"),
+    (0x7461_636f, "ocfs2"),
+    (0x786f_4256, "vboxsf"),
+    (0x7c7c_6673, "prl_fs"),
+    (0xa501_fcf5, "vxfs"),
+    (0xaad7_aaea, "panfs"),
+    (0xbacb_acbc, "vmhgfs"),
+    (0xbeef_dead, "snfs"),
+    (0xfe53_4d42, "smb2 and smb3"),
+    (0xff53_4d42, "cifs"),
+];
+
 /// Whether `path` is on a file system that other hosts may write, by the numbers of `statfs(2)`.
 #[cfg(target_os = "linux")]
 pub fn is_network_file_system(path: &Path) -> bool {
-    // nfs, smb, smb2, cifs, ceph, lustre, gpfs, fuse (sshfs and the like), 9p, afs
-    const NETWORK: [u64; 10] =
-        [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x00c3_6400, 0x0bd0_0bd0, 0x4750_4653, 0x6573_5546, 0x0102_1997, 0x5346_414f];
-    rustix::fs::statfs(path).is_ok_and(|stats| NETWORK.contains(&(stats.f_type as u64 & 0xffff_ffff)))
+    rustix::fs::statfs(path).is_ok_and(|stats| network_name(stats.f_type as u64).is_some())
+}
+
+/// The name of a network file system with this number. Some systems give the number with a sign.
+#[cfg(target_os = "linux")]
+fn network_name(number: u64) -> Option<&'static str> {
+    NETWORK.iter().find(|(known, _)| *known == number & 0xffff_ffff).map(|(_, name)| *name)
 }
 
 /// Whether `path` is on a file system that other hosts may write; not known on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn is_network_file_system(_: &Path) -> bool {
     false
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_of_other_hosts_are_known_by_their_numbers_and_local_ones_are_none() {
+        for (number, name) in [
+            (0x6969, "nfs"),
+            (0x1983_0326, "beegfs"),
+            (0xaad7_aaea, "panfs"),
+            (0x2003_0528, "orangefs"),
+            (0x786f_4256, "vboxsf"),
+            (0x0102_1997, "9p"),
+            (0x0bd0_0bd0, "lustre"),
+            (0x4750_4653, "gpfs"),
+            (0x7461_636f, "ocfs2"),
+            (0x0116_1970, "gfs2"),
+            (0x564c, "ncpfs"),
+            (0x7375_7245, "coda"),
+            (0xffff_ffff_ff53_4d42, "cifs"),
+        ] {
+            assert_eq!(network_name(number), Some(name));
+        }
+        // ext4, xfs, btrfs, tmpfs, overlayfs, zfs, f2fs, exfat, ntfs3
+        for number in
+            [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1, 0xf2f5_2010, 0x2011_bab0, 0x7366_746e]
+        {
+            assert_eq!(network_name(number), None, "{number:#x}");
+        }
+        assert!(NETWORK.is_sorted());
+        assert!(!is_network_file_system(Path::new("/proc/self")));
+    }
 }

@@ -5,9 +5,10 @@ use super::{
     origin::{Origin, bare},
     proxy::{Proxy, Rules},
 };
-use crate::settings::Network;
+use crate::{error::is_too_many_files, settings::Network};
 use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
 use std::{
+    io,
     sync::{Arc, Once, OnceLock},
     time::Duration,
 };
@@ -122,7 +123,9 @@ impl HttpError {
         let origin = Origin::of(url).map_or_else(|| shown.clone(), |origin| origin.to_string());
         let error = error.without_url();
         let why = chain_text(&error);
-        if is_tls(&error) {
+        if error.is_connect() && lacks_descriptors(&error) {
+            Self::TooManyFiles { origin }
+        } else if is_tls(&error) {
             Self::Tls { origin, why }
         } else if error.is_connect() {
             Self::Connect { origin, why }
@@ -144,6 +147,13 @@ fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Ite
         }
     })
     .take(12)
+}
+
+/// Whether a connection failed because no more files can be open. The look-up of a name fails then too, and says that the
+/// network is to blame; so it is tried what a connection needs.
+fn lacks_descriptors(error: &reqwest::Error) -> bool {
+    let told = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_too_many_files);
+    told || std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).is_err_and(|error| is_too_many_files(&error))
 }
 
 fn is_tls(error: &reqwest::Error) -> bool {

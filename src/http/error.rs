@@ -125,6 +125,12 @@ pub enum HttpError {
         /// What failed.
         why: String,
     },
+    /// No connection, because this process has as many files and connections open as it may.
+    #[error("cannot connect to {origin}: too many files and connections are open")]
+    TooManyFiles {
+        /// The server.
+        origin: String,
+    },
     /// The server's certificate was not accepted, or the handshake failed.
     #[error("no safe connection to {origin}: {why}")]
     Tls {
@@ -330,6 +336,7 @@ impl HttpError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Connect { .. }
+            | Self::TooManyFiles { .. }
             | Self::Timeout { .. }
             | Self::Stalled { .. }
             | Self::Slow { .. }
@@ -392,6 +399,7 @@ impl HttpError {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Unauthorized { .. } | Self::Forbidden { .. } => ErrorKind::Auth,
             Self::BadEndpoint { .. } | Self::BadProxy { .. } => ErrorKind::Usage,
+            Self::TooManyFiles { .. } => ErrorKind::Failed,
             _ => ErrorKind::Network,
         }
     }

@@ -4,7 +4,7 @@ use super::{
     asked::Asked,
     error::{AuthCause, DenyCause, HttpError, Missing, Refusal},
 };
-use crate::text;
+use crate::{error::TOO_MANY_FILES, text};
 use std::time::Duration;
 
 impl HttpError {
@@ -19,6 +19,7 @@ impl HttpError {
             Self::Client { .. } => {
                 "Install the system's certificates (package `ca-certificates`), or name a PEM file with `--ca-file`.".into()
             }
+            Self::TooManyFiles { .. } => TOO_MANY_FILES.into(),
             Self::Tls { .. } => {
                 "A proxy that opens HTTPS needs its certificate named with `--ca-file`; also check this machine's clock.".into()
             }

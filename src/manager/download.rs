@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
-    disk::LockKind,
+    disk::{LockKind, limits::OpenFiles},
     error::{Error, ErrorKind, Result},
     event::Event,
     http::bare,
@@ -25,9 +25,6 @@ use std::{
     path::Path,
     sync::Arc,
 };
-
-/// Files that are fetched at once at most: each is up to three open files, of which many systems allow a process 1,024.
-const AT_ONCE: usize = 250;
 
 impl ModelManager {
     /// What a download would do.
@@ -274,7 +271,7 @@ impl ModelManager {
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
         let mut order: Vec<(IntakeKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
         order.sort();
-        order.chunks(AT_ONCE).try_for_each(|part| self.fetch_part(plan, part, fetched, from))
+        order.chunks(OpenFiles::now().downloads).try_for_each(|part| self.fetch_part(plan, part, fetched, from))
     }
 
     /// Fetches these files side by side. All their locks are let go of at the end.
@@ -282,7 +279,8 @@ impl ModelManager {
     /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
     /// decides, not who serves it.
     fn fetch_part(&self, plan: &mut Plan, order: &[(IntakeKey, usize)], fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
-        let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
+        let connections = self.settings.network.connections.at_most(OpenFiles::now().connections);
+        let effort = Effort { connections, tries: self.settings.network.tries };
         let mut begin: BTreeMap<usize, Begin> = BTreeMap::new();
         let mut wrong = None;
         loop {

@@ -39,7 +39,7 @@ pub use report::*;
 pub use use_model::{UseOptions, UsePlan, UseReport};
 
 use crate::{
-    disk::{Disk, RealDisk, Space},
+    disk::{Disk, RealDisk, Space, limits},
     error::{Error, ErrorKind, Result},
     event::{Event, Reporter},
     registry::Registry,
@@ -53,10 +53,15 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+/// Threads that read what comes.
+const NETWORK_THREADS: usize = 2;
 /// Threads that write and hash: enough to keep two cores and a disk busy, with two to spare for syncing.
 const BLOCKING_THREADS: usize = 6;
+/// How long such a thread stays without work.
+const THREADS_STAY: Duration = Duration::from_secs(3600);
 /// How long work has to stop by itself after it was asked to.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -188,12 +193,7 @@ impl ModelManager {
 
     /// Runs network work to its end. Writing and hashing happen on a few blocking threads beside it.
     fn block_on<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .max_blocking_threads(BLOCKING_THREADS)
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Failed, "cannot start the threads for network work").caused_by(error))?;
+        let runtime = runtime(limits::spare_threads(NETWORK_THREADS + BLOCKING_THREADS))?;
         let cancel = self.cancel.clone();
         runtime.block_on(async {
             tokio::pin!(work);
@@ -212,5 +212,54 @@ impl ModelManager {
 
     pub(crate) fn report(&self, event: &Event) {
         self.reporter.event(event);
+    }
+}
+
+/// What runs network work on so many threads beside the caller's, of which it needs one at least: names are looked up and
+/// files are written there.
+fn runtime(threads: usize) -> Result<Runtime> {
+    let no_threads = || {
+        let why = "cannot start the threads for network work: the system allows this user no more";
+        Error::new(ErrorKind::Failed, why).hint(
+            "End other programs of this user, or allow more processes with `ulimit -u unlimited` or in the container's \
+             settings (`pids.max`), and run the command again.",
+        )
+    };
+    let (mut builder, blocking) = match threads.checked_sub(NETWORK_THREADS) {
+        _ if threads == 0 => return Err(no_threads()),
+        None | Some(0) => (Builder::new_current_thread(), threads),
+        Some(blocking) => (Builder::new_multi_thread(), blocking),
+    };
+    builder
+        .worker_threads(NETWORK_THREADS)
+        .max_blocking_threads(blocking)
+        // A thread that ended might not be had again, and what waits for one would wait for ever.
+        .thread_keep_alive(THREADS_STAY)
+        .enable_all()
+        .build()
+        .map_err(|error| Error::of_system("cannot start the threads for network work", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_work_runs_on_however_few_threads_there_are_but_on_none() {
+        for threads in [1, 2, 3, NETWORK_THREADS + BLOCKING_THREADS] {
+            let runtime = runtime(threads).unwrap();
+            let sum = runtime.block_on(async {
+                let all = (0..20).map(|n| tokio::spawn(async move { tokio::task::spawn_blocking(move || n).await.unwrap() }));
+                let mut sum = 0;
+                for one in all.collect::<Vec<_>>() {
+                    sum += one.await.unwrap();
+                }
+                sum
+            });
+            assert_eq!(sum, 190, "{threads}");
+        }
+        let error = runtime(0).unwrap_err();
+        assert!(error.message().contains("allows this user no more"), "{error}");
+        assert!(error.next_step().unwrap().contains("`ulimit -u unlimited`"));
     }
 }

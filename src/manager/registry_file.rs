@@ -15,6 +15,9 @@ use std::{
 /// The text of a registry file, or `None` where there is none.
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
     let bytes = disk.read_at_most(path, MOST_BYTES).map_err(|error| {
+        if error.is_too_many_files() {
+            return error.into();
+        }
         Error::new(ErrorKind::Usage, error.to_string())
             .hint("Make it a file that this user can read, or name another with `--config`.")
     })?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_range},
-    disk::{DiskFile, Kind, Open},
+    disk::{DiskFile, Kind, Open, parallel},
 };
 use std::{
     path::Path,
@@ -183,20 +183,7 @@ pub(super) fn damaged_segments(file: &dyn DiskFile, len: u64, values: &[SegmentV
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(segments.div_ceil(BATCH).max(1) as usize);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let result = work();
-                    if result.is_err() {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    result
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("checking does not panic"))
-    })?;
+    parallel::map(0..threads, threads, |_| work().inspect_err(|_| stop.store(true, Ordering::Relaxed)))?;
     let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
     damaged.sort_unstable();
     Ok(damaged)

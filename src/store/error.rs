@@ -3,8 +3,8 @@
 use super::{WhyReadOnly, layout::IntakeKey, ownership::ShutOut};
 use crate::{
     digest::{LONGEST_FILE, Sha256Digest},
-    disk::{DiskError, RealDisk},
-    error::{Error, ErrorKind},
+    disk::{DiskError, RealDisk, limits},
+    error::{Error, ErrorKind, TOO_MANY_FILES},
 };
 use std::{path::PathBuf, time::Duration};
 
@@ -153,11 +153,29 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl From<DiskError> for Error {
     fn from(error: DiskError) -> Self {
-        let (kind, hint) = if error.is_no_space() {
+        let (kind, hint) = if error.is_no_space() && limits::lacks_inodes(&error.path) {
+            (
+                ErrorKind::NoSpace,
+                Some(
+                    "The volume has no inodes left for more files, as `df -i` shows: remove files or models (`model-manager list`, \
+                     `model-manager remove <model>`), or choose a place on another with `--store`.",
+                ),
+            )
+        } else if error.is_no_space() {
             (
                 ErrorKind::NoSpace,
                 Some(
                     "Free some space (`model-manager list` shows what models take, `model-manager remove <model>` removes one) and run the command again; what was downloaded is kept.",
+                ),
+            )
+        } else if error.is_too_many_files() {
+            (ErrorKind::Failed, Some(TOO_MANY_FILES))
+        } else if error.is_too_large() {
+            (
+                ErrorKind::NoSpace,
+                Some(
+                    "No file may be so large here: allow larger ones with `ulimit -f unlimited`, or, where the file system \
+                     itself holds none (FAT32: 4 GiB), choose a place on another with `--store`.",
                 ),
             )
         } else if error.is_in_use() {

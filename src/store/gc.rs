@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
-    disk::{self, Entry, Kind, LockKind, Stat},
+    disk::{self, Entry, Kind, LockKind, Stat, parallel},
 };
 use std::{
     collections::HashSet,
@@ -26,8 +26,8 @@ const SECTION_BUDGET: Duration = Duration::from_millis(20);
 /// Between two sections others get a turn for about as long as the section took, and at least this long: longer than they
 /// sleep between two tries (see `lock::acquire`).
 const MIN_PAUSE: Duration = Duration::from_millis(12);
-/// Threads that look at blobs at once.
-const CENSUS_WORKERS: usize = 4;
+/// So many blobs are worth a thread that looks at them.
+const CENSUS_LEAST: usize = 1024;
 /// Names in the trash that begin like this cannot be had back; their bytes are being removed.
 const DEAD: &str = "dead-";
 /// Temporary files of processes that died are swept after this long.
@@ -244,13 +244,9 @@ impl Store {
             }
             Ok(plan)
         };
-        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(CENSUS_WORKERS);
-        let parts: Result<Vec<GcPlan>> = std::thread::scope(|scope| {
-            let parts: Vec<_> =
-                blobs.chunks(blobs.len().div_ceil(workers).max(1024)).map(|part| scope.spawn(move || count(part))).collect();
-            parts.into_iter().map(|part| part.join().expect("counting does not panic")).collect()
-        });
-        Ok(parts?.into_iter().fold(GcPlan::default(), |mut plan, part| {
+        let workers = parallel::processors(blobs.len(), CENSUS_LEAST);
+        let parts = parallel::map(blobs.chunks(CENSUS_LEAST), workers, count)?;
+        Ok(parts.into_iter().fold(GcPlan::default(), |mut plan, part| {
             plan.kept += part.kept;
             plan.young = (plan.young.0 + part.young.0, plan.young.1 + part.young.1);
             plan.blobs.extend(part.blobs);

@@ -172,11 +172,17 @@ impl Store {
     /// Opens the store at `root`, or makes one where nothing or an empty folder stands. `shared` makes it writable by
     /// the folder's group.
     pub fn open_or_init(disk: Arc<dyn Disk>, root: &Path, shared: bool) -> Result<Self> {
-        match Self::open(disk.clone(), root) {
-            Err(StoreError::Absent { .. }) => {}
+        let made = match Self::open(disk.clone(), root) {
+            Err(StoreError::Absent { .. }) => None,
             // What is there besides may be the marker and the first blobs of a process that was faster.
-            Err(StoreError::NotAStore { .. }) => return Self::open(disk, root),
-            other => return other,
+            Err(StoreError::NotAStore { .. }) => Some(Self::open(disk.clone(), root)?),
+            other => Some(other?),
+        };
+        if let Some(store) = made {
+            if store.is_writable() {
+                store.create_locks()?;
+            }
+            return Ok(store);
         }
         let marker = Marker::new(shared);
         let layout = Layout::new(root);
@@ -203,7 +209,24 @@ impl Store {
             }
         }
         disk.sync_dir(root)?;
-        Self::open(disk, root)
+        let store = Self::open(disk, root)?;
+        store.create_locks()?;
+        Ok(store)
+    }
+
+    /// Makes the lock files of the whole store that are missing, so that a collection needs none on a volume without an
+    /// inode to spare. Where nothing is free any more, whoever needs one tells it.
+    fn create_locks(&self) -> Result<()> {
+        let layout = self.layout();
+        for path in [layout.store_lock(), layout.gc_lock(), layout.records_lock(), layout.projects_lock()] {
+            if self.disk().find(&path)?.is_none() {
+                match self.disk().open(&path, Open::CreateIfMissing(self.marker().lock_mode())) {
+                    Err(error) if error.is_no_space() || error.is_read_only() => {}
+                    other => drop(other?),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether what stands at `root` is a store whose making is under way or was cut short: [`Store::open_or_init`]
@@ -217,6 +240,7 @@ impl Store {
     pub fn complete(&self) -> Result<()> {
         self.require_writable()?;
         create_folders(self.disk(), self.layout(), self.marker().folder_mode())?;
+        self.create_locks()?;
         if cfg!(unix) {
             self.close_locks()?;
         }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     digest::{SegmentValue, Sha256Digest, merge_segments, segment_count},
-    disk::{DiskError, DiskFile, Unnamed, parallel},
+    disk::{DiskError, DiskFile, Unnamed, limits::OpenFiles, parallel},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,8 +29,6 @@ use std::{
     sync::Arc,
 };
 
-/// Files that are published together at most: the records of each are open files.
-const TOGETHER: usize = 64;
 /// Syncs that the system is asked for at once.
 const SYNCS: usize = 8;
 
@@ -51,11 +49,13 @@ pub struct Complete<'a> {
 /// other failure keeps a partial download for the next run. Neither harms the other files.
 pub fn commit_all(files: Vec<Complete<'_>>) -> Vec<Result<Blob>> {
     let mut results = Vec::with_capacity(files.len());
+    // The records of each file of a group are open.
+    let together = OpenFiles::now().group;
     let checked = files.into_iter().map(|file| (file.intake, file.intake.finish(file.front, file.expected, file.source)));
     let mut checked = checked.peekable();
     while let Some(first) = checked.next() {
         let mut group = vec![first];
-        while group.len() < TOGETHER
+        while group.len() < together
             && let Some(next) = checked.next_if(|next| group.iter().all(|member| may_go_together(member, next)))
         {
             group.push(next);

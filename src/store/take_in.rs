@@ -146,7 +146,7 @@ pub fn hash_file(disk: &dyn Disk, path: &Path, progress: Progress<'_>) -> Result
     Ok(hash(&*file, path, len, None, progress.bytes, progress.cancel)?.0)
 }
 
-/// Both hashes in one pass, on two threads; with `copy_to`, the bytes are written there as they pass.
+/// Both hashes in one pass, on two threads where the system has another; with `copy_to`, the bytes are written there as they pass.
 pub(super) fn hash(
     source: &dyn DiskFile,
     path: &Path,
@@ -158,7 +158,7 @@ pub(super) fn hash(
     std::thread::scope(|scope| {
         let (to_sha, from_reader) = mpsc::sync_channel::<Arc<Vec<u8>>>(BEHIND);
         let (give_back, used) = mpsc::channel();
-        let sha = scope.spawn(move || {
+        let sha = std::thread::Builder::new().spawn_scoped(scope, move || {
             let mut hasher = SequentialHasher::new(len, false);
             for block in from_reader {
                 hasher.update(&block);
@@ -167,6 +167,7 @@ pub(super) fn hash(
             }
             hasher.finish().0
         });
+        let mut own = sha.is_err().then(|| SequentialHasher::new(len, false));
         let mut values = Vec::with_capacity(segment_count(len.min(LONGEST_FILE)) as usize);
         let read = (|| {
             let mut at = 0;
@@ -183,8 +184,11 @@ pub(super) fn hash(
                 if source.read_at(bytes, at)? < bytes.len() {
                     return Err(StoreError::Changed { path: path.to_owned() });
                 }
-                // A closed channel means the hashing thread is gone, which joining it below reports.
-                let _ = to_sha.send(block.clone());
+                match &mut own {
+                    Some(hasher) => hasher.update(&block),
+                    // A closed channel means the hashing thread is gone, which joining it below reports.
+                    None => drop(to_sha.send(block.clone())),
+                }
                 if let Some(target) = copy_to {
                     target.write_at(&block, at)?;
                     if end.is_multiple_of(WRITEBACK) || end == len {
@@ -203,7 +207,9 @@ pub(super) fn hash(
             Ok(())
         })();
         drop(to_sha);
-        let digest = sha.join().expect("hashing does not panic");
-        read.map(|()| (digest, values))
+        let hashed = sha.map(|thread| thread.join().expect("hashing does not panic")).ok();
+        read?;
+        let digest = hashed.or_else(|| own.map(|hasher| hasher.finish().0)).expect("one of the two hashed");
+        Ok((digest, values))
     })
 }

@@ -14,6 +14,8 @@ mod crowd;
 mod damage;
 mod disk;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod limits;
 mod lock;
 mod main_job;
 #[cfg(unix)]

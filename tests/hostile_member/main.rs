@@ -15,6 +15,7 @@ mod kit;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod limits;
 mod people;
 #[cfg(target_os = "linux")]
 mod races;

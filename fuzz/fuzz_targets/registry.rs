@@ -12,7 +12,8 @@ fuzz_target!(|data: &[u8]| {
     let lines = text.strip_prefix('\u{feff}').unwrap_or(&text).split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
     let findings = Lint::offline(&text, "models.yaml").findings();
     assert!(findings.iter().all(|finding| (1..=lines).contains(&finding.line) && finding.column >= 1));
-    assert_eq!(findings.iter().any(|finding| finding.rule == "schema"), parsed.is_err());
+    let is_good = parsed.as_ref().is_ok_and(|registry| registry.bad_entries().is_empty());
+    assert_eq!(findings.iter().any(|finding| finding.rule == "schema"), !is_good);
     let registry = match parsed {
         Ok(registry) => registry,
         Err(RegistryError::BadFile(bad)) => {
@@ -26,6 +27,10 @@ fuzz_target!(|data: &[u8]| {
     };
     if let Some(text) = text.strip_prefix('\u{feff}') {
         assert_eq!(Registry::parse(text, "models.yaml").ok().as_ref(), Some(&registry), "a byte order mark says nothing");
+    }
+    for bad in registry.bad_entries() {
+        assert!((1..=lines).contains(&bad.error.line) && bad.error.column >= 1, "{}", bad.error);
+        assert_one_line(&bad.error.message, 1500);
     }
     let mut folders = HashSet::new();
     for model in registry.models() {

@@ -21,8 +21,12 @@ impl ModelManager {
         let mut add = |severity, path: std::path::PathBuf, what: String, mend: &str| {
             report.findings.push(Finding { severity, path, what, mend: mend.to_owned() });
         };
-        match self.registry() {
+        match self.read_registry() {
             Ok(registry) => {
+                for bad in registry.bad_entries() {
+                    let mend = "correct it, then run `model-manager lint`";
+                    add(Severity::Repairable, registry.origin().into(), bad.error.in_short(), mend);
+                }
                 for key in registry.unknown_keys() {
                     let nearest = key.suggestion.as_ref().map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
                     let what = format!("line {}: unknown key `{}` in {}{nearest}", key.line, key.key, key.within);

@@ -99,11 +99,20 @@ impl ModelManager {
         &self.settings
     }
 
-    /// Its registry; fails where that cannot be read.
+    /// Its registry; fails where that cannot be read. What is wrong with single entries is told once.
     pub fn registry(&self) -> Result<&Registry> {
         if let Some(registry) = self.registry.get() {
             return Ok(registry);
         }
+        let registry = self.read_registry()?;
+        if let Some(text) = unusable(registry) {
+            self.report(&Event::Warning(text));
+        }
+        Ok(registry)
+    }
+
+    /// The same without telling anything.
+    fn read_registry(&self) -> Result<&Registry> {
         let registry = match &self.settings.config {
             None => Registry::built_in(),
             Some(path) => Registry::parse(&registry_file::read_named(&*self.disk, path)?, &path.display().to_string())?,
@@ -213,6 +222,19 @@ impl ModelManager {
     pub(crate) fn report(&self, event: &Event) {
         self.reporter.event(event);
     }
+}
+
+/// What is wrong with entries of a registry, in a line.
+fn unusable(registry: &Registry) -> Option<String> {
+    const SHOWN: usize = 3;
+    let bad = registry.bad_entries();
+    let shown: Vec<String> = bad.iter().take(SHOWN).map(|bad| bad.error.in_short()).collect();
+    let more = match bad.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more, which `model-manager lint` lists"),
+    };
+    let what = "entries that cannot be used are left out";
+    (!bad.is_empty()).then(|| format!("{}: {what}: {}{more}", registry.origin(), shown.join("; ")))
 }
 
 /// What runs network work on so many threads beside the caller's, of which it needs one at least: names are looked up and

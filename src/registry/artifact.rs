@@ -2,8 +2,8 @@
 
 use super::{
     error::{Place, Problem},
-    fields,
-    model::{Artifact, ArtifactFile, Status, UnknownKey},
+    fields::{self, Notes},
+    model::{Artifact, ArtifactFile, Status},
     tree::{Entry, Node, Value},
 };
 use crate::names::{Format, RelPath, RepoId, Revision, nearest, split_part_suffix};
@@ -43,6 +43,8 @@ const MAX_PATTERN: usize = 1024;
 #[derive(Clone, Default)]
 pub(super) struct Scope {
     pub repo: Option<RepoId>,
+    /// What names it cannot be read, which is told where that stands.
+    repo_is_bad: bool,
     pub revision: Option<Revision>,
     pub license: Option<String>,
     pub gated: bool,
@@ -55,53 +57,64 @@ pub(super) struct Scope {
 
 impl Scope {
     /// What a model hands down.
-    pub fn of_model(entries: &[Entry]) -> Result<Self, Problem> {
-        Self::default().with_source(entries)
+    pub fn of_model(entries: &[Entry], notes: &mut Notes) -> Self {
+        Self::default().with_source(entries, notes)
     }
 
     /// This level's repository, revision, gate and licence over those of the level above. Revision and gate belong to a
     /// repository: a level that names another one starts without them.
-    fn with_source(&self, entries: &[Entry]) -> Result<Self, Problem> {
+    fn with_source(&self, entries: &[Entry], notes: &mut Notes) -> Self {
         let mut scope = self.clone();
-        if let Some(repo) = fields::parsed::<RepoId>(entries, "huggingface_id")?
-            && scope.repo.as_ref() != Some(&repo)
-        {
-            scope = Self { repo: Some(repo), revision: None, gated: false, ..scope };
+        match notes.keep(repository(entries)) {
+            None => scope.repo_is_bad = true,
+            Some(Some(repo)) if scope.repo.as_ref() != Some(&repo) => {
+                scope = Self { repo: Some(repo), repo_is_bad: false, revision: None, gated: false, ..scope };
+            }
+            Some(_) => {}
         }
-        if let Some(revision) = fields::parsed(entries, "revision")? {
+        if let Some(revision) = notes.field(fields::parsed(entries, "revision")) {
             scope.revision = Some(revision);
         }
-        if let Some(license) = fields::text(entries, "license")? {
+        if let Some(license) = notes.field(fields::text(entries, "license")) {
             scope.license = Some(license);
         }
-        if let Some(gated) = fields::flag(entries, "gated")? {
+        if let Some(gated) = notes.field(fields::flag(entries, "gated")) {
             scope.gated = gated;
         }
-        Ok(scope)
+        scope
     }
 
     /// What a format hands down, or a quantization has, over the level above.
-    pub fn below(&self, entries: &[Entry]) -> Result<Self, Problem> {
-        let mut scope = self.with_source(entries)?;
-        if let Some(include) = patterns(entries, "include")? {
+    pub fn below(&self, entries: &[Entry], notes: &mut Notes) -> Self {
+        let mut scope = self.with_source(entries, notes);
+        if let Some(include) = notes.field(patterns(entries, "include")) {
             scope.include = include;
         }
-        if let Some(exclude) = patterns(entries, "exclude")? {
+        if let Some(exclude) = notes.field(patterns(entries, "exclude")) {
             scope.exclude = exclude;
         }
-        let superseded_by = fields::text(entries, "superseded_by")?;
+        let superseded_by = notes.field(fields::text(entries, "superseded_by"));
         if superseded_by.is_some() {
             scope.superseded_by = superseded_by;
             scope.status = Some(Status::Superseded);
         }
-        if let Some(status) = status(entries)? {
+        if let Some(status) = notes.field(status(entries)) {
             scope.status = Some(status);
         }
-        if let Some(note) = fields::text(entries, "note")? {
+        if let Some(note) = notes.field(fields::text(entries, "note")) {
             scope.note = Some(note);
         }
-        Ok(scope)
+        scope
     }
+}
+
+/// The repository that a level names. A number or a boolean is none, although a name without an owner may look like it.
+fn repository(entries: &[Entry]) -> Result<Option<RepoId>, Problem> {
+    let key = "huggingface_id";
+    if let Some(Entry { node: Node { place, value: value @ Value::Bare(_) }, .. }) = fields::get(entries, key) {
+        return Err(Problem::new(*place, format!("`{key}`: expected `owner/name`, found {}", value.kind())));
+    }
+    fields::parsed(entries, key)
 }
 
 /// Where an artifact stands in the file, for what is said about it.
@@ -117,31 +130,35 @@ pub(super) struct Spot<'a> {
     pub within: &'a str,
 }
 
-/// Reads what `entries` at `spot` consist of, below `above`.
-pub(super) fn read(entries: &[Entry], above: &Scope, spot: &Spot<'_>, unknown: &mut Vec<UnknownKey>) -> Result<Artifact, Problem> {
-    let scope = above.below(entries)?;
-    let files = named_files(entries, unknown, spot.within)?;
+/// Reads what `entries` at `spot` consist of, below `above`; `None` where something is wrong, which is noted.
+pub(super) fn read(entries: &[Entry], above: &Scope, spot: &Spot<'_>, notes: &mut Notes) -> Option<Artifact> {
+    let before = notes.problems.len();
+    let scope = above.below(entries, notes);
+    let files = named_files(entries, notes, spot.within);
     let expect = match fields::list(entries, "expect") {
-        Some(nodes) => file_list(nodes, "expect", unknown, spot.within)?,
+        Some(nodes) => file_list(nodes, "expect", notes, spot.within),
         None => Vec::new(),
     };
     if !files.is_empty() {
         let other = ["include", "exclude", "expect"].into_iter().find_map(|key| fields::get(entries, key));
         if let Some(other) = other {
             let message = format!("`{}` cannot stand beside `file` or `files`, which name exactly what is fetched", other.key);
-            return Err(Problem::new(other.place, message));
+            notes.problems.push(Problem::new(other.place, message));
         }
     }
-    if files.is_empty() && scope.include.is_empty() && spot.format.is_single_file() {
+    // What could not be read is not said to be missing.
+    let is_whole = notes.problems.len() == before;
+    if is_whole && files.is_empty() && scope.include.is_empty() && spot.format.is_single_file() {
         let message = format!("`{}` of model `{}` names no file: expected `file`, `files` or `include`", spot.name, spot.model);
-        return Err(fields::missing(entries, &FIELDS, &NAMING, spot.place, &message));
+        notes.problems.push(fields::missing(entries, &FIELDS, &NAMING, spot.place, &message));
     }
-    let Some(repo) = scope.repo else {
+    if scope.repo.is_none() && !scope.repo_is_bad {
         let message = format!("`{}` of model `{}` has no `huggingface_id`, nor has the model", spot.name, spot.model);
-        return Err(fields::missing(spot.model_entries, &MODEL_FIELDS, &["huggingface_id"], spot.place, &message));
-    };
+        notes.problems.push(fields::missing(spot.model_entries, &MODEL_FIELDS, &["huggingface_id"], spot.place, &message));
+    }
+    let repo = scope.repo.filter(|_| notes.problems.len() == before)?;
     let fetched_by_name = !files.is_empty();
-    Ok(Artifact {
+    Some(Artifact {
         repo,
         revision: scope.revision,
         files,
@@ -156,67 +173,70 @@ pub(super) fn read(entries: &[Entry], above: &Scope, spot: &Spot<'_>, unknown: &
     })
 }
 
-/// The files of `file` with `size` and `sha256` beside it, or of `files`.
-fn named_files(entries: &[Entry], unknown: &mut Vec<UnknownKey>, within: &str) -> Result<Vec<ArtifactFile>, Problem> {
+/// The files of `file` with `size` and `sha256` beside it, or of `files`. What is wrong is noted.
+fn named_files(entries: &[Entry], notes: &mut Notes, within: &str) -> Vec<ArtifactFile> {
     let file = fields::get(entries, "file");
     let beside = ["size", "sha256"].into_iter().find_map(|key| fields::get(entries, key));
     let Some(files) = fields::get(entries, "files") else {
-        return match (file, beside) {
-            (Some(file), _) => Ok(vec![single(file, entries)?]),
-            (None, None) => Ok(Vec::new()),
-            (None, Some(beside)) => {
-                let message = format!("`{}` says something of a file, but no `file` stands beside it", beside.key);
-                Err(fields::missing(entries, &FIELDS, &["file"], beside.place, &message))
-            }
-        };
+        if let Some(file) = file {
+            return single(file, entries, notes).into_iter().collect();
+        }
+        if let Some(beside) = beside {
+            let message = format!("`{}` says something of a file, but no `file` stands beside it", beside.key);
+            notes.problems.push(fields::missing(entries, &FIELDS, &["file"], beside.place, &message));
+        }
+        return Vec::new();
     };
     if let Some(other) = file.or(beside) {
         let message = format!("`{}` cannot stand beside `files`; write it into the list", other.key);
-        return Err(Problem::new(other.place, message));
+        notes.problems.push(Problem::new(other.place, message));
     }
     let nodes = fields::list(entries, "files").unwrap_or_default();
     if nodes.is_empty() {
-        return Err(Problem::new(files.place, "`files`: expected at least one file, found an empty list"));
+        notes.problems.push(Problem::new(files.place, "`files`: expected at least one file, found an empty list"));
     }
-    file_list(nodes, "files", unknown, within)
+    file_list(nodes, "files", notes, within)
 }
 
-fn single(file: &Entry, entries: &[Entry]) -> Result<ArtifactFile, Problem> {
-    let path: RelPath = fields::parsed_of(&file.node, "file")?;
+fn single(file: &Entry, entries: &[Entry], notes: &mut Notes) -> Option<ArtifactFile> {
+    let path = notes.keep(fields::parsed_of::<RelPath>(&file.node, "file"));
+    let (size, sha256) = (notes.field(fields::size(entries, "size")), notes.field(fields::parsed(entries, "sha256")));
+    let path = path?;
     let name = path.file_name();
     if let Some((_, Some((part, parts)))) = name.rsplit_once('.').map(|(stem, _)| split_part_suffix(stem))
         && parts > 1
     {
         let message = format!("`file`: `{name}` is part {part} of {parts}; expected all parts, as a list under `files`");
-        return Err(Problem::new(file.node.place, message).suggest(Some("files")));
+        notes.problems.push(Problem::new(file.node.place, message).suggest(Some("files")));
     }
-    Ok(ArtifactFile { path, size: fields::size(entries, "size")?, sha256: fields::parsed(entries, "sha256")? })
+    Some(ArtifactFile { path, size, sha256 })
 }
 
-/// Reads a list whose entries are paths, or mappings with `path`, `size` and `sha256`.
-fn file_list(nodes: &[Node], key: &str, unknown: &mut Vec<UnknownKey>, within: &str) -> Result<Vec<ArtifactFile>, Problem> {
+/// Reads a list whose entries are paths, or mappings with `path`, `size` and `sha256`. What is wrong is noted.
+fn file_list(nodes: &[Node], key: &str, notes: &mut Notes, within: &str) -> Vec<ArtifactFile> {
     let mut files: Vec<ArtifactFile> = Vec::with_capacity(nodes.len());
     let mut tree = Folder::default();
     for node in nodes {
         let file = match &node.value {
             Value::Map(entries) => {
-                fields::note_unknown(unknown, entries, &FILE_FIELDS, &format!("{within}.{key}"));
+                fields::note_unknown(&mut notes.unknown, entries, &FILE_FIELDS, &format!("{within}.{key}"));
+                let (size, sha256) = (notes.field(fields::size(entries, "size")), notes.field(fields::parsed(entries, "sha256")));
                 let path = fields::get(entries, "path").or_else(|| fields::get(entries, "file")).ok_or_else(|| {
                     let message = format!("`{key}`: expected a `path` in each mapping");
                     fields::missing(entries, &FILE_FIELDS, &["path", "file"], node.place, &message)
-                })?;
-                ArtifactFile {
-                    path: fields::parsed_of(&path.node, &path.key)?,
-                    size: fields::size(entries, "size")?,
-                    sha256: fields::parsed(entries, "sha256")?,
-                }
+                });
+                let path = path.and_then(|path| fields::parsed_of(&path.node, &path.key));
+                notes.keep(path).map(|path| ArtifactFile { path, size, sha256 })
             }
-            _ => ArtifactFile { path: fields::parsed_of(node, key)?, size: None, sha256: None },
+            _ => notes.keep(fields::parsed_of(node, key)).map(|path| ArtifactFile { path, size: None, sha256: None }),
         };
-        tree.add(&file.path).map_err(|clash| Problem::new(node.place, format!("`{key}`: {clash}")))?;
+        let Some(file) = file else { continue };
+        if let Err(clash) = tree.add(&file.path) {
+            notes.problems.push(Problem::new(node.place, format!("`{key}`: {clash}")));
+        }
         files.push(file);
     }
-    Ok(files)
+    files
 }
 
 /// Files as a file system that does not tell cases apart would hold them.

@@ -89,7 +89,7 @@ impl RegistryError {
     pub fn hint(&self) -> String {
         let next = match self {
             Self::BadFile(bad) => {
-                format!("Correct line {} of {}, then run `model-manager info` to check it.", bad.line, bad.origin)
+                format!("Correct line {} of {}, then run `model-manager lint` to check it.", bad.line, bad.origin)
             }
             Self::BadLock(bad) => format!(
                 "Take {} from version control again; or move it away and make it anew with `model-manager lock`.",

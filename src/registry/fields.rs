@@ -11,6 +11,25 @@ use std::{fmt::Display, str::FromStr};
 /// The longest text a field may have; a description is a line or two.
 const MAX_TEXT: usize = 4096;
 
+/// What is found beside the models, all of it, so that it can be told at once.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub unknown: Vec<UnknownKey>,
+    pub problems: Vec<Problem>,
+}
+
+impl Notes {
+    /// What was read, or `None` where that is a problem, which is noted.
+    pub fn keep<T>(&mut self, read: Result<T, Problem>) -> Option<T> {
+        read.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// The same of a field that may be missing.
+    pub fn field<T>(&mut self, read: Result<Option<T>, Problem>) -> Option<T> {
+        self.keep(read).flatten()
+    }
+}
+
 /// The map a node is; nothing there counts as an empty one.
 pub(super) fn map<'n>(node: &'n Node, what: &str) -> Result<&'n [Entry], Problem> {
     match &node.value {

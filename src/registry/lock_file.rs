@@ -147,7 +147,10 @@ impl LockFile {
     pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = tree::lines(text);
-        let read = no_conflict(&lines).and_then(|()| tree::read_to(text, contents, |_| false));
+        let read = match tree::conflict(&lines, "take either, then run `model-manager lock`") {
+            Some(conflict) => Err(conflict),
+            None => tree::read_to(text, contents, |_| false),
+        };
         match read {
             Ok(mut views) => {
                 views.sort_by(|a, b| a.key().cmp(&b.key()));
@@ -232,18 +235,6 @@ fn write_view(text: &mut String, view: &LockedView) {
         if let Some(trust) = &file.trust {
             let _ = writeln!(text, "        trust: {}", double_quoted(trust));
         }
-    }
-}
-
-/// Says plainly what a merge left, which YAML would call something else.
-fn no_conflict(lines: &[&str]) -> Result<(), Problem> {
-    let is_mark = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") || **line == *"=======";
-    match lines.iter().position(is_mark) {
-        Some(at) => Err(Problem::new(
-            Place { line: at + 1, column: 1 },
-            "a merge left a conflict here; expected one side of it: take either, then run `model-manager lock`",
-        )),
-        None => Ok(()),
     }
 }
 

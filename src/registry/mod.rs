@@ -52,7 +52,7 @@ pub use error::{BadFile, RegistryError};
 pub use lint::{EntryRef, Finding, Level, Lint};
 pub(crate) use lint::{command_name, update_command};
 pub use lock_file::{LOCK_VERSION, LockFile, LockSource, LockedFile, LockedView, UNPUBLISHED};
-pub use model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status, UnknownKey};
+pub use model::{Artifact, ArtifactFile, BadEntry, FormatEntry, Model, QuantEntry, Status, UnknownKey};
 pub use resolve::Selection;
 
 /// The registry that is shipped, compiled in for projects without one.
@@ -70,20 +70,36 @@ pub struct Registry {
     origin: String,
     models: Vec<Model>,
     unknown: Vec<UnknownKey>,
+    bad: Vec<BadEntry>,
 }
 
 impl Registry {
-    /// Reads a registry. `origin` is what messages call it: the file's path.
+    /// Reads a registry. `origin` is what messages call it: the file's path. What is wrong in an entry ends only that entry:
+    /// see [`Registry::bad_entries`].
     ///
     /// # Errors
     /// [`RegistryError::BadFile`] with line, column and what was expected there, for text that is no registry.
     pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
         // Editors on Windows leave a byte order mark, which YAML would read as a part of the first key.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let read = tree::read_to(text, read::contents, |contents| !contents.unknown.is_empty());
-        match read {
-            Ok(contents) => Ok(Self { origin: origin.to_owned(), models: contents.models, unknown: contents.unknown }),
-            Err(problem) => Err(RegistryError::BadFile(Box::new(BadFile::new(origin, &tree::lines(text), problem)))),
+        let names_places = |contents: &read::Contents| !contents.notes.unknown.is_empty() || !contents.bad.is_empty();
+        match tree::read_on_to(text, read::contents, names_places) {
+            Ok(contents) => {
+                let lines = if contents.bad.is_empty() { Vec::new() } else { tree::lines(text) };
+                let bad = contents.bad.into_iter().map(|(owner, problem)| BadEntry {
+                    model: owner.model,
+                    format: owner.format,
+                    quant: owner.quant,
+                    error: BadFile::new(origin, &lines, problem),
+                });
+                let bad = bad.collect();
+                Ok(Self { origin: origin.to_owned(), models: contents.models, unknown: contents.notes.unknown, bad })
+            }
+            Err(problem) => {
+                let lines = tree::lines(text);
+                let problem = tree::conflict(&lines, "take either").unwrap_or(problem);
+                Err(RegistryError::BadFile(Box::new(BadFile::new(origin, &lines, problem))))
+            }
         }
     }
 
@@ -100,6 +116,12 @@ impl Registry {
     /// The models in file order.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
         self.models.iter()
+    }
+
+    /// What is wrong with entries that cannot be used, in file order. The rest of the registry is as if they were not there;
+    /// who asks for one of them is told what is wrong.
+    pub fn bad_entries(&self) -> &[BadEntry] {
+        &self.bad
     }
 
     /// Keys that nothing reads, in file order. Harmless, unless one is a slip.

@@ -1,5 +1,6 @@
 //! What a registry says, read and checked: models, their formats and quantizations, and the files behind each.
 
+use super::error::BadFile;
 use crate::{
     digest::Sha256Digest,
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
@@ -174,4 +175,28 @@ pub struct UnknownKey {
     pub column: usize,
     /// The valid key that looks like it.
     pub suggestion: Option<String>,
+}
+
+/// An entry that cannot be used: a model, one of its formats, or one of its quantizations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadEntry {
+    /// The model, as it is written.
+    pub model: String,
+    /// The format; `None` where the whole model cannot be used.
+    pub format: Option<String>,
+    /// The quantization; `None` where the whole format cannot be used.
+    pub quant: Option<String>,
+    /// What is wrong; of an entry with several faults there are several of these.
+    pub error: BadFile,
+}
+
+impl BadEntry {
+    /// Whether it is of this model, and of this format and quantization where they are given and it names one.
+    pub(super) fn is_of(&self, model: &str, format: Option<&str>, quant: Option<&str>) -> bool {
+        let same = |own: &Option<String>, wanted: Option<&str>| match (own, wanted) {
+            (Some(own), Some(wanted)) => own.trim().eq_ignore_ascii_case(wanted.trim()),
+            _ => true,
+        };
+        self.model.trim().to_lowercase() == model.trim().to_lowercase() && same(&self.format, format) && same(&self.quant, quant)
+    }
 }

@@ -3,8 +3,8 @@
 use super::{
     artifact::{self, FIELDS, MODEL_FIELDS, Scope, Spot},
     error::{Place, Problem, cut},
-    fields,
-    model::{FormatEntry, Model, QuantEntry, UnknownKey},
+    fields::{self, Notes},
+    model::{FormatEntry, Model, QuantEntry},
     tree::{Entry, Node, Value},
 };
 use crate::names::{Format, ModelId, Quant, nearest};
@@ -22,20 +22,47 @@ const TOP_FIELDS: [&str; 1] = ["models"];
 #[derive(Default)]
 pub(super) struct Contents {
     pub models: Vec<Model>,
-    pub unknown: Vec<UnknownKey>,
+    /// What else was found: keys that nothing reads; and what is wrong with the entry that is being read.
+    pub notes: Notes,
+    /// What is wrong, with the entries that it concerns.
+    pub bad: Vec<(Owner, Problem)>,
     /// `superseded_by` values, checked when every id is known.
     successors: Vec<Successor>,
 }
 
+/// The entry that something is about: a model, one of its formats, or one of its quantizations, as they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub model: String,
+    pub format: Option<String>,
+    pub quant: Option<String>,
+}
+
+impl Owner {
+    fn model(entry: &Entry) -> Self {
+        Self { model: entry.key.trim().to_owned(), format: None, quant: None }
+    }
+
+    fn format(&self, entry: &Entry) -> Self {
+        Self { format: Some(entry.key.trim().to_owned()), ..self.clone() }
+    }
+
+    fn quant(&self, entry: &Entry) -> Self {
+        Self { quant: Some(entry.key.trim().to_owned()), ..self.clone() }
+    }
+}
+
 struct Successor {
+    owner: Owner,
     place: Place,
     name: String,
     /// One list for all quantizations of a format.
     siblings: Rc<[String]>,
 }
 
-/// Reads the root of a file.
-pub(super) fn contents(root: Option<&Node>) -> Result<Contents, Problem> {
+/// Reads the root of a file. What is wrong in an entry ends only that; `Err` is what leaves no entries. `twins` are the keys
+/// that stand twice in their maps.
+pub(super) fn contents(root: Option<&Node>, twins: Vec<Problem>) -> Result<Contents, Problem> {
     let nothing = || Problem::new(Place::START, "expected `models:` with the models below it, found nothing");
     let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;
     let top = fields::map(root, "a mapping with the key `models`")?;
@@ -44,50 +71,122 @@ pub(super) fn contents(root: Option<&Node>) -> Result<Contents, Problem> {
         return Err(fields::missing(top, &TOP_FIELDS, &TOP_FIELDS, root.place, message));
     };
     let mut contents = Contents::default();
-    fields::note_unknown(&mut contents.unknown, top, &TOP_FIELDS, "");
-    let mut ids = Names::new("model id");
-    for entry in fields::map(&models.node, "`models` to be a mapping from ids to models")? {
-        let id: ModelId = ids.read(entry)?;
-        let model = contents.model(id, entry)?;
-        contents.models.push(model);
+    fields::note_unknown(&mut contents.notes.unknown, top, &TOP_FIELDS, "");
+    let entries = fields::map(&models.node, "`models` to be a mapping from ids to models")?;
+    for twin in twins {
+        let owners = owners_of(entries, twin.place);
+        if owners.is_empty() {
+            return Err(twin);
+        }
+        contents.bad.extend(owners.into_iter().map(|owner| (owner, twin.clone())));
     }
-    contents.check_successors()?;
-    contents.unknown.sort_by_key(|key| (key.line, key.column));
+    let mut ids = Names::new("model id");
+    for entry in entries {
+        let owner = Owner::model(entry);
+        let id = contents.notes.keep(ids.read::<ModelId>(entry));
+        contents.blame(&owner);
+        let model = id.and_then(|id| contents.model(id, entry, &owner));
+        contents.models.extend(model);
+    }
+    contents.check_successors(entries);
+    contents.drop_bad();
+    contents.notes.unknown.sort_by_key(|key| (key.line, key.column));
+    contents.bad.sort_by_key(|(_, problem)| problem.place);
     Ok(contents)
 }
 
-impl Contents {
-    fn model(&mut self, id: ModelId, entry: &Entry) -> Result<Model, Problem> {
-        let entries = fields::map(&entry.node, &format!("model `{id}` to be a mapping"))?;
-        fields::note_unknown(&mut self.unknown, entries, &MODEL_FIELDS, &format!("models.{id}"));
-        let scope = Scope::of_model(entries)?;
-        let formats = match fields::get(entries, "formats") {
-            Some(formats) => fields::map(&formats.node, "`formats` to be a mapping from formats to what they consist of")?,
-            None => &[],
+/// Every entry that holds the key at this place: by way of an alias there may be several.
+fn owners_of(models: &[Entry], place: Place) -> Vec<Owner> {
+    let mut owners = Vec::new();
+    for model in models {
+        let owner = Owner::model(model);
+        if model.place == place {
+            owners.push(owner);
+            continue;
+        }
+        if !holds(&model.node, place) {
+            continue;
+        }
+        let formats = fields::get(below(&model.node), "formats").map(|formats| below(&formats.node)).unwrap_or_default();
+        let Some(format) = formats.iter().find(|format| format.place == place || holds(&format.node, place)) else {
+            owners.push(owner);
+            continue;
         };
-        if formats.is_empty() {
-            let message = format!("model `{id}` has no `formats`");
-            return Err(fields::missing(entries, &MODEL_FIELDS, &["formats"], entry.place, &message));
+        let owner = owner.format(format);
+        let mut quants = below(&format.node).iter().filter(|entry| is_quant(entry));
+        match quants.find(|quant| quant.place == place || holds(&quant.node, place)) {
+            Some(quant) if format.place != place => owners.push(owner.quant(quant)),
+            _ => owners.push(owner),
         }
-        let mut names = Names::new("format");
-        let mut read = Vec::with_capacity(formats.len());
-        for format in formats {
-            let name: Format = names.read(format)?;
-            read.push(self.format((&id, entries), name, format, &scope)?);
-        }
-        Ok(Model {
+    }
+    owners
+}
+
+/// Whether a key at this place is somewhere in a tree.
+fn holds(node: &Node, place: Place) -> bool {
+    match &node.value {
+        Value::Map(entries) => entries.iter().any(|entry| entry.place == place || holds(&entry.node, place)),
+        Value::List(nodes) => nodes.iter().any(|node| holds(node, place)),
+        _ => false,
+    }
+}
+
+fn below(node: &Node) -> &[Entry] {
+    match &node.value {
+        Value::Map(entries) => entries,
+        _ => &[],
+    }
+}
+
+impl Contents {
+    /// What was noted since the last time is wrong with this entry.
+    fn blame(&mut self, owner: &Owner) {
+        self.bad.extend(self.notes.problems.drain(..).map(|problem| (owner.clone(), problem)));
+    }
+
+    fn model(&mut self, id: ModelId, entry: &Entry, owner: &Owner) -> Option<Model> {
+        let entries = self.notes.keep(fields::map(&entry.node, &format!("model `{id}` to be a mapping")));
+        let Some(entries) = entries else {
+            self.blame(owner);
+            return None;
+        };
+        fields::note_unknown(&mut self.notes.unknown, entries, &MODEL_FIELDS, &format!("models.{id}"));
+        let scope = Scope::of_model(entries, &mut self.notes);
+        let text = |notes: &mut Notes, key| notes.field(fields::text(entries, key));
+        let mut model = Model {
             id,
-            huggingface_id: scope.repo,
-            revision: scope.revision,
-            description: fields::text(entries, "description")?,
-            size_class: fields::text(entries, "size_class")?,
-            params: fields::text(entries, "params")?,
-            ram: fields::text(entries, "ram")?,
-            use_case: fields::text(entries, "use_case")?,
-            license: scope.license,
+            huggingface_id: scope.repo.clone(),
+            revision: scope.revision.clone(),
+            description: text(&mut self.notes, "description"),
+            size_class: text(&mut self.notes, "size_class"),
+            params: text(&mut self.notes, "params"),
+            ram: text(&mut self.notes, "ram"),
+            use_case: text(&mut self.notes, "use_case"),
+            license: scope.license.clone(),
             gated: scope.gated,
-            formats: read,
-        })
+            formats: Vec::new(),
+        };
+        let formats = match fields::get(entries, "formats") {
+            Some(formats) => {
+                let what = "`formats` to be a mapping from formats to what they consist of";
+                self.notes.keep(fields::map(&formats.node, what))
+            }
+            None => Some([].as_slice()),
+        };
+        if formats.is_some_and(<[Entry]>::is_empty) {
+            let message = format!("model `{}` has no `formats`", model.id);
+            self.notes.problems.push(fields::missing(entries, &MODEL_FIELDS, &["formats"], entry.place, &message));
+        }
+        self.blame(owner);
+        let mut names = Names::new("format");
+        for format in formats.unwrap_or_default() {
+            let owner = owner.format(format);
+            let name = self.notes.keep(names.read::<Format>(format));
+            self.blame(&owner);
+            let read = name.and_then(|name| self.format((&model.id, entries), name, format, &scope, &owner));
+            model.formats.extend(read);
+        }
+        Some(model)
     }
 
     fn format(
@@ -96,67 +195,64 @@ impl Contents {
         format: Format,
         entry: &Entry,
         above: &Scope,
-    ) -> Result<FormatEntry, Problem> {
+        owner: &Owner,
+    ) -> Option<FormatEntry> {
         let what = format!("format `{format}` of model `{model}` to be a mapping");
-        let entries = fields::map(&entry.node, &what)?;
+        let Some(entries) = self.notes.keep(fields::map(&entry.node, &what)) else {
+            self.blame(owner);
+            return None;
+        };
         let within = format!("models.{model}.formats.{format}");
         let (quants, own): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| is_quant(entry));
         // The files of a whole set are many.
         let own = if quants.is_empty() { Cow::Borrowed(entries) } else { Cow::Owned(own.into_iter().cloned().collect()) };
-        fields::note_unknown(&mut self.unknown, &own, &FIELDS, &within);
-        let scope = above.below(&own)?;
-        let mut read = FormatEntry {
-            huggingface_id: scope.repo.clone(),
-            revision: scope.revision.clone(),
-            quants: Vec::with_capacity(quants.len()),
-            whole: None,
-            format,
-        };
+        fields::note_unknown(&mut self.notes.unknown, &own, &FIELDS, &within);
         if quants.is_empty() {
-            let spot = Spot {
-                model: model.as_str(),
-                model_entries,
-                format: &read.format,
-                name: read.format.as_str(),
-                place: entry.place,
-                within: &within,
+            let (name, place) = (format.as_str(), entry.place);
+            let spot = Spot { model: model.as_str(), model_entries, format: &format, name, place, within: &within };
+            let whole = artifact::read(&own, above, &spot, &mut self.notes);
+            self.note_successor(owner, &own, &Rc::from([]));
+            self.blame(owner);
+            let (huggingface_id, revision) = match &whole {
+                Some(whole) => (Some(whole.repo.clone()), whole.revision.clone()),
+                None => (None, None),
             };
-            read.whole = Some(artifact::read(&own, above, &spot, &mut self.unknown)?);
-            self.note_successor(&own, &Rc::from([]));
-            return Ok(read);
+            return Some(FormatEntry { huggingface_id, revision, quants: Vec::new(), whole, format });
         }
+        let scope = above.below(&own, &mut self.notes);
         if let Some(stray) = ["file", "files", "size", "sha256", "expect"].into_iter().find_map(|key| fields::get(&own, key)) {
             let message = format!("`{}` cannot stand beside quantizations; write it into one of them", stray.key);
-            return Err(Problem::new(stray.place, message));
+            self.notes.problems.push(Problem::new(stray.place, message));
         }
         let siblings: Rc<[String]> = quants.iter().map(|entry| entry.key.clone()).collect();
-        self.note_successor(&own, &siblings);
+        self.note_successor(owner, &own, &siblings);
+        self.blame(owner);
         let mut names = Names::new("quantization");
+        let mut read = Vec::with_capacity(quants.len());
         for entry in quants {
-            let quant: Quant = names.read(entry)?;
-            let within = format!("{within}.{quant}");
-            let spot = Spot {
-                model: model.as_str(),
-                model_entries,
-                format: &read.format,
-                name: quant.as_str(),
-                place: entry.place,
-                within: &within,
-            };
-            let entries = quant_fields(entry)?;
-            fields::note_unknown(&mut self.unknown, &entries, &FIELDS, &within);
-            let artifact = artifact::read(&entries, &scope, &spot, &mut self.unknown)?;
-            self.note_successor(&entries, &siblings);
-            read.quants.push(QuantEntry { quant, artifact });
+            let owner = owner.quant(entry);
+            let quant = self.notes.keep(names.read::<Quant>(entry));
+            let entries = self.notes.keep(quant_fields(entry));
+            if let (Some(quant), Some(entries)) = (quant, entries) {
+                let within = format!("{within}.{quant}");
+                fields::note_unknown(&mut self.notes.unknown, &entries, &FIELDS, &within);
+                let (name, place) = (quant.as_str(), entry.place);
+                let spot = Spot { model: model.as_str(), model_entries, format: &format, name, place, within: &within };
+                let artifact = artifact::read(&entries, &scope, &spot, &mut self.notes);
+                self.note_successor(&owner, &entries, &siblings);
+                read.extend(artifact.map(|artifact| QuantEntry { quant, artifact }));
+            }
+            self.blame(&owner);
         }
-        Ok(read)
+        Some(FormatEntry { huggingface_id: scope.repo, revision: scope.revision, quants: read, whole: None, format })
     }
 
-    fn note_successor(&mut self, entries: &[Entry], siblings: &Rc<[String]>) {
+    fn note_successor(&mut self, owner: &Owner, entries: &[Entry], siblings: &Rc<[String]>) {
         if let Some(entry) = fields::get(entries, "superseded_by")
             && let Value::Text(name) = &entry.node.value
         {
             self.successors.push(Successor {
+                owner: owner.clone(),
                 place: entry.node.place,
                 name: name.trim().to_owned(),
                 siblings: Rc::clone(siblings),
@@ -164,12 +260,12 @@ impl Contents {
         }
     }
 
-    /// A successor is a sibling, a model or `model:quant` of this file, or a repository.
-    fn check_successors(&self) -> Result<(), Problem> {
-        let ids: HashSet<String> = self.models.iter().map(|model| model.id.as_str().to_ascii_lowercase()).collect();
+    /// A successor is a sibling, a model or `model:quant` of this file, or a repository. What cannot be used is there too.
+    fn check_successors(&mut self, models: &[Entry]) {
+        let ids: HashSet<String> = models.iter().map(|model| model.key.trim().to_ascii_lowercase()).collect();
         // By the list itself: what two formats share is not compared name by name.
         let mut lists: HashMap<*const String, HashSet<String>> = HashMap::new();
-        for Successor { place, name, siblings } in &self.successors {
+        for Successor { owner, place, name, siblings } in &self.successors {
             let beside = lists
                 .entry(siblings.as_ptr())
                 .or_insert_with(|| siblings.iter().map(|sibling| sibling.to_ascii_lowercase()).collect());
@@ -178,11 +274,39 @@ impl Contents {
             if !known {
                 let message =
                     format!("`superseded_by`: `{}` is no quantization beside this one and no model of this file", cut(name));
-                let candidates = siblings.iter().map(String::as_str).chain(self.models.iter().map(|model| model.id.as_str()));
-                return Err(Problem::new(*place, message).suggest(nearest(name, candidates)));
+                let candidates = siblings.iter().map(String::as_str).chain(models.iter().map(|model| model.key.as_str()));
+                self.bad.push((owner.clone(), Problem::new(*place, message).suggest(nearest(name, candidates))));
             }
         }
-        Ok(())
+    }
+
+    /// Takes out what something is wrong with, and what nothing is left of. Of names that differ in case only, or not at all,
+    /// none can be used.
+    fn drop_bad(&mut self) {
+        if self.bad.is_empty() {
+            return;
+        }
+        let is_bad = |model: &ModelId, format: Option<&Format>, quant: Option<&Quant>| {
+            let same = |own: &Option<String>, name: Option<&str>| match (own, name) {
+                (None, None) => true,
+                (Some(own), Some(name)) => own.to_lowercase() == name.to_lowercase(),
+                _ => false,
+            };
+            self.bad.iter().any(|(owner, _)| {
+                owner.model.to_lowercase() == model.as_str().to_lowercase()
+                    && same(&owner.format, format.map(Format::as_str))
+                    && same(&owner.quant, quant.map(Quant::as_str))
+            })
+        };
+        self.models.retain_mut(|model| {
+            let id = &model.id;
+            model.formats.retain_mut(|entry| {
+                let format = &entry.format;
+                entry.quants.retain(|quant| !is_bad(id, Some(format), Some(&quant.quant)));
+                !is_bad(id, Some(format), None) && (entry.whole.is_some() || !entry.quants.is_empty())
+            });
+            !is_bad(id, None, None) && !model.formats.is_empty()
+        });
     }
 }
 
@@ -206,7 +330,7 @@ pub(super) fn quant_fields(entry: &Entry) -> Result<Vec<Entry>, Problem> {
 /// Names of one map, which may not differ in case only: they become folders, and some file systems fold case.
 struct Names {
     kind: &'static str,
-    seen: HashMap<String, Place>,
+    seen: HashMap<String, (String, Place)>,
 }
 
 impl Names {
@@ -216,7 +340,9 @@ impl Names {
 
     fn read<T: FromStr<Err: Display>>(&mut self, entry: &Entry) -> Result<T, Problem> {
         let name = entry.key.parse().map_err(|error: T::Err| Problem::new(entry.place, error.to_string()))?;
-        if let Some(first) = self.seen.insert(entry.key.trim().to_lowercase(), entry.place) {
+        let first = self.seen.insert(entry.key.trim().to_lowercase(), (entry.key.clone(), entry.place));
+        // The same spelling is told by who reads the text.
+        if let Some((_, first)) = first.filter(|(key, _)| *key != entry.key) {
             let message =
                 format!("the {} `{}` stands in line {} already, where case does not count", self.kind, cut(&entry.key), first.line);
             return Err(Problem::new(entry.place, message));

@@ -26,10 +26,13 @@ impl Registry {
     /// The model with an id: exactly that one, else the one that differs in case only.
     ///
     /// # Errors
-    /// [`RegistryError::UnknownModel`] with the nearest id.
+    /// [`RegistryError::UnknownModel`] with the nearest id; what is wrong with the model, where it cannot be used.
     pub fn model(&self, id: &str) -> Result<&Model, RegistryError> {
         let exact = self.models().find(|model| model.id.as_str() == id);
         let found = exact.or_else(|| self.models().find(|model| model.id.as_str().to_lowercase() == id.to_lowercase()));
+        if found.is_none() {
+            self.require_good(id, None, None)?;
+        }
         found.ok_or_else(|| RegistryError::UnknownModel {
             id: super::error::cut(id),
             origin: self.origin().to_owned(),
@@ -44,7 +47,12 @@ impl Registry {
     /// An unknown id, format or quantization, with the choices and the nearest; a quantization for a format that has none.
     pub fn select(&self, id: &str, format: Option<&Format>, quant: Option<&Quant>) -> Result<Selection<'_>, RegistryError> {
         let model = self.model(id)?;
+        let id = model.id.as_str();
+        if model.format(format.unwrap_or(&Format::gguf())).is_none() {
+            self.require_good(id, format, quant)?;
+        }
         let format = choose_format(model, format)?;
+        self.require_good_quant(id, format, quant)?;
         let mut notices = Vec::new();
         let (quant, artifact) = match (&format.whole, quant) {
             (Some(whole), None) => (None, whole),
@@ -62,6 +70,34 @@ impl Registry {
         };
         notices.extend(remarks(model, format, quant, artifact));
         Ok(Selection { model, format, quant, artifact, notices })
+    }
+
+    /// Says what is wrong with an entry that is asked for and cannot be used; nothing stands for any.
+    fn require_good(&self, id: &str, format: Option<&Format>, quant: Option<&Quant>) -> Result<(), RegistryError> {
+        let (format, quant) = (format.map(Format::as_str), quant.map(Quant::as_str));
+        match self.bad_entries().iter().find(|bad| bad.is_of(id, format, quant)) {
+            Some(bad) => Err(RegistryError::BadFile(Box::new(bad.error.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same of the quantization that is asked for, or that would be chosen if it could be used.
+    fn require_good_quant(&self, id: &str, format: &FormatEntry, wanted: Option<&Quant>) -> Result<(), RegistryError> {
+        if let Some(wanted) = wanted {
+            return match format.quant(wanted) {
+                None if format.whole.is_none() => self.require_good(id, Some(&format.format), Some(wanted)),
+                _ => Ok(()),
+            };
+        }
+        let best = format.quants.iter().map(|entry| (entry.artifact.status != Status::Active, entry.quant.distance())).min();
+        let bad = self.bad_entries().iter().filter(|bad| bad.is_of(id, Some(format.format.as_str()), None));
+        let first = bad.filter_map(|bad| bad.quant.as_ref()?.parse::<Quant>().ok()).min_by_key(Quant::distance);
+        match first {
+            Some(first) if best.is_some_and(|best| (false, first.distance()) < best) => {
+                self.require_good(id, Some(&format.format), Some(&first))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod visit;
 
 pub(crate) use bounds::MOST_BYTES;
 pub use problem::BadFile;
-pub(crate) use problem::{Place, Problem, cut};
+pub(crate) use problem::{Place, Problem, conflict, cut};
 
 use std::ops::Range;
 use visit::Source;
@@ -94,6 +94,24 @@ pub(crate) fn read_to<T>(
     }
 }
 
+/// The same where a key that stands twice in a map does not end the reading: `make` gets what is wrong with such keys. Both
+/// are in the tree.
+pub(crate) fn read_on_to<T>(
+    text: &str,
+    make: impl Fn(Option<&Node>, Vec<Problem>) -> Result<T, Problem>,
+    names_places: impl Fn(&T) -> bool,
+) -> Result<T, Problem> {
+    let quick = read_with(text, Places::Unknown).and_then(|root| make(root.as_ref(), Vec::new()));
+    match quick.ok().filter(|made| !names_places(made)) {
+        Some(made) => Ok(made),
+        None => {
+            let source = Source::new(text, Places::Known).forgiving();
+            let root = read_from(&source, text)?;
+            make(root.as_ref(), source.into_twins())
+        }
+    }
+}
+
 /// Whether the nodes of a tree say where they stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Places {
@@ -102,8 +120,11 @@ enum Places {
 }
 
 fn read_with(text: &str, places: Places) -> Result<Option<Node>, Problem> {
+    read_from(&Source::new(text, places), text)
+}
+
+fn read_from(source: &Source<'_>, text: &str) -> Result<Option<Node>, Problem> {
     bounds::check(text)?;
-    let source = Source::new(text, places);
     let mut root = None;
     for document in serde_yaml::Deserializer::from_str(text) {
         let node = source.document(document)?;

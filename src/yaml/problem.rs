@@ -39,6 +39,14 @@ pub(crate) fn cut(text: &str) -> String {
     text::short(text, MOST)
 }
 
+/// Says plainly what a merge left, which YAML would call something else. `then` is what to do.
+pub(crate) fn conflict(lines: &[&str], then: &str) -> Option<Problem> {
+    let is_mark = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") || **line == *"=======";
+    let line = lines.iter().position(is_mark)? + 1;
+    let message = format!("a merge left a conflict here; expected one side of it: {then}");
+    Some(Problem::new(Place { line, column: 1 }, message))
+}
+
 /// A file that cannot be used: what is wrong, and where.
 ///
 /// Displayed as `<origin>:<line>:<column>: <message>`, the line itself, and a caret under the place.
@@ -67,6 +75,14 @@ impl BadFile {
         }
         let source_line = lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default().to_owned();
         Self { origin: origin.to_owned(), line: place.line, column: place.column, message, suggestion, source_line }
+    }
+}
+
+impl BadFile {
+    /// Place and message in one line, without the file.
+    pub fn in_short(&self) -> String {
+        let meant = self.suggestion.as_ref().map_or_else(String::new, |suggestion| format!("; did you mean `{suggestion}`?"));
+        format!("line {}, column {}: {}{meant}", self.line, self.column, self.message)
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Source<'t> {
     place_text: Cell<usize>,
     /// Where the characters of a line stand; `None` where all are ASCII.
     offsets: RefCell<HashMap<usize, Option<Vec<u32>>>>,
+    /// Keys that stand twice in a map, where that does not end the reading.
+    twins: Option<RefCell<Vec<Problem>>>,
     /// A problem of ours; the YAML crate's error type has no room for it.
     problem: RefCell<Option<Problem>>,
 }
@@ -58,8 +60,19 @@ impl<'t> Source<'t> {
             text: Cell::new(0),
             place_text: Cell::new(0),
             offsets: RefCell::default(),
+            twins: None,
             problem: RefCell::new(None),
         }
+    }
+
+    /// Reads on behind a key that stands in its map already: both are in the tree.
+    pub(super) fn forgiving(self) -> Self {
+        Self { twins: Some(RefCell::default()), ..self }
+    }
+
+    /// The keys that stand twice.
+    pub(super) fn into_twins(self) -> Vec<Problem> {
+        self.twins.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Reads one document of the text.
@@ -249,7 +262,10 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
             };
             if let Some(first) = twin {
                 let message = format!("the key `{}` stands here twice; the first is in line {}", cut(&key), first.line);
-                return Err(self.source.fail(place, message));
+                match &self.source.twins {
+                    Some(twins) => twins.borrow_mut().push(Problem::new(place, message)),
+                    None => return Err(self.source.fail(place, message)),
+                }
             }
             let mut slot = None;
             let found = map.next_value_seed(ReadNode { source: self.source, at: place, slot: &mut slot });

@@ -18,7 +18,7 @@ use crate::registry::{
 /// The text is no registry, has the entry already, or is written in a way that cannot be edited safely.
 pub fn add(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditError> {
     let (mark, body) = split_mark(text);
-    let before = Says::of(body, origin)?;
+    let before = Says::of_good(body, origin, entry.id.as_str())?;
     let root = root_of(body, origin)?;
     let spot = Spot::find(&root, origin, entry)?;
     let source = Source::new(body);

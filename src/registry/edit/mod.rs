@@ -17,8 +17,10 @@ pub(super) use yaml::double_quoted;
 
 use super::{
     artifact::Scope,
+    error::BadFile,
     error::RegistryError,
-    model::{Artifact, ArtifactFile, Model, UnknownKey},
+    fields::Notes,
+    model::{Artifact, ArtifactFile, BadEntry, Model, UnknownKey},
     read, tree,
     tree::{Entry, Node, Value},
 };
@@ -161,13 +163,28 @@ struct Says {
     models: Vec<Model>,
     /// Keys that nothing reads, without the lines they stand in.
     unknown: Vec<(String, String)>,
+    /// Entries that cannot be used, and why, without the lines.
+    bad: Vec<(String, Option<String>, Option<String>, String)>,
 }
 
 impl Says {
     fn of(text: &str, origin: &str) -> Result<Self, RegistryError> {
         let registry = super::Registry::parse(text, origin)?;
         let key = |key: &UnknownKey| (key.within.clone(), key.key.clone());
-        Ok(Self { unknown: registry.unknown.iter().map(key).collect(), models: registry.models })
+        // A message may name another line; the numbers in it say nothing.
+        let why = |bad: &BadFile| bad.message.replace(|c: char| c.is_ascii_digit(), "");
+        let bad = |bad: &BadEntry| (bad.model.clone(), bad.format.clone(), bad.quant.clone(), why(&bad.error));
+        let (unknown, bad) = (registry.unknown.iter().map(key).collect(), registry.bad.iter().map(bad).collect());
+        Ok(Self { unknown, bad, models: registry.models })
+    }
+
+    /// The same, where nothing of this model is wrong: what cannot be read cannot be edited.
+    fn of_good(text: &str, origin: &str, model: &str) -> Result<Self, RegistryError> {
+        let registry = super::Registry::parse(text, origin)?;
+        if let Some(bad) = registry.bad.iter().find(|bad| bad.is_of(model, None, None)) {
+            return Err(RegistryError::BadFile(Box::new(bad.error.clone())));
+        }
+        Self::of(text, origin)
     }
 
     fn model(&mut self, id: &str) -> Option<&mut Model> {
@@ -209,9 +226,9 @@ fn split_format(format: &Entry) -> (Vec<Entry>, Vec<Entry>) {
 
 /// What holds below a model and, if one is given, below the fields of one of its formats.
 fn scope_of(model: &Entry, format_fields: &[Entry]) -> Scope {
-    // The text was read as a registry before, so that no field of it is wrong.
-    let model_scope = Scope::of_model(below(&model.node)).unwrap_or_default();
-    model_scope.below(format_fields).unwrap_or(model_scope)
+    // The entry was read before, so that no field of it is wrong.
+    let mut nothing = Notes::default();
+    Scope::of_model(below(&model.node), &mut nothing).below(format_fields, &mut nothing)
 }
 
 /// Applies replacements that do not overlap.

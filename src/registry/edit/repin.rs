@@ -22,7 +22,7 @@ use std::ops::Range;
 /// The text is no registry, has no such entry or one of other files, or is written in a way that cannot be edited safely.
 pub fn repin(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditError> {
     let (mark, body) = split_mark(text);
-    let mut expected = Says::of(body, origin)?;
+    let mut expected = Says::of_good(body, origin, entry.id.as_str())?;
     let root = root_of(body, origin)?;
     let absent = || EditError::Absent { name: entry.name(), origin: origin.to_owned() };
     let spot = Spot::find(&root, entry).ok_or_else(absent)?;

@@ -5,7 +5,7 @@ mod rules;
 use super::{
     Registry, RegistryError,
     error::Place,
-    model::{Artifact, Model},
+    model::{Artifact, BadEntry, Model},
     tree::{self, Entry, Node, Value},
 };
 use crate::names::{Format, Quant, RelPath};
@@ -116,13 +116,17 @@ impl Lint {
     pub fn offline(text: &str, origin: &str) -> Self {
         let registry = match Registry::parse(text, origin) {
             Ok(registry) => registry,
-            Err(error) => return Self { findings: vec![schema(&error)], ..Self::default() },
+            Err(error) => return Self { findings: vec![schema(&error, None)], ..Self::default() },
         };
         let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let root = tree::read(body).ok().flatten().map(|node| entries_of(&node).to_vec()).unwrap_or_default();
+        let root = tree::read_on_to(body, |root, _| Ok(root.map(|node| entries_of(node).to_vec()).unwrap_or_default()), |_| true);
+        let root = root.unwrap_or_default();
         let mut lint = Self { root, ..Self::default() };
         let models = get(&lint.root, "models").map(|models| entries_of(&models.node)).unwrap_or_default();
         lint.models = models.iter().enumerate().map(|(at, model)| (model.key.trim().to_ascii_lowercase(), at)).collect();
+        for bad in registry.bad_entries() {
+            lint.findings.push(schema(&RegistryError::BadFile(Box::new(bad.error.clone())), Some(bad)));
+        }
         lint.unknown_keys(&registry);
         for model in registry.models() {
             lint.model(model);
@@ -222,7 +226,7 @@ pub(crate) fn update_command(entry: &EntryRef<'_>) -> String {
     format!("model-manager add {} --update{at}", command_name(entry))
 }
 
-fn schema(error: &RegistryError) -> Finding {
+fn schema(error: &RegistryError, of: Option<&BadEntry>) -> Finding {
     let (line, column, message) = match error {
         RegistryError::BadFile(bad) => {
             let meant = bad.suggestion.as_ref().map(|suggestion| format!("; did you mean `{suggestion}`?")).unwrap_or_default();
@@ -230,8 +234,18 @@ fn schema(error: &RegistryError) -> Finding {
         }
         other => (1, 1, other.to_string()),
     };
-    let (model, format, quant, file) = (None, None, None, None);
-    Finding { level: Level::Error, rule: "schema", line, column, model, format, quant, file, message, next: error.hint() }
+    Finding {
+        level: Level::Error,
+        rule: "schema",
+        line,
+        column,
+        model: of.map(|of| of.model.clone()),
+        format: of.and_then(|of| of.format.clone()),
+        quant: of.and_then(|of| of.quant.clone()),
+        file: None,
+        message,
+        next: error.hint(),
+    }
 }
 
 fn entries_of(node: &Node) -> &[Entry] {

@@ -6,7 +6,8 @@ type Case<'a> = (&'a str, usize, usize, &'a str, Option<&'a str>);
 
 fn check(cases: &[Case<'_>]) {
     for (text, line, column, words, suggestion) in cases {
-        let bad = bad(text);
+        let all = all_bad(text);
+        let bad = all.iter().find(|bad| (bad.line, bad.column) == (*line, *column)).unwrap_or(&all[0]);
         let shown = bad.to_string();
         assert!(bad.message.contains(words), "expected `{words}` in:\n{shown}");
         assert_eq!((bad.line, bad.column), (*line, *column), "\n{shown}");
@@ -143,7 +144,7 @@ fn a_bad_file_is_displayed_with_its_line_and_a_caret() {
 fn every_kind_of_line_break_is_counted_as_the_yaml_reader_counts_it() {
     for line_break in ["\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"] {
         let text = format!("# é 漢{line_break}# second{line_break}models: {{m: {{gated: \"é\"}}}}{line_break}");
-        let bad = bad(&text);
+        let bad = all_bad(&text).pop().unwrap();
         assert_eq!((bad.line, bad.column), (3, 21), "{line_break:?}\n{bad}");
         assert_eq!(bad.source_line, "models: {m: {gated: \"é\"}}", "{line_break:?}");
     }
@@ -158,7 +159,7 @@ fn a_very_long_line_is_cut_around_the_place() {
     assert!(lines[2].len() < 140, "{shown}");
     let caret = lines[3].find('^').unwrap();
     assert!(lines[2][caret..].starts_with("../x"), "{shown}");
-    assert!(Registry::parse(&text, "x").is_err());
+    assert!(all_bad(&text).iter().any(|bad| bad.column > 4000));
 }
 
 #[test]
@@ -176,14 +177,79 @@ fn nesting_without_end_and_aliases_that_multiply_are_refused() {
 
 #[test]
 fn a_bad_file_is_a_usage_error_whose_hint_names_the_line() {
-    let error = Error::from(Registry::parse(&gguf("{q8_0: {fiel: x}}"), "configs/models.yaml").unwrap_err());
+    let error = Error::from(parse(&gguf("{q8_0: {fiel: x}}")).select("m", None, None).unwrap_err());
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.message().contains("did you mean `file`?"));
-    assert_eq!(error.next_step(), Some("Correct line 5 of configs/models.yaml, then run `model-manager info` to check it."));
+    assert_eq!(error.next_step(), Some("Correct line 5 of configs/models.yaml, then run `model-manager lint` to check it."));
 }
 
 #[test]
 fn what_is_missing_at_the_end_is_shown_in_the_last_line() {
     let bad = bad("models:\n  m:\n    huggingface_id: a/b\n  0");
     assert_eq!((bad.line, bad.column, bad.source_line.as_str()), (4, 4, "  0"));
+}
+
+/// A registry with a good model, one that is wrong as a whole, and one with good and bad parts.
+const PARTLY_BAD: &str = "models:
+  good: {huggingface_id: a/b, formats: {gguf: {q8_0: x.gguf}}}
+  whole: {huggingface_id: 12, formats: guff, gated: nein}
+  part:
+    huggingface_id: a/b
+    formats:
+      gguf:
+        q4_k_m: {file: ../x, size: -1}
+        q8_0: {file: y.gguf, sha256: 12}
+        q2_k: z.gguf
+      onnx: [x]
+      safetensors: {}
+";
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_each_at_its_place() {
+    let all: Vec<(usize, usize)> = all_bad(PARTLY_BAD).iter().map(|bad| (bad.line, bad.column)).collect();
+    assert_eq!(all, [(3, 27), (3, 40), (3, 53), (8, 24), (8, 36), (9, 38), (11, 14)]);
+}
+
+#[test]
+fn a_bad_entry_ends_only_itself() {
+    let registry = parse(PARTLY_BAD);
+    let entries: Vec<String> = registry.entries().map(|entry| entry.name()).collect();
+    assert_eq!(entries, ["good:q8_0", "part:q2_k", "part:safetensors"]);
+    let ask = |id, format: Option<&str>, quant: Option<&str>| {
+        let (format, quant) = (format.map(|name| name.parse().unwrap()), quant.map(|name| name.parse().unwrap()));
+        match registry.select(id, format.as_ref(), quant.as_ref()) {
+            Ok(selection) => Ok(selection.artifact.files.first().map_or_else(String::new, |file| file.path.to_string())),
+            Err(RegistryError::BadFile(bad)) => Err(bad.line),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(ask("good", None, None), Ok("x.gguf".into()));
+    assert_eq!(ask("part", None, Some("q2_k")), Ok("z.gguf".into()));
+    assert_eq!(ask("part", Some("safetensors"), None), Ok(String::new()));
+    assert_eq!(ask("Whole", None, None), Err(3));
+    assert_eq!(ask("part", None, Some("Q4_K_M")), Err(8));
+    assert_eq!(ask("part", Some("gguf"), Some("q8_0")), Err(9));
+    assert_eq!(ask("part", Some("onnx"), None), Err(11));
+    // It would be chosen, and what is next to it is not what was asked for.
+    assert_eq!(ask("part", None, None), Err(8));
+}
+
+#[test]
+fn of_names_that_stand_twice_none_can_be_used() {
+    let text = "models:\n  good: &m {huggingface_id: a/b, formats: {gguf: {q8_0: x.gguf}}}\n  m: *m\n  n: *m\n  m: *m\n  N: *m\n";
+    let registry = parse(text);
+    assert_eq!(registry.models().map(|model| model.id.as_str()).collect::<Vec<_>>(), ["good"]);
+    let told: Vec<(usize, &str)> = registry.bad_entries().iter().map(|bad| (bad.error.line, bad.model.as_str())).collect();
+    assert_eq!(told, [(5, "m"), (6, "N")]);
+    let twice = gguf("{q8_0: x.gguf, q2_k: y.gguf, q8_0: z.gguf}")
+        + "  o: {huggingface_id: a/b, license: x, license: y, formats: {gguf: {q8_0: x.gguf}}}\n";
+    let registry = parse(&twice);
+    assert_eq!(registry.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["m:q2_k"]);
+}
+
+#[test]
+fn what_a_merge_left_is_called_that() {
+    let bad = bad("models:\n<<<<<<< HEAD\n  m: {}\n=======\n  n: {}\n>>>>>>> theirs\n");
+    assert_eq!((bad.line, bad.column), (2, 1));
+    assert!(bad.message.contains("a merge left a conflict here"), "{bad}");
 }

@@ -14,11 +14,17 @@ fn parse(text: &str) -> Registry {
     Registry::parse(text, "configs/models.yaml").unwrap_or_else(|error| panic!("{error}\n\n{text}"))
 }
 
-fn bad(text: &str) -> BadFile {
+/// What is wrong with a text: as a whole, or all that is wrong with its entries.
+fn all_bad(text: &str) -> Vec<BadFile> {
     match Registry::parse(text, "configs/models.yaml") {
-        Err(RegistryError::BadFile(bad)) => *bad,
+        Err(RegistryError::BadFile(bad)) => vec![*bad],
+        Ok(registry) if !registry.bad_entries().is_empty() => registry.bad_entries().iter().map(|bad| bad.error.clone()).collect(),
         other => panic!("{other:?}\n\n{text}"),
     }
+}
+
+fn bad(text: &str) -> BadFile {
+    all_bad(text).swap_remove(0)
 }
 
 /// A registry with one model `m`, whose gguf format is what is given, in flow style.

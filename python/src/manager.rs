@@ -157,6 +157,13 @@ impl Native {
         Ok(Self::with(self.settings.clone(), self.root.clone(), registry))
     }
 
+    /// The same settings with this registry as it was changed in memory: `text` says how it is now, `file` what was read.
+    fn with_changed(&self, py: Python<'_>, text: &str, file: &str, origin: &str) -> PyResult<Self> {
+        let file = Registry::parse(file, origin).or_else(|_| Registry::parse("models: {}", origin));
+        let registry = file.and_then(|file| Registry::parse_changed(text, &file)).map_err(|error| raise(py, &error.into()))?;
+        Ok(Self::with(self.settings.clone(), self.root.clone(), registry))
+    }
+
     /// The same settings with another registry file. What the registry knows stays, until that is read.
     fn with_config(&self, path: PathBuf) -> Self {
         let settings = Settings { config: Some(path), ..self.settings.clone() };

@@ -129,6 +129,11 @@ impl ModelManager {
             };
             let again = format!("run `model-manager download {}` again", file.model);
             match &file.state {
+                FileState::Dangling { target, digest: None } => {
+                    let what = format!("somebody else's link leads to {}, where nothing is", target.display());
+                    let mend = "bring back what it leads to, or remove the link; nothing of the store is missing";
+                    add(Severity::Leftover, file.path.clone(), what, mend.into());
+                }
                 FileState::Dangling { target, .. } => {
                     add(
                         Severity::Loss,

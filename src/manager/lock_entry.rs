@@ -27,11 +27,14 @@ pub(super) fn followed(target: &Target) -> Option<Revision> {
 }
 
 impl ModelManager {
-    /// What the registry says of exactly this view. Only one that can be read says nothing.
+    /// What the registry says of exactly this view. Only one that can be read says nothing, and an entry that cannot be used
+    /// is not gone.
     pub(super) fn registered(&self, view: &ViewKey) -> Result<Option<Target>> {
         self.registry()?;
-        let target = self.registry_target(view.model.as_str(), Some(&view.format), view.quant.as_ref(), None);
-        Ok(target.ok().filter(|target| target.view == *view))
+        match self.registry_target(view.model.as_str(), Some(&view.format), view.quant.as_ref(), None) {
+            Err(error) if error.kind() == ErrorKind::Usage => Err(error),
+            target => Ok(target.ok().filter(|target| target.view == *view)),
+        }
     }
 
     /// What a locked view that is not the registry's was asked for as.

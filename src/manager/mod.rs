@@ -233,8 +233,7 @@ fn unusable(registry: &Registry) -> Option<String> {
         0 => String::new(),
         more => format!("; and {more} more, which `model-manager lint` lists"),
     };
-    let what = "entries that cannot be used are left out";
-    (!bad.is_empty()).then(|| format!("{}: {what}: {}{more}", registry.origin(), shown.join("; ")))
+    (!bad.is_empty()).then(|| format!("entries of the registry that cannot be used are left out: {}{more}", shown.join("; ")))
 }
 
 /// What runs network work on so many threads beside the caller's, of which it needs one at least: names are looked up and

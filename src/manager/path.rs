@@ -8,6 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hub::Reference,
     names::{Format, Quant, RelPath},
+    registry::RegistryError,
     store::ViewKey,
 };
 use std::path::PathBuf;
@@ -101,13 +102,12 @@ impl ModelManager {
         if !known && let Err(error) = registry.model(model) {
             return error.into();
         }
-        // A form that the registry does not have cannot be downloaded either.
+        // A form that the registry does not have, or not so that it can be used, cannot be downloaded either.
         if registry.model(model).is_ok()
             && let Err(error) = registry.select(model, what.format.as_ref(), what.quant.as_ref())
-            && let error = Error::from(error)
-            && error.kind() == ErrorKind::NotFound
+            && !matches!(error, RegistryError::FormatNeeded { .. })
         {
-            return error;
+            return error.into();
         }
         let names_quant = matches!(
             self.reference(&what.model),

@@ -108,7 +108,10 @@ pub fn model_path_line(path: &str) -> String {
 pub fn set_model_path(text: &str, path: &str) -> Result<EditedSettings, CannotEdit> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mark = &text[..text.len() - body.len()];
-    let old = tree::read(body).map_err(|problem| CannotEdit::new(Some(problem.place), problem.message))?;
+    let old = tree::read(body).map_err(|problem| {
+        let problem = tree::conflict(&tree::lines(body), "take either").unwrap_or(problem);
+        CannotEdit::new(Some(problem.place), problem.message)
+    })?;
     let settings = settings_of(old.as_ref())?;
     let entry = get(settings, KEY);
     let before = entry.and_then(|entry| scalar(&entry.node.value));
@@ -312,6 +315,14 @@ mod tests {
         let edited = set_model_path("backend:\n  model_path: old\n", odd).unwrap().text;
         let read: serde_yaml::Value = serde_yaml::from_str(&edited).unwrap();
         assert_eq!(read["backend"]["model_path"], odd);
+    }
+
+    #[test]
+    fn what_a_merge_left_is_called_that() {
+        let text = "backend:\n<<<<<<< HEAD\n  model_path: a\n=======\n  model_path: b\n>>>>>>> theirs\n";
+        let refused = set(text).unwrap_err();
+        assert_eq!(refused.line, Some(2));
+        assert!(refused.why.contains("a merge left a conflict here"), "{refused}");
     }
 
     #[test]

@@ -88,6 +88,7 @@ impl RegistryError {
     /// The next step, as whole sentences with a command to type.
     pub fn hint(&self) -> String {
         let next = match self {
+            Self::BadFile(bad) if bad.line == 0 => format!("Correct it in {}.", bad.origin),
             Self::BadFile(bad) => {
                 format!("Correct line {} of {}, then run `model-manager lint` to check it.", bad.line, bad.origin)
             }

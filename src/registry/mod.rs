@@ -103,6 +103,34 @@ impl Registry {
         }
     }
 
+    /// The same of a text that stands for `file` as it was changed in memory: nobody sees its lines. What is wrong in the file
+    /// too is told as there.
+    ///
+    /// # Errors
+    /// As of [`Registry::parse`], without a place.
+    pub fn parse_changed(text: &str, file: &Self) -> Result<Self, RegistryError> {
+        let origin = format!("the registry in memory, read from {}", file.origin);
+        let mut registry = Self::parse(text, &file.origin).map_err(|error| match error {
+            RegistryError::BadFile(bad) => RegistryError::BadFile(Box::new(bad.without_place(origin.clone()))),
+            other => other,
+        })?;
+        for bad in &mut registry.bad {
+            let same = |other: &&BadEntry| {
+                (&other.model, &other.format, &other.quant, &other.error.message)
+                    == (&bad.model, &bad.format, &bad.quant, &bad.error.message)
+            };
+            bad.error = match file.bad.iter().find(same) {
+                Some(there) => there.error.clone(),
+                None => bad.error.clone().without_place(origin.clone()),
+            };
+        }
+        for key in &mut registry.unknown {
+            let there = file.unknown.iter().find(|other| (&other.key, &other.within) == (&key.key, &key.within));
+            (key.line, key.column) = there.map_or((0, 0), |there| (there.line, there.column));
+        }
+        Ok(registry)
+    }
+
     /// The registry that is shipped with the program.
     pub fn built_in() -> Self {
         Self::parse(BUILT_IN, BUILT_IN_ORIGIN).expect("it is a part of this program, and a test reads it")

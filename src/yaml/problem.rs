@@ -54,7 +54,7 @@ pub(crate) fn conflict(lines: &[&str], then: &str) -> Option<Problem> {
 pub struct BadFile {
     /// The file, as its reader was told it is called.
     pub origin: String,
-    /// The line, from one.
+    /// The line, from one; 0 where the text is no file's.
     pub line: usize,
     /// The column in characters, from one.
     pub column: usize,
@@ -79,10 +79,18 @@ impl BadFile {
 }
 
 impl BadFile {
-    /// Place and message in one line, without the file.
+    /// File, place and message in one line, without the text that stands there.
     pub fn in_short(&self) -> String {
         let meant = self.suggestion.as_ref().map_or_else(String::new, |suggestion| format!("; did you mean `{suggestion}`?"));
-        format!("line {}, column {}: {}{meant}", self.line, self.column, self.message)
+        match self.line {
+            0 => format!("{}: {}{meant}", self.origin, self.message),
+            line => format!("{}:{line}:{}: {}{meant}", self.origin, self.column, self.message),
+        }
+    }
+
+    /// The same of a text that nobody sees: `origin` says what it is, and no line of it is told.
+    pub fn without_place(self, origin: String) -> Self {
+        Self { origin, line: 0, column: 0, source_line: String::new(), ..self }
     }
 }
 
@@ -91,10 +99,7 @@ impl fmt::Display for BadFile {
         // A long line is shown from a little before the place on; what is not shown as itself would move the caret.
         const WIDTH: usize = 120;
         const BEFORE: usize = 60;
-        write!(f, "{}:{}:{}: {}", self.origin, self.line, self.column, self.message)?;
-        if let Some(suggestion) = &self.suggestion {
-            write!(f, "; did you mean `{suggestion}`?")?;
-        }
+        f.write_str(&self.in_short())?;
         let column = self.column.saturating_sub(1);
         let skip = if column > WIDTH - BEFORE / 2 { column - BEFORE } else { 0 };
         let line: String = self.source_line.chars().skip(skip).take(WIDTH).map(|c| if is_hidden(c) { ' ' } else { c }).collect();

@@ -117,12 +117,12 @@ fn a_projector_beside_a_model_has_a_quantization_of_its_own() {
 }
 
 #[test]
-fn a_text_that_is_no_registry_is_one_finding_with_its_place() {
+fn what_is_wrong_in_an_entry_is_a_finding_with_its_place() {
     let desk = Desk::empty();
     desk.s.write("configs/models.yaml", "models:\n  m:\n    hugingface_id: a/b\n    formats: {gguf: {q4_k_m: x.gguf}}\n");
     for line in ["lint", "lint --online"] {
         let (found, json) = desk.findings(line, 1);
-        assert_eq!(found, ["error schema 3 -"]);
+        assert_eq!(found, ["error schema 3 q4_k_m"]);
         assert!(json["findings"][0]["message"].as_str().unwrap().contains("`huggingface_id`"), "{json:#}");
     }
     desk.run("lint --config nowhere.yaml").code(2).says("no registry at");

@@ -72,7 +72,7 @@ class Base:
         )
         for warning in self._native.warnings:
             log("warning", "%s", warning)
-        self._origin = "the registry"
+        self._text, self._origin = "", "the registry"
         self._load_registry()
         self._read = self._known
 
@@ -80,9 +80,9 @@ class Base:
         found = self._native.registry_text()
         if found is None:
             raise UsageError(f"there is no registry at {self.config_path}", "Name another file, or none for the built-in one.")
-        text, self._origin = found
-        self._native = self._native.with_registry(text, self._origin)
-        self.registry = _native.read_yaml(text, self._origin)
+        self._text, self._origin = found
+        self._native = self._native.with_registry(self._text, self._origin)
+        self.registry = _native.read_yaml(self._text, self._origin)
         self._known = repr(self.registry)
 
     def _current(self) -> _native.Native:
@@ -93,7 +93,7 @@ class Base:
             import json
 
             text = json.dumps(self.registry, ensure_ascii=False, indent=0, default=str)
-            self._native, self._known = self._native.with_registry(text, self._origin), now
+            self._native, self._known = self._native.with_changed(text, self._text, self._origin), now
         return self._native
 
     def _usable(self) -> _native.Native:

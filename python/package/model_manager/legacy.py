@@ -43,10 +43,10 @@ class ModelManager(Manager):
         if found is None:
             log("warning", "there is no registry at %s", self.config_path)
             return
-        text, self._origin = found
+        self._text, self._origin = found
         try:
-            self.registry = _native.read_yaml(text, self._origin) or self.registry
-            self._native = self._native.with_registry(text, self._origin)
+            self.registry = _native.read_yaml(self._text, self._origin) or self.registry
+            self._native = self._native.with_registry(self._text, self._origin)
             self._known = repr(self.registry)
         except ModelManagerError as error:
             _failed("the registry cannot be used", error)

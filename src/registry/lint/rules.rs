@@ -10,14 +10,16 @@ use crate::{
         model::{ArtifactFile, Model, Status},
     },
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The longest path below `models/` that leaves room for a project's folder in the 260 characters of Windows.
 const LONGEST_PATH: usize = 180;
 
 impl Lint {
     pub(super) fn unknown_keys(&mut self, registry: &Registry) {
-        for key in registry.unknown_keys() {
+        // What is wrong because of such a key is told where it stands.
+        let told: HashSet<(usize, usize)> = self.findings.iter().map(|finding| (finding.line, finding.column)).collect();
+        for key in registry.unknown_keys().iter().filter(|key| !told.contains(&(key.line, key.column))) {
             let next = match &key.suggestion {
                 Some(suggestion) => format!("Did you mean `{suggestion}`?"),
                 None => "Remove it, or write it as a comment.".into(),

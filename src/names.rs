@@ -3,7 +3,7 @@
 
 mod gguf;
 
-pub use gguf::{is_projector, split_part_suffix};
+pub use gguf::{Role, is_apple_double, is_projector, quant_in_stem, split_part_suffix, words};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -300,6 +300,16 @@ pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) 
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Sorts by how near each is to what was wanted, those that hold it first.
+pub fn sort_by_nearness<T>(wanted: &str, all: &mut [T], name: impl Fn(&T) -> &str) {
+    let wanted = wanted.to_lowercase();
+    all.sort_by_cached_key(|one| {
+        let lower = name(one).to_lowercase();
+        let holds = lower.contains(&wanted) || wanted.contains(&lower);
+        (!holds, edit_distance(&wanted, &lower), lower)
+    });
 }
 
 /// Levenshtein distance by one row (Wagner and Fischer, 1974).

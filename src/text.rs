@@ -164,6 +164,19 @@ pub fn short(text: &str, most: usize) -> String {
     }
 }
 
+/// A size for people: gigabytes with two decimals, megabytes below 100 MB.
+pub fn size(bytes: u64) -> String {
+    let exact = bytes as f64;
+    let (unit, word) = match bytes {
+        0..1_000 => return format!("{bytes} B"),
+        1_000..100_000 => (1e3, "KB"),
+        100_000..100_000_000 => (1e6, "MB"),
+        100_000_000..1_000_000_000_000 => (1e9, "GB"),
+        _ => (1e12, "TB"),
+    };
+    format!("{:.2} {word}", exact / unit)
+}
+
 /// At most ten names, then how many more.
 pub fn list<T: AsRef<str>>(names: &[T]) -> String {
     counted(names, names.len())

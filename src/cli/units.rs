@@ -5,20 +5,8 @@ use std::time::Duration;
 const KB: f64 = 1e3;
 const MB: f64 = 1e6;
 const GB: f64 = 1e9;
-const TB: f64 = 1e12;
 
-/// A size for people: gigabytes with two decimals, megabytes below 100 MB.
-pub fn size(bytes: u64) -> String {
-    let exact = bytes as f64;
-    let (unit, word) = match bytes {
-        0..1_000 => return format!("{bytes} B"),
-        1_000..100_000 => (KB, "KB"),
-        100_000..100_000_000 => (MB, "MB"),
-        100_000_000..1_000_000_000_000 => (GB, "GB"),
-        _ => (TB, "TB"),
-    };
-    format!("{:.2} {word}", exact / unit)
-}
+pub use crate::text::size;
 
 /// A rate for people; networks are compared in megabytes, so up to a gigabyte it stays in these.
 pub fn rate(bytes_per_second: u64) -> String {

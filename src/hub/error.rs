@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind},
     http::HttpError,
     names::NameError,
-    text::list,
+    text::{list, size},
 };
 
 /// A question to the Hub that has no good answer.
@@ -54,13 +54,25 @@ pub enum HubError {
         /// What there is instead.
         there: Vec<String>,
     },
-    /// Several things fit equally well.
-    #[error("{} files of the repository fit {wanted}: {}", .candidates.len(), list(.candidates))]
+    /// No GGUF file has this label.
+    #[error("the repository has no GGUF file{}", of_label(.label.as_deref()))]
+    NoLabel {
+        /// What was asked for.
+        label: Option<String>,
+        /// What there is instead, the nearest first.
+        there: Vec<Offer>,
+        /// The repository, and its revision where one was asked for, as commands name it.
+        repo: Option<String>,
+    },
+    /// Several GGUF files fit equally well.
+    #[error("{} GGUF files of the repository fit{}: {}", .there.len(), wanted_label(.label.as_deref()), list(&offered(.there)))]
     Ambiguous {
-        /// What was looked for.
-        wanted: String,
+        /// What was asked for.
+        label: Option<String>,
         /// What fits.
-        candidates: Vec<String>,
+        there: Vec<Offer>,
+        /// The repository, and its revision where one was asked for, as commands name it.
+        repo: Option<String>,
     },
     /// Several projectors fit equally well.
     #[error("{} projectors of the repository fit: {}", .candidates.len(), list(.candidates))]
@@ -78,13 +90,49 @@ pub enum HubError {
     },
 }
 
+/// A GGUF file, or set of parts, that could be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Its label.
+    pub label: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+fn of_label(label: Option<&str>) -> String {
+    label.map_or_else(String::new, |label| format!(" of the label `{label}`"))
+}
+
+fn wanted_label(label: Option<&str>) -> String {
+    label.map_or_else(String::new, |label| format!(" `{label}`"))
+}
+
+fn offered(offers: &[Offer]) -> Vec<String> {
+    offers.iter().map(|offer| format!("{} ({})", offer.label, size(offer.size))).collect()
+}
+
+/// The whole command for each, at most ten, and how many more there are.
+fn commands(offers: &[Offer], repo: Option<&str>) -> String {
+    let repo = repo.unwrap_or("owner/repo");
+    let command = |offer: &Offer| format!("`model-manager download {repo}:{}` ({})", offer.label, size(offer.size));
+    list(&offers.iter().map(command).collect::<Vec<_>>()) + "."
+}
+
 impl HubError {
+    /// The same, whose hint names the repository that was asked.
+    pub fn of_repo(mut self, asked: &str) -> Self {
+        if let Self::NoLabel { repo, .. } | Self::Ambiguous { repo, .. } = &mut self {
+            *repo = Some(asked.to_owned());
+        }
+        self
+    }
+
     /// The kind at the crate's door.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Http(error) => error.kind(),
             Self::Answer { .. } => ErrorKind::Network,
-            Self::Nothing { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
+            Self::Nothing { .. } | Self::NoLabel { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
             Self::HostilePath { .. } | Self::Collision { .. } => ErrorKind::Failed,
             Self::Ambiguous { .. } | Self::AmbiguousProjector { .. } | Self::Reference { .. } => ErrorKind::Usage,
         }
@@ -100,7 +148,12 @@ impl HubError {
             Self::Incomplete { .. } => "The upload may be unfinished: try another revision, or another repository.".into(),
             Self::Nothing { there, .. } if there.is_empty() => "Look at the repository's files in a browser.".into(),
             Self::Nothing { there, .. } => format!("There is: {}.", list(there)),
-            Self::Ambiguous { .. } => "Name one file: `hf://owner/repo/path/to/file`.".into(),
+            Self::NoLabel { there, repo, .. } if there.is_empty() => {
+                let repo = repo.as_deref().unwrap_or("owner/repo");
+                format!("For weights in another format there is `model-manager download {repo} --format safetensors`.")
+            }
+            Self::NoLabel { there, repo, .. } => format!("There is: {}", commands(there, repo.as_deref())),
+            Self::Ambiguous { there, repo, .. } => format!("Name one: {}", commands(there, repo.as_deref())),
             Self::AmbiguousProjector { candidates } => {
                 format!("Name one: `--mmproj={}`.", candidates.first().map_or("NAME", String::as_str))
             }

@@ -1,16 +1,27 @@
-//! The GGUF models of a repository: one unit per model, whether it is one file or many parts.
+//! The GGUF files of a repository: one unit per model or companion, whether it is one file or many parts.
 
-use super::{HubError, HubFile};
-use crate::names::{Quant, RelPath, is_projector, split_part_suffix};
-use std::collections::BTreeMap;
+use super::{
+    HubError, HubFile,
+    error::Offer,
+    label::{Labelled, labels},
+};
+use crate::names::{Quant, RelPath, Role, is_apple_double, is_projector, split_part_suffix, words};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
-/// One GGUF model: a file, or all parts of a split one.
+/// One GGUF model or companion: a file, or all parts of a split one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GgufUnit<'a> {
     /// The path without the part number and `.gguf`.
     pub name: String,
     /// The quantization that the name carries.
     pub quant: Option<Quant>,
+    /// What it is called in its repository: no other unit there is called so.
+    pub label: Quant,
+    /// What it is for.
+    pub role: Role,
     /// The files, in the order of their numbers.
     pub parts: Vec<&'a HubFile>,
     /// Names of parts that the repository lacks.
@@ -23,24 +34,69 @@ impl GgufUnit<'_> {
         self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.size))
     }
 
+    /// Whether a file is one of its parts.
+    pub fn has(&self, path: &RelPath) -> bool {
+        self.parts.iter().any(|part| part.path == *path)
+    }
+
     fn depth(&self) -> usize {
         self.name.matches('/').count()
     }
 
-    fn label(&self) -> String {
-        self.quant.as_ref().map_or_else(|| self.name.clone(), ToString::to_string)
+    fn file_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
+    /// How far its quantization is from what is taken when nobody says which. Of unknown ones with as many bits the plainest name
+    /// is nearest.
+    fn distance(&self) -> (usize, usize, &str) {
+        match &self.quant {
+            Some(quant) => (quant.distance(), quant.as_str().len(), quant.as_str()),
+            None => (usize::MAX, 0, ""),
+        }
+    }
+
+    /// How far its variant is from the usual one, by the words that makers use for them.
+    fn variant(&self) -> usize {
+        const WORDS: [&str; 12] =
+            ["balanced", "base", "medium", "turbo", "flash", "", "quality", "dynamic", "compact", "small", "mini", "nano"];
+        let words = words(self.label.as_str());
+        let plain = WORDS.iter().position(|known| known.is_empty());
+        let found = WORDS.iter().position(|known| words.iter().any(|word| word == known));
+        found.or(plain).unwrap_or_default()
+    }
+
+    /// The words of its name, where digits do not count, and these: versions, then sizes of models, the later and the smaller first.
+    fn shape(&self) -> (BTreeSet<String>, Vec<Reverse<String>>, Vec<String>) {
+        let (mut versions, mut sizes) = (Vec::new(), Vec::new());
+        let mut shape = BTreeSet::new();
+        for word in words(self.file_name()) {
+            let kind: String = word.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
+            // Numbers are compared as such.
+            let padded = || word.split('.').map(|part| format!("{part:0>24}")).collect::<Vec<_>>().join(".");
+            match kind.len() == word.len() {
+                true => {}
+                false if ["b", "m"].contains(&kind.as_str()) => sizes.push(kind.clone() + &padded()),
+                false => versions.push(Reverse(padded())),
+            }
+            shape.insert(kind);
+        }
+        (shape, versions, sizes)
+    }
+
+    fn offer(&self) -> Offer {
+        Offer { label: self.label.to_string(), size: self.size() }
     }
 }
 
-/// All GGUF models of a listing. Companions (`mmproj`, `imatrix`) are not models.
+/// All GGUF models and companions of a listing, each with its label.
 pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufUnit<'a>> {
     let mut groups: BTreeMap<(String, u32), BTreeMap<u32, &HubFile>> = BTreeMap::new();
     for file in files {
         let path = file.path.as_str();
         let Some(cut) = path.len().checked_sub(5).filter(|cut| path.is_char_boundary(*cut)) else { continue };
         let (stem, extension) = path.split_at(cut);
-        let name = file.path.file_name();
-        if !extension.eq_ignore_ascii_case(".gguf") || is_projector(name) || name.to_ascii_lowercase().contains("imatrix") {
+        if !extension.eq_ignore_ascii_case(".gguf") || is_apple_double(path) {
             continue;
         }
         let (stem, part) = split_part_suffix(stem);
@@ -48,12 +104,25 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
         // A single file and "part 1 of 1" of the same name are different things, but not worth two units.
         groups.entry((stem.to_owned(), count)).or_default().entry(number).or_insert(file);
     }
+    let names: Vec<&String> = groups.keys().map(|(name, _)| name).collect();
+    let roles = roles(&names);
+    let quants: Vec<Option<Quant>> = names.iter().map(|name| Quant::in_gguf_path(&format!("{name}.gguf"))).collect();
+    let labelled: Vec<Labelled<'_>> = groups
+        .iter()
+        .zip(roles.iter().zip(&quants))
+        .filter_map(|(((name, _), parts), (role, quant))| {
+            let path = parts.values().next()?.path.as_str();
+            Some(Labelled { path, name, role: *role, quant: quant.as_ref() })
+        })
+        .collect();
+    let labels = labels(&labelled);
     // Of many units with many missing parts each, one of them is enough to know.
     let mut named = MOST_NAMED;
-    let units = groups.into_iter().map(|((name, count), parts)| {
-        let unit = unit(name, count, parts, named.clamp(1, 100));
-        named = named.saturating_sub(unit.missing.len());
-        unit
+    let units = groups.into_iter().zip(roles.into_iter().zip(quants)).zip(labels).map(|((group, (role, quant)), label)| {
+        let ((name, count), parts) = group;
+        let missing = missing(&name, count, &parts, named.clamp(1, 100));
+        named = named.saturating_sub(missing.len());
+        GgufUnit { name, quant, label, role, parts: parts.into_values().collect(), missing }
     });
     units.collect()
 }
@@ -61,47 +130,102 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
 /// Missing parts of one listing that are named.
 const MOST_NAMED: usize = 10_000;
 
-fn unit(name: String, count: u32, parts: BTreeMap<u32, &HubFile>, most: usize) -> GgufUnit<'_> {
+fn missing(name: &str, count: u32, parts: &BTreeMap<u32, &HubFile>, most: usize) -> Vec<String> {
     let holes = (1..=count).filter(|number| !parts.contains_key(number)).take(most);
-    let missing = holes.map(|number| format!("{name}-{number:05}-of-{count:05}.gguf")).collect();
-    GgufUnit { quant: Quant::of_gguf_path(&format!("{name}.gguf")), missing, parts: parts.into_values().collect(), name }
+    holes.map(|number| format!("{name}-{number:05}-of-{count:05}.gguf")).collect()
 }
 
-/// The model with the wanted quantization; with none wanted, Q4_K_M or the next best. Read [`GgufUnit::quant`] for what
-/// was taken and say it.
-pub fn gguf_choice<'a>(files: impl IntoIterator<Item = &'a HubFile>, quant: Option<&Quant>) -> Result<GgufUnit<'a>, HubError> {
-    let units = gguf_units(files);
-    let there = || {
-        let mut labels: Vec<String> = units.iter().map(GgufUnit::label).collect();
-        labels.sort();
-        labels.dedup();
-        labels
+/// What each is for. `mtp` within a name makes a companion where another model has it not: where all have it, it is part of the
+/// models' name.
+fn roles(names: &[&String]) -> Vec<Role> {
+    let file_name = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+    let has_head = |name: &str| words(&file_name(name)).iter().any(|word| word == "mtp");
+    let own: Vec<Role> = names.iter().map(|name| Role::of_gguf_name(&format!("{}.gguf", file_name(name)))).collect();
+    let is_plain = own.iter().zip(names).any(|(role, name)| *role == Role::Model && !has_head(name));
+    let with_heads = own.into_iter().zip(names);
+    with_heads.map(|(role, name)| if role == Role::Model && is_plain && has_head(name) { Role::Draft } else { role }).collect()
+}
+
+/// The unit with the wanted label, or else the only model of this quantization; with none wanted, Q4_K_M or the next best. Read
+/// [`GgufUnit::label`] for what was taken and say it.
+pub fn gguf_choice<'a>(files: impl IntoIterator<Item = &'a HubFile>, wanted: Option<&Quant>) -> Result<GgufUnit<'a>, HubError> {
+    choose_unit(gguf_units(files), wanted, &|_| false)
+}
+
+/// The same among units. Where nothing has the wanted label, the one that was `kept` under this name before is meant.
+pub fn choose_unit<'a>(
+    units: Vec<GgufUnit<'a>>,
+    wanted: Option<&Quant>,
+    kept: &dyn Fn(&GgufUnit<'a>) -> bool,
+) -> Result<GgufUnit<'a>, HubError> {
+    let found = match wanted {
+        Some(wanted) => named(&units, wanted, kept),
+        None => usual(&units),
     };
-    let with = |quant: &str| -> Vec<&GgufUnit<'a>> {
-        units.iter().filter(|unit| unit.quant.as_ref().is_some_and(|q| q.as_str() == quant)).collect()
-    };
-    let (wanted, found) = match quant {
-        Some(quant) => (format!("GGUF file of quantization {quant}"), with(quant.as_str())),
-        None => {
-            let known = units.iter().filter_map(|unit| unit.quant.as_ref());
-            let nearest = known.filter(|quant| quant.distance() < usize::MAX).min_by_key(|quant| quant.distance());
-            // Nothing usual: a lone model is what is meant, whatever its name; among several the smallest would be a guess.
-            ("GGUF file".to_owned(), nearest.map_or_else(|| units.iter().collect(), |quant| with(quant.as_str())))
-        }
-    };
-    let shallowest = found.iter().map(|unit| unit.depth()).min();
-    let found: Vec<_> = found.into_iter().filter(|unit| Some(unit.depth()) == shallowest).collect();
-    match found.as_slice() {
-        [] => Err(HubError::Nothing { wanted, there: there() }),
+    let several = match found.as_slice() {
         [unit] if !unit.missing.is_empty() => {
-            Err(HubError::Incomplete { what: format!("split GGUF file `{}`", unit.name), missing: unit.missing.clone() })
+            return Err(HubError::Incomplete { what: format!("split GGUF file `{}`", unit.name), missing: unit.missing.clone() });
         }
-        [unit] => Ok((*unit).clone()),
-        several => Err(HubError::Ambiguous {
-            wanted: format!("\"{wanted}\""),
-            candidates: several.iter().map(|unit| unit.name.clone()).collect(),
-        }),
+        [unit] => return Ok((*unit).clone()),
+        several => several,
+    };
+    let label = wanted.map(Quant::to_string);
+    let offers = |units: &[&GgufUnit<'a>]| {
+        let mut offers: Vec<Offer> = units.iter().map(|unit| unit.offer()).collect();
+        match &label {
+            Some(label) => crate::names::sort_by_nearness(label, &mut offers, |offer| &offer.label),
+            None => offers.sort_by(|a, b| a.label.cmp(&b.label)),
+        }
+        offers
+    };
+    Err(match several {
+        [] => {
+            let models = units.iter().filter(|unit| unit.role == Role::Model);
+            let all: Vec<_> = if models.clone().next().is_some() { models.collect() } else { units.iter().collect() };
+            HubError::NoLabel { label: label.clone(), there: offers(&all), repo: None }
+        }
+        several => HubError::Ambiguous { label: label.clone(), there: offers(several), repo: None },
+    })
+}
+
+/// The unit of this label, by whatever it can be named: label, what was kept under it, quantization, or the end of the file's name.
+fn named<'u, 'a>(units: &'u [GgufUnit<'a>], wanted: &Quant, kept: &dyn Fn(&GgufUnit<'a>) -> bool) -> Vec<&'u GgufUnit<'a>> {
+    let with = |fits: &dyn Fn(&GgufUnit<'a>) -> bool| units.iter().filter(|unit| fits(unit)).collect::<Vec<_>>();
+    let labelled = with(&|unit| unit.label == *wanted);
+    if !labelled.is_empty() {
+        return labelled;
     }
+    let kept = with(kept);
+    if kept.len() == 1 {
+        return kept;
+    }
+    let of_quant = with(&|unit| unit.role == Role::Model && unit.quant.as_ref() == Some(wanted));
+    if !of_quant.is_empty() {
+        return of_quant;
+    }
+    let ending = words(wanted.as_str());
+    with(&|unit| unit.quant.is_none() && words(unit.file_name()).ends_with(&ending))
+}
+
+/// What is meant when nobody says which: of the models, and where there is none of the rest, the nearest to the usual and to the
+/// root; of several such the usual variant, and of these the one whose name has nothing that the others lack.
+fn usual<'u, 'a>(units: &'u [GgufUnit<'a>]) -> Vec<&'u GgufUnit<'a>> {
+    let models: Vec<&GgufUnit<'a>> = units.iter().filter(|unit| unit.role == Role::Model).collect();
+    let candidates = if models.is_empty() { units.iter().collect() } else { models };
+    let found = least(candidates, |unit| unit.distance());
+    let found = least(found, |unit| unit.depth());
+    let found = least(found, |unit| unit.variant());
+    let mut shapes: Vec<_> = found.iter().map(|unit| (unit.shape(), *unit)).collect();
+    shapes.sort_by(|(a, _), (b, _)| (a.0.len(), a).cmp(&(b.0.len(), b)));
+    match shapes.as_slice() {
+        [(first, unit), rest @ ..] if rest.iter().all(|(other, _)| other != first && first.0.is_subset(&other.0)) => vec![*unit],
+        _ => found,
+    }
+}
+
+fn least<'u, T, K: Ord>(all: Vec<&'u T>, key: impl Fn(&'u T) -> K) -> Vec<&'u T> {
+    let Some(first) = all.iter().map(|one| key(one)).min() else { return all };
+    all.into_iter().filter(|one| key(one) == first).collect()
 }
 
 /// Which projector of a multimodal model.
@@ -123,7 +247,7 @@ impl Projector {
                 Self::Best => true,
                 Self::Named(name) => {
                     let is_quant = |quant: Quant| quant.as_str().eq_ignore_ascii_case(name);
-                    path.as_str() == name || path.file_name() == name || Quant::of_gguf_path(path.as_str()).is_some_and(is_quant)
+                    path.as_str() == name || path.file_name() == name || Quant::in_gguf_path(path.as_str()).is_some_and(is_quant)
                 }
             }
     }
@@ -136,7 +260,8 @@ pub fn projector_choice<'a>(
     wanted: &Projector,
     model: &RelPath,
 ) -> Result<&'a HubFile, HubError> {
-    let all: Vec<&HubFile> = files.into_iter().filter(|file| is_projector(file.path.file_name())).collect();
+    let all: Vec<&HubFile> =
+        files.into_iter().filter(|file| is_projector(file.path.file_name()) && !is_apple_double(file.path.as_str())).collect();
     let fitting: Vec<&HubFile> = all.iter().copied().filter(|file| wanted.fits(&file.path)).collect();
     let distance = |file: &HubFile| match file.path.folder_holds(model) {
         true => (0, model.depth().saturating_sub(file.path.depth())),
@@ -144,7 +269,7 @@ pub fn projector_choice<'a>(
     };
     let nearest = fitting.iter().map(|file| distance(file)).min();
     let near: Vec<&HubFile> = fitting.into_iter().filter(|file| Some(distance(file)) == nearest).collect();
-    let is_of = |file: &HubFile, quant: &str| Quant::of_gguf_path(file.path.as_str()).is_some_and(|its| its.as_str() == quant);
+    let is_of = |file: &HubFile, quant: &str| Quant::in_gguf_path(file.path.as_str()).is_some_and(|its| its.as_str() == quant);
     let found = Projector::PREFERRED
         .iter()
         .map(|quant| near.iter().copied().filter(|file| is_of(file, quant)).collect::<Vec<_>>())
@@ -184,6 +309,68 @@ mod tests {
     }
 
     #[test]
+    fn the_nearest_labels_come_first_with_the_whole_command_and_the_size() {
+        let files = ["x.Q8_0.gguf", "x.Q4_K_M.gguf", "x.Q4_K_S.gguf", "mmproj-F16.gguf"].map(file);
+        let error = choose(&files, Some("q4_k_n")).unwrap_err().of_repo("me/x");
+        let hint = error.hint().unwrap();
+        let commands = ["`model-manager download me/x:q4_k_m` (1 B)", "me/x:q4_k_s`", "me/x:q8_0`"].map(|text| hint.find(text));
+        assert!(commands.iter().all(Option::is_some) && commands.is_sorted() && !hint.contains("mmproj"), "{hint}");
+        let many: Vec<HubFile> = (0..13).map(|n| file(&format!("voice{}.Q8_0.gguf", (b'a' + n) as char))).collect();
+        let error = choose(&many, None).unwrap_err();
+        assert!(error.hint().unwrap().ends_with("and 3 more."), "{error:?}");
+        let error = choose(&[file("model.safetensors")], None).unwrap_err().of_repo("me/x");
+        assert!(error.hint().unwrap().contains("`model-manager download me/x --format safetensors`"), "{error:?}");
+    }
+
+    #[test]
+    fn companions_are_no_models_while_there_is_one() {
+        for names in [
+            ["a-Q8_0.gguf", "mtp-a-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "a-MTP-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "dflash-a-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "a-DRAFT-0.5B-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "a-Q4_K_M.mmproj.gguf"],
+            ["a-Q8_0.gguf", "a.imatrix.gguf"],
+            ["a-Q8_0.gguf", "sound-tokenizer-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "vae-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "text_encoder-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "._a-Q4_K_M.gguf"],
+            ["a-Q8_0.gguf", "__MACOSX/a-Q4_K_M.gguf"],
+        ] {
+            assert_eq!(choose(&names.map(file), None).unwrap(), ["a-Q8_0.gguf"], "{names:?}");
+            let units = gguf_units(&names.map(file)).len();
+            assert_eq!(units, if names[1].contains("._") || names[1].contains("MACOSX") { 1 } else { 2 });
+        }
+        assert_eq!(choose(&[file("sound-tokenizer-24khz.gguf")], None).unwrap(), ["sound-tokenizer-24khz.gguf"]);
+        assert_eq!(choose(&["a-MTP-Q8_0.gguf", "a-MTP-Q4_K_M.gguf"].map(file), None).unwrap(), ["a-MTP-Q4_K_M.gguf"]);
+        assert_eq!(choose(&["a-Q4_K_M-imatrix.gguf", "a-Q8_0.gguf"].map(file), None).unwrap(), ["a-Q4_K_M-imatrix.gguf"]);
+    }
+
+    #[test]
+    fn of_families_and_sizes_the_usual_one_is_taken() {
+        for (names, taken) in [
+            (["x-7b-APEX-I-Mini.gguf", "x-7b-APEX-I-Balanced.gguf", "x-7b-APEX-I-Quality.gguf"], 1),
+            (["x-tiny-q8_0.gguf", "x-base-q8_0.gguf", "x-small-q8_0.gguf"], 1),
+            (["x-v1.2-q8_0.gguf", "x-v1.10-q8_0.gguf", "x-v1.9-q8_0.gguf"], 1),
+            (["x-14b-q8_0.gguf", "x-7b-q8_0.gguf", "x-72b-q8_0.gguf"], 1),
+            (["x-Q2_0_g64.gguf", "x-PQ2_0.gguf", "x-Q2_0.gguf"], 2),
+            (["x-mini-q4_k_m.gguf", "x-q4_k_m.gguf", "x-q4_k_m-long.gguf"], 1),
+        ] {
+            assert_eq!(choose(&names.map(file), None).unwrap(), [names[taken]]);
+        }
+    }
+
+    #[test]
+    fn what_was_kept_under_a_name_keeps_it_where_no_label_is_the_same() {
+        let files = ["a.Q4_K_M.gguf", "b.Q4_K_M.gguf"].map(file);
+        let wanted: Quant = "q4_k_m".parse().unwrap();
+        assert!(matches!(gguf_choice(&files, Some(&wanted)), Err(HubError::Ambiguous { .. })));
+        let unit = choose_unit(gguf_units(&files), Some(&wanted), &|unit| unit.name == "b.Q4_K_M").unwrap();
+        assert_eq!(unit.label.as_str(), "b-q4_k_m");
+        assert_eq!(choose(&["x-I-Mini.gguf", "x-I-Nano.gguf"].map(file), Some("i-nano")).unwrap(), ["x-I-Nano.gguf"]);
+    }
+
+    #[test]
     fn all_parts_are_one_unit_and_a_hole_is_named() {
         let names = |n: &[u32]| n.iter().map(|n| file(&format!("Q8_0/big-{n:05}-of-00003.gguf"))).collect::<Vec<_>>();
         let files = names(&[3, 1, 2]);
@@ -203,9 +390,9 @@ mod tests {
         assert_eq!(choose(&["x-UD-Q4_K_XL.gguf", "x-Q4_K_S.gguf"].map(file), None).unwrap(), ["x-UD-Q4_K_XL.gguf"]);
         assert_eq!(choose(&[file("odd.gguf")], None).unwrap(), ["odd.gguf"]);
         let two = choose(&["a.Q4_K_M.gguf", "b.Q4_K_M.gguf", "c.Q8_0.gguf"].map(file), None).unwrap_err();
-        assert!(two.to_string().ends_with("a.Q4_K_M, b.Q4_K_M"), "{two}");
+        assert!(two.to_string().ends_with("a-q4_k_m (1 B), b-q4_k_m (1 B)"), "{two}");
         assert!(matches!(choose(&[file("a.gguf"), file("b.gguf")], None), Err(HubError::Ambiguous { .. })));
-        assert!(matches!(choose(&[file("config.json")], None), Err(HubError::Nothing { .. })));
+        assert!(matches!(choose(&[file("config.json")], None), Err(HubError::NoLabel { .. })));
     }
 
     #[test]

@@ -7,15 +7,16 @@ mod endpoints;
 mod error;
 mod facts;
 mod gguf;
+mod label;
 mod pattern;
 mod pin;
 mod reference;
 mod select;
 mod tree;
 
-pub use error::HubError;
+pub use error::{HubError, Offer};
 pub use facts::{Fact, Object};
-pub use gguf::{GgufUnit, Projector, gguf_choice, gguf_units, projector_choice};
+pub use gguf::{GgufUnit, Projector, choose_unit, gguf_choice, gguf_units, projector_choice};
 pub use pattern::{matches, select_files};
 pub use pin::{Gate, Pinned};
 pub use reference::Reference;

@@ -3,8 +3,10 @@
 use super::target::{Target, Wanted};
 use crate::{
     error::{Error, ErrorKind, Result},
-    hub::{HubError, HubFile, Pinned, Projector, Tree, complete_set, gguf_choice, projector_choice, select_files},
-    names::RelPath,
+    hub::{
+        GgufUnit, HubError, HubFile, Pinned, Projector, Tree, choose_unit, complete_set, gguf_units, projector_choice, select_files,
+    },
+    names::{RelPath, Revision},
     registry::ArtifactFile,
     store::ViewKey,
 };
@@ -83,7 +85,14 @@ fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) 
 
 fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
     match &target.wanted {
-        Wanted::Files(files) => files.iter().map(|file| listed(file, tree, target, pinned)).collect(),
+        Wanted::Files(files) => {
+            let chosen = files.iter().map(|file| listed(file, tree, target, pinned)).collect::<Result<Vec<_>>>()?;
+            if let (true, Some(first)) = (target.open_label, chosen.first()) {
+                let unit = gguf_units(&tree.files).into_iter().find(|unit| unit.has(&first.path));
+                target.view.quant = unit.map(|unit| unit.label).or(target.view.quant.take());
+            }
+            Ok(chosen)
+        }
         Wanted::Set { include, exclude, expect } => {
             let chosen = match include.is_empty() && exclude.is_empty() {
                 true => complete_set(&tree.files, &target.view.format)?,
@@ -111,19 +120,38 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
         }
         Wanted::Gguf { quant, folder } => {
             let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
-            let files: Vec<&HubFile> = tree.files.iter().filter(inside).collect();
-            if let (Some(folder), true) = (folder, files.is_empty()) {
+            if let (Some(folder), true) = (folder, !tree.files.iter().any(|file| inside(&file))) {
                 let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
                 return Err(Error::new(ErrorKind::NotFound, text).hint(format!("See the files at {}.", tree.page)));
             }
-            let unit = gguf_choice(files, quant.as_ref())?;
-            if quant.is_none() {
-                let label = unit.quant.as_ref().map_or_else(|| unit.name.clone(), ToString::to_string);
-                target.notices.push(format!("no quantization was named: {label} was chosen"));
+            // A label is of the whole repository, whichever folder is meant.
+            let mut units = gguf_units(&tree.files);
+            units.retain(|unit| unit.parts.first().is_some_and(inside));
+            let is_kept = |unit: &GgufUnit<'_>| {
+                let first = unit.parts.first();
+                quant.is_some() && first.is_some_and(|first| target.kept.iter().any(|kept| kept == first.path.file_name()))
+            };
+            let unit = choose_unit(units, quant.as_ref(), &is_kept).map_err(|error| error.of_repo(&asked(target)))?;
+            match quant {
+                None => target.notices.push(format!("no label was named: {} was chosen", unit.label)),
+                Some(quant) if *quant != unit.label && !is_kept(&unit) => {
+                    target.notices.push(format!("nothing is labelled {quant}: {} was chosen", unit.label));
+                }
+                Some(_) => {}
             }
-            target.view.quant = unit.quant.clone();
+            if !(quant.is_some() && is_kept(&unit)) {
+                target.view.quant = Some(unit.label.clone());
+            }
             Ok(unit.parts)
         }
+    }
+}
+
+/// The repository as commands name it.
+fn asked(target: &Target) -> String {
+    match target.revision.as_ref().filter(|_| target.moving || target.revision.as_ref().is_some_and(Revision::is_commit)) {
+        Some(revision) => format!("{}@{revision}", target.repo),
+        None => target.repo.to_string(),
     }
 }
 

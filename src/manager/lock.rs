@@ -163,10 +163,20 @@ impl ModelManager {
             (true, None) => (LockSource::File, Wanted::Files(paths)),
             (false, _) => (LockSource::Repository, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
         };
-        let (view, notices) = (view.clone(), Vec::new());
-        let beside = Vec::new();
-        let target =
-            Target { view, repo, revision: None, moving: false, wanted, beside, license: None, ram: None, gated: false, notices };
+        let target = Target {
+            view: view.clone(),
+            repo,
+            revision: None,
+            moving: false,
+            wanted,
+            beside: Vec::new(),
+            license: None,
+            ram: None,
+            gated: false,
+            open_label: false,
+            kept: root.files.iter().map(|file| file.path.to_string()).collect(),
+            notices: Vec::new(),
+        };
         self.settle(Wish { target, source }, None, run)
     }
 
@@ -200,6 +210,18 @@ impl ModelManager {
             (Reference::Hub { .. }, Wanted::Files(_) | Wanted::Gguf { folder: Some(_), .. }) => LockSource::File,
             (Reference::Hub { .. }, _) => LockSource::Repository,
         };
+        if target.open_label
+            && let Wanted::Files(files) = &target.wanted
+        {
+            let holds = |locked: &&LockedView| {
+                let has = |path: &RelPath| locked.files.iter().any(|file| file.repo_path == *path);
+                locked.repo == target.repo && locked.model == target.view.model && files.iter().all(|file| has(&file.path))
+            };
+            if let Some(locked) = old.views().iter().find(holds) {
+                target.view = view_of(locked);
+                target.open_label = false;
+            }
+        }
         if let (Wanted::Gguf { quant: quant @ None, folder: None }, None) = (&mut target.wanted, &target.view.quant) {
             // The one that is locked or here is meant, where there is one.
             let of_model = |view: &&ViewKey| view.model == target.view.model && view.format == target.view.format;

@@ -62,6 +62,8 @@ impl ModelManager {
             license: None,
             ram: None,
             gated: false,
+            open_label: false,
+            kept: locked.files.iter().map(|file| file.path.to_string()).collect(),
             notices: Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     ListedModel, ListedState, ModelManager, Selector,
-    target::{quant_of_path, view_id},
+    target::{format_of, quant_of_path, view_id},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -73,8 +73,15 @@ impl ModelManager {
                 (id, what.quant.clone().or(quant))
             }
             Reference::Hub { repo, quant, path, .. } => {
-                let of_path = path.as_ref().and_then(quant_of_path);
-                (view_id(&repo)?.to_string(), what.quant.clone().or(quant).or(of_path))
+                let model = view_id(&repo)?.to_string();
+                let named = what.quant.clone().or(quant);
+                match (path, named) {
+                    (Some(path), None) if format_of(&path).is_some() => {
+                        let view = self.target(what, None)?.view;
+                        (model, view.quant)
+                    }
+                    (path, named) => (model, named.or(path.as_ref().and_then(quant_of_path))),
+                }
             }
         })
     }

@@ -7,7 +7,7 @@ use super::{
     DownloadOptions, FileReport, FileSupply, MemoryReport, ModelManager, PlanReport,
     choose::{WithProjector, choose, is_below, no_projector_for},
     index::is_weights,
-    target::{Target, Wanted},
+    target::{Target, Wanted, view_of_file},
 };
 use crate::{
     digest::{GitSha1, Sha256Digest},
@@ -242,11 +242,29 @@ impl ModelManager {
                 return Ok(plan);
             }
         }
+        let is_open = target.open_label || matches!(target.wanted, Wanted::Gguf { quant: None, .. });
         let mut plan = self.plan_from_hub(target, options.mmproj.as_ref()).await?;
+        if is_open && plan.target.view.format.is_single_file() {
+            self.keep_place(&mut plan, store)?;
+        }
         let view = plan.target.view.clone();
         self.supply(&view, &mut plan.files, options.force, store)?;
         self.mind_the_view(&mut plan, store)?;
         Ok(plan)
+    }
+
+    /// A model that is shown under another name, which an older version gave it, stays there as long as nobody names its label.
+    fn keep_place(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+        let (Some(store), Some(project)) = (store, Project::identify(&*self.disk, &self.settings.models_dir)?) else {
+            return Ok(());
+        };
+        if let Some(first) = plan.files.first()
+            && store.root_of(&project, &plan.target.view)?.is_none()
+            && let Some(view) = view_of_file(store, &project, &plan.target, &first.repo_path)
+        {
+            plan.target.view = view;
+        }
+        Ok(())
     }
 
     /// Adds the projectors that the view shows already: who asked for one once keeps it. Says which other GGUF gives way.

@@ -5,10 +5,11 @@ use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     hub::Reference,
-    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, split_part_suffix},
+    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, is_projector, split_part_suffix},
     registry::{Artifact, ArtifactFile},
-    store::ViewKey,
+    store::{Project, RootRecord, Source, Store, ViewFile, ViewKey},
 };
+use uuid::Uuid;
 
 /// What is wanted, before the Hub was asked anything.
 #[derive(Debug, Clone)]
@@ -28,6 +29,10 @@ pub(super) struct Target {
     /// The memory that the registry says it needs, for people.
     pub(super) ram: Option<String>,
     pub(super) gated: bool,
+    /// Whether the view's label is only what the name of a file says: the repository's list of files tells it.
+    pub(super) open_label: bool,
+    /// The names of the files that are shown or locked under this label: whichever unit of the repository they are keeps it.
+    pub(super) kept: Vec<String>,
     /// What was chosen and why.
     pub(super) notices: Vec<String>,
 }
@@ -64,9 +69,34 @@ impl ModelManager {
             }
             Reference::Hub { repo, revision: named, quant, path } => {
                 let quant = one_of(what.quant.clone(), quant)?;
-                hub_target(repo, revision.cloned().or(named), what.format.clone(), quant, path)
+                let target = hub_target(repo, revision.cloned().or(named), what.format.clone(), quant, path)?;
+                Ok(self.with_views_here(target))
             }
         }
+    }
+
+    /// A reference to the Hub by what this project shows already: a file that it shows is called as its view is.
+    fn with_views_here(&self, mut target: Target) -> Target {
+        // What cannot be read is told by whoever needs it.
+        let here = || {
+            let project = Project::identify(&*self.disk, &self.settings.models_dir).ok()??;
+            Some((self.existing_store().ok()??, project))
+        };
+        if !target.view.format.is_single_file() {
+            return target;
+        }
+        let Some((store, project)) = here() else { return target };
+        if target.open_label
+            && let Wanted::Files(files) = &target.wanted
+            && let Some(first) = files.first()
+            && let Some(view) = view_of_file(&store, &project, &target, &first.path)
+        {
+            target.view = view;
+            target.open_label = false;
+        }
+        let root = target.view.quant.as_ref().and_then(|_| store.root_of(&project, &target.view).ok().flatten());
+        target.kept = root.into_iter().flat_map(|root| root.files).map(|file| file.path.to_string()).collect();
+        target
     }
 
     pub(super) fn reference(&self, text: &str) -> Result<Reference> {
@@ -95,6 +125,8 @@ impl ModelManager {
             license: artifact.license.clone(),
             ram: selection.model.ram.clone(),
             gated: artifact.gated,
+            open_label: false,
+            kept: Vec::new(),
             notices: selection.notices,
         })
     }
@@ -125,6 +157,8 @@ fn hub_target(
 ) -> Result<Target> {
     let format = format.or_else(|| path.as_ref().and_then(format_of)).unwrap_or_else(Format::gguf);
     let of_path = path.as_ref().and_then(quant_of_path);
+    let is_file = path.as_ref().is_some_and(|path| format_of(path).is_some());
+    let open_label = is_file && quant.is_none() && format.is_single_file();
     let (quant, wanted) = match path {
         Some(path) if format.is_single_file() && format_of(&path).is_none() => {
             (quant.clone().or(of_path), Wanted::Gguf { quant, folder: Some(path) })
@@ -148,8 +182,29 @@ fn hub_target(
         license: None,
         ram: None,
         gated: false,
+        open_label,
+        kept: Vec::new(),
         notices: Vec::new(),
     })
+}
+
+/// The view of a project that shows this file of the target's repository.
+pub(super) fn view_of_file(store: &Store, project: &Uuid, target: &Target, path: &RelPath) -> Option<ViewKey> {
+    let is_it = |file: &ViewFile| {
+        let sources = store.meta(&file.sha256).ok().flatten().map(|meta| meta.sources).unwrap_or_default();
+        let is_source = |source: &Source| {
+            let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
+            repo && source.path.as_deref() == Some(path.as_str())
+        };
+        file.path.file_name() == path.file_name() && sources.iter().any(is_source)
+    };
+    let of_model = |view: &ViewKey| view.model == target.view.model && view.format == target.view.format;
+    // A projector that stands with its model is not what that view is called after.
+    let is_alone = |root: &RootRecord| root.files.iter().all(|file| is_projector(file.path.file_name()));
+    let fits = |root: &RootRecord| {
+        of_model(&root.view) && root.files.iter().any(is_it) && is_alone(root) == is_projector(path.file_name())
+    };
+    store.roots_of(project).ok()?.into_iter().find(fits).map(|root| root.view)
 }
 
 /// The folder of a model that is in no registry: `owner--name`, as the Hub's own cache writes it.

@@ -1,6 +1,7 @@
 //! What the names of GGUF files say: quantization, part of a split file, projector.
 
 use super::Quant;
+use std::ops::Range;
 
 /// Quantization names that llama.cpp's files carry, in upper case.
 const QUANTS: &[&str] = &[
@@ -94,20 +95,181 @@ impl Quant {
         quant.parse().ok()
     }
 
-    /// The same for a path: from the file's name, else from the folder that holds it.
+    /// The same for a path: from the end of the file's name, else from the folder that holds it.
     pub fn of_gguf_path(path: &str) -> Option<Self> {
         let folder = || path.rsplit('/').nth(1).and_then(|folder| Self::of_gguf_name(&format!("{folder}.gguf")));
         Self::of_gguf_name(path).or_else(folder)
     }
 
+    /// The same, and else from wherever in the file's name it stands, known or only alike (`q8_k_p`, `3.7bpw`).
+    pub fn in_gguf_path(path: &str) -> Option<Self> {
+        let anywhere = || {
+            let stem = strip_suffix_ignore_case(path.rsplit('/').next()?, ".gguf")?;
+            Some(quant_in_stem(split_part_suffix(stem).0)?.1)
+        };
+        Self::of_gguf_path(path).or_else(anywhere)
+    }
+
     /// How far this is from what is taken when nobody says which: `q4_k_m` is nearest. A maker's variant comes right after the
-    /// plain one, and names that are not known come last.
+    /// plain one; then come names that only tell their bits, and last those that tell nothing.
     pub fn distance(&self) -> usize {
         let plain = self.as_str().strip_prefix("ud-");
         let name = plain.unwrap_or(self.as_str());
-        let place = PREFERRED.iter().position(|preferred| *preferred == name);
+        let place = PREFERRED.iter().position(|preferred| *preferred == name).or_else(|| {
+            let bits = name.trim_start_matches(|c: char| !c.is_ascii_digit()).bytes().next()?;
+            Some(PREFERRED.len() + PREFERRED_BITS.iter().position(|known| *known == bits)?)
+        });
         place.map_or(usize::MAX, |place| 2 * place + usize::from(plain.is_some()))
     }
+}
+
+/// First digits of what tells only its bits (`q8_k_p`, `fp16`, `3.7bpw`), in the order of [`PREFERRED`].
+const PREFERRED_BITS: &[u8] = b"4563821";
+
+/// The quantization that stands in a stem, and where: at its end before anything else, else wherever a word is one. Of several
+/// the first that is no plain number format, for those tell of tensors that were left as they were.
+pub fn quant_in_stem(stem: &str) -> Option<(Range<usize>, Quant)> {
+    if let Some(quant) = Quant::of_gguf_name(&format!("{stem}.gguf")) {
+        return Some((stem.len() - quant.as_str().len()..stem.len(), quant));
+    }
+    let upper = stem.to_ascii_uppercase();
+    let starts = (0..upper.len()).filter(|at| *at == 0 || is_separator(upper.as_bytes()[at - 1]));
+    let mut found = starts.filter_map(|at| Some(at..at + quant_len(&upper[at..])?)).collect::<Vec<_>>();
+    found.sort_by_key(|span| (FLOATS.contains(&&upper[span.clone()]), span.start));
+    let mut span = found.into_iter().next()?;
+    if upper[..span.start].strip_suffix("UD-").is_some_and(|rest| rest.bytes().next_back().is_none_or(is_separator)) {
+        span.start -= 3;
+    }
+    let quant = upper[span.clone()].parse().ok()?;
+    Some((span, quant))
+}
+
+/// Formats of numbers.
+const FLOATS: [&str; 9] = ["F16", "BF16", "F32", "FP16", "FP32", "FP8", "FP4", "INT8", "INT4"];
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'.' | b'-' | b'_' | b' ')
+}
+
+/// The length of the quantization that an upper-case text begins with, up to the end of a word.
+fn quant_len(text: &str) -> Option<usize> {
+    let word_at = |at: usize| {
+        let rest = text.get(at..).unwrap_or_default();
+        &rest[..rest.bytes().position(is_separator).unwrap_or(rest.len())]
+    };
+    let bits_per_weight = || {
+        let len = text.bytes().position(|byte| !byte.is_ascii_digit() && byte != b'.')?;
+        (len > 0 && text.as_bytes()[0] != b'.' && word_at(len) == "BPW").then_some(len + 3)
+    };
+    let first = word_at(0);
+    if !is_first_word(first) {
+        return bits_per_weight();
+    }
+    let mut len = first.len();
+    while text.as_bytes().get(len) == Some(&b'_') && is_next_word(word_at(len + 1)) {
+        len += 1 + word_at(len + 1).len();
+    }
+    Some(len)
+}
+
+/// `Q4`, `IQ2XXS`, `PQ2`, or a number format.
+fn is_first_word(word: &str) -> bool {
+    let is_q = || {
+        let (before, after) = word.split_once('Q')?;
+        let kind = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        let digits = after.len() - kind.len();
+        let letters = kind.bytes().all(|byte| b"KSMLXP".contains(&byte)) && kind.len() <= 4;
+        Some(before.len() <= 2 && before.bytes().all(|byte| byte.is_ascii_uppercase()) && (1..=2).contains(&digits) && letters)
+    };
+    FLOATS.contains(&word) || ["MXFP4", "NVFP4"].contains(&word) || is_q().unwrap_or(false)
+}
+
+/// What follows a quantization's first word behind `_`: `K`, `M`, `0`, `G64`, `MOE4`.
+fn is_next_word(word: &str) -> bool {
+    let of = |start: &str| word.strip_prefix(start).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_kind = ["K", "KT", "KS", "KL", "KSS", "S", "XS", "XXS", "M", "L", "XL", "XXL", "NL", "P", "R4", "R8"].contains(&word);
+    is_kind || (word.len() == 1 && of("")) || (word.len() > 1 && of("G")) || of("MOE")
+}
+
+/// What a GGUF file is for, as far as its name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// What is run.
+    Model,
+    /// What lets a model see or hear.
+    Projector,
+    /// What guesses ahead for a model: a draft, or a head for several tokens.
+    Draft,
+    /// Statistics from which quantizations are made.
+    Imatrix,
+    /// Turns text or sound into tokens and back.
+    Tokenizer,
+    /// An encoder of text beside a model of pictures.
+    Encoder,
+    /// The part of a model of pictures or sound that makes them.
+    Vae,
+}
+
+impl Role {
+    /// The role in reports, and in the labels of companions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Projector => "mmproj",
+            Self::Draft => "draft",
+            Self::Imatrix => "imatrix",
+            Self::Tokenizer => "tokenizer",
+            Self::Encoder => "encoder",
+            Self::Vae => "vae",
+        }
+    }
+
+    /// The role that a file's name tells by itself. Whether `mtp` within a name makes a companion is told by the other names.
+    pub fn of_gguf_name(file_name: &str) -> Self {
+        if is_projector(file_name) {
+            return Self::Projector;
+        }
+        let stem = strip_suffix_ignore_case(file_name, ".gguf").unwrap_or(file_name);
+        let words = words(stem);
+        let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+        let first = words.first().map(String::as_str);
+        let is_imatrix = has(&["imatrix"]) && (first == Some("imatrix") || quant_in_stem(stem).is_none());
+        match () {
+            () if is_imatrix => Self::Imatrix,
+            () if matches!(first, Some("mtp" | "eagle" | "nextn")) => Self::Draft,
+            () if has(&["draft", "drafter", "dflash", "eagle3"]) => Self::Draft,
+            () if words.iter().any(|word| word.ends_with("tokenizer")) => Self::Tokenizer,
+            () if has(&["vae"]) => Self::Vae,
+            () if has(&["encoder", "embedding", "t5xxl", "umt5"]) || stem.to_ascii_lowercase().starts_with("clip_") => {
+                Self::Encoder
+            }
+            () => Self::Model,
+        }
+    }
+}
+
+/// The words of a name in lower case: what stands between separators, `1.5` being one.
+pub fn words(name: &str) -> Vec<String> {
+    let lower: Vec<char> = name.to_lowercase().chars().collect();
+    let is_digit = |at: Option<usize>| at.and_then(|at| lower.get(at)).is_some_and(char::is_ascii_digit);
+    let mut words = vec![String::new()];
+    for (at, c) in lower.iter().enumerate() {
+        match c {
+            '.' if is_digit(at.checked_sub(1)) && is_digit(Some(at + 1)) => words.last_mut().map(|word| word.push('.')),
+            c if c.is_ascii_alphanumeric() => words.last_mut().map(|word| word.push(*c)),
+            _ => {
+                words.push(String::new());
+                None
+            }
+        };
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Whether this is the file that macOS puts beside another for what its file system cannot hold.
+pub fn is_apple_double(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with("._") || part == "__MACOSX")
 }
 
 /// Quantizations from the best default away from it in size and quality, better before worse: `q4_k_m` is the guide's

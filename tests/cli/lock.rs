@@ -308,13 +308,14 @@ fn of_two_folders_with_the_same_file_the_one_that_was_named_is_meant() {
     let desk = Desk::empty();
     let [one, two] = [1, 2].map(|seed| Content::synthetic(70_000, seed));
     desk.hub.repo("a/twins").lfs("one/x.Q4_K_M.gguf", one.clone()).lfs("two/x.Q4_K_M.gguf", two.clone()).commit();
-    let shown = desk.s.models().join("a--twins/gguf/q4_k_m/x.Q4_K_M.gguf");
-    for (named, content) in
-        [("two/x.Q4_K_M.gguf", &two), ("one/x.Q4_K_M.gguf", &one), ("two --quant q4_k_m", &two), ("one --quant q4_k_m", &one)]
-    {
-        desk.run(&format!("download hf://a/twins/{named}")).ok();
-        assert_content(&shown, content);
+    let shown = |folder: &str| desk.s.models().join(format!("a--twins/gguf/{folder}-q4_k_m/x.Q4_K_M.gguf"));
+    for (folder, content) in [("two", &two), ("one", &one)] {
+        for named in [format!("{folder}/x.Q4_K_M.gguf"), format!("{folder} --quant q4_k_m")] {
+            desk.run(&format!("download hf://a/twins/{named}")).ok();
+            assert_content(&shown(folder), content);
+        }
     }
+    desk.run("remove a/twins:two-q4_k_m").ok();
     desk.run("lock").ok();
     let is_locked = |folder: &str| {
         let text = lock_text(&desk.s.project());
@@ -325,16 +326,13 @@ fn of_two_folders_with_the_same_file_the_one_that_was_named_is_meant() {
     desk.hub.repo("a/twins").lfs("one/x.Q4_K_M.gguf", Content::synthetic(70_000, 3)).commit();
     desk.run("lock --update").ok().prints("moved");
     is_locked("one");
-    for (line, folder) in [
-        ("lock hf://a/twins/two --quant q4_k_m", "two"),
-        ("lock hf://a/twins/one/x.Q4_K_M.gguf", "one"),
-        ("lock hf://a/twins/two/x.Q4_K_M.gguf", "two"),
-    ] {
-        desk.run(line).ok().prints("changed");
-        is_locked(folder);
+    for line in ["lock hf://a/twins/two --quant q4_k_m", "lock hf://a/twins/two/x.Q4_K_M.gguf", "lock a/twins:two-q4_k_m"] {
+        desk.run(line).ok();
+        is_locked("one");
+        is_locked("two");
     }
     desk.run("sync --locked").ok();
-    assert_content(&shown, &two);
+    assert_content(&shown("two"), &two);
 }
 
 #[cfg(unix)]

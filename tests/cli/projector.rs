@@ -126,8 +126,8 @@ fn a_reference_takes_one_and_a_damaged_one_is_mended() {
 
     // One alone is what was asked for, and its own file is the path.
     let alone = desk.run(&format!("download hf://{REPO}/mmproj-Seer-F16.gguf")).ok();
-    assert_eq!(alone.last_line(), "models/ggml-org--Seer-GGUF/gguf/f16/mmproj-Seer-F16.gguf");
-    assert_eq!(desk.run(&format!("path {REPO}:f16")).ok().last_line(), alone.last_line());
+    assert_eq!(alone.last_line(), "models/ggml-org--Seer-GGUF/gguf/mmproj-f16/mmproj-Seer-F16.gguf");
+    assert_eq!(desk.run(&format!("path {REPO}:mmproj-f16")).ok().last_line(), alone.last_line());
 }
 
 #[test]

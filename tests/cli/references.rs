@@ -52,13 +52,50 @@ fn without_a_quantization_the_nearest_to_the_usual_is_taken_and_named() {
     let output = desk.run(&format!("download {REPO}")).ok().says("ud-q4_k_xl was chosen");
     assert!(output.last_line().contains("/ud-q4_k_xl/"), "{output}");
     desk.hub.repo("a/two").lfs("a.Q4_K_M.gguf", "one").lfs("b.Q4_K_M.gguf", "two").lfs("b.Q8_0.gguf", "three").commit();
-    desk.run("download a/two").code(2).says("a.Q4_K_M, b.Q4_K_M").says("hf://owner/repo/path");
-    desk.run("download hf://a/two/a.Q4_K_M.gguf").ok();
-    let other = desk.run("download hf://a/two/b.Q4_K_M.gguf").ok().says("a.Q4_K_M.gguf of ").says(" gives way to b.Q4_K_M.gguf");
-    assert_eq!(other.last_line(), "models/a--two/gguf/q4_k_m/b.Q4_K_M.gguf");
-    desk.run("download a/two:latest").code(2).says("a.Q4_K_M, b.Q4_K_M");
-    desk.run("download a/two:q8").code(3).says("There is: q4_k_m, q8_0");
-    desk.run("download a/two:q4_k").code(3).says("There is: q4_k_m, q8_0");
+    let commands = ["`model-manager download a/two:a-q4_k_m` (3 B)", "`model-manager download a/two:b-q4_k_m` (3 B)"];
+    desk.run("download a/two").code(2).says(commands[0]).says(commands[1]);
+    desk.run("download a/two:latest").code(2).says(commands[0]).says(commands[1]);
+    desk.run("download a/two:q4_k_m").code(2).says(commands[0]).says(commands[1]);
+    desk.run("download a/two:q8").code(3).says("There is: `model-manager download a/two:q8_0` (5 B), ");
+    desk.run("download a/two:b-q4_k").code(3).says("There is: `model-manager download a/two:b-q4_k_m` (3 B), ");
+}
+
+#[test]
+fn no_two_files_of_a_repository_share_a_folder_and_each_is_had_by_its_label() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/two").lfs("a.Q4_K_M.gguf", "one").lfs("b.Q4_K_M.gguf", "two").lfs("b-I-Mini.gguf", "three").commit();
+    for (label, file) in [("a-q4_k_m", "a.Q4_K_M.gguf"), ("b-q4_k_m", "b.Q4_K_M.gguf"), ("b-i-mini", "b-I-Mini.gguf")] {
+        let path = format!("models/a--two/gguf/{label}/{file}");
+        for reference in [format!("a/two:{label}"), format!("hf://a/two/{file}")] {
+            assert_eq!(desk.run(&format!("download {reference}")).ok().last_line(), path, "{reference}");
+            assert_eq!(desk.run(&format!("path {reference}")).ok().last_line(), path, "{reference}");
+            desk.run(&format!("verify {reference}")).ok();
+        }
+    }
+    desk.hub.reset_counters();
+    desk.run("download hf://a/two/b.Q4_K_M.gguf").ok().says("already present");
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.run("download hf://a/two/b.Q4_K_M.gguf --force").ok();
+    desk.run("lock hf://a/two/b.Q4_K_M.gguf a/two:a-q4_k_m").ok();
+    desk.run("lock --update").ok();
+    desk.run("sync").ok();
+    desk.run("doctor").ok().prints("all is well");
+}
+
+#[test]
+fn a_view_keeps_its_place_when_its_label_is_another_now() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/one").lfs("a.Q4_K_M.gguf", "one").commit();
+    let path = "models/a--one/gguf/q4_k_m/a.Q4_K_M.gguf";
+    assert_eq!(desk.run("download a/one").ok().last_line(), path);
+    desk.hub.repo("a/one").lfs("a.Q4_K_M.gguf", "one").lfs("b.Q4_K_M.gguf", "two").commit();
+    for line in ["download hf://a/one/a.Q4_K_M.gguf", "download a/one:q4_k_m", "download a/one:q4_k_m --force", "path a/one:q4_k_m"]
+    {
+        assert_eq!(desk.run(line).ok().last_line(), path, "{line}");
+    }
+    desk.run("lock a/one:q4_k_m").ok();
+    desk.run("lock --update").ok();
+    assert_eq!(desk.run("download a/one:b-q4_k_m").ok().last_line(), "models/a--one/gguf/b-q4_k_m/b.Q4_K_M.gguf");
 }
 
 #[test]
@@ -75,10 +112,10 @@ fn a_model_that_a_folder_names_is_locked_by_its_files() {
     let desk = Desk::empty();
     let repo = desk.hub.repo("a/twice");
     repo.lfs("one/x.Q4_K_M.gguf", "one").lfs("two/x.Q4_K_M.gguf", "two").commit();
-    desk.run("download a/twice:q4_k_m").code(2).says("one/x.Q4_K_M, two/x.Q4_K_M");
+    desk.run("download a/twice:q4_k_m").code(2).says("a/twice:one-q4_k_m").says("a/twice:two-q4_k_m");
     desk.run("lock hf://a/twice/two").ok();
     desk.run("sync").ok();
-    let path = desk.s.project().join("models/a--twice/gguf/q4_k_m/x.Q4_K_M.gguf");
+    let path = desk.s.project().join("models/a--twice/gguf/two-q4_k_m/x.Q4_K_M.gguf");
     assert_eq!(std::fs::read_to_string(path).unwrap(), "two");
     desk.run("lock --update").ok().prints("kept");
 }

@@ -144,8 +144,8 @@ fn a_gate_and_an_older_commit_are_written_down() {
 fn what_cannot_be_added_is_told_and_changes_nothing() {
     let desk = desk();
     desk.will_not("add no/such", 5, &["does not exist", "HTTP 401"]);
-    desk.will_not("add me/two", 2, &["one.Q4_K_M", "two.Q4_K_M", "hf://owner/repo/path"]);
-    desk.will_not("add me/New-7B-GGUF:q5_k_m", 3, &["q5_k_m", "There is: q4_k_m, q8_0"]);
+    desk.will_not("add me/two", 2, &["me/two:one-q4_k_m`", "me/two:two-q4_k_m`"]);
+    desk.will_not("add me/New-7B-GGUF:q5_k_m", 3, &["q5_k_m", "There is: `model-manager download me/New-7B-GGUF:q4_k_m`"]);
     desk.will_not("add me/New-7B-GGUF --revision v9", 3, &["no such revision"]);
     desk.will_not("add tiny", 2, &["`tiny` names no repository", "owner/repo"]);
     desk.will_not(&format!("add {REPO}:q8_0 --id tiny"), 2, &["`tiny:q8_0` stands in line 11 of", "--update"]);

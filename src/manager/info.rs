@@ -1,15 +1,16 @@
 //! What the registry knows, and which of it is here.
 
 use super::{
-    DownloadOptions, InfoForm, InfoModel, ListedModel, ModelManager, Selector,
+    DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
+    choose::WithProjector,
     plan::{Plan, PlannedFile},
-    target::Target,
+    target::{Target, Wanted},
 };
 use crate::{
     error::{ErrorKind, Result},
     event::Event,
-    hub::Reference,
-    names::{Format, Quant},
+    hub::{GgufUnit, Pinned, Reference, gguf_units},
+    names::{Format, Quant, Revision, Role},
     registry::{Artifact, Model},
     store::{Trust, ViewKey},
 };
@@ -75,9 +76,25 @@ impl ModelManager {
     fn info_of_hub(&self, target: Target, here: &Here) -> Result<InfoModel> {
         let store = self.existing_store()?;
         let repo = target.repo.to_string();
-        let plan = self.plan_to_look(target)?;
-        let ViewKey { model, format, quant } = &plan.target.view;
-        let listed = here.find(model.as_str(), format, quant.as_ref());
+        let (plan, labels) = match target.wanted {
+            Wanted::Gguf { quant: None, folder: None } => self.plan_with_labels(target, here)?,
+            _ => (Some(self.plan_to_look(target)?), Vec::new()),
+        };
+        let mut model = InfoModel {
+            model: repo.clone(),
+            description: None,
+            size_class: None,
+            params: None,
+            ram: None,
+            use_case: None,
+            repo: Some(repo),
+            license: None,
+            forms: Vec::new(),
+            labels,
+        };
+        let Some(plan) = plan else { return Ok(model) };
+        let ViewKey { model: id, format, quant } = &plan.target.view;
+        let listed = here.find(id.as_str(), format, quant.as_ref());
         let (weights, weights_note) = match listed {
             Some(listed) => self.look_at_view(listed),
             None => self.look_at_plan(&plan, store.as_ref())?,
@@ -104,17 +121,54 @@ impl ModelManager {
             weights,
             weights_note,
         };
-        Ok(InfoModel {
-            model: repo,
-            description: None,
-            size_class: None,
-            params: None,
-            ram: None,
-            use_case: None,
-            repo: Some(plan.target.repo.to_string()),
-            license: plan.target.license.clone(),
-            forms: vec![form],
-        })
+        model.repo = Some(plan.target.repo.to_string());
+        model.license.clone_from(&plan.target.license);
+        model.forms.push(form);
+        Ok(model)
+    }
+
+    /// What a repository has, and what is meant by it alone; of several models that could be, none is.
+    fn plan_with_labels(&self, target: Target, here: &Here) -> Result<(Option<Plan>, Vec<LabelInfo>)> {
+        let hub = self.hub()?;
+        let asked = target.revision.clone().unwrap_or_else(Revision::main);
+        let (pinned, tree) = self.ask(async {
+            let pinned = match Pinned::assumed(&target.repo, &asked) {
+                Some(pinned) => pinned,
+                None => hub.pin(&target.repo, &asked).await?,
+            };
+            let tree = hub.tree(&pinned).await?;
+            Ok((pinned, tree))
+        })?;
+        let units = gguf_units(&tree.files);
+        let is_here = |unit: &GgufUnit<'_>| {
+            let first = unit.parts.first().map_or("", |part| part.path.file_name());
+            // A view that was made under another name shows the same file.
+            let is_other = |listed: &ListedModel| {
+                let is_label = units.iter().any(|unit| listed.quant.as_deref() == Some(unit.label.as_str()));
+                listed.model == target.view.model.as_str() && !is_label && listed.files.iter().any(|file| file == first)
+            };
+            here.find(target.view.model.as_str(), &target.view.format, Some(&unit.label)).is_some() || here.0.values().any(is_other)
+        };
+        let label = |unit: &GgufUnit<'_>| LabelInfo {
+            label: unit.label.to_string(),
+            role: unit.role.as_str(),
+            size: unit.size(),
+            files: unit.parts.iter().map(|part| part.path.to_string()).collect(),
+            present: is_here(unit),
+        };
+        let mut labels: Vec<(Role, LabelInfo)> = units.iter().map(|unit| (unit.role, label(unit))).collect();
+        labels.sort_by(|(a, x), (b, y)| (a, x.size, &x.label).cmp(&(b, y.size, &y.label)));
+        let labels: Vec<LabelInfo> = labels.into_iter().map(|(_, label)| label).collect();
+        let mut plan = match self.plan_of_tree(target, &tree, pinned, 2, &WithProjector::No) {
+            Ok(plan) => plan,
+            Err(error) if error.kind() == ErrorKind::Usage && labels.len() > 1 => return Ok((None, labels)),
+            Err(error) => return Err(error),
+        };
+        let store = self.existing_store()?;
+        self.keep_place(&mut plan, store.as_ref())?;
+        let view = plan.target.view.clone();
+        self.supply(&view, &mut plan.files, false, store.as_ref())?;
+        Ok((Some(plan), labels))
     }
 
     fn plan_to_look(&self, target: Target) -> Result<Plan> {
@@ -155,6 +209,7 @@ fn describe(model: &Model, here: &Here) -> InfoModel {
         repo: model.huggingface_id.as_ref().map(ToString::to_string),
         license: model.license.clone(),
         forms,
+        labels: Vec::new(),
     }
 }
 

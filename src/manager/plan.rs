@@ -13,7 +13,7 @@ use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::{Kind, total_memory},
     error::{Error, ErrorKind, Result},
-    hub::{Hub, Pinned, Projector, check_collisions},
+    hub::{Hub, Pinned, Projector, Tree, check_collisions},
     names::{RelPath, RepoId, Revision, is_projector},
     registry::ArtifactFile,
     settings::LinkMode,
@@ -254,7 +254,7 @@ impl ModelManager {
     }
 
     /// A model that is shown under another name, which an older version gave it, stays there as long as nobody names its label.
-    fn keep_place(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+    pub(super) fn keep_place(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.disk, &self.settings.models_dir)?) else {
             return Ok(());
         };
@@ -378,15 +378,27 @@ impl ModelManager {
     pub(super) async fn plan_of_commit(
         &self,
         hub: &Hub,
-        mut target: Target,
+        target: Target,
         pinned: Pinned,
         calls: u32,
         projector: &WithProjector,
     ) -> Result<Plan> {
         let tree = hub.tree(&pinned).await?;
+        self.plan_of_tree(target, &tree, pinned, calls, projector)
+    }
+
+    /// Selects the wanted files of a commit.
+    pub(super) fn plan_of_tree(
+        &self,
+        mut target: Target,
+        tree: &Tree,
+        pinned: Pinned,
+        calls: u32,
+        projector: &WithProjector,
+    ) -> Result<Plan> {
         target.license = target.license.take().or(pinned.license.clone());
         target.gated |= pinned.gated != crate::hub::Gate::Open;
-        let chosen = choose(&mut target, &tree, &pinned, projector)?;
+        let chosen = choose(&mut target, tree, &pinned, projector)?;
         check_collisions(&chosen)?;
         let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
         let mut files = Vec::new();

@@ -317,6 +317,24 @@ pub struct InfoModel {
     pub license: Option<String>,
     /// Its forms.
     pub forms: Vec<InfoForm>,
+    /// The GGUF files and sets of parts of a repository that was named without a label.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<LabelInfo>,
+}
+
+/// A GGUF file, or set of parts, of a repository.
+#[derive(Debug, Clone, Serialize)]
+pub struct LabelInfo {
+    /// What `owner/repo:LABEL` calls it.
+    pub label: String,
+    /// `model`, `mmproj`, `draft`, `imatrix`, `tokenizer`, `encoder` or `vae`.
+    pub role: &'static str,
+    /// Bytes.
+    pub size: u64,
+    /// Its files.
+    pub files: Vec<String>,
+    /// Whether it is here.
+    pub present: bool,
 }
 
 /// The link mode in reports.

@@ -83,6 +83,22 @@ fn no_two_files_of_a_repository_share_a_folder_and_each_is_had_by_its_label() {
 }
 
 #[test]
+fn info_lists_labels_roles_sizes_and_what_is_here() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/two").lfs("a.Q4_K_M.gguf", "one").lfs("b.Q4_K_M.gguf", "three").lfs("mmproj-F16.gguf", "p").commit();
+    desk.run("download a/two:b-q4_k_m").ok();
+    desk.hub.reset_counters();
+    let info = desk.run("info a/two --json").ok().json();
+    assert_eq!(desk.hub.count().api, 2, "one question for the commit and one for its files");
+    let told = |at: usize| {
+        let label = &info["models"][0]["labels"][at];
+        format!("{} {} {} {}", label["label"], label["role"], label["size"], label["present"]).replace('"', "")
+    };
+    assert_eq!([told(0), told(1), told(2)], ["a-q4_k_m model 3 false", "b-q4_k_m model 5 true", "mmproj-f16 mmproj 1 false"]);
+    desk.run("info a/two").ok().prints("a-q4_k_m").prints("mmproj-f16");
+}
+
+#[test]
 fn a_view_keeps_its_place_when_its_label_is_another_now() {
     let desk = Desk::empty();
     desk.hub.repo("a/one").lfs("a.Q4_K_M.gguf", "one").commit();

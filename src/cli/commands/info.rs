@@ -168,6 +168,20 @@ fn write_one(page: &mut Page, model: &InfoModel) {
         }
     }
     page.line("");
+    if !model.labels.is_empty() {
+        let mut table = Table::new(&["label", "role", "size", "files", "here"]).right(2);
+        for label in &model.labels {
+            let here = if label.present { "*" } else { "" };
+            let files = label.files.len().to_string();
+            table.row([label.label.clone(), label.role.into(), units::size(label.size), files, here.into()]);
+        }
+        table.write(page, "  ");
+        page.line("");
+        page.note(format!("Fetch one with `model-manager download {}:LABEL`.", printable(&model.model)));
+    }
+    if model.forms.is_empty() {
+        return;
+    }
     let mut table = Table::new(&["format", "quant", "size", "source", "here", "status"]).right(2);
     for form in &model.forms {
         let size = form.size.map_or("?".into(), units::size);
@@ -191,7 +205,8 @@ fn write_one(page: &mut Page, model: &InfoModel) {
             page.line(format!("  {name}: {}", printable(note)));
         }
     }
-    if let Some(form) = model.forms.iter().find(|form| !form.present && form.status == "active") {
+    let open = model.forms.iter().find(|form| !form.present && form.status == "active");
+    if let Some(form) = open.filter(|_| model.labels.is_empty()) {
         let quant = form.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
         let command = format!("model-manager download {} --format {}{quant}", model.model, form.format);
         page.note(format!("Fetch one with `{}`.", printable(&command)));
@@ -263,6 +278,7 @@ mod tests {
             repo: Some("TheBloke/phi-2-GGUF".into()),
             license: Some("mit".into()),
             forms: vec![form("gguf", Some("q4_k_m"), true), form("gguf", Some("q8_0"), false), form("safetensors", None, true)],
+            labels: vec![],
         }
     }
 

@@ -65,8 +65,9 @@ fuzz_target!(|data: &[u8]| {
     for format in [Format::safetensors(), Format::pytorch(), Format::gguf()] {
         match complete_set(files, &format) {
             Ok(set) => {
-                let chosen = paths(set.iter().copied());
-                assert!(!set.is_empty() && chosen.is_subset(&all) && chosen.len() == set.len());
+                let chosen = paths(set.files.iter().copied());
+                assert!(!set.files.is_empty() && chosen.is_subset(&all) && chosen.len() == set.files.len());
+                assert_eq!(set.files.len() + set.left_out.len(), files.len(), "what is left out is told");
             }
             Err(error) => assert!(error.to_string().len() <= 300 + 2 * data.len()),
         }

@@ -63,6 +63,8 @@ pub enum HubError {
         there: Vec<Offer>,
         /// The repository, and its revision where one was asked for, as commands name it.
         repo: Option<String>,
+        /// Another format in which it has weights.
+        format: Option<&'static str>,
     },
     /// Several GGUF files fit equally well.
     #[error("{} GGUF files of the repository fit{}: {}", .there.len(), wanted_label(.label.as_deref()), list(&offered(.there)))]
@@ -119,8 +121,11 @@ fn commands(offers: &[Offer], repo: Option<&str>) -> String {
 }
 
 impl HubError {
-    /// The same, whose hint names the repository that was asked.
-    pub fn of_repo(mut self, asked: &str) -> Self {
+    /// The same, whose hint names the repository that was asked, and another format that it has.
+    pub fn of_repo(mut self, asked: &str, other_format: Option<&'static str>) -> Self {
+        if let Self::NoLabel { format, .. } = &mut self {
+            *format = other_format;
+        }
         if let Self::NoLabel { repo, .. } | Self::Ambiguous { repo, .. } = &mut self {
             *repo = Some(asked.to_owned());
         }
@@ -148,10 +153,12 @@ impl HubError {
             Self::Incomplete { .. } => "The upload may be unfinished: try another revision, or another repository.".into(),
             Self::Nothing { there, .. } if there.is_empty() => "Look at the repository's files in a browser.".into(),
             Self::Nothing { there, .. } => format!("There is: {}.", list(there)),
-            Self::NoLabel { there, repo, .. } if there.is_empty() => {
-                let repo = repo.as_deref().unwrap_or("owner/repo");
-                format!("For weights in another format there is `model-manager download {repo} --format safetensors`.")
-            }
+            Self::NoLabel { there, repo, format, .. } if there.is_empty() => match (repo, format) {
+                (Some(repo), Some(format)) => {
+                    format!("It has {format} weights: `model-manager download {repo} --format {format}`.")
+                }
+                _ => "Look at the repository's files in a browser.".into(),
+            },
             Self::NoLabel { there, repo, .. } => format!("There is: {}", commands(there, repo.as_deref())),
             Self::Ambiguous { there, repo, .. } => format!("Name one: {}", commands(there, repo.as_deref())),
             Self::AmbiguousProjector { candidates } => {

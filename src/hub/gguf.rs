@@ -182,7 +182,7 @@ pub fn choose_unit<'a>(
         [] => {
             let models = units.iter().filter(|unit| unit.role == Role::Model);
             let all: Vec<_> = if models.clone().next().is_some() { models.collect() } else { units.iter().collect() };
-            HubError::NoLabel { label: label.clone(), there: offers(&all), repo: None }
+            HubError::NoLabel { label: label.clone(), there: offers(&all), repo: None, format: None }
         }
         several => HubError::Ambiguous { label: label.clone(), there: offers(several), repo: None },
     })
@@ -311,14 +311,14 @@ mod tests {
     #[test]
     fn the_nearest_labels_come_first_with_the_whole_command_and_the_size() {
         let files = ["x.Q8_0.gguf", "x.Q4_K_M.gguf", "x.Q4_K_S.gguf", "mmproj-F16.gguf"].map(file);
-        let error = choose(&files, Some("q4_k_n")).unwrap_err().of_repo("me/x");
+        let error = choose(&files, Some("q4_k_n")).unwrap_err().of_repo("me/x", None);
         let hint = error.hint().unwrap();
         let commands = ["`model-manager download me/x:q4_k_m` (1 B)", "me/x:q4_k_s`", "me/x:q8_0`"].map(|text| hint.find(text));
         assert!(commands.iter().all(Option::is_some) && commands.is_sorted() && !hint.contains("mmproj"), "{hint}");
         let many: Vec<HubFile> = (0..13).map(|n| file(&format!("voice{}.Q8_0.gguf", (b'a' + n) as char))).collect();
         let error = choose(&many, None).unwrap_err();
         assert!(error.hint().unwrap().ends_with("and 3 more."), "{error:?}");
-        let error = choose(&[file("model.safetensors")], None).unwrap_err().of_repo("me/x");
+        let error = choose(&[file("model.safetensors")], None).unwrap_err().of_repo("me/x", Some("safetensors"));
         assert!(error.hint().unwrap().contains("`model-manager download me/x --format safetensors`"), "{error:?}");
     }
 

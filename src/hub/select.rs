@@ -1,7 +1,7 @@
 //! The complete set of files that vLLM and transformers need: weights, index, configuration, tokenizer, licence.
 
 use super::{Fact, HubError, HubFile, Object};
-use crate::names::{Format, split_part_suffix};
+use crate::names::{Format, RelPath, is_apple_double};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
@@ -11,37 +11,233 @@ use std::{
     fmt,
 };
 
-/// The complete set in `format` (`safetensors` or `pytorch`), from the root of the repository; other folders hold other
-/// formats of the same weights.
-pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<Vec<&'a HubFile>, HubError> {
-    let root: Vec<&HubFile> = files.iter().filter(|file| file.path.depth() == 0).collect();
+/// The files of a set, and what of the repository is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetChoice<'a> {
+    /// What is taken, by path.
+    pub files: Vec<&'a HubFile>,
+    /// What is not taken, by path, and why.
+    pub left_out: Vec<(&'a HubFile, &'static str)>,
+}
+
+/// The complete set in `format` (`safetensors` or `pytorch`): one copy of the weights, and with them everything small that does
+/// not belong to another framework.
+pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoice<'a>, HubError> {
     let (kinds, index_end): (&[Kind], &str) = match format.as_str() {
         "safetensors" => (&[Kind::SAFETENSORS], ".safetensors.index.json"),
         "pytorch" => (&[Kind::BIN, Kind::PT], ".bin.index.json"),
         _ => return Err(HubError::Nothing { wanted: format!("known set of files for the format `{format}`"), there: Vec::new() }),
     };
-    let Some(mut chosen) = kinds.iter().map(|kind| kind.weights(&root)).find(|weights| !weights.is_empty()) else {
-        return Err(HubError::Nothing { wanted: format!("{format} weights in its root folder"), there: formats_there(files) });
+    let mut folders: BTreeMap<&str, Vec<&HubFile>> = BTreeMap::new();
+    files.iter().for_each(|file| folders.entry(file.path.folder()).or_default().push(file));
+    let listing = Listing { folders, has: files.iter().map(|file| file.path.as_str()).collect(), kinds, index_end };
+    let (weights, missing) = match listing.has.contains("model_index.json") {
+        true => (listing.pipeline(), BTreeSet::new()),
+        false => listing.model(),
     };
-    let mut missing = holes(&chosen);
-    let has = |name: &str| root.iter().any(|file| file.path.as_str() == name);
-    for stem in sharded_stems(&chosen) {
-        let index = format!("{stem}{index_end}");
-        if !has(&index) {
-            missing.insert(index);
-        }
-    }
-    if !has("config.json") && !has("adapter_config.json") {
-        missing.insert("config.json".into());
+    if weights.is_empty() {
+        return Err(HubError::Nothing { wanted: format!("{format} weights in its root folder"), there: formats_there(files) });
     }
     if !missing.is_empty() {
         return Err(HubError::Incomplete { what: format!("set of {format} files"), missing: missing.into_iter().collect() });
     }
-    let stems = sharded_stems(&chosen);
-    let is_index = |name: &str| name.strip_suffix(index_end).is_some_and(|stem| stems.contains(stem));
-    chosen.extend(root.iter().filter(|file| is_companion(file.path.as_str()) || is_index(file.path.as_str())));
-    chosen.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(chosen)
+    let taken: BTreeSet<&str> = weights.iter().map(|file| file.path.as_str()).collect();
+    let beside: BTreeSet<&str> = weights.iter().map(|file| file.path.folder()).collect();
+    let described: BTreeSet<(&str, &str)> = weights
+        .iter()
+        .filter_map(|file| Some((file.path.folder(), split_shard(file.path.file_name().rsplit_once('.')?.0).0)))
+        .collect();
+    let of_others: BTreeSet<&str> = listing
+        .folders
+        .iter()
+        .filter(|(_, files)| files.iter().any(|file| has_end(&file.path, &WEIGHTS)))
+        .map(|(folder, _)| *folder)
+        .collect();
+    let mut choice = SetChoice { files: weights, left_out: Vec::new() };
+    for file in files.iter().filter(|file| !taken.contains(file.path.as_str())) {
+        match listing.why_not(file, &beside, &described, &of_others) {
+            None => choice.files.push(file),
+            Some(why) => choice.left_out.push((file, why)),
+        }
+    }
+    choice.files.sort_by(|a, b| a.path.cmp(&b.path));
+    choice.left_out.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    Ok(choice)
+}
+
+/// The longest file that is no weights and comes along unasked: vocabularies are the longest of them.
+const LONGEST_SMALL: u64 = 128 << 20;
+
+/// The files of a repository, seen by one format.
+struct Listing<'a> {
+    folders: BTreeMap<&'a str, Vec<&'a HubFile>>,
+    has: BTreeSet<&'a str>,
+    kinds: &'static [Kind],
+    index_end: &'static str,
+}
+
+impl<'a> Listing<'a> {
+    fn in_folder(&self, folder: &str) -> &[&'a HubFile] {
+        self.folders.get(folder).map_or(&[], Vec::as_slice)
+    }
+
+    /// Folders that can hold parts of the model.
+    fn below(&self) -> impl Iterator<Item = &'a str> {
+        self.folders.keys().copied().filter(|folder| !folder.is_empty() && !is_of_others(folder))
+    }
+
+    fn weights_in(&self, folder: &str) -> Vec<&'a HubFile> {
+        let files = self.in_folder(folder);
+        self.kinds.iter().map(|kind| kind.weights(files)).find(|weights| !weights.is_empty()).unwrap_or_default()
+    }
+
+    /// The weights of a model, with those of its adapters and modules, and what is missing.
+    fn model(&self) -> (Vec<&'a HubFile>, BTreeSet<String>) {
+        let mut weights = self.weights_in("");
+        let mut needs = &["config.json", "adapter_config.json"][..];
+        if weights.is_empty() && self.index_end == Kind::SAFETENSORS_INDEX {
+            weights = self.consolidated();
+            needs = &["params.json", "config.json"];
+        }
+        if weights.is_empty() {
+            return (weights, BTreeSet::new());
+        }
+        let mut missing = holes(&weights);
+        for stem in sharded_stems(&weights) {
+            let index = format!("{stem}{}", self.index_end);
+            if !self.has.contains(index.as_str()) {
+                missing.insert(index);
+            }
+        }
+        if let (Some(first), false) = (needs.first(), needs.iter().any(|name| self.has.contains(name))) {
+            missing.insert((*first).to_owned());
+        }
+        for folder in self.below().filter(|folder| self.belongs(folder)) {
+            let mut own = self.weights_in(folder);
+            if own.is_empty() {
+                // A module or adapter without a copy in this format is needed as it is.
+                let files = self.in_folder(folder);
+                let others = [Kind::SAFETENSORS, Kind::BIN].map(|kind| kind.weights(files));
+                own = others.into_iter().find(|weights| !weights.is_empty()).unwrap_or_default();
+            }
+            weights.extend(own);
+        }
+        (weights, missing)
+    }
+
+    /// The weights in Mistral's own format.
+    fn consolidated(&self) -> Vec<&'a HubFile> {
+        let is_one = |file: &&'a HubFile| {
+            let name = file.path.as_str();
+            name.starts_with("consolidated") && name.ends_with(".safetensors")
+        };
+        self.in_folder("").iter().copied().filter(is_one).collect()
+    }
+
+    /// The weights of a pipeline of several models, each in a folder.
+    fn pipeline(&self) -> Vec<&'a HubFile> {
+        self.below().flat_map(|folder| self.weights_in(folder)).collect()
+    }
+
+    /// Whether a folder's weights are part of the model: an adapter, or a module of sentence-transformers.
+    fn belongs(&self, folder: &str) -> bool {
+        let is_module = folder.split_once('_').is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+        self.has.contains(format!("{folder}/adapter_config.json").as_str()) || (is_module && self.has.contains("modules.json"))
+    }
+
+    /// Why a file that is not among the chosen weights is left out: from the folders that weights are taken from, the stems of
+    /// shards there, and the folders that have any weights.
+    fn why_not(
+        &self,
+        file: &HubFile,
+        beside: &BTreeSet<&str>,
+        described: &BTreeSet<(&str, &str)>,
+        of_others: &BTreeSet<&str>,
+    ) -> Option<&'static str> {
+        let (name, folder) = (file.path.file_name(), file.path.folder());
+        let lower = name.to_ascii_lowercase();
+        let ends = |known: &[&str]| known.iter().any(|end| lower.ends_with(end));
+        if is_of_others(folder) {
+            return Some("of another framework or form");
+        }
+        if is_apple_double(file.path.as_str()) || matches!(lower.as_str(), ".gitattributes" | ".gitignore") {
+            return Some("of no use to a loader");
+        }
+        if ends(&WEIGHTS) {
+            let is_of_format = self.kinds.iter().any(|kind| kind.ends.iter().any(|end| lower.ends_with(end)));
+            return Some(if is_of_format { "another copy, variant or part of the weights" } else { "weights in another format" });
+        }
+        if lower.contains(".index.") && lower.ends_with(".json") {
+            let stem = name.strip_suffix(self.index_end);
+            let describes = stem.is_some_and(|stem| described.contains(&(folder, stem)));
+            return (!describes).then_some("describes weights that are left out");
+        }
+        if ends(&MEDIA) {
+            return Some("a picture, a film, a sound or a paper");
+        }
+        if file.size > LONGEST_SMALL {
+            return Some("large, and no weights");
+        }
+        let is_elsewhere = !folder.is_empty() && !beside.contains(folder) && of_others.contains(folder);
+        is_elsewhere.then_some("beside weights that are left out")
+    }
+}
+
+/// How files of weights end, of any framework, and archives.
+const WEIGHTS: [&str; 22] = [
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".gguf",
+    ".ggml",
+    ".onnx",
+    ".onnx_data",
+    ".h5",
+    ".msgpack",
+    ".ot",
+    ".ckpt",
+    ".tflite",
+    ".pb",
+    ".mlmodel",
+    ".npz",
+    ".nemo",
+    ".tar",
+    ".gz",
+    ".zip",
+    ".pdparams",
+    ".parquet",
+];
+const MEDIA: [&str; 11] = [".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4", ".mov", ".pdf", ".mp3", ".wav"];
+
+fn has_end(path: &RelPath, ends: &[&str]) -> bool {
+    let lower = path.file_name().to_ascii_lowercase();
+    ends.iter().any(|end| lower.ends_with(end))
+}
+
+/// Whether a folder holds the model for another framework, in its maker's own form, or the state of a training run.
+fn is_of_others(folder: &str) -> bool {
+    const NAMES: [&str; 13] =
+        ["onnx", "openvino", "original", "metal", "coreml", "flax", "tf", "tflite", "gguf", "mlx", "tensorrt", "runs", "logs"];
+    folder.split('/').any(|part| {
+        let lower = part.to_ascii_lowercase();
+        NAMES.contains(&lower.as_str()) || lower.starts_with("checkpoint-") || lower.starts_with("onnx_")
+    })
+}
+
+/// Whether names of shards that are missing and names that are there tell of two ways to cut the same weights, and those that are
+/// there are all of one.
+pub fn is_cut_otherwise(missing: &[String], there: &[&str]) -> bool {
+    let cut = |name: &str| {
+        let (stem, part) = split_shard(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
+        part.map(|(number, count)| (stem.to_owned(), count, number))
+    };
+    let parts: Option<Vec<_>> = there.iter().map(|name| cut(name)).collect();
+    let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return false };
+    let (stem, count) = (&parts[0].0, parts[0].1);
+    let numbers: BTreeSet<u32> = parts.iter().map(|(.., number)| *number).collect();
+    let is_whole = parts.iter().all(|part| (&part.0, part.1) == (stem, count)) && numbers.len() as u64 >= u64::from(count);
+    is_whole && missing.iter().all(|name| cut(name).is_some_and(|(its, of, _)| its == *stem && of != count))
 }
 
 /// Names that an `*.index.json` lists and that are not among the names beside it; an error if it is no index.
@@ -101,6 +297,7 @@ struct Kind {
 }
 
 impl Kind {
+    const SAFETENSORS_INDEX: &'static str = ".safetensors.index.json";
     const SAFETENSORS: Self = Self { ends: &[".safetensors"], usual: "model" };
     const BIN: Self = Self { ends: &[".bin"], usual: "pytorch_model" };
     const PT: Self = Self { ends: &[".pt", ".pth"], usual: "model" };
@@ -113,21 +310,28 @@ impl Kind {
         (!Self::OTHERS.iter().any(|other| stem.starts_with(other))).then_some(stem)
     }
 
-    /// The weights; where the usual names exist, only these, and shards rather than a single file if there is an index.
-    fn weights<'a>(&self, root: &[&'a HubFile]) -> Vec<&'a HubFile> {
-        let all: Vec<(&'a HubFile, &'a str)> =
-            root.iter().filter_map(|file| Some((*file, self.stem(file.path.as_str())?))).collect();
+    /// The weights in a folder; where the usual names exist, only these, and shards rather than a single file if there is an index.
+    fn weights<'a>(&self, folder: &[&'a HubFile]) -> Vec<&'a HubFile> {
+        let mut all: Vec<(&'a HubFile, &'a str)> =
+            folder.iter().filter_map(|file| Some((*file, self.stem(file.path.file_name())?))).collect();
+        let is_plain = |(_, stem): &(&HubFile, &str)| !is_variant(stem);
+        if all.iter().any(is_plain) {
+            all.retain(is_plain);
+        }
+        let usual_stem =
+            USUAL.into_iter().chain([self.usual]).find(|usual| all.iter().any(|(_, stem)| split_shard(stem).0 == *usual));
+        let usual_stem = usual_stem.unwrap_or(self.usual);
         let usual = |single: bool| {
             let fits = move |stem: &str| {
-                let (base, part) = split_part_suffix(stem);
-                base == self.usual && part.is_none() == single
+                let (base, part) = split_shard(stem);
+                base == usual_stem && part.is_none() == single
             };
             all.iter().filter(move |(_, stem)| fits(stem)).map(|(file, _)| *file).collect::<Vec<_>>()
         };
         let (single, shards) = (usual(true), usual(false));
         let end = self.ends.first().copied().unwrap_or_default();
-        let index = format!("{}{end}.index.json", self.usual);
-        let indexed = root.iter().any(|file| file.path.as_str() == index);
+        let index = format!("{usual_stem}{end}.index.json");
+        let indexed = folder.iter().any(|file| file.path.file_name() == index);
         match (single.is_empty(), shards.is_empty()) {
             (true, true) => all.into_iter().map(|(file, _)| file).collect(),
             (false, true) => single,
@@ -137,10 +341,36 @@ impl Kind {
     }
 }
 
+/// Stems of weights in a pipeline's folder, before which the format's own comes.
+const USUAL: [&str; 1] = ["diffusion_pytorch_model"];
+
+/// Whether a stem names a precision, as `model.fp16` and `model.fp16-00001-of-00002` do.
+fn is_variant(stem: &str) -> bool {
+    let (base, _) = split_shard(stem);
+    let variant = base.rsplit_once('.').map(|(_, variant)| variant);
+    variant.is_some_and(|variant| ["fp16", "bf16", "fp32", "fp8", "int8", "non_ema"].contains(&variant))
+}
+
+/// Splits the number and count of a shard off a stem: `-00001-of-00002`, also behind `_` or `.`, with any number of digits, and
+/// counted from zero.
+fn split_shard(stem: &str) -> (&str, Option<(u32, u32)>) {
+    let parse = || {
+        let (rest, count) = stem.rsplit_once("-of-").or_else(|| stem.rsplit_once("_of_"))?;
+        let at = rest.rfind(['-', '_', '.'])?;
+        let number = |text: &str| (text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?;
+        let (number, count): (u32, u32) = (number(&rest[at + 1..])?, number(count)?);
+        (number <= count).then_some((&rest[..at], (number, count)))
+    };
+    match parse() {
+        Some((rest, part)) => (rest, Some(part)),
+        None => (stem, None),
+    }
+}
+
 /// Stem, number and count of a shard, and its extension.
 fn shard(file: &HubFile) -> Option<(&str, u32, u32, &str)> {
     let (stem, extension) = file.path.as_str().rsplit_once('.')?;
-    let (stem, part) = split_part_suffix(stem);
+    let (stem, part) = split_shard(stem);
     let (number, count) = part?;
     Some((stem, number, count, extension))
 }
@@ -156,43 +386,13 @@ fn holes(files: &[&HubFile]) -> BTreeSet<String> {
         groups.entry((stem, count, extension)).or_default().insert(number);
     }
     let holes = groups.iter().flat_map(|((stem, count, extension), there)| {
-        let gone = (1..=*count).filter(|number| !there.contains(number)).take(100);
+        // Counted from zero, the last may have the number that is the count, or the one before it.
+        let last = if there.contains(&0) && !there.contains(count) { count.saturating_sub(1) } else { *count };
+        let first = u32::from(!there.contains(&0));
+        let gone = (first..=last).filter(|number| !there.contains(number)).take(100);
         gone.map(move |number| format!("{stem}-{number:05}-of-{count:05}.{extension}"))
     });
     holes.take(MOST_HOLES).collect()
-}
-
-/// What a loader needs beside the weights, and what the licence asks to travel with them.
-fn is_companion(name: &str) -> bool {
-    const NAMES: [&str; 15] = [
-        "config.json",
-        "generation_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "preprocessor_config.json",
-        "processor_config.json",
-        "image_processor_config.json",
-        "video_preprocessor_config.json",
-        "quantize_config.json",
-        "quantization_config.json",
-        "quant_config.json",
-        "hf_quant_config.json",
-        "adapter_config.json",
-        "modules.json",
-        "README.md",
-    ];
-    const STARTS: [&str; 5] = ["tokenizer", "chat_template", "vocab", "merges", "spiece"];
-    const PAPERS: [&str; 5] = ["license", "licence", "notice", "use_policy", "readme"];
-    let lower = name.to_ascii_lowercase();
-    // Loaders import the code that `auto_map` in the configuration names.
-    let is_code = ["configuration_", "modeling_", "tokenization_", "processing_", "image_processing_"]
-        .iter()
-        .any(|start| lower.starts_with(start));
-    NAMES.contains(&name)
-        || STARTS.iter().any(|start| lower.starts_with(start))
-        || PAPERS.iter().any(|start| lower.starts_with(start))
-        || [".model", ".tiktoken"].iter().any(|end| lower.ends_with(end))
-        || (is_code && lower.ends_with(".py"))
 }
 
 /// The formats that stand in a repository, for an error.
@@ -208,7 +408,7 @@ mod tests {
 
     fn set(names: &[&str], format: Format) -> Result<Vec<String>, HubError> {
         let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
-        complete_set(&files, &format).map(|set| set.iter().map(|file| file.path.to_string()).collect())
+        complete_set(&files, &format).map(|set| set.files.iter().map(|file| file.path.to_string()).collect())
     }
 
     #[test]
@@ -254,6 +454,141 @@ mod tests {
         assert_eq!(missing, ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"]);
         let error = set(&["pytorch_model.bin", "x.gguf", "config.json"], Format::safetensors()).unwrap_err();
         assert!(error.hint().unwrap().contains("*.gguf, *.bin"), "{error:?}");
+    }
+
+    /// What is taken of a listing in which `-` stands before what is not.
+    fn holds(format: Format, listing: &[&str]) {
+        let names: Vec<&str> = listing.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect();
+        let wanted: BTreeSet<&str> = listing.iter().copied().filter(|name| !name.starts_with('-')).collect();
+        let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
+        let set = complete_set(&files, &format).unwrap_or_else(|error| panic!("{listing:?}: {error}"));
+        let taken: BTreeSet<&str> = set.files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(taken, wanted);
+        assert_eq!(set.files.len() + set.left_out.len(), files.len(), "what is left out is told");
+    }
+
+    #[test]
+    fn shards_belong_together_whatever_their_numbers_are_written_like() {
+        let index = "model.safetensors.index.json";
+        let more = ["config.json", "-original/consolidated.safetensors", "-metal/model.bin"];
+        for shards in [
+            ["model-00000-of-00002.safetensors", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
+            ["model_00001-of-00003.safetensors", "model_00002-of-00003.safetensors", "model_00003-of-00003.safetensors"],
+            ["model-00000-of-00003.safetensors", "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors"],
+            ["model-1-of-3.safetensors", "model-2-of-3.safetensors", "model-3-of-3.safetensors"],
+            ["weights_a.safetensors", "weights_b.safetensors", "-weights_a.bin"],
+        ] {
+            let index: &[&str] = if shards[0].starts_with("model") { &[index] } else { &[] };
+            holds(Format::safetensors(), &[&shards[..], index, &more[..]].concat());
+        }
+    }
+
+    #[test]
+    fn modules_adapters_and_code_belong_to_the_model_and_other_frameworks_do_not() {
+        holds(
+            Format::safetensors(),
+            &[
+                "model.safetensors",
+                "config.json",
+                "modules.json",
+                "config_sentence_transformers.json",
+                "sentence_bert_config.json",
+                "1_Pooling/config.json",
+                "2_Dense/config.json",
+                "2_Dense/model.safetensors",
+                "-2_Dense/pytorch_model.bin",
+                "3_Dense/config.json",
+                "3_Dense/pytorch_model.bin",
+                "additional_chat_templates/tool.jinja",
+                "code/modeling_x.py",
+                "vocab.txt",
+                "-onnx/model.onnx",
+                "-onnx/config.json",
+                "-openvino/openvino_model.xml",
+                "-openvino/openvino_model.bin",
+                "-pytorch_model.bin",
+                "-rust_model.ot",
+                "-tf_model.h5",
+                "-model.onnx",
+                "-.gitattributes",
+                "-._config.json",
+            ],
+        );
+        holds(
+            Format::safetensors(),
+            &[
+                "model.safetensors",
+                "config.json",
+                "speech-lora/adapter_config.json",
+                "speech-lora/adapter_model.safetensors",
+                "-speech-lora/adapter_model.bin",
+                "vision-lora/adapter_config.json",
+                "vision-lora/adapter_model.safetensors",
+                "-figures/plot.png",
+                "-checkpoint-500/model.safetensors",
+                "-checkpoint-500/config.json",
+                "-fp8/model.safetensors",
+                "-fp8/config.json",
+                "-consolidated.safetensors",
+                "-consolidated.safetensors.index.json",
+                "params.json",
+                "tekken.json",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_set_in_mistrals_own_form_is_taken_where_there_is_no_other() {
+        holds(Format::safetensors(), &["consolidated.safetensors", "params.json", "tekken.json", "README.md"]);
+        holds(
+            Format::safetensors(),
+            &[
+                "consolidated-00001-of-00002.safetensors",
+                "consolidated-00002-of-00002.safetensors",
+                "consolidated.safetensors.index.json",
+                "params.json",
+                "tokenizer.model.v3",
+            ],
+        );
+        let error = set(&["consolidated.safetensors"], Format::safetensors()).unwrap_err();
+        assert!(error.to_string().contains("params.json missing"), "{error}");
+    }
+
+    #[test]
+    fn a_pipeline_is_taken_in_one_variant_and_without_its_twins() {
+        holds(
+            Format::safetensors(),
+            &[
+                "model_index.json",
+                "scheduler/scheduler_config.json",
+                "tokenizer/vocab.json",
+                "text_encoder/config.json",
+                "text_encoder/model.safetensors",
+                "-text_encoder/model.fp16.safetensors",
+                "-text_encoder/pytorch_model.bin",
+                "-text_encoder/model.onnx",
+                "unet/config.json",
+                "unet/diffusion_pytorch_model-00001-of-00002.safetensors",
+                "unet/diffusion_pytorch_model-00002-of-00002.safetensors",
+                "unet/diffusion_pytorch_model.safetensors.index.json",
+                "-unet/diffusion_pytorch_model.fp16.safetensors",
+                "vae/config.json",
+                "vae/diffusion_pytorch_model.fp16.safetensors",
+                "-big_base_1.0.safetensors",
+                "-vae_1_0/diffusion.ckpt",
+                "-preview.png",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_index_of_another_cut_does_not_spoil_a_whole_set() {
+        let there = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+        let missing = |name: &str| [name.to_owned()];
+        assert!(is_cut_otherwise(&missing("model-00001-of-00004.safetensors"), &there));
+        assert!(!is_cut_otherwise(&missing("model-extra.safetensors"), &there));
+        assert!(!is_cut_otherwise(&missing("model-00001-of-00004.safetensors"), &there[..1]));
+        assert!(!is_cut_otherwise(&missing("model-00003-of-00002.safetensors"), &there));
     }
 
     #[test]

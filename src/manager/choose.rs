@@ -4,12 +4,15 @@ use super::target::{Target, Wanted};
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::{
-        GgufUnit, HubError, HubFile, Pinned, Projector, Tree, choose_unit, complete_set, gguf_units, projector_choice, select_files,
+        GgufUnit, HubError, HubFile, Pinned, Projector, SetChoice, Tree, choose_unit, complete_set, gguf_units, projector_choice,
+        select_files,
     },
     names::{RelPath, Revision},
     registry::ArtifactFile,
     store::ViewKey,
+    text::list,
 };
+use std::collections::BTreeMap;
 
 /// Whether a GGUF model gets the projector of its repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +47,7 @@ pub(super) fn choose<'a>(
     projector: &WithProjector,
 ) -> Result<Vec<&'a HubFile>> {
     let mut chosen = choose_model(target, tree, pinned)?;
+    refuse_empty(&chosen, pinned)?;
     let model = chosen.first().map(|file| &file.path);
     let has = |wanted: &Projector| chosen.iter().any(|file| wanted.fits(&file.path));
     let beside = match (projector, model) {
@@ -95,11 +99,15 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
         }
         Wanted::Set { include, exclude, expect } => {
             let chosen = match include.is_empty() && exclude.is_empty() {
-                true => complete_set(&tree.files, &target.view.format)?,
+                true => {
+                    let set = complete_set(&tree.files, &target.view.format)?;
+                    target.notices.extend(left_out(&set));
+                    set.files
+                }
                 false if include.is_empty() => {
                     let set = complete_set(&tree.files, &target.view.format)?;
                     let kept = select_files(&tree.files, &[], exclude);
-                    set.into_iter().filter(|file| kept.iter().any(|kept| kept.path == file.path)).collect()
+                    set.files.into_iter().filter(|file| kept.iter().any(|kept| kept.path == file.path)).collect()
                 }
                 false => select_files(&tree.files, include, exclude),
             };
@@ -131,7 +139,11 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
                 let first = unit.parts.first();
                 quant.is_some() && first.is_some_and(|first| target.kept.iter().any(|kept| kept == first.path.file_name()))
             };
-            let unit = choose_unit(units, quant.as_ref(), &is_kept).map_err(|error| error.of_repo(&asked(target)))?;
+            let unit = choose_unit(units, quant.as_ref(), &is_kept).map_err(|error| {
+                let has = |end: &str| tree.files.iter().any(|file| file.path.depth() == 0 && file.path.as_str().ends_with(end));
+                let format = [(".safetensors", "safetensors"), (".bin", "pytorch")].into_iter().find(|(end, _)| has(end));
+                error.of_repo(&asked(target), format.map(|(_, format)| format))
+            })?;
             match quant {
                 None => target.notices.push(format!("no label was named: {} was chosen", unit.label)),
                 Some(quant) if *quant != unit.label && !is_kept(&unit) => {
@@ -143,6 +155,28 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
                 target.view.quant = Some(unit.label.clone());
             }
             Ok(unit.parts)
+        }
+    }
+}
+
+/// What of a repository a set leaves out, by the reason.
+fn left_out(set: &SetChoice<'_>) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    set.left_out.iter().for_each(|(file, why)| by_reason.entry(why).or_default().push(file.path.as_str()));
+    by_reason.into_iter().map(|(why, names)| format!("left out, {why}: {}", list(&names))).collect()
+}
+
+/// Refuses weights without a byte: what the repository has is no model.
+fn refuse_empty(chosen: &[&HubFile], pinned: &Pinned) -> Result<()> {
+    let is_empty = |file: &&&HubFile| {
+        let lower = file.path.as_str().to_ascii_lowercase();
+        file.size == 0 && (lower.ends_with(".gguf") || lower.ends_with(".safetensors"))
+    };
+    match chosen.iter().find(is_empty) {
+        None => Ok(()),
+        Some(file) => {
+            let text = format!("{} of {} at {} has no bytes", file.path, pinned.repo, pinned.commit);
+            Err(Error::new(ErrorKind::Damaged, text).hint("The upload is broken: try another revision, or another repository."))
         }
     }
 }

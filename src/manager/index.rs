@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    hub::{HubError, missing_from_index},
+    event::Event,
+    hub::{HubError, is_cut_otherwise, missing_from_index},
     names::RelPath,
     store::Store,
 };
@@ -43,6 +44,11 @@ impl ModelManager {
                 Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path))
                     .hint("The upload may be broken: try another revision, or another repository.")
             })?;
+            if is_cut_otherwise(&missing, &there) {
+                let text = format!("{} names shards that are not there; those that are there make a whole set", index.repo_path);
+                self.report(&Event::Warning(text));
+                continue;
+            }
             if !missing.is_empty() {
                 let what = format!("set that {} describes", index.repo_path);
                 return Err(HubError::Incomplete { what, missing }.into());

@@ -99,6 +99,36 @@ fn info_lists_labels_roles_sizes_and_what_is_here() {
 }
 
 #[test]
+fn a_set_has_what_its_loader_needs_and_the_plan_says_what_is_left_out() {
+    let desk = Desk::empty();
+    let repo = desk.hub.repo("a/set");
+    let repo = repo.lfs("model-00000-of-00001.safetensors", "one").lfs("model-00001-of-00001.safetensors", "two");
+    let index = br#"{"weight_map":{"a":"model-00000-of-00001.safetensors","b":"model-00001-of-00001.safetensors"}}"#;
+    let repo =
+        repo.plain("model.safetensors.index.json", index.to_vec()).plain("config.json", "{}").plain("1_Pooling/config.json", "{}");
+    repo.lfs("onnx/model.onnx", "three").lfs("pytorch_model.bin", "four").commit();
+    let plan = desk.run("download a/set --format safetensors --dry-run --json").ok().json();
+    let notices = plan["plans"][0]["notices"].to_string();
+    assert!(notices.contains("left out, weights in another format: pytorch_model.bin"), "{notices}");
+    desk.run("download a/set --format safetensors").ok();
+    let dir = desk.s.models().join("a--set/safetensors");
+    for file in ["model-00000-of-00001.safetensors", "model.safetensors.index.json", "1_Pooling/config.json"] {
+        assert!(dir.join(file).exists(), "{file}");
+    }
+    for line in ["download a/set", "info a/set", "lock a/set"] {
+        desk.run(line).code(3).says("`model-manager download a/set --format safetensors`");
+    }
+}
+
+#[test]
+fn weights_without_a_byte_are_refused() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/empty").lfs("x.Q4_K_M.gguf", "").lfs("model.safetensors", "").plain("config.json", "{}").commit();
+    desk.run("download a/empty").code(4).says("x.Q4_K_M.gguf").says("has no bytes");
+    desk.run("download a/empty --format safetensors").code(4).says("has no bytes");
+}
+
+#[test]
 fn a_view_keeps_its_place_when_its_label_is_another_now() {
     let desk = Desk::empty();
     desk.hub.repo("a/one").lfs("a.Q4_K_M.gguf", "one").commit();

@@ -102,9 +102,10 @@ fn a_file_beyond_the_limit_of_sizes_is_an_error_with_its_name_and_not_the_end_of
 }
 
 #[test]
+#[ignore = "needs root"]
 fn where_no_inode_is_left_models_can_be_removed_and_what_nothing_needs_collected() {
     let desk = Desk::new();
-    let Some(_mount) = tmpfs_with(&desk.s.models(), "size=64m,nr_inodes=1200") else { return };
+    let _mount = tmpfs_with(&desk.s.models(), "size=64m,nr_inodes=1200");
     desk.run("download tiny:q4_k_m").ok();
     desk.run("download tiny:q8_0").ok();
     let mut ballast = 0;

@@ -132,7 +132,7 @@ impl ModelManager {
     /// A model whose blobs and root are there: at most its links are mended.
     fn already_there(&self, plan: &Plan, store: &Store) -> Result<Option<DownloadReport>> {
         let Some(files) = plan.view_files() else { return Ok(None) };
-        let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
+        let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(None) };
         // Its roots may be those of the directory that it was copied from.
         if store.is_writable() && !Project::is_at_home(store, &self.settings.models_dir)? {
             return Ok(None);
@@ -196,7 +196,7 @@ impl ModelManager {
         let mut adopted = Vec::new();
         for file in plan.files.iter_mut().filter(|file| file.supply == FileSupply::Adopt) {
             let path = dir.join(file.path.to_path());
-            let stamp = Stamp::from(&self.disk.stat(&path)?);
+            let stamp = Stamp::from(&self.models_disk().stat(&path)?);
             file.sha256 = Some(self.adopt(store, &path, file, lease)?);
             adopted.push(Adopted { path: file.path.clone(), stamp });
         }

@@ -108,7 +108,7 @@ impl ModelManager {
     /// Every root of this project.
     pub(super) fn own_roots(&self, store: Option<&Store>) -> Result<Roots> {
         let Some(store) = store else { return Ok(Roots::new()) };
-        let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(Roots::new()) };
+        let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(Roots::new()) };
         Ok(store.roots_of(&project)?.into_iter().map(|root| (root.view.clone(), root)).collect())
     }
 

@@ -269,7 +269,7 @@ impl ModelManager {
 
     /// Adds the projectors that the view shows already: who asked for one once keeps it. Says which other GGUF gives way.
     fn mind_the_view(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
-        let (Some(store), Some(project)) = (store, Project::identify(&*self.disk, &self.settings.models_dir)?) else {
+        let (Some(store), Some(project)) = (store, Project::identify(&*self.models_disk(), &self.settings.models_dir)?) else {
             return Ok(());
         };
         let Some(root) = store.root_of(&project, &plan.target.view)? else { return Ok(()) };
@@ -296,7 +296,7 @@ impl ModelManager {
     /// them, else files of the wanted commit, else whatever was there first.
     fn plan_of_view(&self, target: &Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Option<Plan>> {
         let Some(store) = store else { return Ok(None) };
-        let Some(project) = Project::identify(&*self.disk, &self.settings.models_dir)? else { return Ok(None) };
+        let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(None) };
         let Some(root) = store.root_of(&project, &target.view)? else { return Ok(None) };
         for file in &root.files {
             if store.find(&file.sha256)?.is_none_or(|blob| blob.size != file.size) {

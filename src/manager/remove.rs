@@ -64,7 +64,7 @@ impl ModelManager {
             // Whoever cannot be told from the project that this one was copied from takes nothing away.
             Project::settle(store, &self.settings.models_dir)?;
         }
-        let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        let project = Project::identify(&*self.models_disk(), &self.settings.models_dir)?;
         // A removal of what is not there ends here, before anything is written.
         let plan = self.plan_removal(which, store.as_ref(), project.as_ref())?;
         if let (Some(store), false) = (&store, dry_run) {

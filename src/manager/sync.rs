@@ -267,7 +267,7 @@ impl ModelManager {
         let views = self.views(store.cloned());
         let plan = || views.plan_trim(&view, locked.files.iter().map(|file| &file.path));
         let mut extra = plan()?;
-        let project = Project::identify(&*self.disk, &self.settings.models_dir)?;
+        let project = Project::identify(&*self.models_disk(), &self.settings.models_dir)?;
         if let (Some(store), Some(project), false, false) = (store, project, extra.is_empty(), report.dry_run) {
             let _views_lock = store.lock_views(&project, LockKind::Exclusive, store.wait())?;
             extra = plan()?;

@@ -54,7 +54,16 @@ impl Unnamed<'_> {
         self.rename(path)
     }
 
-    /// The same for what may be lost.
+    /// The same, unless something has the name already: then it is an error, and that stays.
+    pub fn name_new(mut self, path: &Path) -> Result<()> {
+        self.sync()?;
+        self.file = None;
+        self.disk.rename_new(&self.temp, path)?;
+        self.is_named = true;
+        Ok(())
+    }
+
+    /// The same as [`Self::name`] for what may be lost.
     pub(super) fn rename(mut self, path: &Path) -> Result<()> {
         self.file = None;
         self.disk.rename(&self.temp, path)?;

@@ -6,7 +6,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     store::{
-        Finding, PROJECT_FILE, Progress, Project, Severity, ShutOut, Store, StoreError, WhyReadOnly, require_folder_or_nothing,
+        Finding, PROJECT_FILE, Progress, Project, Severity, ShutOut, Store, StoreError, ViewKey, WhyReadOnly,
+        require_folder_or_nothing,
     },
     text,
     view::{FileState, MANIFEST_FILE},
@@ -16,7 +17,7 @@ use std::{collections::BTreeSet, path::Path};
 impl ModelManager {
     /// Looks at everything; with `full`, reads every byte of every blob.
     pub fn doctor(&self, full: bool) -> Result<DoctorReport> {
-        let dir = self.store_dir();
+        let (dir, models) = (self.store_dir(), self.models_disk());
         let mut report = DoctorReport { store: dir.clone(), ..DoctorReport::default() };
         let mut add = |severity, path: std::path::PathBuf, what: String, mend: &str| {
             report.findings.push(Finding { severity, path, what, mend: mend.to_owned() });
@@ -38,12 +39,12 @@ impl ModelManager {
                 add(Severity::Repairable, path, error.to_string(), error.next_step().unwrap_or("correct it"));
             }
         }
-        let store = match Store::open(self.disk.clone(), &dir) {
+        let store = match Store::open(self.models_disk(), &dir) {
             Ok(store) => store.waiting(self.wait()),
             Err(error @ (StoreError::Absent { .. } | StoreError::NotAStore { .. })) => {
                 require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
                 let is_unfinished = matches!(error, StoreError::Absent { .. }) || Store::is_unfinished(&*self.disk, &dir)?;
-                if Project::identify(&*self.disk, &self.settings.models_dir)?.is_some() {
+                if Project::identify(&*models, &self.settings.models_dir)?.is_some() {
                     let what = format!("{error}, and this project has used one");
                     let mend = match is_unfinished {
                         true => {
@@ -89,9 +90,9 @@ impl ModelManager {
         let hashing = |done| self.report(&Event::Hashing { file: "the store".into(), done, size: 0 });
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
         let findings = store.examine(full, progress)?;
-        report.blobs = store.blobs()?.len();
+        report.blobs = findings.blobs;
         let mut unreadable = None;
-        let project = match Project::identify(&*self.disk, &self.settings.models_dir) {
+        let project = match Project::identify(&*models, &self.settings.models_dir) {
             Err(StoreError::BadRecord { path, why }) => {
                 unreadable = Some((path, format!("it cannot be read: {why}")));
                 None
@@ -104,9 +105,10 @@ impl ModelManager {
         };
         let rooted = match &project {
             // What cannot be read of them is among the findings already.
-            Some(project) => store.roots_of(project).or_else(tell_once)?,
-            None => Vec::new(),
+            Some(project) => store.roots_of(project).map(Some).or_else(tell_once)?,
+            None => Some(Vec::new()),
         };
+        let is_unrooted = |view: &ViewKey| rooted.as_ref().is_some_and(|rooted| !rooted.iter().any(|root| root.view == *view));
         let mut add = |severity, path: std::path::PathBuf, what: String, mend: String| {
             report.findings.push(Finding { severity, path, what, mend });
         };
@@ -116,7 +118,7 @@ impl ModelManager {
             add(Severity::Repairable, path, what, mend.into());
         }
         for file in self.views(Some(store.clone())).scan(None)? {
-            let view = crate::store::ViewKey {
+            let view = ViewKey {
                 model: match file.model.parse() {
                     Ok(model) => model,
                     Err(_) => continue,
@@ -142,17 +144,17 @@ impl ModelManager {
                         again,
                     );
                 }
-                FileState::Blob { .. } | FileState::Copy { .. } if !rooted.iter().any(|root| root.view == view) => {
+                FileState::Blob { .. } | FileState::Copy { .. } if is_unrooted(&view) => {
                     add(Severity::Repairable, file.path.clone(), "the store does not know that this project uses it".into(), again);
                 }
                 _ => {}
             }
         }
-        for root in &rooted {
+        for root in rooted.iter().flatten() {
             let dir = self.settings.models_dir.join(root.view.dir());
             for file in &root.files {
                 let path = dir.join(file.path.to_path());
-                if self.disk.find(&path)?.is_none() {
+                if matches!(models.find(&path), Ok(None)) {
                     let again = format!("run `model-manager download {}` again", root.view.model);
                     add(Severity::Repairable, path, "the store holds it, but its link is missing".into(), again);
                 }
@@ -160,10 +162,8 @@ impl ModelManager {
         }
         let mut lines = Vec::new();
         for uuid in store.projects().or_else(tell_once)? {
-            lines.extend(self.project_line(&store, uuid).map(Some).or_else(|error| match error.kind() {
-                ErrorKind::Damaged => Ok(None),
-                _ => Err(error),
-            })?);
+            // What cannot be read of it is among the findings already.
+            lines.extend(self.project_line(&store, uuid).ok());
         }
         for line in lines.into_iter().filter(|line| line.state != ProjectState::Live) {
             let what = match line.state {
@@ -177,7 +177,7 @@ impl ModelManager {
                 format!("if it will not come back, `model-manager projects forget {}`", line.uuid),
             );
         }
-        report.findings.extend(findings);
+        report.findings.extend(findings.list);
         report.findings.extend(self.left_by_root()?);
         report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         report.read_bytes = full;
@@ -230,6 +230,7 @@ impl ModelManager {
         Ok(match why {
             WhyReadOnly::Volume => "it is mounted read-only here: run such commands where it is mounted writable".into(),
             WhyReadOnly::NewerLayout => "update model-manager".into(),
+            WhyReadOnly::NoLocks => "move `lock` in its folder elsewhere, then run `model-manager init`".into(),
             WhyReadOnly::Permission if store.marker().is_shared() => {
                 let group = disk::group_name(root.gid);
                 format!(
@@ -250,7 +251,7 @@ impl ModelManager {
             require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
             self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
         }
-        let store = Store::open_or_init(self.disk.clone(), &dir, shared)?;
+        let store = Store::open_or_init(self.models_disk(), &dir, shared)?;
         if let Some(gid) = gid {
             let folder = store.disk().open(&dir, Open::Read)?;
             // Only its owner may, and need not where it is right.
@@ -277,8 +278,7 @@ fn number_of_group(group: &str) -> Result<u32> {
 /// Nothing, where a record cannot be read: the examination of the store has told it.
 fn tell_once<T: Default>(error: StoreError) -> Result<T, StoreError> {
     match error {
-        StoreError::BadRecord { .. } => Ok(T::default()),
-        StoreError::Disk(error) if error.is_not_found() => Ok(T::default()),
+        StoreError::BadRecord { .. } | StoreError::Disk(_) => Ok(T::default()),
         error => Err(error),
     }
 }

@@ -62,6 +62,7 @@ pub enum StoreError {
         WhyReadOnly::Volume => "where it is mounted read-only",
         WhyReadOnly::Permission => "by this user",
         WhyReadOnly::NewerLayout => "by this version of model-manager",
+        WhyReadOnly::NoLocks => "while something that is no folder stands in the place of its folder `lock`",
     })]
     ReadOnly {
         /// The store.
@@ -244,6 +245,10 @@ impl From<StoreError> for Error {
                         "`model-manager doctor` says who can let you write it; or name another store with `--store`."
                     }
                     WhyReadOnly::NewerLayout => "Update model-manager; until then the store can be listed, verified and used.",
+                    WhyReadOnly::NoLocks => {
+                        "Move `lock` in the store's folder elsewhere, then run `model-manager init`; until then the store can be \
+                         listed, verified and used."
+                    }
                 }),
             },
             StoreError::LockTimeout { .. } => Self::new(ErrorKind::Locked, message)

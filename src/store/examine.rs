@@ -42,12 +42,21 @@ pub struct Finding {
     pub mend: String,
 }
 
+/// What was seen in a store.
+#[derive(Debug)]
+pub struct Examined {
+    /// What is not as it should be, the worst first.
+    pub list: Vec<Finding>,
+    /// How many blobs can be seen.
+    pub blobs: usize,
+}
+
 impl Store {
     /// Looks at every file. `read_blobs` also reads every byte of every blob.
     /// What cannot be looked at is a finding and ends nothing.
-    pub fn examine(&self, read_blobs: bool, progress: Progress<'_>) -> Result<Vec<Finding>> {
+    pub fn examine(&self, read_blobs: bool, progress: Progress<'_>) -> Result<Examined> {
         let root = self.disk().stat_follow(self.layout().root())?;
-        let mut findings = Findings { store: self, root, strangers: BTreeMap::new(), list: Vec::new() };
+        let mut findings = Findings { store: self, root, strangers: BTreeMap::new(), shut: HashSet::new(), list: Vec::new() };
         findings.top()?;
         let blobs = findings.blobs(read_blobs, progress)?;
         findings.records("meta", ".json", &blobs, read_blobs)?;
@@ -56,7 +65,7 @@ impl Store {
         findings.leftovers()?;
         findings.owners();
         findings.list.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.path.cmp(&b.path)));
-        Ok(findings.list)
+        Ok(Examined { list: findings.list, blobs: blobs.len() })
     }
 }
 
@@ -65,9 +74,13 @@ struct Findings<'a> {
     root: Stat,
     /// Whose things are in a store of somebody else: how many, and one of them.
     strangers: BTreeMap<u32, (usize, PathBuf)>,
+    /// Folders that cannot be looked into, which is told: nothing is said of what is below them.
+    shut: HashSet<PathBuf>,
     list: Vec<Finding>,
 }
 
+const FOLDER_ITSELF: &str =
+    "remove the link and put the folder that it leads to in its place; only the store as a whole may be linked";
 const IN_THE_WAY: &str = "something that is no file is in the way";
 
 impl Findings<'_> {
@@ -81,6 +94,9 @@ impl Findings<'_> {
             Err(StoreError::Disk(error)) => error,
             other => return other.map(Some),
         };
+        if self.is_shut(&error.path) {
+            return Ok(None);
+        }
         let mend = match ShutOut::of(self.store.disk(), &error) {
             Some(shut_out) => format!("`{}`", shut_out.command()),
             None if error.is_wrong_kind() => "move it elsewhere".to_owned(),
@@ -91,10 +107,19 @@ impl Findings<'_> {
         Ok(None)
     }
 
+    /// Whether it was told of this folder, or of one above it, that it cannot be looked into.
+    fn is_shut(&self, path: &Path) -> bool {
+        path.ancestors().any(|path| self.shut.contains(path))
+    }
+
     /// The names in a folder; none where it cannot be read, which is told.
     fn names(&mut self, dir: &Path) -> Result<Vec<Entry>> {
         let entries = disk::absent_is_none(self.store.disk().list(dir)).map_err(StoreError::from);
-        let mut entries = self.told(entries)?.flatten().unwrap_or_default();
+        let Some(entries) = self.told(entries)? else {
+            self.shut.insert(dir.to_owned());
+            return Ok(Vec::new());
+        };
+        let mut entries = entries.unwrap_or_default();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
@@ -121,6 +146,7 @@ impl Findings<'_> {
         }
         for name in FIXED_DIRS.iter().chain(&MORE_FIXED_DIRS) {
             self.folder(layout.dir(name))?;
+            self.names(&layout.dir(name))?;
         }
         for name in SHARDED_DIRS {
             for shard in 0..=255 {
@@ -150,10 +176,16 @@ impl Findings<'_> {
         let mode = self.store.marker().folder_mode();
         let found = self.store.disk().find(&dir).map_err(StoreError::from);
         match self.told(found)? {
-            None => {}
+            None => drop(self.shut.insert(dir)),
+            Some(None) if self.is_shut(&dir) => {}
             Some(None) => self.add(Severity::Repairable, dir, "the folder is missing", "run `model-manager init`"),
             Some(Some(stat)) if stat.kind != Kind::Dir => {
-                self.add(Severity::Repairable, dir, "something that is no folder is in the way", "move it elsewhere");
+                let (what, mend) = match stat.kind {
+                    Kind::Symlink => ("a symbolic link is in the place of a folder, and none is followed", FOLDER_ITSELF),
+                    _ => ("something that is no folder is in the way", "move it elsewhere, and put the folder back"),
+                };
+                self.shut.insert(dir.clone());
+                self.add(Severity::Repairable, dir, what, mend);
             }
             Some(Some(stat)) => self.mode(dir, &stat, mode),
         }
@@ -168,11 +200,23 @@ impl Findings<'_> {
             let is_ours = self.store.layout().is_record(&path) || (is_partial && entry.name == "data");
             if entry.kind == Kind::File {
                 self.record_mode(path)?;
+            } else if self.store.layout().is_lock(&path) {
+                let (what, mend) =
+                    ("it is no lock file, and what needs this lock fails until then", self.way_out(&path, entry.kind));
+                self.add(Severity::Repairable, path, what, mend);
             } else if is_ours || entry.name.starts_with(".tmp-") {
                 self.add(Severity::Repairable, path, IN_THE_WAY, "move it elsewhere");
             }
         }
         Ok(())
+    }
+
+    /// How what stands in the place of a lock file goes. A folder may hold something.
+    fn way_out(&self, path: &Path, kind: Kind) -> String {
+        match kind {
+            Kind::Symlink | Kind::Other if cfg!(unix) => format!("`rm {}`", text::shell_path(path)),
+            _ => "move it elsewhere".to_owned(),
+        }
     }
 
     fn record_mode(&mut self, path: PathBuf) -> Result<()> {
@@ -298,12 +342,14 @@ impl Findings<'_> {
                     Some(_) if entry.kind != Kind::File => {
                         self.add(Severity::Repairable, dir.join(entry.name), IN_THE_WAY, "move it elsewhere");
                     }
+                    Some(digest) if self.is_shut(&self.store.layout().blob(&digest)) => {}
                     Some(digest) if blobs.contains(&digest) => {
                         if modes {
                             self.record_mode(dir.join(&entry.name))?;
                         }
                     }
-                    Some(digest) if self.store.disk().find(&self.store.layout().trash(&digest))?.is_some() => {}
+                    // Where that cannot be told, it may be condemned.
+                    Some(digest) if !matches!(self.store.disk().find(&self.store.layout().trash(&digest)), Ok(None)) => {}
                     Some(_) => self.add(
                         Severity::Leftover,
                         dir.join(entry.name),
@@ -324,12 +370,17 @@ impl Findings<'_> {
         let (projects, foreign) = self.projects()?;
         for path in foreign {
             let what = "not the folder of a project; it may protect something, so nothing is collected while it is here";
-            self.add(Severity::Repairable, path, what, "move it elsewhere");
+            if self.shut.contains(&path) {
+                continue;
+            }
+            let is_link = matches!(self.store.disk().find(&path), Ok(Some(stat)) if stat.kind == Kind::Symlink);
+            self.add(Severity::Repairable, path, what, if is_link { FOLDER_ITSELF } else { "move it elsewhere" });
         }
         for project in projects {
             let dir = dir.join(project.to_string());
             match self.store.project_record(&project) {
                 Ok(Some(_)) => {}
+                Err(_) if self.is_shut(&dir) => {}
                 Ok(None) => self.add(
                     Severity::Repairable,
                     dir.clone(),
@@ -347,6 +398,10 @@ impl Findings<'_> {
                 match self.store.read_root(&path) {
                     Ok(Some(root)) => {
                         for file in root.files.iter().filter(|file| !blobs.contains(&file.sha256)) {
+                            // Where blobs cannot be seen, none is known to be gone.
+                            if self.is_shut(&self.store.layout().blob(&file.sha256)) {
+                                continue;
+                            }
                             let what = format!("{} needs the blob {}, which is gone", root.view, file.sha256);
                             self.add(
                                 Severity::Loss,

@@ -19,6 +19,13 @@ pub const LAYOUT_VERSION: u32 = 1;
 /// The version of each small file that this program writes.
 pub const RECORD_VERSION: u32 = 1;
 
+/// So many bytes are read of a record whose length nothing in the store decides: this program writes some hundreds.
+pub const SHORT_RECORD: u64 = 64 << 10;
+/// So many bytes are read of what is known about a blob.
+pub const LONGEST_META: u64 = 1 << 20;
+/// So many bytes are read of a record that grows with files, segments or digests.
+pub const LONG_RECORD: u64 = 64 << 20;
+
 /// Content of `CACHEDIR.TAG` (Cache Directory Tagging Specification, bford.info/cachedir).
 pub const CACHEDIR_TAG: &str =
     "Signature: 8a477f597d28d172789f06886806bc55\n# Made by model-manager: blobs can be downloaded again.\n";

@@ -116,7 +116,7 @@ impl Store {
         if self.disk().find(&dir.join("data"))?.is_none_or(|stat| stat.len != size) {
             return Ok(0);
         }
-        let Some(journal) = self.read_record(&dir.join("journal"))? else { return Ok(0) };
+        let Some(journal) = self.read_record(&dir.join("journal"), super::format::LONG_RECORD)? else { return Ok(0) };
         Ok(journal::held(&journal, size, &disk::boot_id()))
     }
 

@@ -207,7 +207,7 @@ impl Store {
 
 /// Who holds the lock at `path`, for people.
 pub fn holder(disk: &dyn Disk, path: &Path) -> String {
-    let read = || serde_json::from_slice::<Holder>(&disk.read_small(path).ok()??).ok();
+    let read = || serde_json::from_slice::<Holder>(&disk.read_at_most(path, super::format::SHORT_RECORD).ok()??).ok();
     match read() {
         Some(holder) => format!("process {} on {} since {}", holder.pid, holder.host, holder.since),
         None => "a process that left no name".to_owned(),

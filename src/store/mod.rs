@@ -24,7 +24,7 @@ mod take_in;
 
 pub use check::{BlobState, CheckMode, Progress};
 pub use error::{Result, StoreError};
-pub use examine::{Finding, Severity};
+pub use examine::{Examined, Finding, Severity};
 pub use format::{BlobMeta, RootRecord, Source, Stamp, Trust, ViewFile, ViewKey};
 pub use front::{Front, Reached, Standing};
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
@@ -109,6 +109,8 @@ pub enum WhyReadOnly {
     Permission,
     /// Only a newer program may write it.
     NewerLayout,
+    /// Something that is no folder stands where its locks belong.
+    NoLocks,
 }
 
 /// A short critical section: while it lasts, no blob is condemned.
@@ -124,7 +126,7 @@ impl Store {
         let layout = Layout::new(root);
         // From here on nothing below the root is reached by a path that somebody could lead elsewhere.
         let disk = disk.confined(root);
-        let looked = disk.read_record(&layout.marker());
+        let looked = disk.read_record_of(&layout.marker(), format::SHORT_RECORD);
         if !matches!(looked, Ok(Some(_))) {
             require_folder_or_nothing(&*disk, root)?;
         }
@@ -132,7 +134,9 @@ impl Store {
             Some(text) => text,
             None if holds_only_ours(&*disk, root)? => return Err(StoreError::Absent { path: root.to_owned() }),
             // Looked for once more: another process may have finished making it between the two looks.
-            None => disk.read_record(&layout.marker())?.ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
+            None => disk
+                .read_record_of(&layout.marker(), format::SHORT_RECORD)?
+                .ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
         };
         let marker: Marker = format::from_json(&layout.marker(), &text)?;
         if let Some(needs) = marker.reader_lacks() {
@@ -150,6 +154,8 @@ impl Store {
                 }
                 // A full disk must not keep anybody from reading or cleaning.
                 Err(StoreError::Disk(error)) if error.is_no_space() => Access::Trusted,
+                // What is here can still be read.
+                Err(_) if is_in_the_way(&*disk, &layout.dir("lock")) => Access::ReadOnly(WhyReadOnly::NoLocks),
                 Err(error) => return Err(error),
             }
         };
@@ -198,15 +204,9 @@ impl Store {
         // This syncs the root folder too, so that the marker is never there without the folders.
         disk.replace_small(&layout.cachedir_tag(), format::CACHEDIR_TAG.as_bytes(), marker.file_mode(), &tmp)?;
         // The marker comes last and never replaces another: of two processes that make the store at once, one wins.
-        let (temp, file) = disk.create_temp(&tmp, ".tmp-", marker.file_mode())?;
-        file.write_at(&format::to_json(&marker), 0)?;
-        file.sync_all()?;
-        drop(file);
-        if let Err(error) = disk.rename_new(&temp, &layout.marker()) {
-            disk.remove_if_there(&temp)?;
-            if error.kind() != std::io::ErrorKind::AlreadyExists {
-                return Err(error.into());
-            }
+        match disk.write_unnamed(&format::to_json(&marker), marker.file_mode(), &tmp)?.name_new(&layout.marker()) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
         }
         disk.sync_dir(root)?;
         let store = Self::open(disk, root)?;
@@ -385,14 +385,14 @@ impl Store {
     /// What is recorded about a blob; `None` where nothing is, the record is unreadable (it can be rebuilt), or a newer
     /// program wrote it (see [`Self::has_newer_meta`]).
     pub fn meta(&self, digest: &Sha256Digest) -> Result<Option<BlobMeta>> {
-        let text = self.read_record(&self.layout().meta(digest))?;
+        let text = self.read_record(&self.layout().meta(digest), format::LONGEST_META)?;
         let meta = text.and_then(|text| serde_json::from_slice::<BlobMeta>(&text).ok());
         Ok(meta.filter(|meta| meta.format == format::RECORD_VERSION))
     }
 
     /// Whether a newer program wrote the record of a blob. Such a record is neither read nor replaced.
     pub fn has_newer_meta(&self, digest: &Sha256Digest) -> Result<bool> {
-        let text = self.read_record(&self.layout().meta(digest))?;
+        let text = self.read_record(&self.layout().meta(digest), format::LONGEST_META)?;
         Ok(text.is_some_and(|text| format::version_of(&text) > format::RECORD_VERSION))
     }
 
@@ -403,7 +403,7 @@ impl Store {
             let values = if meta.size == 0 { Vec::new() } else { vec![only] };
             return Ok(Some(values).filter(|values| merge_segments(values, meta.size) == Some(meta.blake3)));
         }
-        let Some(text) = self.read_record(&self.layout().segments(digest))? else { return Ok(None) };
+        let Some(text) = self.read_record(&self.layout().segments(digest), format::LONG_RECORD)? else { return Ok(None) };
         if text.len() % 32 != 0 {
             return Ok(None);
         }
@@ -457,8 +457,8 @@ impl Store {
 
     /// A record that can be rebuilt. What cannot be one, by its length or kind, and what this user may not read, is as
     /// good as missing.
-    fn read_record(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        match self.disk().read_small(path) {
+    fn read_record(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
+        match self.disk().read_at_most(path, most) {
             Err(error) if error.is_wrong_kind() || error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
             other => Ok(other?),
         }
@@ -527,7 +527,8 @@ impl Store {
                 continue;
             }
             let path = dir.join(&entry.name);
-            let claim = self.read_record(&path.join("claim"))?.and_then(|text| serde_json::from_slice(&text).ok());
+            let claim =
+                self.read_record(&path.join("claim"), format::SHORT_RECORD)?.and_then(|text| serde_json::from_slice(&text).ok());
             let data = self.disk().find(&path.join("data"))?;
             // A file that is being taken in has another name and takes nothing here.
             let allocated = data.filter(|stat| stat.nlink <= 1).map_or(0, |stat| stat.allocated);
@@ -568,6 +569,11 @@ fn test_locks(disk: &dyn Disk, layout: &Layout, dir_mode: u32) -> Result<bool> {
         }
         other => other,
     }
+}
+
+/// Whether something that is no folder stands at `path`.
+fn is_in_the_way(disk: &dyn Disk, path: &Path) -> bool {
+    matches!(disk.find(path), Ok(Some(stat)) if stat.kind != Kind::Dir)
 }
 
 /// Refuses what stands at `path` and is no folder: a file, or a link that leads nowhere, as it does while the volume of

@@ -56,7 +56,9 @@ impl PartialDir {
         let (dir_mode, file_mode) = (store.marker().folder_mode(), store.marker().file_mode());
         let dir = store.layout().ingest(key);
         disk.create_dirs(&dir, dir_mode)?;
-        let claimed = store.read_record(&dir.join("claim"))?.and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
+        let claimed = store
+            .read_record(&dir.join("claim"), format::SHORT_RECORD)?
+            .and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
         if claimed.is_none_or(|claimed| claimed.size != want.size) {
             let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
             // Durability begins with the first checkpoint; a claim that is lost is written again.

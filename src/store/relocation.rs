@@ -4,6 +4,9 @@
 //! original that is taken for a copy costs a few blobs until its old identity is forgotten. So it is a copy unless
 //! there is evidence for the other: it is the same folder, or the old place was seen to be empty by the same system.
 //!
+//! Where the directory lies on the volume of the store, its inode number is evidence on every host: the volume has one folder of
+//! that number, and whoever clones the volume clones the store with it.
+//!
 //! What is no evidence: another host name (containers have random ones), and a path where nothing is (a container, another
 //! machine with the same store, and a volume that is not mounted show that too).
 
@@ -32,6 +35,9 @@ pub struct Location {
     /// Device and inode number of each folder above, the nearest first.
     #[serde(default)]
     pub parents: Vec<(u64, u64)>,
+    /// Whether it is on the volume of the store.
+    #[serde(default)]
+    pub on_store_volume: bool,
 }
 
 /// What is seen now at the path where a models directory was last seen.
@@ -48,9 +54,10 @@ pub enum Sight {
 }
 
 impl Location {
-    /// Where this folder is now. `path` is its canonical one.
-    pub fn of(disk: &dyn Disk, path: &Path) -> crate::disk::Result<Self> {
+    /// Where this folder is now, beside the store at `store`. `path` is its canonical one.
+    pub fn of(disk: &dyn Disk, path: &Path, store: &Path) -> crate::disk::Result<Self> {
         let stat = disk.stat_follow(path)?;
+        let on_store_volume = stat.dev != 0 && disk.stat_follow(store)?.dev == stat.dev;
         let parents = path.ancestors().skip(1).map_while(|dir| disk.stat_follow(dir).ok());
         Ok(Self {
             path: path.to_string_lossy().into_owned(),
@@ -60,6 +67,7 @@ impl Location {
             dev: stat.dev,
             ino: stat.ino,
             parents: parents.map(|stat| (stat.dev, stat.ino)).collect(),
+            on_store_volume,
         })
     }
 
@@ -111,7 +119,9 @@ impl Location {
 
 /// Whether the models directory at `here` is another one than that which was seen at `was`, with the same project file.
 pub fn is_copy(was: &Location, here: &Location, sight: Sight) -> bool {
-    if was.is_of_boot(here) && here.ino != 0 && (was.dev, was.ino) == (here.dev, here.ino) {
+    let is_of_volume = was.on_store_volume && here.on_store_volume;
+    let is_comparable = is_of_volume || (was.is_of_boot(here) && was.dev == here.dev);
+    if is_comparable && here.ino != 0 && was.ino == here.ino {
         return false;
     }
     if was.path == here.path {
@@ -144,6 +154,7 @@ mod tests {
             dev: 7,
             ino: 100,
             parents: vec![(7, 90), (7, 80), (7, 70), (7, 2)],
+            on_store_volume: false,
         }
     }
 
@@ -206,6 +217,22 @@ mod tests {
         // A record of before, without inodes, and a volume that has none.
         assert!(!is_copy(&Location { ino: 0, machine: None, boot: None, parents: vec![], ..was() }, &was(), Sight::SameFolder));
         assert!(!is_copy(&was(), &Location { ino: 0, boot: None, ..was() }, Sight::Something));
+    }
+
+    #[test]
+    fn one_inode_on_the_volume_of_the_store_is_one_folder_on_every_host() {
+        let was = Location { on_store_volume: true, ..was() };
+        let pod = Location { host: "pod-2".into(), machine: None, boot: Some("b2".into()), dev: 41, ..was.clone() };
+        for sight in [Sight::SameFolder, Sight::Something, GONE, Sight::Unknown] {
+            assert!(!is_copy(&was, &pod, sight), "{sight:?}");
+            assert!(!is_copy(&was, &Location { path: "/data/models".into(), boot: None, ..pod.clone() }, sight), "{sight:?}");
+            assert!(is_copy(&was, &Location { ino: 101, ..pod.clone() }, sight), "another folder of that volume, {sight:?}");
+            assert!(is_copy(&was, &Location { on_store_volume: false, ..pod.clone() }, sight), "another volume now, {sight:?}");
+        }
+        let elsewhere = Location { on_store_volume: false, ..was.clone() };
+        assert!(is_copy(&elsewhere, &pod, Sight::Unknown), "another volume before");
+        let unnumbered = Location { ino: 0, ..was };
+        assert!(is_copy(&unnumbered, &Location { ino: 0, ..pod }, Sight::Unknown), "a volume that numbers no files");
     }
 
     #[test]

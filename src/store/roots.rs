@@ -48,7 +48,7 @@ impl Project {
     /// moved or copied since it was last seen, or was forgotten.
     pub fn is_at_home(store: &Store, models_dir: &Path) -> Result<bool> {
         let Some((identity, record)) = Self::seen(store, models_dir)? else { return Ok(false) };
-        let here = Location::of(store.disk(), &store.disk().canonical(models_dir)?)?;
+        let here = Location::of(store.disk(), &store.disk().canonical(models_dir)?, store.layout().root())?;
         Ok(record.location == here && identity.store == store.marker().uuid)
     }
 
@@ -74,7 +74,7 @@ impl Project {
         store.require_writable()?;
         let disk = store.disk();
         let path = disk.canonical(models_dir)?;
-        let here = Location::of(disk, &path)?;
+        let here = Location::of(disk, &path, store.layout().root())?;
         let store_uuid = store.marker().uuid;
         let mut identity = match read_identity(disk, models_dir)? {
             Some(identity) => identity,
@@ -181,7 +181,7 @@ impl Store {
     /// What is known about a project.
     pub fn project_record(&self, project: &Uuid) -> Result<Option<ProjectRecord>> {
         let path = self.layout().project_record(project);
-        let text = self.disk().read_record(&path).map_err(StoreError::of_record)?;
+        let text = self.disk().read_record_of(&path, format::SHORT_RECORD).map_err(StoreError::of_record)?;
         text.map(|text| format::from_json(&path, &text)).transpose()
     }
 
@@ -316,12 +316,9 @@ pub(super) fn is_root_name(name: &str) -> bool {
     name.ends_with(".json") && name != "project.json" && !name.starts_with('.')
 }
 
-/// It stands in the project, where anybody may have put anything; this program writes some two hundred bytes.
-const IDENTITY_MOST: u64 = 64 << 10;
-
 fn read_identity(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Identity>> {
     let path = models_dir.join(PROJECT_FILE);
-    let text = disk.read_record_of(&path, IDENTITY_MOST).map_err(StoreError::of_record)?;
+    let text = disk.read_record_of(&path, format::SHORT_RECORD).map_err(StoreError::of_record)?;
     text.map(|text| format::from_json(&path, &text)).transpose()
 }
 
@@ -333,17 +330,13 @@ pub fn fuzzed(text: &[u8]) -> Option<(Uuid, Uuid)> {
 
 fn create_identity(disk: &dyn Disk, models_dir: &Path, store: Uuid) -> Result<Identity> {
     let identity = Identity { format: 1, project: Uuid::new_v4(), store };
-    let (temp, file) = disk.create_temp(models_dir, ".tmp-", 0o644)?;
-    file.write_at(&format::to_json(&identity), 0)?;
-    file.sync_all()?;
-    drop(file);
-    match disk.rename_new(&temp, &models_dir.join(PROJECT_FILE)) {
+    let file = disk.write_unnamed(&format::to_json(&identity), 0o644, models_dir)?;
+    match file.name_new(&models_dir.join(PROJECT_FILE)) {
         Ok(()) => {
             disk.sync_dir(models_dir)?;
             Ok(identity)
         }
         Err(error) => {
-            disk.remove_if_there(&temp)?;
             // Another process registered this directory in the same moment; its identity counts.
             match (error.kind(), read_identity(disk, models_dir)?) {
                 (io::ErrorKind::AlreadyExists, Some(theirs)) => Ok(theirs),

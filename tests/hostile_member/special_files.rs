@@ -136,6 +136,73 @@ fn what_stands_in_the_place_of_a_record_a_lock_or_a_lease_ends_no_command_and_is
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_folder_is_named_once_and_the_rest_is_told() {
+    let desk = desk();
+    let store = desk.store();
+    let leftover = store.join("a-leftover");
+    std::fs::write(&leftover, "").unwrap();
+    let project = only(&store.join("roots"), "");
+    let shard = store.join("sha256").join(&desk.content().sha256()[..2]);
+    let fixed = ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "trash", "bad", "tmp", "lock/b"];
+    for path in fixed.map(|name| store.join(name)).into_iter().chain([project, shard]) {
+        let aside = desk.s.project().join("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        let kinds: [&dyn Fn(); 3] =
+            [&|| symlink(&aside, &path).unwrap(), &|| std::fs::write(&path, "").unwrap(), &|| assert!(Odd::Pipe.put(&path))];
+        for (kind, put) in kinds.iter().enumerate() {
+            put();
+            let doctor = desk.run("doctor");
+            let what = format!("{} as number {kind}: {doctor}", path.display());
+            assert!(matches!(doctor.status.code(), Some(0 | 4)), "{what}");
+            assert!(doctor.stdout.contains("a-leftover"), "{what}");
+            let place = format!("{}:", path.strip_prefix(&store).unwrap().display());
+            let named = doctor.stdout.lines().filter(|line| line.contains(&place)).count();
+            assert_eq!(named, 1, "{what}");
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    std::fs::remove_file(&leftover).unwrap();
+    desk.run("verify").ok();
+}
+
+#[test]
+fn a_store_whose_locks_have_no_folder_is_read_and_not_written() {
+    let desk = desk();
+    let (lock, aside) = (desk.store().join("lock"), desk.s.project().join("aside"));
+    std::fs::rename(&lock, &aside).unwrap();
+    for link in [true, false] {
+        match link {
+            true => symlink(&aside, &lock).unwrap(),
+            false => std::fs::write(&lock, "").unwrap(),
+        }
+        for line in ["list", "verify", "path tiny:q8_0", "df"] {
+            desk.run(line).ok();
+        }
+        for line in ["remove tiny:q8_0", "download tiny:q4_k_m", "gc"] {
+            let output = desk.run(line);
+            assert_ne!(output.status.code(), Some(0), "{line}: {output}");
+            output.says("lock");
+        }
+        std::fs::remove_file(&lock).unwrap();
+    }
+    std::fs::rename(&aside, &lock).unwrap();
+    desk.run("remove tiny:q8_0").ok();
+}
+
+#[test]
+fn a_link_in_the_place_of_a_lock_is_said_to_end_what_writes_and_how_it_goes() {
+    let desk = desk();
+    let lock = desk.store().join("lock/store");
+    let _gone_or_not = std::fs::remove_file(&lock);
+    symlink("/nowhere/at/all", &lock).unwrap();
+    desk.run("remove tiny:q8_0").code(1).says("lock/store");
+    desk.run("doctor").prints("lock/store").prints("until then").prints(&format!("rm {}", lock.display()));
+    std::fs::remove_file(&lock).unwrap();
+    desk.run("remove tiny:q8_0").ok();
+}
+
+#[test]
 fn what_stands_in_the_place_of_a_root_ends_a_collection_and_nothing_else() {
     let desk = desk();
     let project = only(&desk.store().join("roots"), "");
@@ -215,6 +282,7 @@ fn what_its_owner_may_not_read_is_named_and_ends_no_command() {
         only(&store.join("roots"), "").join("project.json"),
         view,
         store.join("bad"),
+        store.join("trash"),
     ] {
         let mode = mode_of(&path);
         set_mode(&path, 0);
@@ -228,6 +296,20 @@ fn what_its_owner_may_not_read_is_named_and_ends_no_command() {
             set_mode(&path, mode);
         }
     }
+    let project = only(&store.join("roots"), "");
+    for name in ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "tmp", "lock/b"] {
+        let path = store.join(name);
+        let mode = mode_of(&path);
+        set_mode(&path, 0);
+        let doctor = people.run(ADA, "doctor");
+        assert!(matches!(doctor.status.code(), Some(0 | 4)), "{name}: {doctor}");
+        doctor.prints(name);
+        set_mode(&path, mode);
+    }
+    let mode = mode_of(&project);
+    set_mode(&project, 0);
+    people.run(ADA, "doctor").prints("roots/");
+    set_mode(&project, mode);
     people.run(ADA, "doctor --full").ok().prints("all is well");
 }
 

@@ -215,7 +215,7 @@ fn the_record_of_a_newer_program_is_neither_read_nor_replaced() {
     finish(intake, &data).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     let token = CancellationToken::new();
-    let findings = home.store.examine(true, Progress { bytes: &|_| {}, cancel: &token }).unwrap();
+    let findings = home.store.examine(true, Progress { bytes: &|_| {}, cancel: &token }).unwrap().list;
     assert!(findings.is_empty(), "{findings:?}");
 }
 

@@ -216,6 +216,8 @@ fn a_folder_that_two_hosts_use_in_turn_has_one_identity_for_each_of_them() {
         record["host"] = "other".into();
         record["machine"] = "00".into();
         record["boot"] = "00".into();
+        // Where a models directory lies on the store's own volume, it is one folder for all hosts.
+        record["on_store_volume"] = false.into();
     };
     // The other host's visit, as the store has it afterwards.
     edit_record(&home.store, &mine, far);
@@ -235,13 +237,57 @@ fn a_folder_that_two_hosts_use_in_turn_has_one_identity_for_each_of_them() {
 }
 
 #[test]
+fn a_folder_on_the_volume_of_the_store_is_one_project_whatever_host_sees_it() {
+    let home = home();
+    let here = home.path("here");
+    fs::create_dir(&here).unwrap();
+    let project = Project::register(&home.store, &here).unwrap();
+    for pod in ["pod-1", "pod-2", "pod-3"] {
+        edit_record(&home.store, &project, |record| {
+            record["host"] = pod.into();
+            record["path"] = format!("/{pod}/models").into();
+            record["machine"] = serde_json::Value::Null;
+            record["boot"] = pod.into();
+            record["dev"] = 4242.into();
+            record["parents"] = serde_json::json!([]);
+        });
+        assert_eq!(Project::register(&home.store, &here).unwrap().uuid(), project.uuid());
+    }
+    assert_eq!(home.store.projects().unwrap().len(), 1);
+}
+
+#[test]
+fn a_record_that_is_longer_than_such_a_record_can_be_is_not_read() {
+    let home = home();
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    let pad = |path: &Path, len: usize| {
+        let mut text = fs::read(path).unwrap();
+        text.resize(len, b' ');
+        fs::write(path, text).unwrap();
+    };
+    let (record, meta) = (home.store.layout().project_record(project.uuid()), home.store.layout().meta(&blob.digest));
+    pad(&record, 64 << 10);
+    pad(&meta, 1 << 20);
+    assert!(home.store.project_record(project.uuid()).unwrap().is_some());
+    assert!(home.store.meta(&blob.digest).unwrap().is_some());
+    pad(&record, (64 << 10) + 1);
+    pad(&meta, (1 << 20) + 1);
+    let error = home.store.project_record(project.uuid()).unwrap_err();
+    assert!(error.to_string().contains("65537 bytes are more than"), "{error}");
+    assert_eq!(home.store.meta(&blob.digest).unwrap(), None, "it can be rebuilt");
+    pad(&home.root().join("STORE.json"), (64 << 10) + 1);
+    assert!(Store::open(std::sync::Arc::new(RealDisk), &home.root()).is_err());
+}
+
+#[test]
 fn a_record_of_before_without_inode_and_machine_is_completed_where_it_is() {
     let home = home();
     let project = Project::register(&home.store, &home.models()).unwrap();
     let whole = home.store.project_record(project.uuid()).unwrap();
     edit_record(&home.store, &project, |record| {
         let record = record.as_object_mut().unwrap();
-        ["machine", "boot", "ino", "parents"].iter().for_each(|key| drop(record.remove(*key)));
+        ["machine", "boot", "ino", "parents", "on_store_volume"].iter().for_each(|key| drop(record.remove(*key)));
     });
     assert!(!Project::is_at_home(&home.store, &home.models()).unwrap());
     assert_eq!(Project::register(&home.store, &home.models()).unwrap().uuid(), project.uuid());

@@ -282,7 +282,6 @@ fn what_its_owner_may_not_read_is_named_and_ends_no_command() {
         only(&store.join("roots"), "").join("project.json"),
         view,
         store.join("bad"),
-        store.join("trash"),
     ] {
         let mode = mode_of(&path);
         set_mode(&path, 0);
@@ -297,7 +296,7 @@ fn what_its_owner_may_not_read_is_named_and_ends_no_command() {
         }
     }
     let project = only(&store.join("roots"), "");
-    for name in ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "tmp", "lock/b"] {
+    for name in ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "tmp", "lock/b", "trash"] {
         let path = store.join(name);
         let mode = mode_of(&path);
         set_mode(&path, 0);

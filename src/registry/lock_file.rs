@@ -315,15 +315,11 @@ fn view(node: &Node, names: &mut Names) -> Result<LockedView, Problem> {
     if nodes.is_empty() {
         return Err(Problem::new(files.place, format!("the view `{}` has no files; expected at least one", view.folder())));
     }
-    let mut total = 0u64;
     for node in nodes {
         let file = file(node)?;
         let path = format!("{}/{}", view.folder(), file.path);
         let path: RelPath = path.parse().map_err(|error| Problem::new(node.place, format!("`path`: {error}")))?;
         names.tree.add(&path).map_err(|clash| Problem::new(node.place, format!("`path`: {clash}")))?;
-        total = total
-            .checked_add(file.size)
-            .ok_or_else(|| Problem::new(node.place, "`size`: the sizes of this view are more than a file system can hold"))?;
         view.files.push(file);
     }
     view.files.sort_by(|a, b| a.path.cmp(&b.path));

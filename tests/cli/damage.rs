@@ -200,7 +200,7 @@ fn what_is_no_file_at_a_locks_place_is_told_by_doctor() {
     let desk = downloaded();
     std::fs::remove_file(desk.store().join("lock/store")).unwrap();
     std::fs::create_dir(desk.store().join("lock/store")).unwrap();
-    desk.run("doctor").ok().prints("lock/store").prints("in the way");
+    desk.run("doctor").ok().prints("lock/store").prints("it is no lock file");
     desk.run("gc").code(1).says("lock/store").says("hint: ");
 }
 

@@ -1,13 +1,20 @@
 use super::*;
-use crate::registry::{BUILT_IN, Lint};
+use crate::{
+    digest::LONGEST_FILE,
+    registry::{BUILT_IN, Lint},
+};
 use proptest::prelude::*;
 
 /// A model as a test writes it: name, revision, licence, quantizations with file, size and hash.
 type Written = (String, Option<String>, Option<String>, Vec<(String, String, Option<u64>, Option<[u8; 32]>)>);
 
 fn model() -> impl Strategy<Value = Written> {
-    let quant =
-        ("q[2-8]_[0-9a-z]{1,4}", "[a-zA-Zé0-9][a-zA-Zé0-9 _+-]{0,20}\\.gguf", any::<Option<u64>>(), any::<Option<[u8; 32]>>());
+    let quant = (
+        "q[2-8]_[0-9a-z]{1,4}",
+        "[a-zA-Zé0-9][a-zA-Zé0-9 _+-]{0,20}\\.gguf",
+        proptest::option::of(0..=LONGEST_FILE),
+        any::<Option<[u8; 32]>>(),
+    );
     (
         "[a-z0-9][a-z0-9.-]{0,12}[a-z0-9]m",
         proptest::option::of("[0-9a-f]{7,40}"),

@@ -133,7 +133,7 @@ fn a_private_store_becomes_one_of_the_group_down_to_the_last_folder_and_lock() {
     club.run(BOB, "doctor").ok().prints("init --shared --group");
     // Only root and members of a group may give something to it.
     let mut init = club.command(0, 0, &format!("init --shared --group {GROUP}"));
-    init.current_dir(club.home(ADA));
+    init.current_dir(club.home(ADA)).env("SUDO_UID", ADA.to_string());
     club.desk.s.finish(init).ok();
     club.run(ADA, "doctor --full").ok().prints("all is well");
     club.run(BOB, "download tiny:q8_0").ok();

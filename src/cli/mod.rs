@@ -28,10 +28,17 @@ pub use settings::{Layer, Overrides, Resolved};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {
-    pub use super::{
-        config::parse as parse_settings,
-        units::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_time, parse_timeout},
+    pub use super::units::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_time, parse_timeout};
+    use super::{
+        config::{self, Whose},
+        settings::Layer,
     };
+    use crate::error::Result;
+
+    /// What a project's settings file says.
+    pub fn parse_settings(text: &str, origin: &str) -> Result<Layer> {
+        config::parse(text, origin, Whose::Project).map(|said| said.layer)
+    }
 }
 
 use crate::{

@@ -145,11 +145,11 @@ def test_a_bad_hash_in_the_registry_spoils_downloads_only(tmp_path: Path, caplog
     config = write_registry({"test-model": model(FILE, sha256="abc123")}, tmp_path / "models.yaml")
     manager = ModelManager(tmp_path / "models", config)
     assert "test-model" in manager.registry["models"]
-    assert "sha256" in caplog.text
     file = put(manager, f"test-model/gguf/q4_k_m/{FILE}", CONTENT)
     assert manager.get_model_path("test-model", "gguf", "q4_k_m") == file
     assert manager.list_models() != []
     assert manager.download_model("test-model", "gguf", "q4_k_m") is None
+    assert "sha256" in caplog.text
     manager.registry["models"]["test-model"]["formats"]["gguf"]["q4_k_m"]["sha256"] = sha256(CONTENT)
     assert manager.download_model("test-model", "gguf", "q4_k_m") == file
     with pytest.raises(UsageError):

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_folder_seen_by_another_path_is_no_copy() {
         assert!(!is_copy(&was(), &at("/mnt/models", 100), Sight::SameFolder));
-        let in_container = Location { host: "3f9c".into(), machine: None, parents: vec![(40, 1)], ..at("/work/models", 100) };
+        let in_container = Location { host: "3f9c".into(), machine: None, parents: vec![(40, 1)], ..at("/srv/models", 100) };
         assert!(!is_copy(&was(), &in_container, Sight::Nothing { level: 3, above: (40, 1) }));
     }
 
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_path_where_nothing_is_is_no_evidence_unless_the_folder_above_it_is_the_same() {
-        let here = at("/work/models", 101);
+        let here = at("/srv/models", 101);
         assert!(!is_copy(&was(), &here, GONE));
         // Of a container's own root, a volume that is mounted over it, and one that has no numbers.
         for (level, above) in [(3, (40, 1)), (1, (7, 81)), (1, (9, 80)), (0, (7, 80)), (9, (7, 2)), (1, (0, 0))] {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn equal_numbers_under_another_boot_are_no_evidence() {
-        let other = Location { host: "box".into(), machine: None, boot: Some("b2".into()), ..at("/work/models", 100) };
+        let other = Location { host: "box".into(), machine: None, boot: Some("b2".into()), ..at("/srv/models", 100) };
         assert!(is_copy(&was(), &other, GONE));
         assert!(is_copy(&was(), &Location { boot: None, ..other }, GONE));
     }

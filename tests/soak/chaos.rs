@@ -1,11 +1,12 @@
 //! Eight processes at once do everything, die at random, and the Hub lies to them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::hub::{Fault, Match, TestHub};
+use crate::support::hub::{Fault, Match, Recorded, TestHub};
 use crate::world::{MIB, Models, World, env_number};
 
 const PROCESSES: usize = 8;
@@ -18,11 +19,27 @@ struct Known {
     done: bool,
 }
 
+/// One process that ended, with times of the Hub's clock.
+struct Run {
+    began: Duration,
+    ended: Duration,
+    project: usize,
+    args: String,
+    code: Option<i32>,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { began, ended, project, args, code } = self;
+        write!(f, "{began:?} to {ended:?}, project {project}: {args} -> {code:?}")
+    }
+}
+
 #[derive(Default)]
 struct Ledger {
     views: Mutex<HashMap<(usize, String), Known>>,
-    /// When each process that had a token ended, by the tag of its token, on the Hub's clock.
-    ended: Mutex<HashMap<String, Duration>>,
+    /// Each process that had a token, by the tag of its token.
+    runs_by_user: Mutex<HashMap<String, Run>>,
     runs: AtomicU64,
     killed: AtomicU64,
     refused: AtomicU64,
@@ -115,6 +132,7 @@ fn one_run(world: &World<'_>, ledger: &Ledger, worker: usize, round: u64) {
         }
         (known.removals, known.removing)
     });
+    let began = world.hub.elapsed();
     let mut process = world.sandbox.start(command);
     let dies = fastrand::u32(0..100) < 35;
     let mut end = None;
@@ -128,9 +146,11 @@ fn one_run(world: &World<'_>, ledger: &Ledger, worker: usize, round: u64) {
     } else {
         process.wait()
     };
-    ledger.ended.lock().unwrap().insert(TestHub::user_tag(&token), end.unwrap_or_else(|| world.hub.elapsed()));
-    ledger.runs.fetch_add(1, Ordering::Relaxed);
     let code = output.status.code();
+    let ended = end.unwrap_or_else(|| world.hub.elapsed());
+    let run = Run { began, ended, project, args: args.join(" "), code };
+    ledger.runs_by_user.lock().unwrap().insert(TestHub::user_tag(&token), run);
+    ledger.runs.fetch_add(1, Ordering::Relaxed);
     match code {
         None => drop(ledger.killed.fetch_add(1, Ordering::Relaxed)),
         // Nothing here: removed, or no store yet. 4 is the Hub's wrong bytes, or a view that another process removes
@@ -156,27 +176,54 @@ fn one_run(world: &World<'_>, ledger: &Ledger, worker: usize, round: u64) {
 
 /// Of each content, the times in which two processes fetched it may not overlap.
 fn assert_no_double_download(hub: &TestHub, ledger: &Ledger) {
-    let ended = ledger.ended.lock().unwrap();
-    let mut windows: HashMap<String, HashMap<String, (Duration, Duration)>> = HashMap::new();
-    let mut requests = 0;
-    for request in hub.count().requests.iter().filter(|request| request.path_and_query.starts_with("/xet-bridge-us/")) {
+    let runs = ledger.runs_by_user.lock().unwrap();
+    let log = hub.count().requests;
+    let mut requests: HashMap<&str, Vec<(&str, &Recorded)>> = HashMap::new();
+    for request in log.iter().filter(|request| request.path_and_query.starts_with("/xet-bridge-us/")) {
         let (path, query) = request.path_and_query.split_once('?').unwrap();
-        let digest = path.rsplit('/').next().unwrap().to_owned();
+        let digest = path.rsplit('/').next().unwrap();
         let Some(user) = query.split('&').find_map(|part| part.strip_prefix("x-user=")) else { panic!("who asked for {path}?") };
-        let window = windows.entry(digest).or_default().entry(user.to_owned()).or_insert((request.at, request.last));
-        window.0 = window.0.min(request.at);
-        // What a dead process still was sent, nobody received.
-        window.1 = window.1.max(request.last).min(ended.get(user).copied().unwrap_or(Duration::MAX));
-        requests += 1;
+        requests.entry(digest).or_default().push((user, request));
     }
-    for (digest, users) in windows {
-        let mut windows: Vec<_> = users.into_values().collect();
-        windows.sort();
+    assert!(!requests.is_empty());
+    for (digest, requests) in requests {
+        let mut windows: Vec<(&str, (Duration, Duration))> = Vec::new();
+        for (user, request) in &requests {
+            // What a dead process still was sent, nobody received.
+            let last = request.last.min(runs.get(*user).map_or(Duration::MAX, |run| run.ended));
+            // Who was sent wrong bytes lets go of the lock, and begins anew when it has it again.
+            let begins = request.range.as_deref().is_none_or(|range| range.starts_with("bytes=0-"));
+            match windows.iter_mut().rev().find(|(other, _)| other == user) {
+                Some((_, window)) if !begins => *window = (window.0.min(request.at), window.1.max(last)),
+                _ => windows.push((user, (request.at, last))),
+            }
+        }
+        windows.sort_by_key(|(_, window)| *window);
         for pair in windows.windows(2) {
-            assert!(pair[0].1 <= pair[1].0 || pair[0].0 >= pair[0].1, "two processes fetched {digest} at once: {pair:?}");
+            let [(first, before), (second, after)] = pair else { unreachable!() };
+            if first == second || before.1 <= after.0 || before.0 >= before.1 {
+                continue;
+            }
+            let story: Vec<String> = requests
+                .iter()
+                .filter(|(user, _)| user == first || user == second)
+                .map(|(user, request)| {
+                    let (at, last, range) = (request.at, request.last, request.range.as_deref().unwrap_or("all"));
+                    format!("{at:?} to {last:?} {user}: {range} -> {}, {} bytes", request.status, request.bytes_sent)
+                })
+                .collect();
+            let others: Vec<String> = runs
+                .iter()
+                .filter(|(_, run)| run.began <= before.1.max(after.1) && run.ended + Duration::from_secs(1) >= before.0)
+                .map(|(user, run)| format!("{user}: {run}"))
+                .collect();
+            panic!(
+                "two processes fetched {digest} at once: {first} {before:?}, {second} {after:?}\n{}\nruns then:\n{}",
+                story.join("\n"),
+                others.join("\n")
+            );
         }
     }
-    assert!(requests > 0);
 }
 
 /// Eight processes want one model that nobody has: its bytes travel once.

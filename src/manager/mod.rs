@@ -25,6 +25,7 @@ mod registry_file;
 mod remove;
 mod repair;
 mod report;
+mod session;
 mod sync;
 mod target;
 mod use_model;
@@ -39,29 +40,24 @@ pub use report::*;
 pub use use_model::{UseOptions, UsePlan, UseReport};
 
 use crate::{
-    disk::{Disk, RealDisk, Space, limits},
-    error::{Error, ErrorKind, Result},
+    disk::{Disk, RealDisk, Space},
+    error::Result,
     event::{Event, Reporter},
+    hub::Hub,
     registry::Registry,
     settings::Settings,
     store::{Project, STORE_DIR, Store, StoreError, Wait, require_folder_or_nothing},
     transfer::TransferError,
     view::Views,
 };
+use session::{Session, Slot};
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-/// Threads that read what comes.
-const NETWORK_THREADS: usize = 2;
-/// Threads that write and hash: enough to keep two cores and a disk busy, with two to spare for syncing.
-const BLOCKING_THREADS: usize = 6;
-/// How long such a thread stays without work.
-const THREADS_STAY: Duration = Duration::from_secs(3600);
 /// How long work has to stop by itself after it was asked to.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -73,6 +69,7 @@ pub struct ModelManager {
     registry: OnceLock<Registry>,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
+    session: Slot,
 }
 
 impl ModelManager {
@@ -91,7 +88,7 @@ impl ModelManager {
     }
 
     fn with(settings: Settings, registry: OnceLock<Registry>, reporter: Arc<dyn Reporter>) -> Self {
-        Self { settings, disk: Arc::new(RealDisk), registry, reporter, cancel: CancellationToken::new() }
+        Self { settings, disk: Arc::new(RealDisk), registry, reporter, cancel: CancellationToken::new(), session: Slot::default() }
     }
 
     /// Its settings.
@@ -191,7 +188,7 @@ impl ModelManager {
     }
 
     /// Runs questions to the Hub to their end, or until the user stops them: they leave nothing that would have to end well.
-    fn ask<T>(&self, questions: impl Future<Output = Result<T>>) -> Result<T> {
+    fn ask<T: Send>(&self, questions: impl Future<Output = Result<T>> + Send) -> Result<T> {
         self.block_on(async {
             tokio::select! {
                 result = questions => result,
@@ -201,10 +198,10 @@ impl ModelManager {
     }
 
     /// Runs network work to its end. Writing and hashing happen on a few blocking threads beside it.
-    fn block_on<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let runtime = runtime(limits::spare_threads(NETWORK_THREADS + BLOCKING_THREADS))?;
+    fn block_on<T: Send>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let session = self.session()?;
         let cancel = self.cancel.clone();
-        runtime.block_on(async {
+        session.block_on(async {
             tokio::pin!(work);
             tokio::select! {
                 result = &mut work => result,
@@ -212,11 +209,25 @@ impl ModelManager {
                     // What runs notices by itself and leaves a state that can go on.
                     match tokio::time::timeout(STOP_GRACE, &mut work).await {
                         Ok(result) => result,
-                        Err(_) => Err(TransferError::Cancelled.into()),
+                        Err(_) => {
+                            // What does not notice ends with its session; the next question begins another.
+                            self.session.clear();
+                            Err(TransferError::Cancelled.into())
+                        }
                     }
                 }
             }
         })
+    }
+
+    /// A client of the Hub.
+    fn hub(&self) -> Result<Hub> {
+        Ok(self.session()?.hub().clone())
+    }
+
+    /// The session with the Hub: of the questions and downloads of this manager all use one.
+    fn session(&self) -> Result<Arc<Session>> {
+        self.session.get_or_begin(|| Session::begin(&self.settings.network, &*self.disk, self.reporter.clone()))
     }
 
     pub(crate) fn report(&self, event: &Event) {
@@ -234,53 +245,4 @@ fn unusable(registry: &Registry) -> Option<String> {
         more => format!("; and {more} more, which `model-manager lint` lists"),
     };
     (!bad.is_empty()).then(|| format!("entries of the registry that cannot be used are left out: {}{more}", shown.join("; ")))
-}
-
-/// What runs network work on so many threads beside the caller's, of which it needs one at least: names are looked up and
-/// files are written there.
-fn runtime(threads: usize) -> Result<Runtime> {
-    let no_threads = || {
-        let why = "cannot start the threads for network work: the system allows this user no more";
-        Error::new(ErrorKind::Failed, why).hint(
-            "End other programs of this user, or allow more processes with `ulimit -u unlimited` or in the container's \
-             settings (`pids.max`), and run the command again.",
-        )
-    };
-    let (mut builder, blocking) = match threads.checked_sub(NETWORK_THREADS) {
-        _ if threads == 0 => return Err(no_threads()),
-        None | Some(0) => (Builder::new_current_thread(), threads),
-        Some(blocking) => (Builder::new_multi_thread(), blocking),
-    };
-    builder
-        .worker_threads(NETWORK_THREADS)
-        .max_blocking_threads(blocking)
-        // A thread that ended might not be had again, and what waits for one would wait for ever.
-        .thread_keep_alive(THREADS_STAY)
-        .enable_all()
-        .build()
-        .map_err(|error| Error::of_system("cannot start the threads for network work", error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn network_work_runs_on_however_few_threads_there_are_but_on_none() {
-        for threads in [1, 2, 3, NETWORK_THREADS + BLOCKING_THREADS] {
-            let runtime = runtime(threads).unwrap();
-            let sum = runtime.block_on(async {
-                let all = (0..20).map(|n| tokio::spawn(async move { tokio::task::spawn_blocking(move || n).await.unwrap() }));
-                let mut sum = 0;
-                for one in all.collect::<Vec<_>>() {
-                    sum += one.await.unwrap();
-                }
-                sum
-            });
-            assert_eq!(sum, 190, "{threads}");
-        }
-        let error = runtime(0).unwrap_err();
-        assert!(error.message().contains("allows this user no more"), "{error}");
-        assert!(error.next_step().unwrap().contains("`ulimit -u unlimited`"));
-    }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::{Kind, total_memory},
-    error::{Error, ErrorKind, Result},
+    error::Result,
     hub::{Hub, Pinned, Projector, Tree, check_collisions},
     names::{RelPath, RepoId, Revision, is_projector},
     registry::ArtifactFile,
@@ -459,21 +459,6 @@ impl ModelManager {
             }
         }
         Ok(())
-    }
-
-    /// A client of the Hub.
-    pub(super) fn hub(&self) -> Result<Hub> {
-        let ca = match &self.settings.network.ca_file {
-            None => None,
-            Some(path) => {
-                let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint("Check `--ca-file` and SSL_CERT_FILE.");
-                let pem = self.disk.read_small(path).map_err(|error| wrong(error.to_string()))?;
-                let pem = pem.ok_or_else(|| wrong(format!("there is no certificate file at {}", path.display())))?;
-                crate::http::check_certificates(&pem).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
-                Some(pem)
-            }
-        };
-        Ok(Hub::new(crate::http::Http::new(&self.settings.network, ca.as_deref(), self.reporter.clone())?))
     }
 
     /// What is printed for a view with these files.

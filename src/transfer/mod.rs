@@ -32,7 +32,7 @@ use std::{
     },
     time::Instant,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Buffers of one segment each: the memory of a run.
@@ -125,9 +125,14 @@ pub async fn run(
         stop: cancel.child_token(),
     });
     let ticker = Ticker::start(run.jobs.clone(), reporter);
-    let result = supervise(&run, &mut inbox, cancel).await;
+    let mut workers = JoinSet::new();
+    let result = supervise(&run, &mut inbox, &mut workers, cancel).await;
     run.stop.cancel();
     ticker.stop().await;
+    // What is left of the run holds the locks and the lease of its files.
+    while workers.join_next().await.is_some() {}
+    run.tasks.close();
+    run.tasks.wait().await;
     result
 }
 
@@ -150,6 +155,7 @@ impl Run {
 async fn supervise(
     run: &Arc<Run>,
     inbox: &mut mpsc::UnboundedReceiver<Message>,
+    workers: &mut JoinSet<()>,
     cancel: &CancellationToken,
 ) -> Result<Vec<Arrived>, TransferError> {
     let mut arrived: Vec<Option<Arrived>> = vec![None; run.jobs.len()];
@@ -174,7 +180,7 @@ async fn supervise(
         }
         for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.room(Instant::now())) {
             run.workers.fetch_add(1, Ordering::Relaxed);
-            tokio::spawn(worker::work(run.clone()));
+            workers.spawn(worker::work(run.clone()));
         }
         tokio::select! {
             () = cancel.cancelled() => failure = Some(TransferError::Cancelled),

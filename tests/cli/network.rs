@@ -355,7 +355,7 @@ fn a_set_of_many_small_files_needs_few_connections_and_few_open_files() {
     );
     desk.hub.configure(|c| c.latency = Duration::from_millis(2));
     // Eight to each origin, or twice as many while only small files come; more where a request found none of them idle at once.
-    for (words, most) in [(&["download", "set", "--connections", "8"][..], 48), (&["download", "set", "--force"], 120)] {
+    for (words, most) in [(&["download", "set", "--connections", "8"][..], 40), (&["download", "set", "--force"], 80)] {
         let before = desk.hub.count().connections;
         let inner = desk.s.command(words);
         let mut command = std::process::Command::new("sh");

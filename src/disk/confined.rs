@@ -42,6 +42,8 @@ struct Root {
     handle: OnceLock<OwnedFd>,
     /// Handles of folders below it, by their path from here.
     folders: Mutex<HashMap<OsString, Arc<OwnedFd>>>,
+    /// How many of these are kept, from the first use on.
+    most: OnceLock<usize>,
 }
 
 /// A handle of a folder, and whether it is one of those that are kept.
@@ -69,8 +71,8 @@ impl Root {
         let from_here = if path.as_os_str().is_empty() { Path::new(HERE) } else { path };
         let handle = Arc::new(open_without_links(self.handle()?, from_here, path_flags())?);
         let mut folders = self.folders();
-        // More would be opened faster and run into the limit of open files.
-        if folders.len() >= OpenFiles::now().folders
+        // With more of them the process would run into the limit of open files.
+        if folders.len() >= *self.most.get_or_init(|| OpenFiles::now().folders)
             && let Some(other) = folders.keys().next().cloned()
         {
             folders.remove(&other);
@@ -251,7 +253,12 @@ impl Disk for Confined {
             return self;
         }
         let mut roots = self.roots.clone();
-        roots.push(Arc::new(Root { path: root.to_owned(), handle: OnceLock::new(), folders: Mutex::default() }));
+        roots.push(Arc::new(Root {
+            path: root.to_owned(),
+            handle: OnceLock::new(),
+            folders: Mutex::default(),
+            most: OnceLock::new(),
+        }));
         // A store may stand in a models directory: the nearest root is the one that counts.
         roots.sort_by_key(|root| std::cmp::Reverse(root.path.components().count()));
         Arc::new(Self { roots })

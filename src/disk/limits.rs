@@ -121,7 +121,8 @@ pub struct OpenFiles {
     pub downloads: usize,
     /// Files that are published together, of up to two records each.
     pub group: usize,
-    /// Handles of folders that are kept open for each root: the models directory and the store.
+    /// Handles of folders that are kept open for each root, the models directory and the store. A store has 256 folders of
+    /// blobs.
     pub(super) folders: usize,
 }
 
@@ -136,7 +137,7 @@ impl OpenFiles {
         const OTHERS: usize = 32;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let share = |part: usize, most: usize| (limit.saturating_sub(OTHERS) / part).clamp(1, most);
-        Self { connections: share(16, 1024), downloads: share(8, 250), group: share(16, 64), folders: share(32, 32) }
+        Self { connections: share(16, 1024), downloads: share(8, 250), group: share(16, 64), folders: share(32, 320) }
     }
 
     #[cfg(test)]
@@ -156,7 +157,7 @@ mod tests {
             assert!(open as u64 <= limit, "{open} of {limit}");
         }
         let OpenFiles { connections, downloads, group, folders } = OpenFiles::of(1 << 20);
-        assert_eq!((connections >= 16, downloads, group, folders), (true, 250, 64, 32));
+        assert_eq!((connections >= 16, downloads, group, folders), (true, 250, 64, 320));
         assert_eq!(OpenFiles::of(0), OpenFiles { connections: 1, downloads: 1, group: 1, folders: 1 });
     }
 

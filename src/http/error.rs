@@ -170,7 +170,7 @@ pub enum HttpError {
     Endless {
         /// The address.
         url: String,
-        /// How long it was listened to.
+        /// How long was allowed.
         after: Duration,
     },
     /// An API answer that makes no sense.
@@ -379,7 +379,7 @@ impl HttpError {
     pub fn is_about_ranges(&self) -> bool {
         match self {
             Self::BadRange { .. } | Self::Changed { .. } => true,
-            Self::Status(refusal) => refusal.foreign && matches!(refusal.status, 400 | 416),
+            Self::Status(refusal) => matches!(refusal.status, 304 | 412 | 416) || (refusal.foreign && refusal.status == 400),
             _ => false,
         }
     }

@@ -7,6 +7,7 @@ mod asked;
 mod backoff;
 mod body;
 mod client;
+mod deadline;
 mod error;
 mod limit;
 mod location;
@@ -25,6 +26,7 @@ mod words;
 pub use backoff::Backoff;
 pub use body::Body;
 pub use client::check_certificates;
+pub use deadline::Deadline;
 pub use error::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry};
 pub use location::Location;
 pub use origin::{Origin, bare};
@@ -254,8 +256,8 @@ impl Http {
     }
 
     /// When a question that is asked now has to have its answer, however many requests that takes.
-    pub fn question_ends(&self) -> Instant {
-        Instant::now() + self.0.stall.saturating_mul(QUESTION_IN_STALLS)
+    pub fn question_deadline(&self) -> Deadline {
+        Deadline::after(self.0.stall.saturating_mul(QUESTION_IN_STALLS))
     }
 
     /// The clock of one try to get bytes of a file.
@@ -263,29 +265,35 @@ impl Http {
         Progress::new(&self.0.flow)
     }
 
-    /// Asks an API address, with redirects inside the Hub followed and passing failures retried, until `ends`. `trail` is the way
-    /// to an address that an answer named; one of our own has none.
-    pub async fn get(&self, url: &Url, tries: u32, ends: Instant, trail: &Trail, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
+    /// Asks an API address, with redirects inside the Hub followed and passing failures retried, until the deadline.
+    /// `trail` is the way to an address that an answer named; one of our own has none.
+    pub async fn get(
+        &self,
+        url: &Url,
+        tries: u32,
+        deadline: Deadline,
+        trail: &Trail,
+        sink: &mut dyn Sink,
+    ) -> Result<Answer, HttpError> {
         let mut backoff = Backoff::new(tries.min(self.0.tries));
         loop {
-            let error = match self.get_once(url, ends, trail.clone(), sink).await {
+            let error = match self.get_once(url, deadline, trail.clone(), sink).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if Instant::now() >= ends {
+            if deadline.has_passed() {
                 return Err(error);
             }
             self.rest(&mut backoff, error, url).await?;
         }
     }
 
-    async fn get_once(&self, url: &Url, ends: Instant, mut trail: Trail, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
-        let longest = self.0.stall.saturating_mul(LONGEST_IN_STALLS);
-        let ends = ends.min(Instant::now() + longest);
+    async fn get_once(&self, url: &Url, deadline: Deadline, mut trail: Trail, sink: &mut dyn Sink) -> Result<Answer, HttpError> {
+        let deadline = deadline.within(self.0.stall.saturating_mul(LONGEST_IN_STALLS));
         let mut url = url.clone();
         for _ in 0..=MOST_HOPS {
-            if Instant::now() >= ends {
-                return Err(HttpError::Endless { url: bare(&url), after: longest });
+            if deadline.has_passed() {
+                return Err(HttpError::Endless { url: bare(&url), after: deadline.allowed() });
             }
             let response = self.send(Method::GET, &url, None, &mut trail).await?;
             if let Some(target) = next_hop(&url, &response)? {
@@ -306,7 +314,7 @@ impl Http {
             let nonsense = |why| HttpError::Nonsense { url: bare(&url), why };
             sink.begin();
             let mut came = 0;
-            let mut body = Stream::new(self, response, &url, ends);
+            let mut body = Stream::new(self, response, &url, deadline);
             while let Some(bytes) = body.chunk().await? {
                 came += bytes.len() as u64;
                 if came > sink.limit() {
@@ -483,23 +491,22 @@ struct Stream<'a> {
     response: Response,
     url: &'a Url,
     stall: Duration,
-    ends: Instant,
-    begun: Instant,
+    deadline: Deadline,
     pace: pace::Pace,
 }
 
 impl<'a> Stream<'a> {
-    fn new(http: &Http, response: Response, url: &'a Url, ends: Instant) -> Self {
-        Self { response, url, stall: http.0.stall, ends, begun: Instant::now(), pace: pace::Pace::new(&http.0.flow) }
+    fn new(http: &Http, response: Response, url: &'a Url, deadline: Deadline) -> Self {
+        Self { response, url, stall: http.0.stall, deadline, pace: pace::Pace::new(&http.0.flow) }
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         let asked = Instant::now();
-        let patience = self.stall.min(self.ends.saturating_duration_since(asked));
+        let patience = self.stall.min(self.deadline.left());
         let next = tokio::time::timeout(patience, self.response.chunk()).await;
         let url = || bare(self.url);
-        if Instant::now() >= self.ends {
-            return Err(HttpError::Endless { url: url(), after: self.begun.elapsed() });
+        if self.deadline.has_passed() {
+            return Err(HttpError::Endless { url: url(), after: self.deadline.allowed() });
         }
         let chunk = next
             .map_err(|_| HttpError::Stalled { url: url(), after: self.stall })?

@@ -27,7 +27,7 @@ fn http(endpoint: &str) -> Http {
 /// The body of an answer, with all tries.
 async fn get(http: &Http, url: &Url) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
-    http.get(url, u32::MAX, http.question_ends(), &Trail::default(), &mut body).await.map(|_| body)
+    http.get(url, u32::MAX, http.question_deadline(), &Trail::default(), &mut body).await.map(|_| body)
 }
 
 async fn read(mut body: Body) -> Result<Vec<u8>, HttpError> {
@@ -485,9 +485,9 @@ async fn an_address_that_a_stranger_chose_is_asked_without_the_token() {
     .await;
     let http = http_of(&stranger, &friend);
     let mut body = Vec::new();
-    let answer = http.get(&stranger.url("/api/x"), 1, http.question_ends(), &Trail::default(), &mut body).await.unwrap();
+    let answer = http.get(&stranger.url("/api/x"), 1, http.question_deadline(), &Trail::default(), &mut body).await.unwrap();
     // What that answer names was chosen by the stranger too.
-    http.get(&friend.url("/api/next"), 1, http.question_ends(), &answer.trail, &mut body).await.unwrap();
+    http.get(&friend.url("/api/next"), 1, http.question_deadline(), &answer.trail, &mut body).await.unwrap();
     let file = Location::new(stranger.url("/file"));
     http.resolve(&file).await.unwrap();
     for range in [0..4, 4..10] {

@@ -81,7 +81,7 @@ impl Hub {
 
     async fn pin_at(&self, url: &Url, tries: u32, repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
         let mut body = Vec::new();
-        let answer = self.http.get(url, tries, self.http.question_ends(), &Trail::default(), &mut body).await?;
+        let answer = self.http.get(url, tries, self.http.question_deadline(), &Trail::default(), &mut body).await?;
         read(&answer.url, &body, repo, revision)
     }
 }

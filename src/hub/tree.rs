@@ -69,14 +69,14 @@ impl Hub {
 
     /// Reads all pages at one endpoint.
     async fn list(&self, endpoint: &Url, first: &Url, tries: u32) -> Result<Listing, HubError> {
-        let ends = self.http.question_ends();
+        let deadline = self.http.question_deadline();
         let mut listing = Listing::default();
         let mut next = first.clone();
         let mut seen = HashSet::from([next.clone()]);
         let mut trail = Trail::default();
         loop {
             let mut page = Page::new(&mut listing, self.http.longest_stream());
-            let answer = self.http.get(&next, tries, ends, &trail, &mut page).await?;
+            let answer = self.http.get(&next, tries, deadline, &trail, &mut page).await?;
             let Some(link) = answer.link.as_deref().and_then(next_page) else { return Ok(listing) };
             next = page_address(endpoint, &answer.url, link)?;
             trail = answer.trail.clone();

@@ -35,7 +35,7 @@ fn hub(wrong: impl Fn(&mut Call, &[u8], usize, usize) + Send + Sync + 'static) -
 #[test]
 fn the_whole_file_is_asked_for_once_before_it_is_given_up() {
     type Wrong = fn(&mut Call, &[u8], usize, usize);
-    let kinds: [(&str, Wrong); 8] = [
+    let kinds: [(&str, Wrong); 11] = [
         ("wrong start", |call, file, start, end| {
             let range = format!("Content-Range: bytes {}-{end}/{LEN}", start + 1);
             call.answer("206 Partial Content", &[&range], &file[start..end]);
@@ -55,6 +55,9 @@ fn the_whole_file_is_asked_for_once_before_it_is_given_up() {
             call.answer("206 Partial Content", &[&format!("Content-Range: bytes 0-{}/{LEN}", LEN - 1)], file);
         }),
         ("416 for all", |call, _, _, _| call.answer("416 Range Not Satisfiable", &[], "")),
+        ("304 for all", |call, _, _, _| call.answer("304 Not Modified", &["Content-Length: 0"], "")),
+        ("412 for all", |call, _, _, _| call.answer("412 Precondition Failed", &[], "")),
+        ("204 for all", |call, _, _, _| call.answer("204 No Content", &[], "")),
         ("short ranges", |call, file, start, end| {
             let end = end.min(start + 1000);
             let range = format!("Content-Range: bytes {start}-{}/{LEN}", end - 1);

@@ -25,9 +25,10 @@ cargo clippy --workspace --all-targets -- -D warnings
 cargo test --workspace
 # Those that need root or strace: ignored above, and left ignored where nobody can run them.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && [ -z "${MODEL_MANAGER_TEST_NO_ROOT:-}" ]; then
-    cargo test --test cli --test hostile_project --test soak -- --ignored
+    # (--workspace, for another set of packages has other features, and everything would be built again.)
+    cargo test --workspace --test cli --test hostile_project --test soak -- --ignored
     # One at a time: limits of a user's processes count those of the other tests.
-    cargo test --test hostile_member -- --ignored --test-threads 1
+    cargo test --workspace --test hostile_member -- --ignored --test-threads 1
 fi
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 # A package of its own, which the commands above do not see.

@@ -2,7 +2,7 @@
 //! part of the library's interface. Readers that are public already are called directly.
 
 pub use crate::{
-    cli::fuzzing::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_settings, parse_time, parse_timeout},
+    config::fuzzing::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_settings, parse_time, parse_timeout},
     http::fuzzing::{entity_tag, life_of_signed, pause_asked_for, printable, redirect_target, refusal},
     hub::fuzzing::{Listed, listing, next_page, page_address, pinned},
     store::fuzzing::{identity, journal},

@@ -4,8 +4,10 @@
 //! `models/<id>/<format>/<quant>/<file>`. The rooms of the crate and the arrows between them are drawn in
 //! `ARCHITECTURE.md`; the format on disk is specified in `store-layout.md`.
 
+mod bounds;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod config;
 pub mod digest;
 pub mod disk;
 pub mod error;

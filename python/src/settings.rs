@@ -1,7 +1,7 @@
 //! Settings from Python's arguments, and from what the command line looks at where these say nothing.
 
 use model_manager::{
-    cli::{Layer, Overrides, Resolved, settings_for},
+    config::{Layer, LockTimeout, Overrides, Resolved, settings_for},
     error::{Error, ErrorKind, Result},
     settings::{LinkMode, Token},
 };
@@ -19,7 +19,7 @@ pub struct Arguments {
     token: Option<String>,
     offline: Option<bool>,
     link: Option<String>,
-    connections: Option<u32>,
+    connections: Option<u64>,
     limit_rate: Option<u64>,
     lock_timeout: Option<f64>,
 }
@@ -30,17 +30,20 @@ pub fn resolve(arguments: Arguments) -> Result<Resolved> {
     if given.iter().flatten().any(|path| path.as_os_str().is_empty()) {
         return Err(usage("a path is empty").hint("Leave it out to use the default."));
     }
-    let settings = Layer {
-        models_dir: arguments.models_dir,
-        store: arguments.store,
-        link: arguments.link.as_deref().map(link).transpose()?,
-        lock_timeout: arguments.lock_timeout.map(patience).transpose()?,
-        endpoints: arguments.endpoint,
-        offline: arguments.offline,
-        connections: arguments.connections,
-        limit_rate: arguments.limit_rate.map(Some),
-        ..Layer::default()
-    };
+    let mut settings = Layer::default();
+    settings.models_dir = arguments.models_dir;
+    settings.store = arguments.store;
+    settings.link = arguments.link.as_deref().map(link).transpose()?;
+    settings.lock_timeout = arguments.lock_timeout.map(lock_timeout).transpose()?;
+    settings.offline = arguments.offline;
+    if let Some(endpoints) = arguments.endpoint {
+        settings.set("endpoints", &endpoints)?;
+    }
+    for (key, number) in [("connections", arguments.connections), ("limit_rate", arguments.limit_rate)] {
+        if let Some(number) = number {
+            settings.set(key, &[number.to_string()])?;
+        }
+    }
     let token = arguments.token.as_deref().map(Token::new);
     let mut resolved = settings_for(Overrides { config: arguments.config_path, token, settings })?;
     // The tool that this replaces shows paths as they were given to it.
@@ -57,11 +60,11 @@ fn link(word: &str) -> Result<LinkMode> {
         .ok_or_else(|| usage(format!("`{word}` is no link mode")).hint("Choose auto, symlink, hardlink, reflink or copy."))
 }
 
-fn patience(seconds: f64) -> Result<Option<Duration>> {
+fn lock_timeout(seconds: f64) -> Result<LockTimeout> {
     if seconds == f64::INFINITY {
-        return Ok(None);
+        return Ok(LockTimeout(None));
     }
-    time("lock_timeout", seconds).map(Some)
+    time("lock_timeout", seconds).map(Some).map(LockTimeout)
 }
 
 /// A time that an argument names in seconds.

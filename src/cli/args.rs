@@ -1,13 +1,22 @@
 //! The command line: options every command takes, and the parts several commands share.
 
-use super::{commands::Command, exit, units};
+use super::{commands::Command, exit};
 use crate::{
+    config::{
+        Layer, Overrides,
+        table::{Flag, Setting},
+    },
     manager::Selector,
     names::{Format, Quant},
-    settings::LinkMode,
 };
-use clap::{Args, Parser, ValueEnum, builder::ValueParser};
-use std::{path::PathBuf, time::Duration};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, ValueEnum, ValueHint,
+    builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
+};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 /// Download LLM files once into a content-addressed store, and show them as a tree of links.
 #[derive(Debug, Parser)]
@@ -31,40 +40,19 @@ pub struct Cli {
 /// The heading of the options that every command takes.
 const EVERYWHERE: &str = "Options of every command";
 
+/// The words of `--link`.
+const LINK_MODES: [&str; 5] = ["auto", "symlink", "hardlink", "reflink", "copy"];
+
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = EVERYWHERE)]
 pub struct Global {
-    /// Folder of the visible tree [default: models in the project root]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub models_dir: Option<PathBuf>,
+    /// The settings that have an option.
+    #[command(flatten)]
+    pub settings: SettingFlags,
     /// Registry file [default: the project's configs/models.yaml, else the built-in registry]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder of the store; several projects may share one [default: .blobs in the models folder]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub store: Option<PathBuf>,
-    /// Address of the Hub or a mirror; repeat it to name more to fall back to, in this order
-    #[arg(long, global = true, value_name = "URL", value_parser = units::parse_endpoint, hide_short_help = true)]
-    pub endpoint: Vec<String>,
-    /// Send no request at all; what is not here is an error
-    #[arg(long, global = true)]
-    pub offline: bool,
-    /// How the tree shows files of the store; auto takes the first that works here
-    #[arg(long, global = true, value_name = "MODE", value_parser = link_mode(), hide_short_help = true)]
-    pub link: Option<LinkMode>,
-    /// Connections open at once, over all files; 8 where nothing is said, up to 16 while only small files come or each connection is slow
-    #[arg(long, global = true, value_name = "N", value_parser = units::parse_count, hide_short_help = true)]
-    pub connections: Option<u32>,
-    /// Most bytes per second over all connections: 800K, 5M, 1.5MB, or none
-    #[arg(long, global = true, value_name = "RATE", value_parser = limit, hide_short_help = true)]
-    pub limit_rate: Option<Limit>,
-    /// How long to wait in all for locks that other processes hold: 30s, 5m, 1h, 0 to try once, or never to wait for ever
-    #[arg(long, global = true, value_name = "TIME", value_parser = patience, hide_short_help = true)]
-    pub lock_timeout: Option<Patience>,
-    /// PEM file with certificates to trust besides the system's
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
-    pub ca_file: Option<PathBuf>,
     /// Print one JSON document instead of text
     #[arg(long, global = true)]
     pub json: bool,
@@ -94,28 +82,71 @@ pub enum When {
     Never,
 }
 
-/// A limit of the rate, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit(pub Option<u64>);
-
-/// How long to wait, or for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience(pub Option<Duration>);
-
-fn limit(text: &str) -> Result<Limit, String> {
-    units::parse_rate(text).map(Limit)
+impl Global {
+    /// What the command line says of the settings.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { config: self.config.clone(), token: None, settings: self.settings.0.clone() }
+    }
 }
 
-fn patience(text: &str) -> Result<Patience, String> {
-    units::parse_patience(text).map(Patience)
+/// The options of the settings, made from their table.
+#[derive(Debug, Clone, Default)]
+pub struct SettingFlags(pub Layer);
+
+/// The settings with an option.
+fn with_flags() -> impl Iterator<Item = (&'static Setting, Flag)> {
+    Setting::layered().filter_map(|setting| Some((setting, setting.flag?)))
 }
 
-/// The words of [`LinkMode`], so that clap lists them and completions know them.
-fn link_mode() -> ValueParser {
-    use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(["auto", "symlink", "hardlink", "reflink", "copy"])
-        .map(|word| LinkMode::from_word(&word).unwrap_or_default())
-        .into()
+fn option(setting: &'static Setting, flag: Flag) -> Arg {
+    let option = Arg::new(setting.key)
+        .long(flag.long)
+        .help(setting.help)
+        .global(true)
+        .hide_short_help(!flag.is_common)
+        .help_heading(EVERYWHERE);
+    let Some(value) = flag.value else { return option.action(ArgAction::SetTrue) };
+    let option = option.value_name(value).action(if setting.is_list { ArgAction::Append } else { ArgAction::Set });
+    match setting.key {
+        // So that clap lists the words and completions know them.
+        "link" => option.value_parser(PossibleValuesParser::new(LINK_MODES).map(OsString::from)),
+        key => option
+            .value_parser(OsStringValueParser::new().try_map(move |word| Layer::default().set_words(key, &[&word]).map(|_| word))),
+    }
+    .value_hint(if setting.is_path { ValueHint::AnyPath } else { ValueHint::Unknown })
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(with_flags().map(|(setting, flag)| option(setting, flag)))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for (setting, flag) in with_flags() {
+            let words: Vec<&OsStr> = match flag.value {
+                None if matches.get_flag(setting.key) => vec![OsStr::new("true")],
+                None => Vec::new(),
+                Some(_) => matches.get_many::<OsString>(setting.key).into_iter().flatten().map(OsString::as_os_str).collect(),
+            };
+            if !words.is_empty() {
+                let wrong = |why| clap::Error::raw(clap::error::ErrorKind::ValueValidation, why);
+                self.0.set_words(setting.key, &words).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Which form of a model.
@@ -139,7 +170,12 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::{LockTimeout, RateLimit},
+        settings::LinkMode,
+    };
     use clap::CommandFactory;
+    use std::time::Duration;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("model-manager").chain(line.split_whitespace()))
@@ -183,16 +219,19 @@ mod tests {
                        --limit-rate 5M --lock-timeout 30s --ca-file ca.pem --json -q --color never --no-progress";
         for line in [format!("{options} list"), format!("list {options}")] {
             let global = parse(&line).unwrap_or_else(|error| panic!("{line}: {error}")).global;
-            assert_eq!(global.link, Some(LinkMode::Hardlink));
-            assert_eq!(global.limit_rate, Some(Limit(Some(5_000_000))));
-            assert_eq!(global.lock_timeout, Some(Patience(Some(Duration::from_secs(30)))));
-            assert_eq!((global.offline, global.json, global.quiet, global.no_progress), (true, true, true, true));
+            let settings = &global.settings.0;
+            assert_eq!((settings.link, settings.offline), (Some(LinkMode::Hardlink), Some(true)));
+            assert_eq!(settings.limit_rate, "5000000".parse::<RateLimit>().ok());
+            assert_eq!(settings.lock_timeout, Some(LockTimeout(Some(Duration::from_secs(30)))));
+            assert_eq!((global.json, global.quiet, global.no_progress), (true, true, true));
             assert_eq!(global.color, When::Never);
         }
         let global =
             parse("download x --endpoint https://a.org --endpoint https://b.org/ --lock-timeout never").expect("taken").global;
-        assert_eq!(global.endpoint, ["https://a.org", "https://b.org"]);
-        assert_eq!(global.lock_timeout, Some(Patience(None)));
+        let endpoints = global.settings.0.endpoints.unwrap_or_default();
+        assert_eq!(endpoints.iter().map(|address| address.as_str()).collect::<Vec<_>>(), ["https://a.org", "https://b.org"]);
+        assert_eq!(global.settings.0.lock_timeout, Some(LockTimeout(None)));
+        assert_eq!(parse("list").expect("taken").global.settings.0, Layer::default());
     }
 
     #[test]

@@ -1,14 +1,8 @@
 //! What a command finds when it runs.
 
-use super::{
-    args::Global,
-    environment::Environment,
-    interrupt,
-    progress::Progress,
-    settings::{self, Overrides, Resolved},
-    user_file,
-};
+use super::{args::Global, interrupt, progress::Progress};
 use crate::{
+    config::{self, Resolved, environment::Environment, user_file},
     disk::{Disk, RealDisk, limits},
     error::{Error, Result},
     event::Reporter,
@@ -60,9 +54,9 @@ impl<'a> Context<'a> {
         if let Some(settings) = self.settings.get() {
             return Ok(settings);
         }
-        let overrides = Overrides::of_flags(&self.global);
+        let overrides = self.global.overrides();
         let Resolved { settings, warnings, root, named_store } =
-            settings::resolve(overrides, &self.environment, &self.cwd, &RealDisk)?;
+            config::resolve(overrides, &self.environment, &self.cwd, &RealDisk)?;
         warnings.iter().for_each(|warning| self.progress.warning(warning));
         if self.global.verbose {
             describe(&settings).iter().for_each(|line| self.progress.notice(line));

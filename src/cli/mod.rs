@@ -1,55 +1,29 @@
-//! The command line: the one room that speaks to people and reads the environment.
+//! The command line: the one room that speaks to people.
 //!
-//! A run goes through these files in this order: `args` (what was typed) -> `settings` (with `environment`, `config`,
-//! `user_file` and `project`; who may say what: `permissions`) -> one file of `commands/`, whose `run` returns a value ->
-//! `output` (text or JSON) or `exit` (errors) -> the exit code.
+//! A run goes through these files in this order: `args` (what was typed) -> the room `config` (settings) -> one file of
+//! `commands/`, whose `run` returns a value -> `output` (text or JSON) or `exit` (errors) -> the exit code.
 //! `progress` listens to the core meanwhile, `interrupt` to Ctrl-C.
 //!
 //! To add a command: a file in `commands/` with `Args`, `run` and an `output::Answer`, and two lines in `commands/mod.rs`.
-#![expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
 
 mod args;
 mod commands;
-mod config;
 mod context;
-mod environment;
 mod exit;
 mod interrupt;
 mod output;
-mod owner;
-mod permissions;
 mod progress;
-mod project;
-mod settings;
 mod units;
-mod user_file;
-
-pub use settings::{Layer, Overrides, Resolved};
-
-#[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing {
-    pub use super::units::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_time, parse_timeout};
-    use super::{
-        config::{self, Whose},
-        settings::Layer,
-    };
-    use crate::error::Result;
-
-    /// What a project's settings file says.
-    pub fn parse_settings(text: &str, origin: &str) -> Result<Layer> {
-        config::parse(text, origin, Whose::Project).map(|said| said.layer)
-    }
-}
 
 use crate::{
-    disk::{RealDisk, limits},
+    config::{current_dir, environment::Environment, variable},
+    disk::limits,
     error::{Error, ErrorKind, Result},
     text,
 };
 use args::{Cli, When};
 use clap::{Parser, error::ErrorKind as ClapError};
 use context::Context;
-use environment::Environment;
 use output::{Answer, Manner};
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -67,8 +41,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error, &words),
     };
-    let look_up = |name: &str| std::env::var_os(name);
-    let environment = Environment::new(&look_up);
+    let environment = Environment::new(&variable);
     let cwd = current_dir();
     let manner = manner(&cli, &environment, cwd.as_ref().ok().cloned().unwrap_or_default());
     let progress = Arc::new(progress::Progress::new(manner.clone()));
@@ -88,19 +61,6 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     told.unwrap_or_else(|error| {
         manner.tell(&exit::render(&error));
         error.kind().exit_code()
-    })
-}
-
-/// The settings that a command line with these options would have here and now, for programs that use the manager directly.
-pub fn settings_for(overrides: Overrides) -> Result<Resolved> {
-    let look_up = |name: &str| std::env::var_os(name);
-    settings::resolve(overrides, &Environment::new(&look_up), &current_dir()?, &RealDisk)
-}
-
-fn current_dir() -> Result<PathBuf> {
-    std::env::current_dir().map_err(|error| {
-        let hint = "Change to a folder that exists, and run the command again.";
-        Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error).hint(hint)
     })
 }
 

@@ -1,11 +1,10 @@
-//! Files of the project are written in the project: a link in it, which may have come with it, is not followed out of it.
+//! The manager writes files of the project in the project.
 
 use super::ModelManager;
 use crate::{
-    disk::Disk,
+    bounds::{ELSEWHERE, allow, misplaced_file, plain_places},
     error::{Error, ErrorKind, Result},
-    settings::{Bounds, Misplaced},
-    text,
+    settings::Misplaced,
 };
 use std::path::{Path, PathBuf};
 
@@ -37,34 +36,4 @@ impl ModelManager {
             false => ELSEWHERE.to_owned(),
         })
     }
-}
-
-/// What is left to do where no place can be allowed.
-pub const ELSEWHERE: &str = "Remove the link, or name another place.";
-
-/// What allows places.
-pub fn allow(places: &[PathBuf]) -> String {
-    let places: String = places.iter().map(|place| format!(" {}", text::shell_path(place))).collect();
-    format!("If that is what you want, allow it once: `model-manager config set --user allowed_places{places}`.")
-}
-
-/// Why a file may not stand where its path leads to. One that no link leads to folders of other programs is meant to be there.
-pub fn misplaced_file(disk: &dyn Disk, bounds: &Bounds, path: &Path, real: &Path) -> Result<Option<Misplaced>> {
-    let why = bounds.misplaced(real, &|path| disk.stat(path).is_ok());
-    let is_plain =
-        matches!(why, Some(Misplaced::Programs(_))) && plain_places(disk, bounds, path)?.iter().any(|place| place == real);
-    Ok(why.filter(|_| !is_plain))
-}
-
-/// Where a path below the project would lead without any link in it; nothing for one that is named elsewhere.
-fn plain_places(disk: &dyn Disk, bounds: &Bounds, path: &Path) -> Result<Vec<PathBuf>> {
-    let mut places = Vec::new();
-    for folder in path.ancestors().skip(1) {
-        if disk.real_place(folder)? == bounds.root
-            && let Ok(below) = path.strip_prefix(folder)
-        {
-            places.push(bounds.root.join(below));
-        }
-    }
-    Ok(places)
 }

@@ -1,7 +1,7 @@
 //! One file per use-case. The manager decides what happens in which order; how it is done is the other rooms' business.
 
 mod add;
-pub(crate) mod bounds;
+mod bounds;
 mod choose;
 mod collect;
 mod doctor;

@@ -6,6 +6,7 @@ use crate::{
         output::{Answer, Page, printable},
         units,
     },
+    config::parse_time,
     error::Result,
     manager::GcSummary,
     store::GcOptions,
@@ -23,10 +24,10 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
     /// Keep unneeded content younger than this, such as 0, 30m or 2d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
     pub grace: Duration,
     /// Remove interrupted downloads that nobody touched for this long
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = units::parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_time)]
     pub partials: Duration,
     /// For a store on a network file system: no other host uses it now
     #[arg(long)]

@@ -1,10 +1,10 @@
 //! What environment variables say: our own, the Hub's, and those of the terminal.
 //!
-//! Nothing else of the program reads the environment (where no variable names a proxy, the HTTP crate asks the system). A variable that is set to
-//! nothing counts as not set. A value that makes no sense is an error that names the variable; values are not repeated,
+//! Nothing else of the program reads the environment (where no variable names a proxy, the HTTP crate asks the system). A
+//! variable that is set to nothing counts as not set. A value that makes no sense is an error that names the variable; values are not repeated,
 //! because one of them is a secret.
 
-use super::{settings::Layer, units};
+use super::value::Value;
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
@@ -13,7 +13,6 @@ use crate::{
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// Looks up one variable.
@@ -45,22 +44,18 @@ impl<'a> Environment<'a> {
         self.raw(name).map(|value| value.into_string().map_err(unreadable)).transpose()
     }
 
-    fn parsed<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>> {
-        self.text(name)?.map(|text| parse(&text).map_err(|why| bad(name, why))).transpose()
+    fn parsed<T: Value>(&self, name: &str) -> Result<Option<T>> {
+        self.raw(name).map(|value| T::of_variable(&value).map_err(|why| bad(name, why))).transpose()
     }
 
-    /// A switch; true is `1`, `ON`, `YES` or `TRUE` in any case, as for the Hub's own client.
-    fn switch(&self, name: &str) -> Result<Option<bool>> {
-        self.parsed(name, |text| match text.trim().to_ascii_lowercase().as_str() {
-            "1" | "on" | "yes" | "true" => Ok(true),
-            "" | "0" | "off" | "no" | "false" => Ok(false),
-            _ => Err("expected 1, on, yes or true, or 0, off, no or false".into()),
-        })
+    /// What the first of these variables that is set says.
+    pub(super) fn first_of<T: Value>(&self, names: &[&str]) -> Result<Option<T>> {
+        names.iter().find_map(|name| self.parsed(name).transpose()).transpose()
     }
 
     /// Whether a switch is on; for output settings, where a strange value must not stop anything.
     fn is_on(&self, name: &str) -> bool {
-        self.switch(name).ok().flatten() == Some(true)
+        self.parsed::<bool>(name).ok().flatten() == Some(true)
     }
 
     /// The user's home.
@@ -104,31 +99,10 @@ impl<'a> Environment<'a> {
         self.path("MODEL_MANAGER_CONFIG")
     }
 
-    /// Settings; relative paths start at the current directory.
-    pub fn layer(&self) -> Result<Layer> {
-        let seconds = |text: &str| match text.trim().parse::<f64>() {
-            Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Duration::from_secs_f64(seconds)),
-            _ => Err("expected a number of seconds".to_owned()),
-        };
-        let offline = match self.switch("HF_HUB_OFFLINE")? {
-            Some(answer) => Some(answer),
-            None => self.switch("TRANSFORMERS_OFFLINE")?,
-        };
-        Ok(Layer {
-            models_dir: self.path("MODEL_MANAGER_MODELS_DIR"),
-            store: self.path("MODEL_MANAGER_STORE"),
-            endpoints: self.parsed("HF_ENDPOINT", units::parse_endpoint)?.map(|endpoint| vec![endpoint]),
-            offline,
-            stall_timeout: self.parsed("HF_HUB_DOWNLOAD_TIMEOUT", seconds)?,
-            ca_file: self.path("SSL_CERT_FILE"),
-            ..Layer::default()
-        })
-    }
-
     /// The Hub token: a variable, else the file `hf auth login` writes. That file is nobody's order to this program, so
     /// one that cannot be used is only worth a warning.
     pub fn token(&self, disk: &dyn Disk, warnings: &mut Vec<String>) -> Result<Option<Token>> {
-        if self.switch("HF_HUB_DISABLE_IMPLICIT_TOKEN")? == Some(true) {
+        if self.parsed::<bool>("HF_HUB_DISABLE_IMPLICIT_TOKEN")? == Some(true) {
             return Ok(None);
         }
         for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
@@ -209,7 +183,7 @@ fn read_token(disk: &dyn Disk, path: &Path) -> Result<Option<Token>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::RealDisk;
+    use crate::{config::Layer, disk::RealDisk};
 
     fn with<T>(variables: &[(&str, &str)], check: impl FnOnce(Environment<'_>) -> T) -> T {
         let look_up = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
@@ -219,12 +193,12 @@ mod tests {
     #[test]
     fn offline_is_true_in_every_spelling_of_the_hubs_client_and_no_other() {
         for yes in ["1", "ON", "Yes", "true"] {
-            assert_eq!(with(&[("HF_HUB_OFFLINE", yes)], |env| env.layer().expect(yes).offline), Some(true));
-            assert_eq!(with(&[("TRANSFORMERS_OFFLINE", yes)], |env| env.layer().expect(yes).offline), Some(true));
+            assert_eq!(with(&[("HF_HUB_OFFLINE", yes)], |env| Layer::of_variables(&env).expect(yes).offline), Some(true));
+            assert_eq!(with(&[("TRANSFORMERS_OFFLINE", yes)], |env| Layer::of_variables(&env).expect(yes).offline), Some(true));
         }
-        assert_eq!(with(&[("HF_HUB_OFFLINE", "0")], |env| env.layer().expect("taken").offline), Some(false));
-        assert_eq!(with(&[("HF_HUB_OFFLINE", "")], |env| env.layer().expect("taken").offline), None);
-        let error = with(&[("HF_HUB_OFFLINE", "maybe")], |env| env.layer().expect_err("refused"));
+        assert_eq!(with(&[("HF_HUB_OFFLINE", "0")], |env| Layer::of_variables(&env).expect("taken").offline), Some(false));
+        assert_eq!(with(&[("HF_HUB_OFFLINE", "")], |env| Layer::of_variables(&env).expect("taken").offline), None);
+        let error = with(&[("HF_HUB_OFFLINE", "maybe")], |env| Layer::of_variables(&env).expect_err("refused"));
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.message().contains("HF_HUB_OFFLINE"), "{error}");
     }
@@ -234,7 +208,7 @@ mod tests {
         for (name, value) in
             [("HF_ENDPOINT", "huggingface.co"), ("HF_HUB_DOWNLOAD_TIMEOUT", "soon"), ("HF_HUB_DOWNLOAD_TIMEOUT", "NaN")]
         {
-            let error = with(&[(name, value)], |env| env.layer().expect_err("refused"));
+            let error = with(&[(name, value)], |env| Layer::of_variables(&env).expect_err("refused"));
             assert!(error.message().contains(name), "{error}");
         }
     }
@@ -320,7 +294,7 @@ mod tests {
     fn a_value_that_is_not_text_is_an_error_and_not_ignored() {
         use std::os::unix::ffi::OsStringExt;
         let look_up = |name: &str| (name == "HF_ENDPOINT").then(|| OsString::from_vec(vec![0xff]));
-        let error = Environment::new(&look_up).layer().expect_err("refused");
+        let error = Layer::of_variables(&Environment::new(&look_up)).expect_err("refused");
         assert!(error.message().contains("HF_ENDPOINT"), "{error}");
     }
 }

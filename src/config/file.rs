@@ -1,20 +1,15 @@
 //! Reads a settings file: the project's `configs/manager.yaml`, or the user's `config.yaml`. Every complaint says line and
 //! column; a key nobody knows is an error, since a slip there would silently change nothing.
 
-use super::{
-    permissions::{Project, Setting, User},
-    settings::Layer,
-    units,
-};
+use super::table::{Grants, Layer, Project, Setting, User};
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
     names::nearest,
-    settings::LinkMode,
     text,
     yaml::{self, Node, Place, Problem, Value, cut},
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,29 +20,18 @@ pub enum Whose {
     User,
 }
 
-/// What only the user's file can say: whom and what to trust.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// Servers that may see the token, wherever they are named.
-    pub trusted_endpoints: Vec<String>,
-    /// Places outside of a project where its files and links may lead.
-    pub allowed_places: Vec<PathBuf>,
-    /// Folders of other users that are taken for projects.
-    pub safe_projects: Vec<PathBuf>,
-}
-
 /// A key of a project's file that only the user may set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Overreach {
-    /// The key.
-    pub key: &'static str,
+    /// The setting.
+    pub setting: &'static Setting,
     line: usize,
     column: usize,
     values: Vec<String>,
 }
 
 /// A settings file, read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Said {
     /// Settings of any layer.
     pub layer: Layer,
@@ -60,11 +44,10 @@ pub struct Said {
 impl Overreach {
     /// The error of a file that says it. Paths in it start at `base`.
     pub fn error(&self, file: &Path, base: &Path) -> Error {
-        let Self { key, line, column, values } = self;
-        let is_path = matches!(*key, "ca_file" | "allowed_places" | "safe_projects");
+        let Self { setting: Setting { key, is_path, .. }, line, column, values } = self;
         let shown: String = values
             .iter()
-            .map(|value| if is_path { base.join(value).display().to_string() } else { value.clone() })
+            .map(|value| if *is_path { base.join(value).display().to_string() } else { value.clone() })
             .map(|value| format!(" {}", text::shell_word(&value)))
             .collect();
         let message =
@@ -130,7 +113,7 @@ fn said(root: Option<&Node>, whose: Whose) -> Result<Said, Problem> {
             said.set(setting.key, &entry.node)?;
         } else {
             let Place { line, column } = entry.place;
-            said.overreach.push(Overreach { key: setting.key, line, column, values: shown_values(&entry.node) });
+            said.overreach.push(Overreach { setting, line, column, values: shown_values(&entry.node) });
         }
     }
     Ok(said)
@@ -147,26 +130,10 @@ impl Whose {
 
 impl Said {
     fn set(&mut self, key: &str, node: &Node) -> Result<(), Problem> {
-        let Self { layer, grants, .. } = self;
-        match key {
-            "models_dir" => layer.models_dir = one(node, key, a_path)?,
-            "store" => layer.store = one(node, key, a_path)?,
-            "link" => layer.link = one(node, key, a_link)?,
-            "lock_timeout" => layer.lock_timeout = one(node, key, units::parse_patience)?,
-            "endpoints" => layer.endpoints = many(node, key, units::parse_endpoint)?,
-            "offline" => layer.offline = one(node, key, a_switch)?,
-            "connections" => layer.connections = one(node, key, units::parse_count)?,
-            "limit_rate" => layer.limit_rate = one(node, key, units::parse_rate)?,
-            "stall_timeout" => layer.stall_timeout = one(node, key, units::parse_timeout)?,
-            "connect_timeout" => layer.connect_timeout = one(node, key, units::parse_timeout)?,
-            "ca_file" => layer.ca_file = one(node, key, a_path)?,
-            "tries" => layer.tries = one(node, key, units::parse_count)?,
-            "trusted_endpoints" => grants.trusted_endpoints = many(node, key, units::parse_endpoint)?.unwrap_or_default(),
-            "allowed_places" => grants.allowed_places = many(node, key, a_path)?.unwrap_or_default(),
-            "safe_projects" => grants.safe_projects = many(node, key, a_path)?.unwrap_or_default(),
-            other => return Err(Problem::new(node.place, format!("`{other}` stands in no settings file"))),
+        match self.layer.set_yaml(key, node)? || self.grants.set_yaml(key, node)? {
+            true => Ok(()),
+            false => Err(Problem::new(node.place, format!("`{key}` stands in no settings file"))),
         }
-        Ok(())
     }
 }
 
@@ -179,42 +146,13 @@ fn shown_values(node: &Node) -> Vec<String> {
     }
 }
 
-/// A value that is one word, read by a parser of the command line; `null` is the default.
-fn one<T>(node: &Node, key: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, Problem> {
-    match &node.value {
-        Value::Null => Ok(None),
-        Value::Text(text) | Value::Bare(text) => {
-            read(text).map(Some).map_err(|why| Problem::new(node.place, format!("{key}: {why}")))
-        }
-        other => Err(Problem::new(node.place, format!("{key}: expected one value, found {}", other.kind()))),
-    }
-}
-
-/// A list of words; one alone counts as a list of one.
-fn many<T>(node: &Node, key: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<Vec<T>>, Problem> {
-    let Value::List(nodes) = &node.value else { return Ok(one(node, key, read)?.map(|value| vec![value])) };
-    let mut values = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
-        values.extend(one(node, &format!("{key}[{index}]"), read)?);
-    }
-    Ok((!values.is_empty()).then_some(values))
-}
-
-fn a_path(text: &str) -> Result<PathBuf, String> {
-    if text.trim().is_empty() { Err("expected a path".into()) } else { Ok(text.into()) }
-}
-
-fn a_link(text: &str) -> Result<LinkMode, String> {
-    LinkMode::from_word(text).ok_or_else(|| "expected auto, symlink, hardlink, reflink or copy".into())
-}
-
-fn a_switch(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| "expected true or false".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::value::{LockTimeout, RateLimit, Timeout, Value as _},
+        settings::LinkMode,
+    };
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -247,10 +185,10 @@ mod tests {
             assert!(text.contains(&format!("{key}: ")), "{key} is not documented");
         }
         let layer = parse(&text, "manager.yaml").expect("valid");
-        assert_eq!(layer.lock_timeout, Some(Some(Duration::from_secs(3600))));
-        assert_eq!(layer.connections, Some(8));
+        assert_eq!(layer.lock_timeout, Some(LockTimeout(Some(Duration::from_secs(3600)))));
+        assert_eq!(layer.connections.map(|count| count.get()), Some(8));
         assert_eq!(layer.limit_rate, None);
-        assert_eq!(layer.endpoints, Some(vec!["https://huggingface.co".to_owned()]));
+        assert_eq!(layer.endpoints.map(|all| all.len()), Some(1));
     }
 
     #[test]
@@ -276,8 +214,8 @@ mod tests {
     fn values_are_taken_quoted_or_bare() {
         let layer =
             parse("limit_rate: 5000000\nstall_timeout: 30\nlink: \"copy\"\noffline: true\nstore: null\n", "m.yaml").expect("valid");
-        assert_eq!(layer.limit_rate, Some(Some(5_000_000)));
-        assert_eq!(layer.stall_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(layer.limit_rate, RateLimit::parse("5M").ok());
+        assert_eq!(layer.stall_timeout, Timeout::parse("30s").ok());
         assert_eq!(layer.link, Some(LinkMode::Copy));
         assert_eq!((layer.offline, layer.store), (Some(true), None));
     }

@@ -2,10 +2,10 @@
 //! the only file that can grant trust.
 
 use super::{
-    config::{self, Said, Whose},
     environment::Environment,
+    file::{self, Said, Whose},
     owner::Owner,
-    permissions::{Setting, User},
+    table::{Setting, User},
 };
 use crate::{
     disk::{Disk, LockKind, absent_is_none},
@@ -49,11 +49,9 @@ pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<S
         warnings.push(format!("going on without {}: {why}", path.display()));
         return Ok(Said::default());
     }
-    let mut said = config::read(disk, &path, Whose::User)?;
+    let mut said = file::read(disk, &path, Whose::User)?;
     let Said { layer, grants, .. } = &mut said;
-    let paths = [&mut layer.models_dir, &mut layer.store, &mut layer.ca_file];
-    let granted = grants.allowed_places.iter_mut().chain(&mut grants.safe_projects);
-    for named in paths.into_iter().flatten().chain(granted) {
+    for named in layer.paths_mut().into_iter().chain(grants.paths_mut()) {
         *named = environment.expand(std::mem::take(named));
         if !named.is_absolute() {
             let message = format!("{}: `{}` is no absolute path", path.display(), yaml::cut(&named.to_string_lossy()));
@@ -130,15 +128,14 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
         };
         return Err(wrong(format!("there is no setting `{}`", yaml::cut(key))).hint(hint));
     };
-    let is_list = setting.user == User::Grants || key == "endpoints";
+    let Setting { is_list, is_path, .. } = *setting;
     if values.is_empty() || (values.len() > 1 && !is_list) {
         let wanted = if is_list { "one value or more" } else { "one value" };
         return Err(wrong(format!("`{key}` takes {wanted}, not {}", values.len())));
     }
-    let is_place = matches!(key, "models_dir" | "store" | "ca_file" | "allowed_places" | "safe_projects");
     let values: Vec<String> = values
         .iter()
-        .map(|value| match is_place {
+        .map(|value| match is_path {
             true => absolute_text(cwd, environment, value),
             false => Ok(value.clone()),
         })
@@ -148,7 +145,7 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
     })?;
     // What is no value of this setting is refused before anything is made.
     let alone = lines_of(key, &values, is_list);
-    config::parse(&alone, "the value", Whose::User).map_err(|error| {
+    file::parse(&alone, "the value", Whose::User).map_err(|error| {
         wrong(error.message().replace("the value:1:", "column ")).hint("Correct the value; nothing was written.")
     })?;
     let file = disk.real_place(&path)?;
@@ -172,15 +169,15 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
 
 fn write(disk: &dyn Disk, file: &Path, folder: &Path, setting: &Setting, new: Vec<String>) -> Result<(Vec<String>, bool)> {
     let origin = file.display().to_string();
-    let old = config::read_text(disk, file)?;
+    let old = file::read_text(disk, file)?;
     let text = old.clone().unwrap_or_default();
     // What cannot be read is not edited either.
-    config::parse(&text, &origin, Whose::User)?;
+    file::parse(&text, &origin, Whose::User)?;
     let by_hand = |values: &[String], is_list| {
         Error::new(ErrorKind::Usage, format!("{origin} cannot be changed without touching more than `{}`", setting.key))
             .hint(format!("Write it by hand: {}", lines_of(setting.key, values, is_list).trim_end().replace('\n', " ")))
     };
-    let is_list = setting.user == User::Grants || setting.key == "endpoints";
+    let is_list = setting.is_list;
     let before = values_in(&text, setting.key);
     let added: Vec<String> = new.iter().filter(|value| !before.contains(value)).cloned().collect();
     let values = match setting.user {

@@ -7,8 +7,6 @@ use super::owner::Owner;
 use crate::{
     disk::{Disk, Stat, absent_is_none},
     error::{Error, ErrorKind, Result},
-    manager::bounds,
-    settings::{Bounds, Misplaced},
     text,
 };
 use std::path::{Path, PathBuf};
@@ -162,41 +160,4 @@ impl Finder<'_> {
         }
         Ok(None)
     }
-}
-
-/// A path that the user did not name, and what it is to the project.
-pub struct Unnamed<'a> {
-    /// As a message calls it.
-    pub what: &'a str,
-    /// The path.
-    pub path: &'a Path,
-    /// Whether it is a folder, which the project may have named where other programs keep what they run.
-    pub is_folder: bool,
-}
-
-/// Refuses paths that lead where files of the project may not stand without its user's word, with the one command that allows
-/// them all, where they can be allowed.
-pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>]) -> Result<()> {
-    let mut wrong: Vec<String> = Vec::new();
-    let mut places: Vec<PathBuf> = Vec::new();
-    let mut can_be_allowed = true;
-    for Unnamed { what, path, is_folder } in unnamed {
-        let real = disk.real_place(path).map_err(|error| match error.is_wrong_kind() {
-            true => Error::new(ErrorKind::Usage, error.to_string()).hint(bounds::ELSEWHERE),
-            false => error.into(),
-        })?;
-        let why = match is_folder {
-            true => bounds.misplaced(&real, &|path| disk.stat(path).is_ok()),
-            false => bounds::misplaced_file(disk, bounds, path, &real)?,
-        };
-        let Some(why) = why.filter(|_| !places.iter().any(|place| real.starts_with(place))) else { continue };
-        wrong.push(format!("{what} {} {}", path.display(), why.words(&real)));
-        can_be_allowed &= bounds.may_offer(&real) && !matches!(why, Misplaced::VersionControl(_));
-        places.push(real);
-    }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    let hint = if can_be_allowed { bounds::allow(&places) } else { bounds::ELSEWHERE.to_owned() };
-    Err(Error::new(ErrorKind::Usage, wrong.join(", and ")).hint(hint))
 }

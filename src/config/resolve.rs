@@ -2,52 +2,22 @@
 //! strength.
 
 use super::{
-    args::Global,
-    config::{self, Said, Whose},
     environment::{self, Environment},
+    file::{self, Said, Whose},
     owner::Owner,
-    project::{self, Finder, Project, Unnamed},
-    units, user_file,
+    project::{Finder, Project},
+    table::Layer,
+    user_file,
+    value::Endpoint,
 };
 use crate::{
+    bounds::{Unnamed, require_within},
     disk::Disk,
     error::{Error, ErrorKind, Result},
-    settings::{Bounds, Connections, LinkMode, Network, Settings, Token},
+    settings::{Bounds, Connections, Network, Settings, Token},
     store::STORE_DIR,
 };
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-/// What one source says; `None` leaves the word to a weaker one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Layer {
-    /// The visible tree.
-    pub models_dir: Option<PathBuf>,
-    /// The store.
-    pub store: Option<PathBuf>,
-    /// How the tree shows files.
-    pub link: Option<LinkMode>,
-    /// How long to wait for a lock.
-    pub lock_timeout: Option<Option<Duration>>,
-    /// The Hub and its mirrors.
-    pub endpoints: Option<Vec<String>>,
-    /// No request at all.
-    pub offline: Option<bool>,
-    /// Connections open at once.
-    pub connections: Option<u32>,
-    /// Most bytes per second.
-    pub limit_rate: Option<Option<u64>>,
-    /// When a silent connection is given up.
-    pub stall_timeout: Option<Duration>,
-    /// How long to try to reach a server.
-    pub connect_timeout: Option<Duration>,
-    /// More certificates.
-    pub ca_file: Option<PathBuf>,
-    /// Tries of one request.
-    pub tries: Option<u32>,
-}
+use std::path::{Path, PathBuf};
 
 /// What wins over environment and settings file: the options of a command line, or the arguments of another program.
 #[derive(Debug, Clone, Default)]
@@ -58,25 +28,6 @@ pub struct Overrides {
     pub token: Option<Option<Token>>,
     /// All other settings; relative paths start at the current directory.
     pub settings: Layer,
-}
-
-impl Overrides {
-    /// What the command line says.
-    pub(super) fn of_flags(global: &Global) -> Self {
-        let settings = Layer {
-            models_dir: global.models_dir.clone(),
-            store: global.store.clone(),
-            link: global.link,
-            lock_timeout: global.lock_timeout.map(|patience| patience.0),
-            endpoints: (!global.endpoint.is_empty()).then(|| global.endpoint.clone()),
-            offline: global.offline.then_some(true),
-            connections: global.connections,
-            limit_rate: global.limit_rate.map(|limit| limit.0),
-            ca_file: global.ca_file.clone(),
-            ..Layer::default()
-        };
-        Self { config: global.config.clone(), token: None, settings }
-    }
 }
 
 /// What a run is to do, and where.
@@ -93,45 +44,9 @@ pub struct Resolved {
 }
 
 impl Layer {
-    /// Refuses what no command line could say: the parsers of options are not the only way in.
-    fn checked(mut self) -> Result<Self> {
-        let wrong = |key: &str, why: String| Error::new(ErrorKind::Usage, format!("`{key}` cannot be used: {why}"));
-        for endpoint in self.endpoints.iter_mut().flatten() {
-            *endpoint = units::parse_endpoint(endpoint).map_err(|why| wrong("endpoint", why))?;
-        }
-        if self.endpoints.as_ref().is_some_and(Vec::is_empty) {
-            return Err(wrong("endpoint", "expected at least one address".into()));
-        }
-        for (key, number) in [("connections", self.connections), ("tries", self.tries)] {
-            number.map(|number| units::parse_count(&number.to_string())).transpose().map_err(|why| wrong(key, why))?;
-        }
-        if self.limit_rate == Some(Some(0)) {
-            return Err(wrong("limit_rate", "expected at least one byte per second".into()));
-        }
-        Ok(self)
-    }
-
-    /// This layer, and `weaker` where it says nothing.
-    fn over(self, weaker: Self) -> Self {
-        Self {
-            models_dir: self.models_dir.or(weaker.models_dir),
-            store: self.store.or(weaker.store),
-            link: self.link.or(weaker.link),
-            lock_timeout: self.lock_timeout.or(weaker.lock_timeout),
-            endpoints: self.endpoints.or(weaker.endpoints),
-            offline: self.offline.or(weaker.offline),
-            connections: self.connections.or(weaker.connections),
-            limit_rate: self.limit_rate.or(weaker.limit_rate),
-            stall_timeout: self.stall_timeout.or(weaker.stall_timeout),
-            connect_timeout: self.connect_timeout.or(weaker.connect_timeout),
-            ca_file: self.ca_file.or(weaker.ca_file),
-            tries: self.tries.or(weaker.tries),
-        }
-    }
-
     /// Its paths made absolute from `base`.
     fn based_at(mut self, base: &Path, environment: &Environment<'_>) -> Result<Self> {
-        for path in [&mut self.models_dir, &mut self.store, &mut self.ca_file].into_iter().flatten() {
+        for path in self.paths_mut() {
             *path = absolute(base, &environment.expand(std::mem::take(path)))?;
         }
         Ok(self)
@@ -147,7 +62,7 @@ fn absolute(base: &Path, path: &Path) -> Result<PathBuf> {
 
 /// The settings of a run: overrides win over variables, those over the project's file, that over the user's, and that over
 /// defaults. What only the user may say comes from none but these two first and the user's file.
-pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
+pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
     let mut warnings = Vec::new();
     let user = user_file::read(disk, environment, &mut warnings)?;
     let mut granted = |key, places| user_file::real_places(disk, environment, key, places, &mut warnings);
@@ -163,26 +78,26 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         Some(named) => finder.named(cwd, absolute(cwd, &named)?)?,
         None => finder.find(cwd, &mut warnings)?,
     };
-    let flags = overrides.settings.checked()?.based_at(cwd, environment)?;
-    let variables = environment.layer()?.based_at(cwd, environment)?;
+    let flags = overrides.settings.based_at(cwd, environment)?;
+    let variables = Layer::of_variables(environment)?.based_at(cwd, environment)?;
     let home = finder.home.as_ref().and_then(|home| disk.real_place(home).ok());
     let mut bounds = Bounds { root: disk.real_place(&project.root)?, home, allowed };
     require_own_files(disk, &bounds, &project)?;
-    let file = match project.is_safe {
-        true => config::read(disk, &project.settings_file(), Whose::Project)?,
+    let said = match project.is_safe {
+        true => file::read(disk, &project.settings_file(), Whose::Project)?,
         false => Said::default(),
     };
     let told: Vec<String> =
-        [&flags, &variables, &user.layer].into_iter().flat_map(|layer| &layer.endpoints).flatten().cloned().collect();
+        [&flags, &variables, &user.layer].into_iter().flat_map(|layer| &layer.endpoints).flatten().map(address).collect();
     let named = flags.over(variables);
-    for beyond in &file.overreach {
+    for beyond in &said.overreach {
         // The user's word is the stronger one, so that the project's does nothing.
-        let is_overruled = beyond.key == "ca_file" && (named.ca_file.is_some() || user.layer.ca_file.is_some());
+        let is_overruled = beyond.setting.key == "ca_file" && (named.ca_file.is_some() || user.layer.ca_file.is_some());
         if !is_overruled {
             return Err(beyond.error(&project.settings_file(), &project.root));
         }
     }
-    let file = file.layer.based_at(&project.root, environment)?;
+    let file = said.layer.based_at(&project.root, environment)?;
     let models_dir = Chosen::of(&named.models_dir, &file.models_dir, &user.layer.models_dir);
     let store = Chosen::of(&named.store, &file.store, &user.layer.store);
     let said = named.over(file).over(user.layer);
@@ -197,7 +112,7 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     if store == Chosen::Otherwise {
         unnamed.push(Unnamed { what: "the store", path: &store_dir, is_folder: true });
     }
-    project::require_within(disk, &bounds, &unnamed)?;
+    require_within(disk, &bounds, &unnamed)?;
 
     let token = match overrides.token {
         Some(token) => token
@@ -210,26 +125,31 @@ pub(super) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     settings.config = project.config;
     settings.store = said.store;
     settings.link = said.link.unwrap_or(settings.link);
-    settings.lock_timeout = said.lock_timeout.unwrap_or(settings.lock_timeout);
+    settings.lock_timeout = said.lock_timeout.map_or(settings.lock_timeout, |timeout| timeout.0);
     settings.bounds = Some(bounds);
     let default = Network::default();
     let is_clear = |address: &&String| address.to_ascii_lowercase().starts_with("http:");
+    let trusted: Vec<String> = user.grants.trusted_endpoints.iter().map(address).collect();
     settings.network = Network {
-        endpoints: said.endpoints.unwrap_or(default.endpoints),
+        endpoints: said.endpoints.filter(|all| !all.is_empty()).map_or(default.endpoints, |all| all.iter().map(address).collect()),
         token,
-        clear_text_endpoints: user.grants.trusted_endpoints.iter().filter(is_clear).cloned().collect(),
-        token_endpoints: told.into_iter().chain(user.grants.trusted_endpoints).collect(),
+        clear_text_endpoints: trusted.iter().filter(is_clear).cloned().collect(),
+        token_endpoints: told.into_iter().chain(trusted).collect(),
         offline: said.offline.unwrap_or(default.offline),
-        connections: said.connections.map_or(default.connections, |number| Connections::exactly(number as usize)),
-        limit_rate: said.limit_rate.unwrap_or(default.limit_rate),
-        stall_timeout: said.stall_timeout.unwrap_or(default.stall_timeout),
-        connect_timeout: said.connect_timeout.unwrap_or(default.connect_timeout),
+        connections: said.connections.map_or(default.connections, |count| Connections::exactly(count.get() as usize)),
+        limit_rate: said.limit_rate.map_or(default.limit_rate, |limit| limit.0),
+        stall_timeout: said.stall_timeout.map_or(default.stall_timeout, |time| time.0),
+        connect_timeout: said.connect_timeout.map_or(default.connect_timeout, |time| time.0),
         proxies: environment.proxies()?,
         ca_file: said.ca_file,
-        tries: said.tries.unwrap_or(default.tries),
+        tries: said.tries.map_or(default.tries, |count| count.get()),
     };
     let named_store = (store == Chosen::ByUser).then_some(store_dir);
     Ok(Resolved { settings, root: project.root, named_store, warnings })
+}
+
+fn address(endpoint: &Endpoint) -> String {
+    endpoint.as_str().to_owned()
 }
 
 /// Who chose a place.
@@ -262,15 +182,14 @@ fn require_own_files(disk: &dyn Disk, bounds: &Bounds, project: &Project) -> Res
         .filter(|(_, path, is_named)| !is_named && path.starts_with(&project.root))
         .map(|(what, path, _)| Unnamed { what, path, is_folder: false })
         .collect();
-    project::require_within(disk, bounds, &unnamed)
+    require_within(disk, bounds, &unnamed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::args::Cli, disk::RealDisk};
-    use clap::Parser;
-    use std::ffi::OsString;
+    use crate::{config::table::Setting, disk::RealDisk};
+    use std::{ffi::OsString, time::Duration};
 
     struct Place {
         root: tempfile::TempDir,
@@ -297,10 +216,19 @@ mod tests {
             path
         }
 
+        /// The settings with the options of a line.
         fn resolve(&self, line: &str, variables: &[(&str, &str)]) -> Result<Settings> {
-            let words = ["model-manager", "list"].into_iter().chain(line.split_whitespace());
-            let global = Cli::try_parse_from(words).expect("a valid command line").global;
-            self.resolve_overrides(Overrides::of_flags(&global), variables).map(|resolved| resolved.settings)
+            let mut overrides = Overrides::default();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            for pair in words.chunks(2) {
+                let flag = pair[0].trim_start_matches("--");
+                match Setting::layered().find(|setting| setting.flag.is_some_and(|known| known.long == flag)) {
+                    Some(setting) => overrides.settings.set(setting.key, &pair[1..])?,
+                    None if flag == "config" => overrides.config = Some(pair[1].into()),
+                    None => panic!("there is no option {flag}"),
+                }
+            }
+            self.resolve_overrides(overrides, variables).map(|resolved| resolved.settings)
         }
 
         fn resolve_overrides(&self, overrides: Overrides, variables: &[(&str, &str)]) -> Result<Resolved> {
@@ -391,17 +319,25 @@ mod tests {
     fn other_programs_are_held_to_what_a_command_line_can_say() {
         let place = Place::new();
         let said = |settings: Layer| place.resolve_overrides(Overrides { settings, ..Overrides::default() }, &[]);
-        for wrong in [
-            Layer { endpoints: Some(vec!["huggingface.co".into()]), ..Layer::default() },
-            Layer { endpoints: Some(vec![]), ..Layer::default() },
-            Layer { connections: Some(0), ..Layer::default() },
-            Layer { tries: Some(1000), ..Layer::default() },
-            Layer { limit_rate: Some(Some(0)), ..Layer::default() },
+        for (key, words) in [
+            ("endpoints", &["huggingface.co"][..]),
+            ("endpoints", &[]),
+            ("connections", &["0"]),
+            ("tries", &["1000"]),
+            ("limit_rate", &["0"]),
+            ("conections", &["4"]),
         ] {
-            assert_eq!(said(wrong).expect_err("refused").kind(), ErrorKind::Usage);
+            assert_eq!(Layer::default().set(key, words).expect_err(key).kind(), ErrorKind::Usage);
         }
-        let resolved = said(Layer { endpoints: Some(vec!["https://a.org/".into()]), ..Layer::default() }).expect("settings");
+        let error = Layer::default().set("conections", &["4"]).expect_err("unknown");
+        assert_eq!(error.next_step(), Some("Did you mean `connections`?"));
+        let mut settings = Layer::default();
+        settings.set("endpoints", &["https://a.org/"]).expect("an address");
+        let resolved = said(settings).expect("settings");
         assert_eq!((resolved.settings.network.endpoints, resolved.root), (vec!["https://a.org".to_owned()], place.cwd.clone()));
+        assert!(
+            said(Layer { endpoints: Some(vec![]), ..Layer::default() }).is_ok_and(|all| all.settings.network.endpoints.len() == 1)
+        );
         let none = Overrides { token: Some(None), ..Overrides::default() };
         let resolved = place.resolve_overrides(none, &[("HF_TOKEN", "hf_env")]).expect("settings");
         assert_eq!(resolved.settings.network.token, None);

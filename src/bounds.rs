@@ -1,0 +1,76 @@
+//! Where files of a project may stand: a link in it, which may have come with it, is not followed out of it.
+
+use crate::{
+    disk::Disk,
+    error::{Error, ErrorKind, Result},
+    settings::{Bounds, Misplaced},
+    text,
+};
+use std::path::{Path, PathBuf};
+
+/// A path that the user did not name, and what it is to the project.
+pub struct Unnamed<'a> {
+    /// As a message calls it.
+    pub what: &'a str,
+    /// The path.
+    pub path: &'a Path,
+    /// Whether it is a folder, which the project may have named where other programs keep what they run.
+    pub is_folder: bool,
+}
+
+/// Refuses paths that lead where files of the project may not stand without its user's word, with the one command that allows
+/// them all, where they can be allowed.
+pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>]) -> Result<()> {
+    let mut wrong: Vec<String> = Vec::new();
+    let mut places: Vec<PathBuf> = Vec::new();
+    let mut can_be_allowed = true;
+    for Unnamed { what, path, is_folder } in unnamed {
+        let real = disk.real_place(path).map_err(|error| match error.is_wrong_kind() {
+            true => Error::new(ErrorKind::Usage, error.to_string()).hint(ELSEWHERE),
+            false => error.into(),
+        })?;
+        let why = match is_folder {
+            true => bounds.misplaced(&real, &|path| disk.stat(path).is_ok()),
+            false => misplaced_file(disk, bounds, path, &real)?,
+        };
+        let Some(why) = why.filter(|_| !places.iter().any(|place| real.starts_with(place))) else { continue };
+        wrong.push(format!("{what} {} {}", path.display(), why.words(&real)));
+        can_be_allowed &= bounds.may_offer(&real) && !matches!(why, Misplaced::VersionControl(_));
+        places.push(real);
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let hint = if can_be_allowed { allow(&places) } else { ELSEWHERE.to_owned() };
+    Err(Error::new(ErrorKind::Usage, wrong.join(", and ")).hint(hint))
+}
+
+/// What is left to do where no place can be allowed.
+pub const ELSEWHERE: &str = "Remove the link, or name another place.";
+
+/// What allows places.
+pub fn allow(places: &[PathBuf]) -> String {
+    let places: String = places.iter().map(|place| format!(" {}", text::shell_path(place))).collect();
+    format!("If that is what you want, allow it once: `model-manager config set --user allowed_places{places}`.")
+}
+
+/// Why a file may not stand where its path leads to. One that no link leads to folders of other programs is meant to be there.
+pub fn misplaced_file(disk: &dyn Disk, bounds: &Bounds, path: &Path, real: &Path) -> Result<Option<Misplaced>> {
+    let why = bounds.misplaced(real, &|path| disk.stat(path).is_ok());
+    let is_plain =
+        matches!(why, Some(Misplaced::Programs(_))) && plain_places(disk, bounds, path)?.iter().any(|place| place == real);
+    Ok(why.filter(|_| !is_plain))
+}
+
+/// Where a path below the project would lead without any link in it; nothing for one that is named elsewhere.
+pub fn plain_places(disk: &dyn Disk, bounds: &Bounds, path: &Path) -> Result<Vec<PathBuf>> {
+    let mut places = Vec::new();
+    for folder in path.ancestors().skip(1) {
+        if disk.real_place(folder)? == bounds.root
+            && let Ok(below) = path.strip_prefix(folder)
+        {
+            places.push(bounds.root.join(below));
+        }
+    }
+    Ok(places)
+}

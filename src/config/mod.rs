@@ -1,0 +1,60 @@
+//! The settings of a run: from flags (or the arguments of another program), environment, the project's
+//! `configs/manager.yaml` and the user's `config.yaml`, in this order of strength, to typed settings.
+//!
+//! `table` has every setting, `value` their types, `environment`, `file` and `user_file` read the sources, `project` finds the
+//! project and says where it may lead, `resolve` puts all together. No command line is parsed here.
+#![expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
+
+pub(crate) mod environment;
+mod file;
+mod owner;
+mod project;
+mod resolve;
+pub(crate) mod table;
+mod units;
+pub(crate) mod user_file;
+mod value;
+
+pub use resolve::{Overrides, Resolved};
+pub use table::Layer;
+pub use value::{Count, Endpoint, LockTimeout, RateLimit, Timeout};
+
+pub(crate) use resolve::resolve;
+pub(crate) use units::parse_time;
+
+use crate::{
+    disk::RealDisk,
+    error::{Error, ErrorKind, Result},
+};
+use environment::Environment;
+use std::path::PathBuf;
+
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    use super::file::{self, Whose};
+    pub use super::units::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_time, parse_timeout};
+    use crate::{config::Layer, error::Result};
+
+    /// What a project's settings file says.
+    pub fn parse_settings(text: &str, origin: &str) -> Result<Layer> {
+        file::parse(text, origin, Whose::Project).map(|said| said.layer)
+    }
+}
+
+/// The settings that a command line with these options would have here and now, for programs that use the manager directly.
+pub fn settings_for(overrides: Overrides) -> Result<Resolved> {
+    resolve(overrides, &Environment::new(&variable), &current_dir()?, &RealDisk)
+}
+
+/// Looks up a variable of this process.
+pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
+/// The current directory of this process.
+pub(crate) fn current_dir() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|error| {
+        let hint = "Change to a folder that exists, and run the command again.";
+        Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error).hint(hint)
+    })
+}

@@ -1,0 +1,238 @@
+//! The types of settings: how each is read from a word, from a variable and from YAML.
+
+use super::units;
+use crate::{
+    settings::LinkMode,
+    yaml::{Node, Problem, Value as Yaml},
+};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+/// A type that a setting may have.
+pub(crate) trait Value: Sized {
+    /// Whether it takes several words.
+    const IS_LIST: bool = false;
+    /// Whether its words are paths.
+    const IS_PATH: bool = false;
+
+    /// Reads it from a word as people write it.
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// Reads it from a word of the command line, which need not be Unicode.
+    fn of_word(word: &OsStr) -> Result<Self, String> {
+        Self::parse(word.to_str().ok_or("it is not Unicode text")?)
+    }
+
+    /// Reads it from the value of an environment variable, in the notation of those who defined the variable.
+    fn of_variable(value: &OsStr) -> Result<Self, String> {
+        Self::of_word(value)
+    }
+
+    /// Reads it from words of the command line, of which there is at least one; the last counts where it takes one.
+    fn of_words(words: &[&OsStr]) -> Result<Self, String> {
+        Self::of_word(words.last().ok_or("expected a value")?)
+    }
+
+    /// Reads it from a settings file; `null` leaves the setting as it is.
+    fn of_yaml(node: &Node, key: &str) -> Result<Option<Self>, Problem> {
+        match &node.value {
+            Yaml::Null => Ok(None),
+            Yaml::Text(text) | Yaml::Bare(text) => {
+                Self::parse(text).map(Some).map_err(|why| Problem::new(node.place, format!("{key}: {why}")))
+            }
+            other => Err(Problem::new(node.place, format!("{key}: expected one value, found {}", other.kind()))),
+        }
+    }
+
+    /// The paths in it.
+    fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        Vec::new()
+    }
+}
+
+/// A base address of the Hub or a mirror, without a trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(String);
+
+impl Endpoint {
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        units::parse_endpoint(text).map(Self)
+    }
+}
+
+impl Value for Endpoint {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A number of connections or tries, from 1 to 64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(u32);
+
+impl Count {
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        units::parse_count(text).map(Self)
+    }
+}
+
+impl Value for Count {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// Most bytes per second, at least one; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit(pub(super) Option<u64>);
+
+impl FromStr for RateLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        units::parse_rate(text).map(Self)
+    }
+}
+
+impl Value for RateLimit {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// How long to wait for a lock; `None` waits for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockTimeout(pub Option<Duration>);
+
+impl FromStr for LockTimeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        units::parse_patience(text).map(Self)
+    }
+}
+
+impl Value for LockTimeout {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A time that something must take, longer than none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeout(pub(super) Duration);
+
+impl FromStr for Timeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        units::parse_timeout(text).map(Self)
+    }
+}
+
+impl Value for Timeout {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    /// As the Hub's own client reads it: seconds.
+    fn of_variable(value: &OsStr) -> Result<Self, String> {
+        match value.to_str().ok_or("it is not Unicode text")?.trim().parse::<f64>() {
+            Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Self(Duration::from_secs_f64(seconds))),
+            _ => Err("expected a number of seconds".to_owned()),
+        }
+    }
+}
+
+impl Value for LinkMode {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::from_word(text).ok_or_else(|| "expected auto, symlink, hardlink, reflink or copy".into())
+    }
+}
+
+impl Value for bool {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "expected true or false".into())
+    }
+
+    /// As the Hub's own client reads it: true is `1`, `ON`, `YES` or `TRUE` in any case.
+    fn of_variable(value: &OsStr) -> Result<Self, String> {
+        match value.to_str().ok_or("it is not Unicode text")?.trim().to_ascii_lowercase().as_str() {
+            "1" | "on" | "yes" | "true" => Ok(true),
+            "" | "0" | "off" | "no" | "false" => Ok(false),
+            _ => Err("expected 1, on, yes or true, or 0, off, no or false".into()),
+        }
+    }
+}
+
+impl Value for PathBuf {
+    const IS_PATH: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::of_word(text.as_ref())
+    }
+
+    fn of_word(word: &OsStr) -> Result<Self, String> {
+        if word.to_string_lossy().trim().is_empty() { Err("expected a path".into()) } else { Ok(Path::new(word).to_owned()) }
+    }
+
+    fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        vec![self]
+    }
+}
+
+/// One word alone counts as a list of one.
+impl<T: Value> Value for Vec<T> {
+    const IS_LIST: bool = true;
+    const IS_PATH: bool = T::IS_PATH;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        T::parse(text).map(|value| vec![value])
+    }
+
+    fn of_variable(value: &OsStr) -> Result<Self, String> {
+        T::of_variable(value).map(|value| vec![value])
+    }
+
+    fn of_words(words: &[&OsStr]) -> Result<Self, String> {
+        match words {
+            [] => Err("expected at least one value".into()),
+            words => words.iter().map(|word| T::of_word(word)).collect(),
+        }
+    }
+
+    fn of_yaml(node: &Node, key: &str) -> Result<Option<Self>, Problem> {
+        let Yaml::List(nodes) = &node.value else { return Ok(T::of_yaml(node, key)?.map(|value| vec![value])) };
+        let mut values = Vec::new();
+        for (index, node) in nodes.iter().enumerate() {
+            values.extend(T::of_yaml(node, &format!("{key}[{index}]"))?);
+        }
+        Ok((!values.is_empty()).then_some(values))
+    }
+
+    fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        self.iter_mut().flat_map(T::paths_mut).collect()
+    }
+}

@@ -21,8 +21,9 @@ use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     io,
+    os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 /// Where a path without a folder of its own is: the root itself.
@@ -41,7 +42,7 @@ struct Root {
     /// From the first use on.
     handle: OnceLock<OwnedFd>,
     /// Handles of folders below it, by their path from here.
-    folders: Mutex<HashMap<OsString, Arc<OwnedFd>>>,
+    folders: RwLock<HashMap<OsString, Arc<OwnedFd>>>,
     /// How many of these are kept, from the first use on.
     most: OnceLock<usize>,
 }
@@ -50,6 +51,12 @@ struct Root {
 struct Opened {
     handle: Arc<OwnedFd>,
     was_kept: bool,
+}
+
+/// What tells a folder from another that later has its path.
+fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast, reason = "their types differ by system")]
+    (stat.st_dev as u64, stat.st_ino as u64)
 }
 
 impl Root {
@@ -64,13 +71,13 @@ impl Root {
 
     /// The folder at `path` from here.
     fn folder(&self, path: &Path) -> io::Result<Opened> {
-        let kept = self.folders().get(path.as_os_str()).cloned();
+        let kept = self.folders.read().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()).cloned();
         if let Some(handle) = kept {
             return Ok(Opened { handle, was_kept: true });
         }
         let from_here = if path.as_os_str().is_empty() { Path::new(HERE) } else { path };
         let handle = Arc::new(open_without_links(self.handle()?, from_here, path_flags())?);
-        let mut folders = self.folders();
+        let mut folders = self.folders.write().unwrap_or_else(PoisonError::into_inner);
         // With more of them the process would run into the limit of open files.
         if folders.len() >= *self.most.get_or_init(|| OpenFiles::now().folders)
             && let Some(other) = folders.keys().next().cloned()
@@ -83,20 +90,27 @@ impl Root {
 
     /// Forgets a folder, and those below it, whose handle may be of one that is gone.
     fn forget(&self, path: &Path) {
-        self.folders().retain(|kept, _| !Path::new(kept).starts_with(path));
+        let mut folders = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+        folders.retain(|kept, _| !Path::new(kept).starts_with(path));
     }
 
-    fn folders(&self) -> std::sync::MutexGuard<'_, HashMap<OsString, Arc<OwnedFd>>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a kept handle is still of the folder at its path. Links in the path are followed, which is no harm: nothing is
+    /// opened by it.
+    fn is_there_still(&self, path: &Path, handle: &OwnedFd) -> io::Result<bool> {
+        let path = if path.as_os_str().is_empty() { Path::new(HERE) } else { path };
+        let named = rustix::fs::statat(self.handle()?, path, AtFlags::empty());
+        Ok(named.is_ok_and(|named| rustix::fs::fstat(handle).is_ok_and(|kept| identity(&kept) == identity(&named))))
     }
 
     /// Does something with a name in a folder, both from here. A kept handle may be of a folder that was removed and made
-    /// again since: where nothing is found, the folder is opened anew.
+    /// again since: where nothing is found, and the folder is another by now, it is opened anew.
     fn with<T>(&self, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
-        let (above, name) = (path.parent().unwrap_or(Path::new("")), Path::new(path.file_name().unwrap_or(OsStr::new(HERE))));
+        let (above, name) = split(path);
         let folder = self.folder(above)?;
         match act(folder.handle.as_fd(), name) {
-            Err(error) if folder.was_kept && error.kind() == io::ErrorKind::NotFound => {
+            Err(error)
+                if folder.was_kept && error.kind() == io::ErrorKind::NotFound && !self.is_there_still(above, &folder.handle)? =>
+            {
                 self.forget(above);
                 act(self.folder(above)?.handle.as_fd(), name)
             }
@@ -106,6 +120,38 @@ impl Root {
     }
 }
 
+/// [`Path::strip_prefix`], by bytes where that is enough: taking paths apart is a good part of what a look at a file costs.
+fn strip<'p>(path: &'p Path, root: &Path) -> Option<&'p Path> {
+    match bytes(path).strip_prefix(bytes(root)) {
+        Some([b'/', rest @ ..]) if !bytes(root).ends_with(b"/") && is_tidy(Path::new(OsStr::from_bytes(rest))) => {
+            Some(Path::new(OsStr::from_bytes(rest)))
+        }
+        _ => path.strip_prefix(root).ok(),
+    }
+}
+
+/// The folder and the name of a path below a root.
+fn split(path: &Path) -> (&Path, &Path) {
+    if is_tidy(path) {
+        let bytes = bytes(path);
+        let (above, name) = match bytes.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => (&bytes[..at], &bytes[at + 1..]),
+            None => (&[][..], bytes),
+        };
+        return (Path::new(OsStr::from_bytes(above)), Path::new(OsStr::from_bytes(name)));
+    }
+    (path.parent().unwrap_or(Path::new("")), Path::new(path.file_name().unwrap_or(OsStr::new(HERE))))
+}
+
+/// Whether a path is nothing but names with one `/` between them.
+fn is_tidy(path: &Path) -> bool {
+    bytes(path).split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+}
+
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
 impl Confined {
     /// The root that `path` is below and its path from there; `None` where it is below none, or a root itself.
     fn below<'p>(&self, path: &'p Path) -> Option<io::Result<(&Root, &'p Path)>> {
@@ -113,7 +159,7 @@ impl Confined {
         if rest.as_os_str().is_empty() {
             return None;
         }
-        let is_plain = rest.components().all(|part| matches!(part, Component::Normal(_)));
+        let is_plain = is_tidy(rest) || rest.components().all(|part| matches!(part, Component::Normal(_)));
         Some(match is_plain {
             true => Ok((root, rest)),
             false => Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads upwards")),
@@ -121,7 +167,7 @@ impl Confined {
     }
 
     fn root_of<'p>(&self, path: &'p Path) -> Option<(&Root, &'p Path)> {
-        self.roots.iter().find_map(|root| Some((&**root, path.strip_prefix(&root.path).ok()?)))
+        self.roots.iter().find_map(|root| Some((&**root, strip(path, &root.path)?)))
     }
 
     /// Does something with a name in an open folder: in its folder below a root, or `None` outside of all roots.
@@ -256,7 +302,7 @@ impl Disk for Confined {
         roots.push(Arc::new(Root {
             path: root.to_owned(),
             handle: OnceLock::new(),
-            folders: Mutex::default(),
+            folders: RwLock::default(),
             most: OnceLock::new(),
         }));
         // A store may stand in a models directory: the nearest root is the one that counts.
@@ -564,5 +610,17 @@ mod tests {
         }
         let error = step_by_step(root.as_fd(), Path::new("file"), path_flags()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn paths_are_taken_apart_as_the_standard_library_does(path in "/?([ab.]{0,2}/{1,2}){0,5}[ab.]{0,2}", root in "/([ab]{1,2}/?){1,2}") {
+            let (path, root) = (Path::new(&path), Path::new(&root));
+            proptest::prop_assert_eq!(strip(path, root), path.strip_prefix(root).ok());
+            if is_tidy(path) {
+                proptest::prop_assert_eq!(Some(split(path).0), path.parent());
+                proptest::prop_assert_eq!(Some(split(path).1.as_os_str()), path.file_name());
+            }
+        }
     }
 }

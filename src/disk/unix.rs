@@ -173,9 +173,13 @@ pub(super) fn give_copy(path: &Path) {
 /// To whom this process gives what it makes under a name below an open folder.
 fn heir(dir: impl AsFd, name: &Path) -> Option<Owner> {
     let user = user_id().filter(|user| *user == 0)?;
-    let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let stat = stat_follow_at(dir, folder).ok()?;
-    owner_to_give(user, Owner { uid: stat.uid, gid: stat.gid })
+    let stat = match name.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => rustix::fs::statat(dir, folder, AtFlags::empty()),
+        None if std::os::fd::AsRawFd::as_raw_fd(&dir.as_fd()) == std::os::fd::AsRawFd::as_raw_fd(&CWD) => rustix::fs::stat("."),
+        None => rustix::fs::fstat(dir),
+    };
+    let stat = stat.ok()?;
+    owner_to_give(user, Owner { uid: stat.st_uid, gid: stat.st_gid })
 }
 
 /// Gives away what this process made, by its handle: a path may name something else by now, and so may the handle of what

@@ -170,27 +170,31 @@ impl Store {
             return Err(StoreError::BadRecord { path: folder, why: "no folder is there".into() });
         }
         let blobs = self.blobs()?;
-        let mut plan = self.census(&blobs, options, now, &needed)?;
         let present: HashSet<&Sha256Digest> = blobs.iter().collect();
+        let mut recorded = HashSet::new();
+        let mut orphans = Vec::new();
         for (dir, extension) in [("meta", ".json"), ("segments", "")] {
             for shard in 0..=255 {
-                let dir = self.layout().dir(dir).join(format!("{shard:02x}"));
+                let folder = self.layout().dir(dir).join(format!("{shard:02x}"));
                 // What is no file is nobody's record, here and below: it is left alone, and `doctor` names it.
-                for entry in disk::absent_is_none(self.disk().list(&dir))?.unwrap_or_default() {
-                    if entry.kind != Kind::File {
-                        continue;
-                    }
+                for entry in disk::absent_is_none(self.disk().list(&folder))?.unwrap_or_default() {
                     let digest = entry.name.strip_suffix(extension).and_then(Layout::digest_of);
-                    let is_orphan = |digest: Sha256Digest| {
-                        // What is known of a blob that something needs stays, wherever the blob is.
-                        digest.as_bytes()[0] == shard && !present.contains(&digest) && !needed(&digest)
+                    let Some(digest) = digest.filter(|digest| entry.kind == Kind::File && digest.as_bytes()[0] == shard) else {
+                        continue;
                     };
-                    if digest.is_some_and(is_orphan) {
-                        plan.orphans.push(dir.join(entry.name));
+                    if present.contains(&digest) {
+                        if dir == "meta" {
+                            recorded.insert(digest);
+                        }
+                    } else if !needed(&digest) {
+                        // What is known of a blob that something needs stays, wherever the blob is.
+                        orphans.push(folder.join(entry.name));
                     }
                 }
             }
         }
+        let mut plan = self.census(&blobs, options, now, &recorded, &needed)?;
+        plan.orphans = orphans;
         for partial in self.partials()? {
             if self.is_abandoned(&partial.key, options, now)? {
                 let what = partial.claim.map_or_else(|| partial.key.to_string(), |claim| claim.what);
@@ -219,12 +223,14 @@ impl Store {
         Ok(plan)
     }
 
-    /// Looks at each blob that nothing needs. Each look is a round trip to the disk or the server; a few at once hide that.
+    /// Looks at each blob that nothing needs, and at its record where there is one. Each look is a round trip to the disk or
+    /// the server; a few at once hide that.
     fn census(
         &self,
         blobs: &[Sha256Digest],
         options: GcOptions,
         now: SystemTime,
+        recorded: &HashSet<Sha256Digest>,
         needed: &(impl Fn(&Sha256Digest) -> bool + Sync),
     ) -> Result<GcPlan> {
         let count = |blobs: &[Sha256Digest]| -> Result<GcPlan> {
@@ -235,7 +241,11 @@ impl Store {
                     continue;
                 }
                 let Some(stat) = self.stat(digest)? else { continue };
-                if self.age_of_blob(digest, &stat, now)? < options.grace {
+                let age = match recorded.contains(digest) {
+                    true => self.age_of_blob(digest, &stat, now)?,
+                    false => age(now, stat.mtime_ns),
+                };
+                if age < options.grace {
                     plan.young.0 += 1;
                     plan.young.1 += stat.len;
                 } else {

@@ -179,10 +179,11 @@ impl ModelManager {
 
     fn downloaded(&self, plan: &Plan, store: &Store, fetched: &[u64], link: LinkMode) -> DownloadReport {
         let fetched = |index: usize| fetched.get(index).copied().unwrap_or(0);
+        let trusts = plan.trusts(Some(store));
         DownloadReport {
             view: plan.target.view.clone(),
             path: plan.shown_path(self),
-            files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index), Some(store))).collect(),
+            files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index), &trusts)).collect(),
             size: plan.files.iter().filter_map(|file| file.size).sum(),
             fetched: (0..plan.files.len()).map(fetched).sum(),
             link: Some(super::link_word(link)),

@@ -21,7 +21,7 @@ use crate::{
     view::{Awaited, FileState},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
     path::PathBuf,
 };
 
@@ -146,6 +146,14 @@ impl Plan {
         self.files.iter().map(file).collect()
     }
 
+    /// How far what is here is vouched for. Each record is read once, however many files have its content.
+    pub(super) fn trusts(&self, store: Option<&Store>) -> HashMap<Sha256Digest, Trust> {
+        let Some(store) = store else { return HashMap::new() };
+        let digests: HashSet<Sha256Digest> = self.files.iter().filter_map(|file| file.sha256).collect();
+        let recorded = |digest| Some((digest, store.meta(&digest).ok()??.trust));
+        digests.into_iter().filter_map(recorded).collect()
+    }
+
     /// The plan for people and programs.
     pub(super) fn report(&self, manager: &ModelManager, store: Option<&Store>) -> PlanReport {
         let space = store.and_then(|store| store.disk().space(store.layout().root()).ok());
@@ -164,6 +172,7 @@ impl Plan {
         if manager.settings.link == LinkMode::Copy {
             notices.push("the view is a copy: it takes as much again in the models folder".to_owned());
         }
+        let trusts = self.trusts(store);
         PlanReport {
             view: self.target.view.clone(),
             path: self.shown_path(manager),
@@ -171,7 +180,7 @@ impl Plan {
             revision: self.revision.to_string(),
             license: self.target.license.clone(),
             gated: self.target.gated,
-            files: self.files.iter().map(|file| file.report(file.to_fetch(), store)).collect(),
+            files: self.files.iter().map(|file| file.report(file.to_fetch(), &trusts)).collect(),
             size,
             fetch,
             take,
@@ -197,9 +206,9 @@ impl PlannedFile {
         store?.meta(&self.sha256?).ok().flatten().map(|meta| meta.trust)
     }
 
-    pub(super) fn report(&self, fetched: u64, store: Option<&Store>) -> FileReport {
+    pub(super) fn report(&self, fetched: u64, trusts: &HashMap<Sha256Digest, Trust>) -> FileReport {
         FileReport {
-            trust: self.trust_here(store),
+            trust: self.sha256.and_then(|digest| trusts.get(&digest).copied()),
             file: self.path.to_string(),
             size: self.size,
             sha256: self.sha256,

@@ -221,14 +221,14 @@ impl Store {
         Ok(self.disk().sync_dir(self.layout().root())?)
     }
 
-    /// Makes durable what is there of a root and of its blobs' names: whoever put the root may have failed, or died, before
-    /// it was.
-    pub fn settle_root(&self, project: &Uuid, files: &[ViewFile]) -> Result<()> {
+    /// Makes durable what is there of a root and of the names of these blobs: the process that put the root may have failed,
+    /// or died, before it was.
+    pub fn settle_root(&self, project: &Uuid, blobs: impl IntoIterator<Item = Sha256Digest>) -> Result<()> {
         if !self.is_writable() {
             return Ok(());
         }
         disk::absent_is_none(self.disk().sync_dir(&self.layout().project(project)))?;
-        self.sync_names(files.iter().map(|file| file.sha256))
+        self.sync_names(blobs)
     }
 
     /// Makes the names of blobs durable. Another process may have published one this very moment and not synced its name yet.

@@ -136,8 +136,8 @@ impl Views {
                 }
             }
             if std::mem::take(was_found) {
-                // Links tell the next one that their root and blobs are durable.
-                store.settle_root(project, files)?;
+                // Links tell the next one that their root and blobs are durable, so those that are there need no second look.
+                store.settle_root(project, lacking.iter().map(|file| file.sha256))?;
             }
             let fresh = self.disk.find(&plan.dir)?.is_none();
             self.make_folders(&plan.dir, store)?;

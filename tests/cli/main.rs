@@ -14,6 +14,7 @@ mod crowd;
 mod damage;
 mod disk;
 mod hostile;
+mod labels;
 #[cfg(target_os = "linux")]
 mod limits;
 mod lock;

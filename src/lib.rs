@@ -17,6 +17,7 @@ pub mod event;
 pub mod fuzzing;
 pub mod http;
 pub mod hub;
+mod json;
 pub mod manager;
 pub mod names;
 pub mod registry;

@@ -5,7 +5,6 @@
 
 mod endpoints;
 mod error;
-mod facts;
 mod gguf;
 mod label;
 mod pattern;
@@ -15,7 +14,6 @@ mod select;
 mod tree;
 
 pub use error::{HubError, Offer};
-pub use facts::{Fact, Object};
 pub use gguf::{GgufUnit, Projector, choose_unit, gguf_choice, gguf_units, projector_choice};
 pub use pattern::{matches, select_files};
 pub use pin::{Gate, Pinned};

@@ -1,13 +1,10 @@
 //! From a branch, tag or short commit to the one commit that a plan is made of.
 
-use super::{
-    Hub, HubError, below,
-    facts::{Fact, Object},
-    segment,
-};
+use super::{Hub, HubError, below, segment};
 use crate::{
     event::Event,
     http::{Trail, bare},
+    json::{Fact, Object},
     names::{RepoId, Revision},
     text::is_hidden,
 };

@@ -1,7 +1,10 @@
 //! The complete set of files that vLLM and transformers need: weights, index, configuration, tokenizer, licence.
 
-use super::{Fact, HubError, HubFile, Object};
-use crate::names::{Format, RelPath, is_apple_double};
+use super::{HubError, HubFile};
+use crate::{
+    json::{Fact, Object},
+    names::{Format, RelPath, is_apple_double},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},

@@ -1,14 +1,11 @@
 //! The files of a pinned commit, with sizes and hashes.
 
-use super::{
-    Hub, HubError, Pinned, below,
-    facts::{Elements, Fact, Object},
-    segment,
-};
+use super::{Hub, HubError, Pinned, below, segment};
 use crate::{
     digest::{GitSha1, LONGEST_FILE, Sha256Digest},
     event::Event,
     http::{Origin, Sink, Trail, bare},
+    json::{Elements, Fact, Object},
     names::{NameError, RelPath},
     settings::DEFAULT_ENDPOINT,
     text,

@@ -6,17 +6,14 @@ use crate::{
     error::{Error, Result},
     event::Event,
     http::{Backoff, Http, HttpError, Location},
-    hub::{Fact, Object},
+    json::{Fact, FromJson, Object},
     names::is_projector,
     store::Store,
     weights::{GgufHeader, HeaderError, Parsed, SafetensorsHeader},
 };
 use futures_util::{StreamExt as _, stream};
-use serde::{
-    Deserialize, Deserializer,
-    de::{SeqAccess, Visitor},
-};
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use serde::{Deserialize, Deserializer, de::SeqAccess};
+use std::{collections::BTreeMap, path::PathBuf};
 use tokio::sync::Semaphore;
 
 /// How much is read of a file first, and at most.
@@ -295,33 +292,33 @@ struct Named {
     template: Fact,
 }
 
-impl<'de> Deserialize<'de> for Template {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Template;
+impl<'de> FromJson<'de> for Template {
+    const EXPECTED: &'static str = "a template, or a list of templates";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a template, or a list of templates")
-            }
-            fn visit_unit<E>(self) -> Result<Template, E> {
-                Ok(Template(None))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Template, E> {
-                Ok(Template((text.len() as u64 <= LONGEST_TEMPLATE).then(|| text.to_owned())))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Template, A::Error> {
-                let mut found = None;
-                while let Some(element) = list.next_element::<Object<Named>>()? {
-                    let Object::Read(named) = element else { continue };
-                    if found.is_none() || named.name.text() == Some("default") {
-                        found = named.template.text().map(str::to_owned);
-                    }
-                }
-                Ok(Template(found))
+    fn other() -> Option<Self> {
+        None
+    }
+    fn null() -> Option<Self> {
+        Some(Self(None))
+    }
+    fn text(text: &str) -> Option<Self> {
+        Some(Self((text.len() as u64 <= LONGEST_TEMPLATE).then(|| text.to_owned())))
+    }
+    fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut found = None;
+        while let Some(element) = list.next_element::<Object<Named>>()? {
+            let Object::Read(named) = element else { continue };
+            if found.is_none() || named.name.text() == Some("default") {
+                found = named.template.text().map(str::to_owned);
             }
         }
-        deserializer.deserialize_any(OneOrMany)
+        Ok(Self(found))
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(deserializer)
     }
 }
 

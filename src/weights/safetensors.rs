@@ -4,11 +4,12 @@
 //! end of the file.
 
 use super::{HeaderError, Parsed};
+use crate::json::FromJson;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
+    de::{Error as _, MapAccess},
 };
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 const NAME: &str = "safetensors";
 /// The longest header; the limit of the reference implementation.
@@ -130,27 +131,29 @@ struct Tensor {
 #[derive(Default)]
 struct Notes(BTreeMap<String, String>);
 
-impl<'de> Deserialize<'de> for Notes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Notes;
+impl<'de> FromJson<'de> for Notes {
+    const EXPECTED: &'static str = "an object of texts";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Notes, A::Error> {
-                let mut notes = BTreeMap::new();
-                while let Some((key, text)) = map.next_entry::<String, String>()? {
-                    if notes.len() < MOST_NOTES {
-                        notes.insert(key, text);
-                    }
-                }
-                Ok(Notes(notes))
+    fn other() -> Option<Self> {
+        None
+    }
+    fn null() -> Option<Self> {
+        Some(Self::default())
+    }
+    fn object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut notes = BTreeMap::new();
+        while let Some((key, text)) = object.next_entry::<String, String>()? {
+            if notes.len() < MOST_NOTES {
+                notes.insert(key, text);
             }
         }
-        deserializer.deserialize_map(Entries)
+        Ok(Self(notes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Notes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(deserializer)
     }
 }
 
@@ -160,31 +163,30 @@ struct Json {
     metadata: BTreeMap<String, String>,
 }
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Json;
+impl<'de> FromJson<'de> for Json {
+    const EXPECTED: &'static str = "an object of tensors";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of tensors")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-                let mut json = Json { tensors: Vec::new(), metadata: BTreeMap::new() };
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "__metadata__" => json.metadata = map.next_value::<Option<Notes>>()?.unwrap_or_default().0,
-                        _ if json.tensors.len() >= MOST_TENSORS => {
-                            return Err(A::Error::custom(format_args!("it names more than {MOST_TENSORS} tensors")));
-                        }
-                        _ => json.tensors.push((key, map.next_value()?)),
-                    }
+    fn other() -> Option<Self> {
+        None
+    }
+    fn object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut json = Self { tensors: Vec::new(), metadata: BTreeMap::new() };
+        while let Some(key) = object.next_key::<String>()? {
+            match key.as_str() {
+                "__metadata__" => json.metadata = object.next_value::<Notes>()?.0,
+                _ if json.tensors.len() >= MOST_TENSORS => {
+                    return Err(A::Error::custom(format_args!("it names more than {MOST_TENSORS} tensors")));
                 }
-                Ok(json)
+                _ => json.tensors.push((key, object.next_value()?)),
             }
         }
-        deserializer.deserialize_map(Entries)
+        Ok(json)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(deserializer)
     }
 }
 

@@ -1,0 +1,90 @@
+//! What comes along beside the chosen weights, and why the rest does not.
+
+use super::Listing;
+use crate::{hub::HubFile, names::is_apple_double};
+use std::collections::BTreeSet;
+
+/// The longest file that is no weights and comes along unasked: vocabularies are the longest of them.
+const LONGEST_SMALL: u64 = 128 << 20;
+
+impl Listing<'_> {
+    /// Why a file that is not among the chosen weights is left out: from the folders that weights are taken from, the stems of
+    /// shards there, and the folders that have any weights.
+    pub(super) fn why_not(
+        &self,
+        file: &HubFile,
+        beside: &BTreeSet<&str>,
+        described: &BTreeSet<(&str, &str)>,
+        of_others: &BTreeSet<&str>,
+    ) -> Option<&'static str> {
+        let (name, folder) = (file.path.file_name(), file.path.folder());
+        let lower = name.to_ascii_lowercase();
+        let ends = |known: &[&str]| known.iter().any(|end| lower.ends_with(end));
+        if is_of_others(folder) {
+            return Some("of another framework or form");
+        }
+        if is_apple_double(file.path.as_str()) || matches!(lower.as_str(), ".gitattributes" | ".gitignore") {
+            return Some("of no use to a loader");
+        }
+        if ends(&WEIGHTS) {
+            let is_of_format = self.kinds.iter().any(|kind| kind.ends.iter().any(|end| lower.ends_with(end)));
+            return Some(if is_of_format { "another copy, variant or part of the weights" } else { "weights in another format" });
+        }
+        if lower.contains(".index.") && lower.ends_with(".json") {
+            let stem = name.strip_suffix(self.index_end);
+            let describes = stem.is_some_and(|stem| described.contains(&(folder, stem)));
+            return (!describes).then_some("describes weights that are left out");
+        }
+        if ends(&MEDIA) {
+            return Some("a picture, a film, a sound or a paper");
+        }
+        if file.size > LONGEST_SMALL {
+            return Some("large, and no weights");
+        }
+        let is_elsewhere = !folder.is_empty() && !beside.contains(folder) && of_others.contains(folder);
+        is_elsewhere.then_some("beside weights that are left out")
+    }
+}
+
+/// How files of weights end, of any framework, and archives.
+const WEIGHTS: [&str; 22] = [
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".gguf",
+    ".ggml",
+    ".onnx",
+    ".onnx_data",
+    ".h5",
+    ".msgpack",
+    ".ot",
+    ".ckpt",
+    ".tflite",
+    ".pb",
+    ".mlmodel",
+    ".npz",
+    ".nemo",
+    ".tar",
+    ".gz",
+    ".zip",
+    ".pdparams",
+    ".parquet",
+];
+const MEDIA: [&str; 11] = [".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4", ".mov", ".pdf", ".mp3", ".wav"];
+
+/// Whether a file has weights of any framework, by its name.
+pub(super) fn has_weights(file: &HubFile) -> bool {
+    let lower = file.path.file_name().to_ascii_lowercase();
+    WEIGHTS.iter().any(|end| lower.ends_with(end))
+}
+
+/// Whether a folder holds the model for another framework, in its maker's own form, or the state of a training run.
+pub(super) fn is_of_others(folder: &str) -> bool {
+    const NAMES: [&str; 13] =
+        ["onnx", "openvino", "original", "metal", "coreml", "flax", "tf", "tflite", "gguf", "mlx", "tensorrt", "runs", "logs"];
+    folder.split('/').any(|part| {
+        let lower = part.to_ascii_lowercase();
+        NAMES.contains(&lower.as_str()) || lower.starts_with("checkpoint-") || lower.starts_with("onnx_")
+    })
+}

@@ -1,0 +1,66 @@
+//! How the weights of a format are called, and which of a folder's are taken.
+
+use super::shards::split_shard;
+use crate::hub::HubFile;
+
+/// How the weights of a format are called.
+pub(super) struct Kind {
+    pub(super) ends: &'static [&'static str],
+    /// The stem of the weights themselves, beside which other stems are variants or something else.
+    usual: &'static str,
+}
+
+impl Kind {
+    pub(super) const SAFETENSORS_INDEX: &'static str = ".safetensors.index.json";
+    pub(super) const SAFETENSORS: Self = Self { ends: &[".safetensors"], usual: "model" };
+    pub(super) const BIN: Self = Self { ends: &[".bin"], usual: "pytorch_model" };
+    pub(super) const PT: Self = Self { ends: &[".pt", ".pth"], usual: "model" };
+    /// State of a training run, and Meta's own format: not weights that a loader looks for.
+    const OTHERS: [&'static str; 8] =
+        ["consolidated", "training_args", "optimizer", "scheduler", "scaler", "rng_state", "random_states", "tokenizer"];
+
+    fn stem<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let stem = self.ends.iter().find_map(|end| name.strip_suffix(end))?;
+        (!Self::OTHERS.iter().any(|other| stem.starts_with(other))).then_some(stem)
+    }
+
+    /// The weights in a folder; where the usual names exist, only these, and shards rather than a single file if there is an index.
+    pub(super) fn weights<'a>(&self, folder: &[&'a HubFile]) -> Vec<&'a HubFile> {
+        let mut all: Vec<(&'a HubFile, &'a str)> =
+            folder.iter().filter_map(|file| Some((*file, self.stem(file.path.file_name())?))).collect();
+        let is_plain = |(_, stem): &(&HubFile, &str)| !is_variant(stem);
+        if all.iter().any(is_plain) {
+            all.retain(is_plain);
+        }
+        let usual_stem =
+            USUAL.into_iter().chain([self.usual]).find(|usual| all.iter().any(|(_, stem)| split_shard(stem).0 == *usual));
+        let usual_stem = usual_stem.unwrap_or(self.usual);
+        let usual = |single: bool| {
+            let fits = move |stem: &str| {
+                let (base, part) = split_shard(stem);
+                base == usual_stem && part.is_none() == single
+            };
+            all.iter().filter(move |(_, stem)| fits(stem)).map(|(file, _)| *file).collect::<Vec<_>>()
+        };
+        let (single, shards) = (usual(true), usual(false));
+        let end = self.ends.first().copied().unwrap_or_default();
+        let index = format!("{usual_stem}{end}.index.json");
+        let indexed = folder.iter().any(|file| file.path.file_name() == index);
+        match (single.is_empty(), shards.is_empty()) {
+            (true, true) => all.into_iter().map(|(file, _)| file).collect(),
+            (false, true) => single,
+            (false, false) if !indexed => single,
+            _ => shards,
+        }
+    }
+}
+
+/// Stems of weights in a pipeline's folder, before which the format's own comes.
+const USUAL: [&str; 1] = ["diffusion_pytorch_model"];
+
+/// Whether a stem names a precision, as `model.fp16` and `model.fp16-00001-of-00002` do.
+fn is_variant(stem: &str) -> bool {
+    let (base, _) = split_shard(stem);
+    let variant = base.rsplit_once('.').map(|(_, variant)| variant);
+    variant.is_some_and(|variant| ["fp16", "bf16", "fp32", "fp8", "int8", "non_ema"].contains(&variant))
+}

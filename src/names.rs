@@ -3,7 +3,7 @@
 
 mod gguf;
 
-pub use gguf::{Role, is_apple_double, is_projector, quant_in_stem, split_part_suffix, words};
+pub use gguf::{Role, companions, gguf_roles, is_apple_double, is_projector, quant_in_stem, split_part_suffix, words};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, path::PathBuf, str::FromStr};

@@ -11,10 +11,10 @@ use model_manager::{
     disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
     event::Silent,
-    hub::Projector,
+    hub::Companion,
     manager::{
-        AddRequest, DownloadOptions, Linted, LockOptions, ModelManager, RepairReport, Selector, SyncOptions, UseOptions, UseReport,
-        VerifyState, WithProjector,
+        AddRequest, Companions, DownloadOptions, Linted, LockOptions, ModelManager, RepairReport, Selector, SyncOptions,
+        UseOptions, UseReport, VerifyState,
     },
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Backend, Registry},
     settings::Settings,
@@ -63,6 +63,7 @@ pub struct Addition {
     revision: Option<String>,
     description: Option<String>,
     mmproj: Option<Mmproj>,
+    companions: Vec<String>,
     update: bool,
     dry_run: bool,
 }
@@ -75,11 +76,11 @@ enum Mmproj {
 }
 
 impl Mmproj {
-    fn with_projector(self) -> WithProjector {
+    fn wanted(&self) -> Option<Companion> {
         match self {
-            Self::Flag(false) => WithProjector::No,
-            Self::Flag(true) => WithProjector::Wanted(Projector::Best),
-            Self::Name(name) => WithProjector::Wanted(Projector::Named(name)),
+            Self::Flag(false) => None,
+            Self::Flag(true) => Some(Companion::projector(None)),
+            Self::Name(name) => Some(Companion::projector(Some(name))),
         }
     }
 }
@@ -87,6 +88,9 @@ impl Mmproj {
 impl Addition {
     fn request(self, which: &Which, new_registry: PathBuf) -> Result<AddRequest> {
         let Selector { model: reference, format, quant } = which.selector()?;
+        let projector_if_any = !matches!(self.mmproj, Some(Mmproj::Flag(false)));
+        let projector = self.mmproj.as_ref().and_then(Mmproj::wanted);
+        let wanted = projector.into_iter().chain(parsed(&self.companions)?).collect();
         Ok(AddRequest {
             reference,
             id: self.id.as_deref().map(str::parse).transpose()?,
@@ -94,7 +98,7 @@ impl Addition {
             quant,
             revision: self.revision.as_deref().map(str::parse).transpose()?,
             description: self.description,
-            mmproj: self.mmproj.map(Mmproj::with_projector).unwrap_or_default(),
+            companions: Companions { wanted, projector_if_any },
             update: self.update,
             dry_run: self.dry_run,
             new_registry,
@@ -229,9 +233,9 @@ impl Native {
         which: Which,
         revision: Option<String>,
         force: bool,
-        mmproj: Option<String>,
+        companions: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(revision, force, mmproj).map_err(|error| raise(py, &error))?;
+        let options = download_options(revision, force, &companions).map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Plan", move |manager| manager.plan_download(&which.selector()?, &options))
     }
 
@@ -242,9 +246,9 @@ impl Native {
         which: Which,
         revision: Option<String>,
         force: bool,
-        mmproj: Option<String>,
+        companions: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(revision, force, mmproj).map_err(|error| raise(py, &error))?;
+        let options = download_options(revision, force, &companions).map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Download", move |manager| manager.download(&which.selector()?, &options))
     }
 
@@ -400,8 +404,18 @@ fn check_mode(word: &str) -> Result<CheckMode> {
     }
 }
 
-/// `mmproj` is a projector's name; the empty one is the best choice.
-fn download_options(revision: Option<String>, force: bool, mmproj: Option<String>) -> Result<DownloadOptions> {
-    let mmproj = mmproj.map(|name| if name.is_empty() { Projector::Best } else { Projector::Named(name) });
-    Ok(DownloadOptions { force, revision: revision.as_deref().map(str::parse).transpose()?, mmproj })
+/// What stands beside a model, each as `ROLE` or `ROLE=NAME`.
+fn download_options(revision: Option<String>, force: bool, companions: &[String]) -> Result<DownloadOptions> {
+    let with = parsed(companions)?;
+    Ok(DownloadOptions { force, revision: revision.as_deref().map(str::parse).transpose()?, with })
+}
+
+fn parsed(companions: &[String]) -> Result<Vec<Companion>> {
+    let parse = |text: &String| {
+        Companion::parse(text).map_err(|why| {
+            Error::new(ErrorKind::Usage, format!("`{}` is no companion: {why}", text.escape_debug()))
+                .hint("Write `draft`, or `draft=NAME` for the one with this file name, label or quantization.")
+        })
+    };
+    companions.iter().map(parse).collect()
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with what the Hub says, or with what is asked of it.
 
+use super::Companion;
 use crate::{
     error::{Error, ErrorKind},
     http::HttpError,
@@ -76,9 +77,11 @@ pub enum HubError {
         /// The repository, and its revision where one was asked for, as commands name it.
         repo: Option<String>,
     },
-    /// Several projectors fit equally well.
-    #[error("{} projectors of the repository fit: {}", .candidates.len(), list(.candidates))]
-    AmbiguousProjector {
+    /// Several companions fit equally well.
+    #[error("{} {}s of the repository fit: {}", .candidates.len(), .wanted.role.noun(), list(.candidates))]
+    AmbiguousCompanion {
+        /// What was asked for.
+        wanted: Companion,
         /// What fits.
         candidates: Vec<String>,
     },
@@ -139,7 +142,7 @@ impl HubError {
             Self::Answer { .. } => ErrorKind::Network,
             Self::Nothing { .. } | Self::NoLabel { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
             Self::HostilePath { .. } | Self::Collision { .. } => ErrorKind::Failed,
-            Self::Ambiguous { .. } | Self::AmbiguousProjector { .. } | Self::Reference { .. } => ErrorKind::Usage,
+            Self::Ambiguous { .. } | Self::AmbiguousCompanion { .. } | Self::Reference { .. } => ErrorKind::Usage,
         }
     }
 
@@ -161,8 +164,8 @@ impl HubError {
             },
             Self::NoLabel { there, repo, .. } => format!("There is: {}", commands(there, repo.as_deref())),
             Self::Ambiguous { there, repo, .. } => format!("Name one: {}", commands(there, repo.as_deref())),
-            Self::AmbiguousProjector { candidates } => {
-                format!("Name one: `--mmproj={}`.", candidates.first().map_or("NAME", String::as_str))
+            Self::AmbiguousCompanion { wanted, candidates } => {
+                format!("Name one: `{}`.", wanted.option(candidates.first().map_or("NAME", String::as_str)))
             }
             Self::Reference { .. } => {
                 "Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.".into()

@@ -5,7 +5,7 @@ use super::{
     error::Offer,
     label::{Labelled, labels},
 };
-use crate::names::{Quant, RelPath, Role, is_apple_double, is_projector, split_part_suffix, words};
+use crate::names::{Quant, RelPath, Role, gguf_roles, is_apple_double, split_part_suffix, words};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -49,7 +49,7 @@ impl GgufUnit<'_> {
 
     /// How far its quantization is from what is taken when nobody says which. Of unknown ones with as many bits the plainest name
     /// is nearest.
-    fn distance(&self) -> (usize, usize, &str) {
+    pub(super) fn distance(&self) -> (usize, usize, &str) {
         match &self.quant {
             Some(quant) => (quant.distance(), quant.as_str().len(), quant.as_str()),
             None => (usize::MAX, 0, ""),
@@ -105,7 +105,7 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
         groups.entry((stem.to_owned(), count)).or_default().entry(number).or_insert(file);
     }
     let names: Vec<&String> = groups.keys().map(|(name, _)| name).collect();
-    let roles = roles(&names);
+    let roles = gguf_roles(&names.iter().map(|name| format!("{name}.gguf")).collect::<Vec<_>>());
     let quants: Vec<Option<Quant>> = names.iter().map(|name| Quant::in_gguf_path(&format!("{name}.gguf"))).collect();
     let labelled: Vec<Labelled<'_>> = groups
         .iter()
@@ -133,17 +133,6 @@ const MOST_NAMED: usize = 10_000;
 fn missing(name: &str, count: u32, parts: &BTreeMap<u32, &HubFile>, most: usize) -> Vec<String> {
     let holes = (1..=count).filter(|number| !parts.contains_key(number)).take(most);
     holes.map(|number| format!("{name}-{number:05}-of-{count:05}.gguf")).collect()
-}
-
-/// What each is for. `mtp` within a name makes a companion where another model has it not: where all have it, it is part of the
-/// models' name.
-fn roles(names: &[&String]) -> Vec<Role> {
-    let file_name = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let has_head = |name: &str| words(&file_name(name)).iter().any(|word| word == "mtp");
-    let own: Vec<Role> = names.iter().map(|name| Role::of_gguf_name(&format!("{}.gguf", file_name(name)))).collect();
-    let is_plain = own.iter().zip(names).any(|(role, name)| *role == Role::Model && !has_head(name));
-    let with_heads = own.into_iter().zip(names);
-    with_heads.map(|(role, name)| if role == Role::Model && is_plain && has_head(name) { Role::Draft } else { role }).collect()
 }
 
 /// The unit with the wanted label, or else the only model of this quantization; with none wanted, Q4_K_M or the next best. Read
@@ -223,70 +212,9 @@ fn usual<'u, 'a>(units: &'u [GgufUnit<'a>]) -> Vec<&'u GgufUnit<'a>> {
     }
 }
 
-fn least<'u, T, K: Ord>(all: Vec<&'u T>, key: impl Fn(&'u T) -> K) -> Vec<&'u T> {
+pub(super) fn least<'u, T, K: Ord>(all: Vec<&'u T>, key: impl Fn(&'u T) -> K) -> Vec<&'u T> {
     let Some(first) = all.iter().map(|one| key(one)).min() else { return all };
     all.into_iter().filter(|one| key(one) == first).collect()
-}
-
-/// Which projector of a multimodal model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Projector {
-    /// The best choice: F16, then BF16, F32 and Q8_0.
-    Best,
-    /// The one with this file name, path or quantization.
-    Named(String),
-}
-
-impl Projector {
-    const PREFERRED: [&'static str; 6] = ["f16", "fp16", "bf16", "f32", "fp32", "q8_0"];
-
-    /// Whether a file is such a projector.
-    pub fn fits(&self, path: &RelPath) -> bool {
-        is_projector(path.file_name())
-            && match self {
-                Self::Best => true,
-                Self::Named(name) => {
-                    let is_quant = |quant: Quant| quant.as_str().eq_ignore_ascii_case(name);
-                    path.as_str() == name || path.file_name() == name || Quant::in_gguf_path(path.as_str()).is_some_and(is_quant)
-                }
-            }
-    }
-}
-
-/// The projector for `model`, a file of the same listing: of several those of the model's folder, or else of the nearest above
-/// it, or else of the nearest to the root, for another folder may hold that of another model; and of these the best.
-pub fn projector_choice<'a>(
-    files: impl IntoIterator<Item = &'a HubFile>,
-    wanted: &Projector,
-    model: &RelPath,
-) -> Result<&'a HubFile, HubError> {
-    let all: Vec<&HubFile> =
-        files.into_iter().filter(|file| is_projector(file.path.file_name()) && !is_apple_double(file.path.as_str())).collect();
-    let fitting: Vec<&HubFile> = all.iter().copied().filter(|file| wanted.fits(&file.path)).collect();
-    let distance = |file: &HubFile| match file.path.folder_holds(model) {
-        true => (0, model.depth().saturating_sub(file.path.depth())),
-        false => (1, file.path.depth()),
-    };
-    let nearest = fitting.iter().map(|file| distance(file)).min();
-    let near: Vec<&HubFile> = fitting.into_iter().filter(|file| Some(distance(file)) == nearest).collect();
-    let is_of = |file: &HubFile, quant: &str| Quant::in_gguf_path(file.path.as_str()).is_some_and(|its| its.as_str() == quant);
-    let found = Projector::PREFERRED
-        .iter()
-        .map(|quant| near.iter().copied().filter(|file| is_of(file, quant)).collect::<Vec<_>>())
-        .find(|found| !found.is_empty())
-        .unwrap_or(near);
-    let names = |files: &[&HubFile]| files.iter().map(|file| file.path.to_string()).collect();
-    match found.as_slice() {
-        [only] => Ok(only),
-        [] => Err(HubError::Nothing {
-            wanted: match wanted {
-                Projector::Best => "projector (a GGUF file with mmproj in its name)".to_owned(),
-                Projector::Named(name) => format!("projector `{}`", name.escape_debug()),
-            },
-            there: names(&all),
-        }),
-        several => Err(HubError::AmbiguousProjector { candidates: names(several) }),
-    }
 }
 
 #[cfg(test)]
@@ -393,36 +321,5 @@ mod tests {
         assert!(two.to_string().ends_with("a-q4_k_m (1 B), b-q4_k_m (1 B)"), "{two}");
         assert!(matches!(choose(&[file("a.gguf"), file("b.gguf")], None), Err(HubError::Ambiguous { .. })));
         assert!(matches!(choose(&[file("config.json")], None), Err(HubError::NoLabel { .. })));
-    }
-
-    #[test]
-    fn a_projector_is_chosen_by_its_precision_and_its_place() {
-        let choose = |names: &[&str], wanted: &Projector, model: &str| {
-            let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
-            projector_choice(&files, wanted, &model.parse().unwrap()).map(|file| file.path.to_string())
-        };
-        let named = |name: &str| Projector::Named(name.to_owned());
-        let names = ["x.Q4_K_M.gguf", "mmproj-x-Q8_0.gguf", "mmproj-x-BF16.gguf", "x-mmproj-F32.gguf", "mmproj.txt"];
-        assert_eq!(choose(&names, &Projector::Best, names[0]).unwrap(), "mmproj-x-BF16.gguf");
-        assert_eq!(choose(&names, &named("Q8_0"), names[0]).unwrap(), "mmproj-x-Q8_0.gguf");
-        assert_eq!(choose(&names, &named("x-mmproj-F32.gguf"), names[0]).unwrap(), "x-mmproj-F32.gguf");
-        let error = choose(&names, &named("f16"), names[0]).unwrap_err();
-        assert!(error.hint().unwrap().contains("mmproj-x-Q8_0.gguf, mmproj-x-BF16.gguf, x-mmproj-F32.gguf"), "{error:?}");
-        assert_eq!(choose(&["mmproj-odd.gguf"], &Projector::Best, "x.gguf").unwrap(), "mmproj-odd.gguf");
-
-        let folders = ["a/x.gguf", "a/mmproj-F16.gguf", "b/mmproj-F16.gguf", "mmproj-F16.gguf"];
-        assert_eq!(choose(&folders, &Projector::Best, "a/x.gguf").unwrap(), "a/mmproj-F16.gguf");
-        assert_eq!(choose(&folders, &Projector::Best, "c/x.gguf").unwrap(), "mmproj-F16.gguf");
-        assert_eq!(choose(&folders, &named("b/mmproj-F16.gguf"), "a/x.gguf").unwrap(), "b/mmproj-F16.gguf");
-        let folders = ["a/b/x.gguf", "a/mmproj-BF16.gguf", "c/mmproj-F16.gguf", "mmproj-F16.gguf"];
-        assert_eq!(choose(&folders, &Projector::Best, "a/b/x.gguf").unwrap(), "a/mmproj-BF16.gguf", "the nearest above it");
-        assert_eq!(choose(&folders, &named("F16"), "a/b/x.gguf").unwrap(), "mmproj-F16.gguf");
-        assert_eq!(choose(&folders[..3], &Projector::Best, "x.gguf").unwrap(), "c/mmproj-F16.gguf");
-
-        let two = ["mmproj-a-F16.gguf", "mmproj-b-F16.gguf", "mmproj-a-F32.gguf"];
-        let error = choose(&two, &Projector::Best, "a.gguf").unwrap_err();
-        assert!(error.to_string().ends_with("mmproj-a-F16.gguf, mmproj-b-F16.gguf"), "{error}");
-        assert!(error.hint().unwrap().contains("--mmproj=mmproj-a-F16.gguf"), "{error:?}");
-        assert!(matches!(choose(&["x.gguf"], &Projector::Best, "x.gguf"), Err(HubError::Nothing { .. })));
     }
 }

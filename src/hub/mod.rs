@@ -3,6 +3,7 @@
 //! A plan costs one call for the commit and one per thousand files; a full commit that is already known costs none. The
 //! facts behind this room are collected in `hub-protocol.md`.
 
+mod companion;
 mod endpoints;
 mod error;
 mod gguf;
@@ -13,8 +14,9 @@ mod reference;
 mod select;
 mod tree;
 
+pub use companion::{Companion, companion_choice};
 pub use error::{HubError, Offer};
-pub use gguf::{GgufUnit, Projector, choose_unit, gguf_choice, gguf_units, projector_choice};
+pub use gguf::{GgufUnit, choose_unit, gguf_choice, gguf_units};
 pub use pattern::{matches, select_files};
 pub use pin::{Gate, Pinned};
 pub use reference::Reference;

@@ -2,14 +2,14 @@
 
 use super::{
     ModelManager, Selector,
-    choose::{WithProjector, no_projector_for},
+    choose::Companions,
     plan::{Plan, PlannedFile},
     target::{Target, Wanted},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::Reference,
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, is_projector},
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, companions, is_projector},
     registry::{self, ArtifactFile, Edited, NewEntry},
 };
 use serde::Serialize;
@@ -30,8 +30,8 @@ pub struct AddRequest {
     pub revision: Option<Revision>,
     /// What the model is, in a line.
     pub description: Option<String>,
-    /// The projector of a multimodal GGUF model. An update keeps to those that the entry has.
-    pub mmproj: WithProjector,
+    /// What a GGUF model gets beside it. An update keeps to what the entry has.
+    pub companions: Companions,
     /// Pin an entry that is there anew.
     pub update: bool,
     /// Only show what would be written.
@@ -59,6 +59,8 @@ pub struct AddReport {
     pub gated: bool,
     /// Projectors that the entry names beside the model.
     pub projectors: Vec<RelPath>,
+    /// Drafts and the like that it names beside the model.
+    pub companions: Vec<RelPath>,
     /// Bytes of all files that the entry names.
     pub size: u64,
     /// The registry file.
@@ -88,10 +90,10 @@ impl ModelManager {
             return Err(Error::new(ErrorKind::Usage, format!("the description is not one line of {longest} bytes at most"))
                 .hint("Say in a line what the model is."));
         }
-        if request.update && request.mmproj != WithProjector::IfAny {
+        if request.update && (!request.companions.wanted.is_empty() || !request.companions.projector_if_any) {
             let text = "an update pins the files that the entry names, and adds and removes none";
             return Err(Error::new(ErrorKind::Usage, text)
-                .hint("Write the projector below the entry's `files` by hand, or add the model under another id with `--id`."));
+                .hint("Write the file below the entry's `files` by hand, or add the model under another id with `--id`."));
         }
         let (plan, id, mut notices) = self.plan_entry(request)?;
         notices.extend(plan.target.notices.iter().cloned());
@@ -113,11 +115,14 @@ impl ModelManager {
             let verb = if request.dry_run { "would be made" } else { "was made" };
             notices.push(format!("{} {verb} from the built-in registry, so that its models stay known", change.path.display()));
         }
-        let (projectors, model): (Vec<_>, Vec<_>) =
-            entry.files.iter().map(|file| &file.path).partition(|path| is_projector(path.file_name()));
+        let beside = companions(entry.files.iter().map(|file| &file.path));
+        // One alone is what was asked for.
+        let has_model = entry.files.len() > beside.len();
+        let beside = beside.into_iter().filter(|_| has_model).cloned();
+        let (projectors, companions) = beside.partition(|path| is_projector(path.file_name()));
         Ok(AddReport {
-            // One alone is what was asked for.
-            projectors: if model.is_empty() { Vec::new() } else { projectors.into_iter().cloned().collect() },
+            projectors,
+            companions,
             size: entry.files.iter().chain(&entry.expect).filter_map(|file| file.size).sum(),
             id: entry.id,
             format: entry.format,
@@ -153,19 +158,16 @@ impl ModelManager {
         let main = Revision::main();
         let by_id = matches!(self.reference(&request.reference)?, Reference::Registry { .. });
         let target = self.target(&selector, request.revision.as_ref().or(by_id.then_some(&main)))?;
-        let wants_projector = matches!(request.mmproj, WithProjector::Wanted(_));
-        if wants_projector && !target.view.format.is_single_file() {
-            return Err(no_projector_for(&target.view));
-        }
-        let mmproj = if request.update { &WithProjector::No } else { &request.mmproj };
+        Companions::require_gguf(&request.companions.wanted, &target.view)?;
+        let companions = if request.update { &Companions::default() } else { &request.companions };
         let open = request.format.is_none() && matches!(target.wanted, Wanted::Gguf { quant: None, folder: None });
         let other = Selector { format: Some(Format::safetensors()), ..selector };
-        let plan = match self.ask(self.plan_pinned(target.clone(), mmproj)) {
-            Ok(plan) if request.update => self.with_projectors_of_entry(plan, target, &id)?,
-            Err(error) if open && !wants_projector && error.kind() == ErrorKind::NotFound => {
+        let plan = match self.ask(self.plan_pinned(target.clone(), companions)) {
+            Ok(plan) if request.update => self.with_companions_of_entry(plan, target, &id)?,
+            Err(error) if open && companions.wanted.is_empty() && error.kind() == ErrorKind::NotFound => {
                 // No format was named and there is no GGUF: perhaps it is the original.
                 let target = self.target(&other, request.revision.as_ref())?;
-                let Ok(plan) = self.ask(self.plan_pinned(target, mmproj)) else { return Err(error) };
+                let Ok(plan) = self.ask(self.plan_pinned(target, companions)) else { return Err(error) };
                 notices.push("the repository has no GGUF file: its safetensors files are meant".into());
                 plan
             }
@@ -174,16 +176,16 @@ impl ModelManager {
         Ok((plan, id, notices))
     }
 
-    /// Who pins an entry anew by its repository names no projector, and the entry may have one.
-    fn with_projectors_of_entry(&self, plan: Plan, target: Target, id: &ModelId) -> Result<Plan> {
+    /// Who pins an entry anew by its repository names no companion, and the entry may have one.
+    fn with_companions_of_entry(&self, plan: Plan, target: Target, id: &ModelId) -> Result<Plan> {
         let view = &plan.target.view;
         let Ok(selection) = self.registry()?.select(id.as_str(), Some(&view.format), view.quant.as_ref()) else { return Ok(plan) };
         let is_new = |path: &RelPath| !plan.files.iter().any(|file| file.repo_path == *path);
-        let listed = selection.artifact.files.iter().map(|file| &file.path);
-        let beside: Vec<RelPath> = listed.filter(|path| is_projector(path.file_name()) && is_new(path)).cloned().collect();
+        let listed = companions(selection.artifact.files.iter().map(|file| &file.path));
+        let beside: Vec<RelPath> = listed.into_iter().filter(|path| is_new(path)).cloned().collect();
         match beside.is_empty() {
             true => Ok(plan),
-            false => self.ask(self.plan_pinned(Target { beside, ..target }, &WithProjector::No)),
+            false => self.ask(self.plan_pinned(Target { beside, ..target }, &Companions::default())),
         }
     }
 
@@ -204,11 +206,11 @@ impl ModelManager {
 
     /// What is to be had, from the commit that a branch, a tag or a commit stands for. Unlike a download it also asks about
     /// a commit that is known, for the licence and the gate.
-    async fn plan_pinned(&self, target: Target, mmproj: &WithProjector) -> Result<Plan> {
+    async fn plan_pinned(&self, target: Target, companions: &Companions) -> Result<Plan> {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = hub.pin(&target.repo, &asked).await?;
-        self.plan_of_commit(&hub, target, pinned, 2, mmproj).await
+        self.plan_of_commit(&hub, target, pinned, 2, companions).await
     }
 }
 

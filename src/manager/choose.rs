@@ -4,7 +4,7 @@ use super::target::{Target, Wanted};
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::{
-        GgufUnit, HubError, HubFile, Pinned, Projector, SetChoice, Tree, choose_unit, complete_set, gguf_units, projector_choice,
+        Companion, GgufUnit, HubError, HubFile, Pinned, SetChoice, Tree, choose_unit, companion_choice, complete_set, gguf_units,
         select_files,
     },
     names::{RelPath, Revision},
@@ -14,56 +14,62 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Whether a GGUF model gets the projector of its repository.
+/// What a GGUF model gets of its repository beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum WithProjector {
-    /// The best choice, where the repository has one that goes with the model; what was done about it is told.
-    #[default]
-    IfAny,
-    /// This one, and without it nothing.
-    Wanted(Projector),
-    /// None.
-    No,
+pub struct Companions {
+    /// These, and without them nothing.
+    pub wanted: Vec<Companion>,
+    /// The best projector that goes with the model, where there is one and none is wanted; a notice says what was done.
+    pub projector_if_any: bool,
 }
 
-impl From<Option<&Projector>> for WithProjector {
-    fn from(wanted: Option<&Projector>) -> Self {
-        wanted.cloned().map_or(Self::No, Self::Wanted)
+impl Companions {
+    /// These and no other.
+    pub(super) fn only(wanted: &[Companion]) -> Self {
+        Self { wanted: wanted.to_vec(), projector_if_any: false }
+    }
+
+    /// Refuses companions for another format.
+    pub(super) fn require_gguf(wanted: &[Companion], view: &ViewKey) -> Result<()> {
+        match wanted.first() {
+            Some(first) if !view.format.is_single_file() => {
+                let option = first.option(first.name.as_deref().unwrap_or_default());
+                let option = option.trim_end_matches('=');
+                let text = format!("{view} is no GGUF model, and only these have a {} beside them", first.role.noun());
+                Err(Error::new(ErrorKind::Usage, text).hint(format!("Leave `{option}` out: a complete set has all that it needs.")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// What is said to whoever asks for the projector of another format.
-pub(super) fn no_projector_for(view: &ViewKey) -> Error {
-    Error::new(ErrorKind::Usage, format!("{view} is no GGUF model, and only these have projectors"))
-        .hint("Leave `--mmproj` out: a complete set has all that it needs.")
-}
-
-/// The files of a repository that a target means, and the projector that goes with them. What was open is settled in the target,
+/// The files of a repository that a target means, and the companions that go with them. What was open is settled in the target,
 /// with a notice.
 pub(super) fn choose<'a>(
     target: &mut Target,
     tree: &'a Tree,
     pinned: &Pinned,
-    projector: &WithProjector,
+    companions: &Companions,
 ) -> Result<Vec<&'a HubFile>> {
     let mut chosen = choose_model(target, tree, pinned)?;
     refuse_empty(&chosen, pinned)?;
-    let model = chosen.first().map(|file| &file.path);
-    let has = |wanted: &Projector| chosen.iter().any(|file| wanted.fits(&file.path));
-    let beside = match (projector, model) {
-        (WithProjector::Wanted(wanted), Some(model)) if !has(wanted) => {
-            let projector = projector_choice(&tree.files, wanted, model)?;
-            if *wanted == Projector::Best {
-                target.notices.push(format!("no projector was named: {} was chosen", projector.path));
+    if let Some(model) = chosen.first().map(|file| file.path.clone()) {
+        for wanted in &companions.wanted {
+            if wanted.is_among(chosen.iter().map(|file| &file.path)) {
+                continue;
             }
-            Some(projector)
+            let found = companion_choice(&tree.files, wanted, &model)?;
+            if let (None, Some(first)) = (&wanted.name, found.first()) {
+                target.notices.push(format!("no {} was named: {} was chosen", wanted.role.noun(), first.path));
+            }
+            refuse_empty(&found, pinned)?;
+            chosen.extend(found);
         }
-        (WithProjector::IfAny, Some(model)) if target.view.format.is_single_file() && !has(&Projector::Best) => {
-            projector_of(model, tree, &mut target.notices)
+        let has_projector = || Companion::projector(None).is_among(chosen.iter().map(|file| &file.path));
+        if companions.projector_if_any && target.view.format.is_single_file() && !has_projector() {
+            chosen.extend(projector_of(&model, tree, &mut target.notices));
         }
-        _ => None,
-    };
-    chosen.extend(beside);
+    }
     for path in &target.beside {
         let is_new = !chosen.iter().any(|file| file.path == *path);
         chosen.extend(tree.files.iter().find(|file| file.path == *path).filter(|_| is_new));
@@ -72,18 +78,19 @@ pub(super) fn choose<'a>(
 }
 
 /// The projector that goes with a model without being asked for: one of its folder or of one above it, and of no other.
-fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) -> Option<&'a HubFile> {
+fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) -> Vec<&'a HubFile> {
     let beside = tree.files.iter().filter(|file| file.path.folder_holds(model));
-    match projector_choice(beside, &Projector::Best, model) {
+    match companion_choice(beside, &Companion::projector(None), model) {
         Ok(projector) => {
-            notices.push(format!("the projector {} goes with it; `--no-mmproj` leaves it out", projector.path));
-            Some(projector)
+            let names = list(&projector.iter().map(|file| file.path.as_str()).collect::<Vec<_>>());
+            notices.push(format!("the projector {names} goes with it; `--no-mmproj` leaves it out"));
+            projector
         }
-        Err(error @ HubError::AmbiguousProjector { .. }) => {
+        Err(error @ HubError::AmbiguousCompanion { .. }) => {
             notices.push(format!("no projector goes with it: {error}; `--mmproj=NAME` takes one of them"));
-            None
+            Vec::new()
         }
-        Err(_) => None,
+        Err(_) => Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     event::Event,
     http::bare,
     hub::Hub,
-    names::RelPath,
+    names::{RelPath, Role},
     settings::LinkMode,
     store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Trust, Want},
     transfer::{self, Effort, Job, TransferError},
@@ -180,14 +180,26 @@ impl ModelManager {
     fn downloaded(&self, plan: &Plan, store: &Store, fetched: &[u64], link: LinkMode) -> DownloadReport {
         let fetched = |index: usize| fetched.get(index).copied().unwrap_or(0);
         let trusts = plan.trusts(Some(store));
+        let path = plan.shown_path(self);
+        let mut notices = plan.target.notices.clone();
+        if let Some(name) = path.file_name().filter(|_| plan.target.view.format.is_single_file())
+            && Role::of_gguf_name(&name.to_string_lossy()) == Role::Model
+            && let Some(role) = self.role_by_header(&path)
+        {
+            let (name, repo) = (name.to_string_lossy(), &plan.asked);
+            notices.push(format!(
+                "{name} is a companion ({}) by its header, and no model: `model-manager info {repo}` lists what there is",
+                role.noun()
+            ));
+        }
         DownloadReport {
             view: plan.target.view.clone(),
-            path: plan.shown_path(self),
+            path,
             files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index), &trusts)).collect(),
             size: plan.files.iter().filter_map(|file| file.size).sum(),
             fetched: (0..plan.files.len()).map(fetched).sum(),
             link: Some(super::link_word(link)),
-            notices: plan.target.notices.clone(),
+            notices,
         }
     }
 

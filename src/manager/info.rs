@@ -2,7 +2,7 @@
 
 use super::{
     DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
-    choose::WithProjector,
+    choose::Companions,
     plan::{Plan, PlannedFile},
     target::{Target, Wanted},
 };
@@ -99,6 +99,10 @@ impl ModelManager {
             Some(listed) => self.look_at_view(listed),
             None => self.look_at_plan(&plan, store.as_ref())?,
         };
+        if let Some(role) = weights.as_ref().and_then(|weights| weights.role) {
+            let is_it = |label: &&mut LabelInfo| plan.files.iter().any(|file| label.files.contains(&file.repo_path.to_string()));
+            model.labels.iter_mut().filter(is_it).for_each(|label| label.role = role);
+        }
         let all = |known: fn(&PlannedFile) -> bool| plan.files.iter().all(known);
         // A digest that is known only because the file is here was published by nobody.
         let is_published = |file: &PlannedFile| file.published || file.trust_here(store.as_ref()) == Some(Trust::Sha256Upstream);
@@ -149,22 +153,28 @@ impl ModelManager {
             };
             here.find(target.view.model.as_str(), &target.view.format, Some(&unit.label)).is_some() || here.0.values().any(is_other)
         };
+        let store = self.existing_store()?;
+        // Where a name says nothing, the header of what is here does.
+        let role = |unit: &GgufUnit<'_>| {
+            let digest = unit.parts.first().and_then(|part| part.sha256).filter(|_| unit.role == Role::Model);
+            let blob = digest.zip(store.as_ref()).map(|(digest, store)| store.layout().blob(&digest));
+            blob.and_then(|blob| self.role_by_header(&blob)).unwrap_or(unit.role)
+        };
         let label = |unit: &GgufUnit<'_>| LabelInfo {
             label: unit.label.to_string(),
-            role: unit.role.as_str(),
+            role: role(unit).as_str(),
             size: unit.size(),
             files: unit.parts.iter().map(|part| part.path.to_string()).collect(),
             present: is_here(unit),
         };
-        let mut labels: Vec<(Role, LabelInfo)> = units.iter().map(|unit| (unit.role, label(unit))).collect();
+        let mut labels: Vec<(Role, LabelInfo)> = units.iter().map(|unit| (role(unit), label(unit))).collect();
         labels.sort_by(|(a, x), (b, y)| (a, x.size, &x.label).cmp(&(b, y.size, &y.label)));
         let labels: Vec<LabelInfo> = labels.into_iter().map(|(_, label)| label).collect();
-        let mut plan = match self.plan_of_tree(target, &tree, pinned, 2, &WithProjector::No) {
+        let mut plan = match self.plan_of_tree(target, &tree, pinned, 2, &Companions::default()) {
             Ok(plan) => plan,
             Err(error) if error.kind() == ErrorKind::Usage && labels.len() > 1 => return Ok((None, labels)),
             Err(error) => return Err(error),
         };
-        let store = self.existing_store()?;
         self.keep_place(&mut plan, store.as_ref())?;
         let view = plan.target.view.clone();
         self.supply(&view, &mut plan.files, false, store.as_ref())?;

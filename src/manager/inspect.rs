@@ -1,19 +1,22 @@
 //! What the files of a model say about themselves: from the disk, or by fetching nothing but their headers.
 
-use super::{FileSupply, ListedModel, ModelManager, WeightsInfo, plan::Plan};
+use super::{FileSupply, ListedModel, ModelManager, WeightsInfo, plan::Plan, target::format_of};
 use crate::{
     disk::Open,
     error::{Error, Result},
     event::Event,
     http::{Backoff, Http, HttpError, Location},
     json::{Fact, FromJson, Object},
-    names::is_projector,
+    names::{self, RelPath, companions, split_part_suffix},
     store::Store,
     weights::{GgufHeader, HeaderError, Parsed, SafetensorsHeader},
 };
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Deserializer, de::SeqAccess};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 use tokio::sync::Semaphore;
 
 /// How much is read of a file first, and at most.
@@ -57,7 +60,7 @@ impl Role {
             "config.json" => Some(Self::Config),
             "tokenizer_config.json" => Some(Self::Tokenizer),
             "chat_template.jinja" => Some(Self::Template),
-            _ if lower.ends_with(".gguf") && !is_projector(&lower) => Some(Self::Gguf),
+            _ if lower.ends_with(".gguf") => Some(Self::Gguf),
             _ if lower.ends_with(".safetensors") => Some(Self::Safetensors),
             _ => None,
         }
@@ -121,9 +124,9 @@ impl ModelManager {
     pub(super) fn look_at_view(&self, listed: &ListedModel) -> Looked {
         let mut dir = self.settings.models_dir.join(&listed.model).join(&listed.format);
         dir.extend(&listed.quant);
-        let looks = listed.files.iter().filter(|file| Role::of(file).is_some());
+        let paths: Vec<RelPath> = listed.files.iter().filter_map(|file| file.parse().ok()).collect();
         let mut sum = Sum::default();
-        looks.for_each(|file| sum.add(self.look_at_file(file, dir.join(file))));
+        telling(&paths).for_each(|path| sum.add(self.look_at_file(path.as_str(), dir.join(path.to_path()))));
         sum.done()
     }
 
@@ -132,7 +135,8 @@ impl ModelManager {
         let hub = self.hub()?;
         let mut sum = Sum::default();
         let mut remote = Vec::new();
-        for file in plan.files.iter().filter(|file| Role::of(file.path.as_str()).is_some()) {
+        let looked: BTreeSet<&RelPath> = telling(plan.files.iter().map(|file| &file.path)).collect();
+        for file in plan.files.iter().filter(|file| looked.contains(&file.path)) {
             let name = file.path.as_str();
             match (file.supply, store, &file.sha256) {
                 (FileSupply::Present, Some(store), Some(digest)) => {
@@ -164,6 +168,37 @@ impl ModelManager {
         Ok(sum.done())
     }
 
+    /// The model among the files in a GGUF view's folder: the first that is no companion by its name and, where several could be
+    /// it, by its header.
+    pub(super) fn model_among<'p>(&self, dir: &Path, files: impl IntoIterator<Item = &'p RelPath>) -> Option<&'p RelPath> {
+        let mut paths: Vec<&RelPath> = files.into_iter().collect();
+        paths.sort();
+        let is_gguf = |path: &&RelPath| format_of(path).is_some_and(|format| format.is_single_file());
+        let beside = companions(paths.iter().copied());
+        let mut models: Vec<&RelPath> = paths.iter().copied().filter(|path| is_gguf(path) && !beside.contains(path)).collect();
+        // Parts of one file are not several.
+        models.dedup_by(|a, b| unit_of(a) == unit_of(b));
+        let first = models.first().or(paths.first()).copied();
+        if models.len() < 2 {
+            return first;
+        }
+        models.into_iter().find(|path| self.role_by_header(&dir.join(path.to_path())).is_none()).or(first)
+    }
+
+    /// What the header of a GGUF file that is here tells of its role, where it is no plain model's.
+    pub(super) fn role_by_header(&self, path: &Path) -> Option<names::Role> {
+        match self.look_at_file("x.gguf", path.to_owned()) {
+            Ok(Told::Gguf(header)) => role_of(&header),
+            _ => None,
+        }
+    }
+
+    /// The role of a GGUF file that is here: by its header, or else by its name.
+    pub(super) fn role_here(&self, path: &Path) -> Option<names::Role> {
+        let name = || path.file_name().map(|name| names::Role::of_gguf_name(&name.to_string_lossy()));
+        self.role_by_header(path).or_else(name)
+    }
+
     fn look_at_file(&self, name: &str, path: PathBuf) -> Result<Told, String> {
         let read = || -> Result<Result<Told, String>, crate::disk::DiskError> {
             let file = self.disk.open(&path, Open::Read)?;
@@ -180,6 +215,22 @@ impl ModelManager {
         };
         read().unwrap_or_else(|error| Err(error.to_string()))
     }
+}
+
+/// What parts of one split file have in common.
+fn unit_of(path: &RelPath) -> &str {
+    split_part_suffix(path.as_str().rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem)).0
+}
+
+/// Files of one view that tell something of the model.
+fn telling<'p>(paths: impl IntoIterator<Item = &'p RelPath>) -> impl Iterator<Item = &'p RelPath> {
+    let paths: Vec<&RelPath> = paths.into_iter().filter(|path| Role::of(path.as_str()).is_some()).collect();
+    let beside = companions(paths.iter().copied());
+    paths.into_iter().filter(move |path| !beside.contains(path))
+}
+
+fn role_of(header: &GgufHeader) -> Option<names::Role> {
+    names::Role::of_gguf_header(header.kind.as_deref(), header.architecture.as_deref())
 }
 
 /// Fetches the beginning of a file, as far as its header goes.
@@ -330,6 +381,8 @@ struct Sum {
     known: bool,
     dtypes: BTreeMap<String, u64>,
     packed: bool,
+    /// Headers of companions, which speak where there is no model.
+    beside: Vec<GgufHeader>,
 }
 
 impl Sum {
@@ -337,15 +390,8 @@ impl Sum {
         let info = &mut self.info;
         match told {
             Err(why) => self.note = self.note.take().or(Some(why)),
-            Ok(Told::Gguf(header)) => {
-                self.known = true;
-                info.architecture = info.architecture.take().or(header.architecture);
-                info.name = info.name.take().or(header.name);
-                info.context_length = info.context_length.or(header.context_length);
-                info.quantization = info.quantization.take().or(header.quantization);
-                info.chat_template = info.chat_template.take().or(header.chat_template);
-                info.parameters = Some(info.parameters.unwrap_or(0).saturating_add(header.parameters));
-            }
+            Ok(Told::Gguf(header)) if role_of(&header).is_some() => self.beside.push(header),
+            Ok(Told::Gguf(header)) => self.add_gguf(header),
             Ok(Told::Safetensors(header)) => {
                 self.known = true;
                 info.parameters = Some(info.parameters.unwrap_or(0).saturating_add(header.parameters));
@@ -375,7 +421,22 @@ impl Sum {
         }
     }
 
+    fn add_gguf(&mut self, header: GgufHeader) {
+        let info = &mut self.info;
+        self.known = true;
+        info.architecture = info.architecture.take().or(header.architecture);
+        info.name = info.name.take().or(header.name);
+        info.context_length = info.context_length.or(header.context_length);
+        info.quantization = info.quantization.take().or(header.quantization);
+        info.chat_template = info.chat_template.take().or(header.chat_template);
+        info.parameters = Some(info.parameters.unwrap_or(0).saturating_add(header.parameters));
+    }
+
     fn done(mut self) -> Looked {
+        if !self.known {
+            self.info.role = self.beside.first().and_then(role_of).map(names::Role::as_str);
+            std::mem::take(&mut self.beside).into_iter().for_each(|header| self.add_gguf(header));
+        }
         if self.packed {
             // Packed weights have fewer elements than the model has parameters.
             self.info.parameters = None;

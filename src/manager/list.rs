@@ -3,7 +3,7 @@
 use super::{ListedModel, ListedState, ModelManager};
 use crate::{
     error::Result,
-    names::{Format, is_projector},
+    names::{Format, RelPath},
     view::{FileState, Found},
 };
 use std::mem::take;
@@ -41,15 +41,15 @@ impl ModelManager {
         let size = files.iter().map(|file| file.size).sum();
         let first = &mut files[0];
         let (model, format, quant) = (take(&mut first.model), take(&mut first.format), first.quant.take());
-        let path = if format.parse::<Format>().is_ok_and(|format| format.is_single_file()) {
-            let is_weights = |file: &Found| !is_projector(file.file.rsplit('/').next().unwrap_or_default());
-            let first = files.iter().position(is_weights).unwrap_or(0);
-            take(&mut files[first].path)
-        } else {
-            let mut dir = self.settings.models_dir.join(&model).join(&format);
-            dir.extend(&quant);
-            dir
-        };
+        let mut path = self.settings.models_dir.join(&model).join(&format);
+        path.extend(&quant);
+        if format.parse::<Format>().is_ok_and(|format| format.is_single_file()) {
+            let paths: Vec<RelPath> = files.iter().filter_map(|file| file.file.parse().ok()).collect();
+            let model = self.model_among(&path, &paths);
+            let is_model = |file: &Found| model.is_some_and(|model| file.file == model.as_str());
+            let first = files.iter().position(is_model).unwrap_or(0);
+            path = take(&mut files[first].path);
+        }
         ListedModel { model, format, quant, path, size, files: files.into_iter().map(|file| file.file).collect(), state }
     }
 }

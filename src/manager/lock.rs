@@ -2,8 +2,8 @@
 
 use super::{
     ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
+    lock_companions::companions_beside,
     lock_entry::{can_be, entry, folder_of, followed, view_of},
-    lock_projector::projectors_beside,
     plan::{Plan, view_path},
     target::{Target, Wanted, view_id},
 };
@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     hub::{Pinned, Reference},
-    names::{RelPath, RepoId, Revision, is_projector},
+    names::{RelPath, RepoId, Revision, companions},
     registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
     store::{Project, RootRecord, Store, ViewKey},
 };
@@ -267,12 +267,12 @@ impl ModelManager {
             let hub = self.hub()?;
             let pinned = self.ask(async { Ok(hub.pin(&wish.target.repo, branch).await?) })?;
             if !pinned.commit.as_str().eq_ignore_ascii_case(locked.commit.as_str()) {
-                let beside = projectors_beside(&wish.target, old, run)?;
+                let beside = companions_beside(&wish.target, old, run)?;
                 let plan = self.plan_at(Target { beside, ..wish.target }, pinned)?;
                 return self.finish(plan, wish.source, Some(branch.clone()), old, run);
             }
         }
-        if let Some(outcome) = self.lock_more_projectors(&wish, locked, run)? {
+        if let Some(outcome) = self.lock_more_companions(&wish, locked, run)? {
             return Ok(outcome);
         }
         match branch {
@@ -293,7 +293,7 @@ impl ModelManager {
         let Wish { mut target, source } = wish;
         let branch = followed(&target);
         let (root, here) = (run.roots.get(&target.view), run.here(&target.view));
-        target.beside = projectors_beside(&target, old, run)?;
+        target.beside = companions_beside(&target, old, run)?;
         // What is here is of no branch that was named just now, or that is asked about.
         let may_be_here = !target.moving && (branch.is_none() || !run.options.update);
         let mut known = self.pin_by_registry(&target)?;
@@ -302,7 +302,7 @@ impl ModelManager {
         }
         let plan = match known {
             Some(plan) => plan,
-            None => self.ask(self.plan_from_hub(target, None))?,
+            None => self.ask(self.plan_from_hub(target, &[]))?,
         };
         let mut outcome = self.finish(plan, source, branch, old, run)?;
         if let (Change::Put(view), Some(root)) = (&outcome.change, root)
@@ -318,7 +318,7 @@ impl ModelManager {
         target.license = target.license.or(pinned.license);
         target.gated |= pinned.gated != crate::hub::Gate::Open;
         target.revision = Some(pinned.commit);
-        self.ask(self.plan_from_hub(target, None))
+        self.ask(self.plan_from_hub(target, &[]))
     }
 
     /// The outcome of a plan. In a dry run, what is not known without fetching stays unknown.
@@ -342,8 +342,10 @@ impl ModelManager {
             Some(old) if old.commit == plan.revision => LockState::Changed,
             Some(_) => LockState::Moved,
         };
-        let is_gone = |file: &&LockedFile| is_projector(file.repo_path.file_name()) && !plan.has(&file.path);
-        let gone = old.filter(|old| old.repo == plan.asked).and_then(|old| old.files.iter().find(is_gone));
+        let gone = old.filter(|old| old.repo == plan.asked).and_then(|old| {
+            let beside = companions(old.files.iter().map(|file| &file.repo_path));
+            old.files.iter().find(|file| beside.contains(&file.repo_path) && !plan.has(&file.path))
+        });
         let line = LockLine {
             note: gone.map(|file| format!("{} of {} has no {} any more", plan.revision, plan.target.repo, file.repo_path)),
             repo: Some(plan.asked.to_string()),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     digest::{GitSha1, SequentialHasher, Sha256Digest},
     error::{Error, ErrorKind, Result},
-    names::{Quant, RelPath, Revision, is_projector},
+    names::{Quant, RelPath, Revision, companions},
     registry::{ArtifactFile, LockSource, LockedFile, LockedView, UNPUBLISHED},
     store::{RootRecord, Source, Store, Trust, ViewFile, ViewKey},
 };
@@ -39,8 +39,9 @@ impl ModelManager {
 
     /// What a locked view that is not the registry's was asked for as.
     pub(super) fn locked_target(&self, locked: &LockedView) -> Target {
-        // A projector alone was named itself; one beside a model is what the view has besides.
-        let is_model = |file: &LockedFile| !is_projector(file.repo_path.file_name());
+        // A companion alone was named itself; one beside a model is what the view has besides.
+        let beside = companions(locked.files.iter().map(|file| &file.repo_path));
+        let is_model = |file: &LockedFile| !beside.contains(&file.repo_path);
         let has_model = locked.files.iter().any(is_model);
         let named = locked.files.iter().filter(|file| !has_model || is_model(file));
         let named = || named.map(|file| ArtifactFile { path: file.repo_path.clone(), size: None, sha256: None });
@@ -242,7 +243,7 @@ fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
     as_known && target.beside.iter().all(has) && can_be(target, files.iter().map(|file| &file.repo_path))
 }
 
-/// Whether a view with these files, by their paths in the repository, can be what is wanted. Projectors are no model: who
+/// Whether a view with these files, by their paths in the repository, can be what is wanted. Companions are no model: who
 /// fetched one keeps it.
 pub(super) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p RelPath>) -> bool {
     let paths: Vec<&RelPath> = paths.into_iter().collect();
@@ -254,13 +255,16 @@ pub(super) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p Re
     let is_exact = matches!(target.wanted, Wanted::Files(_));
     let is_named = |path: &RelPath| !is_exact || wanted.iter().any(|file| file.path == *path);
     let is_inside = |path: &RelPath| folder.is_none_or(|folder| is_below(path, folder));
+    let beside = companions(paths.iter().copied());
     wanted.iter().all(|file| paths.contains(&&file.path))
-        && paths.iter().filter(|path| !is_projector(path.file_name())).all(|path| is_named(path) && is_inside(path))
+        && paths.iter().filter(|path| !beside.contains(*path)).all(|path| is_named(path) && is_inside(path))
 }
 
 /// The folder of a GGUF in its repository, where it says more than the quantization does.
 pub(super) fn folder_of<'p>(paths: impl IntoIterator<Item = &'p RelPath>, quant: Option<&Quant>) -> Option<RelPath> {
-    let model = paths.into_iter().find(|path| !is_projector(path.file_name()))?;
+    let paths: Vec<&RelPath> = paths.into_iter().collect();
+    let beside = companions(paths.iter().copied());
+    let model = paths.into_iter().find(|path| !beside.contains(path))?;
     let above = |path: &RelPath| path.as_str().rsplit_once('/').and_then(|(folder, _)| folder.parse::<RelPath>().ok());
     let mut folder = above(model);
     while let Some(named) = folder.as_ref().filter(|folder| quant.is_some() && quant_of_path(folder).as_ref() == quant) {
@@ -327,9 +331,10 @@ fn difference(target: &Target, locked: &LockedView) -> Option<String> {
             return Some(format!("the registry gives another sha256 or size for {}", file.path));
         }
     }
-    // Whoever fetched a projector that the registry does not name keeps it.
+    // Whoever fetched a companion that the registry does not name keeps it.
+    let beside = companions(locked.files.iter().map(|file| &file.repo_path));
     let is_named = |found: &LockedFile| known.iter().any(|file| file.path == found.repo_path);
-    let is_beside = |found: &LockedFile| !is_projector(found.repo_path.file_name()) && !is_named(found);
-    let more = locked.files.iter().find(|found| exact && is_beside(found));
+    let is_more = |found: &LockedFile| !beside.contains(&found.repo_path) && !is_named(found);
+    let more = locked.files.iter().find(|found| exact && is_more(found));
     more.map(|more| format!("the registry does not name {}, which is locked", more.repo_path))
 }

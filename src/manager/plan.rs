@@ -5,7 +5,7 @@
 
 use super::{
     DownloadOptions, FileReport, FileSupply, MemoryReport, ModelManager, PlanReport,
-    choose::{WithProjector, choose, is_below, no_projector_for},
+    choose::{Companions, choose, is_below},
     index::is_weights,
     target::{Target, Wanted, view_of_file},
 };
@@ -13,8 +13,8 @@ use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::{Kind, total_memory},
     error::Result,
-    hub::{Hub, Pinned, Projector, Tree, check_collisions},
-    names::{RelPath, RepoId, Revision, is_projector},
+    hub::{Companion, Hub, Pinned, Tree, check_collisions},
+    names::{RelPath, RepoId, Revision, Role, companions},
     registry::ArtifactFile,
     settings::LinkMode,
     store::{IntakeKey, Project, Store, Trust, ViewFile, ViewKey},
@@ -224,19 +224,15 @@ impl ModelManager {
     pub(super) async fn plan(&self, target: Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Plan> {
         // A branch that was named may have moved on; offline it stands for what is here.
         let may_be_old = target.moving && !self.settings.network.offline;
-        if options.mmproj.is_some() && !target.view.format.is_single_file() {
-            return Err(no_projector_for(&target.view));
-        }
+        Companions::require_gguf(&options.with, &target.view)?;
         if !options.force
             && !may_be_old
             && let Some(plan) = self.plan_of_view(&target, options, store)?
         {
             return Ok(plan);
         }
-        let has_projector = |files: &[PlannedFile]| {
-            options.mmproj.as_ref().is_none_or(|wanted| files.iter().any(|file| wanted.fits(&file.repo_path)))
-        };
-        if let Some(mut files) = listed_files(&target).filter(|files| has_projector(files)) {
+        let has_companions = |files: &[PlannedFile]| has_all(&options.with, || files.iter().map(|file| &file.repo_path));
+        if let Some(mut files) = listed_files(&target).filter(|files| has_companions(files)) {
             self.supply(&target.view, &mut files, options.force, store)?;
             let settled = |file: &PlannedFile| match file.supply {
                 FileSupply::Present | FileSupply::Adopt => true,
@@ -252,7 +248,7 @@ impl ModelManager {
             }
         }
         let is_open = target.open_label || matches!(target.wanted, Wanted::Gguf { quant: None, .. });
-        let mut plan = self.plan_from_hub(target, options.mmproj.as_ref()).await?;
+        let mut plan = self.plan_from_hub(target, &options.with).await?;
         if is_open && plan.target.view.format.is_single_file() {
             self.keep_place(&mut plan, store)?;
         }
@@ -276,7 +272,7 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Adds the projectors that the view shows already: who asked for one once keeps it. Says which other GGUF gives way.
+    /// Adds the companions that the view shows already: who asked for one once keeps it. Says which other GGUF gives way.
     fn mind_the_view(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.models_disk(), &self.settings.models_dir)?) else {
             return Ok(());
@@ -284,17 +280,20 @@ impl ModelManager {
         let Some(root) = store.root_of(&project, &plan.target.view)? else { return Ok(()) };
         let leaving: Vec<&ViewFile> =
             root.files.iter().filter(|file| plan.files.iter().all(|planned| planned.path != file.path)).collect();
-        let (projectors, models): (Vec<&ViewFile>, Vec<&ViewFile>) =
-            leaving.into_iter().partition(|file| is_projector(file.path.file_name()));
+        let beside = companions(root.files.iter().map(|file| &file.path));
+        let (kept, models): (Vec<&ViewFile>, Vec<&ViewFile>) = leaving.into_iter().partition(|file| beside.contains(&file.path));
         if let (Some(old), Some(new)) = (models.first(), plan.files.first().filter(|_| plan.target.view.format.is_single_file())) {
             plan.target.notices.push(format!("{} of {} gives way to {}", old.path, plan.target.view, new.path));
         }
-        for file in projectors {
+        for file in kept {
             match store.find_whole(&file.sha256, Some(file.size))? {
                 Some(_) => plan.files.push(PlannedFile { stays: true, ..present(file) }),
                 None => {
-                    let text = format!("{} is gone from the store; `--mmproj={}` fetches it again", file.path, file.path);
-                    plan.target.notices.push(text);
+                    let role = Role::of_gguf_name(file.path.file_name());
+                    // A name that tells its role only beside a model's is a draft's.
+                    let role = if role == Role::Model { Role::Draft } else { role };
+                    let option = Companion { role, name: None }.option(file.path.as_str());
+                    plan.target.notices.push(format!("{} is gone from the store; `{option}` fetches it again", file.path));
                 }
             }
         }
@@ -326,7 +325,8 @@ impl ModelManager {
                         None => self.is_of_commit(store, &found.sha256, target, |path| path == file.path.as_str())?,
                     };
                 }
-                same && others.iter().all(|path| is_projector(path.file_name()))
+                let beside = companions(root.files.iter().map(|file| &file.path));
+                same && others.iter().all(|path| beside.contains(path))
             }
             Wanted::Set { expect, .. } => {
                 let mut same = expect.iter().all(|file| {
@@ -341,15 +341,15 @@ impl ModelManager {
                 let is_inside = |path: &str| {
                     folder.as_ref().is_none_or(|folder| path.parse().is_ok_and(|path: RelPath| is_below(&path, folder)))
                 };
-                let model = root.files.iter().find(|file| !is_projector(file.path.file_name())).or(root.files.first());
+                let beside = companions(root.files.iter().map(|file| &file.path));
+                let model = root.files.iter().find(|file| !beside.contains(&file.path)).or(root.files.first());
                 match model {
                     Some(model) => target.view.quant.is_some() && self.is_of_commit(store, &model.sha256, target, is_inside)?,
                     None => false,
                 }
             }
         };
-        let has_projector = options.mmproj.as_ref().is_none_or(|wanted| root.files.iter().any(|file| wanted.fits(&file.path)));
-        if !as_wanted || !has_projector {
+        if !as_wanted || !has_all(&options.with, || root.files.iter().map(|file| &file.path)) {
             return Ok(None);
         }
         let revision = target.revision.clone().unwrap_or_else(Revision::main);
@@ -372,7 +372,7 @@ impl ModelManager {
     }
 
     /// Asks the Hub for the commit and its files, and selects the wanted ones.
-    pub(super) async fn plan_from_hub(&self, target: Target, mmproj: Option<&Projector>) -> Result<Plan> {
+    pub(super) async fn plan_from_hub(&self, target: Target, with: &[Companion]) -> Result<Plan> {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = match Pinned::assumed(&target.repo, &asked) {
@@ -380,7 +380,7 @@ impl ModelManager {
             None => hub.pin(&target.repo, &asked).await?,
         };
         let calls = if asked.is_commit() { 1 } else { 2 };
-        self.plan_of_commit(&hub, target, pinned, calls, &mmproj.into()).await
+        self.plan_of_commit(&hub, target, pinned, calls, &Companions::only(with)).await
     }
 
     /// Asks the Hub for the files of a commit, and selects the wanted ones.
@@ -390,10 +390,10 @@ impl ModelManager {
         target: Target,
         pinned: Pinned,
         calls: u32,
-        projector: &WithProjector,
+        companions: &Companions,
     ) -> Result<Plan> {
         let tree = hub.tree(&pinned).await?;
-        self.plan_of_tree(target, &tree, pinned, calls, projector)
+        self.plan_of_tree(target, &tree, pinned, calls, companions)
     }
 
     /// Selects the wanted files of a commit.
@@ -403,11 +403,11 @@ impl ModelManager {
         tree: &Tree,
         pinned: Pinned,
         calls: u32,
-        projector: &WithProjector,
+        companions: &Companions,
     ) -> Result<Plan> {
         target.license = target.license.take().or(pinned.license.clone());
         target.gated |= pinned.gated != crate::hub::Gate::Open;
-        let chosen = choose(&mut target, tree, &pinned, projector)?;
+        let chosen = choose(&mut target, tree, &pinned, companions)?;
         check_collisions(&chosen)?;
         let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
         let mut files = Vec::new();
@@ -473,12 +473,16 @@ impl ModelManager {
     /// What is printed for a view with these files.
     pub(super) fn shown_path(&self, view: &ViewKey, files: &[&RelPath]) -> PathBuf {
         let dir = self.settings.models_dir.join(view.dir());
-        let model = files.iter().filter(|path| !is_projector(path.file_name())).min();
-        match model.or(files.iter().min()) {
+        match self.model_among(&dir, files.iter().copied()) {
             Some(path) if view.format.is_single_file() => dir.join(path.to_path()),
             _ => dir,
         }
     }
+}
+
+/// Whether all that is wanted beside a model is among its files.
+fn has_all<'p, I: Iterator<Item = &'p RelPath>>(wanted: &[Companion], files: impl Fn() -> I) -> bool {
+    wanted.iter().all(|wanted| wanted.is_among(files()))
 }
 
 /// A file of a view whose blob is there.

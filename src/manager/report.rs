@@ -29,8 +29,8 @@ pub struct DownloadOptions {
     pub force: bool,
     /// Another revision than the registry's.
     pub revision: Option<crate::names::Revision>,
-    /// The projector of a multimodal GGUF model too.
-    pub mmproj: Option<crate::hub::Projector>,
+    /// What else a GGUF model gets of its repository: a projector, a draft and so on.
+    pub with: Vec<crate::hub::Companion>,
 }
 
 /// One file of a planned or finished download.
@@ -282,6 +282,8 @@ pub struct InfoForm {
 /// What the files of a model say about themselves: GGUF headers, or safetensors headers and `config.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct WeightsInfo {
+    /// What it is for, such as `mmproj` or `adapter`, where a GGUF header says that it is no model.
+    pub role: Option<&'static str>,
     /// The kind of model, such as `llama` or `LlamaForCausalLM`.
     pub architecture: Option<String>,
     /// The model's name.
@@ -327,7 +329,8 @@ pub struct InfoModel {
 pub struct LabelInfo {
     /// What `owner/repo:LABEL` calls it.
     pub label: String,
-    /// `model`, `mmproj`, `draft`, `imatrix`, `tokenizer`, `encoder` or `vae`.
+    /// `model`, `mmproj`, `draft`, `imatrix`, `tokenizer`, `encoder`, `vae` or `adapter`, by its name, or by its header where
+    /// that was read and the name says nothing.
     pub role: &'static str,
     /// Bytes.
     pub size: u64,

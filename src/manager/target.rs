@@ -5,7 +5,7 @@ use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     hub::Reference,
-    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, is_projector, split_part_suffix},
+    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
     registry::{Artifact, ArtifactFile},
     store::{Project, RootRecord, Source, Store, ViewFile, ViewKey},
 };
@@ -23,7 +23,7 @@ pub(super) struct Target {
     /// Whether the revision is a branch or tag that was asked for by name: what it stands for now is then asked of the Hub.
     pub(super) moving: bool,
     pub(super) wanted: Wanted,
-    /// Projectors that the view has already, by their paths in the repository: they stay as long as it has them.
+    /// Companions that the view has already, by their paths in the repository: they stay as long as it has them.
     pub(super) beside: Vec<RelPath>,
     pub(super) license: Option<String>,
     /// The memory that the registry says it needs, for people.
@@ -199,11 +199,12 @@ pub(super) fn view_of_file(store: &Store, project: &Uuid, target: &Target, path:
         file.path.file_name() == path.file_name() && sources.iter().any(is_source)
     };
     let of_model = |view: &ViewKey| view.model == target.view.model && view.format == target.view.format;
-    // A projector that stands with its model is not what that view is called after.
-    let is_alone = |root: &RootRecord| root.files.iter().all(|file| is_projector(file.path.file_name()));
-    let fits = |root: &RootRecord| {
-        of_model(&root.view) && root.files.iter().any(is_it) && is_alone(root) == is_projector(path.file_name())
+    // A companion that stands with its model is not what that view is called after.
+    let is_called_after = |root: &RootRecord, file: &ViewFile| {
+        let beside = companions(root.files.iter().map(|file| &file.path));
+        beside.len() == root.files.len() || !beside.contains(&file.path)
     };
+    let fits = |root: &RootRecord| of_model(&root.view) && root.files.iter().any(|file| is_it(file) && is_called_after(root, file));
     store.roots_of(project).ok()?.into_iter().find(fits).map(|root| root.view)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     disk::{Kind, absent_is_none},
     error::{Error, ErrorKind, Result},
     hub::Reference,
+    names::Role,
     registry::{Backend, CannotEdit, MODEL_PATH_KEY, MOST_BYTES, model_path_line, set_model_path},
     text,
 };
@@ -172,13 +173,30 @@ impl ModelManager {
                 .hint(format!("Run `model-manager download {}`.", what.model)));
         };
         match (stat.kind, backend) {
-            (Kind::File, Backend::LlamaCpp) | (Kind::Dir, Backend::Vllm) => Ok(path),
+            (Kind::File, Backend::LlamaCpp) => match self.role_here(&path).filter(|role| !can_run(*role)) {
+                None => Ok(path),
+                Some(role) => {
+                    let is_none = format!("{} is a companion ({}), and no model that llama.cpp runs", path.display(), role.noun());
+                    let model = match self.reference(&what.model)? {
+                        Reference::Hub { repo, .. } => repo.to_string(),
+                        Reference::Registry { id, .. } => id.to_string(),
+                    };
+                    let hint = format!("Name the model: `model-manager info {}` shows what there is.", text::shell_word(&model));
+                    Err(Error::new(ErrorKind::Usage, is_none).hint(hint))
+                }
+            },
+            (Kind::Dir, Backend::Vllm) => Ok(path),
             (kind, _) => {
                 let is = if kind == Kind::Dir { "a folder" } else { "no folder" };
                 refuse(format!("{takes}, and {} is {is}", path.display()))
             }
         }
     }
+}
+
+/// Whether llama.cpp runs a file of this role by itself: drafts, encoders and tokenizers may be models of their own.
+fn can_run(role: Role) -> bool {
+    !matches!(role, Role::Projector | Role::Adapter | Role::Imatrix | Role::Vae)
 }
 
 /// A path as it stands in settings: from the project's folder where it lies in it, with `/`; else absolute.

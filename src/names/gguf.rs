@@ -1,7 +1,7 @@
 //! What the names of GGUF files say: quantization, part of a split file, projector.
 
-use super::Quant;
-use std::ops::Range;
+use super::{Quant, RelPath};
+use std::{collections::BTreeSet, ops::Range};
 
 /// Quantization names that llama.cpp's files carry, in upper case.
 const QUANTS: &[&str] = &[
@@ -208,6 +208,8 @@ pub enum Role {
     Encoder,
     /// The part of a model of pictures or sound that makes them.
     Vae,
+    /// A change of a model's weights (LoRA); only a header tells it.
+    Adapter,
 }
 
 impl Role {
@@ -221,6 +223,38 @@ impl Role {
             Self::Tokenizer => "tokenizer",
             Self::Encoder => "encoder",
             Self::Vae => "vae",
+            Self::Adapter => "adapter",
+        }
+    }
+
+    /// What people call it.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Projector => "projector",
+            Self::Imatrix => "importance matrix",
+            Self::Vae => "VAE",
+            role => role.as_str(),
+        }
+    }
+
+    /// What a GGUF header tells, where it tells more than that it is a model: `general.type` and `general.architecture`.
+    pub fn of_gguf_header(kind: Option<&str>, architecture: Option<&str>) -> Option<Self> {
+        match kind.unwrap_or_default() {
+            "mmproj" | "clip-vision" => return Some(Self::Projector),
+            "adapter" => return Some(Self::Adapter),
+            "imatrix" => return Some(Self::Imatrix),
+            _ => {}
+        }
+        let words = words(architecture?);
+        let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+        match () {
+            () if has(&["clip", "mmproj"]) => Some(Self::Projector),
+            () if has(&["imatrix"]) => Some(Self::Imatrix),
+            () if has(&DRAFTS) || has(&["mtp", "nextn", "eagle", "medusa"]) => Some(Self::Draft),
+            () if words.iter().any(|word| word.ends_with("tokenizer")) => Some(Self::Tokenizer),
+            () if has(&["vae"]) => Some(Self::Vae),
+            () if has(&["t5encoder"]) => Some(Self::Encoder),
+            () => None,
         }
     }
 
@@ -237,7 +271,7 @@ impl Role {
         match () {
             () if is_imatrix => Self::Imatrix,
             () if matches!(first, Some("mtp" | "eagle" | "nextn")) => Self::Draft,
-            () if has(&["draft", "drafter", "dflash", "eagle3"]) => Self::Draft,
+            () if has(&DRAFTS) => Self::Draft,
             () if words.iter().any(|word| word.ends_with("tokenizer")) => Self::Tokenizer,
             () if has(&["vae"]) => Self::Vae,
             () if has(&["encoder", "embedding", "t5xxl", "umt5"]) || stem.to_ascii_lowercase().starts_with("clip_") => {
@@ -246,6 +280,30 @@ impl Role {
             () => Self::Model,
         }
     }
+}
+
+/// Words that make a draft wherever they stand.
+const DRAFTS: [&str; 4] = ["draft", "drafter", "dflash", "eagle3"];
+
+/// What each of the GGUF files that stand together is for, by their names. `mtp` within a name makes a companion where another
+/// model has it not: where all have it, it is part of the models' name.
+pub fn gguf_roles<T: AsRef<str>>(names: &[T]) -> Vec<Role> {
+    let names: Vec<&str> = names.iter().map(|name| name.as_ref().rsplit('/').next().unwrap_or_default()).collect();
+    let has_head = |name: &str| words(name).iter().any(|word| word == "mtp");
+    let own: Vec<Role> = names.iter().map(|name| Role::of_gguf_name(name)).collect();
+    let is_plain = own.iter().zip(&names).any(|(role, name)| *role == Role::Model && !has_head(name));
+    let with_heads = own.into_iter().zip(names);
+    with_heads.map(|(role, name)| if role == Role::Model && is_plain && has_head(name) { Role::Draft } else { role }).collect()
+}
+
+/// Those of the files of a view that are no model, but stand beside one. Where there is no model, only a projector is none.
+pub fn companions<'a>(paths: impl IntoIterator<Item = &'a RelPath>) -> BTreeSet<&'a RelPath> {
+    let is_gguf = |path: &&RelPath| strip_suffix_ignore_case(path.as_str(), ".gguf").is_some();
+    let paths: Vec<&RelPath> = paths.into_iter().filter(is_gguf).collect();
+    let roles = gguf_roles(&paths.iter().map(|path| path.as_str()).collect::<Vec<_>>());
+    let has_model = roles.contains(&Role::Model);
+    let is_beside = |role: Role| role == Role::Projector || (has_model && role != Role::Model);
+    paths.into_iter().zip(roles).filter(|(_, role)| is_beside(*role)).map(|(path, _)| path).collect()
 }
 
 /// The words of a name in lower case: what stands between separators, `1.5` being one.
@@ -410,6 +468,38 @@ mod tests {
         }
         for quant in PREFERRED {
             assert!(QUANTS.contains(&quant.to_ascii_uppercase().as_str()), "{quant}");
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_a_model_is_told_by_the_names_that_stand_together() {
+        let beside = |names: &[&str]| {
+            let paths: Vec<RelPath> = names.iter().map(|name| name.parse().unwrap()).collect();
+            companions(&paths).into_iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(beside(&["owl-Q8_0.gguf", "owl-Q8_0-mtp.gguf", "mmproj-F16.gguf"]), ["mmproj-F16.gguf", "owl-Q8_0-mtp.gguf"]);
+        assert_eq!(beside(&["owl-MTP-00001-of-00002.gguf", "owl-MTP-00002-of-00002.gguf"]), [""; 0]);
+        assert_eq!(beside(&["owl-embedding-Q8_0.gguf", "mmproj-F16.gguf"]), ["mmproj-F16.gguf"], "it is the model there");
+        assert_eq!(beside(&["draft-owl.gguf"]), [""; 0]);
+        assert_eq!(beside(&["model.safetensors", "vae.safetensors"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_header_tells_what_is_no_model() {
+        for (kind, architecture, role) in [
+            (Some("mmproj"), Some("clip"), Some(Role::Projector)),
+            (None, Some("clip"), Some(Role::Projector)),
+            (Some("adapter"), Some("llama"), Some(Role::Adapter)),
+            (Some("imatrix"), None, Some(Role::Imatrix)),
+            (Some("model"), Some("eagle3"), Some(Role::Draft)),
+            (Some("model"), Some("owl4-mtp"), Some(Role::Draft)),
+            (None, Some("wavtokenizer-dec"), Some(Role::Tokenizer)),
+            (None, Some("t5encoder"), Some(Role::Encoder)),
+            (Some("model"), Some("llama"), None),
+            (Some("odd"), Some("bert"), None),
+            (None, None, None),
+        ] {
+            assert_eq!(Role::of_gguf_header(kind, architecture), role, "{kind:?} {architecture:?}");
         }
     }
 

@@ -10,6 +10,7 @@ mod headers;
 mod kit;
 mod mounts;
 
+mod companions;
 mod crowd;
 mod damage;
 mod disk;

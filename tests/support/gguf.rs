@@ -43,6 +43,15 @@ impl Spec {
         file(&self.metadata(), &tensors, &mut Weights::new(self.seed))
     }
 
+    /// A file of the same tensors whose header says that it is of this type and architecture.
+    pub fn bytes_as(&self, kind: &str, architecture: &str) -> Vec<u8> {
+        let mut metadata = Metadata::default();
+        metadata.string("general.type", kind);
+        metadata.string("general.architecture", architecture);
+        metadata.u32("general.file_type", 1);
+        file(&metadata, &self.tensors(), &mut Weights::new(self.seed))
+    }
+
     /// The model in `parts` files, named as llama.cpp wants: `stem-00001-of-00003.gguf`.
     pub fn split(&self, stem: &str, parts: usize) -> Vec<(String, Vec<u8>)> {
         let tensors = self.tensors();

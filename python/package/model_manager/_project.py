@@ -132,6 +132,7 @@ class InProject(Base):
         revision: str | None = None,
         description: str | None = None,
         mmproj: bool | str | None = None,
+        companions: Sequence[str] = (),
         update: bool = False,
         dry_run: bool = False,
         cancel: CancelToken | None = None,
@@ -149,6 +150,7 @@ class InProject(Base):
             description: What the model is, in a line.
             mmproj: The projector beside a multimodal GGUF model: the best choice or none, or the one with this name or
                 quantization. Default: the best choice, where the repository has one. An update keeps to what the entry has.
+            companions: What else stands beside a GGUF model, as `download` takes it.
             update: Pin an entry that is there anew.
             dry_run: Only tell.
             cancel: Stops it from another thread.
@@ -164,6 +166,7 @@ class InProject(Base):
                 "revision": revision,
                 "description": description,
                 "mmproj": None if mmproj == "" else mmproj,
+                "companions": list(companions),
                 "update": update,
                 "dry_run": dry_run,
             },

@@ -177,6 +177,8 @@ class Addition:
     gated: bool
     projectors: tuple[str, ...]
     """Projectors that the entry names beside the model."""
+    companions: tuple[str, ...]
+    """Drafts and the like that it names beside the model."""
     size: int
     path: Path
     """The registry file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import fspath
 from pathlib import Path
 
@@ -66,10 +67,11 @@ class Manager(InProject):
         revision: str | None = None,
         force: bool = False,
         mmproj: bool | str = False,
+        companions: Sequence[str] = (),
         cancel: CancelToken | None = None,
     ) -> Plan:
         """What `download` would do. Asks the Hub for no more than it needs, and changes nothing."""
-        return self._current().plan(watch(None, cancel), (model, format, quant), revision, force, _projector(mmproj))
+        return self._current().plan(watch(None, cancel), (model, format, quant), revision, force, _beside(mmproj, companions))
 
     def download(
         self,
@@ -80,6 +82,7 @@ class Manager(InProject):
         revision: str | None = None,
         force: bool = False,
         mmproj: bool | str = False,
+        companions: Sequence[str] = (),
         progress: ProgressFunction | None = None,
         cancel: CancelToken | None = None,
     ) -> Download:
@@ -92,13 +95,15 @@ class Manager(InProject):
             revision: Another commit, branch or tag than the registry's.
             force: Fetch again even what is present.
             mmproj: The projector of a multimodal GGUF model too: the best choice, or the one with this name or quantization.
+            companions: What else of the repository stands beside a GGUF model: ``draft``, ``tokenizer``, ``encoder`` or ``vae``, or
+                ``draft=NAME`` for the one with this file name, label or quantization.
             progress: Is told what happens (`model_manager.events`), in this thread. What it raises stops the download.
             cancel: Stops the download from another thread, which then raises `CancelledError`.
 
         Ctrl-C stops it as well, with `KeyboardInterrupt`. What arrived is kept in any case, and the next call goes on from
         there.
         """
-        return self._current().download(watch(progress, cancel), (model, format, quant), revision, force, _projector(mmproj))
+        return self._current().download(watch(progress, cancel), (model, format, quant), revision, force, _beside(mmproj, companions))
 
     async def download_async(
         self,
@@ -109,6 +114,7 @@ class Manager(InProject):
         revision: str | None = None,
         force: bool = False,
         mmproj: bool | str = False,
+        companions: Sequence[str] = (),
         progress: ProgressFunction | None = None,
     ) -> Download:
         """`download` for asyncio. `progress` is called in the event loop's thread; cancelling the task stops the download and
@@ -122,6 +128,7 @@ class Manager(InProject):
                 revision=revision,
                 force=force,
                 mmproj=mmproj,
+                companions=companions,
                 progress=progress,
                 cancel=cancel,
             )
@@ -268,8 +275,7 @@ class Manager(InProject):
         return self._native.sha256(watch(None, cancel), path)
 
 
-def _projector(mmproj: bool | str) -> str | None:
-    """As the core takes it: the empty name is the best choice."""
-    if isinstance(mmproj, str):
-        return mmproj or None
-    return "" if mmproj else None
+def _beside(mmproj: bool | str, companions: Sequence[str]) -> list[str]:
+    """As the core takes it: each as its role, or with a name."""
+    name = f"={mmproj}" if isinstance(mmproj, str) else ""
+    return [*([f"mmproj{name}"] if mmproj else []), *companions]

@@ -228,6 +228,8 @@ class Removal:
 class Weights:
     """What the files of a model say about themselves: GGUF headers, or safetensors headers and ``config.json``."""
 
+    role: str | None
+    """What it is for, such as ``mmproj`` or ``adapter``, where a GGUF header says that it is no model."""
     architecture: str | None
     """Such as ``llama`` or ``LlamaForCausalLM``."""
     name: str | None

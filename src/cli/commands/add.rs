@@ -7,8 +7,8 @@ use crate::{
         units,
     },
     error::Result,
-    hub::Projector,
-    manager::{AddReport, AddRequest, WithProjector},
+    hub::Companion,
+    manager::{AddReport, AddRequest, Companions},
     names::{Format, ModelId, Quant, Revision},
 };
 use serde_json::{Value, json};
@@ -41,6 +41,10 @@ pub struct Args {
     /// Only the model, although the repository has a projector
     #[arg(long, conflicts_with_all = ["update", "mmproj"])]
     pub no_mmproj: bool,
+    /// What else of the repository stands beside a GGUF model: draft, tokenizer, encoder or vae; the best choice, or the one with
+    /// this name, label or quantization
+    #[arg(long, value_name = "ROLE[=NAME]", value_parser = Companion::parse, conflicts_with = "update")]
+    pub with: Vec<Companion>,
     /// What the model is, in a line
     #[arg(long, value_name = "TEXT", conflicts_with = "update")]
     pub description: Option<String>,
@@ -60,11 +64,10 @@ pub struct Added {
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Added> {
-        let mmproj = match &self.mmproj {
-            None if self.no_mmproj => WithProjector::No,
-            None => WithProjector::IfAny,
-            Some(name) if name.is_empty() => WithProjector::Wanted(Projector::Best),
-            Some(name) => WithProjector::Wanted(Projector::Named(name.clone())),
+        let projector = self.mmproj.as_deref().map(|name| Companion::projector(Some(name)));
+        let companions = Companions {
+            wanted: projector.into_iter().chain(self.with.iter().cloned()).collect(),
+            projector_if_any: !self.no_mmproj,
         };
         let request = AddRequest {
             reference: self.reference.clone(),
@@ -73,7 +76,7 @@ impl Args {
             quant: self.quant.clone(),
             revision: self.revision.clone(),
             description: self.description.clone(),
-            mmproj,
+            companions,
             update: self.update,
             dry_run: self.dry_run,
             new_registry: context.root()?.join("configs/models.yaml"),
@@ -120,6 +123,9 @@ impl Answer for Added {
         page.detail(format!("  licence  {}{gate}", printable(license)));
         for projector in &report.projectors {
             page.detail(format!("  mmproj   {}", printable(projector.as_str())));
+        }
+        for companion in &report.companions {
+            page.detail(format!("  beside   {}", printable(companion.as_str())));
         }
         page.detail(format!("  size     {}", units::size(report.size)));
         page.note(format!("Fetch it with `model-manager download {name}`."));

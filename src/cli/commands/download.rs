@@ -10,7 +10,7 @@ use crate::{
         units,
     },
     error::{Error, ErrorKind, Result},
-    hub::Projector,
+    hub::Companion,
     manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, PlanReport},
     names::Revision,
 };
@@ -37,6 +37,10 @@ pub struct Args {
     /// The projector (mmproj) of a multimodal GGUF model too: f16, else bf16, f32 or q8_0, or the one with this name or quantization
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub mmproj: Option<String>,
+    /// What else of the repository stands beside a GGUF model: draft, tokenizer, encoder or vae; the best choice, or the one with
+    /// this name, label or quantization
+    #[arg(long, value_name = "ROLE[=NAME]", value_parser = Companion::parse)]
+    pub with: Vec<Companion>,
     /// Only show what would be fetched
     #[arg(long)]
     pub dry_run: bool,
@@ -54,11 +58,9 @@ pub struct Downloads {
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Downloads> {
         let manager = context.worker()?;
-        let mmproj = self.mmproj.as_ref().map(|name| match name.as_str() {
-            "" => Projector::Best,
-            name => Projector::Named(name.to_owned()),
-        });
-        let options = DownloadOptions { force: self.force, revision: self.revision.clone(), mmproj };
+        let projector = self.mmproj.as_deref().map(|name| Companion::projector(Some(name)));
+        let with = projector.into_iter().chain(self.with.iter().cloned()).collect();
+        let options = DownloadOptions { force: self.force, revision: self.revision.clone(), with };
         let mut downloads = Downloads { dry_run: self.dry_run, ..Downloads::default() };
         for model in &self.models {
             let what = self.form.of(model);

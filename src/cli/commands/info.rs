@@ -216,6 +216,7 @@ fn write_one(page: &mut Page, model: &InfoModel) {
 /// What files say about themselves, in one line.
 fn weights_text(weights: &WeightsInfo) -> String {
     let mut facts = Vec::new();
+    facts.extend(weights.role.map(|role| format!("a companion ({role}) and no model")));
     facts.extend(weights.architecture.clone());
     facts.extend(weights.parameters.map(|count| format!("{} parameters", units::short_count(count))));
     facts.extend(weights.context_length.map(|tokens| format!("context of {tokens} tokens")));

@@ -3,7 +3,7 @@
 use super::{EntryRef, Finding, Level, Lint, command_name, update_command};
 use crate::{
     digest::Sha256Digest,
-    names::{Quant, RelPath, is_projector, split_part_suffix},
+    names::{Quant, RelPath, companions, split_part_suffix},
     registry::{
         Registry,
         error::Place,
@@ -89,8 +89,9 @@ impl Lint {
     /// A slip of copy and paste that otherwise shows only in the quality of the answers.
     pub(super) fn quant_of_name(&mut self, entry: &EntryRef<'_>) {
         let Some(quant) = entry.quant else { return };
-        // A projector beside a model has a quantization of its own.
-        let is_model = |file: &&ArtifactFile| !is_projector(file.path.file_name());
+        // A companion beside a model has a quantization of its own.
+        let beside = companions(entry.artifact.files.iter().map(|file| &file.path));
+        let is_model = |file: &&ArtifactFile| !beside.contains(&file.path);
         let has_model = entry.artifact.files.iter().any(|file| is_model(&file));
         for file in entry.artifact.files.iter().filter(|file| !has_model || is_model(file)) {
             let Some(carried) =

@@ -26,6 +26,8 @@ const MOST_KEPT: usize = 64;
 pub struct GgufHeader {
     /// Version of the format.
     pub version: u32,
+    /// What it is for, such as `model`, `mmproj` or `adapter`.
+    pub kind: Option<String>,
     /// Which model's graph, such as `llama`.
     pub architecture: Option<String>,
     /// The model's name.
@@ -100,6 +102,7 @@ fn read(cursor: &mut Cursor<'_>) -> Result<GgufHeader, Stop> {
     Ok(GgufHeader {
         version,
         context_length: of_model("context_length"),
+        kind: text("general.type"),
         name: text("general.name"),
         parameters: table.elements,
         quantization: number("general.file_type").and_then(file_type).map(str::to_owned).or_else(|| table.commonest()),
@@ -114,7 +117,8 @@ fn read(cursor: &mut Cursor<'_>) -> Result<GgufHeader, Stop> {
 
 /// Keys whose values are kept; all others are only measured.
 fn is_kept(key: &str) -> bool {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 8] = [
+        "general.type",
         "general.architecture",
         "general.name",
         "general.alignment",

@@ -72,6 +72,7 @@ fn parse(bytes: &[u8]) -> Result<GgufHeader, HeaderError> {
 fn a_file_of_the_reference_writer_is_read() {
     let header = parse(REAL).unwrap();
     let expected = GgufHeader {
+        kind: None,
         version: 3,
         architecture: Some("llama".into()),
         name: Some("tiny fixture".into()),

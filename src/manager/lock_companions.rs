@@ -1,4 +1,4 @@
-//! Projectors of locked views: whoever fetched one beside the model keeps it, although nothing names it but the view.
+//! Companions in locked views: whoever fetched one beside the model keeps it, although nothing names it but the view.
 
 use super::{
     ModelManager,
@@ -8,27 +8,28 @@ use super::{
 };
 use crate::{
     error::Result,
-    names::{RelPath, is_projector},
+    names::{RelPath, companions},
     registry::LockedView,
     store::Source,
 };
 use std::collections::BTreeSet;
 
 impl ModelManager {
-    /// Locks projectors that the view got since it was locked, at the commit that is locked; `None` where there are none, or
+    /// Locks companions that the view got since it was locked, at the commit that is locked; `None` where there are none, or
     /// where that commit has none of them.
-    pub(super) fn lock_more_projectors(&self, wish: &Wish, locked: &LockedView, run: Locking<'_>) -> Result<Option<Outcome>> {
+    pub(super) fn lock_more_companions(&self, wish: &Wish, locked: &LockedView, run: Locking<'_>) -> Result<Option<Outcome>> {
         let Some((root, store)) = run.here(&wish.target.view) else { return Ok(None) };
         let is_locked = |path: &RelPath| locked.files.iter().any(|file| file.path == *path);
-        let more = |path: &RelPath| is_projector(path.file_name()) && !is_locked(path);
+        let beside = companions(root.files.iter().map(|file| &file.path));
+        let more = |path: &RelPath| beside.contains(path) && !is_locked(path);
         if !root.files.iter().any(|file| more(&file.path)) {
             return Ok(None);
         }
         let mut target = Target { revision: Some(locked.commit.clone()), ..wish.target.clone() };
-        target.beside = projectors_beside(&target, Some(locked), run)?;
+        target.beside = companions_beside(&target, Some(locked), run)?;
         let plan = match self.pin_by_store(&target, root, store)? {
             Some(plan) => plan,
-            None => self.ask(self.plan_from_hub(target, None))?,
+            None => self.ask(self.plan_from_hub(target, &[]))?,
         };
         if !plan.files.iter().any(|file| more(&file.path)) {
             return Ok(None);
@@ -37,14 +38,15 @@ impl ModelManager {
     }
 }
 
-/// Projectors that a view has beside what is wanted, by their paths in the repository.
-pub(super) fn projectors_beside(target: &Target, old: Option<&LockedView>, run: Locking<'_>) -> Result<Vec<RelPath>> {
+/// Companions that a view has beside what is wanted, by their paths in the repository.
+pub(super) fn companions_beside(target: &Target, old: Option<&LockedView>, run: Locking<'_>) -> Result<Vec<RelPath>> {
     let mut beside = BTreeSet::new();
     if target.view.format.is_single_file() {
         let locked = old.filter(|old| old.repo == target.repo).into_iter().flat_map(|old| &old.files);
-        beside.extend(locked.map(|file| file.repo_path.clone()).filter(|path| is_projector(path.file_name())));
+        beside.extend(companions(locked.map(|file| &file.repo_path)).into_iter().cloned());
         let Some((root, store)) = run.here(&target.view) else { return Ok(unnamed(target, beside)) };
-        for file in root.files.iter().filter(|file| is_projector(file.path.file_name())) {
+        let shown = companions(root.files.iter().map(|file| &file.path));
+        for file in root.files.iter().filter(|file| shown.contains(&file.path)) {
             let sources = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
             let of_repo =
                 |source: &&Source| source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));

@@ -82,6 +82,7 @@ pub fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
 pub fn parse(text: &str, origin: &str, whose: Whose) -> Result<Said> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     yaml::read_to(text, |root| said(root, whose), |said| !said.overreach.is_empty()).map_err(|problem| {
+        let problem = yaml::conflict(&yaml::lines(text), "take either").unwrap_or(problem);
         let Problem { place: Place { line, column }, message, suggestion } = problem;
         let suggestion = suggestion.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         Error::new(ErrorKind::Usage, format!("{origin}:{line}:{column}: {message}{suggestion}"))
@@ -201,6 +202,7 @@ mod tests {
             ("store: a\nstore: b\n", "m.yaml:2:1: the key `store` stands here twice"),
             ("store: a\nendpoints:\n  - https://a.org\n  - nowhere\n", "m.yaml:4:5: endpoints[1]: "),
             ("tries: 3\nlimit_rate: 5MiB\n", "m.yaml:2:13: limit_rate: units are decimal"),
+            ("tries: 3\n<<<<<<< ours\nlink: copy\n=======\n>>>>>>> theirs\n", "m.yaml:2:1: a merge left a conflict here"),
         ] {
             let error = parse(text, "m.yaml").expect_err(text);
             assert!(error.message().starts_with(complaint), "{error}\nexpected {complaint}");

@@ -14,9 +14,9 @@ pub enum RegistryError {
     /// The file is not a registry.
     #[error("{0}")]
     BadFile(Box<BadFile>),
-    /// The file is not a lock file.
-    #[error("{0}")]
-    BadLock(Box<BadFile>),
+    /// The file is not a lock file: all that is wrong, in the order of its lines.
+    #[error("{}", all(.0))]
+    BadLock(Vec<BadFile>),
     /// No model has this id.
     #[error("model `{id}` not found in registry {origin}")]
     UnknownModel {
@@ -73,11 +73,20 @@ pub enum RegistryError {
     },
 }
 
+/// All of it, one below the other, as far as people read on.
+fn all(bad: &[BadFile]) -> String {
+    const MOST: usize = 20;
+    let mut shown: Vec<String> = bad.iter().take(MOST).map(ToString::to_string).collect();
+    shown.extend(bad.len().checked_sub(MOST).filter(|more| *more > 0).map(|more| format!("and {more} more")));
+    shown.join("\n")
+}
+
 impl RegistryError {
     /// The nearest valid name, where there is one.
     pub fn suggestion(&self) -> Option<&str> {
         match self {
-            Self::BadFile(bad) | Self::BadLock(bad) => bad.suggestion.as_deref(),
+            Self::BadFile(bad) => bad.suggestion.as_deref(),
+            Self::BadLock(bad) => bad.first()?.suggestion.as_deref(),
             Self::UnknownModel { suggestion, .. }
             | Self::UnknownFormat { suggestion, .. }
             | Self::UnknownQuant { suggestion, .. } => suggestion.as_deref(),
@@ -94,7 +103,7 @@ impl RegistryError {
             }
             Self::BadLock(bad) => format!(
                 "Take {} from version control again; or move it away and make it anew with `model-manager lock`.",
-                bad.origin
+                bad.first().map_or("it", |bad| bad.origin.as_str())
             ),
             Self::UnknownModel { .. } => "Run `model-manager info` to list the models.".into(),
             Self::UnknownFormat { model, .. } | Self::UnknownQuant { model, .. } => {

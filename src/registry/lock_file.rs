@@ -13,7 +13,7 @@ use super::{
     artifact::Folder,
     edit::double_quoted,
     error::{BadFile, Place, Problem, cut},
-    fields,
+    fields::{self, Notes},
     tree::{self, Entry, Node, Value},
 };
 use crate::{
@@ -143,21 +143,25 @@ impl LockFile {
     /// Reads a lock file. `origin` is what messages call it: the file's path.
     ///
     /// # Errors
-    /// [`RegistryError::BadLock`] with line, column and what was expected there.
+    /// [`RegistryError::BadLock`] with all that is wrong: line, column and what was expected there.
     pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = tree::lines(text);
         let read = match tree::conflict(&lines, "take either, then run `model-manager lock`") {
             Some(conflict) => Err(conflict),
-            None => tree::read_to(text, contents, |_| false),
+            None => tree::read_on_to(text, Reader::read, |reader| !reader.notes.problems.is_empty()),
         };
-        match read {
-            Ok(mut views) => {
-                views.sort_by(|a, b| a.key().cmp(&b.key()));
-                Ok(Self { views })
-            }
-            Err(problem) => Err(RegistryError::BadLock(Box::new(BadFile::new(origin, &lines, problem)))),
+        let (mut views, mut problems) = match read {
+            Ok(reader) => (reader.views, reader.notes.problems),
+            Err(problem) => (Vec::new(), vec![problem]),
+        };
+        if problems.is_empty() {
+            views.sort_by(|a, b| a.key().cmp(&b.key()));
+            return Ok(Self { views });
         }
+        problems.sort_by_key(|problem| problem.place);
+        let bad = problems.into_iter().map(|problem| BadFile::new(origin, &lines, problem));
+        Err(RegistryError::BadLock(bad.collect()))
     }
 
     /// The views in order.
@@ -238,106 +242,153 @@ fn write_view(text: &mut String, view: &LockedView) {
     }
 }
 
-fn contents(root: Option<&Node>) -> Result<Vec<LockedView>, Problem> {
-    let nothing = || Problem::new(Place::START, "expected `version:` and `views:`, found nothing");
-    let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;
-    let top = fields::map(root, "a mapping with the keys `version` and `views`")?;
-    // Before anything else: what a newer version writes need not make sense here.
-    let version = required(top, "version", &TOP_FIELDS, root.place)?;
-    let word = fields::text_of(&version.node, "version")?;
-    if word != LOCK_VERSION.to_string() {
-        let is_newer = word.parse::<u32>().is_ok_and(|version| version > LOCK_VERSION);
-        let next = if is_newer { "; a newer model-manager reads it" } else { "" };
-        let message = format!("this is a lock file of version {}, and this program knows {LOCK_VERSION}{next}", cut(&word));
-        return Err(Problem::new(version.node.place, message));
-    }
-    only_known(top, &TOP_FIELDS)?;
-    let views = required(top, "views", &TOP_FIELDS, root.place)?;
-    let nodes = list(views, "`views` to be a list of views")?;
-    let mut read = Vec::with_capacity(nodes.len());
-    let mut names = Names::default();
-    for node in nodes {
-        let view = view(node, &mut names)?;
-        read.push(view);
-    }
-    Ok(read)
-}
-
-/// What was read so far, and in which line: views, models by their names without case, and every path of every view as
-/// one tree.
+/// What was read so far: views, models by their names without case, every path of every view as one tree, and what is wrong.
 #[derive(Default)]
-struct Names {
-    views: HashMap<String, Place>,
+struct Reader {
+    views: Vec<LockedView>,
+    /// The lines in which they stand, by their folders.
+    folders: HashMap<String, Place>,
     models: HashMap<String, String>,
     tree: Folder,
+    notes: Notes,
 }
 
-fn view(node: &Node, names: &mut Names) -> Result<LockedView, Problem> {
-    let place = node.place;
-    let entries = fields::map(node, "a view: a mapping")?;
-    only_known(entries, &VIEW_FIELDS)?;
-    let source: &Entry = required(entries, "source", &VIEW_FIELDS, place)?;
-    let word = fields::text_of(&source.node, "source")?;
-    let source = LockSource::from_word(&word).ok_or_else(|| {
-        let message = format!("`source`: expected {}, found {}", LockSource::WORDS.join(", "), source.node.value.kind());
-        Problem::new(source.node.place, message).suggest(nearest(&word, LockSource::WORDS))
-    })?;
-    let commit = required(entries, "commit", &VIEW_FIELDS, place)?;
-    let text = fields::text_of(&commit.node, "commit")?.to_ascii_lowercase();
-    let commit = text.parse::<Revision>().ok().filter(Revision::is_commit).ok_or_else(|| {
-        let message = format!("`commit`: expected a full commit, 40 hexadecimal digits, found {}", commit.node.value.kind());
-        Problem::new(commit.node.place, message)
-    })?;
-    let files = required(entries, "files", &VIEW_FIELDS, place)?;
-    let mut view = LockedView {
-        model: parsed(entries, "model", &VIEW_FIELDS, place)?,
-        format: parsed(entries, "format", &VIEW_FIELDS, place)?,
-        quant: fields::parsed(entries, "quant")?,
-        source,
-        repo: parsed(entries, "repo", &VIEW_FIELDS, place)?,
-        revision: fields::parsed(entries, "revision")?,
-        commit,
-        license: fields::text(entries, "license")?,
-        gated: fields::flag(entries, "gated")?.unwrap_or(false),
-        include: patterns(entries, "include")?,
-        exclude: patterns(entries, "exclude")?,
-        files: Vec::new(),
-    };
-    if let Some(first) = names.views.insert(view.folder().to_lowercase(), place) {
-        let message = format!("the view `{}` stands in line {} already, where case does not count", view.folder(), first.line);
-        return Err(Problem::new(place, message));
+impl Reader {
+    /// Reads the root of a file; `Err` is what leaves nothing to be read. `twins` are the keys that stand twice in their maps.
+    fn read(root: Option<&Node>, twins: Vec<Problem>) -> Result<Self, Problem> {
+        let nothing = || Problem::new(Place::START, "expected `version:` and `views:`, found nothing");
+        let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;
+        let top = fields::map(root, "a mapping with the keys `version` and `views`")?;
+        // Before anything else: what a newer version writes need not make sense here.
+        let version = required(top, "version", &TOP_FIELDS, root.place)?;
+        let word = fields::text_of(&version.node, "version")?;
+        if word != LOCK_VERSION.to_string() {
+            let is_newer = word.parse::<u32>().is_ok_and(|version| version > LOCK_VERSION);
+            let next = if is_newer { "; a newer model-manager reads it" } else { "" };
+            let message = format!("this is a lock file of version {}, and this program knows {LOCK_VERSION}{next}", cut(&word));
+            return Err(Problem::new(version.node.place, message));
+        }
+        let mut reader = Self { notes: Notes { problems: twins, ..Notes::default() }, ..Self::default() };
+        reader.only_known(top, &TOP_FIELDS);
+        let views = required(top, "views", &TOP_FIELDS, root.place);
+        let nodes = views.and_then(|views| list(views, "`views` to be a list of views"));
+        for node in reader.notes.keep(nodes).unwrap_or_default() {
+            let view = reader.view(node);
+            reader.views.extend(view);
+        }
+        Ok(reader)
     }
-    let same = names.models.entry(view.model.as_str().to_lowercase()).or_insert_with(|| view.model.to_string());
-    if *same != view.model.as_str() {
-        return Err(Problem::new(place, format!("the models `{same}` and `{}` differ in case only", view.model)));
+
+    /// Reads one view; what is wrong with it is noted.
+    fn view(&mut self, node: &Node) -> Option<LockedView> {
+        let place = node.place;
+        let entries = self.notes.keep(fields::map(node, "a view: a mapping"))?;
+        self.only_known(entries, &VIEW_FIELDS);
+        let notes = &mut self.notes;
+        let (model, format) =
+            (notes.keep(parsed(entries, "model", &VIEW_FIELDS, place)), notes.keep(parsed(entries, "format", &VIEW_FIELDS, place)));
+        let quant = notes.field(fields::parsed(entries, "quant"));
+        let source = notes.keep(source(entries, place));
+        let repo = notes.keep(parsed(entries, "repo", &VIEW_FIELDS, place));
+        let revision = notes.field(fields::parsed(entries, "revision"));
+        let commit = notes.keep(commit(entries, place));
+        let license = notes.field(fields::text(entries, "license"));
+        let gated = notes.field(fields::flag(entries, "gated")).unwrap_or(false);
+        let include = notes.keep(patterns(entries, "include")).unwrap_or_default();
+        let exclude = notes.keep(patterns(entries, "exclude")).unwrap_or_default();
+        let files = notes.keep(required(entries, "files", &VIEW_FIELDS, place));
+        let nodes = files.and_then(|files| notes.keep(list(files, "`files` to be a list of files")).zip(Some(files.place)));
+        let read: Vec<(Place, LockedFile)> = nodes
+            .map(|(nodes, _)| nodes)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|node| Some((node.place, self.file(node)?)))
+            .collect();
+        let mut view = LockedView {
+            model: model?,
+            format: format?,
+            quant,
+            source: source?,
+            repo: repo?,
+            revision,
+            commit: commit?,
+            license,
+            gated,
+            include,
+            exclude,
+            files: Vec::new(),
+        };
+        let (nodes, files) = nodes?;
+        let wrong = |message: String| Some(Problem::new(place, message));
+        let same = self.models.entry(view.model.as_str().to_lowercase()).or_insert_with(|| view.model.to_string());
+        let problem = match self.folders.insert(view.folder().to_lowercase(), place) {
+            Some(first) => {
+                wrong(format!("the view `{}` stands in line {} already, where case does not count", view.folder(), first.line))
+            }
+            None if *same != view.model.as_str() => wrong(format!("the models `{same}` and `{}` differ in case only", view.model)),
+            None if nodes.is_empty() => {
+                Some(Problem::new(files, format!("the view `{}` has no files; expected at least one", view.folder())))
+            }
+            None => None,
+        };
+        if let Some(problem) = problem {
+            self.notes.problems.push(problem);
+            return None;
+        }
+        for (place, file) in read {
+            let path = format!("{}/{}", view.folder(), file.path);
+            let added = match path.parse::<RelPath>() {
+                Ok(path) => self.tree.add(&path).map_err(|clash| clash.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Some(()) = self.notes.keep(added.map_err(|why| Problem::new(place, format!("`path`: {why}")))) {
+                view.files.push(file);
+            }
+        }
+        view.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Some(view)
     }
-    let nodes = list(files, "`files` to be a list of files")?;
-    if nodes.is_empty() {
-        return Err(Problem::new(files.place, format!("the view `{}` has no files; expected at least one", view.folder())));
+
+    fn file(&mut self, node: &Node) -> Option<LockedFile> {
+        let entries = self.notes.keep(fields::map(node, "a file: a mapping"))?;
+        self.only_known(entries, &FILE_FIELDS);
+        let notes = &mut self.notes;
+        let path: Option<RelPath> = notes.keep(parsed(entries, "path", &FILE_FIELDS, node.place));
+        let size = required(entries, "size", &FILE_FIELDS, node.place).and_then(|_| fields::size(entries, "size"));
+        let size = notes.keep(size);
+        let sha256 = notes.keep(parsed(entries, "sha256", &FILE_FIELDS, node.place));
+        let repo_path = notes.field(fields::parsed(entries, "repo_path"));
+        let git_sha1 = notes.field(fields::parsed(entries, "git_sha1"));
+        let trust = notes.field(fields::text(entries, "trust"));
+        let path = path?;
+        let repo_path = repo_path.unwrap_or_else(|| path.clone());
+        Some(LockedFile { repo_path, size: size?.unwrap_or_default(), sha256: sha256?, git_sha1, trust, path })
     }
-    for node in nodes {
-        let file = file(node)?;
-        let path = format!("{}/{}", view.folder(), file.path);
-        let path: RelPath = path.parse().map_err(|error| Problem::new(node.place, format!("`path`: {error}")))?;
-        names.tree.add(&path).map_err(|clash| Problem::new(node.place, format!("`path`: {clash}")))?;
-        view.files.push(file);
+
+    fn only_known(&mut self, entries: &[Entry], known: &[&str]) {
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            let message = format!("unknown key `{}`; expected one of {}", cut(&entry.key), known.join(", "));
+            let nearest = nearest(&entry.key, known.iter().copied());
+            self.notes.problems.push(Problem::new(entry.place, message).suggest(nearest));
+        }
     }
-    view.files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(view)
 }
 
-fn file(node: &Node) -> Result<LockedFile, Problem> {
-    let entries = fields::map(node, "a file: a mapping")?;
-    only_known(entries, &FILE_FIELDS)?;
-    let path: RelPath = parsed(entries, "path", &FILE_FIELDS, node.place)?;
-    required(entries, "size", &FILE_FIELDS, node.place)?;
-    Ok(LockedFile {
-        repo_path: fields::parsed(entries, "repo_path")?.unwrap_or_else(|| path.clone()),
-        size: fields::size(entries, "size")?.unwrap_or_default(),
-        sha256: parsed(entries, "sha256", &FILE_FIELDS, node.place)?,
-        git_sha1: fields::parsed(entries, "git_sha1")?,
-        trust: fields::text(entries, "trust")?,
-        path,
+fn source(entries: &[Entry], place: Place) -> Result<LockSource, Problem> {
+    let entry = required(entries, "source", &VIEW_FIELDS, place)?;
+    let word = fields::text_of(&entry.node, "source")?;
+    LockSource::from_word(&word).ok_or_else(|| {
+        let message = format!("`source`: expected {}, found {}", LockSource::WORDS.join(", "), entry.node.value.kind());
+        Problem::new(entry.node.place, message).suggest(nearest(&word, LockSource::WORDS))
+    })
+}
+
+fn commit(entries: &[Entry], place: Place) -> Result<Revision, Problem> {
+    let entry = required(entries, "commit", &VIEW_FIELDS, place)?;
+    let text = fields::text_of(&entry.node, "commit")?.to_ascii_lowercase();
+    text.parse::<Revision>().ok().filter(Revision::is_commit).ok_or_else(|| {
+        let message = format!("`commit`: expected a full commit, 40 hexadecimal digits, found {}", entry.node.value.kind());
+        Problem::new(entry.node.place, message)
     })
 }
 
@@ -357,15 +408,5 @@ fn list<'n>(entry: &'n Entry, what: &str) -> Result<&'n [Node], Problem> {
     match &entry.node.value {
         Value::List(nodes) => Ok(nodes),
         other => Err(Problem::new(entry.node.place, format!("expected {what}, found {}", other.kind()))),
-    }
-}
-
-fn only_known(entries: &[Entry], known: &[&str]) -> Result<(), Problem> {
-    match entries.iter().find(|entry| !known.contains(&entry.key.as_str())) {
-        None => Ok(()),
-        Some(entry) => {
-            let message = format!("unknown key `{}`; expected one of {}", cut(&entry.key), known.join(", "));
-            Err(Problem::new(entry.place, message).suggest(nearest(&entry.key, known.iter().copied())))
-        }
     }
 }

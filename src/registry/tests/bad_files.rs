@@ -42,6 +42,19 @@ fn text_that_is_not_yaml_is_shown_at_its_place() {
 }
 
 #[test]
+fn what_a_merge_left_is_called_that_wherever_it_stands() {
+    let side = |id: &str| format!("  {id}:\n    huggingface_id: a/b\n    formats: {{gguf: {{q8_0: x.gguf}}}}\n");
+    let between = format!("models:\n<<<<<<< ours\n{}=======\n{}>>>>>>> theirs\n", side("m"), side("n"));
+    let within = format!("models:\n{}<<<<<<< ours\n    license: mit\n=======\n    license: x\n>>>>>>> theirs\n", side("m"));
+    let values = "models:\n  m:\n    description: >\n      words\n<<<<<<< ours\n      more\n=======\n      less\n>>>>>>> theirs\n";
+    check(&[
+        (&between, 2, 1, "a merge left a conflict here", None),
+        (&within, 5, 1, "a merge left a conflict here", None),
+        (values, 5, 1, "a merge left a conflict here", None),
+    ]);
+}
+
+#[test]
 fn a_key_that_stands_twice_is_an_error_in_every_map() {
     check(&[
         ("models: {}\nmodels: {}\n", 2, 1, "the key `models` stands here twice; the first is in line 1", None),

@@ -15,7 +15,7 @@ fn text(replace: &str, with: &str) -> String {
 
 fn refused(text: &str) -> (usize, String) {
     match LockFile::parse(text, "models.lock") {
-        Err(RegistryError::BadLock(bad)) => (bad.line, bad.to_string()),
+        Err(RegistryError::BadLock(bad)) => (bad[0].line, bad[0].to_string()),
         other => panic!("{text}\n{other:?}"),
     }
 }
@@ -81,6 +81,21 @@ fn what_is_no_lock_file_of_this_version_is_refused_with_its_line() {
         assert!(shown.contains(words), "expected `{words}` in:\n{shown}");
         assert_eq!(at, line, "\n{shown}");
     }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_each_with_its_line() {
+    let text = text("source: registry", "source: hub").replace("a/b", "../b").replace("size: 6", "size: -6\n        hash: x");
+    let second = text.split_once("views:\n").unwrap().1.replace("model: m", "model: n").replace("quant:", "quants:");
+    let error = LockFile::parse(&format!("{text}{second}"), "models.lock").unwrap_err();
+    let RegistryError::BadLock(bad) = &error else { panic!("{error}") };
+    assert_eq!(bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [6, 7, 11, 12, 16, 17, 18, 22, 23], "{error}");
+    for words in ["models.lock:6:", "expected registry, repository, file", "models.lock:23:", "unknown key `hash`"] {
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+    let many = text.replace("views:\n", &format!("views:\n{}", "  - 1\n".repeat(100)));
+    let error = LockFile::parse(&many, "models.lock").unwrap_err().to_string();
+    assert!(error.ends_with("and 84 more"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use model_manager::{
     fuzzing::listing,
-    hub::{HubFile, Pinned, Projector, check_collisions, complete_set, gguf_choice, gguf_units, projector_choice, select_files},
+    hub::{Companion, HubFile, Pinned, check_collisions, companion_choice, complete_set, gguf_choice, gguf_units, select_files},
     names::{Format, RelPath},
 };
 use model_manager_fuzz::{assert_one_line, assert_safe_path};
@@ -81,8 +81,10 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let model: RelPath = "a/b/model.gguf".parse().expect("a path");
-    if let Ok(projector) = projector_choice(files, &Projector::Best, &model) {
-        assert!(projector.path.as_str().to_lowercase().contains("mmproj"));
+    for role in Companion::ROLES {
+        if let Ok(companion) = companion_choice(files, &Companion { role, name: None }, &model) {
+            assert!(!companion.is_empty() && companion.iter().all(|file| all.contains(file.path.as_str())));
+        }
     }
     let (include, exclude) = (["*.json".to_owned()], ["a*".to_owned()]);
     let chosen = paths(select_files(files, &include, &exclude));

@@ -1,6 +1,9 @@
 //! Which of a repository's files are wanted.
 
-use super::target::{Target, Wanted};
+use super::{
+    LeftOut,
+    target::{Target, Wanted},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::{
@@ -12,7 +15,7 @@ use crate::{
     store::ViewKey,
     text::list,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a GGUF model gets of its repository beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,19 +108,19 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
             Ok(chosen)
         }
         Wanted::Set { include, exclude, expect } => {
-            let chosen = match include.is_empty() && exclude.is_empty() {
-                true => {
-                    let set = complete_set(&tree.files, &target.view.format)?;
-                    target.notices.extend(left_out(&set));
-                    set.files
+            let set = match include.is_empty() {
+                true => complete_set(&tree.files, &target.view.format)?.without(exclude),
+                false => {
+                    let files = select_files(&tree.files, include, exclude);
+                    let taken: BTreeSet<&RelPath> = files.iter().map(|file| &file.path).collect();
+                    let others = tree.files.iter().filter(|file| !taken.contains(&file.path));
+                    SetChoice { left_out: others.map(|file| (file, "not selected by the registry")).collect(), files }
                 }
-                false if include.is_empty() => {
-                    let set = complete_set(&tree.files, &target.view.format)?;
-                    let kept = select_files(&tree.files, &[], exclude);
-                    set.files.into_iter().filter(|file| kept.iter().any(|kept| kept.path == file.path)).collect()
-                }
-                false => select_files(&tree.files, include, exclude),
             };
+            target.notices.extend(left_out(&set));
+            let told = |(file, why): &(&HubFile, &'static str)| LeftOut { file: file.path.to_string(), size: file.size, why };
+            target.left_out = set.left_out.iter().take(MOST_LEFT_OUT).map(told).collect();
+            let chosen = set.files;
             if chosen.is_empty() {
                 return Err(Error::new(
                     ErrorKind::NotFound,
@@ -165,6 +168,9 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
         }
     }
 }
+
+/// Files that are left out and told one by one.
+const MOST_LEFT_OUT: usize = 1000;
 
 /// What of a repository a set leaves out, by the reason.
 fn left_out(set: &SetChoice<'_>) -> Vec<String> {

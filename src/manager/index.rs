@@ -29,29 +29,53 @@ impl Plan {
             self.files.iter().find(weights).map(|_| (index, folder, end))
         })
     }
+
+    /// Holds the weights of a folder, those with this end, against their index. The notice is of an index of another cut.
+    fn check_index(&self, index: &PlannedFile, folder: &str, end: &str, text: &[u8]) -> Result<Option<String>> {
+        let there: Vec<&str> =
+            self.files.iter().filter(|file| is_of(&file.repo_path, folder, end)).map(|file| split(&file.repo_path).1).collect();
+        let missing = missing_from_index(text, &there).map_err(|error| {
+            let why = if let HubError::Answer { why, .. } = error { why } else { error.to_string() };
+            Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path))
+                .hint("The upload may be broken: try another revision, or another repository.")
+        })?;
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        if is_cut_otherwise(&missing, &there) {
+            let text = format!("{} names shards that are not there; those that are there make a whole set", index.repo_path);
+            return Ok(Some(text));
+        }
+        Err(HubError::Incomplete { what: format!("set that {} describes", index.repo_path), missing }.into())
+    }
 }
 
 impl ModelManager {
-    /// Refuses a plan whose indexes, which are in the store by now, name weights that are not part of it.
+    /// Refuses a plan whose indexes name weights that are not part of it, before anything of it travels. The indexes are read
+    /// from the store or from the Hub.
+    pub(super) async fn check_indexes_ahead(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+        let mut notices = Vec::new();
+        let mut fetched = 0;
+        for (index, folder, end) in plan.indexes() {
+            fetched += u32::from(index.is_missing());
+            if let Some(text) = self.text_of(plan, index, store).await? {
+                notices.extend(plan.check_index(index, folder, end, &text)?);
+            }
+        }
+        plan.target.notices.extend(notices);
+        plan.api_requests += fetched;
+        Ok(())
+    }
+
+    /// The same of indexes that are in the store by now: what they say is verified.
     pub(super) fn check_indexes(&self, plan: &Plan, store: &Store) -> Result<()> {
         for (index, folder, end) in plan.indexes() {
             let Some(digest) = &index.sha256 else { continue };
             let Some(text) = store.disk().read_small(&store.layout().blob(digest))? else { continue };
-            let there: Vec<&str> =
-                plan.files.iter().filter(|file| is_of(&file.repo_path, folder, end)).map(|file| split(&file.repo_path).1).collect();
-            let missing = missing_from_index(&text, &there).map_err(|error| {
-                let why = if let HubError::Answer { why, .. } = error { why } else { error.to_string() };
-                Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path))
-                    .hint("The upload may be broken: try another revision, or another repository.")
-            })?;
-            if is_cut_otherwise(&missing, &there) {
-                let text = format!("{} names shards that are not there; those that are there make a whole set", index.repo_path);
-                self.report(&Event::Warning(text));
-                continue;
-            }
-            if !missing.is_empty() {
-                let what = format!("set that {} describes", index.repo_path);
-                return Err(HubError::Incomplete { what, missing }.into());
+            if let Some(notice) =
+                plan.check_index(index, folder, end, &text)?.filter(|notice| !plan.target.notices.contains(notice))
+            {
+                self.report(&Event::Warning(notice));
             }
         }
         Ok(())

@@ -1,6 +1,10 @@
 //! What the files of a model say about themselves: from the disk, or by fetching nothing but their headers.
 
-use super::{FileSupply, ListedModel, ModelManager, WeightsInfo, plan::Plan, target::format_of};
+use super::{
+    FileSupply, ListedModel, ModelManager, WeightsInfo,
+    plan::{Plan, PlannedFile},
+    target::format_of,
+};
 use crate::{
     disk::Open,
     error::{Error, Result},
@@ -35,6 +39,7 @@ const MOST_DTYPES: usize = 64;
 pub(super) type Looked = (Option<WeightsInfo>, Option<String>);
 
 /// What a file can tell.
+#[derive(Clone, Copy)]
 enum Role {
     Gguf,
     Safetensors,
@@ -42,6 +47,8 @@ enum Role {
     Config,
     Tokenizer,
     Template,
+    /// Any other small file: read whole, and not looked into.
+    Text,
 }
 
 enum Told {
@@ -51,6 +58,7 @@ enum Told {
     /// The template of the tokenizer's configuration, and of a file of its own.
     Tokenizer(Option<String>),
     Template(String),
+    Text(Vec<u8>),
 }
 
 impl Role {
@@ -80,6 +88,7 @@ impl Role {
             },
             _ if len > LONGEST_TEXT => return Err("is longer than such a file can be".into()),
             _ if (head.len() as u64) < len => Parsed::NeedMore(len),
+            Self::Text => Parsed::Done(Told::Text(head.to_vec())),
             Self::Template if len > LONGEST_TEMPLATE => return Err("is longer than such a file can be".into()),
             Self::Template => Parsed::Done(Told::Template(String::from_utf8_lossy(head).into_owned())),
             Self::Config => Parsed::Done(Told::Config(json(head)?)),
@@ -91,6 +100,7 @@ impl Role {
 /// Bytes of one file's beginning that are here, and what to get next.
 struct Look {
     name: String,
+    role: Option<Role>,
     len: u64,
     head: Vec<u8>,
     want: u64,
@@ -98,14 +108,18 @@ struct Look {
 
 impl Look {
     fn new(name: &str, len: u64) -> Self {
-        Self { name: name.to_owned(), len, head: Vec::new(), want: FIRST_LOOK.min(len) }
+        Self { name: name.to_owned(), role: Role::of(name), len, head: Vec::new(), want: FIRST_LOOK.min(len) }
+    }
+
+    /// At all of a small file.
+    fn whole(name: &str, len: u64) -> Self {
+        Self { role: Some(Role::Text), want: len.min(LONGEST_TEXT), ..Self::new(name, len) }
     }
 
     /// What the bytes tell, or nothing if more of them are needed now.
     fn tell(&mut self) -> Option<Result<Told, String>> {
         let fail = |why: &str| Some(Err(format!("{} {why}", self.name)));
-        let role = Role::of(&self.name)?;
-        match role.parse(&self.head, self.len) {
+        match self.role?.parse(&self.head, self.len) {
             Err(why) => fail(&why),
             Ok(Parsed::Done(told)) => Some(Ok(told)),
             Ok(Parsed::NeedMore(bytes)) if bytes > LONGEST_LOOK => fail("has a longer header than is read"),
@@ -197,6 +211,21 @@ impl ModelManager {
     pub(super) fn role_here(&self, path: &Path) -> Option<names::Role> {
         let name = || path.file_name().map(|name| names::Role::of_gguf_name(&name.to_string_lossy()));
         self.role_by_header(path).or_else(name)
+    }
+
+    /// All of a small file of a plan, from the store or from the Hub.
+    pub(super) async fn text_of(&self, plan: &Plan, file: &PlannedFile, store: Option<&Store>) -> Result<Option<Vec<u8>>> {
+        if let (FileSupply::Present, Some(store), Some(digest)) = (file.supply, store, &file.sha256) {
+            return Ok(store.disk().read_small(&store.layout().blob(digest))?);
+        }
+        let Some(len) = file.size.filter(|len| *len <= LONGEST_TEXT) else { return Ok(None) };
+        let hub = self.hub()?;
+        let look = Look::whole(file.path.as_str(), len);
+        let places = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
+        Ok(match fetch(hub.http(), look, places, self.settings.network.tries, &Semaphore::new(1)).await? {
+            Ok(Told::Text(text)) => Some(text),
+            _ => None,
+        })
     }
 
     fn look_at_file(&self, name: &str, path: PathBuf) -> Result<Told, String> {
@@ -390,6 +419,7 @@ impl Sum {
         let info = &mut self.info;
         match told {
             Err(why) => self.note = self.note.take().or(Some(why)),
+            Ok(Told::Text(_)) => {}
             Ok(Told::Gguf(header)) if role_of(&header).is_some() => self.beside.push(header),
             Ok(Told::Gguf(header)) => self.add_gguf(header),
             Ok(Told::Safetensors(header)) => {

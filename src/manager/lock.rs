@@ -175,6 +175,7 @@ impl ModelManager {
             gated: false,
             open_label: false,
             kept: root.files.iter().map(|file| file.path.to_string()).collect(),
+            left_out: Vec::new(),
             notices: Vec::new(),
         };
         self.settle(Wish { target, source }, None, run)

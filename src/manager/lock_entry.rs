@@ -65,6 +65,7 @@ impl ModelManager {
             gated: false,
             open_label: false,
             kept: locked.files.iter().map(|file| file.path.to_string()).collect(),
+            left_out: Vec::new(),
             notices: Vec::new(),
         }
     }

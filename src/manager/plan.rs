@@ -190,6 +190,7 @@ impl Plan {
             memory: MemoryReport::of(weights, self.target.ram.clone(), total_memory()),
             api_requests: self.api_requests,
             requests: self.api_requests + missing.len() as u32,
+            left_out: self.target.left_out.clone(),
             notices,
         }
     }
@@ -254,6 +255,7 @@ impl ModelManager {
         }
         let view = plan.target.view.clone();
         self.supply(&view, &mut plan.files, options.force, store)?;
+        self.check_indexes_ahead(&mut plan, store).await?;
         self.mind_the_view(&mut plan, store)?;
         Ok(plan)
     }

@@ -103,8 +103,21 @@ pub struct PlanReport {
     pub api_requests: u32,
     /// Requests that the download would make at least: to plan again, and one for each content that it fetches.
     pub requests: u32,
+    /// Files of the repository that a set leaves out, the first thousand of them; none where the repository was not asked.
+    pub left_out: Vec<LeftOut>,
     /// What was chosen and why.
     pub notices: Vec<String>,
+}
+
+/// A file of the repository that a set leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its path in the repository.
+    pub file: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Why.
+    pub why: &'static str,
 }
 
 /// What a download did.

@@ -1,6 +1,6 @@
 //! From what a person wrote to what is wanted: a view and the files it needs.
 
-use super::{ModelManager, Selector};
+use super::{LeftOut, ModelManager, Selector};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
@@ -33,6 +33,8 @@ pub(super) struct Target {
     pub(super) open_label: bool,
     /// The names of the files that are shown or locked under this label: whichever unit of the repository they are keeps it.
     pub(super) kept: Vec<String>,
+    /// What of the repository is left out, once that was asked.
+    pub(super) left_out: Vec<LeftOut>,
     /// What was chosen and why.
     pub(super) notices: Vec<String>,
 }
@@ -127,6 +129,7 @@ impl ModelManager {
             gated: artifact.gated,
             open_label: false,
             kept: Vec::new(),
+            left_out: Vec::new(),
             notices: selection.notices,
         })
     }
@@ -184,6 +187,7 @@ fn hub_target(
         gated: false,
         open_label,
         kept: Vec::new(),
+        left_out: Vec::new(),
         notices: Vec::new(),
     })
 }

@@ -120,6 +120,144 @@ fn a_set_has_what_its_loader_needs_and_the_plan_says_what_is_left_out() {
     }
 }
 
+/// A listing in which `-` stands before what is left out, and what the plan tells of it.
+#[track_caller]
+fn plans(desk: &Desk, name: &str, listing: &[&str]) {
+    let repo = format!("a/{name}");
+    let paths = listing.iter().map(|path| path.trim_start_matches('-'));
+    let files = paths.fold(desk.hub.repo(&repo), |files, path| match path.ends_with(".index.json") {
+        true => {
+            let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let is_shard = |name: &&&str| name.starts_with(&folder) && name.contains("-of-");
+            let shards = listing.iter().filter(is_shard).filter_map(|name| name.rsplit('/').next());
+            let map: serde_json::Map<String, serde_json::Value> =
+                shards.map(|name| (format!("of {name}"), serde_json::json!(name))).collect();
+            files.plain(path, serde_json::json!({ "weight_map": map }).to_string().into_bytes())
+        }
+        false => files.file(path, format!("{{\"is\": \"{path}\"}}").into_bytes()),
+    });
+    files.commit();
+    let plan = desk.run(&format!("download {repo} --format safetensors --dry-run --json")).ok().json()["plans"][0].clone();
+    let told = |list: &str| {
+        let all = plan[list].as_array().unwrap().iter();
+        all.map(|file| file["file"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let wanted = |is_out: bool| {
+        let of = listing.iter().filter(|path| path.starts_with('-') == is_out);
+        of.map(|path| path.trim_start_matches('-').to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!((told("files"), told("left_out")), (wanted(false), wanted(true)), "{name}");
+    let left_out = plan["left_out"].as_array().unwrap();
+    assert!(left_out.iter().all(|file| !file["why"].as_str().unwrap().is_empty() && file["size"].is_u64()), "{plan:#}");
+    let shown = desk.run(&format!("download {repo} --format safetensors --dry-run")).ok();
+    for why in left_out.iter().map(|file| file["why"].as_str().unwrap()) {
+        assert!(shown.stdout.contains(&format!("left out, {why}: ")), "{shown}");
+    }
+}
+
+#[test]
+fn the_plan_of_a_set_of_any_shape_lists_what_is_left_out_and_why() {
+    let desk = Desk::empty();
+    let index = "model.safetensors.index.json";
+    plans(
+        &desk,
+        "zero",
+        &[
+            "model-00000-of-00002.safetensors",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            index,
+            "config.json",
+            "-original/model.safetensors",
+            "-metal/model.bin",
+            "-.gitattributes",
+        ],
+    );
+    plans(
+        &desk,
+        "underscores",
+        &["model_00001-of-00002.safetensors", "model_00002-of-00002.safetensors", index, "config.json", "-flax_model.msgpack"],
+    );
+    plans(
+        &desk,
+        "sentences",
+        &[
+            "model.safetensors",
+            "config.json",
+            "modules.json",
+            "1_Pooling/config.json",
+            "2_Dense/config.json",
+            "2_Dense/model.safetensors",
+            "sentence_bert_config.json",
+            "-onnx/model.onnx",
+            "-pytorch_model.bin",
+        ],
+    );
+    plans(&desk, "mistral", &["consolidated.safetensors", "params.json", "tekken.json"]);
+    plans(
+        &desk,
+        "adapters",
+        &["model.safetensors", "config.json", "vision-lora/adapter_config.json", "vision-lora/adapter_model.safetensors"],
+    );
+    plans(
+        &desk,
+        "pipeline",
+        &[
+            "model_index.json",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors",
+            "-unet/diffusion_pytorch_model.fp16.safetensors",
+            "vae/config.json",
+            "vae/diffusion_pytorch_model.safetensors",
+            "-twin_1.0.safetensors",
+            "-preview.png",
+        ],
+    );
+}
+
+#[test]
+fn what_the_registry_selects_and_excludes_is_told_as_left_out_too() {
+    let desk = Desk::empty();
+    let repo = desk.hub.repo("a/set").lfs("model.safetensors", "x").plain("config.json", "{}").plain("notes.md", "words");
+    repo.commit();
+    for (fields, why) in [("exclude: ['*.md']", "excluded by the registry"), ("include: ['*n']", "not selected by the registry")] {
+        let entry = format!("models:\n  m:\n    huggingface_id: a/set\n    formats: {{safetensors: {{{fields}}}}}\n");
+        desk.s.write("configs/models.yaml", entry);
+        let plan = desk.run("download m --dry-run --json").ok().json();
+        let left_out = &plan["plans"][0]["left_out"];
+        assert!(left_out.as_array().unwrap().iter().any(|file| file["file"] == "notes.md" && file["why"] == why), "{plan:#}");
+    }
+}
+
+#[test]
+fn an_index_is_held_against_the_weights_before_anything_travels() {
+    let desk = Desk::empty();
+    let set = |name: &str, shards: &[&str], named: &[&str]| {
+        let repo = shards.iter().fold(desk.hub.repo(name), |repo, shard| repo.lfs(shard, format!("{name} {shard}").into_bytes()));
+        let map: serde_json::Map<String, serde_json::Value> =
+            named.iter().map(|name| (format!("of {name}"), serde_json::json!(name))).collect();
+        let index = serde_json::json!({ "weight_map": map }).to_string().into_bytes();
+        repo.plain("model.safetensors.index.json", index).plain("config.json", "{}").commit();
+    };
+    let two = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    set("a/holed", &two, &[two[0], two[1], "model-extra.safetensors"]);
+    for line in ["download a/holed --format safetensors --dry-run", "download a/holed --format safetensors"] {
+        desk.run(line).code(3).says("model-extra.safetensors missing");
+    }
+    desk.assert_nothing_published();
+    assert!(!desk.s.models().join("a--holed").exists());
+    let others: Vec<String> = (1..=4).map(|part| format!("model-{part:05}-of-00004.safetensors")).collect();
+    set("a/cut", &two, &others.iter().map(String::as_str).collect::<Vec<_>>());
+    let warning = "names shards that are not there; those that are there make a whole set";
+    desk.run("download a/cut --format safetensors --dry-run").ok().prints(warning);
+    let said = desk.run("download a/cut --format safetensors").ok();
+    assert_eq!(said.stderr.matches(warning).count(), 1, "{said}");
+    desk.run("verify a/cut --format safetensors").ok();
+    set("a/odd", &two, &[]);
+    desk.hub.repo("a/odd").plain("model.safetensors.index.json", "<html>").commit();
+    desk.run("download a/odd --format safetensors --dry-run").code(4).says("is no index of weights");
+}
+
 #[test]
 fn weights_without_a_byte_are_refused() {
     let desk = Desk::empty();

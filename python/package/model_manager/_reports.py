@@ -22,6 +22,7 @@ from .results import (
     LockCheck,
     LockProblem,
     Locked,
+    LeftOut,
     Memory,
     Mended,
     ModelInfo,
@@ -40,6 +41,7 @@ from .results import (
 
 _PARTS: dict[tuple[type[Any], str], Any] = {
     (Plan, "files"): File,
+    (Plan, "left_out"): LeftOut,
     (Plan, "memory"): Memory,
     (Download, "files"): File,
     (Removal, "views"): View,

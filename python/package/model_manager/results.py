@@ -86,6 +86,16 @@ class File:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A file of the repository that a set leaves out."""
+
+    file: str
+    """Its path in the repository."""
+    size: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Memory:
     """Whether a model fits the memory of this machine, and the numbers behind the answer."""
 
@@ -130,6 +140,8 @@ class Plan:
     """Requests that planning took."""
     requests: int
     """Requests that the download would make at least."""
+    left_out: tuple[LeftOut, ...]
+    """Files of the repository that a set leaves out, the first thousand of them."""
     notices: tuple[str, ...]
     """What was chosen and why."""
 

@@ -304,6 +304,7 @@ mod tests {
             },
             api_requests: 0,
             requests: 1,
+            left_out: vec![],
             notices: vec![],
         }
     }

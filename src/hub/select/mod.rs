@@ -11,7 +11,7 @@ mod shards;
 pub use index::missing_from_index;
 pub use shards::is_cut_otherwise;
 
-use super::{HubError, HubFile};
+use super::{HubError, HubFile, matches};
 use crate::names::Format;
 use beside::{has_weights, is_of_others};
 use kind::Kind;
@@ -25,6 +25,19 @@ pub struct SetChoice<'a> {
     pub files: Vec<&'a HubFile>,
     /// What is not taken, by path, and why.
     pub left_out: Vec<(&'a HubFile, &'static str)>,
+}
+
+impl SetChoice<'_> {
+    /// The same without what these patterns exclude.
+    pub fn without(mut self, exclude: &[String]) -> Self {
+        let (kept, excluded) =
+            self.files.into_iter().partition(|file| !exclude.iter().any(|pattern| matches(pattern, file.path.as_str())));
+        self.files = kept;
+        let excluded: Vec<&HubFile> = excluded;
+        self.left_out.extend(excluded.into_iter().map(|file| (file, "excluded by the registry")));
+        self.left_out.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+        self
+    }
 }
 
 /// The complete set in `format` (`safetensors` or `pytorch`): one copy of the weights, and with them everything small that does

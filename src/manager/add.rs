@@ -210,7 +210,9 @@ impl ModelManager {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = hub.pin(&target.repo, &asked).await?;
-        self.plan_of_commit(&hub, target, pinned, 2, companions).await
+        let mut plan = self.plan_of_commit(&hub, target, pinned, 2, companions).await?;
+        self.follow_indexes(&mut plan).await?;
+        Ok(plan)
     }
 }
 

@@ -1,9 +1,6 @@
 //! Which of a repository's files are wanted.
 
-use super::{
-    LeftOut,
-    target::{Target, Wanted},
-};
+use super::target::{Target, Wanted};
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::{
@@ -117,9 +114,7 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
                     SetChoice { left_out: others.map(|file| (file, "not selected by the registry")).collect(), files }
                 }
             };
-            target.notices.extend(left_out(&set));
-            let told = |(file, why): &(&HubFile, &'static str)| LeftOut { file: file.path.to_string(), size: file.size, why };
-            target.left_out = set.left_out.iter().take(MOST_LEFT_OUT).map(told).collect();
+            target.left_out = set.left_out.into_iter().map(|(file, why)| (file.clone(), why)).collect();
             let chosen = set.files;
             if chosen.is_empty() {
                 return Err(Error::new(
@@ -169,13 +164,10 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
     }
 }
 
-/// Files that are left out and told one by one.
-const MOST_LEFT_OUT: usize = 1000;
-
 /// What of a repository a set leaves out, by the reason.
-fn left_out(set: &SetChoice<'_>) -> Vec<String> {
+pub(super) fn left_out_lines(left_out: &[(HubFile, &'static str)]) -> Vec<String> {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    set.left_out.iter().for_each(|(file, why)| by_reason.entry(why).or_default().push(file.path.as_str()));
+    left_out.iter().for_each(|(file, why)| by_reason.entry(why).or_default().push(file.path.as_str()));
     by_reason.into_iter().map(|(why, names)| format!("left out, {why}: {}", list(&names))).collect()
 }
 

@@ -2,15 +2,18 @@
 
 use super::{
     ModelManager,
+    choose::left_out_lines,
     plan::{Plan, PlannedFile},
+    target::Wanted,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
-    hub::{HubError, is_cut_otherwise, missing_from_index},
+    hub::{ANOTHER_COPY, HubError, HubFile, is_cut_otherwise, missing_from_index},
     names::RelPath,
     store::Store,
 };
+use std::collections::BTreeSet;
 
 const INDEX_END: &str = ".index.json";
 
@@ -30,15 +33,75 @@ impl Plan {
         })
     }
 
+    /// Makes the weights those that these indexes name.
+    fn follow(&mut self, texts: &[(PlannedFile, Vec<u8>)]) -> Result<()> {
+        let mut named = BTreeSet::new();
+        for (index, text) in texts {
+            let folder = split(&index.repo_path).0;
+            let names = missing_from_index(text, &[]).map_err(|error| no_index(index, error))?;
+            named.extend(names.into_iter().map(|name| format!("{folder}{name}")));
+        }
+        self.take_named(&named)?;
+        let mut notices = Vec::new();
+        for (index, folder, end) in self.indexes() {
+            let Some((_, text)) = texts.iter().find(|(known, _)| known.path == index.path) else { continue };
+            notices.extend(self.check_index(index, folder, end, text)?);
+        }
+        if notices.is_empty() && !texts.is_empty() {
+            self.leave_unnamed(&named);
+        }
+        self.target.notices.extend(notices);
+        Ok(())
+    }
+
+    /// Adds what indexes name and the names of files did not tell.
+    fn take_named(&mut self, named: &BTreeSet<String>) -> Result<()> {
+        let left_out = std::mem::take(&mut self.target.left_out);
+        let is_spare = |(file, why): &(HubFile, &str)| *why == ANOTHER_COPY && named.contains(file.path.as_str());
+        let (found, rest): (Vec<_>, Vec<_>) = left_out.into_iter().partition(is_spare);
+        self.target.left_out = rest;
+        for (file, _) in &found {
+            let planned = self.planned(file)?;
+            self.files.push(planned);
+        }
+        if !found.is_empty() {
+            self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        Ok(())
+    }
+
+    /// Leaves out weights that stand beside an index, and that none names: another cut of the same, or something else.
+    fn leave_unnamed(&mut self, named: &BTreeSet<String>) {
+        if !matches!(&self.target.wanted, Wanted::Set { include, .. } if include.is_empty()) {
+            return;
+        }
+        let expected = |file: &PlannedFile| match &self.target.wanted {
+            Wanted::Set { expect, .. } => expect.iter().any(|known| known.path == file.repo_path),
+            _ => false,
+        };
+        let places: Vec<(String, String)> = self.indexes().map(|(_, folder, end)| (folder.to_owned(), end.to_owned())).collect();
+        let is_unnamed = |file: &PlannedFile| {
+            let is_indexed = places.iter().any(|(folder, end)| is_of(&file.repo_path, folder, end));
+            is_indexed && !named.contains(file.repo_path.as_str()) && !expected(file)
+        };
+        let (unnamed, kept): (Vec<PlannedFile>, Vec<PlannedFile>) = self.files.iter().cloned().partition(is_unnamed);
+        self.files = kept;
+        let left_out = |file: PlannedFile| HubFile {
+            size: file.size.unwrap_or_default(),
+            sha256: file.sha256,
+            git_sha1: file.git_sha1,
+            path: file.repo_path,
+        };
+        let unnamed = unnamed.into_iter().map(|file| (left_out(file), "not named by the index of the weights"));
+        self.target.left_out.extend(unnamed);
+        self.target.left_out.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+    }
+
     /// Holds the weights of a folder, those with this end, against their index. The notice is of an index of another cut.
     fn check_index(&self, index: &PlannedFile, folder: &str, end: &str, text: &[u8]) -> Result<Option<String>> {
         let there: Vec<&str> =
             self.files.iter().filter(|file| is_of(&file.repo_path, folder, end)).map(|file| split(&file.repo_path).1).collect();
-        let missing = missing_from_index(text, &there).map_err(|error| {
-            let why = if let HubError::Answer { why, .. } = error { why } else { error.to_string() };
-            Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path))
-                .hint("The upload may be broken: try another revision, or another repository.")
-        })?;
+        let missing = missing_from_index(text, &there).map_err(|error| no_index(index, error))?;
         if missing.is_empty() {
             return Ok(None);
         }
@@ -51,23 +114,33 @@ impl Plan {
 }
 
 impl ModelManager {
-    /// Refuses a plan whose indexes name weights that are not part of it, before anything of it travels. The indexes are read
-    /// from the store or from the Hub.
-    pub(super) async fn check_indexes_ahead(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
-        let mut notices = Vec::new();
-        let mut fetched = 0;
-        for (index, folder, end) in plan.indexes() {
-            fetched += u32::from(index.is_missing());
-            if let Some(text) = self.text_of(plan, index, store).await? {
-                notices.extend(plan.check_index(index, folder, end, &text)?);
-            }
+    /// Makes the weights of a plan those that its indexes name, which are read from the Hub, and refuses it where there are not
+    /// all of them, before anything of it travels.
+    pub(super) async fn follow_indexes(&self, plan: &mut Plan) -> Result<()> {
+        let indexes: Vec<PlannedFile> = plan.indexes().map(|(index, ..)| index.clone()).collect();
+        let mut texts = Vec::new();
+        for index in indexes {
+            plan.api_requests += 1;
+            texts.extend(self.text_of(plan, &index).await?.map(|text| (index, text)));
         }
-        plan.target.notices.extend(notices);
-        plan.api_requests += fetched;
+        plan.follow(&texts)?;
+        let lines = left_out_lines(&plan.target.left_out);
+        plan.target.notices.extend(lines);
         Ok(())
     }
 
-    /// The same of indexes that are in the store by now: what they say is verified.
+    /// The same of indexes that are in the store.
+    pub(super) fn follow_indexes_here(&self, plan: &mut Plan, store: &Store) -> Result<()> {
+        let indexes: Vec<PlannedFile> = plan.indexes().map(|(index, ..)| index.clone()).collect();
+        let mut texts = Vec::new();
+        for index in indexes {
+            let Some(digest) = &index.sha256 else { continue };
+            texts.extend(store.disk().read_small(&store.layout().blob(digest))?.map(|text| (index, text)));
+        }
+        plan.follow(&texts)
+    }
+
+    /// Refuses a plan whose indexes, which are in the store by now, name weights that are not part of it: what they say is verified.
     pub(super) fn check_indexes(&self, plan: &Plan, store: &Store) -> Result<()> {
         for (index, folder, end) in plan.indexes() {
             let Some(digest) = &index.sha256 else { continue };
@@ -80,6 +153,12 @@ impl ModelManager {
         }
         Ok(())
     }
+}
+
+fn no_index(index: &PlannedFile, error: HubError) -> Error {
+    let why = if let HubError::Answer { why, .. } = error { why } else { error.to_string() };
+    Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path))
+        .hint("The upload may be broken: try another revision, or another repository.")
 }
 
 /// The folder of a file, with its `/`, and its name.

@@ -213,11 +213,8 @@ impl ModelManager {
         self.role_by_header(path).or_else(name)
     }
 
-    /// All of a small file of a plan, from the store or from the Hub.
-    pub(super) async fn text_of(&self, plan: &Plan, file: &PlannedFile, store: Option<&Store>) -> Result<Option<Vec<u8>>> {
-        if let (FileSupply::Present, Some(store), Some(digest)) = (file.supply, store, &file.sha256) {
-            return Ok(store.disk().read_small(&store.layout().blob(digest))?);
-        }
+    /// All of a small file of a plan, from the Hub.
+    pub(super) async fn text_of(&self, plan: &Plan, file: &PlannedFile) -> Result<Option<Vec<u8>>> {
         let Some(len) = file.size.filter(|len| *len <= LONGEST_TEXT) else { return Ok(None) };
         let hub = self.hub()?;
         let look = Look::whole(file.path.as_str(), len);

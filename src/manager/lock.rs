@@ -337,6 +337,9 @@ impl ModelManager {
         }
         if !run.options.dry_run {
             self.learn_hashes(&mut plan, run.store)?;
+            if let Some(store) = self.existing_store()? {
+                self.follow_indexes_here(&mut plan, &store)?;
+            }
         }
         let state = match old {
             None => LockState::Added,

@@ -4,7 +4,7 @@
 //! request; neither does a view that is complete.
 
 use super::{
-    DownloadOptions, FileReport, FileSupply, MemoryReport, ModelManager, PlanReport,
+    DownloadOptions, FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport,
     choose::{Companions, choose, is_below},
     index::is_weights,
     target::{Target, Wanted, view_of_file},
@@ -13,7 +13,7 @@ use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::{Kind, total_memory},
     error::Result,
-    hub::{Companion, Hub, Pinned, Tree, check_collisions},
+    hub::{Companion, Hub, HubFile, Pinned, Tree, check_collisions},
     names::{RelPath, RepoId, Revision, Role, companions},
     registry::ArtifactFile,
     settings::LinkMode,
@@ -24,6 +24,9 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
     path::PathBuf,
 };
+
+/// Files that are left out and reported one by one.
+const MOST_LEFT_OUT: usize = 1000;
 
 /// A download, decided.
 #[derive(Debug, Clone)]
@@ -140,6 +143,15 @@ impl Plan {
         Ok(true)
     }
 
+    /// A file of the repository, as it is planned before it is looked for.
+    pub(super) fn planned(&self, file: &HubFile) -> Result<PlannedFile> {
+        let path = view_path(&self.target.view, &file.path)?;
+        // The Hub names no SHA-256 of a plain file; the registry may.
+        let sha256 = file.sha256.or_else(|| self.target.wanted.sha256_of(&file.path));
+        let planned = PlannedFile::new(path, file.path.clone(), Some(file.size), sha256).published();
+        Ok(PlannedFile { git_sha1: file.git_sha1, ..planned })
+    }
+
     /// The files of the view, once every digest is known.
     pub(super) fn view_files(&self) -> Option<Vec<ViewFile>> {
         let file = |file: &PlannedFile| Some(ViewFile { path: file.path.clone(), sha256: file.sha256?, size: file.size? });
@@ -190,7 +202,7 @@ impl Plan {
             memory: MemoryReport::of(weights, self.target.ram.clone(), total_memory()),
             api_requests: self.api_requests,
             requests: self.api_requests + missing.len() as u32,
-            left_out: self.target.left_out.clone(),
+            left_out: self.target.left_out.iter().take(MOST_LEFT_OUT).map(|(file, why)| LeftOut::new(file, why)).collect(),
             notices,
         }
     }
@@ -250,12 +262,12 @@ impl ModelManager {
         }
         let is_open = target.open_label || matches!(target.wanted, Wanted::Gguf { quant: None, .. });
         let mut plan = self.plan_from_hub(target, &options.with).await?;
+        self.follow_indexes(&mut plan).await?;
         if is_open && plan.target.view.format.is_single_file() {
             self.keep_place(&mut plan, store)?;
         }
         let view = plan.target.view.clone();
         self.supply(&view, &mut plan.files, options.force, store)?;
-        self.check_indexes_ahead(&mut plan, store).await?;
         self.mind_the_view(&mut plan, store)?;
         Ok(plan)
     }
@@ -412,17 +424,10 @@ impl ModelManager {
         let chosen = choose(&mut target, tree, &pinned, companions)?;
         check_collisions(&chosen)?;
         let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
-        let mut files = Vec::new();
-        for file in chosen {
-            let path = view_path(&target.view, &file.path)?;
-            // The Hub names no SHA-256 of a plain file; the registry may.
-            let sha256 = file.sha256.or_else(|| target.wanted.sha256_of(&file.path));
-            let mut planned = PlannedFile::new(path, file.path.clone(), Some(file.size), sha256).published();
-            planned.git_sha1 = file.git_sha1;
-            files.push(planned);
-        }
         let api_requests = calls + (tree.files.len() as u32).saturating_sub(1) / 1000;
-        Ok(Plan { target, asked: asked_repo, revision: pinned.commit, files, api_requests })
+        let mut plan = Plan { target, asked: asked_repo, revision: pinned.commit, files: Vec::new(), api_requests };
+        plan.files = chosen.into_iter().map(|file| plan.planned(file)).collect::<Result<_>>()?;
+        Ok(plan)
     }
 
     /// Finds out for each file where its bytes are.

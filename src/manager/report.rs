@@ -120,6 +120,12 @@ pub struct LeftOut {
     pub why: &'static str,
 }
 
+impl LeftOut {
+    pub(super) fn new(file: &crate::hub::HubFile, why: &'static str) -> Self {
+        Self { file: file.path.to_string(), size: file.size, why }
+    }
+}
+
 /// What a download did.
 #[derive(Debug, Clone, Serialize)]
 pub struct DownloadReport {

@@ -1,10 +1,10 @@
 //! From what a person wrote to what is wanted: a view and the files it needs.
 
-use super::{LeftOut, ModelManager, Selector};
+use super::{ModelManager, Selector};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
-    hub::Reference,
+    hub::{HubFile, Reference},
     names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
     registry::{Artifact, ArtifactFile},
     store::{Project, RootRecord, Source, Store, ViewFile, ViewKey},
@@ -33,8 +33,8 @@ pub(super) struct Target {
     pub(super) open_label: bool,
     /// The names of the files that are shown or locked under this label: whichever unit of the repository they are keeps it.
     pub(super) kept: Vec<String>,
-    /// What of the repository is left out, once that was asked.
-    pub(super) left_out: Vec<LeftOut>,
+    /// What of the repository is left out and why, once that was asked.
+    pub(super) left_out: Vec<(HubFile, &'static str)>,
     /// What was chosen and why.
     pub(super) notices: Vec<String>,
 }

@@ -253,6 +253,20 @@ fn an_index_is_held_against_the_weights_before_anything_travels() {
     let said = desk.run("download a/cut --format safetensors").ok();
     assert_eq!(said.stderr.matches(warning).count(), 1, "{said}");
     desk.run("verify a/cut --format safetensors").ok();
+    // What it names is taken, whatever it is called, and what it does not name is left out.
+    let more = [two[0], two[1], "model-00001-of-00001.safetensors", "mtp.safetensors"];
+    set("a/more", &more, &[two[0], two[1], "mtp.safetensors"]);
+    let plan = desk.run("download a/more --format safetensors --dry-run --json").ok().json()["plans"][0].clone();
+    let files: Vec<&str> = plan["files"].as_array().unwrap().iter().filter_map(|file| file["file"].as_str()).collect();
+    assert_eq!(files, ["config.json", two[0], two[1], "model.safetensors.index.json", "mtp.safetensors"]);
+    let left_out = serde_json::json!([{"file": more[2], "size": 39, "why": "not named by the index of the weights"}]);
+    assert_eq!(plan["left_out"], left_out);
+    desk.run("lock a/more --format safetensors").ok();
+    let locked = crate::lock::lock_text(&desk.s.project());
+    assert!(locked.contains("mtp.safetensors") && !locked.contains(more[2]), "{locked}");
+    desk.run("download a/more --format safetensors").ok();
+    desk.run("sync --locked").ok();
+    desk.run("verify a/more --format safetensors").ok().prints("5 ok");
     set("a/odd", &two, &[]);
     desk.hub.repo("a/odd").plain("model.safetensors.index.json", "<html>").commit();
     desk.run("download a/odd --format safetensors --dry-run").code(4).says("is no index of weights");

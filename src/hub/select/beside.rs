@@ -1,11 +1,14 @@
 //! What comes along beside the chosen weights, and why the rest does not.
 
-use super::Listing;
+use super::{Listing, kind::is_variant};
 use crate::{hub::HubFile, names::is_apple_double};
 use std::collections::BTreeSet;
 
 /// The longest file that is no weights and comes along unasked: vocabularies are the longest of them.
 const LONGEST_SMALL: u64 = 128 << 20;
+
+/// Why weights of the wanted format are left out where others of it are taken.
+pub const ANOTHER_COPY: &str = "another copy, variant or part of the weights";
 
 impl Listing<'_> {
     /// Why a file that is not among the chosen weights is left out: from the folders that weights are taken from, the stems of
@@ -28,11 +31,15 @@ impl Listing<'_> {
         }
         if ends(&WEIGHTS) {
             let is_of_format = self.kinds.iter().any(|kind| kind.ends.iter().any(|end| lower.ends_with(end)));
-            return Some(if is_of_format { "another copy, variant or part of the weights" } else { "weights in another format" });
+            return Some(if is_of_format { ANOTHER_COPY } else { "weights in another format" });
         }
         if lower.contains(".index.") && lower.ends_with(".json") {
             let stem = name.strip_suffix(self.index_end);
-            let describes = stem.is_some_and(|stem| described.contains(&(folder, stem)));
+            let of_folder = || described.iter().filter(|(its, _)| *its == folder).map(|(_, stem)| *stem);
+            // The format's own index may name weights of any name.
+            let is_own = |stem: &str| self.kinds.iter().any(|kind| kind.is_usual(stem)) && of_folder().next().is_some();
+            let is_of_variant = || of_folder().any(is_variant);
+            let describes = stem.is_some_and(|stem| described.contains(&(folder, stem)) || (is_own(stem) && !is_of_variant()));
             return (!describes).then_some("describes weights that are left out");
         }
         if ends(&MEDIA) {

@@ -19,6 +19,11 @@ impl Kind {
     const OTHERS: [&'static str; 8] =
         ["consolidated", "training_args", "optimizer", "scheduler", "scaler", "rng_state", "random_states", "tokenizer"];
 
+    /// Whether the weights themselves have this stem.
+    pub(super) fn is_usual(&self, stem: &str) -> bool {
+        self.usual == stem || USUAL.contains(&stem)
+    }
+
     fn stem<'n>(&self, name: &'n str) -> Option<&'n str> {
         let stem = self.ends.iter().find_map(|end| name.strip_suffix(end))?;
         (!Self::OTHERS.iter().any(|other| stem.starts_with(other))).then_some(stem)
@@ -59,7 +64,7 @@ impl Kind {
 const USUAL: [&str; 1] = ["diffusion_pytorch_model"];
 
 /// Whether a stem names a precision, as `model.fp16` and `model.fp16-00001-of-00002` do.
-fn is_variant(stem: &str) -> bool {
+pub(super) fn is_variant(stem: &str) -> bool {
     let (base, _) = split_shard(stem);
     let variant = base.rsplit_once('.').map(|(_, variant)| variant);
     variant.is_some_and(|variant| ["fp16", "bf16", "fp32", "fp8", "int8", "non_ema"].contains(&variant))

@@ -8,6 +8,7 @@ mod index;
 mod kind;
 mod shards;
 
+pub use beside::ANOTHER_COPY;
 pub use index::missing_from_index;
 pub use shards::is_cut_otherwise;
 
@@ -242,9 +243,11 @@ mod tests {
             ["model-1-of-3.safetensors", "model-2-of-3.safetensors", "model-3-of-3.safetensors"],
             ["weights_a.safetensors", "weights_b.safetensors", "-weights_a.bin"],
         ] {
-            let index: &[&str] = if shards[0].starts_with("model") { &[index] } else { &[] };
-            holds(Format::safetensors(), &[&shards[..], index, &more[..]].concat());
+            holds(Format::safetensors(), &[&shards[..], &[index], &more[..]].concat());
         }
+        // The index of what is left out is left out too.
+        holds(Format::safetensors(), &["model.fp16.safetensors", "-model.safetensors.index.json", "config.json"]);
+        holds(Format::safetensors(), &["model.safetensors", "-consolidated.safetensors.index.json", "config.json"]);
     }
 
     #[test]

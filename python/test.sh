@@ -10,6 +10,9 @@ tools="maturin==1.16.0 pytest==9.2.0 pytest-xdist==3.8.0 mypy==2.4.1 tqdm==4.70.
 # numpy differs by version of Python.
 tools="$tools transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 numpy>=2.2.6,<2.5 xllamacpp==2026.10.11549"
 
+# Its reader of modules is run without torch, which would be a download of its own.
+readers="sentence-transformers==6.2.0"
+
 fail() {
     printf 'python/test.sh: %s\n' "$1" >&2
     exit 1
@@ -19,7 +22,7 @@ version=$("$python" -c 'import sys; print(sys.version)') || fail "$python does n
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "$python is older than 3.10. Name a newer one with PYTHON=."
 
 # Scripts of an environment hold its path, so one that was copied or moved is made anew; so is one of another interpreter.
-wanted="$PWD $version $tools"
+wanted="$PWD $version $tools $readers"
 if [ "$(cat "$venv/made-for" 2>/dev/null)" != "$wanted" ]; then
     "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"
     rm -rf "$venv"
@@ -28,6 +31,10 @@ if [ "$(cat "$venv/made-for" 2>/dev/null)" != "$wanted" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check $tools
     printf '%s' "$wanted" >"$venv/made-for"
 fi
+
+# Where it cannot be had, the tests that need it are skipped by its name.
+"$venv/bin/python" -c 'import importlib.metadata; importlib.metadata.version("sentence-transformers")' 2>/dev/null ||
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$readers" || true
 
 cargo build --quiet --example test_hub
 rm -rf target/python-wheels

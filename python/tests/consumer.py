@@ -1,4 +1,7 @@
-"""Loads a model with the programs that people use, and prints what they made of it as JSON. Run by test_consumers.py."""
+"""Loads models with the programs that people use, and prints what they made of each as a line of JSON.
+
+Run by test_consumers.py and test_sets.py.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,31 @@ def safetensors(folder: str) -> dict[str, Any]:
     return found
 
 
+def a_set(folder: str) -> dict[str, Any]:
+    """All of a set: configuration, tokenizer, templates and code in transformers, and every file of weights, those of an index
+    by what it names."""
+    from safetensors.numpy import load_file
+    from transformers import AutoConfig, AutoTokenizer
+
+    here = Path(folder)
+    found: dict[str, Any] = {"weights": {}}
+    if (here / "config.json").exists():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config)
+        found |= {"type": config.model_type, "said": getattr(config, "said", None)}
+        found |= {"tokens": tokenizer("one link")["input_ids"], "template": tokenizer.chat_template}
+    files = {path.relative_to(here) for path in here.rglob("*.safetensors")}
+    for index in here.rglob("*.safetensors.index.json"):
+        named = json.loads(index.read_text())["weight_map"]
+        files |= {index.parent.relative_to(here) / name for name in named.values()}
+        for tensor, name in named.items():
+            assert tensor in load_file(index.parent / name), tensor
+    for file in sorted(files):
+        found["weights"][str(file)] = {name: float(tensor.sum()) for name, tensor in load_file(here / file).items()}
+    return found
+
+
 if __name__ == "__main__":
-    load = {"llama_cpp": llama_cpp, "transformers": transformers, "safetensors": safetensors}[sys.argv[1]]
-    print(json.dumps(load(sys.argv[2])))
+    programs = {"llama_cpp": llama_cpp, "transformers": transformers, "safetensors": safetensors, "a_set": a_set}
+    for path in sys.argv[2:]:
+        print(json.dumps(programs[sys.argv[1]](path)))

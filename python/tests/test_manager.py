@@ -98,6 +98,20 @@ def test_a_projector_beside_the_model(hub: MakeHub) -> None:
     assert len(manager.plan("a/seer").files) == 2
 
 
+def test_a_draft_beside_the_model(hub: MakeHub) -> None:
+    files = ("owl-Q4_K_M.gguf", "owl-Q4_K_M-mtp.gguf", "vae-F16.gguf")
+    hub({"a/owl": {name: gguf(seed=seed) for seed, name in enumerate(files)}})
+    manager = Manager()
+    done = manager.download("a/owl", companions=["draft"])
+    assert done.path.name == files[0] and manager.path("a/owl").name == files[0]
+    assert (done.path.parent / files[1]).read_bytes() == gguf(seed=1)
+    assert {file.file for file in manager.plan("a/owl", companions=["draft", f"vae={files[2]}"]).files} == set(files)
+    added = manager.add("a/owl", companions=["draft"], dry_run=True)
+    assert (added.companions, added.projectors) == ((files[1],), ())
+    with pytest.raises(errors.UsageError, match="`wings` is no companion"):
+        manager.plan("a/owl", companions=["wings"])
+
+
 def test_references_to_the_hub(fast: Hub) -> None:
     done = Manager("elsewhere").download(f"{REPO}:q4_k_m")
     assert done.path == Path("elsewhere/test--test-model-gguf/gguf/q4_k_m") / FILE

@@ -129,6 +129,22 @@ def test_a_sync_that_cannot_be_is_an_exception(server: Hub) -> None:
     assert asyncio.run(Manager().sync_async()).views[0].path.read_bytes() == BIG
 
 
+def test_all_errors_of_a_lock_are_reported_with_their_lines(server: Hub) -> None:
+    manager = Manager()
+    manager.lock("test-model")
+    LOCK.write_text(LOCK.read_text().replace("size: ", "size: -").replace("source:", "sauce:"))
+    lines = LOCK.read_text().splitlines()
+    wrong = [number for number, line in enumerate(lines, 1) if "size: -" in line or "sauce:" in line]
+    with pytest.raises(errors.UsageError) as caught:
+        manager.lock(check=True)
+    assert len(wrong) == 2
+    for line in wrong:
+        assert f"models.lock:{line}:" in str(caught.value)
+    LOCK.write_text("<<<<<<< ours\n" + LOCK.read_text())
+    with pytest.raises(errors.UsageError, match=r"models.lock:1:1: a merge left a conflict"):
+        manager.sync()
+
+
 def test_locks_are_checked_and_updated(server: Hub) -> None:
     manager = Manager()
     manager.download("test-model")

@@ -54,7 +54,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds what indexes name and the names of files did not tell.
+    /// Adds weights that the indexes name and that the choice by file names left out.
     fn take_named(&mut self, named: &BTreeSet<String>) -> Result<()> {
         let left_out = std::mem::take(&mut self.target.left_out);
         let is_spare = |(file, why): &(HubFile, &str)| *why == ANOTHER_COPY && named.contains(file.path.as_str());

@@ -199,7 +199,7 @@ impl ModelManager {
         models.into_iter().find(|path| self.role_by_header(&dir.join(path.to_path())).is_none()).or(first)
     }
 
-    /// What the header of a GGUF file that is here tells of its role, where it is no plain model's.
+    /// The role that the header of a local GGUF file names; `None` for a plain model.
     pub(super) fn role_by_header(&self, path: &Path) -> Option<names::Role> {
         match self.look_at_file("x.gguf", path.to_owned()) {
             Ok(Told::Gguf(header)) => role_of(&header),
@@ -248,7 +248,7 @@ fn unit_of(path: &RelPath) -> &str {
     split_part_suffix(path.as_str().rsplit_once('.').map_or(path.as_str(), |(stem, _)| stem)).0
 }
 
-/// Files of one view that tell something of the model.
+/// Files of one view whose headers or settings describe the model.
 fn telling<'p>(paths: impl IntoIterator<Item = &'p RelPath>) -> impl Iterator<Item = &'p RelPath> {
     let paths: Vec<&RelPath> = paths.into_iter().filter(|path| Role::of(path.as_str()).is_some()).collect();
     let beside = companions(paths.iter().copied());

@@ -1,4 +1,4 @@
-//! Companions in locked views: whoever fetched one beside the model keeps it, although nothing names it but the view.
+//! Companions in locked views: one that was fetched beside the model stays locked, although only the view names it.
 
 use super::{
     ModelManager,

@@ -244,8 +244,8 @@ fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
     as_known && target.beside.iter().all(has) && can_be(target, files.iter().map(|file| &file.repo_path))
 }
 
-/// Whether a view with these files, by their paths in the repository, can be what is wanted. Companions are no model: who
-/// fetched one keeps it.
+/// Whether a view with these files, by their paths in the repository, can be what is wanted. Companions are no model, and
+/// stay once they were fetched.
 pub(super) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p RelPath>) -> bool {
     let paths: Vec<&RelPath> = paths.into_iter().collect();
     let (wanted, folder) = match &target.wanted {
@@ -332,7 +332,7 @@ fn difference(target: &Target, locked: &LockedView) -> Option<String> {
             return Some(format!("the registry gives another sha256 or size for {}", file.path));
         }
     }
-    // Whoever fetched a companion that the registry does not name keeps it.
+    // A companion that was fetched stays, although the registry does not name it.
     let beside = companions(locked.files.iter().map(|file| &file.repo_path));
     let is_named = |found: &LockedFile| known.iter().any(|file| file.path == found.repo_path);
     let is_more = |found: &LockedFile| !beside.contains(&found.repo_path) && !is_named(found);

@@ -286,7 +286,7 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Adds the companions that the view shows already: who asked for one once keeps it. Says which other GGUF gives way.
+    /// Adds the companions that the view shows already: one that was asked for stays. Says which other GGUF gives way.
     fn mind_the_view(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.models_disk(), &self.settings.models_dir)?) else {
             return Ok(());
@@ -304,7 +304,7 @@ impl ModelManager {
                 Some(_) => plan.files.push(PlannedFile { stays: true, ..present(file) }),
                 None => {
                     let role = Role::of_gguf_name(file.path.file_name());
-                    // A name that tells its role only beside a model's is a draft's.
+                    // Only a draft can have a name that shows its role just beside the model's.
                     let role = if role == Role::Model { Role::Draft } else { role };
                     let option = Companion { role, name: None }.option(file.path.as_str());
                     plan.target.notices.push(format!("{} is gone from the store; `{option}` fetches it again", file.path));

@@ -208,7 +208,7 @@ pub enum Role {
     Encoder,
     /// The part of a model of pictures or sound that makes them.
     Vae,
-    /// A change of a model's weights (LoRA); only a header tells it.
+    /// A change of a model's weights (LoRA); known by header only.
     Adapter,
 }
 
@@ -237,7 +237,7 @@ impl Role {
         }
     }
 
-    /// What a GGUF header tells, where it tells more than that it is a model: `general.type` and `general.architecture`.
+    /// The role by a GGUF header's `general.type` and `general.architecture`; `None` for a plain model.
     pub fn of_gguf_header(kind: Option<&str>, architecture: Option<&str>) -> Option<Self> {
         match kind.unwrap_or_default() {
             "mmproj" | "clip-vision" => return Some(Self::Projector),

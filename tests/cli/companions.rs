@@ -1,4 +1,4 @@
-//! What stands beside a model that is no projector: `--with draft` and its like, and what only a header tells.
+//! Companions other than projectors, `--with draft` and the like, and roles that only a header shows.
 
 use crate::kit::{Desk, assert_content};
 use crate::support::gguf::Spec;
@@ -107,6 +107,8 @@ fn a_companion_that_is_not_there_or_not_clear_is_answered_with_what_is() {
     desk.hub.repo("a/two").lfs("x-Q8_0.gguf", "x").lfs("mtp-x.gguf", "y").lfs("eagle3-x.gguf", "z").commit();
     desk.run("download a/two --with draft").code(2).says("2 drafts").says("`--with draft=eagle3-x.gguf`");
     assert_eq!(desk.run("download a/two --with draft=mtp-x.gguf").ok().last_line(), "models/a--two/gguf/q8_0/x-Q8_0.gguf");
+    let alone = desk.run(&format!("download {REPO}:mtp-q4_k_m --with draft --json")).ok().json();
+    assert_eq!(alone["models"][0]["files"].as_array().map(Vec::len), Some(1), "{alone:#}");
     desk.hub.repo("a/set").lfs("model.safetensors", "x").plain("config.json", "{}").commit();
     desk.run("download a/set --format safetensors --with draft").code(2).says("no GGUF model").says("`--with draft`");
 }

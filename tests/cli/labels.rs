@@ -27,7 +27,7 @@ struct Found {
 
 /// Holds one repository against the rules of labels.
 fn measure(desk: &Desk, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
-    // Each has content of its own, so that a hash tells which was planned.
+    // Each has content of its own, so that its hash identifies it in a plan.
     let files = paths.iter().fold(desk.hub.repo(repo), |files, path| files.lfs(path, format!("{repo} {path}").into_bytes()));
     files.commit();
     let digest = |path: &str| desk.hub.content(repo, path).sha256().to_owned();

@@ -120,7 +120,7 @@ fn a_set_has_what_its_loader_needs_and_the_plan_says_what_is_left_out() {
     }
 }
 
-/// A listing in which `-` stands before what is left out, and what the plan tells of it.
+/// Holds the plan of a set against a listing in which `-` stands before what is left out.
 #[track_caller]
 fn plans(desk: &Desk, name: &str, listing: &[&str]) {
     let repo = format!("a/{name}");
@@ -138,7 +138,7 @@ fn plans(desk: &Desk, name: &str, listing: &[&str]) {
     });
     files.commit();
     let plan = desk.run(&format!("download {repo} --format safetensors --dry-run --json")).ok().json()["plans"][0].clone();
-    let told = |list: &str| {
+    let planned = |list: &str| {
         let all = plan[list].as_array().unwrap().iter();
         all.map(|file| file["file"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
     };
@@ -146,7 +146,7 @@ fn plans(desk: &Desk, name: &str, listing: &[&str]) {
         let of = listing.iter().filter(|path| path.starts_with('-') == is_out);
         of.map(|path| path.trim_start_matches('-').to_owned()).collect::<std::collections::BTreeSet<_>>()
     };
-    assert_eq!((told("files"), told("left_out")), (wanted(false), wanted(true)), "{name}");
+    assert_eq!((planned("files"), planned("left_out")), (wanted(false), wanted(true)), "{name}");
     let left_out = plan["left_out"].as_array().unwrap();
     assert!(left_out.iter().all(|file| !file["why"].as_str().unwrap().is_empty() && file["size"].is_u64()), "{plan:#}");
     let shown = desk.run(&format!("download {repo} --format safetensors --dry-run")).ok();
@@ -216,7 +216,7 @@ fn the_plan_of_a_set_of_any_shape_lists_what_is_left_out_and_why() {
 }
 
 #[test]
-fn what_the_registry_selects_and_excludes_is_told_as_left_out_too() {
+fn what_the_registry_does_not_select_or_excludes_is_listed_as_left_out() {
     let desk = Desk::empty();
     let repo = desk.hub.repo("a/set").lfs("model.safetensors", "x").plain("config.json", "{}").plain("notes.md", "words");
     repo.commit();

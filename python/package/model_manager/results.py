@@ -30,6 +30,7 @@ __all__ = [
     "FileChange",
     "Finding",
     "Form",
+    "LeftOut",
     "Lint",
     "LintFinding",
     "Listed",

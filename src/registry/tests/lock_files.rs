@@ -84,7 +84,7 @@ fn what_is_no_lock_file_of_this_version_is_refused_with_its_line() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once_each_with_its_line() {
+fn all_errors_are_reported_at_once_each_with_its_line() {
     let text = text("source: registry", "source: hub").replace("a/b", "../b").replace("size: 6", "size: -6\n        hash: x");
     let second = text.split_once("views:\n").unwrap().1.replace("model: m", "model: n").replace("quant:", "quants:");
     let error = LockFile::parse(&format!("{text}{second}"), "models.lock").unwrap_err();

@@ -106,6 +106,12 @@ def test_a_draft_beside_the_model(hub: MakeHub) -> None:
     assert done.path.name == files[0] and manager.path("a/owl").name == files[0]
     assert (done.path.parent / files[1]).read_bytes() == gguf(seed=1)
     assert {file.file for file in manager.plan("a/owl", companions=["draft", f"vae={files[2]}"]).files} == set(files)
+    (info,) = manager.info("a/owl")
+    assert [(label.label, label.role, label.present) for label in info.labels] == [
+        ("q4_k_m", "model", True),
+        ("mtp-q4_k_m", "draft", True),
+        ("vae-f16", "vae", False),
+    ]
     added = manager.add("a/owl", companions=["draft"], dry_run=True)
     assert (added.companions, added.projectors) == ((files[1],), ())
     with pytest.raises(errors.UsageError, match="`wings` is no companion"):

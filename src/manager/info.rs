@@ -146,10 +146,11 @@ impl ModelManager {
         let units = gguf_units(&tree.files);
         let is_here = |unit: &GgufUnit<'_>| {
             let first = unit.parts.first().map_or("", |part| part.path.file_name());
-            // A view that was made under another name shows the same file.
+            // A view that was made under another name shows the same file, and a companion stands with its model.
             let is_other = |listed: &ListedModel| {
                 let is_label = units.iter().any(|unit| listed.quant.as_deref() == Some(unit.label.as_str()));
-                listed.model == target.view.model.as_str() && !is_label && listed.files.iter().any(|file| file == first)
+                let may_be_other = unit.role != Role::Model || !is_label;
+                listed.model == target.view.model.as_str() && may_be_other && listed.files.iter().any(|file| file == first)
             };
             here.find(target.view.model.as_str(), &target.view.format, Some(&unit.label)).is_some() || here.0.values().any(is_other)
         };

@@ -339,7 +339,6 @@ pub struct InfoModel {
     /// Its forms.
     pub forms: Vec<InfoForm>,
     /// The GGUF files and sets of parts of a repository that was named without a label.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelInfo>,
 }
 

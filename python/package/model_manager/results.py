@@ -30,6 +30,7 @@ __all__ = [
     "FileChange",
     "Finding",
     "Form",
+    "Label",
     "LeftOut",
     "Lint",
     "LintFinding",
@@ -296,6 +297,22 @@ class ModelInfo:
     repo: str | None
     license: str | None
     forms: tuple[Form, ...]
+    labels: tuple[Label, ...]
+    """The GGUF files and sets of parts of a repository that was named without a label."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A GGUF file, or set of parts, of a repository."""
+
+    label: str
+    """What ``owner/repo:LABEL`` names."""
+    role: Literal["model", "mmproj", "draft", "imatrix", "tokenizer", "encoder", "vae", "adapter"]
+    """By its name, or by its header where that was read and the name says nothing."""
+    size: int
+    files: tuple[str, ...]
+    present: bool
+    """Whether it is here."""
 
 
 @dataclass(frozen=True)

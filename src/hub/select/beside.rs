@@ -34,7 +34,8 @@ impl Listing<'_> {
             return Some(if is_of_format { ANOTHER_COPY } else { "weights in another format" });
         }
         if lower.contains(".index.") && lower.ends_with(".json") {
-            let stem = name.strip_suffix(self.index_end);
+            let stem = self.stem_of_index(name);
+            let stem = stem.as_deref();
             let of_folder = || described.iter().filter(|(its, _)| *its == folder).map(|(_, stem)| *stem);
             // The format's own index may name weights of any name.
             let is_own = |stem: &str| self.kinds.iter().any(|kind| kind.is_usual(stem)) && of_folder().next().is_some();
@@ -50,6 +51,19 @@ impl Listing<'_> {
         }
         let is_elsewhere = !folder.is_empty() && !beside.contains(folder) && of_others.contains(folder);
         is_elsewhere.then_some("beside weights that are left out")
+    }
+}
+
+impl Listing<'_> {
+    /// The stem of the weights that an index of this name describes: `model.safetensors.index.fp16.json` those of `model.fp16`.
+    fn stem_of_index(&self, name: &str) -> Option<String> {
+        let weights_end = self.index_end.strip_suffix(".index.json")?;
+        let (weights, rest) = name.split_once(".index.")?;
+        let stem = weights.strip_suffix(weights_end)?;
+        match rest.strip_suffix(".json") {
+            Some(variant) => Some(format!("{stem}.{variant}")),
+            None => (rest == "json").then(|| stem.to_owned()),
+        }
     }
 }
 

@@ -245,6 +245,12 @@ mod tests {
         ] {
             holds(Format::safetensors(), &[&shards[..], &[index], &more[..]].concat());
         }
+        let fp16 = "unet/diffusion_pytorch_model.fp16-00001-of-00001.safetensors";
+        let own = ["model_index.json", fp16, "unet/diffusion_pytorch_model.safetensors.index.fp16.json", "unet/config.json"];
+        holds(Format::safetensors(), &own);
+        let plain =
+            ["model.safetensors", "-model.fp16.safetensors.index.json", "-model.safetensors.index.fp16.json", "config.json"];
+        holds(Format::safetensors(), &plain);
         // The index of what is left out is left out too.
         holds(Format::safetensors(), &["model.fp16.safetensors", "-model.safetensors.index.json", "config.json"]);
         holds(Format::safetensors(), &["model.safetensors", "-consolidated.safetensors.index.json", "config.json"]);

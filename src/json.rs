@@ -1,5 +1,5 @@
-//! Foreign JSON, read into no more than is asked of it: whatever else stands there, however long and deep, is passed over
-//! without being kept.
+//! Foreign JSON, read into no more than is asked of it: whatever else stands there, however long and deep, is passed
+//! over without being kept.
 
 mod elements;
 
@@ -15,8 +15,8 @@ use std::{fmt, marker::PhantomData};
 const LONGEST_TEXT: usize = 1 << 20;
 const MOST_TEXTS: usize = 1000;
 
-/// A type that is read from one value: a kind of value that has no method of its own gives [`Self::other`], and what is inside
-/// is not kept.
+/// A type that is read from one value: a kind of value that has no method of its own gives [`Self::other`], and what is
+/// inside is not kept.
 pub trait FromJson<'de>: Sized {
     /// What is expected, for an error.
     const EXPECTED: &'static str;

@@ -61,9 +61,10 @@ fn has_extension(path: &RelPath) -> bool {
     path.file_name().rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("gguf"))
 }
 
-/// The companion for `model`, a file of the same listing: of several those of the model's folder, or else of the nearest above
-/// it, or else of the nearest to the root, for another folder may hold that of another model; and of these the best: what is
-/// small as exact as it is usual, a draft and an encoder in the model's quantization or else the nearest to the usual.
+/// The companion for `model`, a file of the same listing: of several those of the model's folder, or else of the
+/// nearest above it, or else of the nearest to the root, for another folder may hold that of another model; and of
+/// these the best: what is small as exact as it is usual, a draft and an encoder in the model's quantization or else
+/// the nearest to the usual.
 pub fn companion_choice<'a>(
     files: impl IntoIterator<Item = &'a HubFile>,
     wanted: &Companion,

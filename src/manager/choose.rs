@@ -43,8 +43,8 @@ impl Companions {
     }
 }
 
-/// The files of a repository that a target means, and the companions that go with them. What was open is settled in the target,
-/// with a notice.
+/// The files of a repository that a target means, and the companions that go with them. What was open is settled in the
+/// target, with a notice.
 pub(super) fn choose<'a>(
     target: &mut Target,
     tree: &'a Tree,

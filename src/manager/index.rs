@@ -97,7 +97,8 @@ impl Plan {
         self.target.left_out.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
     }
 
-    /// Holds the weights of a folder, those with this end, against their index. The notice is of an index of another cut.
+    /// Holds the weights of a folder, those with this end, against their index. The notice is of an index of another
+    /// cut.
     fn check_index(&self, index: &PlannedFile, folder: &str, end: &str, text: &[u8]) -> Result<Option<String>> {
         let there: Vec<&str> =
             self.files.iter().filter(|file| is_of(&file.repo_path, folder, end)).map(|file| split(&file.repo_path).1).collect();
@@ -114,8 +115,8 @@ impl Plan {
 }
 
 impl ModelManager {
-    /// Makes the weights of a plan those that its indexes name, which are read from the Hub, and refuses it where there are not
-    /// all of them, before anything of it travels.
+    /// Makes the weights of a plan those that its indexes name, which are read from the Hub, and refuses it where there
+    /// are not all of them, before anything of it travels.
     pub(super) async fn follow_indexes(&self, plan: &mut Plan) -> Result<()> {
         let indexes: Vec<PlannedFile> = plan.indexes().map(|(index, ..)| index.clone()).collect();
         let mut texts = Vec::new();
@@ -140,7 +141,8 @@ impl ModelManager {
         plan.follow(&texts)
     }
 
-    /// Refuses a plan whose indexes, which are in the store by now, name weights that are not part of it: what they say is verified.
+    /// Refuses a plan whose indexes, which are in the store by now, name weights that are not part of it: what they say
+    /// is verified.
     pub(super) fn check_indexes(&self, plan: &Plan, store: &Store) -> Result<()> {
         for (index, folder, end) in plan.indexes() {
             let Some(digest) = &index.sha256 else { continue };

@@ -182,8 +182,8 @@ impl ModelManager {
         Ok(sum.done())
     }
 
-    /// The model among the files in a GGUF view's folder: the first that is no companion by its name and, where several could be
-    /// it, by its header.
+    /// The model among the files in a GGUF view's folder: the first that is no companion by its name and, where several
+    /// could be it, by its header.
     pub(super) fn model_among<'p>(&self, dir: &Path, files: impl IntoIterator<Item = &'p RelPath>) -> Option<&'p RelPath> {
         let mut paths: Vec<&RelPath> = files.into_iter().collect();
         paths.sort();

@@ -15,8 +15,8 @@ use crate::{
 use std::collections::BTreeSet;
 
 impl ModelManager {
-    /// Locks companions that the view got since it was locked, at the commit that is locked; `None` where there are none, or
-    /// where that commit has none of them.
+    /// Locks companions that the view got since it was locked, at the commit that is locked; `None` where there are
+    /// none, or where that commit has none of them.
     pub(super) fn lock_more_companions(&self, wish: &Wish, locked: &LockedView, run: Locking<'_>) -> Result<Option<Outcome>> {
         let Some((root, store)) = run.here(&wish.target.view) else { return Ok(None) };
         let is_locked = |path: &RelPath| locked.files.iter().any(|file| file.path == *path);

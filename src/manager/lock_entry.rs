@@ -244,8 +244,8 @@ fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
     as_known && target.beside.iter().all(has) && can_be(target, files.iter().map(|file| &file.repo_path))
 }
 
-/// Whether a view with these files, by their paths in the repository, can be what is wanted. Companions are no model, and
-/// stay once they were fetched.
+/// Whether a view with these files, by their paths in the repository, can be what is wanted. Companions are no model,
+/// and stay once they were fetched.
 pub(super) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p RelPath>) -> bool {
     let paths: Vec<&RelPath> = paths.into_iter().collect();
     let (wanted, folder) = match &target.wanted {

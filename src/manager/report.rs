@@ -103,7 +103,8 @@ pub struct PlanReport {
     pub api_requests: u32,
     /// Requests that the download would make at least: to plan again, and one for each content that it fetches.
     pub requests: u32,
-    /// Files of the repository that a set leaves out, the first thousand of them; none where the repository was not asked.
+    /// Files of the repository that a set leaves out, the first thousand of them; none where the repository was not
+    /// asked.
     pub left_out: Vec<LeftOut>,
     /// What was chosen and why.
     pub notices: Vec<String>,
@@ -347,8 +348,8 @@ pub struct InfoModel {
 pub struct LabelInfo {
     /// What `owner/repo:LABEL` calls it.
     pub label: String,
-    /// `model`, `mmproj`, `draft`, `imatrix`, `tokenizer`, `encoder`, `vae` or `adapter`, by its name, or by its header where
-    /// that was read and the name says nothing.
+    /// `model`, `mmproj`, `draft`, `imatrix`, `tokenizer`, `encoder`, `vae` or `adapter`, by its name, or by its header
+    /// where that was read and the name says nothing.
     pub role: &'static str,
     /// Bytes.
     pub size: u64,

@@ -285,8 +285,8 @@ impl Role {
 /// Words that make a draft wherever they stand.
 const DRAFTS: [&str; 4] = ["draft", "drafter", "dflash", "eagle3"];
 
-/// What each of the GGUF files that stand together is for, by their names. `mtp` within a name makes a companion where another
-/// model has it not: where all have it, it is part of the models' name.
+/// What each of the GGUF files that stand together is for, by their names. `mtp` within a name makes a companion where
+/// another model has it not: where all have it, it is part of the models' name.
 pub fn gguf_roles<T: AsRef<str>>(names: &[T]) -> Vec<Role> {
     let names: Vec<&str> = names.iter().map(|name| name.as_ref().rsplit('/').next().unwrap_or_default()).collect();
     let has_head = |name: &str| words(name).iter().any(|word| word == "mtp");
@@ -296,7 +296,8 @@ pub fn gguf_roles<T: AsRef<str>>(names: &[T]) -> Vec<Role> {
     with_heads.map(|(role, name)| if role == Role::Model && is_plain && has_head(name) { Role::Draft } else { role }).collect()
 }
 
-/// Those of the files of a view that are no model, but stand beside one. Where there is no model, only a projector is none.
+/// Those of the files of a view that are no model, but stand beside one. Where there is no model, only a projector is
+/// none.
 pub fn companions<'a>(paths: impl IntoIterator<Item = &'a RelPath>) -> BTreeSet<&'a RelPath> {
     let is_gguf = |path: &&RelPath| strip_suffix_ignore_case(path.as_str(), ".gguf").is_some();
     let paths: Vec<&RelPath> = paths.into_iter().filter(is_gguf).collect();

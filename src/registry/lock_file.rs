@@ -242,7 +242,8 @@ fn write_view(text: &mut String, view: &LockedView) {
     }
 }
 
-/// What was read so far: views, models by their names without case, every path of every view as one tree, and what is wrong.
+/// What was read so far: views, models by their names without case, every path of every view as one tree, and what is
+/// wrong.
 #[derive(Default)]
 struct Reader {
     views: Vec<LockedView>,
@@ -254,7 +255,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads the root of a file; `Err` is what leaves nothing to be read. `twins` are the keys that stand twice in their maps.
+    /// Reads the root of a file; `Err` is what leaves nothing to be read. `twins` are the keys that stand twice in
+    /// their maps.
     fn read(root: Option<&Node>, twins: Vec<Problem>) -> Result<Self, Problem> {
         let nothing = || Problem::new(Place::START, "expected `version:` and `views:`, found nothing");
         let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;

@@ -1,5 +1,5 @@
-//! Labels held against a list of names: `MODEL_MANAGER_NAMES=list.tsv` measures a list of one's own, whose lines begin with a
-//! repository and a path, separated by tabs.
+//! Labels held against a list of names: `MODEL_MANAGER_NAMES=list.tsv` measures a list of one's own, whose lines begin
+//! with a repository and a path, separated by tabs.
 
 use crate::kit::Desk;
 use std::collections::{BTreeMap, BTreeSet};

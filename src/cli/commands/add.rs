@@ -41,8 +41,8 @@ pub struct Args {
     /// Only the model, although the repository has a projector
     #[arg(long, conflicts_with_all = ["update", "mmproj"])]
     pub no_mmproj: bool,
-    /// What else of the repository stands beside a GGUF model: draft, tokenizer, encoder or vae; the best choice, or the one with
-    /// this name, label or quantization
+    /// What else of the repository stands beside a GGUF model: draft, tokenizer, encoder or vae; the best choice, or
+    /// the one with this name, label or quantization
     #[arg(long, value_name = "ROLE[=NAME]", value_parser = Companion::parse, conflicts_with = "update")]
     pub with: Vec<Companion>,
     /// What the model is, in a line

@@ -37,8 +37,8 @@ pub struct Args {
     /// The projector (mmproj) of a multimodal GGUF model too: f16, else bf16, f32 or q8_0, or the one with this name or quantization
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub mmproj: Option<String>,
-    /// What else of the repository stands beside a GGUF model: draft, tokenizer, encoder or vae; the best choice, or the one with
-    /// this name, label or quantization
+    /// What else of the repository stands beside a GGUF model: draft, tokenizer, encoder or vae; the best choice, or
+    /// the one with this name, label or quantization
     #[arg(long, value_name = "ROLE[=NAME]", value_parser = Companion::parse)]
     pub with: Vec<Companion>,
     /// Only show what would be fetched

@@ -11,8 +11,8 @@ const LONGEST_SMALL: u64 = 128 << 20;
 pub const ANOTHER_COPY: &str = "another copy, variant or part of the weights";
 
 impl Listing<'_> {
-    /// Why a file that is not among the chosen weights is left out: from the folders that weights are taken from, the stems of
-    /// shards there, and the folders that have any weights.
+    /// Why a file that is not among the chosen weights is left out: from the folders that weights are taken from, the
+    /// stems of shards there, and the folders that have any weights.
     pub(super) fn why_not(
         &self,
         file: &HubFile,
@@ -55,7 +55,8 @@ impl Listing<'_> {
 }
 
 impl Listing<'_> {
-    /// The stem of the weights that an index of this name describes: `model.safetensors.index.fp16.json` those of `model.fp16`.
+    /// The stem of the weights that an index of this name describes: `model.safetensors.index.fp16.json` those of
+    /// `model.fp16`.
     fn stem_of_index(&self, name: &str) -> Option<String> {
         let weights_end = self.index_end.strip_suffix(".index.json")?;
         let (weights, rest) = name.split_once(".index.")?;

@@ -29,7 +29,8 @@ impl Kind {
         (!Self::OTHERS.iter().any(|other| stem.starts_with(other))).then_some(stem)
     }
 
-    /// The weights in a folder; where the usual names exist, only these, and shards rather than a single file if there is an index.
+    /// The weights in a folder; where the usual names exist, only these, and shards rather than a single file if there
+    /// is an index.
     pub(super) fn weights<'a>(&self, folder: &[&'a HubFile]) -> Vec<&'a HubFile> {
         let mut all: Vec<(&'a HubFile, &'a str)> =
             folder.iter().filter_map(|file| Some((*file, self.stem(file.path.file_name())?))).collect();

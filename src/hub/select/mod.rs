@@ -1,7 +1,7 @@
 //! The complete set of files that vLLM and transformers need: weights, index, configuration, tokenizer, licence.
 //!
-//! Which weights: here, by the names of [`kind`]. What comes with them: [`beside`]. Whether shards are all there: [`shards`] by
-//! their names, [`index`] by what their index says.
+//! Which weights: here, by the names of [`kind`]. What comes with them: [`beside`]. Whether shards are all there:
+//! [`shards`] by their names, [`index`] by what their index says.
 
 mod beside;
 mod index;

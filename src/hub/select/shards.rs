@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Missing shards that are named.
 const MOST_HOLES: usize = 1000;
 
-/// Splits the number and count of a shard off a stem: `-00001-of-00002`, also behind `_` or `.`, with any number of digits, and
-/// counted from zero.
+/// Splits the number and count of a shard off a stem: `-00001-of-00002`, also behind `_` or `.`, with any number of
+/// digits, and counted from zero.
 pub(super) fn split_shard(stem: &str) -> (&str, Option<(u32, u32)>) {
     let parse = || {
         let (rest, count) = stem.rsplit_once("-of-").or_else(|| stem.rsplit_once("_of_"))?;
@@ -50,8 +50,8 @@ pub(super) fn holes(files: &[&HubFile]) -> BTreeSet<String> {
     holes.take(MOST_HOLES).collect()
 }
 
-/// Whether names of shards that are missing and names that are there tell of two ways to cut the same weights, and those that are
-/// there are all of one.
+/// Whether names of shards that are missing and names that are there tell of two ways to cut the same weights, and
+/// those that are there are all of one.
 pub fn is_cut_otherwise(missing: &[String], there: &[&str]) -> bool {
     let cut = |name: &str| {
         let (stem, part) = split_shard(name.rsplit_once('.').map_or(name, |(stem, _)| stem));

@@ -1,13 +1,13 @@
 //! Compares blobs with what was recorded about them.
 
 use super::{
-    Result, Store, StoreError,
+    Damage, Result, Store, StoreError,
     format::{self, BlobMeta, Stamp, Trust},
     has_segments_record, take_in,
 };
 use crate::{
     digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_range},
-    disk::{DiskFile, Kind, Open, parallel},
+    disk::{DiskFile, Kind, Open, Stat, parallel},
 };
 use std::{
     path::Path,
@@ -74,21 +74,48 @@ impl Store {
         self.check_at(&path, digest, mode, progress)
     }
 
-    /// Checks a file that should have the content of `digest`: the blob itself, or a copy of it in a view.
+    /// Checks a file that should have the content of `digest`: the blob itself, or a copy of it in a view. Damage of the blob
+    /// is noted until a check that reads it finds it whole, or it is published anew; a quick check goes by that.
     pub fn check_at(&self, path: &Path, digest: &Sha256Digest, mode: CheckMode, progress: Progress<'_>) -> Result<BlobState> {
         let Some(file) = crate::disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(BlobState::Missing) };
         let stat = file.stat()?;
         if stat.kind != Kind::File {
             return Ok(BlobState::Modified { segments: Vec::new() });
         }
+        if self.stat(digest)?.is_none_or(|blob| (blob.dev, blob.ino) != (stat.dev, stat.ino)) {
+            return self.compare((&*file, path, &stat), digest, None, mode, progress);
+        }
+        let known = self.damage(digest)?;
+        let state = self.compare((&*file, path, &stat), digest, known.as_ref(), mode, progress)?;
         let stamp = Stamp::from(&stat);
+        match &state {
+            BlobState::Modified { segments } => where_possible(self.mark_damaged(digest, stamp, segments))?,
+            BlobState::Ok { .. } if known.is_some() => where_possible(self.clear_damage(digest, Some(stamp)))?,
+            _ => {}
+        }
+        Ok(state)
+    }
+
+    /// Compares an open file with what is recorded of `digest`. What is `known` of its damage stands until it is read.
+    fn compare(
+        &self,
+        (file, path, stat): (&dyn DiskFile, &Path, &Stat),
+        digest: &Sha256Digest,
+        known: Option<&Damage>,
+        mode: CheckMode,
+        progress: Progress<'_>,
+    ) -> Result<BlobState> {
+        let stamp = Stamp::from(stat);
         let meta = self.meta(digest)?;
         if mode == CheckMode::Quick
             && let Some(meta) = &meta
             && meta.stamp == stamp
             && meta.size == stat.len
         {
-            return Ok(BlobState::Ok { trust: meta.trust });
+            return Ok(match known {
+                Some(known) => BlobState::Modified { segments: known.segments.clone() },
+                None => BlobState::Ok { trust: meta.trust },
+            });
         }
         // Records that do not fit together prove nothing about the file.
         let values = match &meta {
@@ -97,9 +124,9 @@ impl Store {
         };
         if let (Some(meta), Some(values)) = (&meta, values) {
             let is_long = meta.size == stat.len;
-            let damaged = if is_long { damaged_segments(&*file, meta.size, &values, progress)? } else { Vec::new() };
+            let damaged = if is_long { damaged_segments(file, meta.size, &values, progress)? } else { Vec::new() };
             if is_long && damaged.is_empty() {
-                if meta.stamp != stamp && self.is_unchanged_blob(digest, &*file, stamp)? {
+                if meta.stamp != stamp && self.is_unchanged_blob(digest, file, stamp)? {
                     // The next quick check need not read everything again.
                     where_possible(self.change_meta(digest, |meta| std::mem::replace(&mut meta.stamp, stamp) != stamp))?;
                 }
@@ -110,7 +137,7 @@ impl Store {
                 return Ok(BlobState::Modified { segments: damaged });
             }
         }
-        let (actual, values) = match take_in::hash(&*file, path, stat.len, None, progress.bytes, progress.cancel) {
+        let (actual, values) = match take_in::hash(file, path, stat.len, None, progress.bytes, progress.cancel) {
             // A read error is a finding like a mismatch.
             Err(StoreError::Disk(_)) => return Ok(BlobState::Modified { segments: Vec::new() }),
             other => other?,
@@ -119,7 +146,7 @@ impl Store {
             return Ok(BlobState::Modified { segments: Vec::new() });
         }
         let trust = meta.as_ref().map_or(Trust::Tofu, |meta| meta.trust);
-        if self.is_unchanged_blob(digest, &*file, stamp)? {
+        if self.is_unchanged_blob(digest, file, stamp)? {
             where_possible(self.renew_records(digest, stamp, &values))?;
         }
         Ok(BlobState::Ok { trust })
@@ -148,7 +175,11 @@ impl Store {
 /// suspended process holds the records.
 fn where_possible(noted: Result<()>) -> Result<()> {
     match noted {
-        Err(StoreError::Disk(error)) if error.is_no_space() || error.is_read_only() || error.is_wrong_kind() => Ok(()),
+        Err(StoreError::Disk(error))
+            if error.is_no_space() || error.is_read_only() || error.is_wrong_kind() || error.is_not_found() =>
+        {
+            Ok(())
+        }
         Err(StoreError::LockTimeout { .. }) => Ok(()),
         other => other,
     }

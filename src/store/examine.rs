@@ -326,7 +326,11 @@ impl Findings<'_> {
                 }
             }
         }
-        if read && !matches!(self.store.check(digest, CheckMode::Rehash, progress)?, BlobState::Ok { .. }) {
+        // Where that can be noted, it is told with what else is known to be damaged.
+        if read
+            && !matches!(self.store.check(digest, CheckMode::Rehash, progress)?, BlobState::Ok { .. })
+            && self.store.damage(digest)?.is_none()
+        {
             let what = "its content is not what its name says";
             self.add(Severity::Loss, path, what, "run `model-manager verify` to see the models, and `download --force` for each");
         }
@@ -473,6 +477,16 @@ impl Findings<'_> {
             );
         }
         for entry in self.names(&layout.dir("bad"))? {
+            // Who looks at the blobs tells of damage; here only a mark that outlived its blob is told.
+            match Layout::digest_of_damage(&entry.name).filter(|_| entry.kind == Kind::File) {
+                Some(digest) if matches!(self.store.stat(&digest), Ok(None)) => {
+                    let what = "tells of damage of a blob that is gone";
+                    self.add(Severity::Leftover, layout.dir("bad").join(entry.name), what, "run `model-manager gc`");
+                    continue;
+                }
+                Some(_) => continue,
+                None => {}
+            }
             self.add(
                 Severity::Leftover,
                 layout.dir("bad").join(entry.name),

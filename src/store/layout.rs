@@ -65,6 +65,10 @@ impl Layout {
     pub fn segments(&self, digest: &Sha256Digest) -> PathBuf {
         self.sharded("segments", digest, "")
     }
+    /// That a blob is known to be damaged.
+    pub fn damage(&self, digest: &Sha256Digest) -> PathBuf {
+        self.dir("bad").join(format!("{digest}.json"))
+    }
     /// The folder of a partial download.
     pub fn ingest(&self, key: &IntakeKey) -> PathBuf {
         self.dir("ingest").join(key.to_string())
@@ -123,6 +127,7 @@ impl Layout {
             ["ingest", key, "claim" | "journal"] => is_key(key),
             ["meta", _, name] => name.strip_suffix(".json").and_then(Self::digest_of).is_some(),
             ["segments", _, name] => Self::digest_of(name).is_some(),
+            ["bad", name] => Self::digest_of_damage(name).is_some(),
             ["roots", project, name] => project.parse::<Uuid>().is_ok() && name.ends_with(".json") && !name.starts_with('.'),
             _ => false,
         }
@@ -149,6 +154,11 @@ impl Layout {
     pub fn digest_of(name: &str) -> Option<Sha256Digest> {
         let as_written = !name.bytes().any(|byte| byte.is_ascii_uppercase());
         name.parse().ok().filter(|_| as_written)
+    }
+
+    /// The digest of the blob whose mark has this name.
+    pub fn digest_of_damage(name: &str) -> Option<Sha256Digest> {
+        Self::digest_of(name.strip_suffix(".json")?)
     }
 
     fn sharded(&self, dir: &str, digest: &Sha256Digest, extension: &str) -> PathBuf {

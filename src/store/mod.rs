@@ -2,6 +2,7 @@
 //! make sharing it safe. The format on disk is specified in `store-layout.md`.
 
 mod check;
+mod damage;
 mod error;
 mod examine;
 pub mod format;
@@ -23,6 +24,7 @@ mod snapshot;
 mod take_in;
 
 pub use check::{BlobState, CheckMode, Progress};
+pub use damage::Damage;
 pub use error::{Result, StoreError};
 pub use examine::{Examined, Finding, Severity};
 pub use format::{BlobMeta, RootRecord, Source, Stamp, Trust, ViewFile, ViewKey};
@@ -366,7 +368,8 @@ impl Store {
     }
 
     /// The same for a blob that should have `size` bytes: one that lost its length, as a crash of the file system may leave
-    /// it, is as good as missing. Where its record says that the length is right, what was asked for is wrong.
+    /// it, or that is known to be damaged, is as good as missing. Where its record says that the length is right, what was
+    /// asked for is wrong.
     pub fn find_whole(&self, digest: &Sha256Digest, size: Option<u64>) -> Result<Option<Blob>> {
         let Some(blob) = self.find(digest)? else { return Ok(None) };
         let is_whole = match size {
@@ -374,7 +377,7 @@ impl Store {
             Some(_) => self.meta(digest)?.is_some_and(|meta| meta.size == blob.size),
             None => self.meta(digest)?.is_none_or(|meta| meta.size == blob.size),
         };
-        Ok(is_whole.then_some(blob))
+        Ok((is_whole && self.damage(digest)?.is_none()).then_some(blob))
     }
 
     /// Facts about a blob's file.

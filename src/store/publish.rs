@@ -123,6 +123,7 @@ pub(super) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>) -> Vec<Re
     });
     each(&mut group, |member| member.name_blob(store));
     sync_folders(store, &mut group, |member| vec![store.layout().blob(&member.file.digest)]);
+    each(&mut group, |member| member.clear_damage(store));
     store.named().extend(group.iter().flatten().map(|member| member.file.digest));
     let blob = |member: Member<'_>| Blob { digest: member.file.digest, size: member.file.size };
     group.into_iter().map(|member| member.map(blob)).collect()
@@ -231,6 +232,8 @@ impl<'a> Member<'a> {
         let records = self.records.take();
         let _lock = store.lock_records()?;
         let noted = store.meta(digest)?;
+        // What is known to be damaged gives way, whatever brought the right bytes.
+        self.file.replaces |= store.damage(digest)?.is_some();
         if !self.file.replaces && store.find(digest)?.is_some() {
             self.is_known = true;
             // Written even where nothing is new: the age of the record carries the blob through the grace period.
@@ -263,5 +266,10 @@ impl<'a> Member<'a> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    /// Forgets damage of what was replaced, once the name of the right content is durable.
+    fn clear_damage(&self, store: &Store) -> Result<()> {
+        if self.is_known { Ok(()) } else { store.clear_damage(&self.file.digest, None) }
     }
 }

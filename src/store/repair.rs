@@ -64,6 +64,7 @@ impl Store {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         }
+        self.disk().remove_if_there(&self.layout().damage(digest))?;
         self.disk().sync_dir(&self.layout().dir("bad"))?;
         if let Some(shard) = self.layout().blob(digest).parent() {
             self.disk().sync_dir(shard)?;

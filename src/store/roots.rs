@@ -258,6 +258,19 @@ impl Store {
         Ok(roots)
     }
 
+    /// The roots of a project that can be read, or only those of one model. For who shows what there is: what it protects
+    /// is not known, and who relies on that asks for all of them.
+    pub fn readable_roots(&self, project: &Uuid, model: Option<&str>) -> Result<Vec<RootRecord>> {
+        let dir = self.layout().project(project);
+        let of_model = |name: &str| model.is_none_or(|model| name.split_once('~').is_some_and(|(id, _)| id == model));
+        let names = match self.disk().list(&dir) {
+            Err(error) if error.is_not_found() || error.is_read_only() || error.is_wrong_kind() => return Ok(Vec::new()),
+            entries => entries?.into_iter().map(|entry| entry.name),
+        };
+        let names: Vec<String> = names.filter(|name| is_root_name(name) && of_model(name)).collect();
+        Ok(names.iter().filter_map(|name| self.read_root(&dir.join(name)).ok().flatten()).collect())
+    }
+
     /// For every rooted blob, the projects and views that need it.
     pub fn users(&self) -> Result<HashMap<Sha256Digest, Vec<(Uuid, ViewKey)>>> {
         let mut users: HashMap<_, Vec<_>> = HashMap::new();

@@ -12,6 +12,7 @@ mod sim_disk;
 mod checking;
 mod child;
 mod collecting;
+mod damage;
 mod failed_syncs;
 mod faults;
 mod intake;

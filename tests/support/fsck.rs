@@ -165,6 +165,16 @@ impl Fsck<'_> {
                 self.fault(&path, "is no temporary file of ours");
             }
         }
+        for (name, _) in self.names(&root.join("bad")) {
+            // What was put aside has more to its name.
+            let path = root.join("bad").join(&name);
+            let Some(digest) = name.strip_suffix(".json") else { continue };
+            if digest.parse::<Sha256Digest>().is_err() {
+                self.fault(&path, "is not named by a digest");
+            }
+            self.mode(&path, file_mode);
+            self.unfinished(&path, "says that a blob is damaged");
+        }
         for (name, _) in self.names(&root.join("trash")) {
             self.unfinished(&root.join("trash").join(name), "is in the trash");
         }

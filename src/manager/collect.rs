@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     store::{GcOptions, Store, StoreError},
+    view::Found,
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -74,6 +75,7 @@ impl ModelManager {
                 sha256: digest,
                 size: stat.map(|stat| stat.len),
                 present: stat.is_some(),
+                damaged: stat.is_some() && store.damage(&digest)?.is_some(),
                 users: by,
                 leased: leased.contains(&digest),
                 trust: meta.as_ref().map(|meta| meta.trust),
@@ -105,12 +107,8 @@ impl ModelManager {
             if let Some(digest) = views.state_of(&path)?.and_then(|state| state.digest()) {
                 return Ok(BTreeSet::from([digest]));
             }
-            let below: BTreeSet<Sha256Digest> = views
-                .scan(None)?
-                .iter()
-                .filter(|file| file.path.starts_with(&path))
-                .filter_map(|file| file.state.digest())
-                .collect();
+            let below: BTreeSet<Sha256Digest> =
+                views.scan(None)?.iter().filter(|file| file.path.starts_with(&path)).filter_map(Found::digest).collect();
             if !below.is_empty() {
                 return Ok(below);
             }
@@ -118,12 +116,10 @@ impl ModelManager {
         }
         let selector = Selector { model: what.to_owned(), ..Selector::default() };
         let (model, quant) = self.folder_of(&selector)?;
-        let of_model = |file: &crate::view::Found| {
-            file.model == model && quant.as_ref().is_none_or(|quant| file.quant.as_deref() == Some(quant.as_str()))
-        };
-        let found = self.views(Some(store.clone())).scan(None)?;
-        let digests: BTreeSet<Sha256Digest> =
-            found.iter().filter(|file| of_model(file)).filter_map(|file| file.state.digest()).collect();
+        let of_model =
+            |file: &Found| file.belongs && quant.as_ref().is_none_or(|quant| file.quant.as_deref() == Some(quant.as_str()));
+        let found = self.views(Some(store.clone())).scan_models(Some(&model), None, |found| found)?;
+        let digests: BTreeSet<Sha256Digest> = found.iter().filter(|file| of_model(file)).filter_map(Found::digest).collect();
         match digests.is_empty() {
             true => Err(self.not_present(&selector, &model, &[])),
             false => Ok(digests),
@@ -153,6 +149,7 @@ impl ModelManager {
         }
         report.partial = store.partials()?.iter().map(|partial| partial.allocated).sum();
         report.projects = store.projects()?.len();
+        report.damaged = store.damaged()?.len();
         let space = store.disk().space(store.layout().root())?;
         (report.free, report.total) = (space.available, space.total);
         Ok(report)

@@ -1,7 +1,8 @@
 //! Says in words what is wrong with project and store, and which command mends it.
 
-use super::{DoctorReport, ModelManager, ProjectState};
+use super::{DoctorReport, ModelManager, ProjectState, path::repair_command};
 use crate::{
+    digest::Sha256Digest,
     disk::{self, Open},
     error::{Error, ErrorKind, Result},
     event::Event,
@@ -117,24 +118,35 @@ impl ModelManager {
                         `model-manager projects list`";
             add(Severity::Repairable, path, what, mend.into());
         }
+        let mut told = BTreeSet::new();
         for file in self.views(Some(store.clone())).scan(None)? {
-            let view = ViewKey {
-                model: match file.model.parse() {
-                    Ok(model) => model,
-                    Err(_) => continue,
-                },
-                format: match file.format.parse() {
-                    Ok(format) => format,
-                    Err(_) => continue,
-                },
-                quant: file.quant.as_deref().and_then(|quant| quant.parse().ok()),
-            };
+            let Some(view) = file.view() else { continue };
+            let repair = format!("`{}`", repair_command(&file.model, &file.format, file.quant.as_deref()));
+            let is_in_store = |digest: &Sha256Digest| matches!(store.find(digest), Ok(Some(_)));
             let again = format!("run `model-manager download {}` again", file.model);
             match &file.state {
                 FileState::Dangling { target, digest: None } => {
                     let what = format!("somebody else's link leads to {}, where nothing is", target.display());
                     let mend = "bring back what it leads to, or remove the link; nothing of the store is missing";
                     add(Severity::Leftover, file.path.clone(), what, mend.into());
+                }
+                _ if file.is_damaged => {
+                    told.extend(file.digest());
+                    add(Severity::Loss, file.path.clone(), "its content in the store is damaged".into(), repair);
+                }
+                FileState::Dangling { target, digest: Some(digest) } if file.recorded.is_some() && is_in_store(digest) => {
+                    let what = format!("its link leads to {}, where nothing is; its content is in this store", target.display());
+                    add(Severity::Repairable, file.path.clone(), what, repair);
+                }
+                FileState::Absent if file.recorded.is_some_and(|recorded| is_in_store(&recorded.sha256)) => {
+                    add(Severity::Repairable, file.path.clone(), "the store holds it, but its link is missing".into(), repair);
+                }
+                FileState::Foreign | FileState::LinkText { .. } if file.recorded.is_some() => {
+                    let what = "a plain file stands where its view has one of this program";
+                    add(Severity::Repairable, file.path.clone(), what.into(), repair);
+                }
+                _ if file.shows_another() => {
+                    add(Severity::Repairable, file.path.clone(), "it shows another file than its view has".into(), repair);
                 }
                 FileState::Dangling { target, .. } => {
                     add(
@@ -150,15 +162,10 @@ impl ModelManager {
                 _ => {}
             }
         }
-        for root in rooted.iter().flatten() {
-            let dir = self.settings.models_dir.join(root.view.dir());
-            for file in &root.files {
-                let path = dir.join(file.path.to_path());
-                if matches!(models.find(&path), Ok(None)) {
-                    let again = format!("run `model-manager download {}` again", root.view.model);
-                    add(Severity::Repairable, path, "the store holds it, but its link is missing".into(), again);
-                }
-            }
+        for digest in store.damaged()?.difference(&told) {
+            let what = "it is damaged, and this project does not show it";
+            let mend = format!("`model-manager why {}` says who does: run `model-manager verify --repair` there", digest.short());
+            add(Severity::Loss, store.layout().blob(digest), what.into(), mend);
         }
         let mut lines = Vec::new();
         for uuid in store.projects().or_else(tell_once)? {

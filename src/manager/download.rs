@@ -15,7 +15,7 @@ use crate::{
     hub::Hub,
     names::{RelPath, Role},
     settings::LinkMode,
-    store::{Admission, IntakeKey, Lease, Project, Source, Stamp, Store, StoreError, TakeIn, Trust, Want},
+    store::{Admission, IntakeKey, Lease, Progress, Project, Source, Stamp, Store, StoreError, TakeIn, Trust, Want},
     transfer::{self, Effort, Job, TransferError},
     view::{Adopted, Awaited, Replaced, Views},
     weights::head_check,
@@ -31,7 +31,23 @@ impl ModelManager {
     pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
         let target = self.target(what, options.revision.as_ref())?;
         let store = self.existing_store()?;
-        let plan = self.ask(self.plan(target, options, store.as_ref()))?;
+        let mut plan = self.ask(self.plan(target, options, store.as_ref()))?;
+        let views = self.views(store.clone());
+        Self::require_places_of(&plan, &views)?;
+        let dir = views.dir(&plan.target.view);
+        for file in &plan.files {
+            let path = dir.join(file.path.to_path());
+            if file.displaces {
+                let text = format!("{} gives way; its content is kept in the store until `model-manager gc`", path.display());
+                plan.target.notices.push(text);
+            }
+            if let (FileSupply::Adopt, Some(expected)) = (file.supply, file.sha256) {
+                let actual = self.hash_plain(&path, file)?;
+                if actual != expected {
+                    return Err(self.not_the_models(&path, &format!("sha256 {expected}"), &format!("sha256 {actual}")));
+                }
+            }
+        }
         Ok(plan.report(self, store.as_ref()))
     }
 
@@ -85,6 +101,10 @@ impl ModelManager {
         }
         let mut adopted = links_of(&plan, &views)?;
         adopted.extend(self.adopt_all(&mut plan, &store, &lease)?);
+        for file in plan.files.iter().filter(|file| file.displaces) {
+            let stamp = self.keep_content(&store, &views.dir(&plan.target.view).join(file.path.to_path()), &lease)?;
+            adopted.push(Adopted { path: file.path.clone(), stamp });
+        }
         let fetched = self.fetch_all(&mut plan, &store, &lease, hub)?;
         self.tell_unpublished(&plan);
         self.note_sources(&plan, &store)?;
@@ -125,7 +145,8 @@ impl ModelManager {
     pub(super) fn require_places_of(plan: &Plan, views: &Views) -> Result<()> {
         let links = links_of(plan, views)?;
         let vouched: HashSet<&RelPath> = links.iter().map(|link| &link.path).collect();
-        let awaited = plan.files.iter().filter(|file| file.supply != FileSupply::Adopt && !vouched.contains(&file.path));
+        let gives_way = |file: &PlannedFile| file.supply == FileSupply::Adopt || file.displaces;
+        let awaited = plan.files.iter().filter(|file| !gives_way(file) && !vouched.contains(&file.path));
         Ok(views.require_free(&plan.target.view, awaited.map(|file| &file.path))?)
     }
 
@@ -224,7 +245,8 @@ impl ModelManager {
         let taken = store.take_in(path, TakeIn::Inode, expected, lease, &progress, &self.cancel);
         match taken {
             Ok(blob) => {
-                if expected.is_none_or(|(_, trust)| !trust.is_published()) {
+                let is_published = store.meta(&blob.digest)?.is_some_and(|meta| meta.trust.is_published());
+                if !is_published {
                     let text = format!(
                         "{} was here already and was taken into the store; no published hash vouches for it",
                         path.display()
@@ -233,16 +255,34 @@ impl ModelManager {
                 }
                 Ok(blob.digest)
             }
-            Err(StoreError::Mismatch { expected, actual, .. }) => Err(Error::new(
-                ErrorKind::Damaged,
-                format!("{} is in the way and is not the model's file: expected {expected}, got {actual}", path.display()),
-            )
-            .hint(format!(
-                "It was left as it is. Move it away, or run `model-manager remove {}` and then the download again.",
-                file_owner(path, &self.settings.models_dir)
-            ))),
+            Err(StoreError::Mismatch { expected, actual, .. }) => Err(self.not_the_models(path, &expected, &actual)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A plain file in the place of one of the model's that is another.
+    fn not_the_models(&self, path: &Path, expected: &str, actual: &str) -> Error {
+        let text = format!("{} is in the way and is not the model's file: expected {expected}, got {actual}", path.display());
+        Error::new(ErrorKind::Damaged, text).hint(format!(
+            "It was left as it is. Move it away, or run `model-manager remove {}` and then the download again. With `--force` the \
+             download replaces it, after its content was kept in the store.",
+            file_owner(path, &self.settings.models_dir)
+        ))
+    }
+
+    /// Takes a plain file that is going to be replaced into the store. Gives what it looks like then.
+    pub(super) fn keep_content(&self, store: &Store, path: &Path, lease: &Lease) -> Result<Stamp> {
+        let size = self.models_disk().stat(path)?.len;
+        let name = path.display().to_string();
+        let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
+        let blob = store.take_in(path, TakeIn::Inode, None, lease, &progress, &self.cancel)?;
+        let text = format!(
+            "the content of {name} is kept in the store as {} until `model-manager gc`: {}",
+            blob.digest.short(),
+            store.layout().blob(&blob.digest).display()
+        );
+        self.report(&Event::Notice(text));
+        Ok(Stamp::from(&self.models_disk().stat(path)?))
     }
 
     /// A client of the Hub where something must travel. Refuses offline, and where none can be made, before anything is
@@ -256,7 +296,13 @@ impl ModelManager {
         if !self.settings.network.offline {
             return self.hub().map(Some);
         }
-        let text = format!("offline, and not all of {} is here: {}", plan.target.view, crate::text::list(&missing));
+        let damaged = plan.files.iter().filter(|file| file.supply == FileSupply::Damaged).map(|file| file.path.as_str());
+        let damaged: Vec<&str> = damaged.collect();
+        let what = match damaged.len() == missing.len() {
+            true => format!("what the store has of {} is damaged", plan.target.view),
+            false => format!("not all of {} is here", plan.target.view),
+        };
+        let text = format!("offline, and {what}: {}", crate::text::list(&missing));
         Err(Error::new(ErrorKind::Network, text).hint("To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
     }
 
@@ -348,9 +394,15 @@ impl ModelManager {
             }
             let file = &mut plan.files[index];
             let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string(), trust: file.trust() };
-            let admission = match file.again {
-                true => store.admit_again(want, lease, store.wait())?,
-                false => store.admit(want, lease, store.wait())?,
+            let admission = match (file.again, file.supply, file.sha256) {
+                (true, ..) => store.admit_again(want, lease, store.wait())?,
+                // What is whole of it need not travel again.
+                (false, FileSupply::Damaged, Some(digest)) if store.locks_work() && store.damage(&digest)?.is_some() => {
+                    let blob = store.layout().blob(&digest);
+                    let progress = Progress { bytes: &|_| (), cancel: &self.cancel };
+                    Admission::Open(store.admit_repair(&digest, want.size, &blob, lease, store.wait(), progress)?)
+                }
+                _ => store.admit(want, lease, store.wait())?,
             };
             match admission {
                 Admission::Present(blob) => file.sha256 = Some(blob.digest),

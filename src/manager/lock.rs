@@ -4,6 +4,7 @@ use super::{
     ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
     lock_companions::companions_beside,
     lock_entry::{can_be, entry, folder_of, followed, view_of},
+    path::repair_command,
     plan::{Plan, view_path},
     target::{Target, Wanted, view_id},
 };
@@ -11,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     hub::{Pinned, Reference},
-    names::{RelPath, RepoId, Revision, companions},
+    names::{Quant, RelPath, RepoId, Revision, companions},
     registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
     store::{Project, RootRecord, Store, ViewKey},
 };
@@ -95,6 +96,9 @@ impl ModelManager {
             wish.target.notices.iter().for_each(|notice| self.report(&Event::Notice(notice.clone())));
             outcomes.push(self.lock_wish(wish, &old, run)?);
         }
+        for outcome in &mut outcomes {
+            outcome.line.note_damage(&run)?;
+        }
         let changes = outcomes.iter().any(|outcome| !matches!(outcome.change, Change::Stay));
         let written = match changes && !options.dry_run {
             true => self.change_lock(|lock| outcomes.iter().for_each(|outcome| outcome.apply(lock)))?.1,
@@ -169,6 +173,7 @@ impl ModelManager {
             revision: None,
             moving: false,
             wanted,
+            adds: false,
             beside: Vec::new(),
             license: None,
             ram: None,
@@ -400,6 +405,20 @@ impl LockLine {
             files: Vec::new(),
             note: None,
         }
+    }
+
+    /// Says that content of the view is damaged here: what is locked is what it should be.
+    fn note_damage(&mut self, run: &Locking<'_>) -> Result<()> {
+        let Some((root, store)) = run.here(&self.view) else { return Ok(()) };
+        for file in &root.files {
+            if store.damage(&file.sha256)?.is_some() {
+                let ViewKey { model, format, quant } = &self.view;
+                let command = repair_command(model.as_str(), format.as_str(), quant.as_ref().map(Quant::as_str));
+                let text = format!("{} is damaged here: `{command}`", file.path);
+                self.note = Some(self.note.take().map_or_else(|| text.clone(), |note| format!("{note}; {text}")));
+            }
+        }
+        Ok(())
     }
 
     fn of(locked: &LockedView, state: LockState, old: Option<&LockedView>) -> Self {

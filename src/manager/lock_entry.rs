@@ -59,6 +59,7 @@ impl ModelManager {
             revision: Some(locked.revision.as_ref().unwrap_or(&locked.commit).clone()),
             moving: false,
             wanted,
+            adds: false,
             beside: Vec::new(),
             license: None,
             ram: None,

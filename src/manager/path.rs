@@ -5,6 +5,7 @@ use super::{
     target::{format_of, quant_of_path, view_id},
 };
 use crate::{
+    disk::Kind,
     error::{Error, ErrorKind, Result},
     hub::Reference,
     names::{Format, Quant, RelPath},
@@ -14,13 +15,10 @@ use crate::{
 use std::path::PathBuf;
 
 impl ModelManager {
-    /// The path to give to a backend.
+    /// The path to give to a backend: of a model that is whole, as far as that can be told without reading it.
     pub fn path(&self, what: &Selector) -> Result<PathBuf> {
-        if let Some(path) = self.registered_path(what)? {
-            return Ok(path);
-        }
         let (model, quant) = self.folder_of(what)?;
-        let here: Vec<ListedModel> = self.list(what.format.as_ref())?.into_iter().filter(|listed| listed.model == model).collect();
+        let here = self.list_model(&model, what.format.as_ref())?;
         let wanted = |listed: &&ListedModel| quant.as_ref().is_none_or(|quant| listed.quant.as_deref() == Some(quant.as_str()));
         let mut found: Vec<&ListedModel> = here.iter().filter(wanted).collect();
         if found.len() > 1 && what.format.is_none() && found.iter().any(|listed| listed.format == Format::gguf().as_str()) {
@@ -32,36 +30,55 @@ impl ModelManager {
             found = vec![best];
         }
         match found.as_slice() {
-            [listed] if listed.state == ListedState::Broken => Err(Error::new(
-                ErrorKind::NotFound,
-                format!("{} leads nowhere: its blob is gone from the store", listed.path.display()),
-            )
-            .hint(format!("Run `{}` again.", download_command(&model, listed.format.parse().ok().as_ref(), quant.as_ref())))),
-            [listed] => Ok(listed.path.clone()),
+            [listed] => {
+                self.require_whole(listed)?;
+                // Which of several plain files is the model, the registry may know.
+                let registered = if listed.state == ListedState::Foreign { self.registered_path(what, listed)? } else { None };
+                Ok(registered.unwrap_or_else(|| listed.path.clone()))
+            }
             [] => Err(self.not_present(&Selector { quant, ..what.clone() }, &model, &here)),
             several => Err(Error::new(ErrorKind::Usage, format!("`{model}` is here in several forms: {}", forms(several)))
                 .hint("Choose one with `--format` and `--quant`.")),
         }
     }
 
-    /// The registry's own path, when everything it names is there: a look at each file and no more.
-    fn registered_path(&self, what: &Selector) -> Result<Option<PathBuf>> {
+    /// Refuses a view of which a file is missing, or known not to be what it should be.
+    fn require_whole(&self, listed: &ListedModel) -> Result<()> {
+        let ListedModel { model, format, quant, path, missing, damaged, .. } = listed;
+        let name = forms(&[listed]);
+        let repair = repair_command(model, format, quant.as_deref());
+        if missing.is_empty() {
+            let text = format!("`{model}` ({name}) is damaged: {}", crate::text::list(damaged));
+            let error = Error::new(ErrorKind::Damaged, text).hint(format!("Run `{repair}`."));
+            return if damaged.is_empty() { Ok(()) } else { Err(error) };
+        }
+        let text = match self.disk.find(path)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
+            true if missing.len() == 1 && path.ends_with(&missing[0]) => {
+                format!("{} leads nowhere: its content is not where the link leads", path.display())
+            }
+            _ => format!("`{model}` ({name}) is not complete: {} is missing", crate::text::list(missing)),
+        };
+        let (format, quant) = (format.parse().ok(), quant.as_deref().and_then(|quant| quant.parse().ok()));
+        let is_registered = self.registry().is_ok_and(|registry| registry.select(model, format.as_ref(), quant.as_ref()).is_ok());
+        let command = if is_registered { download_command(model, format.as_ref(), quant.as_ref()) } else { repair };
+        Err(Error::new(ErrorKind::NotFound, text).hint(format!("Run `{command}`.")))
+    }
+
+    /// The registry's own path among the files of a view.
+    fn registered_path(&self, what: &Selector, listed: &ListedModel) -> Result<Option<PathBuf>> {
         let Reference::Registry { id, quant } = self.reference(&what.model)? else { return Ok(None) };
         let quant = what.quant.clone().or(quant);
-        if quant.is_none() {
-            return Ok(None);
-        }
         let Ok(selection) = self.registry()?.select(id.as_str(), what.format.as_ref(), quant.as_ref()) else { return Ok(None) };
-        let view = ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant };
+        let view =
+            ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant: selection.quant.cloned() };
         let names: Option<Vec<RelPath>> = selection.artifact.files.iter().map(|file| file.path.file_name().parse().ok()).collect();
-        let Some(names) = names.filter(|names| !names.is_empty() && view.format.is_single_file()) else { return Ok(None) };
-        let dir = self.settings.models_dir.join(view.dir());
-        for name in &names {
-            if crate::disk::absent_is_none(self.disk.stat_follow(&dir.join(name.to_path())))?.is_none() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(self.shown_path(&view, &names.iter().collect::<Vec<_>>())))
+        let is_here = |names: &Vec<RelPath>| {
+            let is_shown =
+                (listed.format.as_str(), listed.quant.as_deref()) == (view.format.as_str(), view.quant.as_ref().map(Quant::as_str));
+            let all = names.iter().all(|name| listed.files.iter().any(|file| file == name.as_str()));
+            view.format.is_single_file() && is_shown && all && !names.is_empty()
+        };
+        Ok(names.filter(is_here).map(|names| self.shown_path(&view, &names.iter().collect::<Vec<_>>())))
     }
 
     /// The folder below the models directory that a selector means, and its quantization.
@@ -127,6 +144,12 @@ impl ModelManager {
         Error::new(ErrorKind::NotFound, format!("`{model}` is not downloaded to {}", self.settings.models_dir.display()))
             .hint(format!("Run `{command}`."))
     }
+}
+
+/// The command that makes a view whole again.
+pub(super) fn repair_command(model: &str, format: &str, quant: Option<&str>) -> String {
+    let quant = quant.map_or_else(String::new, |quant| format!(" --quant {}", crate::text::shell_word(quant)));
+    format!("model-manager verify {} --format {}{quant} --repair", crate::text::shell_word(model), crate::text::shell_word(format))
 }
 
 /// The command that fetches a form of a model.

@@ -11,18 +11,19 @@ use super::{
 };
 use crate::{
     digest::{GitSha1, Sha256Digest},
-    disk::{Kind, total_memory},
+    disk::{Kind, Stat, total_memory},
     error::Result,
+    event::Event,
     hub::{Companion, Hub, HubFile, Pinned, Tree, check_collisions},
     names::{RelPath, RepoId, Revision, Role, companions},
     registry::ArtifactFile,
     settings::LinkMode,
-    store::{IntakeKey, Project, Store, Trust, ViewFile, ViewKey},
+    store::{IntakeKey, Progress, Project, Store, Trust, ViewFile, ViewKey, hash_file},
     view::{Awaited, FileState},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Files that are left out and reported one by one.
@@ -60,12 +61,25 @@ pub(super) struct PlannedFile {
     pub(super) held: u64,
     /// Whether it is of the view already and only stays: nobody was asked about it.
     pub(super) stays: bool,
+    /// Whether a plain file stands in its place that is not the same: it gives way once its own content is in the store.
+    pub(super) displaces: bool,
 }
 
 impl PlannedFile {
     pub(super) fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
-        let (published, supply) = (false, FileSupply::Fetch);
-        Self { path, repo_path, size, sha256, git_sha1: None, published, supply, again: false, held: 0, stays: false }
+        Self {
+            path,
+            repo_path,
+            size,
+            sha256,
+            git_sha1: None,
+            published: false,
+            supply: FileSupply::Fetch,
+            again: false,
+            held: 0,
+            stays: false,
+            displaces: false,
+        }
     }
 
     /// The same, where its SHA-256, if there is one, is what was published.
@@ -84,7 +98,7 @@ impl PlannedFile {
 
     /// Whether bytes of it must travel.
     pub(super) fn is_missing(&self) -> bool {
-        matches!(self.supply, FileSupply::Partial | FileSupply::Fetch)
+        matches!(self.supply, FileSupply::Partial | FileSupply::Fetch | FileSupply::Damaged)
     }
 
     /// Bytes that must travel.
@@ -248,7 +262,7 @@ impl ModelManager {
         if let Some(mut files) = listed_files(&target).filter(|files| has_companions(files)) {
             self.supply(&target.view, &mut files, options.force, store)?;
             let settled = |file: &PlannedFile| match file.supply {
-                FileSupply::Present | FileSupply::Adopt => true,
+                FileSupply::Present | FileSupply::Adopt | FileSupply::Damaged => true,
                 FileSupply::Partial | FileSupply::Fetch => file.size.is_some() && file.sha256.is_some(),
             };
             let revision = target.revision.clone();
@@ -286,18 +300,27 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Adds the companions that the view shows already: one that was asked for stays. Says which other GGUF gives way.
+    /// Adds the companions that the view shows already: one that was asked for stays. The same for all of a set to which one
+    /// file is added. Says what else of the view gives way.
     fn mind_the_view(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.models_disk(), &self.settings.models_dir)?) else {
             return Ok(());
         };
         let Some(root) = store.root_of(&project, &plan.target.view)? else { return Ok(()) };
-        let leaving: Vec<&ViewFile> =
-            root.files.iter().filter(|file| plan.files.iter().all(|planned| planned.path != file.path)).collect();
+        let leaving: Vec<&ViewFile> = root.files.iter().filter(|file| !plan.has(&file.path)).collect();
+        if plan.target.adds {
+            let mut staying: Vec<PlannedFile> = leaving.into_iter().map(present).collect();
+            self.supply(&plan.target.view, &mut staying, false, Some(store))?;
+            plan.files.extend(staying.into_iter().map(|file| PlannedFile { stays: true, ..file }));
+            return Ok(());
+        }
         let beside = companions(root.files.iter().map(|file| &file.path));
         let (kept, models): (Vec<&ViewFile>, Vec<&ViewFile>) = leaving.into_iter().partition(|file| beside.contains(&file.path));
         if let (Some(old), Some(new)) = (models.first(), plan.files.first().filter(|_| plan.target.view.format.is_single_file())) {
             plan.target.notices.push(format!("{} of {} gives way to {}", old.path, plan.target.view, new.path));
+        } else if !models.is_empty() {
+            let names: Vec<&str> = models.iter().map(|file| file.path.as_str()).collect();
+            plan.target.notices.push(format!("no longer a part of {}: {}", plan.target.view, crate::text::list(&names)));
         }
         for file in kept {
             match store.find_whole(&file.sha256, Some(file.size))? {
@@ -321,7 +344,7 @@ impl ModelManager {
         let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(None) };
         let Some(root) = store.root_of(&project, &target.view)? else { return Ok(None) };
         for file in &root.files {
-            if store.find(&file.sha256)?.is_none_or(|blob| blob.size != file.size) {
+            if store.find_whole(&file.sha256, Some(file.size))?.is_none_or(|blob| blob.size != file.size) {
                 return Ok(None);
             }
         }
@@ -340,10 +363,12 @@ impl ModelManager {
                     };
                 }
                 let beside = companions(root.files.iter().map(|file| &file.path));
-                same && others.iter().all(|path| beside.contains(path))
+                same && (target.adds || others.iter().all(|path| beside.contains(path)))
             }
             Wanted::Set { expect, .. } => {
-                let mut same = expect.iter().all(|file| {
+                // One file of a set may be here alone.
+                let mut same = root.files.iter().any(|file| is_weights(&file.path));
+                same &= expect.iter().all(|file| {
                     rooted(file.path.as_str()).is_some_and(|found| file.sha256.is_none_or(|sha256| sha256 == found.sha256))
                 });
                 for file in &root.files {
@@ -367,7 +392,8 @@ impl ModelManager {
             return Ok(None);
         }
         let revision = target.revision.clone().unwrap_or_else(Revision::main);
-        let files = root.files.iter().map(present).collect();
+        let mut files: Vec<PlannedFile> = root.files.iter().map(present).collect();
+        self.supply(&target.view, &mut files, false, Some(store))?;
         Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0 }))
     }
 
@@ -435,21 +461,24 @@ impl ModelManager {
         let views = self.views(store.cloned());
         let mut states = views.states();
         let dir = self.settings.models_dir.join(view.dir());
-        let has_view = !force && self.disk.find(&dir)?.is_some();
+        let has_view = self.disk.find(&dir)?.is_some();
         let mut found = BTreeMap::new();
         for file in files {
-            (file.supply, file.again) = (FileSupply::Fetch, force);
+            (file.supply, file.again, file.displaces) = (FileSupply::Fetch, force, false);
             // A plain file of the old tool gives way to a link, even where its content is in the store already.
             let shown = dir.join(file.path.to_path());
             if has_view
                 && let Some(stat) = self.disk.find(&shown)?
                 && stat.kind == Kind::File
-                && file.size.is_none_or(|size| size == stat.len)
+                && (force || file.size.is_none_or(|size| size == stat.len))
                 && matches!(states.at(&shown)?, Some(FileState::Foreign))
             {
-                file.size = Some(stat.len);
-                file.supply = FileSupply::Adopt;
-                continue;
+                if !force || self.is_same(&shown, &stat, file)? {
+                    file.size = Some(stat.len);
+                    (file.supply, file.again) = (FileSupply::Adopt, false);
+                    continue;
+                }
+                file.displaces = true;
             }
             if let (Some(store), Some(digest)) = (store, file.sha256)
                 && !force
@@ -465,6 +494,14 @@ impl ModelManager {
                     continue;
                 }
             }
+            if let (Some(store), Some(digest), Some(size)) = (store, file.sha256, file.size)
+                && let Some(damage) = store.damage(&digest)?
+                && !force
+                && store.find(&digest)?.is_some_and(|blob| blob.size == size)
+            {
+                (file.supply, file.held) = (FileSupply::Damaged, damage.whole_bytes(size));
+                continue;
+            }
             if let (Some(store), Some(size)) = (store, file.size)
                 && !matches!(file.key(), IntakeKey::Private(_))
             {
@@ -475,6 +512,19 @@ impl ModelManager {
             }
         }
         Ok(())
+    }
+
+    /// Whether a plain file has the content that is wanted in its place, where that is known.
+    fn is_same(&self, path: &Path, stat: &Stat, wanted: &PlannedFile) -> Result<bool> {
+        let Some(digest) = wanted.sha256.filter(|_| wanted.size.is_none_or(|size| size == stat.len)) else { return Ok(false) };
+        Ok(self.hash_plain(path, wanted)? == digest)
+    }
+
+    /// The SHA-256 of a plain file in the place of a planned one.
+    pub(super) fn hash_plain(&self, path: &Path, file: &PlannedFile) -> Result<Sha256Digest> {
+        let (name, size) = (file.path.to_string(), file.size.unwrap_or(0));
+        let hashing = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
+        Ok(hash_file(&*self.models_disk(), path, Progress { bytes: &hashing, cancel: &self.cancel })?)
     }
 
     /// What is printed for a view with these files.

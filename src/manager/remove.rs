@@ -1,6 +1,6 @@
 //! Removes a model: links first, then the root, then the blobs that nothing else uses.
 
-use super::{BlobLine, ModelManager, RemoveReport, Selector, SharedBlob, verify::registered_file};
+use super::{BlobLine, ModelManager, RemoveReport, Selector, SharedBlob};
 use crate::{
     digest::Sha256Digest,
     disk::{Kind, LockKind},
@@ -8,7 +8,7 @@ use crate::{
     event::Event,
     names::Quant,
     store::{Collector, FileLock, IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
-    view::{FileState, Found},
+    view::Found,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// What is to be removed.
 #[derive(Clone, Copy)]
 enum Which<'a> {
-    /// All views that a selector means, and the plain files that the registry names for them.
+    /// All views that a selector means, with the plain files of their models.
     Selected(&'a Selector),
     /// These views, and of them only what is ours.
     Exactly(&'a BTreeSet<ViewKey>),
@@ -26,7 +26,7 @@ enum Which<'a> {
 struct Plan {
     views: BTreeSet<ViewKey>,
     roots: Vec<RootRecord>,
-    /// Plain files that the registry names for these views: what the old tool downloaded.
+    /// Plain files of these models, whoever put them there.
     plain: Vec<Found>,
     partials: Vec<IntakeKey>,
 }
@@ -47,8 +47,8 @@ impl Plan {
 impl ModelManager {
     /// Removes views and the blobs that nothing else uses.
     ///
-    /// Plain files go only where the registry names them for the model: the old tool put them there. Any other file that
-    /// is not ours stays and is reported.
+    /// What goes is what `list` shows for the model: the files of its record, and of a model without one the files that were
+    /// put there by hand or by the old tool. Any other file stays and is reported.
     pub fn remove(&self, what: &Selector, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
         self.remove_these(Which::Selected(what), keep_blobs, dry_run)
     }
@@ -80,6 +80,10 @@ impl ModelManager {
             (Some(store), Some(project)) if !dry_run => store.lock_views(project, LockKind::Exclusive, store.wait())?,
             _ => None,
         };
+        if let (Some(store), false, false) = (&store, dry_run, plan.roots.is_empty()) {
+            // A root goes in a section: who cannot have one now is told before the links are gone.
+            drop(store.shared()?);
+        }
         let plan = match views_lock {
             Some(_) => self.plan_removal(which, store.as_ref(), project.as_ref())?,
             None => plan,
@@ -117,7 +121,6 @@ impl ModelManager {
     }
 
     fn plan_selected(&self, what: &Selector, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
-        let registry = self.registry()?;
         let (model, quant) = self.folder_of(what)?;
         let wanted = |id: &str, format: &str, of: Option<&str>| {
             id == model
@@ -127,13 +130,13 @@ impl ModelManager {
         let is_wanted = |view: &ViewKey| wanted(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(Quant::as_str));
         let views = self.views(store.cloned());
         let mut plan = Plan { views: BTreeSet::new(), roots: Vec::new(), plain: Vec::new(), partials: Vec::new() };
-        let found = views.scan(what.format.as_ref())?;
+        let found = views.scan_models(Some(&model), what.format.as_ref(), |found| found)?;
         for file in found.iter().filter(|file| wanted(&file.model, &file.format, file.quant.as_deref())) {
-            let key = (file.model.parse(), file.format.parse(), file.quant.as_deref().map(str::parse).transpose());
-            if let (Ok(model), Ok(format), Ok(quant)) = key {
-                plan.views.insert(ViewKey { model, format, quant });
+            if !file.belongs {
+                continue;
             }
-            if file.state == FileState::Foreign && registered_file(registry, file).is_some() {
+            plan.views.extend(file.view());
+            if !file.state.is_ours() && !file.is_behind_link {
                 plan.plain.push(file.clone());
             }
         }
@@ -175,7 +178,7 @@ impl ModelManager {
     fn remove_plain(&self, plan: &Plan, dry_run: bool, report: &mut RemoveReport) -> Result<()> {
         for file in &plan.plain {
             let stat = self.disk.find(&file.path)?;
-            let Some(stat) = stat.filter(|stat| stat.kind == Kind::File) else { continue };
+            let Some(stat) = stat.filter(|stat| matches!(stat.kind, Kind::File | Kind::Symlink)) else { continue };
             report.freed += if stat.nlink > 1 { 0 } else { stat.allocated };
             report.removed.push(file.path.clone());
             if !dry_run {

@@ -3,46 +3,109 @@
 use super::{ModelManager, RepairReport, RepairedFile, VerifiedFile, VerifyState};
 use crate::{
     digest::Sha256Digest,
+    disk::Kind,
     error::{Error, ErrorKind, Result},
     event::Event,
     names::{RepoId, Revision},
     settings::LinkMode,
-    store::{Progress, Project, RootRecord, Source, Stamp, Store, ViewFile, ViewKey},
+    store::{BlobState, CheckMode, Progress, Project, RootRecord, Source, Stamp, Store, ViewFile, ViewKey},
     transfer::{self, Effort, Job},
-    view::Adopted,
+    view::{Adopted, FileState, States},
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 /// One blob to mend, and where it is shown.
 struct Patient {
-    root: RootRecord,
+    view: ViewKey,
     file: ViewFile,
     shown: VerifiedFile,
 }
 
+/// The files of one view that are to be repaired.
+struct Ward {
+    root: RootRecord,
+    patients: Vec<Patient>,
+}
+
 impl ModelManager {
-    /// Mends the damaged and missing files among `found`. What no source can give is put aside into the store's `bad/`.
+    /// Mends the damaged and missing files among `found`, and takes plain files in that stand where ours belong and are the
+    /// same. A plain file that is another is kept in the store before it is replaced. What no source can give is put aside
+    /// into the store's `bad/`. Where all is well nothing is made, not even a store.
     pub fn repair(&self, found: &[VerifiedFile]) -> Result<RepairReport> {
-        let store = self.store()?;
-        let project = Project::register(&store, &self.settings.models_dir)?;
-        let roots = project.roots()?;
         let mut report = RepairReport::default();
-        let mut mended: BTreeMap<Sha256Digest, u64> = BTreeMap::new();
-        for shown in found.iter().filter(|file| matches!(file.state, VerifyState::Modified | VerifyState::Missing)) {
-            let Some(patient) = patient(&self.settings.models_dir, &roots, shown) else {
-                let note = "not a file of this store; move it away and run the download again";
-                report.files.push(RepairedFile { path: shown.path.clone(), mended: false, fetched: 0, note: Some(note.into()) });
-                continue;
+        let is_damaged = |file: &VerifiedFile| matches!(file.state, VerifyState::Modified | VerifyState::Missing);
+        let store = match self.existing_store()? {
+            Some(store) => store,
+            None if found.iter().any(is_damaged) => self.store()?,
+            None => return Ok(report),
+        };
+        let roots: Vec<RootRecord> = self.own_roots(Some(&store))?.into_values().collect();
+        let views = self.views(Some(store.clone()));
+        let mut states = views.states();
+        let mut wards: BTreeMap<ViewKey, Ward> = BTreeMap::new();
+        for shown in found {
+            let patient = patient(&self.settings.models_dir, &roots, shown);
+            let is_known = matches!(shown.state, VerifyState::Ok | VerifyState::Unverified);
+            match patient {
+                Some((root, patient)) if is_damaged(shown) || (is_known && is_replaced(&mut states, shown)?) => {
+                    let ward = Ward { root, patients: Vec::new() };
+                    wards.entry(patient.view.clone()).or_insert(ward).patients.push(patient);
+                }
+                None if is_damaged(shown) => {
+                    let note = Some("not a file of this store; move it away and run the download again".into());
+                    report.files.push(RepairedFile { path: shown.path.clone(), mended: false, fetched: 0, note });
+                }
+                _ => {}
+            }
+        }
+        if wards.is_empty() {
+            return Ok(report);
+        }
+        let project = Project::register(&store, &self.settings.models_dir)?;
+        let mut mended = BTreeSet::new();
+        for ward in wards.into_values() {
+            self.repair_view(&store, &project, &ward, &mut mended, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn repair_view(
+        &self,
+        store: &Store,
+        project: &Project,
+        ward: &Ward,
+        mended: &mut BTreeSet<Sha256Digest>,
+        report: &mut RepairReport,
+    ) -> Result<()> {
+        let views = self.views(Some(store.clone()));
+        let mut states = views.states();
+        let mut replaced = Vec::new();
+        let mut shown_again = Vec::new();
+        for patient in &ward.patients {
+            let path = &patient.shown.path;
+            // Before its blob gives way: a hard link is told from a plain file by it.
+            let state = states.at(path)?;
+            let stat = self.disk.find(path)?.filter(|stat| stat.kind == Kind::File);
+            let outcome = match mended.contains(&patient.file.sha256) || self.has_whole(store, patient, state.as_ref())? {
+                true => Ok(0),
+                false => self.mend(store, &patient.file, path, &|| self.sources_of(store, patient)),
             };
-            let outcome = match mended.get(&patient.file.sha256) {
-                Some(_) => Ok(0),
-                None => self.mend(&store, &patient.file, &patient.shown.path, &|| self.sources_of(&store, &patient)),
-            };
-            match outcome.and_then(|fetched| self.show_again(&store, &project, &patient).map(|()| fetched)) {
+            match outcome {
                 Ok(fetched) => {
-                    mended.insert(patient.file.sha256, fetched);
+                    mended.insert(patient.file.sha256);
                     report.fetched += fetched;
-                    report.files.push(RepairedFile { path: shown.path.clone(), mended: true, fetched, note: None });
+                    if let Some(stat) = stat {
+                        if state == Some(FileState::Foreign) && patient.shown.state == VerifyState::Modified {
+                            self.keep_content(store, path, &store.lease()?)?;
+                        }
+                        let stamp = self.disk.find(path)?.as_ref().map_or(Stamp::from(&stat), Stamp::from);
+                        replaced.push(Adopted { path: patient.file.path.clone(), stamp });
+                    }
+                    shown_again.push(RepairedFile { path: path.clone(), mended: true, fetched, note: None });
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged) => {
                     let aside = store.quarantine(&patient.file.sha256, store.wait())?;
@@ -50,12 +113,33 @@ impl ModelManager {
                         Some(aside) => format!("{error}; what was left of it is now {}", aside.display()),
                         None => error.to_string(),
                     };
-                    report.files.push(RepairedFile { path: shown.path.clone(), mended: false, fetched: 0, note: Some(note) });
+                    report.files.push(RepairedFile { path: path.clone(), mended: false, fetched: 0, note: Some(note) });
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(report)
+        match self.show_again(store, project, &ward.root, &replaced) {
+            Ok(()) => {}
+            // Of another file of the view the content is gone, and is told with that.
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                for file in &mut shown_again {
+                    (file.mended, file.note) = (false, Some(error.to_string()));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        report.files.extend(shown_again);
+        Ok(())
+    }
+
+    /// Whether the blob of a file is whole, where only what stands in the view is wrong: nothing is read then.
+    fn has_whole(&self, store: &Store, patient: &Patient, state: Option<&FileState>) -> Result<bool> {
+        if matches!(state, Some(FileState::Blob { digest, .. }) if *digest == patient.file.sha256) {
+            return Ok(false);
+        }
+        let progress = Progress { bytes: &|_| (), cancel: &self.cancel };
+        let mode = if matches!(state, Some(FileState::Copy { .. })) { CheckMode::Full } else { CheckMode::Quick };
+        Ok(matches!(store.check(&patient.file.sha256, mode, progress)?, BlobState::Ok { .. }))
     }
 
     /// Makes a blob, which is shown at a path, whole again; returns the bytes that travelled. Where something is missing,
@@ -122,7 +206,7 @@ impl ModelManager {
                 places.push(((repo, commit, path), source));
             }
         }
-        let view = &patient.root.view;
+        let view = &patient.view;
         if let Ok(selection) = self.registry()?.select(view.model.as_str(), Some(&view.format), view.quant.as_ref()) {
             let artifact = selection.artifact;
             let named = artifact.files.iter().find(|file| file.path.file_name() == patient.file.path.file_name());
@@ -145,30 +229,30 @@ impl ModelManager {
         }
     }
 
-    /// Shows the mended blob where the damaged content stood: a hard link or a copy still has the old bytes.
-    fn show_again(&self, store: &Store, project: &Project, patient: &Patient) -> Result<()> {
+    /// Shows a view as its root has it. `replaced` are plain files in it that give way: a hard link or a copy still has the
+    /// old bytes.
+    fn show_again(&self, store: &Store, project: &Project, root: &RootRecord, replaced: &[Adopted]) -> Result<()> {
         let _views_lock = project.lock_views(store.wait())?;
         let views = self.views(Some(store.clone()));
-        let mut replaced = Vec::new();
-        if let Some(stat) = self.disk.find(&patient.shown.path)?
-            && stat.kind == crate::disk::Kind::File
-        {
-            replaced.push(Adopted { path: patient.file.path.clone(), stamp: Stamp::from(&stat) });
-        }
-        let mode = match views.manifest(&patient.root.view)? {
+        let mode = match views.manifest(&root.view)? {
             Some(manifest) if self.settings.link == LinkMode::Auto => manifest.link,
             _ => self.settings.link,
         };
-        views.build_adopting(&patient.root.view, &patient.root.files, mode, project.uuid(), &replaced)?;
+        views.build_adopting(&root.view, &root.files, mode, project.uuid(), replaced)?;
         Ok(())
     }
+}
+
+/// Whether a file that was found right is a plain one where one of ours belongs.
+fn is_replaced(states: &mut States<'_>, shown: &VerifiedFile) -> Result<bool> {
+    Ok(states.at(&shown.path)? == Some(FileState::Foreign))
 }
 
 /// Repository, commit and path of a file.
 pub(super) type Place = (RepoId, Revision, crate::names::RelPath);
 
 /// The root and the file in it that a verified file is.
-fn patient(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<Patient> {
+fn patient(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<(RootRecord, Patient)> {
     let is_shown = |view: &ViewKey| {
         view.model.as_str() == shown.model
             && view.format.as_str() == shown.format
@@ -177,5 +261,6 @@ fn patient(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Opt
     let root = roots.iter().find(|root| is_shown(&root.view))?;
     let dir = models_dir.join(root.view.dir());
     let file = root.files.iter().find(|file| dir.join(file.path.to_path()) == shown.path)?;
-    Some(Patient { root: root.clone(), file: file.clone(), shown: shown.clone() })
+    let patient = Patient { view: root.view.clone(), file: file.clone(), shown: shown.clone() };
+    Some((root.clone(), patient))
 }

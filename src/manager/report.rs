@@ -59,6 +59,8 @@ pub struct FileReport {
 pub enum FileSupply {
     /// They are in the store.
     Present,
+    /// They are in the store and damaged; what is wrong of them comes over the network.
+    Damaged,
     /// A plain file at the view's path is taken into the store.
     Adopt,
     /// Some are in the store from an interrupted download.
@@ -158,15 +160,19 @@ pub struct ListedModel {
     pub quant: Option<String>,
     /// What a backend is given: the file of a GGUF, the folder of a set.
     pub path: PathBuf,
-    /// The file names, below the view's folder.
+    /// Its files, below the view's folder: what its record says it has. What else lies there is not among them.
     pub files: Vec<String>,
     /// Bytes of all files.
     pub size: u64,
-    /// Whether all, some or none of the files are ours.
+    /// How they are.
     pub state: ListedState,
+    /// Those that are not there.
+    pub missing: Vec<String>,
+    /// Those that are known not to be what they should be.
+    pub damaged: Vec<String>,
 }
 
-/// Whose files a listed model consists of.
+/// How the files of a listed model are, as far as it can be told without reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ListedState {
@@ -174,8 +180,10 @@ pub enum ListedState {
     Stored,
     /// Plain files, dropped by hand or by the old tool.
     Foreign,
-    /// A file is missing: its link leads nowhere.
+    /// A file is missing, or its link leads nowhere.
     Broken,
+    /// None is missing, and one is known not to be what it should be.
+    Damaged,
 }
 
 /// State of one file after verification.
@@ -417,6 +425,8 @@ pub struct WhyReport {
     pub size: Option<u64>,
     /// Whether it is in the store.
     pub present: bool,
+    /// Whether it is known to be damaged.
+    pub damaged: bool,
     /// Who uses it: `<project path>: <view>`.
     pub users: Vec<String>,
     /// Whether a running process relies on it.
@@ -434,6 +444,8 @@ pub struct DfReport {
     pub store: PathBuf,
     /// Number of blobs.
     pub blobs: usize,
+    /// Number of blobs that are known to be damaged.
+    pub damaged: usize,
     /// Number of projects.
     pub projects: usize,
     /// Bytes that all views together show.

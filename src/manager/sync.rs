@@ -45,8 +45,11 @@ impl ModelManager {
         };
         let store = self.existing_store()?;
         let mut plans = lock.views().iter().map(|locked| self.plan_locked(locked, store.as_ref())).collect::<Result<Vec<_>>>()?;
+        let as_planned = options.dry_run.then(|| plans.clone());
+        // What is known to be damaged is repaired with what else is found so, before anything is fetched.
+        plans.iter_mut().flat_map(|plan| &mut plan.files).for_each(as_present);
         self.require_places(&plans, store.as_ref())?;
-        if options.dry_run {
+        if let Some(plans) = as_planned {
             report.plans = plans.iter().map(|plan| plan.report(self, store.as_ref())).collect();
             report.fetched = report.plans.iter().map(|plan| plan.fetch).sum();
             for locked in lock.views() {
@@ -297,6 +300,13 @@ impl ModelManager {
             report.pruned = Some(self.remove_views(&others, options.dry_run)?);
         }
         Ok(report)
+    }
+}
+
+/// A damaged file as one that is here.
+fn as_present(file: &mut PlannedFile) {
+    if file.supply == FileSupply::Damaged {
+        (file.supply, file.held) = (FileSupply::Present, 0);
     }
 }
 

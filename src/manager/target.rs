@@ -23,6 +23,8 @@ pub(super) struct Target {
     /// Whether the revision is a branch or tag that was asked for by name: what it stands for now is then asked of the Hub.
     pub(super) moving: bool,
     pub(super) wanted: Wanted,
+    /// Whether a single file was named, which is added to the set that the view shows.
+    pub(super) adds: bool,
     /// Companions that the view has already, by their paths in the repository: they stay as long as it has them.
     pub(super) beside: Vec<RelPath>,
     pub(super) license: Option<String>,
@@ -123,6 +125,7 @@ impl ModelManager {
             revision: revision.or(artifact.revision.as_ref()).cloned(),
             moving: revision.is_some_and(|revision| !revision.is_commit()),
             wanted: wanted(artifact, revision.is_some()),
+            adds: false,
             beside: Vec::new(),
             license: artifact.license.clone(),
             ram: selection.model.ram.clone(),
@@ -173,6 +176,7 @@ fn hub_target(
         None if format.is_single_file() => (quant.clone(), Wanted::Gguf { quant, folder: None }),
         None => (quant, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
     };
+    let adds = matches!(wanted, Wanted::Files(_)) && !format.is_single_file();
     let view = ViewKey { model: view_id(&repo)?, format, quant };
     let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
     Ok(Target {
@@ -181,6 +185,7 @@ fn hub_target(
         revision,
         moving,
         wanted,
+        adds,
         beside: Vec::new(),
         license: None,
         ram: None,

@@ -9,7 +9,7 @@ use crate::{
     registry::{ArtifactFile, Registry},
     settings::LinkMode,
     store::{BlobState, CheckMode, Progress, Store, Trust},
-    view::{FileState, Found},
+    view::{FileState, Found, Recorded},
 };
 
 impl ModelManager {
@@ -17,7 +17,11 @@ impl ModelManager {
     pub fn verify(&self, what: &[Selector], mode: CheckMode) -> Result<Vec<VerifiedFile>> {
         let registry = self.registry()?;
         let store = self.existing_store()?;
-        let found = self.views(store.clone()).scan(None)?;
+        let views = self.views(store.clone());
+        let found = match what {
+            [only] => views.scan_models(Some(&self.folder_of(only)?.0), None, |found| found)?,
+            _ => views.scan(None)?,
+        };
         let mut chosen: Vec<&Found> = Vec::new();
         for selector in what {
             let (model, quant) = self.folder_of(selector)?;
@@ -54,7 +58,7 @@ impl ModelManager {
             path: file.path.clone(),
             size: file.size,
             state: VerifyState::Foreign,
-            sha256: file.state.digest().or(pinned),
+            sha256: file.digest().or(pinned),
             damaged: Vec::new(),
             note: None,
         };
@@ -63,9 +67,22 @@ impl ModelManager {
         let hashing = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
         match (&file.state, store) {
-            (FileState::Dangling { target, .. }, _) => {
+            (FileState::Absent, _) => {
                 verified.state = VerifyState::Missing;
+                verified.note = Some("its view has it, and nothing is there".into());
+            }
+            (FileState::Dangling { target, .. }, _) => {
+                // A neighbour is not the model's, whatever it leads to.
+                verified.state = if file.belongs { VerifyState::Missing } else { VerifyState::Foreign };
                 verified.note = Some(format!("its link leads to {}, where nothing is", target.display()));
+            }
+            (FileState::LinkText { .. }, _) => {
+                verified.state = VerifyState::Modified;
+                verified.note = Some("a plain file that holds the text of its link".into());
+            }
+            _ if file.shows_another() => {
+                verified.state = VerifyState::Modified;
+                verified.note = Some("its link shows another file than its view has".into());
             }
             (FileState::Blob { digest, mode: link }, Some(store)) => {
                 let state = match link {
@@ -77,9 +94,39 @@ impl ModelManager {
             (FileState::Copy { digest }, Some(store)) => {
                 verified.judge(store.check_at(&file.path, digest, mode, progress)?, pinned, digest);
             }
-            _ => self.verify_foreign(&mut verified, registered, progress)?,
+            (_, store) => match file.recorded {
+                Some(recorded) => self.verify_replaced(&mut verified, recorded, (pinned, store), progress)?,
+                None if file.belongs => self.verify_foreign(&mut verified, registered, progress)?,
+                None => verified.note = Some("not a file of the model".into()),
+            },
         }
         Ok(verified)
+    }
+
+    /// A plain file where the record has one of ours: it is the same or it is not.
+    fn verify_replaced(
+        &self,
+        verified: &mut VerifiedFile,
+        recorded: Recorded,
+        (pinned, store): (Option<Sha256Digest>, Option<&Store>),
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let Recorded { sha256, size } = recorded;
+        verified.state = VerifyState::Modified;
+        if size != verified.size {
+            verified.note = Some(format!("a plain file of {} bytes, where its view has one of {size}", verified.size));
+            return Ok(());
+        }
+        let actual = crate::store::hash_file(&*self.disk, &verified.path, progress)?;
+        if actual != sha256 {
+            verified.note = Some(format!("a plain file, and its sha256 is {actual}"));
+            return Ok(());
+        }
+        let trust = store.map(|store| store.meta(&sha256)).transpose()?.flatten().map_or(Trust::Tofu, |meta| meta.trust);
+        verified.judge(BlobState::Ok { trust }, pinned, &sha256);
+        let more = "a plain file; `download` would take it into the store";
+        verified.note = Some(verified.note.take().map_or_else(|| more.to_owned(), |note| format!("{note}; {more}")));
+        Ok(())
     }
 
     /// A plain file of the old tool, or one dropped by hand: the registry's hash decides, where it has one.
@@ -108,7 +155,7 @@ impl ModelManager {
 }
 
 /// What the registry says about a file in the models directory.
-pub(super) fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r ArtifactFile> {
+fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r ArtifactFile> {
     let model = registry.models().find(|model| model.id.as_str() == file.model)?;
     let format: Format = file.format.parse().ok()?;
     let entry = model.format(&format)?;

@@ -124,7 +124,8 @@ impl From<ViewError> for Error {
             ViewError::NoStore { .. } => Self::new(ErrorKind::NotFound, message)
                 .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
             ViewError::Foreign { path, .. } => Self::new(ErrorKind::Failed, message).hint(format!(
-                "Nothing was changed, and it is left alone: move it away (`mv '{0}' '{0}.mine'`) and run the command again.",
+                "Nothing was changed, and it is left alone: move it away (`mv '{0}' '{0}.mine'`) and run the command again. A plain \
+                 file is replaced by a download with `--force`, after its content was kept in the store.",
                 path.display()
             )),
             ViewError::Edited { path } => Self::new(ErrorKind::Failed, message).hint(format!(

@@ -7,7 +7,7 @@ use crate::{
     disk::Stat,
     names::RelPath,
     settings::LinkMode,
-    store::{Stamp, ViewKey, format},
+    store::{Stamp, ViewFile, ViewKey, format},
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -60,6 +60,11 @@ impl ViewManifest {
     /// What is recorded about a file of the view.
     pub fn file(&self, path: &str) -> Option<&ManifestFile> {
         self.files.iter().find(|file| file.path.as_str() == path)
+    }
+
+    /// Its files, as a root has them.
+    pub(super) fn view_files(&self) -> Vec<ViewFile> {
+        self.files.iter().map(|file| ViewFile { path: file.path.clone(), sha256: file.sha256, size: file.size }).collect()
     }
 
     /// Whether a file of the view stands below this top folder.

@@ -23,7 +23,7 @@ pub use build::{Adopted, Built};
 pub use error::{Result, ViewError};
 pub use manifest::{MANIFEST_FILE, ManifestFile, ViewManifest};
 pub use remove::{Removal, Removed};
-pub use scan::Found;
+pub use scan::{Found, Health, Recorded};
 pub use state::{FileState, States};
 pub use survey::Replaced;
 

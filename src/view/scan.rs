@@ -1,16 +1,21 @@
-//! Listing: everything under the models directory that looks like a model file, ours or not.
+//! What a view has, and in what state each of its files is. Every command asks here.
 //!
-//! It costs one reading of each folder and one or two looks at each file. `.view.json` is read only where a plain file
-//! stands, for a link tells its blob itself.
+//! A view has what its record says: its root in the store, or where that is missing its manifest. A recorded file that is
+//! not in the folder is absent, and what else lies in the folder is a neighbour and never the model. Without a record, as
+//! for models that were put there by hand or by the old tool, the folder itself is all there is to go by.
+//!
+//! It costs one reading of each folder, of each record, and one or two looks at each file.
 
-use super::{FileState, Result, ViewManifest, Views, manifest::MANIFEST_FILE, state::Judge};
+use super::{FileState, Result, States, ViewManifest, Views, manifest::MANIFEST_FILE, state::Judge};
 use crate::{
+    digest::Sha256Digest,
     disk::{DiskError, Entry, Folder, Kind, parallel},
-    names::Format,
-    store::ViewKey,
+    names::{Format, RelPath},
+    store::{Project, RootRecord, Store, ViewFile, ViewKey},
 };
 use std::{
     cell::OnceCell,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -21,7 +26,7 @@ const LEAST_MODELS: usize = 64;
 /// So many are taken at once: few enough that no worker is left behind with many.
 const MODELS_AT_ONCE: usize = 16;
 
-/// One file under the models directory.
+/// One file of a view or beside its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Name of the folder below the models directory: the model's id, if it was made by us.
@@ -38,35 +43,125 @@ pub struct Found {
     pub size: u64,
     /// What it is.
     pub state: FileState,
+    /// What the record of its view says of it.
+    pub recorded: Option<Recorded>,
+    /// Whether it is a file of the model, and not one that lies beside those.
+    pub belongs: bool,
+    /// Whether the way to it leads through a link to a folder: then it is not ours, whatever it is.
+    pub is_behind_link: bool,
+    /// Whether the blob that it shows is known to be damaged.
+    pub is_damaged: bool,
+}
+
+/// What a record says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its content.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// How a file is, as far as it can be told without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It shows what it should.
+    Whole,
+    /// Nothing says what it should be.
+    Foreign,
+    /// A plain file of the right length stands where the record has one of ours: reading it tells whether it is the same.
+    Replaced,
+    /// It is not there, or its link leads nowhere.
+    Missing,
+    /// It is not what it should be.
+    Damaged,
+}
+
+impl Found {
+    /// How it is.
+    pub fn health(&self) -> Health {
+        match (&self.state, self.recorded) {
+            (FileState::Absent | FileState::Dangling { .. }, _) => Health::Missing,
+            (FileState::LinkText { .. }, _) => Health::Damaged,
+            (FileState::Foreign, None) => Health::Foreign,
+            (FileState::Foreign, Some(recorded)) if recorded.size != self.size => Health::Damaged,
+            (FileState::Foreign, Some(_)) => Health::Replaced,
+            (FileState::Blob { .. } | FileState::Copy { .. }, _) if self.is_damaged || self.shows_another() => Health::Damaged,
+            (FileState::Blob { .. } | FileState::Copy { .. }, Some(recorded)) if recorded.size != self.size => Health::Damaged,
+            (FileState::Blob { .. } | FileState::Copy { .. }, _) => Health::Whole,
+        }
+    }
+
+    /// Whether it is ours, and of another blob than the record has.
+    pub fn shows_another(&self) -> bool {
+        self.recorded.is_some_and(|recorded| self.state.digest().is_some_and(|digest| digest != recorded.sha256))
+    }
+
+    /// The content it should have, or shows.
+    pub fn digest(&self) -> Option<Sha256Digest> {
+        self.recorded.map(|recorded| recorded.sha256).or(self.state.digest())
+    }
+
+    /// The view that it is in; `None` where a folder's name can be none of ours.
+    pub fn view(&self) -> Option<ViewKey> {
+        let quant = self.quant.as_deref().map(str::parse).transpose().ok()?;
+        Some(ViewKey { model: self.model.parse().ok()?, format: self.format.parse().ok()?, quant })
+    }
 }
 
 impl Views {
-    /// Everything to list, in order; with `filter` only what is in this format. Names that begin with a dot are skipped,
-    /// and so are folders this user may not read.
+    /// All files of all views, in order, and what lies beside them; with `filter` only what is in this format. Names that
+    /// begin with a dot are skipped, but for those that a record has, and so are folders this user may not read.
     pub fn scan(&self, filter: Option<&Format>) -> Result<Vec<Found>> {
-        self.scan_models(filter, |found| found)
+        self.scan_models(None, filter, |found| found)
     }
 
-    /// The same, with what `each` makes of the files of one model. It is called from several threads.
-    pub fn scan_models<T: Send>(&self, filter: Option<&Format>, each: impl Fn(Vec<Found>) -> Vec<T> + Sync) -> Result<Vec<T>> {
+    /// The same, with what `each` makes of the files of one model, for all models or this one. It is called from several
+    /// threads.
+    pub fn scan_models<T: Send>(
+        &self,
+        only: Option<&str>,
+        filter: Option<&Format>,
+        each: impl Fn(Vec<Found>) -> Vec<T> + Sync,
+    ) -> Result<Vec<T>> {
         let judge = Judge::new(&*self.disk, self.store.as_ref());
         let Some(top) = open(self.disk.folder(&self.models_dir))? else { return Ok(Vec::new()) };
-        let mut models = folders(&*top);
-        models.sort_unstable();
+        let roots = self.roots(only)?;
+        let damaged = self.store.as_ref().map(Store::damaged).transpose()?.unwrap_or_default();
+        let mut models: BTreeMap<&str, bool> = folders(&*top).into_iter().collect();
+        for model in roots.keys() {
+            models.entry(model).or_default();
+        }
+        let models: Vec<(&str, bool)> = models.into_iter().filter(|(model, _)| only.is_none_or(|only| only == *model)).collect();
         // More than there are processors: the system spreads four threads sooner than two, and a folder may have to come from
         // the volume.
         let workers = parallel::workers(models.len(), LEAST_MODELS);
         let scanned = parallel::map(models.chunks(MODELS_AT_ONCE), workers, |models| -> Result<Vec<T>> {
             let mut made = Vec::with_capacity(models.len());
             for (model, linked) in models {
-                let mut walk = Walk { views: self, judge: &judge, found: Vec::new() };
+                let roots = roots.get(*model).map_or(&[][..], Vec::as_slice);
+                let mut walk = Walk { views: self, judge: &judge, roots, damaged: &damaged, found: Vec::new() };
                 walk.model(&*top, model, *linked, filter)?;
+                walk.absent_views(filter)?;
                 walk.found.sort_by(|a, b| (&a.format, &a.quant, &a.file).cmp(&(&b.format, &b.quant, &b.file)));
                 made.extend(each(walk.found));
             }
             Ok(made)
         })?;
         Ok(scanned.into_iter().flatten().collect())
+    }
+
+    /// The records of this project by model. What cannot be read of them is told by who relies on them.
+    fn roots(&self, only: Option<&str>) -> Result<HashMap<String, Vec<RootRecord>>> {
+        let mut roots: HashMap<String, Vec<RootRecord>> = HashMap::new();
+        if let Some(store) = &self.store
+            && let Ok(Some(project)) = Project::identify(&*self.disk, &self.models_dir)
+        {
+            for root in store.readable_roots(&project, only)? {
+                roots.entry(root.view.model.to_string()).or_default().push(root);
+            }
+        }
+        Ok(roots)
     }
 
     /// Every view that has a manifest, in order. One that lost it is known to its root and to [`Views::scan`].
@@ -138,6 +233,10 @@ fn has_manifest(folder: &dyn Folder) -> bool {
 struct Walk<'a> {
     views: &'a Views,
     judge: &'a Judge<'a>,
+    /// The records of this model.
+    roots: &'a [RootRecord],
+    /// Blobs that are known to be damaged.
+    damaged: &'a BTreeSet<Sha256Digest>,
     found: Vec<Found>,
 }
 
@@ -147,6 +246,7 @@ struct Place<'a> {
     format: &'a str,
     quant: Option<&'a str>,
     dir: &'a Path,
+    linked: bool,
     has_manifest: bool,
     manifest: OnceCell<Option<ViewManifest>>,
 }
@@ -178,22 +278,115 @@ impl Walk<'_> {
 
     /// A format's folder holds folders of quantizations, or a view of its own, or both.
     fn format(&mut self, model: &str, format: &str, folder: &dyn Folder, dir: &Path, linked: bool) -> Result<()> {
-        let place = Place { model, format, quant: None, dir, has_manifest: has_manifest(folder), manifest: OnceCell::new() };
+        let (quant, has_own) = (None, has_manifest(folder));
+        let place = Place { model, format, quant, dir, linked, has_manifest: has_own, manifest: OnceCell::new() };
         let single_file = format.parse::<Format>().is_ok_and(|format| format.is_single_file());
         for entry in seen(folder) {
             let path = dir.join(&entry.name);
             let Some(linked) = self.file_or_folder(&place, folder, entry, &entry.name, &path, linked)? else { continue };
             let Some(inner) = open(folder.folder(&entry.name))? else { continue };
             let own = has_manifest(&*inner);
-            if own || (single_file && !place.manifest(self.views)?.is_some_and(|view| view.has_folder(&entry.name))) {
+            let is_view = own || self.root(format, Some(&entry.name)).is_some();
+            if is_view || (single_file && !place.manifest(self.views)?.is_some_and(|view| view.has_folder(&entry.name))) {
                 let quant = Some(entry.name.as_str());
-                let quant = Place { model, format, quant, dir: &path, has_manifest: own, manifest: OnceCell::new() };
+                let quant = Place { model, format, quant, dir: &path, linked, has_manifest: own, manifest: OnceCell::new() };
                 self.folder(&quant, &*inner, &path, "", linked)?;
+                self.compare(&quant)?;
             } else {
                 self.folder(&place, &*inner, &path, &entry.name, linked)?;
             }
         }
+        self.compare(&place)
+    }
+
+    /// The root of a view of this model.
+    fn root(&self, format: &str, quant: Option<&str>) -> Option<&'_ RootRecord> {
+        let is_it = |root: &&RootRecord| {
+            root.view.format.as_str() == format && root.view.quant.as_ref().map(|quant| quant.as_str()) == quant
+        };
+        self.roots.iter().find(is_it)
+    }
+
+    /// Views of which the store has a record and the models directory nothing.
+    fn absent_views(&mut self, filter: Option<&Format>) -> Result<()> {
+        for root in self.roots.iter().filter(|root| filter.is_none_or(|filter| *filter == root.view.format)) {
+            let (format, quant) = (root.view.format.as_str(), root.view.quant.as_ref().map(|quant| quant.as_str()));
+            if self.found.iter().any(|found| found.format == format && found.quant.as_deref() == quant) {
+                continue;
+            }
+            let dir = self.views.dir(&root.view);
+            let (model, manifest) = (root.view.model.as_str(), OnceCell::new());
+            self.compare(&Place { model, format, quant, dir: &dir, linked: false, has_manifest: false, manifest })?;
+        }
         Ok(())
+    }
+
+    /// Holds what was found of a view against its record, and adds what that has besides.
+    fn compare(&mut self, place: &Place<'_>) -> Result<()> {
+        let is_here = |found: &Found| found.format == place.format && found.quant.as_deref() == place.quant;
+        let recorded: Option<Vec<ViewFile>> = match self.root(place.format, place.quant) {
+            Some(root) => Some(root.files.clone()),
+            None => place.manifest(self.views)?.map(ViewManifest::view_files),
+        };
+        let Some(recorded) = recorded.filter(|files| !files.is_empty()) else {
+            let is_weights = |found: &Found| {
+                let end = found.file.rsplit_once('.').map(|(_, end)| end);
+                end.is_some_and(|end| end.eq_ignore_ascii_case(place.format))
+            };
+            // One model of such a format is one file; what lies beside it is not the model.
+            if place.format.parse::<Format>().is_ok_and(|format| format.is_single_file()) {
+                self.found.iter_mut().filter(|found| is_here(found)).for_each(|found| found.belongs = is_weights(found));
+            }
+            return Ok(());
+        };
+        let mut of_record: HashMap<&str, Recorded> =
+            recorded.iter().map(|file| (file.path.as_str(), Recorded { sha256: file.sha256, size: file.size })).collect();
+        for found in self.found.iter_mut().filter(|found| is_here(found)) {
+            found.recorded = of_record.remove(found.file.as_str());
+            found.belongs = found.recorded.is_some();
+        }
+        let rest: HashSet<&str> = of_record.into_keys().collect();
+        let mut states = self.views.states();
+        for file in recorded.iter().filter(|file| rest.contains(file.path.as_str())) {
+            self.found.push(self.look_for(place, file, &mut states)?);
+        }
+        Ok(())
+    }
+
+    /// A recorded file that no reading of the folders gave: its name begins with a dot, or it is not there.
+    fn look_for(&self, place: &Place<'_>, file: &ViewFile, states: &mut States<'_>) -> Result<Found> {
+        let path = place.dir.join(file.path.to_path());
+        let is_dotted = |path: &RelPath| path.as_str().split('/').any(|part| part.starts_with('.'));
+        let state = if is_dotted(&file.path) { states.at(&path)? } else { None };
+        let size = match &state {
+            Some(_) => self.views.disk.stat_follow(&path).map_or(0, |stat| stat.len),
+            None => 0,
+        };
+        let state = state.unwrap_or(FileState::Absent);
+        Ok(Found {
+            recorded: Some(Recorded { sha256: file.sha256, size: file.size }),
+            belongs: true,
+            ..self.found_at(place, file.path.as_str(), &path, (state, size), place.linked)
+        })
+    }
+
+    fn found_at(&self, place: &Place<'_>, file: &str, path: &Path, (state, size): (FileState, u64), linked: bool) -> Found {
+        // A copy has bytes of its own.
+        let is_damaged = matches!(&state, FileState::Blob { digest, .. } if self.damaged.contains(digest));
+        Found {
+            model: place.model.to_owned(),
+            format: place.format.to_owned(),
+            quant: place.quant.map(str::to_owned),
+            file: file.to_owned(),
+            path: path.to_owned(),
+            size,
+            // What stands behind a link to a folder is not ours.
+            state: if linked { FileState::Foreign } else { state },
+            recorded: None,
+            belongs: true,
+            is_behind_link: linked,
+            is_damaged,
+        }
     }
 
     fn folder(&mut self, place: &Place<'_>, folder: &dyn Folder, dir: &Path, below: &str, linked: bool) -> Result<()> {
@@ -227,22 +420,14 @@ impl Walk<'_> {
             Kind::File | Kind::Symlink => {}
         }
         let recorded = || Ok(place.manifest(self.views)?.and_then(|manifest| manifest.file(file)));
-        let Some((state, size)) = self.judge.look_in(folder, &entry.name, entry.kind, recorded)? else { return Ok(None) };
+        let looked = self.judge.look_in((folder, &entry.name), path, entry.kind, recorded)?;
+        let Some((state, size)) = looked else { return Ok(None) };
         // A link to a blob is known by its target; only others are looked at again.
         if entry.kind == Kind::Symlink && state == FileState::Foreign && leads_to_folder(folder, &entry.name) {
             // One such link on the way is enough; more could go in circles.
             return Ok((!linked).then_some(true));
         }
-        self.found.push(Found {
-            model: place.model.to_owned(),
-            format: place.format.to_owned(),
-            quant: place.quant.map(str::to_owned),
-            file: file.to_owned(),
-            path: path.to_owned(),
-            size,
-            // What stands behind a link to a folder is not ours.
-            state: if linked { FileState::Foreign } else { state },
-        });
+        self.found.push(self.found_at(place, file, path, (state, size), linked));
         Ok(None)
     }
 }

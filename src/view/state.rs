@@ -13,6 +13,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+/// Lengths that the text of a link can have: from `sha256/ab/<64 hex>` to the longest path.
+const LINK_TEXT: std::ops::RangeInclusive<u64> = 74..=4097;
+
 /// What a file in the models directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileState {
@@ -28,8 +31,15 @@ pub enum FileState {
         /// The blob it was made of.
         digest: Sha256Digest,
     },
+    /// A plain file that holds the text of a link of ours, as a checkout or a copy without links makes it.
+    LinkText {
+        /// The blob that the text names.
+        digest: Sha256Digest,
+    },
     /// Not ours: never changed, never removed.
     Foreign,
+    /// The record of the view has it, and nothing is there.
+    Absent,
     /// A symbolic link that leads to nothing this user can read.
     Dangling {
         /// What it holds.
@@ -42,15 +52,15 @@ pub enum FileState {
 impl FileState {
     /// Whether we made it, so that we may replace and remove it.
     pub fn is_ours(&self) -> bool {
-        !matches!(self, Self::Foreign | Self::Dangling { digest: None, .. })
+        !matches!(self, Self::Foreign | Self::Absent | Self::Dangling { digest: None, .. })
     }
 
     /// The blob it shows, or showed.
     pub fn digest(&self) -> Option<Sha256Digest> {
         match self {
-            Self::Blob { digest, .. } | Self::Copy { digest } => Some(*digest),
+            Self::Blob { digest, .. } | Self::Copy { digest } | Self::LinkText { digest } => Some(*digest),
             Self::Dangling { digest, .. } => *digest,
-            Self::Foreign => None,
+            Self::Foreign | Self::Absent => None,
         }
     }
 }
@@ -90,7 +100,7 @@ impl<'a> Judge<'a> {
                 let target = self.disk.read_link(path);
                 Ok(Self::link(target.map(|target| (target, self.disk.stat_follow(path)))))
             }
-            Kind::File => self.file(self.disk.find(path)?, recorded),
+            Kind::File => self.file(path, self.disk.find(path)?, recorded),
             Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, 0))),
         }
     }
@@ -98,27 +108,28 @@ impl<'a> Judge<'a> {
     /// Judges a plain file as it was found.
     fn file<'m>(
         &self,
+        path: &Path,
         found: Option<Stat>,
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
     ) -> Result<Option<(FileState, u64)>> {
         match found {
             None => Ok(None),
             Some(stat) if stat.kind != Kind::File => Ok(Some((FileState::Foreign, 0))),
-            Some(stat) => Ok(Some((self.plain(&stat, None, recorded()?)?, stat.len))),
+            Some(stat) => Ok(Some((self.plain(path, &stat, None, recorded()?)?, stat.len))),
         }
     }
 
-    /// The same for a name in a folder.
+    /// The same for a name in a folder, which is `path`.
     pub(super) fn look_in<'m>(
         &self,
-        folder: &dyn Folder,
-        name: &str,
+        (folder, name): (&dyn Folder, &str),
+        path: &Path,
         kind: Kind,
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
     ) -> Result<Option<(FileState, u64)>> {
         match kind {
             Kind::Symlink => Ok(Self::link(folder.link(name))),
-            Kind::File => self.file(crate::disk::absent_is_none(folder.stat(name))?, recorded),
+            Kind::File => self.file(path, crate::disk::absent_is_none(folder.stat(name))?, recorded),
             Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, 0))),
         }
     }
@@ -140,7 +151,13 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges a regular file. `wanted` is the blob that should be there.
-    pub(super) fn plain(&self, stat: &Stat, wanted: Option<&Sha256Digest>, recorded: Option<&ManifestFile>) -> Result<FileState> {
+    pub(super) fn plain(
+        &self,
+        path: &Path,
+        stat: &Stat,
+        wanted: Option<&Sha256Digest>,
+        recorded: Option<&ManifestFile>,
+    ) -> Result<FileState> {
         if stat.nlink > 1 && stat.ino != 0 {
             for digest in wanted.into_iter().chain(recorded.map(|file| &file.sha256)) {
                 if self.is_blob(stat, digest)? {
@@ -160,8 +177,25 @@ impl<'a> Judge<'a> {
                 FileState::Blob { digest: file.sha256, mode: LinkMode::Hardlink }
             }
             Some(file) => FileState::Copy { digest: file.sha256 },
+            // Only where a link of ours belongs: elsewhere small files are not read.
+            None if wanted.is_some() || recorded.is_some() => {
+                self.link_text(path, stat)?.map_or(FileState::Foreign, |digest| FileState::LinkText { digest })
+            }
             None => FileState::Foreign,
         })
+    }
+
+    /// The blob that the text of a file names, where that is the text of a link of ours and nothing else.
+    fn link_text(&self, path: &Path, stat: &Stat) -> Result<Option<Sha256Digest>> {
+        if !LINK_TEXT.contains(&stat.len) {
+            return Ok(None);
+        }
+        let text = match self.disk.read_at_most(path, *LINK_TEXT.end()) {
+            Err(error) if error.is_wrong_kind() || error.is_read_only() => None,
+            text => text?,
+        };
+        let text = text.as_deref().map(std::str::from_utf8).and_then(|text| text.ok());
+        Ok(text.and_then(|text| digest_of_target(Path::new(text.trim_end_matches(['\r', '\n'])))))
     }
 
     fn is_blob(&self, stat: &Stat, digest: &Sha256Digest) -> Result<bool> {

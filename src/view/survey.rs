@@ -32,7 +32,7 @@ pub(super) enum Now {
     Recorded(Sha256Digest, LinkMode),
     /// A file of unknown origin with the right content: what a build leaves that died before its manifest.
     Same,
-    /// A file that the caller vouches for.
+    /// A file that the caller vouches for, or that holds no more than the text of a link of ours.
     Adopted,
 }
 
@@ -210,9 +210,11 @@ impl Views {
                     None => foreign(&format!("a link to {}, which is not a blob", target.display())),
                 }
             }
-            Kind::File => match judge.plain(stat, Some(&file.sha256), recorded)? {
+            Kind::File => match judge.plain(path, stat, Some(&file.sha256), recorded)? {
                 FileState::Blob { digest, .. } => Ok(Now::Inode(digest)),
                 FileState::Copy { digest } => Ok(Now::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
+                // Nothing is lost with it.
+                FileState::LinkText { .. } => Ok(Now::Adopted),
                 _ if vouched => Ok(Now::Adopted),
                 // Empty is empty: nothing can be lost.
                 _ if stat.len == file.size && (file.size == 0 || (may_hash && self.has_content(path, stat, file)?)) => {

@@ -28,6 +28,7 @@ mod old_tree;
 #[cfg(unix)]
 mod places;
 mod projector;
+mod record;
 mod references;
 mod refusals;
 mod registry_edit;

@@ -106,7 +106,7 @@ fn taking_in_across_volumes_without_room_leaves_the_file() {
 }
 
 #[test]
-fn remove_takes_registered_plain_files_and_leaves_what_nobody_knows() {
+fn remove_takes_the_models_plain_files_and_leaves_what_lies_beside_them() {
     let desk = old();
     let unknown = desk.s.write("models/tiny/gguf/q4_k_m/notes.txt", "mine");
     let dropped = desk.s.write("models/mine/gguf/q4_k_m/my.gguf", "dropped by hand");
@@ -116,9 +116,8 @@ fn remove_takes_registered_plain_files_and_leaves_what_nobody_knows() {
     assert!(report["kept"].to_string().contains("notes.txt"), "{report:#}");
     assert!(!desk.s.project().join(PATH).exists());
     assert_eq!(std::fs::read_to_string(&unknown).unwrap(), "mine");
-    let kept = desk.run("remove mine").ok().prints("Kept models/mine/gguf/q4_k_m/my.gguf");
-    assert!(!kept.stdout.contains("Removed"), "{kept}");
-    assert_eq!(std::fs::read_to_string(&dropped).unwrap(), "dropped by hand");
+    desk.run("remove mine").ok().prints("models/mine/gguf/q4_k_m/my.gguf");
+    assert!(!dropped.exists() && !desk.s.models().join("mine").exists());
 }
 
 #[test]
@@ -145,7 +144,8 @@ fn the_old_tools_partial_files_do_no_harm() {
     let half = desk.run("download tiny:q8_0").code(1).says("in the way").says("hint: ");
     assert_eq!(half.stdout, "");
     assert_eq!(desk.hub.count().content_bytes(), desk.content().len(), "nothing travels for a place that is taken");
-    desk.run("download tiny:q8_0 --force").code(1).says("in the way").says("move it away");
+    let forced = desk.run("download tiny:q8_0 --force").ok().says("kept in the store");
+    assert_content(&desk.s.project().join(forced.last_line()), &desk.hub.content(REPO, OTHER));
     desk.run("list").ok();
     desk.run("remove tiny").ok();
     let left: PathBuf = desk.s.project().join("models/tiny/gguf/q4_k_m/.cache/huggingface/download/x.incomplete");

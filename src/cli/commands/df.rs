@@ -43,6 +43,7 @@ impl Answer for Usage {
             for (name, bytes, _) in rows {
                 page.fields([name, &bytes.to_string()]);
             }
+            page.fields(["damaged", &usage.damaged.to_string()]);
             return;
         }
         page.line(format!(
@@ -51,6 +52,10 @@ impl Answer for Usage {
             units::count(usage.blobs, "blob"),
             units::count(usage.projects, "project")
         ));
+        if usage.damaged > 0 {
+            let text = "of them damaged: `model-manager doctor` names the models and what repairs them";
+            page.line(format!("{} {text}", usage.damaged));
+        }
         let mut table = Table::new(&["", "", ""]).right(1);
         for (name, bytes, meaning) in rows {
             table.row([name.to_owned(), units::size(bytes), meaning.to_owned()]);

@@ -232,6 +232,7 @@ fn requests(number: u32) -> String {
 fn supply(state: FileSupply) -> &'static str {
     match state {
         FileSupply::Present => "present",
+        FileSupply::Damaged => "damaged",
         FileSupply::Adopt => "adopt",
         FileSupply::Partial => "partial",
         FileSupply::Fetch => "fetch",

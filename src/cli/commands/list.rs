@@ -85,10 +85,16 @@ impl List {
         page.line(format!("Total storage: {}", units::size(self.total())));
         let has = |state| self.0.iter().any(|model| model.state == state);
         if has(ListedState::Foreign) {
-            page.note("foreign: files that were put there by hand. `model-manager download <model>` takes them into the store.");
+            page.note(
+                "foreign: files that model-manager did not make. `model-manager download` takes those that the registry names into \
+                 the store; the others stay as they are, and `model-manager remove` removes them.",
+            );
         }
         if has(ListedState::Broken) {
-            page.note("broken: a file is missing. `model-manager download <model>` brings it back.");
+            page.note("broken: a file is missing. `model-manager verify --repair` brings it back.");
+        }
+        if has(ListedState::Damaged) {
+            page.note("damaged: a file is not what it should be. `model-manager verify --repair` repairs it.");
         }
     }
 }
@@ -103,6 +109,7 @@ fn word(state: ListedState) -> &'static str {
         ListedState::Stored => "stored",
         ListedState::Foreign => "foreign",
         ListedState::Broken => "broken",
+        ListedState::Damaged => "damaged",
     }
 }
 
@@ -122,6 +129,8 @@ mod tests {
             files: vec!["x.gguf".into()],
             size,
             state,
+            missing: Vec::new(),
+            damaged: Vec::new(),
         }
     }
 

@@ -57,10 +57,13 @@ impl Args {
             return Ok(Verified(Vec::new(), None));
         }
         let found = manager.verify(&what, mode)?;
-        if !self.repair || !found.iter().any(|file| is_damage(file.state)) {
+        if !self.repair {
             return Ok(Verified(found, None));
         }
         let report = manager.repair(&found)?;
+        if report.files.is_empty() {
+            return Ok(Verified(found, None));
+        }
         Ok(Verified(manager.verify(&what, mode)?, Some(report)))
     }
 

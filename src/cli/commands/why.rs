@@ -46,6 +46,9 @@ impl Answer for Why {
         for blob in &self.0 {
             let size = blob.size.map_or_else(|| "not in the store".to_owned(), units::size);
             page.line(format!("{}  {size}", blob.sha256));
+            if blob.damaged {
+                page.line("  damaged; `model-manager doctor` names the model and what repairs it");
+            }
             for user in &blob.users {
                 page.line(format!("  used by {}", printable(user)));
             }

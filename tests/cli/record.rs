@@ -1,0 +1,448 @@
+//! What a view has is what its record says: whatever became of its folder, every command says the same of it.
+
+use std::{fs, path::PathBuf};
+
+use crate::kit::{Desk, FILE, MIB, PATH, REPO, is_link, open_entry, remove, set_mode};
+use crate::support::hub::Content;
+
+const PARTS: [&str; 3] = ["big-Q8_0-00001-of-00003.gguf", "big-Q8_0-00002-of-00003.gguf", "big-Q8_0-00003-of-00003.gguf"];
+
+/// A model in three parts that no registry has.
+fn split() -> Desk {
+    let desk = Desk::empty();
+    let mut repo = desk.hub.repo("o/big");
+    for (n, part) in PARTS.iter().enumerate() {
+        repo = repo.lfs(part, Content::synthetic(4000 + n as u64, n as u64));
+    }
+    repo.commit();
+    desk.run("download o/big:q8_0").ok();
+    desk
+}
+
+fn part(desk: &Desk, n: usize) -> PathBuf {
+    desk.s.models().join("o--big/gguf/q8_0").join(PARTS[n - 1])
+}
+
+/// A set of weights and settings, one of which begins with a dot.
+fn set() -> Desk {
+    let desk = Desk::empty();
+    desk.hub
+        .repo("o/set")
+        .plain("config.json", "{\"a\": 1}")
+        .plain(".hidden/tok.json", "{\"token\": 1}")
+        .lfs("model.safetensors", Content::synthetic(5000, 1))
+        .commit();
+    desk.s.write(
+        "configs/models.yaml",
+        "models:\n  set:\n    huggingface_id: \"o/set\"\n    formats:\n      safetensors: { include: [\"*\"] }\n",
+    );
+    desk.run("download set --format safetensors").ok();
+    desk
+}
+
+fn of_set(desk: &Desk, name: &str) -> PathBuf {
+    desk.s.models().join("set/safetensors").join(name)
+}
+
+fn downloaded() -> Desk {
+    let desk = Desk::new();
+    desk.run("download tiny").ok();
+    desk
+}
+
+/// Changes a bit of a file and leaves its length and time as they were, as a failing disk does.
+fn flip(path: &std::path::Path) {
+    let time = fs::metadata(path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    set_mode(path, 0o644);
+    fs::write(path, bytes).unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    set_mode(path, 0o444);
+}
+
+/// The commands between backticks.
+fn commands(text: &str) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|quoted| quoted.strip_prefix("model-manager ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_recorded_part_that_is_absent_is_missing_whichever_part_it_is() {
+    for gone in 1..=3 {
+        let desk = split();
+        remove(part(&desk, gone));
+        desk.run("verify").code(4).prints("missing").prints(PARTS[gone - 1]).prints("1 missing");
+        let json = desk.run("verify o/big:q8_0 --quick --json").code(4).json();
+        assert_eq!(json["totals"]["missing"], 1, "{json:#}");
+        desk.run("list").ok().prints("broken");
+        for line in ["path o/big:q8_0", "path o/big", "path o--big", "use o/big:q8_0 --backend llama_cpp"] {
+            let refused = desk.run(line).code(3).says(PARTS[gone - 1]);
+            assert_eq!(refused.stdout, "", "{line}");
+        }
+        desk.run("doctor").prints(PARTS[gone - 1]);
+        desk.run("download o/big:q8_0 --offline").ok();
+        assert_eq!(desk.run("path o/big").ok().last_line(), format!("models/o--big/gguf/q8_0/{}", PARTS[0]));
+        desk.run("verify").ok().prints("3 ok");
+    }
+}
+
+#[test]
+fn a_folder_that_was_taken_away_is_missing_and_not_forgotten() {
+    let desk = split();
+    fs::remove_dir_all(desk.s.models().join("o--big")).unwrap();
+    desk.run("list").ok().prints("o--big\tgguf\tq8_0\t").prints("broken");
+    desk.run("verify").code(4).prints("3 missing");
+    desk.run("verify o--big").code(4).prints("3 missing");
+    desk.run("path o--big").code(3);
+    desk.run("verify --repair").ok();
+    desk.run("verify").ok().prints("3 ok");
+    desk.run("path o--big").ok();
+    fs::remove_dir_all(desk.s.models().join("o--big")).unwrap();
+    desk.run("remove o--big").ok();
+    assert_eq!(desk.run("list").ok().stdout, "");
+    desk.run("verify").ok();
+    desk.assert_tidy();
+}
+
+#[test]
+fn what_lies_beside_the_files_of_a_view_is_never_the_model() {
+    for plain in [true, false] {
+        let desk = downloaded();
+        if plain {
+            // As the old tool leaves it: no link, and no record.
+            let bytes = desk.content().bytes();
+            desk.run("remove tiny").ok();
+            desk.s.write(PATH, bytes);
+        }
+        for name in ["Modelfile", "AAA.gguf", "README.md", ".DS_Store"] {
+            if !(plain && name == "AAA.gguf") {
+                desk.s.write(&format!("models/tiny/gguf/q4_k_m/{name}"), "FROM ./x");
+            }
+        }
+        for line in ["path tiny", "path tiny:q4_k_m", "path tiny --format gguf"] {
+            assert_eq!(desk.run(line).ok().last_line(), PATH, "{line}, plain: {plain}");
+        }
+        desk.run("use tiny --backend llama_cpp").ok().prints(FILE);
+        let state = if plain { "foreign" } else { "stored" };
+        desk.run("list").ok().prints(&format!("tiny\tgguf\tq4_k_m\t2097159\t{state}\t{PATH}"));
+        let json = desk.run("list --json").ok().json();
+        assert_eq!(json["models"][0]["files"], serde_json::json!([FILE]));
+        desk.run("verify tiny").ok();
+        let _ = fs::remove_file(desk.s.models().join("tiny/gguf/q4_k_m/AAA.gguf"));
+        desk.run("remove tiny").ok();
+        assert!(desk.s.models().join("tiny/gguf/q4_k_m/Modelfile").exists());
+        assert!(!desk.s.project().join(PATH).exists());
+        desk.run("path tiny").code(3);
+    }
+}
+
+#[test]
+fn a_plain_file_in_the_place_of_a_link_is_compared_with_the_record() {
+    let desk = split();
+    let target = fs::read_link(part(&desk, 2)).unwrap();
+    let changes: [(&str, Vec<u8>); 3] = [
+        ("the text of the link", target.to_str().unwrap().into()),
+        ("another length", b"short".to_vec()),
+        ("another content", vec![7; 4001]),
+    ];
+    for (what, bytes) in changes {
+        remove(part(&desk, 2));
+        fs::write(part(&desk, 2), &bytes).unwrap();
+        desk.run("verify").code(4).prints("modified").prints(PARTS[1]);
+        desk.run("verify o--big --quick").code(4);
+        let doctor = desk.run("doctor").prints(PARTS[1]);
+        assert!(!doctor.stdout.contains("all is well"), "{what}: {doctor}");
+        assert_eq!(fs::read(part(&desk, 2)).unwrap(), bytes, "{what}: looking changes nothing");
+        desk.run("verify --repair").ok();
+        assert!(is_link(&part(&desk, 2)), "{what}");
+        desk.run("verify").ok().prints("3 ok");
+    }
+}
+
+#[test]
+fn a_file_that_only_holds_the_text_of_its_link_becomes_that_link_again() {
+    let desk = split();
+    for n in 1..=3 {
+        let target = fs::read_link(part(&desk, n)).unwrap();
+        remove(part(&desk, n));
+        fs::write(part(&desk, n), target.to_str().unwrap()).unwrap();
+    }
+    desk.run("path o/big:q8_0").code(4);
+    desk.run("list").ok().prints("damaged");
+    desk.run("download o/big:q8_0 --offline").ok();
+    assert!((1..=3).all(|n| is_link(&part(&desk, n))));
+    desk.run("verify").ok().prints("3 ok");
+    desk.assert_tidy();
+}
+
+#[test]
+fn dot_names_of_the_record_are_part_of_the_view() {
+    let desk = set();
+    let hidden = of_set(&desk, ".hidden/tok.json");
+    desk.run("verify").ok().prints("3 ok");
+    desk.s.write("models/set/safetensors/.cache/x", "of another program");
+    let blob = hidden.canonicalize().unwrap();
+    flip(&blob);
+    desk.run("verify").code(4).prints("tok.json");
+    desk.run("verify --repair").ok();
+    remove(&hidden);
+    desk.run("verify set").code(4).prints("missing").prints("tok.json");
+    desk.run("list").ok().prints("broken");
+    desk.run("download set --format safetensors --offline").ok();
+    desk.run("verify").ok().prints("3 ok");
+}
+
+#[test]
+fn a_plain_file_with_the_same_bytes_is_taken_in_by_every_command() {
+    for line in ["download tiny", "download tiny --offline", "download tiny --force", "sync", "verify --repair"] {
+        let desk = downloaded();
+        if line == "sync" {
+            desk.run("lock").ok();
+        }
+        let path = desk.s.project().join(PATH);
+        let bytes = desk.content().bytes();
+        remove(&path);
+        fs::write(&path, &bytes).unwrap();
+        desk.run("verify").ok().prints("would take it into the store");
+        assert_eq!(desk.run("path tiny").ok().last_line(), PATH);
+        if line.starts_with("download") {
+            desk.run(&format!("{line} --dry-run")).ok().prints("adopt");
+        }
+        desk.hub.reset_counters();
+        desk.run(line).ok();
+        if line != "verify --repair" {
+            assert!(is_link(&path), "{line}");
+        }
+        if !line.contains("--force") {
+            assert_eq!(desk.hub.count().content_bytes(), 0, "{line}");
+        }
+        desk.run("verify").ok().prints("1 ok");
+        desk.run("doctor --full").ok().prints("all is well");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_by_a_dry_run_as_by_the_download() {
+    let desk = Desk::new();
+    let mut bytes = desk.content().bytes();
+    bytes[9] ^= 1;
+    for (bytes, code) in [(&bytes[..], 4), (&bytes[..77], 1)] {
+        let path = desk.s.write(PATH, bytes);
+        for line in ["download tiny", "download tiny --dry-run"] {
+            desk.run(line).code(code).says("in the way").says("--force");
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
+    }
+    assert_eq!(desk.hub.count().content_bytes(), 0);
+}
+
+#[test]
+fn force_replaces_a_plain_file_after_its_own_content_was_kept() {
+    for pinned in [true, false] {
+        let desk = Desk::new();
+        if !pinned {
+            desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+        }
+        let old = Content::synthetic(MIB + 77, 99);
+        let path = desk.s.write(PATH, old.bytes());
+        let dry = desk.run("download tiny --force --dry-run").ok();
+        assert!(dry.stdout.contains("fetch"), "{dry}");
+        dry.prints("kept in the store");
+        assert_eq!(fs::read(&path).unwrap(), old.bytes());
+        let output = desk.run("download tiny --force").ok().says("kept in the store").says(&old.sha256()[..12]);
+        desk.assert_right(&output);
+        assert_eq!(fs::read(desk.blob(&old)).unwrap(), old.bytes());
+        desk.run("verify").ok();
+        desk.run("doctor --full").ok().prints("all is well");
+    }
+}
+
+#[test]
+fn a_single_file_is_added_to_the_set_that_is_there() {
+    let desk = Desk::empty();
+    let weights = Content::synthetic(5000, 1);
+    desk.hub
+        .repo("o/set")
+        .plain("config.json", "{\"a\": 1}")
+        .plain("notes.txt", "more")
+        .lfs("model.safetensors", weights.clone())
+        .commit();
+    desk.run("download o/set --format safetensors").ok();
+    let dir = desk.s.models().join("o--set/safetensors");
+    let before = desk.run("list --json").ok().json()["models"][0]["files"].as_array().unwrap().len();
+    for line in ["config.json", "notes.txt"] {
+        for more in [" --dry-run", "", " --force"] {
+            desk.run(&format!("download hf://o/set/{line} --format safetensors{more}")).ok();
+            assert!(dir.join("model.safetensors").exists(), "{line}{more}");
+            assert!(dir.join("config.json").exists(), "{line}{more}");
+        }
+    }
+    let after = desk.run("list --json").ok().json()["models"][0]["files"].as_array().unwrap().len();
+    assert!(after >= before && dir.join("notes.txt").exists(), "{before} {after}");
+    desk.run("verify").ok();
+    let gone = desk.run("gc --dry-run --json").ok().json();
+    assert_eq!(gone["blobs"].as_array().unwrap().len(), 0, "{gone:#}");
+    assert!(desk.blob(&weights).exists());
+    // The other way round: what was named alone stays when the set comes.
+    let desk = Desk::empty();
+    desk.hub.repo("o/set").plain("config.json", "{}").lfs("model.safetensors", weights).plain("x.bin2", "x").commit();
+    desk.run("download hf://o/set/x.bin2 --format safetensors").ok();
+    desk.run("download o/set --format safetensors").ok();
+    desk.run("verify").ok();
+}
+
+#[test]
+fn a_set_that_loses_files_says_which() {
+    let desk = set();
+    desk.s.write(
+        "configs/models.yaml",
+        "models:\n  set:\n    huggingface_id: \"o/set\"\n    formats:\n      safetensors: { include: [\"*.json\", \"*.safetensors\"], exclude: [\".hidden/*\"] }\n",
+    );
+    desk.run("download set --format safetensors --force").ok().says("tok.json");
+}
+
+#[test]
+fn damage_that_was_found_is_remembered_until_it_is_repaired_and_every_command_says_it() {
+    for found_by in ["verify", "verify --quick", "doctor --full", "sync"] {
+        let desk = downloaded();
+        desk.run("lock").ok();
+        let blob = desk.blob(&desk.content());
+        flip(&blob);
+        match found_by {
+            "verify --quick" => {
+                // Where the time tells it.
+                fs::File::open(&blob).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+                desk.run(found_by).code(4);
+            }
+            "sync" => drop(desk.run("sync --offline").code(4)),
+            _ => drop(desk.run(found_by).code(4)),
+        }
+        desk.run("list").ok().prints("damaged");
+        assert_eq!(desk.run("list --json").ok().json()["models"][0]["state"], "damaged");
+        desk.run("path tiny").code(4).says("damaged").says("verify tiny");
+        desk.run("path tiny:q4_k_m").code(4).says("damaged");
+        desk.run("use tiny --backend llama_cpp").code(4);
+        desk.run("verify --quick").code(4).prints("modified");
+        let doctor = desk.run("doctor").code(4).prints("damaged");
+        let named = commands(&doctor.stdout);
+        assert!(named.iter().any(|line| line.contains("--repair") && line.contains("tiny")), "{named:?}");
+        desk.run("lock").ok().prints("damaged");
+        desk.run("df").ok().prints("damaged");
+        desk.run(&format!("why {}", &desk.content().sha256()[..12])).ok().prints("damaged");
+        desk.run("why tiny").ok().prints("damaged");
+        desk.run("download tiny --dry-run").ok().prints("damaged");
+        desk.run("sync --dry-run").ok();
+        desk.run("download tiny --offline").code(6).says("damaged");
+        desk.run("sync --offline --quick").code(4).says("damaged");
+        desk.run(&named[0]).ok();
+        desk.run("doctor --full").ok().prints("all is well");
+        desk.run("list").ok().prints("stored");
+        desk.run("verify --quick").ok();
+    }
+}
+
+#[test]
+fn what_is_known_to_be_damaged_is_mended_by_whatever_brings_it_anew() {
+    for line in
+        ["download tiny", "download tiny --force", "sync", "sync --quick", "verify tiny --repair", "verify --repair --quick"]
+    {
+        let desk = downloaded();
+        desk.run("lock").ok();
+        flip(&desk.blob(&desk.content()));
+        desk.run("verify").code(4);
+        desk.hub.reset_counters();
+        desk.run(line).ok();
+        if !line.contains("--force") {
+            assert_eq!(desk.hub.count().content_bytes(), MIB, "only the damaged segment travels: {line}");
+        }
+        desk.run("list").ok().prints("stored");
+        desk.run("path tiny").ok();
+        desk.run("verify --rehash").ok();
+        desk.run("doctor --full").ok().prints("all is well");
+        desk.assert_tidy();
+    }
+}
+
+#[test]
+fn what_is_whole_again_by_itself_is_no_longer_called_damaged_after_a_full_look() {
+    let desk = downloaded();
+    let blob = desk.blob(&desk.content());
+    flip(&blob);
+    desk.run("verify").code(4);
+    flip(&blob);
+    desk.run("verify --quick").code(4);
+    desk.run("path tiny").code(4);
+    desk.run("verify").ok();
+    desk.run("path tiny").ok();
+    desk.run("doctor").ok().prints("all is well");
+}
+
+#[test]
+fn what_is_damaged_for_one_project_is_damaged_for_all_that_share_the_store() {
+    let desk = Desk::new();
+    let store = desk.s.root().join("store");
+    let shared = |line: &str| format!("{line} --store {}", store.display());
+    desk.run(&shared("download tiny")).ok();
+    let other = desk.s.other_project("other");
+    fs::create_dir_all(other.join("configs")).unwrap();
+    fs::copy(desk.s.project().join("configs/models.yaml"), other.join("configs/models.yaml")).unwrap();
+    let in_other = |line: &str| {
+        let mut command = desk.s.command(shared(line).split_whitespace());
+        command.current_dir(&other);
+        desk.s.finish(command)
+    };
+    in_other("download tiny").ok();
+    flip(&crate::kit::blob_in(&store, &desk.content()));
+    desk.run(&shared("verify")).code(4);
+    in_other("list").ok().prints("damaged");
+    in_other("path tiny").code(4);
+    in_other("download tiny").ok();
+    desk.run(&shared("path tiny")).ok();
+    desk.run(&shared("verify")).ok();
+}
+
+#[test]
+fn a_model_made_by_hand_is_removed_by_its_name_and_promised_nothing_else() {
+    let desk = Desk::new();
+    let model = desk.s.write("models/byhand/gguf/x.gguf", "mine");
+    let note = desk.s.write("models/byhand/gguf/notes.txt", "mine too");
+    desk.run("list").ok().prints("byhand\tgguf");
+    desk.run("remove byhand --dry-run").ok().prints("x.gguf").prints("would be freed");
+    assert!(model.exists());
+    desk.run("remove byhand").ok().prints("x.gguf");
+    assert!(!model.exists() && note.exists());
+    desk.run("remove byhand").code(3);
+    // With the project's own command that takes what is not locked, nothing made by hand goes.
+    let model = desk.s.write("models/byhand/gguf/x.gguf", "mine");
+    desk.run("download tiny").ok();
+    desk.run("lock").ok();
+    desk.run("sync --prune").ok();
+    assert!(model.exists());
+}
+
+#[test]
+fn links_of_a_store_that_was_moved_are_made_again_by_what_doctor_names() {
+    let desk = downloaded();
+    desk.run("download tiny:q8_0").ok();
+    let moved = desk.s.root().join("elsewhere/store");
+    fs::create_dir_all(moved.parent().unwrap()).unwrap();
+    fs::rename(desk.store(), &moved).unwrap();
+    let there = |line: &str| desk.run(&format!("{line} --store {}", moved.display()));
+    let doctor = there("doctor");
+    assert!(!doctor.stdout.contains("something is lost") && doctor.status.code() == Some(0), "{doctor}");
+    doctor.prints(FILE);
+    there("path tiny:q4_k_m").code(3);
+    there("list").ok().prints("broken");
+    let named = commands(&there("doctor").stdout);
+    assert!(!named.is_empty());
+    desk.hub.reset_counters();
+    for line in named.iter().filter(|line| !line.contains("projects")) {
+        there(line.split(" --store").next().unwrap()).ok();
+    }
+    assert_eq!(desk.hub.count().total_requests(), 0, "{named:?}");
+    there("doctor").ok().prints("all is well");
+    there("verify").ok().prints("2 ok");
+    there("path tiny:q4_k_m").ok();
+}

@@ -13,8 +13,7 @@ use model_manager::{
     event::Silent,
     hub::Companion,
     manager::{
-        AddRequest, Companions, DownloadOptions, Linted, LockOptions, ModelManager, RepairReport, Selector, SyncOptions,
-        UseOptions, UseReport, VerifyState,
+        AddRequest, Companions, DownloadOptions, Linted, LockOptions, ModelManager, Selector, SyncOptions, UseOptions, UseReport,
     },
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Backend, Registry},
     settings::Settings,
@@ -259,14 +258,7 @@ impl Native {
 
     fn repair<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>, mode: &str) -> PyResult<Bound<'py, PyAny>> {
         let mode = check_mode(mode).map_err(|error| raise(py, &error))?;
-        self.run(py, watch, "Repair", move |manager| {
-            let found = manager.verify(&selectors(&which)?, mode)?;
-            // Where all is well nothing is made, not even a store.
-            match found.iter().any(|file| matches!(file.state, VerifyState::Modified | VerifyState::Missing)) {
-                true => manager.repair(&found),
-                false => Ok(RepairReport::default()),
-            }
-        })
+        self.run(py, watch, "Repair", move |manager| manager.repair(&manager.verify(&selectors(&which)?, mode)?))
     }
 
     fn remove<'py>(

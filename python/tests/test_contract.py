@@ -277,11 +277,12 @@ def test_an_old_file_that_is_damaged_is_replaced_as_the_guide_says(manager: Mode
     manager = ModelManager(manager.models_dir, manager.config_path)
     manager.registry["models"]["test-model"]["formats"]["gguf"]["q4_k_m"]["sha256"] = sha256(CONTENT)
     old = put(manager, f"test-model/gguf/q4_k_m/{FILE}", b"damaged" + CONTENT[7:])
-    assert manager.download_model("test-model", force=True) is None
+    assert manager.download_model("test-model") is None
     assert old.read_bytes() != CONTENT, "nothing is overwritten that we did not make"
-    assert manager.remove_model("test-model")
     assert manager.download_model("test-model", force=True) == old
     assert old.read_bytes() == CONTENT
+    kept = sha256(b"damaged" + CONTENT[7:])
+    assert (manager.store_dir / "sha256" / kept[:2] / kept).read_bytes() == b"damaged" + CONTENT[7:]
 
 
 def test_a_format_without_quantizations(manager: ModelManager, hub: MakeHub) -> None:

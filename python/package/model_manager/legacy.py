@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._base import Options
-    from .results import Removal
 
 __all__ = ["ModelManager"]
 
@@ -123,36 +122,15 @@ class ModelManager(Manager):
     def remove_model(self, model_id: str, format: str | None = None, quantization: str | None = None) -> bool:
         """Removes a model, or only a format or quantization of it. `False` if there was none.
 
-        Everything that `list_models` shows for it goes, files that were put there by hand included. Bytes that another
-        project uses stay in the store.
+        As with `remove`, everything that `list_models` shows for it goes, files that were put there by hand included. Bytes
+        that another project uses stay in the store.
         """
         try:
             removal = self.remove(model_id, format=format, quant=quantization)
-            plain = self._remove_plain(removal)
-        except (ModelManagerError, OSError) as error:
+        except ModelManagerError as error:
             _failed(f"cannot remove {model_id}", error)
             return False
-        return bool(removal.views or removal.removed or removal.freed or plain)
-
-    def _remove_plain(self, removal: Removal) -> int:
-        """Removes the plain files that the store has nothing to do with. Nothing behind a linked folder is touched."""
-        top = self.models_dir.resolve()
-        removed = 0
-        for path, _ in removal.kept:
-            folder = path.parent
-            linked = folder.resolve() != top / folder.relative_to(self.models_dir)
-            if linked or not (path.is_file() or path.is_symlink()):
-                continue
-            path.unlink()
-            removed += 1
-            log("info", "removed %s", path)
-            while folder != self.models_dir:
-                try:
-                    folder.rmdir()
-                except OSError:
-                    break
-                folder = folder.parent
-        return removed
+        return bool(removal.views or removal.removed or removal.freed)
 
     def _get_model_dir(self, model_id: str, format: str, quantization: str | None = None) -> Path:
         return self.models_dir / model_id / format / (quantization or "")

@@ -81,7 +81,7 @@ class File:
     """The git hash by which the Hub knows a small file, where it was asked."""
     trust: Literal["sha256-upstream", "git-sha1-upstream", "tofu"] | None
     """How far what is here is vouched for: ``tofu`` where nobody published a hash. `None` while it is not here."""
-    state: Literal["present", "adopt", "partial", "fetch"]
+    state: Literal["present", "damaged", "adopt", "partial", "fetch"]
     """Where its bytes are or come from."""
     fetched: int
     """Bytes that travelled, or, in a plan, that would."""
@@ -180,9 +180,14 @@ class Listed:
     quant: str | None
     path: Path
     files: tuple[str, ...]
+    """What its record says it has; what else lies in its folder is not among them."""
     size: int
-    state: Literal["stored", "foreign", "broken"]
-    """Whether its files lead into the store, are plain files, or lead nowhere."""
+    state: Literal["stored", "foreign", "broken", "damaged"]
+    """Whether its files lead into the store, are plain files, are missing, or are known not to be what they should be."""
+    missing: tuple[str, ...]
+    """Those of its files that are not there."""
+    damaged: tuple[str, ...]
+    """Those that are known not to be what they should be."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ class Removal:
     views: tuple[View, ...]
     removed: tuple[Path, ...]
     kept: tuple[tuple[Path, str], ...]
-    """Files that stay because they are not ours, and why."""
+    """Files that stay because they are not the model's, and why."""
     blobs: tuple[Blob, ...]
     freed: int
     shared: tuple[SharedBlob, ...]
@@ -369,6 +374,8 @@ class Why:
     sha256: str
     size: int | None
     present: bool
+    damaged: bool
+    """Whether it is known not to be what its hash says."""
     users: tuple[str, ...]
     """Project and view."""
     leased: bool
@@ -384,6 +391,8 @@ class Space:
 
     store: Path
     blobs: int
+    damaged: int
+    """Blobs that are known to be damaged."""
     projects: int
     logical: int
     """What all views together show."""

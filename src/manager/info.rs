@@ -16,7 +16,7 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// What is here, by the names of its folders.
+/// What is here with all its files, by the names of its folders.
 struct Here(HashMap<(String, String, Option<String>), ListedModel>);
 
 impl Here {
@@ -197,7 +197,8 @@ impl ModelManager {
             }
             _ => Err(error),
         })?;
-        Ok(Here(listed.into_iter().map(|listed| (key(&listed), listed)).collect()))
+        let complete = listed.into_iter().filter(|listed| listed.missing.is_empty());
+        Ok(Here(complete.map(|listed| (key(&listed), listed)).collect()))
     }
 }
 

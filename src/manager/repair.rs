@@ -51,7 +51,7 @@ impl ModelManager {
             let patient = patient(&self.settings.models_dir, &roots, shown);
             let is_known = matches!(shown.state, VerifyState::Ok | VerifyState::Unverified);
             match patient {
-                Some((root, patient)) if is_damaged(shown) || (is_known && is_replaced(&mut states, shown)?) => {
+                Some((root, patient)) if is_damaged(shown) || (is_known && self.is_replaced(&mut states, shown)?) => {
                     let ward = Ward { root, patients: Vec::new() };
                     wards.entry(patient.view.clone()).or_insert(ward).patients.push(patient);
                 }
@@ -120,8 +120,9 @@ impl ModelManager {
         }
         match self.show_again(store, project, &ward.root, &replaced) {
             Ok(()) => {}
-            // Of another file of the view the content is gone, and is told with that.
-            Err(error) if error.kind() == ErrorKind::Damaged => {
+            // The content of another file of the view is gone, or something is in the way that may not be replaced. That holds
+            // for this view, and others are repaired all the same.
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Failed) => {
                 for file in &mut shown_again {
                     (file.mended, file.note) = (false, Some(error.to_string()));
                 }
@@ -229,6 +230,12 @@ impl ModelManager {
         }
     }
 
+    /// Whether a file that was found right is a plain one where one of ours belongs.
+    fn is_replaced(&self, states: &mut States<'_>, shown: &VerifiedFile) -> Result<bool> {
+        let is_plain = self.disk.find(&shown.path)?.is_some_and(|stat| stat.kind == Kind::File);
+        Ok(is_plain && states.at(&shown.path)? == Some(FileState::Foreign))
+    }
+
     /// Shows a view as its root has it. `replaced` are plain files in it that give way: a hard link or a copy still has the
     /// old bytes.
     fn show_again(&self, store: &Store, project: &Project, root: &RootRecord, replaced: &[Adopted]) -> Result<()> {
@@ -241,11 +248,6 @@ impl ModelManager {
         views.build_adopting(&root.view, &root.files, mode, project.uuid(), replaced)?;
         Ok(())
     }
-}
-
-/// Whether a file that was found right is a plain one where one of ours belongs.
-fn is_replaced(states: &mut States<'_>, shown: &VerifiedFile) -> Result<bool> {
-    Ok(states.at(&shown.path)? == Some(FileState::Foreign))
 }
 
 /// Repository, commit and path of a file.

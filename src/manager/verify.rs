@@ -3,6 +3,7 @@
 use super::{ModelManager, Selector, VerifiedFile, VerifyState};
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
+    disk::Kind,
     error::Result,
     event::Event,
     names::{Format, Quant},
@@ -115,6 +116,10 @@ impl ModelManager {
         verified.state = VerifyState::Modified;
         if size != verified.size {
             verified.note = Some(format!("a plain file of {} bytes, where its view has one of {size}", verified.size));
+            return Ok(());
+        }
+        if self.disk.stat_follow(&verified.path)?.kind != Kind::File {
+            verified.note = Some("something that is no file".into());
             return Ok(());
         }
         let actual = crate::store::hash_file(&*self.disk, &verified.path, progress)?;

@@ -10,7 +10,7 @@ use super::{FileState, Result, States, ViewManifest, Views, manifest::MANIFEST_F
 use crate::{
     digest::Sha256Digest,
     disk::{DiskError, Entry, Folder, Kind, parallel},
-    names::{Format, RelPath},
+    names::Format,
     store::{Project, RootRecord, Store, ViewFile, ViewKey},
 };
 use std::{
@@ -353,15 +353,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A recorded file that no reading of the folders gave: its name begins with a dot, or it is not there.
+    /// A recorded file that no reading of the folders gave: its name begins with a dot, it is no file, or not there.
     fn look_for(&self, place: &Place<'_>, file: &ViewFile, states: &mut States<'_>) -> Result<Found> {
         let path = place.dir.join(file.path.to_path());
-        let is_dotted = |path: &RelPath| path.as_str().split('/').any(|part| part.starts_with('.'));
-        let state = if is_dotted(&file.path) { states.at(&path)? } else { None };
-        let size = match &state {
-            Some(_) => self.views.disk.stat_follow(&path).map_or(0, |stat| stat.len),
-            None => 0,
-        };
+        let state = states.at(&path)?;
+        let shown = if state.is_some() { self.views.disk.stat_follow(&path).ok() } else { None };
+        let size = shown.filter(|stat| stat.kind == Kind::File).map_or(0, |stat| stat.len);
         let state = state.unwrap_or(FileState::Absent);
         Ok(Found {
             recorded: Some(Recorded { sha256: file.sha256, size: file.size }),

@@ -260,6 +260,103 @@ fn force_replaces_a_plain_file_after_its_own_content_was_kept() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "there are no symbolic links, and an absent hard link is all there is to lose")]
+fn views_by_every_kind_of_link_go_by_their_record() {
+    for link in ["symlink", "hardlink", "copy"] {
+        let desk = Desk::new();
+        desk.run(&format!("download tiny --link {link}")).ok();
+        let path = desk.s.project().join(PATH);
+        let right = desk.content().bytes();
+        let mut wrong = right.clone();
+        wrong[5] ^= 1;
+        let states: [(&str, Option<&[u8]>, &str, i32, i32); 4] = [
+            ("absent", None, "broken", 4, 3),
+            ("short", Some(b"short"), "damaged", 4, 4),
+            ("wrong", Some(&wrong), "foreign", 4, 0),
+            ("same", Some(&right), "foreign", 0, 0),
+        ];
+        for (what, bytes, listed, verified, found) in states {
+            remove(&path);
+            if let Some(bytes) = bytes {
+                fs::write(&path, bytes).unwrap();
+            }
+            desk.run("list").ok().prints(listed);
+            desk.run("verify").code(verified);
+            let answer = desk.run("path tiny");
+            assert_eq!(answer.status.code(), Some(found), "{link}, {what}: {answer}");
+            desk.run("verify --repair").ok();
+            assert_eq!(fs::read(&path).unwrap(), right, "{link}, {what}");
+            desk.run("list").ok().prints("stored");
+            desk.run("verify --rehash").ok().prints("1 ok");
+            desk.run("doctor --full").ok().prints("all is well");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_plain_file_in_the_place_of_a_recorded_one_is_told_and_left_alone() {
+    for what in ["folder", "folder with files", "pipe", "link of somebody"] {
+        let desk = split();
+        let (one, two) = (part(&desk, 1), part(&desk, 2));
+        remove(&two);
+        match what {
+            "folder" => fs::create_dir(&two).unwrap(),
+            "folder with files" => {
+                fs::create_dir(&two).unwrap();
+                fs::write(two.join("mine.gguf"), "mine").unwrap();
+            }
+            "pipe" => assert!(std::process::Command::new("mkfifo").arg(&two).status().unwrap().success()),
+            _ => std::os::unix::fs::symlink("/etc/hostname", &two).unwrap(),
+        }
+        remove(&one);
+        desk.run("verify").code(4).prints(PARTS[1]);
+        desk.run("list").ok().prints("broken");
+        desk.run("path o/big:q8_0").code(3);
+        desk.run("download o/big:q8_0").code(1).says("in the way");
+        desk.run("download o/big:q8_0 --dry-run").code(1).says("in the way");
+        desk.run("verify --repair").code(4).prints("not mended").prints("in the way");
+        assert!(two.symlink_metadata().is_ok());
+        let output = desk.run("doctor");
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{what}: {output}");
+    }
+}
+
+#[test]
+fn a_root_that_cannot_be_read_leaves_the_manifest_to_go_by() {
+    let desk = split();
+    let roots = desk.store().join("roots");
+    let project = roots.join(&crate::kit::names(&roots)[0]);
+    let root = project.join("o--big~gguf~q8_0.json");
+    fs::write(&root, "{").unwrap();
+    remove(part(&desk, 1));
+    desk.run("verify").code(4).prints("missing").prints(PARTS[0]);
+    desk.run("path o--big").code(3);
+    // And the other way round.
+    let desk = split();
+    fs::remove_file(part(&desk, 1).with_file_name(".view.json")).unwrap();
+    remove(part(&desk, 1));
+    desk.run("verify").code(4).prints("missing").prints(PARTS[0]);
+    desk.run("path o--big").code(3);
+    desk.run("download o/big:q8_0 --offline").ok();
+    desk.run("verify").ok().prints("3 ok");
+}
+
+#[test]
+fn a_set_with_a_file_less_is_no_path_and_no_model_for_a_backend() {
+    for name in ["config.json", "model.safetensors"] {
+        let desk = set();
+        remove(of_set(&desk, name));
+        desk.run("path set --format safetensors").code(3).says(name);
+        desk.run("use set --backend vllm").code(3).says(name);
+        desk.run("verify set").code(4).prints("missing");
+        desk.run("info set").ok();
+        desk.run("verify set --repair").ok();
+        desk.run("use set --backend vllm").ok();
+    }
+}
+
+#[test]
 fn a_single_file_is_added_to_the_set_that_is_there() {
     let desk = Desk::empty();
     let weights = Content::synthetic(5000, 1);

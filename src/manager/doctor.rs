@@ -136,10 +136,16 @@ impl ModelManager {
                 }
                 FileState::Dangling { target, digest: Some(digest) } if file.recorded.is_some() && is_in_store(digest) => {
                     let what = format!("its link leads to {}, where nothing is; its content is in this store", target.display());
-                    add(Severity::Repairable, file.path.clone(), what, repair);
+                    // Where the store was moved, it is not found without its name.
+                    let named = self.settings.store.as_ref().map(|store| format!(" --store {}", text::shell_path(store)));
+                    let command = repair_command(&file.model, &file.format, file.quant.as_deref());
+                    add(Severity::Repairable, file.path.clone(), what, format!("`{command}{}`", named.unwrap_or_default()));
                 }
                 FileState::Absent if file.recorded.is_some_and(|recorded| is_in_store(&recorded.sha256)) => {
                     add(Severity::Repairable, file.path.clone(), "the store holds it, but its link is missing".into(), repair);
+                }
+                FileState::Copy { .. } if file.is_wrong => {
+                    add(Severity::Repairable, file.path.clone(), "its content is damaged".into(), repair);
                 }
                 FileState::Foreign | FileState::LinkText { .. } if file.recorded.is_some() => {
                     let what = "a plain file stands where its view has one of this program";

@@ -38,10 +38,11 @@ impl ModelManager {
     pub fn repair(&self, found: &[VerifiedFile]) -> Result<RepairReport> {
         let mut report = RepairReport::default();
         let is_damaged = |file: &VerifiedFile| matches!(file.state, VerifyState::Modified | VerifyState::Missing);
-        let store = match self.existing_store()? {
-            Some(store) => store,
-            None if found.iter().any(is_damaged) => self.store()?,
-            None => return Ok(report),
+        let Some(store) = self.existing_store()? else {
+            let note = format!("there is no store at {}", self.store_dir().display());
+            let damaged = found.iter().filter(|file| is_damaged(file)).map(|file| file.path.clone());
+            let not_mended = |path| RepairedFile { path, mended: false, fetched: 0, note: Some(note.clone()) };
+            return Ok(RepairReport { files: damaged.map(not_mended).collect(), fetched: 0 });
         };
         let roots: Vec<RootRecord> = self.own_roots(Some(&store))?.into_values().collect();
         let views = self.views(Some(store.clone()));

@@ -3,15 +3,16 @@
 use super::{ModelManager, Selector, VerifiedFile, VerifyState};
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
-    disk::Kind,
+    disk::{Kind, LockKind},
     error::Result,
     event::Event,
     names::{Format, Quant},
     registry::{ArtifactFile, Registry},
     settings::LinkMode,
-    store::{BlobState, CheckMode, Progress, Store, Trust},
+    store::{BlobState, CheckMode, Progress, Project, Stamp, Store, StoreError, Trust, ViewKey, Wait},
     view::{FileState, Found, Recorded},
 };
+use std::{collections::BTreeMap, time::Duration};
 
 impl ModelManager {
     /// Checks the files of the selected models, or of all.
@@ -41,7 +42,38 @@ impl ModelManager {
         if what.is_empty() {
             chosen = found.iter().collect();
         }
-        chosen.into_iter().map(|file| self.verify_file(file, registered_file(registry, file), store.as_ref(), mode)).collect()
+        let mut verified = Vec::with_capacity(chosen.len());
+        let mut noted: BTreeMap<ViewKey, Vec<(String, Option<Stamp>)>> = BTreeMap::new();
+        for file in chosen {
+            let stat = self.disk.find(&file.path).ok().flatten().filter(|stat| stat.kind == Kind::File);
+            let done = self.verify_file(file, registered_file(registry, file), store.as_ref(), mode)?;
+            let is_plain = matches!(file.state, FileState::Copy { .. } | FileState::Foreign) && !file.is_behind_link;
+            if let (Some(stat), Some(view), Some(_), true) = (stat, file.view(), file.recorded, is_plain) {
+                let is_wrong = done.state == VerifyState::Modified;
+                if is_wrong || file.is_wrong {
+                    let wrong = is_wrong.then(|| Stamp::from(&stat));
+                    noted.entry(view).or_default().push((file.file.clone(), wrong));
+                }
+            }
+            verified.push(done);
+        }
+        if let Some(store) = store.filter(|_| !noted.is_empty()) {
+            self.note_wrong(&store, &noted)?;
+        }
+        Ok(verified)
+    }
+
+    /// Remembers which plain files of views are others than those have. Nobody is waited for: a view that is made at this
+    /// moment is another afterwards.
+    fn note_wrong(&self, store: &Store, noted: &BTreeMap<ViewKey, Vec<(String, Option<Stamp>)>>) -> Result<()> {
+        let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(()) };
+        let at_once = Wait::silent(Some(Duration::ZERO));
+        let _views_lock = match store.is_writable().then(|| store.lock_views(&project, LockKind::Exclusive, &at_once)).transpose() {
+            Err(StoreError::LockTimeout { .. }) => return Ok(()),
+            locked => locked?,
+        };
+        let views = self.views(Some(store.clone()));
+        noted.iter().try_for_each(|(view, found)| Ok(views.note_wrong(view, found)?))
     }
 
     fn verify_file(

@@ -13,7 +13,7 @@ use crate::{
     disk::{self, Kind},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 /// More damaged segments than this are not listed: then the whole counts as damaged.
 const MOST_SEGMENTS: usize = 4096;
@@ -49,7 +49,7 @@ impl Store {
     /// What is known of the damage of a blob; `None` where none is known.
     pub fn damage(&self, digest: &Sha256Digest) -> Result<Option<Damage>> {
         let path = self.layout().damage(digest);
-        if self.disk().find(&path)?.is_none_or(|stat| stat.kind != Kind::File) {
+        if !self.has_mark(&path)? {
             return Ok(None);
         }
         // That it is there says enough.
@@ -58,10 +58,17 @@ impl Store {
         Ok(Some(serde_json::from_slice(&text).unwrap_or_else(|_| unknown())))
     }
 
+    /// Who may not look at a mark, or finds something else in its place or that of the folder, knows of no damage.
+    fn has_mark(&self, path: &Path) -> Result<bool> {
+        match self.disk().find(path) {
+            Err(error) if error.is_read_only() || error.is_wrong_kind() => Ok(false),
+            found => Ok(found?.is_some_and(|stat| stat.kind == Kind::File)),
+        }
+    }
+
     /// Every blob that is known to be damaged, by one reading of a folder.
     pub fn damaged(&self) -> Result<BTreeSet<Sha256Digest>> {
         let names = match disk::absent_is_none(self.disk().list(&self.layout().dir("bad"))) {
-            // Who may not look there knows of no damage, as before there were marks.
             Err(error) if error.is_read_only() || error.is_wrong_kind() => None,
             names => names?,
         };
@@ -97,7 +104,7 @@ impl Store {
     /// found whole.
     pub(super) fn clear_damage(&self, digest: &Sha256Digest, read: Option<Stamp>) -> Result<()> {
         let path = self.layout().damage(digest);
-        if !self.is_writable() || self.disk().find(&path)?.is_none_or(|stat| stat.kind != Kind::File) {
+        if !self.is_writable() || !self.has_mark(&path)? {
             return Ok(());
         }
         let _lock = self.lock_records()?;

@@ -1,7 +1,7 @@
 //! `.view.json`: what a view should hold and how it was made. A hint: whatever it says is checked against the files, and
 //! building the view again makes it anew.
 
-use super::{Result, Views};
+use super::{Result, ViewError, Views};
 use crate::{
     digest::{LONGEST_FILE, Sha256Digest},
     disk::Stat,
@@ -54,6 +54,9 @@ pub struct ManifestFile {
     /// What it looked like then; symbolic links need none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<Stamp>,
+    /// What a plain file in its place looked like when it was read and found to be another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<Stamp>,
 }
 
 impl ViewManifest {
@@ -85,6 +88,11 @@ impl ManifestFile {
     pub(super) fn matches(&self, stat: &Stat) -> bool {
         self.stamp == Some(Stamp::from(stat))
     }
+
+    /// Whether a plain file is still the one that was found to be another.
+    pub(super) fn is_wrong(&self, stat: &Stat) -> bool {
+        self.wrong == Some(Stamp::from(stat))
+    }
 }
 
 impl Views {
@@ -103,6 +111,24 @@ impl Views {
         let is_sound =
             |manifest: &ViewManifest| manifest.format == 1 && manifest.files.iter().all(|file| file.size <= LONGEST_FILE);
         Ok(serde_json::from_slice::<ViewManifest>(&text).ok().filter(is_sound))
+    }
+
+    /// Remembers of plain files of a view that they were read and found to be others, with the looks that they had; `None` of
+    /// those that were found right. Nothing is noted where there is no manifest, or where it cannot be written.
+    pub fn note_wrong(&self, key: &ViewKey, found: &[(String, Option<Stamp>)]) -> Result<()> {
+        let dir = self.dir(key);
+        let Some(mut manifest) = self.manifest_in(&dir)? else { return Ok(()) };
+        let before = manifest.clone();
+        for (path, wrong) in found {
+            manifest.files.iter_mut().filter(|file| file.path.as_str() == path).for_each(|file| file.wrong = *wrong);
+        }
+        if manifest == before {
+            return Ok(());
+        }
+        match self.write_manifest(&dir, &manifest) {
+            Err(ViewError::Disk(error)) if error.is_read_only() || error.is_no_space() || error.is_wrong_kind() => Ok(()),
+            written => written,
+        }
     }
 
     pub(super) fn write_manifest(&self, dir: &Path, manifest: &ViewManifest) -> Result<()> {

@@ -51,6 +51,8 @@ pub struct Found {
     pub is_behind_link: bool,
     /// Whether the blob that it shows is known to be damaged.
     pub is_damaged: bool,
+    /// Whether it is a plain file that was read and found to be another than the record has.
+    pub is_wrong: bool,
 }
 
 /// What a record says of a file.
@@ -84,7 +86,8 @@ impl Found {
             (FileState::Absent | FileState::Dangling { .. }, _) => Health::Missing,
             (FileState::LinkText { .. }, _) => Health::Damaged,
             (FileState::Foreign, None) => Health::Foreign,
-            (FileState::Foreign, Some(recorded)) if recorded.size != self.size => Health::Damaged,
+            (FileState::Foreign, Some(recorded)) if self.is_wrong || recorded.size != self.size => Health::Damaged,
+            (FileState::Copy { .. }, Some(_)) if self.is_wrong => Health::Damaged,
             (FileState::Foreign, Some(_)) => Health::Replaced,
             (FileState::Blob { .. } | FileState::Copy { .. }, _) if self.is_damaged || self.shows_another() => Health::Damaged,
             (FileState::Blob { .. } | FileState::Copy { .. }, Some(recorded)) if recorded.size != self.size => Health::Damaged,
@@ -344,6 +347,13 @@ impl Walk<'_> {
         for found in self.found.iter_mut().filter(|found| is_here(found)) {
             found.recorded = of_record.remove(found.file.as_str());
             found.belongs = found.recorded.is_some();
+            if found.belongs
+                && matches!(found.state, FileState::Copy { .. } | FileState::Foreign)
+                && let Some(noted) = place.manifest(self.views)?.and_then(|manifest| manifest.file(&found.file))
+                && noted.wrong.is_some()
+            {
+                found.is_wrong = self.views.disk.find(&found.path)?.is_some_and(|stat| noted.is_wrong(&stat));
+            }
         }
         let rest: HashSet<&str> = of_record.into_keys().collect();
         let mut states = self.views.states();
@@ -383,6 +393,7 @@ impl Walk<'_> {
             belongs: true,
             is_behind_link: linked,
             is_damaged,
+            is_wrong: false,
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Now {
     Recorded(Sha256Digest, LinkMode),
     /// A file of unknown origin with the right content: what a build leaves that died before its manifest.
     Same,
-    /// A file that the caller vouches for, or that holds no more than the text of a link of ours.
+    /// A file that the caller vouches for, a damaged one of ours, or one that holds no more than the text of a link of ours.
     Adopted,
 }
 
@@ -212,6 +212,8 @@ impl Views {
             }
             Kind::File => match judge.plain(path, stat, Some(&file.sha256), recorded)? {
                 FileState::Blob { digest, .. } => Ok(Now::Inode(digest)),
+                // One of ours that is not what it was.
+                FileState::Copy { .. } if recorded.is_some_and(|recorded| recorded.is_wrong(stat)) => Ok(Now::Adopted),
                 FileState::Copy { digest } => Ok(Now::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
                 // Nothing is lost with it.
                 FileState::LinkText { .. } => Ok(Now::Adopted),

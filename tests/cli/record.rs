@@ -282,6 +282,18 @@ fn views_by_every_kind_of_link_go_by_their_record() {
             }
             desk.run("list").ok().prints(listed);
             desk.run("verify").code(verified);
+            if what == "wrong" {
+                // What was read once is known, as long as it stays as it is.
+                desk.run("list").ok().prints("damaged");
+                desk.run("path tiny").code(4).says("damaged");
+                let time = fs::metadata(&path).unwrap().modified().unwrap();
+                fs::write(&path, &right).unwrap();
+                desk.run("path tiny").ok();
+                fs::write(&path, &wrong).unwrap();
+                fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+                desk.run("path tiny").code(4);
+                fs::write(&path, &wrong).unwrap();
+            }
             let answer = desk.run("path tiny");
             assert_eq!(answer.status.code(), Some(found), "{link}, {what}: {answer}");
             desk.run("verify --repair").ok();
@@ -291,6 +303,25 @@ fn views_by_every_kind_of_link_go_by_their_record() {
             desk.run("doctor --full").ok().prints("all is well");
         }
     }
+}
+
+#[test]
+fn a_copy_whose_bits_changed_is_remembered_and_made_again_by_a_download() {
+    let desk = Desk::new();
+    desk.run("download tiny --link copy").ok();
+    let path = desk.s.project().join(PATH);
+    flip(&path);
+    desk.run("list").ok().prints("stored");
+    desk.run("verify").code(4).prints("modified");
+    desk.run("list").ok().prints("damaged");
+    desk.run("path tiny").code(4);
+    desk.run("doctor").prints("damaged");
+    desk.hub.reset_counters();
+    desk.run("download tiny").ok();
+    assert_eq!(desk.hub.count().total_requests(), 0);
+    desk.run("list").ok().prints("stored");
+    desk.run("verify").ok().prints("1 ok");
+    desk.run("doctor").ok().prints("all is well");
 }
 
 #[test]
@@ -501,6 +532,14 @@ fn what_is_damaged_for_one_project_is_damaged_for_all_that_share_the_store() {
 }
 
 #[test]
+fn a_repair_without_a_store_makes_none() {
+    let desk = downloaded();
+    fs::rename(desk.store(), desk.s.root().join("gone")).unwrap();
+    desk.run("verify --repair").code(4).prints("not mended").prints("there is no store");
+    assert!(!desk.store().exists());
+}
+
+#[test]
 fn a_model_made_by_hand_is_removed_by_its_name_and_promised_nothing_else() {
     let desk = Desk::new();
     let model = desk.s.write("models/byhand/gguf/x.gguf", "mine");
@@ -520,6 +559,37 @@ fn a_model_made_by_hand_is_removed_by_its_name_and_promised_nothing_else() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "views are hard links there, which need no path")]
+fn links_of_a_shared_store_that_was_renamed_are_made_again_in_each_project() {
+    let desk = Desk::new();
+    let (store, renamed) = (desk.s.root().join("store"), desk.s.root().join("pool"));
+    let other = desk.s.other_project("other");
+    fs::create_dir_all(other.join("configs")).unwrap();
+    fs::copy(desk.s.project().join("configs/models.yaml"), other.join("configs/models.yaml")).unwrap();
+    let run = |project: &std::path::Path, line: &str| {
+        let mut command = desk.s.command(line.split_whitespace());
+        command.current_dir(project);
+        desk.s.finish(command)
+    };
+    let with = |line: &str, store: &std::path::Path| format!("{line} --store {}", store.display());
+    let projects = [desk.s.project(), other];
+    for project in &projects {
+        run(project, &with("download tiny", &store)).ok();
+    }
+    fs::rename(&store, &renamed).unwrap();
+    for project in &projects {
+        run(project, &with("list", &renamed)).ok().prints("broken");
+        run(project, &with("verify", &renamed)).code(4).prints("missing");
+        let doctor = run(project, &with("doctor", &renamed)).ok();
+        assert!(!doctor.stdout.contains("something is lost"), "{doctor}");
+        run(project, &commands(&doctor.stdout)[0]).ok();
+        run(project, &with("doctor", &renamed)).ok().prints("all is well");
+        run(project, &with("path tiny", &renamed)).ok();
+    }
+    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+}
+
+#[test]
 fn links_of_a_store_that_was_moved_are_made_again_by_what_doctor_names() {
     let desk = downloaded();
     desk.run("download tiny:q8_0").ok();
@@ -536,7 +606,7 @@ fn links_of_a_store_that_was_moved_are_made_again_by_what_doctor_names() {
     assert!(!named.is_empty());
     desk.hub.reset_counters();
     for line in named.iter().filter(|line| !line.contains("projects")) {
-        there(line.split(" --store").next().unwrap()).ok();
+        desk.run(line).ok();
     }
     assert_eq!(desk.hub.count().total_requests(), 0, "{named:?}");
     there("doctor").ok().prints("all is well");

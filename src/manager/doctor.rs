@@ -144,7 +144,7 @@ impl ModelManager {
                 FileState::Absent if file.recorded.is_some_and(|recorded| is_in_store(&recorded.sha256)) => {
                     add(Severity::Repairable, file.path.clone(), "the store holds it, but its link is missing".into(), repair);
                 }
-                FileState::Copy { .. } if file.is_wrong => {
+                FileState::Copy { .. } if file.is_mismatch => {
                     add(Severity::Repairable, file.path.clone(), "its content is damaged".into(), repair);
                 }
                 FileState::Foreign | FileState::LinkText { .. } if file.recorded.is_some() => {

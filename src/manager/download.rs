@@ -38,7 +38,7 @@ impl ModelManager {
         for file in &plan.files {
             let path = dir.join(file.path.to_path());
             if file.displaces {
-                let text = format!("{} gives way; its content is kept in the store until `model-manager gc`", path.display());
+                let text = format!("{} is replaced; its content is kept in the store until `model-manager gc`", path.display());
                 plan.target.notices.push(text);
             }
             if let (FileSupply::Adopt, Some(expected)) = (file.supply, file.sha256) {

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     event::Event,
     hub::{Companion, Hub, HubFile, Pinned, Tree, check_collisions},
-    names::{RelPath, RepoId, Revision, Role, companions},
+    names::{Format, RelPath, RepoId, Revision, Role, companions, split_part_suffix},
     registry::ArtifactFile,
     settings::LinkMode,
     store::{IntakeKey, Progress, Project, Store, Trust, ViewFile, ViewKey, hash_file},
@@ -365,9 +365,9 @@ impl ModelManager {
                 let beside = companions(root.files.iter().map(|file| &file.path));
                 same && (target.adds || others.iter().all(|path| beside.contains(path)))
             }
-            Wanted::Set { expect, .. } => {
-                // One file of a set may be here alone.
-                let mut same = root.files.iter().any(|file| is_weights(&file.path));
+            Wanted::Set { include, exclude, expect } => {
+                let is_chosen = !include.is_empty() || !exclude.is_empty();
+                let mut same = is_chosen || may_be_set(&target.view, &root.files, self.settings.network.offline);
                 same &= expect.iter().all(|file| {
                     rooted(file.path.as_str()).is_some_and(|found| file.sha256.is_none_or(|sha256| sha256 == found.sha256))
                 });
@@ -540,6 +540,27 @@ impl ModelManager {
 /// Whether all that is wanted beside a model is among its files.
 fn has_all<'p, I: Iterator<Item = &'p RelPath>>(wanted: &[Companion], files: impl Fn() -> I) -> bool {
     wanted.iter().all(|wanted| wanted.is_among(files()))
+}
+
+/// Whether a view can be the complete set of its format, and not single files of one that were named: it has weights, all
+/// parts of them, and the settings that say what they are. Where nobody can be asked, weights are enough.
+fn may_be_set(view: &ViewKey, files: &[ViewFile], offline: bool) -> bool {
+    if ![Format::safetensors(), Format::pytorch()].contains(&view.format) {
+        return true;
+    }
+    let names: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let parts_are_here = |path: &RelPath| {
+        let (stem, end) = path.as_str().rsplit_once('.').unwrap_or((path.as_str(), ""));
+        let (rest, part) = split_part_suffix(stem);
+        part.is_none_or(|(_, count)| {
+            let is_part = |name: &&&str| name.starts_with(rest) && name.ends_with(&format!("-of-{count:05}.{end}"));
+            names.iter().filter(is_part).count() >= count as usize
+        })
+    };
+    let weights: Vec<&RelPath> = files.iter().map(|file| &file.path).filter(|path| is_weights(path)).collect();
+    let settings = ["config.json", "model_index.json", "params.json", "adapter_config.json"];
+    let is_complete = || settings.iter().any(|name| names.contains(name)) && weights.iter().all(|path| parts_are_here(path));
+    !weights.is_empty() && (offline || is_complete())
 }
 
 /// A file of a view whose blob is there.

@@ -19,16 +19,16 @@ use std::{
 };
 
 /// One blob to mend, and where it is shown.
-struct Patient {
+struct DamagedFile {
     view: ViewKey,
     file: ViewFile,
     shown: VerifiedFile,
 }
 
 /// The files of one view that are to be repaired.
-struct Ward {
+struct DamagedView {
     root: RootRecord,
-    patients: Vec<Patient>,
+    files: Vec<DamagedFile>,
 }
 
 impl ModelManager {
@@ -47,14 +47,14 @@ impl ModelManager {
         let roots: Vec<RootRecord> = self.own_roots(Some(&store))?.into_values().collect();
         let views = self.views(Some(store.clone()));
         let mut states = views.states();
-        let mut wards: BTreeMap<ViewKey, Ward> = BTreeMap::new();
+        let mut views_to_repair: BTreeMap<ViewKey, DamagedView> = BTreeMap::new();
         for shown in found {
-            let patient = patient(&self.settings.models_dir, &roots, shown);
+            let damaged = damaged(&self.settings.models_dir, &roots, shown);
             let is_known = matches!(shown.state, VerifyState::Ok | VerifyState::Unverified);
-            match patient {
-                Some((root, patient)) if is_damaged(shown) || (is_known && self.is_replaced(&mut states, shown)?) => {
-                    let ward = Ward { root, patients: Vec::new() };
-                    wards.entry(patient.view.clone()).or_insert(ward).patients.push(patient);
+            match damaged {
+                Some((root, damaged)) if is_damaged(shown) || (is_known && self.is_replaced(&mut states, shown)?) => {
+                    let view = DamagedView { root, files: Vec::new() };
+                    views_to_repair.entry(damaged.view.clone()).or_insert(view).files.push(damaged);
                 }
                 None if is_damaged(shown) => {
                     let note = Some("not a file of this store; move it away and run the download again".into());
@@ -63,13 +63,13 @@ impl ModelManager {
                 _ => {}
             }
         }
-        if wards.is_empty() {
+        if views_to_repair.is_empty() {
             return Ok(report);
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let mut mended = BTreeSet::new();
-        for ward in wards.into_values() {
-            self.repair_view(&store, &project, &ward, &mut mended, &mut report)?;
+        for view in views_to_repair.into_values() {
+            self.repair_view(&store, &project, &view, &mut mended, &mut report)?;
         }
         Ok(report)
     }
@@ -78,7 +78,7 @@ impl ModelManager {
         &self,
         store: &Store,
         project: &Project,
-        ward: &Ward,
+        view: &DamagedView,
         mended: &mut BTreeSet<Sha256Digest>,
         report: &mut RepairReport,
     ) -> Result<()> {
@@ -86,30 +86,30 @@ impl ModelManager {
         let mut states = views.states();
         let mut replaced = Vec::new();
         let mut shown_again = Vec::new();
-        for patient in &ward.patients {
-            let path = &patient.shown.path;
+        for damaged in &view.files {
+            let path = &damaged.shown.path;
             // Before its blob gives way: a hard link is told from a plain file by it.
             let state = states.at(path)?;
             let stat = self.disk.find(path)?.filter(|stat| stat.kind == Kind::File);
-            let outcome = match mended.contains(&patient.file.sha256) || self.has_whole(store, patient, state.as_ref())? {
+            let outcome = match mended.contains(&damaged.file.sha256) || self.has_whole(store, damaged, state.as_ref())? {
                 true => Ok(0),
-                false => self.mend(store, &patient.file, path, &|| self.sources_of(store, patient)),
+                false => self.mend(store, &damaged.file, path, &|| self.sources_of(store, damaged)),
             };
             match outcome {
                 Ok(fetched) => {
-                    mended.insert(patient.file.sha256);
+                    mended.insert(damaged.file.sha256);
                     report.fetched += fetched;
                     if let Some(stat) = stat {
-                        if state == Some(FileState::Foreign) && patient.shown.state == VerifyState::Modified {
+                        if state == Some(FileState::Foreign) && damaged.shown.state == VerifyState::Modified {
                             self.keep_content(store, path, &store.lease()?)?;
                         }
                         let stamp = self.disk.find(path)?.as_ref().map_or(Stamp::from(&stat), Stamp::from);
-                        replaced.push(Adopted { path: patient.file.path.clone(), stamp });
+                        replaced.push(Adopted { path: damaged.file.path.clone(), stamp });
                     }
                     shown_again.push(RepairedFile { path: path.clone(), mended: true, fetched, note: None });
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged) => {
-                    let aside = store.quarantine(&patient.file.sha256, store.wait())?;
+                    let aside = store.quarantine(&damaged.file.sha256, store.wait())?;
                     let note = match aside {
                         Some(aside) => format!("{error}; what was left of it is now {}", aside.display()),
                         None => error.to_string(),
@@ -119,7 +119,7 @@ impl ModelManager {
                 Err(error) => return Err(error),
             }
         }
-        match self.show_again(store, project, &ward.root, &replaced) {
+        match self.show_again(store, project, &view.root, &replaced) {
             Ok(()) => {}
             // The content of another file of the view is gone, or something is in the way that may not be replaced. That holds
             // for this view, and others are repaired all the same.
@@ -135,13 +135,13 @@ impl ModelManager {
     }
 
     /// Whether the blob of a file is whole, where only what stands in the view is wrong: nothing is read then.
-    fn has_whole(&self, store: &Store, patient: &Patient, state: Option<&FileState>) -> Result<bool> {
-        if matches!(state, Some(FileState::Blob { digest, .. }) if *digest == patient.file.sha256) {
+    fn has_whole(&self, store: &Store, damaged: &DamagedFile, state: Option<&FileState>) -> Result<bool> {
+        if matches!(state, Some(FileState::Blob { digest, .. }) if *digest == damaged.file.sha256) {
             return Ok(false);
         }
         let progress = Progress { bytes: &|_| (), cancel: &self.cancel };
         let mode = if matches!(state, Some(FileState::Copy { .. })) { CheckMode::Full } else { CheckMode::Quick };
-        Ok(matches!(store.check(&patient.file.sha256, mode, progress)?, BlobState::Ok { .. }))
+        Ok(matches!(store.check(&damaged.file.sha256, mode, progress)?, BlobState::Ok { .. }))
     }
 
     /// Makes a blob, which is shown at a path, whole again; returns the bytes that travelled. Where something is missing,
@@ -200,18 +200,18 @@ impl ModelManager {
     }
 
     /// Where a blob can be had again: the places it came from, then the registry's.
-    fn sources_of(&self, store: &Store, patient: &Patient) -> Result<Vec<(Place, Source)>> {
+    fn sources_of(&self, store: &Store, damaged: &DamagedFile) -> Result<Vec<(Place, Source)>> {
         let mut places = Vec::new();
-        for source in store.meta(&patient.file.sha256)?.map(|meta| meta.sources).unwrap_or_default() {
+        for source in store.meta(&damaged.file.sha256)?.map(|meta| meta.sources).unwrap_or_default() {
             let (Some(repo), Some(commit), Some(path)) = (&source.repo, &source.commit, &source.path) else { continue };
             if let (Ok(repo), Ok(commit), Ok(path)) = (repo.parse(), commit.parse(), path.parse()) {
                 places.push(((repo, commit, path), source));
             }
         }
-        let view = &patient.view;
+        let view = &damaged.view;
         if let Ok(selection) = self.registry()?.select(view.model.as_str(), Some(&view.format), view.quant.as_ref()) {
             let artifact = selection.artifact;
-            let named = artifact.files.iter().find(|file| file.path.file_name() == patient.file.path.file_name());
+            let named = artifact.files.iter().find(|file| file.path.file_name() == damaged.file.path.file_name());
             if let Some(named) = named.filter(|_| places.is_empty()) {
                 let revision = artifact.revision.clone().unwrap_or_else(Revision::main);
                 let source = Source {
@@ -225,7 +225,7 @@ impl ModelManager {
             }
         }
         match places.is_empty() {
-            true => Err(Error::new(ErrorKind::NotFound, format!("nobody knows where {} came from", patient.file.path))
+            true => Err(Error::new(ErrorKind::NotFound, format!("nobody knows where {} came from", damaged.file.path))
                 .hint("Download the model again from where you had it.")),
             false => Ok(places),
         }
@@ -255,7 +255,7 @@ impl ModelManager {
 pub(super) type Place = (RepoId, Revision, crate::names::RelPath);
 
 /// The root and the file in it that a verified file is.
-fn patient(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<(RootRecord, Patient)> {
+fn damaged(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<(RootRecord, DamagedFile)> {
     let is_shown = |view: &ViewKey| {
         view.model.as_str() == shown.model
             && view.format.as_str() == shown.format
@@ -264,6 +264,6 @@ fn patient(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Opt
     let root = roots.iter().find(|root| is_shown(&root.view))?;
     let dir = models_dir.join(root.view.dir());
     let file = root.files.iter().find(|file| dir.join(file.path.to_path()) == shown.path)?;
-    let patient = Patient { view: root.view.clone(), file: file.clone(), shown: shown.clone() };
-    Some((root.clone(), patient))
+    let damaged = DamagedFile { view: root.view.clone(), file: file.clone(), shown: shown.clone() };
+    Some((root.clone(), damaged))
 }

@@ -49,23 +49,23 @@ impl ModelManager {
             let done = self.verify_file(file, registered_file(registry, file), store.as_ref(), mode)?;
             let is_plain = matches!(file.state, FileState::Copy { .. } | FileState::Foreign) && !file.is_behind_link;
             if let (Some(stat), Some(view), Some(_), true) = (stat, file.view(), file.recorded, is_plain) {
-                let is_wrong = done.state == VerifyState::Modified;
-                if is_wrong || file.is_wrong {
-                    let wrong = is_wrong.then(|| Stamp::from(&stat));
-                    noted.entry(view).or_default().push((file.file.clone(), wrong));
+                let is_mismatch = done.state == VerifyState::Modified;
+                if is_mismatch || file.is_mismatch {
+                    let mismatch = is_mismatch.then(|| Stamp::from(&stat));
+                    noted.entry(view).or_default().push((file.file.clone(), mismatch));
                 }
             }
             verified.push(done);
         }
         if let Some(store) = store.filter(|_| !noted.is_empty()) {
-            self.note_wrong(&store, &noted)?;
+            self.note_mismatches(&store, &noted)?;
         }
         Ok(verified)
     }
 
     /// Remembers which plain files of views are others than those have. Nobody is waited for: a view that is made at this
     /// moment is another afterwards.
-    fn note_wrong(&self, store: &Store, noted: &BTreeMap<ViewKey, Vec<(String, Option<Stamp>)>>) -> Result<()> {
+    fn note_mismatches(&self, store: &Store, noted: &BTreeMap<ViewKey, Vec<(String, Option<Stamp>)>>) -> Result<()> {
         let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(()) };
         let at_once = Wait::silent(Some(Duration::ZERO));
         let _views_lock = match store.is_writable().then(|| store.lock_views(&project, LockKind::Exclusive, &at_once)).transpose() {
@@ -73,7 +73,7 @@ impl ModelManager {
             locked => locked?,
         };
         let views = self.views(Some(store.clone()));
-        noted.iter().try_for_each(|(view, found)| Ok(views.note_wrong(view, found)?))
+        noted.iter().try_for_each(|(view, found)| Ok(views.note_mismatches(view, found)?))
     }
 
     fn verify_file(

@@ -280,7 +280,7 @@ impl Views {
                 _ => Some(Stamp::from(&self.disk.stat(&slot.path)?)),
             };
             let ViewFile { path, sha256, size } = slot.file.clone();
-            filled.entries.push(ManifestFile { path, sha256, size, link: made, stamp, wrong: None });
+            filled.entries.push(ManifestFile { path, sha256, size, link: made, stamp, mismatch: None });
         }
         Ok(filled)
     }

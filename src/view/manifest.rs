@@ -56,7 +56,7 @@ pub struct ManifestFile {
     pub stamp: Option<Stamp>,
     /// What a plain file in its place looked like when it was read and found to be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wrong: Option<Stamp>,
+    pub mismatch: Option<Stamp>,
 }
 
 impl ViewManifest {
@@ -90,8 +90,8 @@ impl ManifestFile {
     }
 
     /// Whether a plain file is still the one that was found to be another.
-    pub(super) fn is_wrong(&self, stat: &Stat) -> bool {
-        self.wrong == Some(Stamp::from(stat))
+    pub(super) fn is_mismatch(&self, stat: &Stat) -> bool {
+        self.mismatch == Some(Stamp::from(stat))
     }
 }
 
@@ -115,12 +115,12 @@ impl Views {
 
     /// Remembers of plain files of a view that they were read and found to be others, with the looks that they had; `None` of
     /// those that were found right. Nothing is noted where there is no manifest, or where it cannot be written.
-    pub fn note_wrong(&self, key: &ViewKey, found: &[(String, Option<Stamp>)]) -> Result<()> {
+    pub fn note_mismatches(&self, key: &ViewKey, found: &[(String, Option<Stamp>)]) -> Result<()> {
         let dir = self.dir(key);
         let Some(mut manifest) = self.manifest_in(&dir)? else { return Ok(()) };
         let before = manifest.clone();
-        for (path, wrong) in found {
-            manifest.files.iter_mut().filter(|file| file.path.as_str() == path).for_each(|file| file.wrong = *wrong);
+        for (path, mismatch) in found {
+            manifest.files.iter_mut().filter(|file| file.path.as_str() == path).for_each(|file| file.mismatch = *mismatch);
         }
         if manifest == before {
             return Ok(());

@@ -52,7 +52,7 @@ pub struct Found {
     /// Whether the blob that it shows is known to be damaged.
     pub is_damaged: bool,
     /// Whether it is a plain file that was read and found to be another than the record has.
-    pub is_wrong: bool,
+    pub is_mismatch: bool,
 }
 
 /// What a record says of a file.
@@ -86,8 +86,8 @@ impl Found {
             (FileState::Absent | FileState::Dangling { .. }, _) => Health::Missing,
             (FileState::LinkText { .. }, _) => Health::Damaged,
             (FileState::Foreign, None) => Health::Foreign,
-            (FileState::Foreign, Some(recorded)) if self.is_wrong || recorded.size != self.size => Health::Damaged,
-            (FileState::Copy { .. }, Some(_)) if self.is_wrong => Health::Damaged,
+            (FileState::Foreign, Some(recorded)) if self.is_mismatch || recorded.size != self.size => Health::Damaged,
+            (FileState::Copy { .. }, Some(_)) if self.is_mismatch => Health::Damaged,
             (FileState::Foreign, Some(_)) => Health::Replaced,
             (FileState::Blob { .. } | FileState::Copy { .. }, _) if self.is_damaged || self.shows_another() => Health::Damaged,
             (FileState::Blob { .. } | FileState::Copy { .. }, Some(recorded)) if recorded.size != self.size => Health::Damaged,
@@ -350,9 +350,9 @@ impl Walk<'_> {
             if found.belongs
                 && matches!(found.state, FileState::Copy { .. } | FileState::Foreign)
                 && let Some(noted) = place.manifest(self.views)?.and_then(|manifest| manifest.file(&found.file))
-                && noted.wrong.is_some()
+                && noted.mismatch.is_some()
             {
-                found.is_wrong = self.views.disk.find(&found.path)?.is_some_and(|stat| noted.is_wrong(&stat));
+                found.is_mismatch = self.views.disk.find(&found.path)?.is_some_and(|stat| noted.is_mismatch(&stat));
             }
         }
         let rest: HashSet<&str> = of_record.into_keys().collect();
@@ -393,7 +393,7 @@ impl Walk<'_> {
             belongs: true,
             is_behind_link: linked,
             is_damaged,
-            is_wrong: false,
+            is_mismatch: false,
         }
     }
 

@@ -213,7 +213,7 @@ impl Views {
             Kind::File => match judge.plain(path, stat, Some(&file.sha256), recorded)? {
                 FileState::Blob { digest, .. } => Ok(Now::Inode(digest)),
                 // One of ours that is not what it was.
-                FileState::Copy { .. } if recorded.is_some_and(|recorded| recorded.is_wrong(stat)) => Ok(Now::Adopted),
+                FileState::Copy { .. } if recorded.is_some_and(|recorded| recorded.is_mismatch(stat)) => Ok(Now::Adopted),
                 FileState::Copy { digest } => Ok(Now::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
                 // Nothing is lost with it.
                 FileState::LinkText { .. } => Ok(Now::Adopted),

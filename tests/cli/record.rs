@@ -269,15 +269,16 @@ fn views_by_every_kind_of_link_go_by_their_record() {
         let right = desk.content().bytes();
         let mut wrong = right.clone();
         wrong[5] ^= 1;
-        let states: [(&str, Option<&[u8]>, &str, i32, i32); 4] = [
-            ("absent", None, "broken", 4, 3),
-            ("short", Some(b"short"), "damaged", 4, 4),
-            ("wrong", Some(&wrong), "foreign", 4, 0),
-            ("same", Some(&right), "foreign", 0, 0),
-        ];
-        for (what, bytes, listed, verified, found) in states {
+        for (what, listed, verified, found) in
+            [("absent", "broken", 4, 3), ("short", "damaged", 4, 4), ("wrong", "foreign", 4, 0), ("same", "foreign", 0, 0)]
+        {
             remove(&path);
-            if let Some(bytes) = bytes {
+            let bytes: &[u8] = match what {
+                "short" => b"short",
+                "wrong" => &wrong,
+                _ => &right,
+            };
+            if what != "absent" {
                 fs::write(&path, bytes).unwrap();
             }
             desk.run("list").ok().prints(listed);
@@ -415,10 +416,21 @@ fn a_single_file_is_added_to_the_set_that_is_there() {
     assert!(desk.blob(&weights).exists());
     // The other way round: what was named alone stays when the set comes.
     let desk = Desk::empty();
-    desk.hub.repo("o/set").plain("config.json", "{}").lfs("model.safetensors", weights).plain("x.bin2", "x").commit();
-    desk.run("download hf://o/set/x.bin2 --format safetensors").ok();
-    desk.run("download o/set --format safetensors").ok();
-    desk.run("verify").ok();
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let index = format!("{{\"weight_map\": {{\"a\": \"{}\", \"b\": \"{}\"}}}}", shards[0], shards[1]);
+    let repo = desk.hub.repo("o/set").plain("config.json", "{}").plain("model.safetensors.index.json", index);
+    repo.lfs(shards[0], weights.clone()).lfs(shards[1], Content::synthetic(5001, 2)).plain("x.txt2", "x").commit();
+    for alone in ["config.json", "x.txt2", shards[1]] {
+        desk.run(&format!("download hf://o/set/{alone} --format safetensors")).ok();
+        desk.run("download o/set --format safetensors").ok();
+        let dir = desk.s.models().join("o--set/safetensors");
+        assert!(shards.iter().all(|shard| dir.join(shard).exists()) && dir.join("config.json").exists(), "{alone}");
+        desk.run("verify").ok();
+        desk.hub.reset_counters();
+        desk.run("download o/set --format safetensors").ok();
+        assert_eq!(desk.hub.count().total_requests(), 0, "what is complete asks nobody");
+        desk.run("remove o/set --format safetensors").ok();
+    }
 }
 
 #[test]

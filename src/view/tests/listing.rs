@@ -3,7 +3,7 @@ use crate::{
     names::Format,
     settings::LinkMode::*,
     store::Store,
-    view::{FileState, MANIFEST_FILE, Views},
+    view::{FileState, Health, MANIFEST_FILE, Views},
 };
 use std::fs;
 
@@ -39,6 +39,71 @@ fn every_kind_of_file_is_listed_as_what_it_is() {
         let size = if matches!(found.state, FileState::Dangling { .. }) { 0 } else { fs::metadata(&found.path).unwrap().len() };
         assert_eq!(found.size, size);
     }
+}
+
+/// Every file that is found, whether it is the model's, and how it is.
+fn looked_at(house: &House) -> Vec<(String, bool, Health)> {
+    let found = house.views.scan(None).unwrap();
+    found.into_iter().map(|found| (found.file.clone(), found.belongs, found.health())).collect()
+}
+
+#[test]
+fn a_view_has_what_its_record_has_and_nothing_else() {
+    for mode in those_that_work([Symlink, Hardlink, Copy]) {
+        let house = House::new();
+        let files = ["a.json", "b.json", "deep/.dots/c.json"].map(|name| house.file(name, name));
+        let dir = house.build(&key("m/safetensors"), &files, mode).unwrap().dir;
+        fs::remove_file(dir.join("a.json")).unwrap();
+        fs::remove_file(dir.join("b.json")).unwrap();
+        fs::write(dir.join("b.json"), "longer than it was").unwrap();
+        house.put("m/safetensors/0.json", "of another program");
+        house.put("m/safetensors/.cache/x", "of another program");
+        let expected = [
+            ("0.json", false, Health::Foreign),
+            ("a.json", true, Health::Missing),
+            ("b.json", true, Health::Damaged),
+            ("deep/.dots/c.json", true, Health::Whole),
+        ];
+        assert_eq!(looked_at(&house), expected.map(|(name, belongs, health)| (name.to_owned(), belongs, health)), "{mode:?}");
+        fs::remove_file(dir.join("b.json")).unwrap();
+        fs::write(dir.join("b.json"), "B.json").unwrap();
+        assert_eq!(looked_at(&house)[2].2, Health::Replaced, "{mode:?}");
+    }
+}
+
+#[test]
+fn without_a_record_a_gguf_is_the_model_and_what_lies_beside_it_is_not() {
+    let house = House::new();
+    for name in ["Modelfile", "b.gguf", "a.GGUF", "README.md", "z.gguf.part"] {
+        house.put(&format!("m/gguf/q4_0/{name}"), "x");
+    }
+    house.put("s/safetensors/README.md", "x");
+    let of_model: Vec<String> = looked_at(&house).into_iter().filter(|(_, belongs, _)| *belongs).map(|(name, ..)| name).collect();
+    assert_eq!(of_model, ["a.GGUF", "b.gguf", "README.md"]);
+}
+
+#[test]
+fn a_file_with_the_text_of_its_link_is_that_link_and_no_other_small_file_is() {
+    let house = House::new();
+    let (file, other) = (house.file("a.gguf", "weights"), house.file("b.gguf", "others"));
+    let files = [file.clone(), other];
+    let dir = house.build(&key("m/gguf/q4_0"), &files, Hardlink).unwrap().dir;
+    let hex = file.sha256.to_string();
+    let target = format!("../../../.blobs/sha256/{}/{hex}", &hex[..2]);
+    let ours = |text: &str| {
+        fs::remove_file(dir.join("a.gguf")).unwrap();
+        fs::write(dir.join("a.gguf"), text).unwrap();
+        matches!(&house.views.scan(None).unwrap()[0].state, FileState::LinkText { digest } if *digest == file.sha256)
+    };
+    for text in [target.clone(), format!("{target}\n"), format!("{target}\r\n"), format!("/elsewhere/sha256/{}/{hex}", &hex[..2])] {
+        assert!(ours(&text), "{text:?}");
+    }
+    for text in [format!("{target} more"), format!("{target}\nmore"), format!("x{}", &hex), target[..target.len() - 1].to_owned()] {
+        assert!(!ours(&text), "{text:?}");
+    }
+    // Where no link of ours belongs, it is somebody's text.
+    house.put("n/gguf/q4_0/a.gguf", &target);
+    assert_eq!(house.views.scan(None).unwrap().last().unwrap().state, FileState::Foreign);
 }
 
 #[test]

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import MakeHub, model, write_registry
 from hub import MIB, Hub, gguf, sha256
-from model_manager import Manager, NotFoundError, UsageError
+from model_manager import DamagedError, Manager, NotFoundError, UsageError
 
 FILE = "big.Q4_K_M.gguf"
 REPO = "test/test-model-gguf"
@@ -55,6 +55,41 @@ def test_gc_takes_what_nothing_needs_after_its_grace(server: Hub) -> None:
     assert (collected.blobs, collected.dry_run) == (plan.blobs, False)
     assert collected.longest_section_ms is not None
     assert manager.df().blobs == 0
+
+
+def test_damage_that_was_found_is_said_by_all_until_it_is_repaired(server: Hub) -> None:
+    manager = Manager()
+    path = manager.download("test-model").path
+    damage(path)
+    assert [file.state for file in manager.verify("test-model")] == ["modified"]
+    other = Manager()
+    (listed,) = other.list()
+    assert (listed.state, listed.damaged, listed.missing) == ("damaged", (FILE,), ())
+    with pytest.raises(DamagedError) as told:
+        other.path("test-model")
+    assert "damaged" in str(told.value) and "--repair" in (told.value.hint or "")
+    assert other.plan("test-model").files[0].state == "damaged"
+    assert other.df().damaged == 1 and other.why("test-model")[0].damaged
+    assert not other.doctor().is_healthy
+    assert other.download("test-model").fetched == MIB, "only the damaged segment travels"
+    assert manager.list()[0].state == "stored" and manager.path("test-model") == path
+    assert manager.df().damaged == 0 and manager.doctor(full=True).findings == ()
+
+
+def test_what_a_model_has_is_what_its_record_says(server: Hub) -> None:
+    manager = Manager()
+    path = manager.download("test-model").path
+    (path.parent / "AAA.gguf").write_bytes(b"of another program")
+    assert manager.path("test-model") == path and manager.list()[0].files == (FILE,)
+    path.unlink()
+    (listed,) = manager.list()
+    assert (listed.state, listed.missing) == ("broken", (FILE,))
+    assert [file.state for file in manager.verify("test-model")] == ["foreign", "missing"]
+    with pytest.raises(NotFoundError):
+        manager.path("test-model")
+    assert manager.repair().is_complete and manager.path("test-model") == path
+    removal = manager.remove("test-model")
+    assert removal.removed == (path,) and (path.parent / "AAA.gguf").exists()
 
 
 def test_why(server: Hub) -> None:

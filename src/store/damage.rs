@@ -68,19 +68,33 @@ impl Store {
 
     /// Every blob that is known to be damaged, by one reading of a folder.
     pub fn damaged(&self) -> Result<BTreeSet<Sha256Digest>> {
-        let names = match disk::absent_is_none(self.disk().list(&self.layout().dir("bad"))) {
-            Err(error) if error.is_read_only() || error.is_wrong_kind() => None,
-            names => names?,
-        };
-        let files = names.into_iter().flatten().filter(|entry| entry.kind == Kind::File);
         let mut damaged = BTreeSet::new();
-        for digest in files.filter_map(|entry| Layout::digest_of_damage(&entry.name)) {
+        for digest in self.marks()? {
             // A mark may outlive its blob until the next collection.
             if self.stat(&digest)?.is_some() {
                 damaged.insert(digest);
             }
         }
         Ok(damaged)
+    }
+
+    /// Every blob that has a mark, whether or not it is there.
+    pub(super) fn marks(&self) -> Result<Vec<Sha256Digest>> {
+        let entries = match disk::absent_is_none(self.disk().list(&self.layout().dir("bad"))) {
+            Err(error) if error.is_read_only() || error.is_wrong_kind() => None,
+            entries => entries?,
+        };
+        let files = entries.into_iter().flatten().filter(|entry| entry.kind == Kind::File);
+        Ok(files.filter_map(|entry| Layout::digest_of_damage(&entry.name)).collect())
+    }
+
+    /// Removes the mark of a blob that is gone; one that cannot be removed says nothing then.
+    pub(super) fn drop_mark(&self, digest: &Sha256Digest) -> Result<()> {
+        let path = self.layout().damage(digest);
+        if self.has_mark(&path)? {
+            self.disk().remove_if_there(&path)?;
+        }
+        Ok(())
     }
 
     /// Notes that the blob which has this stamp is damaged, unless it was replaced meanwhile.

@@ -195,13 +195,8 @@ impl Store {
         }
         let mut plan = self.census(&blobs, options, now, &recorded, &needed)?;
         plan.orphans = orphans;
-        let bad = self.layout().dir("bad");
-        for entry in disk::absent_is_none(self.disk().list(&bad))?.unwrap_or_default() {
-            let digest = Layout::digest_of_damage(&entry.name).filter(|_| entry.kind == Kind::File);
-            if digest.is_some_and(|digest| !present.contains(&digest) && !needed(&digest)) {
-                plan.orphans.push(bad.join(entry.name));
-            }
-        }
+        let marks = self.marks()?.into_iter().filter(|digest| !present.contains(digest) && !needed(digest));
+        plan.orphans.extend(marks.map(|digest| self.layout().damage(&digest)));
         for partial in self.partials()? {
             if self.is_abandoned(&partial.key, options, now)? {
                 let what = partial.claim.map_or_else(|| partial.key.to_string(), |claim| claim.what);
@@ -424,7 +419,7 @@ impl Collector {
                         if store.find(&digest)?.is_none() {
                             store.disk().remove_if_there(&store.layout().meta(&digest))?;
                             store.disk().remove_if_there(&store.layout().segments(&digest))?;
-                            store.disk().remove_if_there(&store.layout().damage(&digest))?;
+                            store.drop_mark(&digest)?;
                         }
                         doomed.push((dead, unreferenced(digest, &stat)));
                     } else if let Some(digest) = trashed_digest(&name) {

@@ -506,6 +506,28 @@ fn what_is_known_to_be_damaged_is_mended_by_whatever_brings_it_anew() {
 }
 
 #[test]
+fn damage_of_what_no_registry_pins_is_repaired_by_its_download() {
+    let desk = split();
+    flip(&part(&desk, 2).canonicalize().unwrap());
+    desk.run("verify").code(4);
+    desk.run("download o/big:q8_0 --offline").code(6).says("damaged").says(PARTS[1]);
+    desk.run("download o/big:q8_0 --dry-run").ok().prints("damaged");
+    desk.run("download o/big:q8_0").ok();
+    desk.run("path o/big:q8_0").ok();
+    desk.run("verify --rehash").ok().prints("3 ok");
+    // The Hub names no SHA-256 of a small file.
+    let desk = set();
+    flip(&of_set(&desk, "config.json").canonicalize().unwrap());
+    desk.run("verify").code(4);
+    desk.run("path set --format safetensors").code(4).says("config.json");
+    desk.run("download set --format safetensors").ok();
+    desk.run("path set --format safetensors").ok();
+    desk.run("verify --rehash").ok().prints("3 ok");
+    desk.run("doctor --full").ok().prints("all is well");
+    desk.assert_tidy();
+}
+
+#[test]
 fn what_is_whole_again_by_itself_is_no_longer_called_damaged_after_a_full_look() {
     let desk = downloaded();
     let blob = desk.blob(&desk.content());

@@ -182,6 +182,15 @@ pub fn list<T: AsRef<str>>(names: &[T]) -> String {
     counted(names, names.len())
 }
 
+/// The same of commands, which are never cut: half a command is none.
+pub fn list_whole<T: AsRef<str>>(commands: &[T]) -> String {
+    let shown = commands.iter().take(LISTED).map(|command| printable(command.as_ref())).collect::<Vec<_>>().join(", ");
+    match commands.len().saturating_sub(LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// The same for names of which only the first were kept, out of `total`.
 pub fn counted<T: AsRef<str>>(names: &[T], total: usize) -> String {
     let shown = names.iter().take(LISTED).map(|name| short(name.as_ref(), 200)).collect::<Vec<_>>().join(", ");
@@ -194,6 +203,15 @@ pub fn counted<T: AsRef<str>>(names: &[T], total: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_cuts_long_names_and_no_command() {
+        let long = vec!["x".repeat(400); 12];
+        assert_eq!(list(&long[..1]).chars().count(), 201);
+        let whole = list_whole(&long);
+        assert_eq!(whole.matches(&"x".repeat(400)).count(), 10);
+        assert!(whole.ends_with(" and 2 more"), "{whole}");
+    }
 
     #[test]
     fn characters_that_turn_hide_or_break_a_line_are_escaped() {

@@ -70,6 +70,22 @@ pub struct Global {
     pub no_progress: bool,
 }
 
+impl Global {
+    /// What says where a command acts, with its value.
+    pub fn places(&self) -> Vec<(&'static str, String)> {
+        let said = &self.settings.0;
+        let paths = [
+            ("--models-dir", &said.models_dir),
+            ("--config", &self.config),
+            ("--store", &said.store),
+            ("--ca-file", &said.ca_file),
+        ];
+        let paths = paths.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?.display().to_string())));
+        let endpoints = said.endpoints.iter().flatten();
+        paths.chain(endpoints.map(|endpoint| ("--endpoint", endpoint.as_str().to_owned()))).collect()
+    }
+}
+
 /// When to do something that depends on the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum When {

@@ -80,7 +80,7 @@ pub fn interrupted(keeps: bool, command: Option<&str>) -> Error {
     let message = if keeps { "interrupted; what arrived is kept" } else { "interrupted" };
     let error = Error::new(ErrorKind::Interrupted, message);
     match command {
-        Some(command) => error.hint(format!("Go on with: {command}")),
+        Some(command) => error.hint(format!("Go on with: `{command}`.")),
         None => error.hint("Run the same command again to go on."),
     }
 }

@@ -82,13 +82,16 @@ fn manner(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> Manner {
         bars: err && !environment.is_dumb(),
         progress: !(cli.global.quiet || cli.global.no_progress || environment.no_progress()),
         cwd,
+        places: cli.global.places(),
     }
 }
 
 /// Prints an answer; the exit code.
 fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8> {
     if manner.json {
-        manner.print(&json_text(&output::document(answer)))?;
+        let mut document = output::document(answer);
+        output::advise_in(&mut document, &manner.places);
+        manner.print(&json_text(&document))?;
     } else {
         let mut page = manner.page();
         answer.write(&mut page);
@@ -105,7 +108,9 @@ fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8> {
 /// Prints an error; the exit code.
 fn fail(error: &Error, manner: &Manner) -> Result<u8> {
     if manner.json {
-        manner.print(&json_text(&exit::document(error)))?;
+        let mut document = exit::document(error);
+        output::advise_in(&mut document, &manner.places);
+        manner.print(&json_text(&document))?;
     } else {
         manner.tell(&exit::render(error));
     }

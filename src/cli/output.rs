@@ -9,6 +9,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
 use std::{
+    borrow::Cow,
     io::{self, Write},
     path::{Component, Path, PathBuf},
 };
@@ -72,12 +73,21 @@ pub struct Manner {
     pub progress: bool,
     /// Paths below it are shown relative.
     pub cwd: PathBuf,
+    /// Options of this run without which a command would act on other files or ask another server, each with its value.
+    pub places: Vec<(&'static str, String)>,
 }
 
 impl Manner {
     /// An empty page in this manner.
     pub fn page(&self) -> Page {
-        Page { out: String::new(), notes: String::new(), people: self.people, quiet: self.quiet, cwd: self.cwd.clone() }
+        Page {
+            out: String::new(),
+            notes: String::new(),
+            people: self.people,
+            quiet: self.quiet,
+            cwd: self.cwd.clone(),
+            places: self.places.clone(),
+        }
     }
 
     /// Writes to stdout. Whoever reads it may stop early; that is no fault.
@@ -95,8 +105,45 @@ impl Manner {
 
     /// Writes to stderr; when that fails there is nobody left to tell.
     pub fn tell(&self, text: &str) {
+        let text = &advised(text, &self.places);
         let mut stream = AutoStream::new(io::stderr().lock(), choice(self.err_color));
         let _nobody_listens = stream.write_all(text::for_terminal(text).as_bytes());
+    }
+}
+
+/// The same text, whose commands act where this run did.
+pub fn advised<'t>(text: &'t str, places: &[(&'static str, String)]) -> Cow<'t, str> {
+    const PROGRAM: &str = "`model-manager ";
+    if places.is_empty() || !text.contains(PROGRAM) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(PROGRAM);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(PROGRAM);
+        let command = part.split('`').next().unwrap_or_default();
+        // These act nowhere, or say it themselves.
+        let is_anywhere = ["config ", "man", "--help"].iter().any(|verb| command.starts_with(verb));
+        let says = |option: &str| is_anywhere || command.split(' ').any(|word| word == option);
+        for (option, value) in places.iter().filter(|(option, _)| !says(option)) {
+            out.push_str(&format!("{option} {} ", text::shell_word(value)));
+        }
+        out.push_str(part);
+    }
+    Cow::Owned(out)
+}
+
+/// The same in what a document advises.
+pub fn advise_in(value: &mut Value, places: &[(&'static str, String)]) {
+    match value {
+        Value::String(text) => *text = advised(text, places).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(|value| advise_in(value, places)),
+        Value::Object(fields) => {
+            let advises =
+                |key: &str| matches!(key, "hint" | "mend" | "note" | "notices" | "error" | "findings" | "files" | "views");
+            fields.iter_mut().filter(|(key, _)| advises(key)).for_each(|(_, value)| advise_in(value, places));
+        }
+        _ => {}
     }
 }
 
@@ -131,6 +178,7 @@ pub struct Page {
     pub people: bool,
     quiet: bool,
     cwd: PathBuf,
+    places: Vec<(&'static str, String)>,
 }
 
 impl Page {
@@ -138,6 +186,11 @@ impl Page {
     pub fn line(&mut self, line: impl AsRef<str>) {
         self.out.push_str(line.as_ref().trim_end());
         self.out.push('\n');
+    }
+
+    /// A text of the result that names commands.
+    pub fn advice(&self, text: &str) -> String {
+        advised(&printable(text), &self.places).into_owned()
     }
 
     /// Adds a line of the result that is dropped by `--quiet`.

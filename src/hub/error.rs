@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind},
     http::HttpError,
     names::NameError,
-    text::{list, size},
+    text::{list, list_whole, size},
 };
 
 /// A question to the Hub that has no good answer.
@@ -120,7 +120,7 @@ fn offered(offers: &[Offer]) -> Vec<String> {
 fn commands(offers: &[Offer], repo: Option<&str>) -> String {
     let repo = repo.unwrap_or("owner/repo");
     let command = |offer: &Offer| format!("`model-manager download {repo}:{}` ({})", offer.label, size(offer.size));
-    list(&offers.iter().map(command).collect::<Vec<_>>()) + "."
+    list_whole(&offers.iter().map(command).collect::<Vec<_>>()) + "."
 }
 
 impl HubError {

@@ -3,14 +3,15 @@
 use super::{
     ModelManager, Selector,
     choose::Companions,
+    name::{Invocation, Subject},
     plan::{Plan, PlannedFile},
     target::{Target, Wanted},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    hub::Reference,
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, companions, is_projector},
-    registry::{self, ArtifactFile, Edited, NewEntry},
+    registry::{self, ArtifactFile, BUILT_IN_ORIGIN, Edited, NewEntry},
+    text,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,12 @@ impl ModelManager {
         if unknown > 0 {
             notices.push(format!("the Hub publishes no SHA-256 of {unknown} of its files"));
         }
-        let origin = self.settings.config.as_ref().unwrap_or(&request.new_registry).display().to_string();
+        let origin = match &self.settings.config {
+            Some(path) => path.display().to_string(),
+            // A file that is not there is not named: its text is that of the built-in registry.
+            None if self.disk.find(&request.new_registry)?.is_none() => BUILT_IN_ORIGIN.to_owned(),
+            None => request.new_registry.display().to_string(),
+        };
         let edit = |text: &str| -> Result<Edited> {
             Ok(if request.update { registry::repin(text, &origin, &entry) } else { registry::add(text, &origin, &entry) }?)
         };
@@ -146,33 +152,37 @@ impl ModelManager {
     fn plan_entry(&self, request: &AddRequest) -> Result<(Plan, ModelId, Vec<String>)> {
         let selector = Selector { model: request.reference.clone(), format: request.format.clone(), quant: request.quant.clone() };
         let mut notices = Vec::new();
-        let id = match (self.reference(&request.reference)?, &request.id) {
-            (Reference::Hub { repo, .. }, id) => self.id_for(&repo, id.as_ref(), &mut notices)?,
-            (Reference::Registry { id, .. }, None) if request.update => self.registry()?.model(id.as_str())?.id.clone(),
-            (Reference::Registry { id, .. }, _) => {
-                return Err(Error::new(ErrorKind::Usage, format!("`{id}` names no repository on the Hub"))
-                    .hint("Write `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file` or an address of the Hub; or, to pin an entry anew, its id and `--update`."));
+        // Of an id no more can be asked.
+        let command = Invocation::new("add").with("--update");
+        const HOW: &str = "Write `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file` or an address of the Hub.";
+        let no_repository = |name: &str| Error::new(ErrorKind::Usage, format!("`{name}` names no repository on the Hub"));
+        let is_word = !request.reference.contains('/');
+        let named = match self.named(&selector, command) {
+            Err(error) if error.kind() == ErrorKind::NotFound && is_word && !request.update => {
+                let near = error.next_step().map_or_else(String::new, |hint| format!(" {hint}"));
+                return Err(no_repository(&text::short(&request.reference, 200)).hint(format!("{HOW}{near}")));
+            }
+            named => named?,
+        };
+        let id = match (&named.subject, &request.id) {
+            (Subject::Repository { repo, .. }, id) => self.id_for(repo, id.as_ref(), &mut notices)?,
+            (Subject::Entry(id), None) if request.update => id.clone(),
+            _ => {
+                let again = match &named.subject {
+                    Subject::Entry(id) => format!(" To pin the entry anew: `model-manager add {id} --update`."),
+                    _ => String::new(),
+                };
+                return Err(no_repository(&named.folder).hint(format!("{HOW}{again}")));
             }
         };
         // For an entry of the registry another revision than its own is asked for, whose sizes and hashes are not known yet.
         let main = Revision::main();
-        let by_id = matches!(self.reference(&request.reference)?, Reference::Registry { .. });
-        let target = self.target(&selector, request.revision.as_ref().or(by_id.then_some(&main)))?;
+        let by_id = matches!(named.subject, Subject::Entry(_));
+        let target = self.target_of(&named, request.revision.as_ref().or(by_id.then_some(&main)), command)?.0;
         Companions::require_gguf(&request.companions.wanted, &target.view)?;
         let companions = if request.update { &Companions::default() } else { &request.companions };
-        let open = request.format.is_none() && matches!(target.wanted, Wanted::Gguf { quant: None, folder: None });
-        let other = Selector { format: Some(Format::safetensors()), ..selector };
-        let plan = match self.ask(self.plan_pinned(target.clone(), companions)) {
-            Ok(plan) if request.update => self.with_companions_of_entry(plan, target, &id)?,
-            Err(error) if open && companions.wanted.is_empty() && error.kind() == ErrorKind::NotFound => {
-                // No format was named and there is no GGUF: perhaps it is the original.
-                let target = self.target(&other, request.revision.as_ref())?;
-                let Ok(plan) = self.ask(self.plan_pinned(target, companions)) else { return Err(error) };
-                notices.push("the repository has no GGUF file: its safetensors files are meant".into());
-                plan
-            }
-            result => result?,
-        };
+        let plan = self.ask(self.plan_pinned(target.clone(), companions))?;
+        let plan = if request.update { self.with_companions_of_entry(plan, target, &id)? } else { plan };
         Ok((plan, id, notices))
     }
 
@@ -247,7 +257,7 @@ fn new_entry(plan: &Plan, id: ModelId, request: &AddRequest) -> NewEntry {
 }
 
 /// How a diff names a file: below the project's folder, where it is there.
-fn label(path: &Path, new_registry: &Path) -> String {
+pub(super) fn label(path: &Path, new_registry: &Path) -> String {
     let root = new_registry.parent().and_then(Path::parent);
     let below = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
     below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/").replace("//", "/")

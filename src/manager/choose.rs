@@ -1,6 +1,9 @@
 //! Which of a repository's files are wanted.
 
-use super::target::{Target, Wanted};
+use super::{
+    name::Invocation,
+    target::{Target, Wanted, view_id},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     hub::{
@@ -207,7 +210,12 @@ fn listed<'a>(file: &ArtifactFile, tree: &'a Tree, target: &Target, pinned: &Pin
     let Some(found) = tree.files.iter().find(|found| found.path == file.path) else {
         let nearest = crate::names::nearest(file.path.as_str(), tree.files.iter().map(|found| found.path.as_str()));
         let error = Error::new(ErrorKind::NotFound, format!("there is no {}", place()));
+        let is_reference = view_id(&target.repo).is_ok_and(|id| id == target.view.model);
         return Err(match nearest {
+            Some(nearest) if is_reference => {
+                let near = Invocation::new("download").of(&format!("hf://{}/{nearest}", asked(target)));
+                error.hint(format!("Did you mean {near}?"))
+            }
             Some(nearest) => error.hint(format!("The nearest name there is `{nearest}`: correct it in the registry.")),
             None => error.hint(format!("See the files at {}.", tree.page)),
         });

@@ -1,6 +1,9 @@
 //! Collects blobs that nothing needs, and tells what keeps the others.
 
-use super::{BlobLine, DfReport, GcSummary, ModelManager, PartialLine, Selector, WhyReport};
+use super::{
+    BlobLine, DfReport, GcSummary, ModelManager, PartialLine, Selector, WhyReport,
+    name::{Invocation, Meaning, view_name},
+};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
@@ -10,7 +13,6 @@ use crate::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    path::Path,
     time::SystemTime,
 };
 use uuid::Uuid;
@@ -86,42 +88,37 @@ impl ModelManager {
     }
 
     fn digests_of(&self, what: &str, store: &Store) -> Result<BTreeSet<Sha256Digest>> {
-        let is_hex = what.len() >= 8 && what.len() <= 64 && what.bytes().all(|b| b.is_ascii_hexdigit());
-        if is_hex {
-            let prefix = what.to_ascii_lowercase();
-            let mut found: BTreeSet<Sha256Digest> =
-                store.blobs()?.into_iter().filter(|digest| digest.to_string().starts_with(&prefix)).collect();
-            found.extend(store.users()?.into_keys().filter(|digest| digest.to_string().starts_with(&prefix)));
-            if !found.is_empty() {
-                return Ok(found);
-            }
-        }
-        let path = std::path::absolute(Path::new(what)).unwrap_or_else(|_| what.into());
-        if self.disk.find(&path)?.is_some() {
-            if let Some(name) = path.file_name().and_then(|name| name.to_str())
-                && let Ok(digest) = name.parse()
-            {
-                return Ok(BTreeSet::from([digest]));
-            }
-            let views = self.views(Some(store.clone()));
-            if let Some(digest) = views.state_of(&path)?.and_then(|state| state.digest()) {
-                return Ok(BTreeSet::from([digest]));
-            }
-            let below: BTreeSet<Sha256Digest> =
-                views.scan(None)?.iter().filter(|file| file.path.starts_with(&path)).filter_map(Found::digest).collect();
-            if !below.is_empty() {
-                return Ok(below);
-            }
-            return Err(Error::new(ErrorKind::NotFound, format!("{} is not ours: no blob belongs to it", path.display())));
-        }
         let selector = Selector { model: what.to_owned(), ..Selector::default() };
-        let (model, quant) = self.folder_of(&selector)?;
+        let command = Invocation::new("why");
+        let named = match self.meaning(&selector, command)? {
+            Meaning::Model(named) => self.form_of(&named, command)?,
+            Meaning::Blob(digest) if store.stat(&digest)?.is_none() && !store.users()?.contains_key(&digest) => {
+                return Err(self.no_blob(&digest.to_string()));
+            }
+            Meaning::Blob(digest) => return Ok(BTreeSet::from([digest])),
+        };
+        let is_file = |file: &str| named.file.as_ref().is_none_or(|wanted| wanted == file);
+        let found = self.views(Some(store.clone())).scan_models(Some(&named.folder), named.format.as_ref(), |found| found)?;
         let of_model =
-            |file: &Found| file.belongs && quant.as_ref().is_none_or(|quant| file.quant.as_deref() == Some(quant.as_str()));
-        let found = self.views(Some(store.clone())).scan_models(Some(&model), None, |found| found)?;
-        let digests: BTreeSet<Sha256Digest> = found.iter().filter(|file| of_model(file)).filter_map(Found::digest).collect();
+            |file: &&Found| file.belongs && named.fits(&file.model, &file.format, file.quant.as_deref()) && is_file(&file.file);
+        let found: Vec<&Found> = found.iter().filter(of_model).collect();
+        let mut digests: BTreeSet<Sha256Digest> = found.iter().filter_map(|file| file.digest()).collect();
+        if digests.is_empty() {
+            // A link that is gone leaves its root.
+            let roots = self.own_roots(Some(store))?;
+            let files = roots.iter().filter(|(view, _)| named.fits_view(view)).flat_map(|(_, root)| &root.files);
+            digests.extend(files.filter(|file| is_file(file.path.as_str())).map(|file| file.sha256));
+        }
+        if let (true, Some(first)) = (digests.is_empty(), found.first()) {
+            let text = format!("{} is not ours: no blob belongs to it", first.path.display());
+            let verify = Invocation::new("verify").of(&view_name(&first.model, &first.format, first.quant.as_deref()));
+            return Err(Error::new(ErrorKind::NotFound, text).hint(format!("{verify} says what is known of it.")));
+        }
         match digests.is_empty() {
-            true => Err(self.not_present(&selector, &model, &[])),
+            true => {
+                let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == named.folder).collect();
+                Err(self.not_present(&named, &here, command))
+            }
             false => Ok(digests),
         }
     }

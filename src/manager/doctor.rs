@@ -1,6 +1,9 @@
 //! Says in words what is wrong with project and store, and which command mends it.
 
-use super::{DoctorReport, ModelManager, ProjectState, path::repair_command};
+use super::{
+    DoctorReport, ModelManager, ProjectState,
+    name::{Invocation, key_of, repair_command},
+};
 use crate::{
     digest::Sha256Digest,
     disk::{self, Open},
@@ -37,7 +40,9 @@ impl ModelManager {
             }
             Err(error) => {
                 let path = self.settings.config.clone().unwrap_or_default();
-                add(Severity::Repairable, path, error.to_string(), error.next_step().unwrap_or("correct it"));
+                // Its first line says it all; the others show the place.
+                let what = error.message().lines().next().unwrap_or_default().to_owned();
+                add(Severity::Repairable, path, what, error.next_step().unwrap_or("correct it"));
             }
         }
         let store = match Store::open(self.models_disk(), &dir) {
@@ -48,14 +53,17 @@ impl ModelManager {
                 if Project::identify(&*models, &self.settings.models_dir)?.is_some() {
                     let what = format!("{error}, and this project has used one");
                     let mend = match is_unfinished {
-                        true => {
-                            "mount its volume, or name it with `--store`; if it is gone, `model-manager download` makes a new one"
-                        }
+                        true => "mount its volume, or name it with `--store`; if it is gone, `model-manager init` makes a new one",
                         false => "restore its STORE.json from a backup, mount its volume, or name it with `--store`",
                     };
                     add(Severity::Loss, dir, what, mend);
                 } else if is_unfinished {
-                    add(Severity::Leftover, dir, error.to_string(), "it is made by the first `model-manager download`");
+                    add(
+                        Severity::Leftover,
+                        dir,
+                        error.to_string(),
+                        "the first download makes it, and so does `model-manager init`",
+                    );
                 } else {
                     return Err(error.into());
                 }
@@ -114,16 +122,23 @@ impl ModelManager {
             report.findings.push(Finding { severity, path, what, mend });
         };
         if let Some((path, what)) = unreadable {
-            let mend = "move it away, then run `model-manager download` for each model, and forget the old project: \
-                        `model-manager projects list`";
-            add(Severity::Repairable, path, what, mend.into());
+            let mut views: Vec<ViewKey> = self.list(None)?.iter().filter_map(key_of).collect();
+            views.sort();
+            let again: Vec<String> = views.iter().map(|view| Invocation::new("download").of(&view.name())).collect();
+            let mend = format!(
+                "move it away (`mv {0} {0}.old`), then fetch each model again: {1}. `model-manager projects list` shows the old \
+                 project, to be forgotten",
+                text::shell_path(&path),
+                text::list_whole(&again)
+            );
+            add(Severity::Repairable, path, what, mend);
         }
         let mut told = BTreeSet::new();
         for file in self.views(Some(store.clone())).scan(None)? {
             let Some(view) = file.view() else { continue };
-            let repair = format!("`{}`", repair_command(&file.model, &file.format, file.quant.as_deref()));
+            let repair = format!("run {}", repair_command(&file.model, &file.format, file.quant.as_deref()));
             let is_in_store = |digest: &Sha256Digest| matches!(store.find(digest), Ok(Some(_)));
-            let again = format!("run `model-manager download {}` again", file.model);
+            let again = format!("run {}", Invocation::new("download").of(&view.name()));
             match &file.state {
                 FileState::Dangling { target, digest: None } => {
                     let what = format!("somebody else's link leads to {}, where nothing is", target.display());
@@ -136,10 +151,7 @@ impl ModelManager {
                 }
                 FileState::Dangling { target, digest: Some(digest) } if file.recorded.is_some() && is_in_store(digest) => {
                     let what = format!("its link leads to {}, where nothing is; its content is in this store", target.display());
-                    // Where the store was moved, it is not found without its name.
-                    let named = self.settings.store.as_ref().map(|store| format!(" --store {}", text::shell_path(store)));
-                    let command = repair_command(&file.model, &file.format, file.quant.as_deref());
-                    add(Severity::Repairable, file.path.clone(), what, format!("`{command}{}`", named.unwrap_or_default()));
+                    add(Severity::Repairable, file.path.clone(), what, repair);
                 }
                 FileState::Absent if file.recorded.is_some_and(|recorded| is_in_store(&recorded.sha256)) => {
                     add(Severity::Repairable, file.path.clone(), "the store holds it, but its link is missing".into(), repair);
@@ -168,17 +180,27 @@ impl ModelManager {
                 _ => {}
             }
         }
-        for digest in store.damaged()?.difference(&told) {
-            let what = "it is damaged, and this project does not show it";
-            let mend = format!("`model-manager why {}` says who does: run `model-manager verify --repair` there", digest.short());
-            add(Severity::Loss, store.layout().blob(digest), what.into(), mend);
+        let hidden: Vec<Sha256Digest> = store.damaged()?.difference(&told).copied().collect();
+        // Where the roots cannot be read, somebody may need them.
+        let users = if hidden.is_empty() { None } else { store.users().ok() };
+        for digest in hidden {
+            let path = store.layout().blob(&digest);
+            if users.as_ref().is_some_and(|users| !users.contains_key(&digest)) {
+                let mend = "`model-manager gc --grace 0` removes it with all else that nothing uses";
+                add(Severity::Leftover, path, "it is damaged, and no project uses it".into(), mend.into());
+            } else {
+                let why = Invocation::new("why").of(&digest.to_string());
+                let mend = format!("{why} says which project does; run `model-manager verify --repair` in its folder");
+                add(Severity::Loss, path, "it is damaged, and this project does not show it".into(), mend);
+            }
         }
         let mut lines = Vec::new();
         for uuid in store.projects().or_else(tell_once)? {
             // What cannot be read of it is among the findings already.
             lines.extend(self.project_line(&store, uuid).ok());
         }
-        for line in lines.into_iter().filter(|line| line.state != ProjectState::Live) {
+        // That a project has no record is among the findings already.
+        for line in lines.into_iter().filter(|line| line.state != ProjectState::Live && !line.path.is_empty()) {
             let what = match line.state {
                 ProjectState::Missing => format!("the project is gone, and {} views of it keep their blobs", line.views.len()),
                 _ => format!("the project on {} cannot be seen from here; its blobs are kept", line.host),
@@ -275,6 +297,11 @@ impl ModelManager {
         match shared {
             true => drop(store.share()?),
             false => store.complete()?,
+        }
+        // A project that uses it already and whose record was lost is known again.
+        let project = Project::identify(&*self.models_disk(), &self.settings.models_dir)?;
+        if project.is_some_and(|project| store.projects().is_ok_and(|known| known.contains(&project))) {
+            Project::register(&store.waiting(self.wait()), &self.settings.models_dir)?;
         }
         Ok(dir)
     }

@@ -4,6 +4,7 @@
 
 use super::{
     DownloadOptions, DownloadReport, FileSupply, ModelManager, PlanReport, Selector,
+    name::Invocation,
     plan::{Plan, PlannedFile},
 };
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     names::{RelPath, Role},
     settings::LinkMode,
     store::{Admission, IntakeKey, Lease, Progress, Project, Source, Stamp, Store, StoreError, TakeIn, Trust, Want},
+    text,
     transfer::{self, Effort, Job, TransferError},
     view::{Adopted, Awaited, Replaced, Views},
     weights::head_check,
@@ -29,7 +31,7 @@ use std::{
 impl ModelManager {
     /// What a download would do.
     pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
-        let target = self.target(what, options.revision.as_ref())?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new("download"))?;
         let store = self.existing_store()?;
         let mut plan = self.ask(self.plan(target, options, store.as_ref()))?;
         let views = self.views(store.clone());
@@ -53,7 +55,7 @@ impl ModelManager {
 
     /// Downloads a model, verified, into the store and shows it; what is present is used.
     pub fn download(&self, what: &Selector, options: &DownloadOptions) -> Result<DownloadReport> {
-        let target = self.target(what, options.revision.as_ref())?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new("download"))?;
         for notice in &target.notices {
             self.report(&Event::Notice(notice.clone()));
         }
@@ -264,9 +266,9 @@ impl ModelManager {
     fn not_the_models(&self, path: &Path, expected: &str, actual: &str) -> Error {
         let text = format!("{} is in the way and is not the model's file: expected {expected}, got {actual}", path.display());
         Error::new(ErrorKind::Damaged, text).hint(format!(
-            "It was left as it is. Move it away, or run `model-manager remove {}` and then the download again. With `--force` the \
-             download replaces it, after its content was kept in the store.",
-            file_owner(path, &self.settings.models_dir)
+            "It was left as it is. Move it away, or run `model-manager remove {}` and then the same command again. With `--force` \
+             the download replaces it, after its content was kept in the store.",
+            text::shell_path(path)
         ))
     }
 
@@ -474,10 +476,4 @@ struct Supplier<'a> {
     store: &'a Store,
     lease: &'a Arc<Lease>,
     hub: &'a Hub,
-}
-
-/// The model that a path below the models directory belongs to.
-fn file_owner(path: &Path, models_dir: &Path) -> String {
-    let below = path.strip_prefix(models_dir).ok();
-    below.and_then(|below| below.components().next()).map_or_else(String::new, |id| id.as_os_str().to_string_lossy().into_owned())
 }

@@ -3,13 +3,14 @@
 use super::{
     DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
     choose::Companions,
+    name::{Invocation, Subject},
     plan::{Plan, PlannedFile},
     target::{Target, Wanted},
 };
 use crate::{
     error::{ErrorKind, Result},
     event::Event,
-    hub::{GgufUnit, Pinned, Reference, gguf_units},
+    hub::{GgufUnit, Pinned, gguf_units},
     names::{Format, Quant, Revision, Role},
     registry::{Artifact, Model},
     store::{Trust, ViewKey},
@@ -41,19 +42,20 @@ impl ModelManager {
     /// `remote`, and for a reference, the headers of files that are not here are fetched, and nothing else of them.
     pub fn info_of(&self, what: &Selector, remote: bool) -> Result<InfoModel> {
         let here = self.here()?;
-        let (id, named) = match self.reference(&what.model)? {
-            Reference::Registry { id, quant } => (id, quant),
-            Reference::Hub { .. } => return self.info_of_hub(self.target(what, None)?, &here),
+        let command = Invocation::new("info");
+        let named = self.named(what, command)?;
+        let id = match &named.subject {
+            Subject::Entry(id) => id,
+            _ => return self.info_of_hub(self.target_of(&named, None, command)?.0, &here),
         };
         let mut model = describe(self.registry()?.model(id.as_str())?, &here);
-        let quant = what.quant.clone().or(named);
-        if what.format.is_some() || quant.is_some() {
-            let fits = |form: &InfoForm| {
-                what.format.as_ref().is_none_or(|format| form.format == *format) && (quant.is_none() || form.quant == quant)
-            };
+        let (format, quant) = (named.format.as_ref(), &named.quant);
+        if format.is_some() || quant.is_some() {
+            let fits =
+                |form: &InfoForm| format.is_none_or(|format| form.format == *format) && (quant.is_none() || form.quant == *quant);
             if !model.forms.iter().any(fits) {
                 // It has the words for what is not there.
-                self.registry()?.select(id.as_str(), what.format.as_ref(), quant.as_ref())?;
+                self.registry()?.select(id.as_str(), format, quant.as_ref())?;
             }
             model.forms.retain(fits);
         }
@@ -63,7 +65,7 @@ impl ModelManager {
                 None if remote => {
                     let format = Some(form.format.clone());
                     let what = Selector { model: model.model.clone(), format, quant: form.quant.clone() };
-                    let plan = self.plan_to_look(self.target(&what, None)?)?;
+                    let plan = self.plan_to_look(self.target(&what, None, command)?)?;
                     self.look_at_plan(&plan, self.existing_store()?.as_ref())?
                 }
                 None => continue,

@@ -4,14 +4,14 @@ use super::{
     ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
     lock_companions::companions_beside,
     lock_entry::{can_be, entry, folder_of, followed, view_of},
-    path::repair_command,
+    name::{Invocation, repair_command},
     plan::{Plan, view_path},
     target::{Target, Wanted, view_id},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
-    hub::{Pinned, Reference},
+    hub::Pinned,
     names::{Quant, RelPath, RepoId, Revision, companions},
     registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
     store::{Project, RootRecord, Store, ViewKey},
@@ -121,7 +121,7 @@ impl ModelManager {
         let view = view_of(locked);
         let target = match locked.source {
             LockSource::Registry => self.registered(&view)?,
-            _ => Some(self.locked_target(locked)),
+            _ => Some(self.target_locked(locked, run.roots.get(&view), run.store)?.0),
         };
         let Some(target) = target else {
             if self.registry()?.origin() == BUILT_IN_ORIGIN {
@@ -153,11 +153,22 @@ impl ModelManager {
         if let Some(target) = self.registered(view)? {
             return self.settle(Wish { target, source: LockSource::Registry }, None, run);
         }
-        let Some((repo, paths)) = self.origin_of(root, run.store)? else {
+        let Some((target, source)) = self.target_of_root(view, root, run.store)? else {
             let note = "the registry has no such entry, and nobody knows where its files came from".to_owned();
             let line = LockLine { note: Some(note), ..LockLine::new(view, LockState::Unknown) };
             return Ok(Outcome { line, change: Change::Stay });
         };
+        self.settle(Wish { target, source }, None, run)
+    }
+
+    /// What a view is that the registry does not have, as its blobs say where they are from.
+    pub(super) fn target_of_root(
+        &self,
+        view: &ViewKey,
+        root: &RootRecord,
+        store: Option<&Store>,
+    ) -> Result<Option<(Target, LockSource)>> {
+        let Some((repo, paths)) = self.origin_of(root, store)? else { return Ok(None) };
         let (source, wanted) = match (view.format.is_single_file(), &view.quant) {
             (true, Some(quant)) => {
                 let folder = folder_of(paths.iter().map(|file| &file.path), Some(quant));
@@ -179,11 +190,28 @@ impl ModelManager {
             ram: None,
             gated: false,
             open_label: false,
+            open_format: false,
             kept: root.files.iter().map(|file| file.path.to_string()).collect(),
             left_out: Vec::new(),
             notices: Vec::new(),
         };
-        self.settle(Wish { target, source }, None, run)
+        Ok(Some((target, source)))
+    }
+
+    /// What a locked view is; where the lock cannot be right, what the view is here.
+    pub(super) fn target_locked(
+        &self,
+        locked: &LockedView,
+        root: Option<&RootRecord>,
+        store: Option<&Store>,
+    ) -> Result<(Target, LockSource)> {
+        if let Some(root) = root
+            && self.contradiction(locked, Some(root), store)?.is_some()
+            && let Some((target, source)) = self.target_of_root(&view_of(locked), root, store)?
+        {
+            return Ok((Target { revision: locked.revision.clone(), ..target }, source));
+        }
+        Ok((self.locked_target(locked), locked.source))
     }
 
     /// The repository that a view came from, and its files there.
@@ -209,13 +237,9 @@ impl ModelManager {
 
     /// What a selector asks to be locked.
     fn wish(&self, what: &Selector, old: &LockFile, roots: &Roots) -> Result<Wish> {
-        let mut target = self.target(what, None)?;
-        let source = match (self.reference(&what.model)?, &target.wanted) {
-            (Reference::Registry { .. }, _) => LockSource::Registry,
-            // A folder may hold one of several models of a quantization: what is found in it is locked by name.
-            (Reference::Hub { .. }, Wanted::Files(_) | Wanted::Gguf { folder: Some(_), .. }) => LockSource::File,
-            (Reference::Hub { .. }, _) => LockSource::Repository,
-        };
+        let command = Invocation::new("lock");
+        let named = self.named(what, command)?;
+        let (mut target, source) = self.target_of(&named, None, command)?;
         if target.open_label
             && let Wanted::Files(files) = &target.wanted
         {
@@ -228,16 +252,18 @@ impl ModelManager {
                 target.open_label = false;
             }
         }
+        let locked: Vec<ViewKey> = old.views().iter().map(view_of).collect();
+        target.prefer_format_of(locked.iter().chain(roots.keys()));
         if let (Wanted::Gguf { quant: quant @ None, folder: None }, None) = (&mut target.wanted, &target.view.quant) {
             // The one that is locked or here is meant, where there is one.
             let of_model = |view: &&ViewKey| view.model == target.view.model && view.format == target.view.format;
-            let locked: Vec<ViewKey> = old.views().iter().map(view_of).collect();
             let views: BTreeSet<&ViewKey> = locked.iter().chain(roots.keys()).filter(of_model).collect();
             if views.len() > 1 {
                 // Asking the Hub to choose could move one of them.
                 let names: Vec<String> = views.iter().map(ToString::to_string).collect();
                 let text = format!("`{}` is locked or here in several quantizations: {}", what.model, crate::text::list(&names));
-                return Err(Error::new(ErrorKind::Usage, text).hint("Name one of them: `owner/repo:QUANT`."));
+                let all: Vec<String> = views.iter().map(|view| command.of(&view.name())).collect();
+                return Err(Error::new(ErrorKind::Usage, text).hint(format!("Name one: {}.", crate::text::list_whole(&all))));
             }
             if let Some(only) = views.first() {
                 quant.clone_from(&only.quant);
@@ -258,7 +284,11 @@ impl ModelManager {
     /// Keeps a view at its commit, shows where its branch stands now, or locks it anew.
     fn settle(&self, wish: Wish, old: Option<&LockedView>, run: Locking<'_>) -> Result<Outcome> {
         let Some(locked) = old else { return self.pin_anew(wish, None, run) };
-        let why = self.disagreement(locked)?;
+        let contradiction = self.contradiction(locked, run.roots.get(&view_of(locked)), run.store)?;
+        let why = match contradiction {
+            Some(why) => Some(why),
+            None => self.disagreement(locked)?,
+        };
         if why.is_some() {
             let mut outcome = self.pin_anew(wish, old, run)?;
             outcome.line.note = why;
@@ -414,7 +444,7 @@ impl LockLine {
             if store.damage(&file.sha256)?.is_some() {
                 let ViewKey { model, format, quant } = &self.view;
                 let command = repair_command(model.as_str(), format.as_str(), quant.as_ref().map(Quant::as_str));
-                let text = format!("{} is damaged here: `{command}`", file.path);
+                let text = format!("{} is damaged here: run {command}", file.path);
                 self.note = Some(self.note.take().map_or_else(|| text.clone(), |note| format!("{note}; {text}")));
             }
         }

@@ -3,6 +3,7 @@
 use super::{
     FileSupply, ModelManager,
     choose::is_below,
+    name::Invocation,
     plan::{Plan, PlannedFile, view_path},
     target::{Target, Wanted, quant_of_path},
 };
@@ -65,6 +66,7 @@ impl ModelManager {
             ram: None,
             gated: false,
             open_label: false,
+            open_format: false,
             kept: locked.files.iter().map(|file| file.path.to_string()).collect(),
             left_out: Vec::new(),
             notices: Vec::new(),
@@ -135,6 +137,14 @@ impl ModelManager {
         Ok(None)
     }
 
+    /// How a view comes to hashes that nobody publishes: from what is fetched. What is here did not come from the repository.
+    fn fetch_to_lock(&self, plan: &Plan, store: Option<&Store>) -> String {
+        let is_here = self.own_roots(store).is_ok_and(|roots| roots.contains_key(&plan.target.view));
+        let force = if is_here { "--force" } else { "" };
+        let fetch = Invocation::new("download").with(force).of(&plan.target.view.name());
+        format!("Run {fetch} first: what is fetched has a hash, and then it can be locked.")
+    }
+
     /// Finds the SHA-256 of every file whose git blob id alone is known: from a blob in the store that has this id, or by
     /// fetching it there. Big files are never among them, for git does not hold those.
     pub(super) fn learn_hashes(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
@@ -151,12 +161,11 @@ impl ModelManager {
         }
         let mut rest = Plan { files: plan.files.iter().filter(|file| file.sha256.is_none()).cloned().collect(), ..plan.clone() };
         if let Some(unknown) = rest.files.iter().find(|file| file.git_sha1.is_none()) {
-            let model = &plan.target.view.model;
             return Err(Error::new(
                 ErrorKind::Failed,
                 format!("{} cannot be locked: nobody publishes a hash of {}", plan.target.view, unknown.repo_path),
             )
-            .hint(format!("Run `model-manager download {model}` first: what is here has a hash, and then it can be locked.")));
+            .hint(self.fetch_to_lock(plan, store)));
         }
         if rest.files.is_empty() {
             return Ok(());

@@ -22,7 +22,9 @@ impl ModelManager {
         let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint(AGAIN);
         let Some(text) = self.disk.read_at_most(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))? else {
             return match self.disk.find(path)? {
-                Some(_) => Err(wrong(format!("{} is a link that leads nowhere", path.display()))),
+                Some(stat) if stat.kind == Kind::Symlink => Err(wrong(format!("{} is a link that leads nowhere", path.display()))),
+                // Another process has made it meanwhile.
+                Some(_) => self.read_lock(),
                 None => Ok(None),
             };
         };

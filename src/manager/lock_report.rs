@@ -115,8 +115,24 @@ pub struct LockProblem {
     /// The view.
     #[serde(flatten)]
     pub view: ViewKey,
+    /// How it is wrong.
+    pub kind: LockProblemKind,
     /// What is wrong.
     pub what: String,
+}
+
+/// How a locked view is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockProblemKind {
+    /// It cannot be right, by what is here.
+    Contradicts,
+    /// The registry says otherwise.
+    Disagrees,
+    /// It is used here and not locked.
+    NotLocked,
+    /// What is here is not what is locked.
+    NotShown,
 }
 
 /// Choices of a sync.

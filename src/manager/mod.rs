@@ -18,6 +18,7 @@ mod lock_entry;
 mod lock_file;
 mod lock_report;
 mod memory;
+mod name;
 mod path;
 mod plan;
 mod projects;
@@ -28,6 +29,7 @@ mod report;
 mod session;
 mod sync;
 mod target;
+mod unregister;
 mod use_model;
 mod verify;
 
@@ -37,6 +39,7 @@ pub use lint::{LintReport, Linted};
 pub use lock_report::*;
 pub use memory::{MemoryReport, MemoryVerdict};
 pub use report::*;
+pub use unregister::UnregisterReport;
 pub use use_model::{UseOptions, UsePlan, UseReport};
 
 use crate::{

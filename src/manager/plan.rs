@@ -7,7 +7,7 @@ use super::{
     DownloadOptions, FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport,
     choose::{Companions, choose, is_below},
     index::is_weights,
-    target::{Target, Wanted, view_of_file},
+    target::{Target, Wanted, format_of, view_of_file},
 };
 use crate::{
     digest::{GitSha1, Sha256Digest},
@@ -452,6 +452,10 @@ impl ModelManager {
     ) -> Result<Plan> {
         target.license = target.license.take().or(pinned.license.clone());
         target.gated |= pinned.gated != crate::hub::Gate::Open;
+        if target.open_format && companions.wanted.is_empty() && has_only_safetensors(tree) {
+            target.take_safetensors();
+            target.notices.push("the repository has no GGUF file: its safetensors files are meant".into());
+        }
         let chosen = choose(&mut target, tree, &pinned, companions)?;
         check_collisions(&chosen)?;
         let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
@@ -566,6 +570,12 @@ fn may_be_set(view: &ViewKey, files: &[ViewFile], offline: bool) -> bool {
     let settings = ["config.json", "model_index.json", "params.json", "adapter_config.json"];
     let is_complete = || settings.iter().any(|name| names.contains(name)) && weights.iter().all(|path| parts_are_here(path));
     !weights.is_empty() && (offline || is_complete())
+}
+
+/// Whether a repository is one of safetensors alone.
+fn has_only_safetensors(tree: &Tree) -> bool {
+    let has = |format: &Format| tree.files.iter().any(|file| format_of(&file.path).as_ref() == Some(format));
+    !has(&Format::gguf()) && has(&Format::safetensors())
 }
 
 /// A file of a view whose blob is there.

@@ -51,7 +51,10 @@ impl ModelManager {
         };
         if line.state == ProjectState::Live && !force {
             return Err(Error::new(ErrorKind::Usage, format!("{} is still there and uses {} views", line.path, line.views.len()))
-                .hint("Remove its models with `model-manager remove`, or give `--force` to break it."));
+                .hint(format!(
+                    "Remove its models there with `model-manager remove <model>`, or break it: `model-manager projects forget {} --force`.",
+                    line.uuid
+                )));
         }
         let uuid: Uuid = line.uuid.parse().map_err(|_| Error::new(ErrorKind::Failed, format!("`{}` is not a uuid", line.uuid)))?;
         store.forget(&uuid)?;

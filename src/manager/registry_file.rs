@@ -34,7 +34,7 @@ pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
     if let Some(text) = read(disk, path)? {
         return Ok(text);
     }
-    Err(if disk.find(path)?.is_some() {
+    Err(if disk.find(path)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
         Error::new(ErrorKind::Usage, format!("{} is a link that leads nowhere", path.display()))
             .hint("Bring back what it leads to, or remove the link; `--config` names another registry.")
     } else {

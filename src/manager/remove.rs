@@ -1,12 +1,15 @@
 //! Removes a model: links first, then the root, then the blobs that nothing else uses.
 
-use super::{BlobLine, ModelManager, RemoveReport, Selector, SharedBlob};
+use super::{
+    BlobLine, ListedModel, ModelManager, RemoveReport, Selector, SharedBlob,
+    name::{Invocation, Named, Subject, view_name},
+};
 use crate::{
     digest::Sha256Digest,
     disk::{Kind, LockKind},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     event::Event,
-    names::Quant,
+    names::{Format, Quant},
     store::{Collector, FileLock, IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
     view::Found,
 };
@@ -121,17 +124,14 @@ impl ModelManager {
     }
 
     fn plan_selected(&self, what: &Selector, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
-        let (model, quant) = self.folder_of(what)?;
-        let wanted = |id: &str, format: &str, of: Option<&str>| {
-            id == model
-                && what.format.as_ref().is_none_or(|wanted| wanted.as_str() == format)
-                && quant.as_ref().is_none_or(|quant| of == Some(quant.as_str()))
-        };
-        let is_wanted = |view: &ViewKey| wanted(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(Quant::as_str));
+        let command = Invocation::new("remove");
+        let named = self.form_of(&self.named(what, command)?, command)?;
+        self.require_whole(&named, store, project)?;
+        let is_wanted = |view: &ViewKey| named.fits_view(view);
         let views = self.views(store.cloned());
         let mut plan = Plan { views: BTreeSet::new(), roots: Vec::new(), plain: Vec::new(), partials: Vec::new() };
-        let found = views.scan_models(Some(&model), what.format.as_ref(), |found| found)?;
-        for file in found.iter().filter(|file| wanted(&file.model, &file.format, file.quant.as_deref())) {
+        let found = views.scan_models(Some(&named.folder), named.format.as_ref(), |found| found)?;
+        for file in found.iter().filter(|file| named.fits(&file.model, &file.format, file.quant.as_deref())) {
             if !file.belongs {
                 continue;
             }
@@ -143,13 +143,52 @@ impl ModelManager {
         if let (Some(store), Some(project)) = (store, project) {
             plan.roots = store.roots_of(project)?.into_iter().filter(|root| is_wanted(&root.view)).collect();
             plan.views.extend(plan.roots.iter().map(|root| root.view.clone()));
-            plan.partials = self.partials_of(store, &model, &is_wanted)?;
+            plan.partials = self.partials_of(store, &named.folder, &is_wanted)?;
         }
         if plan.views.is_empty() && plan.partials.is_empty() {
-            let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == model).collect();
-            return Err(self.not_present(&Selector { quant, ..what.clone() }, &model, &here));
+            let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == named.folder).collect();
+            return Err(self.nothing_to_remove(&named, &here, command));
         }
         Ok(plan)
+    }
+
+    /// Refuses a name of one file where the view has others: it would take them all.
+    fn require_whole(&self, named: &Named, store: Option<&Store>, project: Option<&Uuid>) -> Result<()> {
+        let (Some(file), Some(store), Some(project)) = (&named.file, store, project) else { return Ok(()) };
+        let roots = store.roots_of(project)?;
+        match roots.iter().find(|root| named.fits_view(&root.view)) {
+            Some(root) if root.files.len() > 1 => {
+                let text = format!("{file} is one of the {} files of {}, which are removed together", root.files.len(), root.view);
+                let command = Invocation::new("remove").of(&root.view.name());
+                Err(Error::new(ErrorKind::Usage, text).hint(format!("To remove all of them, run {command}.")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why there is nothing to remove. An entry of the project's own registry goes by another command.
+    fn nothing_to_remove(&self, named: &Named, here: &[ListedModel], command: Invocation<'_>) -> Error {
+        let error = self.not_present(named, here, command);
+        let Subject::Entry(id) = &named.subject else { return error };
+        let Ok(registry) = self.registry() else { return error };
+        if !here.is_empty() || registry.select(id.as_str(), named.format.as_ref(), named.quant.as_ref()).is_err() {
+            return error;
+        }
+        let error = Error::new(error.kind(), error.message());
+        if self.settings.config.is_none() {
+            let fetch = named.download_command();
+            return error.hint(format!("Nothing was removed: it is an entry of the built-in registry. {fetch} fetches it."));
+        }
+        let name = match (&named.format, &named.quant) {
+            (None, None) => id.to_string(),
+            (format, quant) => {
+                let format = format.clone().unwrap_or_else(Format::gguf);
+                view_name(id.as_str(), format.as_str(), quant.as_ref().map(Quant::as_str))
+            }
+        };
+        let command = Invocation::new("registry remove").of(&name);
+        let fetch = named.download_command();
+        error.hint(format!("Nothing was removed. {command} takes the entry out of the registry, {fetch} fetches it."))
     }
 
     /// Interrupted downloads of the files that the registry names for the views.

@@ -57,7 +57,7 @@ impl ModelManager {
                     views_to_repair.entry(damaged.view.clone()).or_insert(view).files.push(damaged);
                 }
                 None if is_damaged(shown) => {
-                    let note = Some("not a file of this store; move it away and run the download again".into());
+                    let note = Some("not a file of this store, and left alone".into());
                     report.files.push(RepairedFile { path: shown.path.clone(), mended: false, fetched: 0, note });
                 }
                 _ => {}

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Which model, and which of its forms.
 #[derive(Debug, Clone, Default)]
 pub struct Selector {
-    /// A registry id, `id:quant`, or a direct reference such as `owner/repo:Q4_K_M`.
+    /// Its name: an id, a repository such as `owner/repo:Q4_K_M`, a path or a digest.
     pub model: String,
     /// Only this format.
     pub format: Option<Format>,
@@ -221,6 +221,9 @@ pub struct VerifiedFile {
     pub sha256: Option<Sha256Digest>,
     /// Bytes ranges that are damaged, where the records tell.
     pub damaged: Vec<(u64, u64)>,
+    /// Whether it is a plain file, which is left alone and so not repaired.
+    #[serde(skip)]
+    pub is_plain: bool,
     /// One line of explanation, where the state needs one.
     pub note: Option<String>,
 }

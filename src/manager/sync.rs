@@ -27,9 +27,18 @@ impl ModelManager {
     /// Makes every locked view. Nothing outside of them is touched, unless views that are not locked are to be pruned.
     pub fn sync(&self, options: SyncOptions) -> Result<SyncReport> {
         let lock = self.require_lock()?;
+        let store = self.existing_store()?;
         let (lock, relocked) = match options.locked {
-            true => (self.agreed(lock)?, Vec::new()),
-            false => self.relock_changed(lock, options.dry_run)?,
+            true => {
+                // Of a lock that contradicts what is here, it says nothing that the registry says otherwise too.
+                self.require_no_contradiction(&lock, store.as_ref())?;
+                (self.agreed(lock)?, Vec::new())
+            }
+            false => {
+                let (lock, relocked) = self.relock_changed(lock, options.dry_run)?;
+                self.require_no_contradiction(&lock, store.as_ref())?;
+                (lock, relocked)
+            }
         };
         let mut report = SyncReport {
             lock_file: self.settings.lock_file.clone(),
@@ -43,7 +52,6 @@ impl ModelManager {
             fetched: 0,
             dry_run: options.dry_run,
         };
-        let store = self.existing_store()?;
         let mut plans = lock.views().iter().map(|locked| self.plan_locked(locked, store.as_ref())).collect::<Result<Vec<_>>>()?;
         let as_planned = options.dry_run.then(|| plans.clone());
         // What is known to be damaged is repaired with what else is found so, before anything is fetched.

@@ -1,14 +1,19 @@
 //! From what a person wrote to what is wanted: a view and the files it needs.
 
-use super::{ModelManager, Selector};
+use super::{
+    ModelManager, Selector,
+    lock_entry::view_of,
+    name::{Invocation, Named, Subject},
+};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
-    hub::{HubFile, Reference},
+    hub::HubFile,
     names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
-    registry::{Artifact, ArtifactFile},
+    registry::{Artifact, ArtifactFile, LockSource, LockedView},
     store::{Project, RootRecord, Source, Store, ViewFile, ViewKey},
 };
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What is wanted, before the Hub was asked anything.
@@ -33,6 +38,8 @@ pub(super) struct Target {
     pub(super) gated: bool,
     /// Whether the view's label is only what the name of a file says: the repository's list of files tells it.
     pub(super) open_label: bool,
+    /// Whether nobody named a format, a label or a file: of a repository without GGUF the safetensors are meant.
+    pub(super) open_format: bool,
     /// The names of the files that are shown or locked under this label: whichever unit of the repository they are keeps it.
     pub(super) kept: Vec<String>,
     /// What of the repository is left out and why, once that was asked.
@@ -52,6 +59,24 @@ pub(super) enum Wanted {
     Gguf { quant: Option<Quant>, folder: Option<RelPath> },
 }
 
+impl Target {
+    /// Takes the safetensors, where no format was named and these views show that they are meant.
+    pub(super) fn prefer_format_of<'v>(&mut self, views: impl IntoIterator<Item = &'v ViewKey>) {
+        let formats: BTreeSet<&Format> =
+            views.into_iter().filter(|view| view.model == self.view.model).map(|view| &view.format).collect();
+        if self.open_format && !formats.contains(&self.view.format) && formats.contains(&Format::safetensors()) {
+            self.take_safetensors();
+        }
+    }
+
+    /// Asks for the complete set of safetensors files.
+    pub(super) fn take_safetensors(&mut self) {
+        self.open_format = false;
+        self.view = ViewKey { format: Format::safetensors(), quant: None, model: self.view.model.clone() };
+        self.wanted = Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() };
+    }
+}
+
 impl Wanted {
     /// What the registry says a file's content is.
     pub(super) fn sha256_of(&self, path: &RelPath) -> Option<Sha256Digest> {
@@ -64,18 +89,81 @@ impl Wanted {
 }
 
 impl ModelManager {
-    /// Reads a selector. An id that the registry has wins over a legacy repository of that name.
-    pub(super) fn target(&self, what: &Selector, revision: Option<&Revision>) -> Result<Target> {
-        match self.reference(&what.model)? {
-            Reference::Registry { id, quant } => {
-                let quant = one_of(what.quant.clone(), quant)?;
-                self.registry_target(id.as_str(), what.format.as_ref(), quant.as_ref(), revision)
+    /// What a selector asks a command for, at this revision.
+    pub(super) fn target(&self, what: &Selector, revision: Option<&Revision>, command: Invocation<'_>) -> Result<Target> {
+        let named = self.named(what, command)?;
+        Ok(self.target_of(&named, revision, command)?.0)
+    }
+
+    /// What a name asks for, and as what it is locked.
+    pub(super) fn target_of(
+        &self,
+        named: &Named,
+        revision: Option<&Revision>,
+        command: Invocation<'_>,
+    ) -> Result<(Target, LockSource)> {
+        match &named.subject {
+            Subject::Entry(id) => {
+                let selected = self.registry_target(id.as_str(), named.format.as_ref(), named.quant.as_ref(), revision);
+                match selected {
+                    // The registry has that form no longer, and this project has it still.
+                    Err(error) if error.kind() == ErrorKind::NotFound && revision.is_none() => {
+                        self.target_here(named, command)?.ok_or(error)
+                    }
+                    selected => Ok((selected?, LockSource::Registry)),
+                }
             }
-            Reference::Hub { repo, revision: named, quant, path } => {
-                let quant = one_of(what.quant.clone(), quant)?;
-                let target = hub_target(repo, revision.cloned().or(named), what.format.clone(), quant, path)?;
-                Ok(self.with_views_here(target))
+            Subject::Repository { repo, revision: at, path } => {
+                // A view whose label no reference can give.
+                if named.is_view
+                    && named.quant.is_none()
+                    && revision.is_none()
+                    && let Some(found) = self.target_here(named, command)?
+                {
+                    return Ok(found);
+                }
+                let revision = revision.or(at.as_ref()).cloned();
+                let (format, quant) = (named.format.clone(), named.quant.clone());
+                let model = named.folder.parse()?;
+                let target = self.with_views_here(hub_target(repo.clone(), model, revision, format, quant, path.clone()));
+                let source = match &target.wanted {
+                    // A folder may hold one of several models of a quantization: what is found in it is locked by name.
+                    Wanted::Files(_) | Wanted::Gguf { folder: Some(_), .. } => LockSource::File,
+                    _ => LockSource::Repository,
+                };
+                Ok((target, source))
             }
+            Subject::Folder => self.registry().and_then(|_| self.target_here(named, command))?.ok_or_else(|| {
+                let (id, text) = (&named.folder, "and neither the registry nor the store knows where it came from");
+                Error::new(ErrorKind::NotFound, format!("`{id}` is here, {text}")).hint(format!(
+                    "`model-manager path {id}` and `model-manager verify {id}` take it; \
+                     `model-manager add owner/repo:LABEL --id {id}` gives it an entry in the registry."
+                ))
+            }),
+        }
+    }
+
+    /// What a view of this project is, or is locked as, where no more than one is meant.
+    fn target_here(&self, named: &Named, command: Invocation<'_>) -> Result<Option<(Target, LockSource)>> {
+        let store = self.existing_store()?;
+        let roots = self.own_roots(store.as_ref())?;
+        let lock = self.read_lock()?.unwrap_or_default();
+        let locked: Vec<&LockedView> = lock.views().iter().filter(|locked| named.fits_view(&view_of(locked))).collect();
+        let mut views: BTreeSet<ViewKey> = roots.keys().filter(|view| named.fits_view(view)).cloned().collect();
+        views.extend(locked.iter().map(|locked| view_of(locked)));
+        if views.len() > 1 {
+            let names: Vec<String> = views.iter().map(ToString::to_string).collect();
+            let all: Vec<String> = views.iter().map(|view| command.of(&view.name())).collect();
+            let text = format!("`{}` is here or locked in several forms: {}", named.folder, crate::text::list(&names));
+            return Err(Error::new(ErrorKind::Usage, text).hint(format!("Name one: {}.", crate::text::list_whole(&all))));
+        }
+        let Some(view) = views.first() else { return Ok(None) };
+        if let Some(locked) = locked.first() {
+            return self.target_locked(locked, roots.get(view), store.as_ref()).map(Some);
+        }
+        match roots.get(view) {
+            Some(root) => self.target_of_root(view, root, store.as_ref()),
+            None => Ok(None),
         }
     }
 
@@ -90,6 +178,13 @@ impl ModelManager {
             return target;
         }
         let Some((store, project)) = here() else { return target };
+        if target.open_format {
+            let roots = store.roots_of(&project).unwrap_or_default();
+            target.prefer_format_of(roots.iter().map(|root| &root.view));
+        }
+        if !target.view.format.is_single_file() {
+            return target;
+        }
         if target.open_label
             && let Wanted::Files(files) = &target.wanted
             && let Some(first) = files.first()
@@ -101,11 +196,6 @@ impl ModelManager {
         let root = target.view.quant.as_ref().and_then(|_| store.root_of(&project, &target.view).ok().flatten());
         target.kept = root.into_iter().flat_map(|root| root.files).map(|file| file.path.to_string()).collect();
         target
-    }
-
-    pub(super) fn reference(&self, text: &str) -> Result<Reference> {
-        let endpoints: Vec<url::Url> = self.settings.network.endpoints.iter().filter_map(|text| text.parse().ok()).collect();
-        Ok(Reference::parse(text, &endpoints)?)
     }
 
     pub(super) fn registry_target(
@@ -131,6 +221,7 @@ impl ModelManager {
             ram: selection.model.ram.clone(),
             gated: artifact.gated,
             open_label: false,
+            open_format: false,
             kept: Vec::new(),
             left_out: Vec::new(),
             notices: selection.notices,
@@ -156,11 +247,13 @@ fn wanted(artifact: &Artifact, other_revision: bool) -> Wanted {
 
 fn hub_target(
     repo: RepoId,
+    model: ModelId,
     revision: Option<Revision>,
     format: Option<Format>,
     quant: Option<Quant>,
     path: Option<RelPath>,
-) -> Result<Target> {
+) -> Target {
+    let open_format = format.is_none() && quant.is_none() && path.is_none();
     let format = format.or_else(|| path.as_ref().and_then(format_of)).unwrap_or_else(Format::gguf);
     let of_path = path.as_ref().and_then(quant_of_path);
     let is_file = path.as_ref().is_some_and(|path| format_of(path).is_some());
@@ -177,9 +270,9 @@ fn hub_target(
         None => (quant, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
     };
     let adds = matches!(wanted, Wanted::Files(_)) && !format.is_single_file();
-    let view = ViewKey { model: view_id(&repo)?, format, quant };
+    let view = ViewKey { model, format, quant };
     let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
-    Ok(Target {
+    Target {
         view,
         repo,
         revision,
@@ -191,10 +284,11 @@ fn hub_target(
         ram: None,
         gated: false,
         open_label,
+        open_format,
         kept: Vec::new(),
         left_out: Vec::new(),
         notices: Vec::new(),
-    })
+    }
 }
 
 /// The view of a project that shows this file of the target's repository.
@@ -251,7 +345,7 @@ pub(super) fn format_of(path: &RelPath) -> Option<Format> {
 }
 
 /// `--quant` and `id:quant` may both be given if they agree.
-fn one_of(option: Option<Quant>, named: Option<Quant>) -> Result<Option<Quant>> {
+pub(super) fn one_of(option: Option<Quant>, named: Option<Quant>) -> Result<Option<Quant>> {
     match (&option, &named) {
         (Some(a), Some(b)) if a != b => {
             Err(Error::new(ErrorKind::Usage, format!("two quantizations are asked for: `{b}` in the name and `{a}` by option"))

@@ -1,10 +1,13 @@
 //! Makes a model that is here the one that a backend's settings name.
 
-use super::{ModelManager, Selector, target::format_of};
+use super::{
+    ModelManager, Selector,
+    name::{Invocation, Subject},
+    target::format_of,
+};
 use crate::{
     disk::{Kind, absent_is_none},
     error::{Error, ErrorKind, Result},
-    hub::Reference,
     names::Role,
     registry::{Backend, CannotEdit, MODEL_PATH_KEY, MOST_BYTES, model_path_line, set_model_path},
     text,
@@ -74,7 +77,7 @@ impl ModelManager {
             Error::new(ErrorKind::Usage, error.to_string())
                 .hint("Make it a file that this user can read, or name another with `--file`.")
         })?;
-        if old.is_none() && self.disk.find(&file)?.is_some() {
+        if old.is_none() && self.disk.find(&file)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
             return Err(Error::new(ErrorKind::NotFound, format!("{} is a link that leads nowhere", file.display()))
                 .hint("Remove the link, or name another file with `--file`."));
         }
@@ -118,6 +121,7 @@ impl ModelManager {
     fn require_settings_within(&self, file: &Path, what: &Selector, backend: Backend) -> Result<()> {
         self.require_within(file, |real| {
             let quant = what.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
+            let quant = what.format.as_ref().map_or_else(|| quant.clone(), |format| format!(" --format {format}{quant}"));
             let (model, file) = (text::shell_word(&what.model.to_string()), text::shell_path(real));
             let command = format!("model-manager use {model}{quant} --backend {} --file {file}", backend.word());
             format!("If that is the file that you mean: `{command}`.")
@@ -149,11 +153,14 @@ impl ModelManager {
 
     /// The path of a model in a form that the backend can load.
     fn path_for(&self, what: &Selector, backend: Backend) -> Result<PathBuf> {
-        let named = match self.reference(&what.model)? {
-            Reference::Hub { path: Some(path), .. } => format_of(&path),
+        let options = format!("--backend {}", backend.word());
+        let command = Invocation::new("use").with(&options);
+        let named = self.named(what, command)?;
+        let of_path = match &named.subject {
+            Subject::Repository { path: Some(path), .. } => format_of(path),
             _ => None,
         };
-        let format = what.format.clone().or(named).unwrap_or_else(|| backend.format());
+        let format = named.format.or(of_path).unwrap_or_else(|| backend.format());
         let refuse = |what: String| {
             Err(Error::new(ErrorKind::Usage, what).hint(match backend {
                 Backend::LlamaCpp => "Choose `--format gguf`, or `--backend vllm`.",
@@ -167,19 +174,20 @@ impl ModelManager {
         if !backend.takes(&format) {
             return refuse(format!("{takes}, and not {format}"));
         }
-        let path = self.path(&Selector { format: Some(format), ..what.clone() })?;
+        let path = self.path_asked_by(&Selector { format: Some(format), ..what.clone() }, command)?;
         let Some(stat) = absent_is_none(self.disk.stat_follow(&path))? else {
             return Err(Error::new(ErrorKind::NotFound, format!("there is nothing at {}", path.display()))
-                .hint(format!("Run `model-manager download {}`.", what.model)));
+                .hint(format!("Run {}.", Invocation::new("download").of(&what.model))));
         };
         match (stat.kind, backend) {
             (Kind::File, Backend::LlamaCpp) => match self.role_here(&path).filter(|role| !can_run(*role)) {
                 None => Ok(path),
                 Some(role) => {
                     let is_none = format!("{} is a companion ({}), and no model that llama.cpp runs", path.display(), role.noun());
-                    let model = match self.reference(&what.model)? {
-                        Reference::Hub { repo, .. } => repo.to_string(),
-                        Reference::Registry { id, .. } => id.to_string(),
+                    let model = match &named.subject {
+                        Subject::Repository { repo, .. } => repo.to_string(),
+                        Subject::Entry(id) => id.to_string(),
+                        Subject::Folder => named.folder.clone(),
                     };
                     let hint = format!("Name the model: `model-manager info {}` shows what there is.", text::shell_word(&model));
                     Err(Error::new(ErrorKind::Usage, is_none).hint(hint))

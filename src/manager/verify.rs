@@ -1,6 +1,9 @@
 //! Checks what stands in the models directory, offline, and says honestly what is known.
 
-use super::{ModelManager, Selector, VerifiedFile, VerifyState};
+use super::{
+    ModelManager, Selector, VerifiedFile, VerifyState,
+    name::{Invocation, view_name},
+};
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
     disk::{Kind, LockKind},
@@ -21,22 +24,19 @@ impl ModelManager {
         let store = self.existing_store()?;
         let views = self.views(store.clone());
         let found = match what {
-            [only] => views.scan_models(Some(&self.folder_of(only)?.0), None, |found| found)?,
+            [only] => views.scan_models(Some(&self.named(only, Invocation::new("verify"))?.folder), None, |found| found)?,
             _ => views.scan(None)?,
         };
         let mut chosen: Vec<&Found> = Vec::new();
         for selector in what {
-            let (model, quant) = self.folder_of(selector)?;
-            let matches = |file: &&Found| {
-                file.model == model
-                    && selector.format.as_ref().is_none_or(|format| file.format == format.as_str())
-                    && quant.as_ref().is_none_or(|quant| file.quant.as_deref() == Some(quant.as_str()))
-            };
+            let command = Invocation::new("verify");
+            let named = self.form_of(&self.named(selector, command)?, command)?;
+            let matches = |file: &&Found| named.fits(&file.model, &file.format, file.quant.as_deref());
             let before = chosen.len();
             chosen.extend(found.iter().filter(matches));
             if chosen.len() == before {
-                let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == model).collect();
-                return Err(self.not_present(&Selector { quant, ..selector.clone() }, &model, &here));
+                let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == named.folder).collect();
+                return Err(self.not_present(&named, &here, command));
             }
         }
         if what.is_empty() {
@@ -93,6 +93,7 @@ impl ModelManager {
             state: VerifyState::Foreign,
             sha256: file.digest().or(pinned),
             damaged: Vec::new(),
+            is_plain: file.state == FileState::Foreign,
             note: None,
         };
         let name = file.file.clone();
@@ -161,7 +162,7 @@ impl ModelManager {
         }
         let trust = store.map(|store| store.meta(&sha256)).transpose()?.flatten().map_or(Trust::Tofu, |meta| meta.trust);
         verified.judge(BlobState::Ok { trust }, pinned, &sha256);
-        let more = "a plain file; `download` would take it into the store";
+        let more = "a plain file; a download would take it into the store";
         verified.note = Some(verified.note.take().map_or_else(|| more.to_owned(), |note| format!("{note}; {more}")));
         Ok(())
     }
@@ -184,7 +185,7 @@ impl ModelManager {
         };
         let actual = crate::store::hash_file(&*self.disk, &verified.path, progress)?;
         (verified.state, verified.note) = match actual == expected {
-            true => (VerifyState::Ok, Some("a plain file; `download` would take it into the store".into())),
+            true => (VerifyState::Ok, Some(format!("a plain file; {} takes it into the store", verified.download_command()))),
             false => (VerifyState::Modified, Some(format!("its sha256 is {actual}"))),
         };
         Ok(())
@@ -208,10 +209,16 @@ fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r Artif
 }
 
 impl VerifiedFile {
+    /// The command that fetches its model.
+    fn download_command(&self) -> String {
+        Invocation::new("download").of(&view_name(&self.model, &self.format, self.quant.as_deref()))
+    }
+
     fn judge(&mut self, state: BlobState, pinned: Option<Sha256Digest>, digest: &Sha256Digest) {
         (self.state, self.note) = match state {
             BlobState::Ok { .. } if pinned.is_some_and(|pinned| pinned != *digest) => {
-                (VerifyState::Modified, Some("the registry pins another sha256 for this file; run the download again".into()))
+                let again = self.download_command();
+                (VerifyState::Modified, Some(format!("the registry pins another sha256 for this file; run {again}")))
             }
             BlobState::Ok { .. } if pinned.is_some() => (VerifyState::Ok, None),
             BlobState::Ok { trust: Trust::Tofu } => {

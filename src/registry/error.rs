@@ -4,7 +4,7 @@ pub use crate::yaml::BadFile;
 pub(super) use crate::yaml::{Place, Problem, cut};
 use crate::{
     error::{Error, ErrorKind},
-    text::list,
+    text::{list, shell_word},
 };
 
 /// Why a registry gives no answer.
@@ -102,8 +102,9 @@ impl RegistryError {
                 format!("Correct line {} of {}, then run `model-manager lint` to check it.", bad.line, bad.origin)
             }
             Self::BadLock(bad) => format!(
-                "Take {} from version control again; or move it away and make it anew with `model-manager lock`.",
-                bad.first().map_or("it", |bad| bad.origin.as_str())
+                "Take {0} from version control again; or move it away (`mv {1} {1}.old`) and make it anew: `model-manager lock`.",
+                bad.first().map_or("it", |bad| bad.origin.as_str()),
+                bad.first().map_or_else(|| "it".into(), |bad| shell_word(&bad.origin))
             ),
             Self::UnknownModel { .. } => "Run `model-manager info` to list the models.".into(),
             Self::UnknownFormat { model, .. } | Self::UnknownQuant { model, .. } => {

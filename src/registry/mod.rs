@@ -47,7 +47,7 @@ mod tests;
 use crate::yaml as tree;
 
 pub use backend::{Backend, CannotEdit, EditedSettings, MODEL_PATH_KEY, model_path_line, set_model_path};
-pub use edit::{EditError, Edited, NewEntry, add, repin, unified_diff};
+pub use edit::{EditError, Edited, EntryName, NewEntry, add, remove, repin, unified_diff};
 pub use error::{BadFile, RegistryError};
 pub use lint::{EntryRef, Finding, Level, Lint};
 pub(crate) use lint::{command_name, update_command};

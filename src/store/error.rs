@@ -272,7 +272,7 @@ impl From<StoreError> for Error {
             StoreError::NoSafeCollection { .. } => Self::new(ErrorKind::Failed, message)
                 .hint("If no other host uses this store now, say so with `model-manager gc --only-this-host`."),
             StoreError::Vanished(_) => {
-                Self::new(ErrorKind::Failed, message).hint("Run `model-manager download` for the model again.")
+                Self::new(ErrorKind::Failed, message).hint("Run the command again.")
             }
             StoreError::Incomplete { .. } | StoreError::Changed { .. } => {
                 Self::new(ErrorKind::Failed, message).hint("Run the command again.")

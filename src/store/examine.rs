@@ -316,7 +316,8 @@ impl Findings<'_> {
             ),
             Some(meta) if meta.size != stat.len => {
                 let what = format!("it is {} bytes long and should be {}", stat.len, meta.size);
-                self.add(Severity::Loss, path, what, "run `model-manager download --force` for the model");
+                let mend = self.repair_of(digest)?;
+                self.add(Severity::Loss, path, what, mend);
                 return Ok(());
             }
             Some(meta) => {
@@ -332,9 +333,23 @@ impl Findings<'_> {
             && self.store.damage(digest)?.is_none()
         {
             let what = "its content is not what its name says";
-            self.add(Severity::Loss, path, what, "run `model-manager verify` to see the models, and `download --force` for each");
+            let mend = self.repair_of(digest)?;
+            self.add(Severity::Loss, path, what, mend);
         }
         Ok(())
+    }
+
+    /// How a damaged blob is repaired: by a model that needs it, in the project of that.
+    fn repair_of(&self, digest: &Sha256Digest) -> Result<String> {
+        let users = self.store.users()?;
+        let Some((project, view)) = users.get(digest).and_then(|users| users.first()) else {
+            return Ok("nothing needs it: `model-manager gc` removes it".to_owned());
+        };
+        let place = self
+            .store
+            .known_project(project)
+            .map_or_else(String::new, |record| format!(" in the project of {}", record.location.path));
+        Ok(format!("run `model-manager verify {} --repair`{place}", text::shell_word(&view.name())))
     }
 
     fn records(&mut self, dir: &str, extension: &str, blobs: &HashSet<Sha256Digest>, modes: bool) -> Result<()> {
@@ -389,11 +404,18 @@ impl Findings<'_> {
                     Severity::Repairable,
                     dir.clone(),
                     "a project without a record",
-                    "run any command in the project that writes, or `model-manager projects forget`",
+                    format!(
+                        "run `model-manager init` in the project, or, if it is gone, `model-manager projects forget {project}`"
+                    ),
                 ),
                 Err(error) => {
-                    let mend = "restore it from a backup, or move it away and run `model-manager download` in that project";
-                    self.add(Severity::Repairable, dir.join("project.json"), error.to_string(), mend);
+                    let path = dir.join("project.json");
+                    let mend = format!(
+                        "restore it from a backup; or move it away (`mv {0} {0}.old`) and run `model-manager init` in the project, or, \
+                         if that is gone, `model-manager projects forget {project}`",
+                        text::shell_path(&path)
+                    );
+                    self.add(Severity::Repairable, path, error.to_string(), mend);
                 }
             }
             for entry in self.names(&dir)?.into_iter().filter(|entry| roots::is_root_name(&entry.name)) {
@@ -411,7 +433,7 @@ impl Findings<'_> {
                                 Severity::Loss,
                                 path.clone(),
                                 what,
-                                format!("run `model-manager download {}` in that project", root.view.model),
+                                format!("run `model-manager download {}` in that project", root.view.name()),
                             );
                         }
                     }

@@ -251,6 +251,14 @@ impl ViewKey {
         dir
     }
 
+    /// Its name as every command takes it, and no other view has it.
+    pub fn name(&self) -> String {
+        match &self.quant {
+            Some(quant) if self.format.is_single_file() => format!("{}:{quant}", self.model),
+            _ => self.to_string(),
+        }
+    }
+
     /// The name of its root record. `~` stands in no id, format or quantization.
     pub fn record_name(&self) -> String {
         match &self.quant {

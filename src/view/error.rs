@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind},
     settings::LinkMode,
     store::StoreError,
+    text,
 };
 use std::path::PathBuf;
 
@@ -130,12 +131,14 @@ impl From<ViewError> for Error {
             )),
             ViewError::Edited { path } => Self::new(ErrorKind::Failed, message).hint(format!(
                 "It may be an edit of yours, and is left alone. To keep it, move it away (`mv '{0}' '{0}.mine'`) and run the command \
-                 again; `model-manager verify --repair`, or `download` with `--force`, puts the published file in its place.",
-                path.display()
+                 again; `model-manager verify {1} --repair` puts the published file in its place.",
+                path.display(),
+                text::shell_path(&path)
             )),
             ViewError::Raced { .. } => Self::new(ErrorKind::Failed, message).hint("Run the command again."),
-            ViewError::BlobMissing { .. } => {
-                Self::new(ErrorKind::Damaged, message).hint("Run `model-manager download` for the model again.")
+            ViewError::BlobMissing { path, .. } => {
+                let path = text::shell_path(&path);
+                Self::new(ErrorKind::Damaged, message).hint(format!("Run `model-manager download {path}` to fetch it again."))
             }
             ViewError::BadFile { .. } => Self::new(ErrorKind::Usage, message)
                 .hint("Check the entry's `file`, `include` and `exclude` in the registry (`model-manager info <model>`)."),

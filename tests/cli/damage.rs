@@ -58,7 +58,7 @@ fn a_hard_link_that_was_cut_may_be_somebodys_edit_and_is_mended_only_where_that_
         desk.run("download tiny --link hardlink").ok();
         desk.cut_blob(5);
         desk.hub.reset_counters();
-        desk.run("download tiny").code(1).says("changed since it was made").says("left alone").says("--force");
+        desk.run("download tiny").code(1).says("changed since it was made").says("left alone").says("--repair`");
         assert_eq!(desk.hub.count().total_requests(), 0, "nothing travels for a view that is then refused");
         assert_eq!(std::fs::metadata(desk.s.project().join(PATH)).unwrap().len(), 5);
         desk.run(mend).ok();
@@ -80,7 +80,7 @@ fn what_was_edited_through_a_hard_link_is_told_before_anything_is_fetched_and_fo
         std::fs::write(&config, edit).unwrap();
         desk.hub.reset_counters();
         if edit.len() < 5 {
-            desk.run(line).code(1).says("changed since it was made").says("--force");
+            desk.run(line).code(1).says("changed since it was made").says("--repair`");
             assert_eq!(desk.hub.count().content_bytes(), 0);
         }
         assert_eq!(std::fs::read_to_string(&config).unwrap(), edit);

@@ -238,7 +238,7 @@ fn a_repository_that_is_locked_in_two_forms_is_not_moved_by_its_bare_name() {
     desk.run(&format!("lock {REPO}:Q4_K_M {REPO}:Q8_0")).ok();
     desk.hub.repo(REPO).lfs(FILE, "new").commit();
     let locked = lock_text(&desk.s.project());
-    desk.run(&format!("lock {REPO}")).code(2).says("several quantizations").says("owner/repo:QUANT");
+    desk.run(&format!("lock {REPO}")).code(2).says("several quantizations").says("`model-manager lock TheBloke--Tiny-GGUF:q4_k_m`");
     assert_eq!(lock_text(&desk.s.project()), locked);
 }
 
@@ -420,4 +420,78 @@ fn where_the_registry_is_missing_what_it_locked_stays_locked() {
     desk.s.write("configs/models.yaml", "models: {}\n");
     desk.run("sync").ok().prints("the registry has no such entry any more");
     assert!(lock_text(&desk.s.project()).contains("views: []"));
+}
+
+#[test]
+fn a_lock_that_contradicts_what_is_here_is_refused_as_wrong_content_and_left_as_it_is() {
+    let registered = Desk::new();
+    registered.run("download tiny").ok();
+    let of_hub = Desk::new();
+    of_hub.run(&format!("download {REPO}:Q4_K_M")).ok();
+    let by_file = Desk::new();
+    by_file.hub.repo("a/deep").lfs("one/x.gguf", "model one").commit();
+    by_file.run("download hf://a/deep/one/x.gguf").ok();
+    let set = set_desk();
+    set.run("download small").ok();
+    let open = open_desk();
+    open.run("download tiny").ok();
+    for desk in [registered, of_hub, by_file, set, open] {
+        desk.run("lock").ok();
+        desk.run("lock --check").ok();
+        let good = lock_text(&desk.s.project());
+        let edits = [("size: ", "size: 1"), ("sha256: \"", "sha256: \"0"), ("path: \"", "path: \"z")];
+        let mut wrong: Vec<String> = Vec::new();
+        for (from, to) in edits {
+            let mut edited = good.replacen(from, to, 1);
+            if from.starts_with("sha") {
+                // As long as before.
+                let at = edited.find(to).unwrap() + to.len();
+                edited.remove(at);
+            }
+            assert_ne!(edited, good);
+            wrong.push(edited);
+        }
+        if let Some(at) = good.find("git_sha1: \"") {
+            let mut edited = good.clone();
+            let digit = at + "git_sha1: \"".len();
+            let other = if edited[digit..].starts_with('0') { "1" } else { "0" };
+            edited.replace_range(digit..=digit, other);
+            wrong.push(edited);
+        }
+        for wrong in wrong.iter().filter(|wrong| **wrong != good) {
+            desk.s.write(LOCK, wrong);
+            let requests = desk.hub.count().total_requests();
+            for line in ["sync --locked", "sync --locked --quick", "sync --locked --offline", "sync --locked --dry-run"] {
+                let output = desk.run(line).code(4).says("contradicts what is here").says("`model-manager lock`");
+                assert_eq!(&lock_text(&desk.s.project()), wrong, "{output}");
+            }
+            assert_eq!(desk.hub.count().total_requests(), requests);
+            let check = desk.run("lock --check --json").code(4).json();
+            assert_eq!(check["problems"][0]["kind"], "contradicts", "{check:#}");
+            desk.run("lock --check").code(4).says("`model-manager lock`");
+            // What the hint names ends it.
+            desk.run("lock").ok().prints("changed");
+            assert_eq!(lock_text(&desk.s.project()), good, "of {wrong}");
+            desk.run("lock --check").ok();
+            desk.run("sync --locked --offline").ok();
+        }
+        desk.assert_tidy();
+    }
+}
+
+#[test]
+fn a_lock_of_another_commit_contradicts_nothing() {
+    let desk = open_desk();
+    desk.run("download tiny").ok();
+    desk.run("lock").ok();
+    let old = lock_text(&desk.s.project());
+    desk.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB + 4, 6)).commit();
+    desk.run("lock --update").ok();
+    let check = desk.run("lock --check --json").code(1).json();
+    assert_eq!(check["problems"][0]["kind"], "not_shown", "{check:#}");
+    desk.run("lock --check").code(1).says("`model-manager sync --locked`");
+    desk.run("sync --locked").ok();
+    desk.s.write(LOCK, &old);
+    desk.run("sync --locked").ok();
+    desk.run("lock --check").ok();
 }

@@ -10,6 +10,7 @@ mod headers;
 mod kit;
 mod mounts;
 
+mod advice;
 mod companions;
 mod crowd;
 mod damage;
@@ -23,6 +24,7 @@ mod main_job;
 #[cfg(unix)]
 mod members;
 mod moves;
+mod name;
 mod network;
 mod old_tree;
 #[cfg(unix)]

@@ -238,7 +238,7 @@ fn a_store_that_is_not_mounted_is_told_and_nothing_is_taken_for_empty() {
 #[test]
 fn a_named_store_that_is_gone_is_a_loss_for_a_project_that_used_it() {
     let street = Street::new();
-    street.run("doctor").ok().prints("made by the first");
+    street.run("doctor").ok().prints("the first download makes it, and so does `model-manager --store");
     street.run("download tiny").ok();
     std::fs::rename(&street.store, street.desk.s.root().join("away")).unwrap();
     street.run("doctor").code(4).prints("this project has used one").prints("mount its volume");

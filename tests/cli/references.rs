@@ -115,9 +115,6 @@ fn a_set_has_what_its_loader_needs_and_the_plan_says_what_is_left_out() {
     for file in ["model-00000-of-00001.safetensors", "model.safetensors.index.json", "1_Pooling/config.json"] {
         assert!(dir.join(file).exists(), "{file}");
     }
-    for line in ["download a/set", "info a/set", "lock a/set"] {
-        desk.run(line).code(3).says("`model-manager download a/set --format safetensors`");
-    }
 }
 
 /// Holds the plan of a set against a listing in which `-` stands before what is left out.

@@ -289,3 +289,68 @@ fn an_update_pins_an_entry_anew_and_nothing_else() {
     desk.run(&format!("add {REPO}:q4_k_m --id tiny --update")).ok().prints("Updated tiny:q4_k_m");
     desk.run("verify").ok();
 }
+
+#[test]
+fn what_add_wrote_registry_remove_takes_out_again() {
+    let desk = Desk::new();
+    desk.hub.repo("acme/Small-GGUF").lfs("small.Q4_K_M.gguf", "four").lfs("small.Q8_0.gguf", "eight").commit();
+    let path = desk.s.project().join("configs/models.yaml");
+    let text = || std::fs::read_to_string(&path).unwrap();
+    let before = text() + "# the end\n";
+    desk.s.write("configs/models.yaml", &before);
+    desk.run("add acme/Small-GGUF:Q4_K_M").ok();
+    desk.run("add acme/Small-GGUF:Q8_0").ok();
+    // Nothing is here to remove; what takes the entry out is named.
+    let output = desk.run("remove small").code(3).says("`small` is not downloaded").says("`model-manager registry remove small`");
+    output.says("`model-manager download small`");
+    desk.run("remove small:q8_0").code(3).says("`model-manager registry remove small:q8_0`");
+    let both = text();
+    let diff = desk.run("registry remove small:q8_0 --dry-run").ok().stdout;
+    assert!(diff.contains("-        q8_0:") && text() == both, "{diff}");
+    desk.run("download small").ok();
+    desk.run("registry remove small:q8_0").ok().prints("Took small/gguf/q8_0 out of configs/models.yaml:");
+    assert!(!text().contains("small.Q8_0") && text().contains("small.Q4_K_M"));
+    let done = desk.run("registry remove small").ok().says("`model-manager remove small:q4_k_m`");
+    assert_eq!(text(), before, "{done}");
+    desk.run("remove small:q4_k_m").ok();
+    for (line, code, says) in [
+        ("registry remove small", 3, "not found in registry"),
+        ("registry remove tiny:q5_0", 3, "has no entry `tiny/gguf/q5_0`"),
+        ("registry remove acme/Small-GGUF", 3, "is no entry of the registry"),
+        ("registry remove", 2, "Usage"),
+    ] {
+        desk.run(line).code(code).says(says);
+    }
+    assert_eq!(text(), before);
+    // What cannot be used can be taken out, and what is here of it be found.
+    let odd = before.replace("# the end", "  odd: {huggingface_id: 12, formats: guff}\n# the end");
+    desk.s.write("configs/models.yaml", &odd);
+    desk.s.write("models/odd/gguf/x.gguf", "by hand");
+    assert!(desk.run("path odd").ok().last_line().ends_with("models/odd/gguf/x.gguf"));
+    desk.run("registry remove odd").ok();
+    assert_eq!(text(), before);
+    let json = desk.run("registry remove tiny --json").ok().json();
+    assert_eq!((&json["id"], &json["dry_run"]), (&"tiny".into(), &false.into()), "{json:#}");
+    assert_eq!(text(), "models: {}\n# the end\n");
+}
+
+#[test]
+fn the_built_in_registry_is_not_changed_and_no_file_is_named_that_is_not_there() {
+    let desk = Desk::empty();
+    desk.hub.repo("acme/Small-GGUF").lfs("small.Q4_K_M.gguf", "four").commit();
+    desk.run("registry remove phi-2").code(2).says("built-in").says("`model-manager add owner/repo:LABEL`");
+    desk.run("remove phi-2").code(3).says("built-in registry");
+    for line in [
+        "add acme/Small-GGUF:Q4_K_M --id tinyllama-1.1b-chat",
+        "add acme/Small-GGUF:Q4_K_M --id tinyllama-1.1b-chat --update",
+        "add acme/Small-GGUF:Q4_K_M --id phi-2 --description x",
+        "add acme/Small-GGUF:Q4_K_M --update",
+    ] {
+        let output = desk.run(line);
+        assert!(!output.status.success() && !output.stderr.contains("models.yaml"), "{output}");
+        assert!(output.stderr.contains("(built-in)"), "{output}");
+    }
+    assert!(!desk.s.project().join("configs").exists());
+    let slip = desk.run("download hf://acme/Small-GGUF/smal.Q4_K_M.gguf").code(3);
+    slip.says("`model-manager download hf://acme/Small-GGUF/small.Q4_K_M.gguf`");
+}

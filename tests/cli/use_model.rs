@@ -81,11 +81,14 @@ fn a_model_that_is_not_here_is_named_with_the_command_that_fetches_it() {
     let before = desk.s.tree();
     desk.run("use tiny --backend llama_cpp").code(3).says("not downloaded").says("model-manager download tiny`");
     desk.run("use tiny:q8_0 --backend llama_cpp").code(3).says("model-manager download tiny:q8_0`");
-    desk.run("use tiny --backend llama_cpp --quant q8_0").code(3).says("model-manager download tiny --quant q8_0`");
+    desk.run("use tiny --backend llama_cpp --quant q8_0").code(3).says("`model-manager download tiny:q8_0`");
     desk.run("use tinny --backend llama_cpp").code(3).says("Did you mean `tiny`?");
     before.assert_same(&desk.s.tree());
     desk.run("download tiny").ok();
-    desk.run("use tiny:q8_0 --backend llama_cpp").code(3).says("is here, but not as gguf q8_0").says("download tiny --quant q8_0");
+    desk.run("use tiny:q8_0 --backend llama_cpp")
+        .code(3)
+        .says("is here, but not as gguf q8_0")
+        .says("`model-manager download tiny:q8_0`");
     // A hard link needs no blob of that name.
     if cfg!(unix) {
         std::fs::remove_file(desk.blob(&desk.content())).unwrap();

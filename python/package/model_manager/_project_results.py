@@ -68,6 +68,8 @@ class LockProblem:
     model: str
     format: str
     quant: str | None
+    kind: str
+    """`contradicts` (it cannot be right, by what is here), `disagrees` (with the registry), `not_locked` or `not_shown`."""
     what: str
 
 

@@ -58,7 +58,7 @@ impl Answer for Usage {
         }
         let mut table = Table::new(&["", "", ""]).right(1);
         for (name, bytes, meaning) in rows {
-            table.row([name.to_owned(), units::size(bytes), meaning.to_owned()]);
+            table.row([name.to_owned(), units::size(bytes), page.advice(meaning)]);
         }
         table.write(page, "");
     }

@@ -52,7 +52,7 @@ impl Answer for Visit {
                 Severity::Leftover => (ODD, "note"),
             };
             page.line(format!("{}  {}: {}", paint(style, word), page.path(&finding.path), printable(&finding.what)));
-            page.line(format!("      {}", printable(&finding.mend)));
+            page.line(format!("      {}", page.advice(&finding.mend)));
         }
         let depth = if self.0.read_bytes { "every byte was read" } else { "contents were not read: `--full` does that" };
         let verdict = match (self.has_loss(), self.0.findings.is_empty()) {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// where it stopped. The last line printed is the path to give to a backend.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Registry ids, `id:quant`, or references such as owner/repo:Q4_K_M or a pasted address of the Hub
+    /// Models by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest, or a pasted address of the Hub
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<String>,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// but the headers of its files is fetched.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A registry id, `id:quant`, or a reference such as owner/repo:Q4_K_M [default: all models]
+    /// A model by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest [default: all models]
     pub model: Option<String>,
     #[command(flatten)]
     pub form: Form,
@@ -177,7 +177,9 @@ fn write_one(page: &mut Page, model: &InfoModel) {
         }
         table.write(page, "  ");
         page.line("");
-        page.note(format!("Fetch one with `model-manager download {}:LABEL`.", printable(&model.model)));
+        if let Some(first) = model.labels.iter().find(|label| !label.present).or(model.labels.first()) {
+            page.note(format!("Fetch one with its label: `model-manager download {}:{}`.", printable(&model.model), first.label));
+        }
     }
     if model.forms.is_empty() {
         return;

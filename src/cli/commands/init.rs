@@ -6,6 +6,7 @@ use crate::{
         output::{Answer, Page},
     },
     error::Result,
+    text,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -52,7 +53,12 @@ impl Answer for Made {
         match &self.allowed {
             Ok(None) => {}
             Ok(Some(file)) => page.note(format!("Projects of yours may name it from now on: {} allows it.", page.path(file))),
-            Err(error) => page.note(format!("Projects may not name it yet: {error}.")),
+            Err(error) => {
+                let store = text::shell_path(&self.store);
+                let first = error.next_step().map_or_else(String::new, |hint| format!("{hint} "));
+                page.note(format!("Projects may not name it yet: {error}."));
+                page.note(format!("hint: {first}To allow it then, run `model-manager config set --user allowed_places {store}`."));
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     manager::{ListedModel, ListedState},
     names::Format,
+    text,
 };
 use serde_json::{Value, json};
 
@@ -83,23 +84,32 @@ impl List {
         }
         page.line(&rule);
         page.line(format!("Total storage: {}", units::size(self.total())));
-        let has = |state| self.0.iter().any(|model| model.state == state);
-        if has(ListedState::Foreign) {
-            page.note(
-                "foreign: files that model-manager did not make. `model-manager download` takes those that the registry names into \
-                 the store; the others stay as they are, and `model-manager remove` removes them.",
-            );
+        let first = |state| self.0.iter().find(|model| model.state == state).map(name);
+        if let Some(name) = first(ListedState::Foreign) {
+            page.note(format!(
+                "foreign: files that were put there by hand. `model-manager verify {name}` says what is known of them."
+            ));
         }
-        if has(ListedState::Broken) {
-            page.note("broken: a file is missing. `model-manager verify --repair` brings it back.");
+        if let Some(name) = first(ListedState::Broken) {
+            page.note(format!("broken: a file is missing. `model-manager verify {name} --repair` brings it back."));
         }
-        if has(ListedState::Damaged) {
-            page.note("damaged: a file is not what it should be. `model-manager verify --repair` repairs it.");
+        if let Some(name) = first(ListedState::Damaged) {
+            page.note(format!("damaged: a file is not what it should be. `model-manager verify {name} --repair` repairs it."));
         }
     }
 }
 
 /// The quantization as the last folder of the path.
+/// The name that every command takes.
+fn name(model: &ListedModel) -> String {
+    let name = match (model.quant.as_deref(), model.format.as_str()) {
+        (Some(quant), "gguf") => format!("{}:{quant}", model.model),
+        (Some(quant), format) => format!("{}/{format}/{quant}", model.model),
+        (None, format) => format!("{}/{format}", model.model),
+    };
+    printable(&text::shell_word(&name))
+}
+
 fn quant(model: &ListedModel) -> String {
     model.quant.as_deref().map(|quant| format!("/{}", printable(quant))).unwrap_or_default()
 }

@@ -9,7 +9,9 @@ use crate::{
         units,
     },
     error::{Error, ErrorKind, Result},
-    manager::{ChangeKind, FileChange, LockCheck, LockLine, LockOptions, LockReport, LockState, Selector},
+    manager::{
+        ChangeKind, FileChange, LockCheck, LockLine, LockOptions, LockProblem, LockProblemKind, LockReport, LockState, Selector,
+    },
 };
 use anstyle::Style;
 use serde_json::{Value, json};
@@ -21,7 +23,7 @@ use serde_json::{Value, json};
 /// makes the same models from it elsewhere, from any mirror.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Registry ids, `id:quant`, or references such as owner/repo:Q4_K_M [default: what is here and what is locked]
+    /// Models by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest [default: what is here and what is locked]
     #[arg(value_name = "MODEL")]
     pub models: Vec<String>,
     #[command(flatten)]
@@ -29,7 +31,7 @@ pub struct Args {
     /// Ask the Hub what is new on the branches of locked models, and lock that
     #[arg(long)]
     pub update: bool,
-    /// Only check that the lock file holds what is used and agrees with the registry; sends no request
+    /// Only check that the lock file holds what is used, and agrees with what is here and with the registry; sends no request
     #[arg(long, conflicts_with_all = ["update", "dry_run"])]
     pub check: bool,
     /// Only show what would be locked
@@ -93,7 +95,7 @@ pub(super) fn write_line(page: &mut Page, line: &LockLine) {
         printable(&from.unwrap_or_default())
     ));
     if let Some(note) = &line.note {
-        page.detail(format!("         {}", printable(note)));
+        page.detail(format!("         {}", page.advice(note)));
     }
     if line.unpublished > 0 {
         let files = units::count(line.unpublished, "file");
@@ -139,7 +141,10 @@ impl Answer for Locked {
             page.note(format!("{file} stays as it is."));
         }
         if let Some(line) = report.views.iter().find(|line| line.state == LockState::Unknown) {
-            page.note(format!("hint: Remove it (`model-manager remove {}`), or add it to the registry.", line.view.model));
+            let (name, id) = (line.view.name(), &line.view.model);
+            page.note(format!(
+                "hint: `model-manager remove {name}` removes it, `model-manager add owner/repo:LABEL --id {id}` adds it to the registry."
+            ));
         }
     }
 
@@ -164,14 +169,21 @@ impl Answer for Checked {
         if self.0.problems.is_empty() {
             page.detail(format!("{file}: {}, as used here and as in the registry", units::count(self.0.views, "view")));
         } else {
-            page.note(format!(
-                "hint: Run `model-manager lock` to bring {file} up to date, or `model-manager sync --locked` to show what it holds."
-            ));
+            let is_only_not_shown = self.0.problems.iter().all(|problem| problem.kind == LockProblemKind::NotShown);
+            page.note(match is_only_not_shown {
+                true => format!("hint: Run `model-manager sync --locked` to show what {file} holds."),
+                false => format!("hint: Run `model-manager lock` to bring {file} up to date, and look at the difference."),
+            });
         }
     }
 
     fn exit_code(&self) -> u8 {
-        if self.0.problems.is_empty() { 0 } else { ErrorKind::Failed.exit_code() }
+        let contradicts = |problem: &LockProblem| problem.kind == LockProblemKind::Contradicts;
+        match self.0.problems.is_empty() {
+            true => 0,
+            false if self.0.problems.iter().any(contradicts) => ErrorKind::Damaged.exit_code(),
+            false => ErrorKind::Failed.exit_code(),
+        }
     }
 }
 
@@ -180,7 +192,6 @@ mod tests {
     use super::*;
     use crate::{
         cli::output::{document, testing},
-        manager::LockProblem,
         store::ViewKey,
     };
 
@@ -231,7 +242,11 @@ moved    phi-2 gguf  o/r main at aaaaaaaaaaaa -> bbbbbbbbbbbb, 2.00 GB
         assert_eq!(locked(LockState::Unknown).exit_code(), 1);
         assert_eq!(locked(LockState::Kept).exit_code(), 0);
         let check = |problems| Checked(LockCheck { lock_file: "/srv/configs/models.lock".into(), views: 1, problems });
-        let bad = check(vec![LockProblem { view: view(), what: "it is used here and not locked".into() }]);
+        let bad = check(vec![LockProblem {
+            view: view(),
+            kind: LockProblemKind::NotLocked,
+            what: "it is used here and not locked".into(),
+        }]);
         assert_eq!((bad.exit_code(), check(vec![]).exit_code()), (1, 0));
         let (out, notes) = testing::seen(&bad);
         assert_eq!(out, "phi-2 gguf: it is used here and not locked\n");

@@ -15,6 +15,7 @@ mod lock;
 mod man;
 mod path;
 mod projects;
+mod registry;
 mod remove;
 mod sync;
 mod use_model;
@@ -45,6 +46,7 @@ pub enum Command {
     Init(init::Args),
     Add(add::Args),
     Lint(lint::Args),
+    Registry(registry::Args),
     Config(config::Args),
     #[command(hide = true)]
     Completions(completions::Args),
@@ -73,6 +75,7 @@ impl Command {
             Self::Init(args) => Box::new(args.run(context)?),
             Self::Add(args) => Box::new(args.run(context)?),
             Self::Lint(args) => Box::new(args.run(context)?),
+            Self::Registry(args) => Box::new(args.run(context)?),
             Self::Config(args) => Box::new(args.run(context)?),
             Self::Completions(args) => Box::new(args.run()),
             Self::Man(args) => Box::new(args.run()?),

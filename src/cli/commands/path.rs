@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// It is the file of a GGUF (part 1 of a split one) or the folder of a set such as safetensors. Nothing is downloaded.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A registry id, `id:quant`, or a reference such as owner/repo:Q4_K_M
+    /// The model by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
     pub model: String,
     #[command(flatten)]
     pub form: Form,

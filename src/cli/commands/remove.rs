@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// Files this program did not make are never touched, and what another model or project uses stays.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A registry id, `id:quant`, or a reference such as owner/repo:Q4_K_M
+    /// The model by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
     pub model: String,
     #[command(flatten)]
     pub form: Form,

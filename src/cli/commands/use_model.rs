@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// file changes. The path is relative to the project where the model lies in it. Nothing is downloaded.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A registry id, `id:quant`, or a reference such as owner/repo:Q4_K_M
+    /// The model by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
     pub model: String,
     /// The program that is to load it: llama_cpp takes a GGUF, vllm a folder such as that of safetensors
     #[arg(long, value_name = "BACKEND", value_parser = backend())]

@@ -10,6 +10,7 @@ use crate::{
     error::{ErrorKind, Result},
     manager::{ModelManager, RepairReport, Selector, VerifiedFile, VerifyState},
     store::CheckMode,
+    text,
 };
 use anstyle::Style;
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ use serde_json::{Map, Value, json};
 /// they were recorded when they came, and were never compared with a published hash.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Registry ids, `id:quant`, or references [default: everything that is here]
+    /// Models by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest [default: everything that is here]
     #[arg(value_name = "MODEL")]
     pub models: Vec<String>,
     #[command(flatten)]
@@ -117,12 +118,12 @@ impl Answer for Verified {
         for file in self.1.iter().flat_map(|report| &report.files) {
             let (style, word) = if file.mended { (GOOD, "mended") } else { (BAD, "not mended") };
             let fetched = if file.mended { format!("  {} fetched", units::size(file.fetched)) } else { String::new() };
-            let note = file.note.as_deref().map(|note| format!("  {}", printable(note))).unwrap_or_default();
+            let note = file.note.as_deref().map(|note| format!("  {}", page.advice(note))).unwrap_or_default();
             page.line(format!("{}  {}{fetched}{note}", paint(style, format!("{word:<10}")), page.path(&file.path)));
         }
         for file in &self.0 {
             let Some((_, word, style)) = STATES.iter().find(|(state, ..)| *state == file.state) else { continue };
-            let note = file.note.as_deref().map(|note| format!("  {}", printable(note))).unwrap_or_default();
+            let note = file.note.as_deref().map(|note| format!("  {}", page.advice(note))).unwrap_or_default();
             let line = format!("{}  {}{note}", paint(*style, format!("{word:<10}")), page.path(&file.path));
             if is_damage(file.state) { page.line(line) } else { page.detail(line) }
         }
@@ -136,7 +137,8 @@ impl Answer for Verified {
         if self.number(VerifyState::Foreign) > 0 {
             page.note("foreign: not downloaded by this program, and never touched by it.");
         }
-        if let Some(file) = self.0.iter().find(|file| is_damage(file.state)) {
+        let damaged = |is_plain| self.0.iter().find(|file| is_damage(file.state) && file.is_plain == is_plain);
+        if let Some(file) = damaged(false) {
             let form = file.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
             let (verb, again) = match self.1 {
                 None => ("Mend it", format!("model-manager verify {} --format {}{form} --repair", file.model, file.format)),
@@ -145,6 +147,17 @@ impl Answer for Verified {
                 }
             };
             page.note(format!("hint: {verb}: `{}`.", printable(&again)));
+        }
+        if let Some(file) = damaged(true) {
+            let form = file.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
+            let path = text::shell_path(&file.path);
+            let aside = text::shell_word(&format!("{}.mine", file.path.display()));
+            let again = format!("model-manager download {} --format {}{form}", file.model, file.format);
+            page.note(format!(
+                "hint: A plain file is left alone: move it away (`mv {}`), then fetch it: `{}`.",
+                printable(&format!("{path} {aside}")),
+                printable(&again)
+            ));
         }
     }
 
@@ -168,6 +181,7 @@ mod tests {
             state,
             sha256: None,
             damaged: vec![],
+            is_plain: false,
             note: note.map(Into::into),
         }
     }

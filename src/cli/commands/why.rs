@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// Tell who keeps something in the store
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A SHA-256 or its first 8 or more digits, a path, or a model
+    /// A model or a file by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
     pub what: String,
 }
 
@@ -56,7 +56,7 @@ impl Answer for Why {
                 page.line("  relied on by a running process");
             }
             if blob.users.is_empty() && !blob.leased {
-                page.line("  nothing needs it; `model-manager gc` removes it");
+                page.line(page.advice("  nothing needs it; `model-manager gc` removes it"));
             }
             if let Some(trust) = blob.trust {
                 page.line(format!("  {}", words(trust)));

@@ -7,11 +7,13 @@
 mod add;
 mod diff;
 mod place;
+mod remove;
 mod repin;
 mod yaml;
 
 pub use add::add;
 pub use diff::unified_diff;
+pub use remove::{EntryName, remove};
 pub use repin::repin;
 pub(super) use yaml::double_quoted;
 
@@ -56,11 +58,11 @@ pub struct NewEntry {
 }
 
 impl NewEntry {
-    /// How people call it: `id:quant`, or `id:format` where the format has none.
+    /// How people call it: `id:quant`, or `id/format` where the format has none.
     pub fn name(&self) -> String {
         match &self.quant {
             Some(quant) => format!("{}:{quant}", self.id),
-            None => format!("{}:{}", self.id, self.format),
+            None => format!("{}/{}", self.id, self.format),
         }
     }
 }
@@ -101,6 +103,26 @@ pub enum EditError {
         /// The registry file.
         origin: String,
     },
+    /// The entry that is to be taken out is not there.
+    #[error("{origin} has no entry `{name}`")]
+    NoEntry {
+        /// The entry.
+        name: String,
+        /// The registry file.
+        origin: String,
+    },
+    /// The entry cannot be taken out safely.
+    #[error("`{name}` was not taken out of {origin}: in line {line}, {why}")]
+    NotRemoved {
+        /// The entry.
+        name: String,
+        /// The registry file.
+        origin: String,
+        /// Its line.
+        line: usize,
+        /// What is in the way.
+        why: String,
+    },
     /// What is there and what is to come exclude each other.
     #[error("{message}")]
     Conflict {
@@ -130,12 +152,14 @@ impl EditError {
     pub fn hint(&self) -> String {
         match self {
             Self::Registry(error) => error.hint(),
-            Self::Exists { .. } => {
-                "Give `--update` to pin it anew at the present commit, or `--id` to add it under another id.".into()
+            Self::Exists { name, .. } => {
+                format!("`model-manager add {name} --update` pins it anew at the present commit; `--id` adds it under another id.")
             }
             Self::Absent { .. } => {
                 "Leave out `--update` to add it, or name the entry with `--id`, `--format` and `--quant`.".into()
             }
+            Self::NoEntry { .. } => "Run `model-manager info` to list the models of the registry.".into(),
+            Self::NotRemoved { .. } => "Take it out by hand, then run `model-manager lint`.".into(),
             Self::Conflict { hint, .. } => hint.clone(),
             Self::Refused { below, paste, .. } => {
                 format!("Write it {below} by hand, then run `model-manager lint`:\n{paste}")
@@ -149,8 +173,8 @@ impl From<EditError> for Error {
         let kind = match &error {
             EditError::Registry(error) => return error.clone().into(),
             EditError::Exists { .. } | EditError::Conflict { .. } => ErrorKind::Usage,
-            EditError::Absent { .. } => ErrorKind::NotFound,
-            EditError::Refused { .. } => ErrorKind::Failed,
+            EditError::Absent { .. } | EditError::NoEntry { .. } => ErrorKind::NotFound,
+            EditError::Refused { .. } | EditError::NotRemoved { .. } => ErrorKind::Failed,
         };
         let hint = error.hint();
         Self::new(kind, error.to_string()).hint(hint)

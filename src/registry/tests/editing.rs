@@ -1,5 +1,5 @@
 use super::*;
-use crate::registry::{ArtifactFile, BUILT_IN, EditError, Edited, NewEntry, add, repin};
+use crate::registry::{ArtifactFile, BUILT_IN, EditError, Edited, EntryName, NewEntry, add, remove, repin};
 use proptest::prelude::*;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -183,7 +183,7 @@ fn what_is_there_or_does_not_fit_is_told() {
     let old = "models:\n  a:\n    huggingface_id: o/a\n    formats:\n      gguf:\n        q8_0: a.gguf\n      safetensors: {}\n";
     let says = |entry: &NewEntry| add(old, "r.yaml", entry).expect_err("refused").to_string();
     assert_eq!(says(&entry("a", "q8_0", "o/a", &["a.gguf"])), "`a:q8_0` stands in line 6 of r.yaml already");
-    assert_eq!(says(&whole("a", "o/a", &[])), "`a:safetensors` stands in line 7 of r.yaml already");
+    assert_eq!(says(&whole("a", "o/a", &[])), "`a/safetensors` stands in line 7 of r.yaml already");
     let mut other = entry("a", "q8_0", "o/a", &["a.gguf"]);
     other.quant = None;
     assert!(says(&other).contains("consists of quantizations, and none is named"));
@@ -367,5 +367,98 @@ proptest! {
             prop_assert!(inserted(&text, &edited.text).is_some());
         }
         let _ = repin(&text, "r.yaml", &entry("phi-2", "q8_0", "TheBloke/phi-2-GGUF", &["phi-2.Q8_0.gguf"]));
+    }
+}
+
+fn name(id: &str, format: Option<&str>, quant: Option<&str>) -> EntryName {
+    EntryName {
+        id: id.into(),
+        format: format.map(|format| format.parse().unwrap()),
+        quant: quant.map(|quant| quant.parse().unwrap()),
+    }
+}
+
+const TWO: &str = "# top
+models:
+  # about a
+  a:  # first
+    huggingface_id: o/a
+    formats:
+      gguf:
+        q4_k_m: {file: a.Q4_K_M.gguf}
+        # the big one
+        q8_0:
+          file: a.Q8_0.gguf
+          # inside
+      safetensors: {}
+
+  # about b
+  b: {huggingface_id: o/b, formats: {gguf: {q4_k_m: {file: b.gguf}, q8_0: {file: c.gguf}}}}
+# end
+";
+
+#[test]
+fn an_entry_is_taken_out_and_every_other_line_stays() {
+    let without = |name: &EntryName| remove(TWO, "r.yaml", name).map(|edited| edited.text).unwrap();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    for (name, gone) in [
+        (name("A", None, None), 3..12),
+        (name("a", Some("gguf"), Some("q4_k_m")), 7..8),
+        (name("a", Some("gguf"), Some("q8_0")), 9..12),
+        (name("a", Some("gguf"), None), 6..12),
+        (name("a", Some("safetensors"), None), 12..13),
+        (name("b", None, None), 15..16),
+        (name("b", Some("gguf"), None), 15..16),
+    ] {
+        let mut expected = lines(TWO);
+        // The model ends with its last form.
+        let gone = if name.format.is_none() && name.id == "A" { 3..13 } else { gone };
+        expected.drain(gone);
+        assert_eq!(lines(&without(&name)), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn the_last_model_leaves_an_empty_registry_that_can_be_added_to() {
+    let old = "models: # mine\n  a:\n    huggingface_id: o/a\n    formats: {gguf: {q8_0: {file: a.gguf}}}\n";
+    let Edited { text, entry: out, line } = remove(old, "r.yaml", &name("a", Some("gguf"), Some("q8_0"))).unwrap();
+    assert_eq!((text.as_str(), line), ("models: {} # mine\n", 2));
+    assert!(out.starts_with("  a:\n") && out.ends_with("}}}"), "{out}");
+    assert!(added(&text, &entry("b", "q8_0", "o/b", &["b.gguf"])).contains("# mine\n  b:\n"));
+}
+
+#[test]
+fn what_is_not_there_or_cannot_be_taken_out_alone_is_refused() {
+    let error = |text: &str, name: &EntryName| remove(text, "r.yaml", name).unwrap_err().to_string();
+    assert_eq!(error(TWO, &name("c", None, None)), "r.yaml has no entry `c`");
+    assert_eq!(error(TWO, &name("a", Some("gguf"), Some("q5_0"))), "r.yaml has no entry `a/gguf/q5_0`");
+    let flow = error(TWO, &name("b", Some("gguf"), Some("q8_0")));
+    assert!(flow.contains("in line 16") && flow.contains("one line with what is above it"), "{flow}");
+    let needed = TWO.replace("file: b.gguf", "file: b.gguf, superseded_by: a");
+    let needed = error(&needed, &name("a", None, None));
+    assert!(needed.contains("another entry of the registry refers to it"), "{needed}");
+    let anchor = "models:\n  a: &a\n    huggingface_id: o/a\n    formats: {gguf: {q8_0: {file: a.gguf}}}\n  b: *a\n";
+    assert!(remove(anchor, "r.yaml", &name("a", None, None)).is_err());
+}
+
+#[test]
+fn an_entry_that_cannot_be_used_can_be_taken_out() {
+    let old = "models:\n  odd: {huggingface_id: 12, formats: guff}\n  a:\n    huggingface_id: o/a\n    odd_key: 1\n    formats: {gguf: {q8_0: {file: a.gguf}}}\n";
+    let text = remove(old, "r.yaml", &name("odd", None, None)).unwrap().text;
+    assert_eq!(text, old.replace("  odd: {huggingface_id: 12, formats: guff}\n", ""));
+    let text = remove(&text, "r.yaml", &name("a", None, None)).unwrap().text;
+    assert_eq!(text, "models: {}\n");
+}
+
+#[test]
+fn every_entry_of_the_shipped_registry_can_be_taken_out_and_put_back() {
+    let registry = Registry::built_in();
+    for entry in registry.entries() {
+        let quant = entry.quant.map(|quant| quant.as_str());
+        let name = name(entry.model.id.as_str(), Some(entry.format.as_str()), quant);
+        match remove(BUILT_IN, "r.yaml", &name) {
+            Ok(edited) => assert!(Registry::parse(&edited.text, "r.yaml").is_ok()),
+            Err(error) => assert!(error.to_string().contains("refers to it"), "{error}"),
+        }
     }
 }

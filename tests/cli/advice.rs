@@ -1,0 +1,725 @@
+//! Every command that this program names is run, as it was printed, in the state in which it was named; `doctor` is content
+//! afterwards. The table has a row for each command that stands in the sources, so that none is added without one.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, entry, open_entry, remove, set_mode};
+use crate::lock::{LOCK, set_desk};
+use crate::support::hub::Content;
+use crate::support::run::Output;
+
+/// How a command of the sources is seen to work.
+enum Seen {
+    /// In this state it is printed and run.
+    In(fn() -> Scene),
+    /// The state cannot be made here (other users, hosts or full volumes), or another test makes it: such a command is
+    /// understood.
+    Like(&'static str),
+}
+use Seen::{In, Like};
+
+/// A state, and the command that names another one.
+struct Scene {
+    desk: Desk,
+    /// What names it.
+    line: String,
+    /// What a person puts in for what only they know.
+    words: Vec<(&'static str, String)>,
+    /// With what it may end.
+    codes: &'static [i32],
+    /// Whether the other commands in its sentence, such as `mv`, are run before it.
+    all: bool,
+    /// What has to work then.
+    then: Vec<&'static str>,
+    /// Whether doctor finds nothing at all afterwards; else it finds nothing lost.
+    well: bool,
+    /// Whether doctor can be asked: not before a person has removed what is refused.
+    has_doctor: bool,
+}
+
+impl Scene {
+    fn new(desk: Desk, line: impl Into<String>) -> Self {
+        Self { desk, line: line.into(), words: Vec::new(), codes: &[0], all: false, then: Vec::new(), well: true, has_doctor: true }
+    }
+    fn word(mut self, from: &'static str, to: impl Into<String>) -> Self {
+        self.words.push((from, to.into()));
+        self
+    }
+    fn code(self, codes: &'static [i32]) -> Self {
+        Self { codes, ..self }
+    }
+    fn then(self, line: &'static str) -> Self {
+        Self { then: vec![line], ..self }
+    }
+    fn all(self) -> Self {
+        Self { all: true, ..self }
+    }
+    fn not_well(self) -> Self {
+        Self { well: false, ..self }
+    }
+}
+
+/// File below `src`, command as the sources have it, how it is seen. `@verb` is a command that is built for a name.
+const ROWS: &[(&str, &str, Seen)] = &[
+    ("cli/args.rs", "info", In(|| nothing("-h"))),
+    ("cli/args.rs", "download <model>", In(|| nothing("-h").word("<model>", "tiny"))),
+    ("cli/commands/add.rs", "download {name}", In(|| nothing(&format!("add {SMALL}")))),
+    ("cli/commands/df.rs", "gc", In(|| unused("df"))),
+    ("cli/commands/download.rs", "list", Like("list")),
+    ("cli/commands/download.rs", "remove <model>", Like("remove tiny")),
+    ("cli/commands/info.rs", "=download {} --format {}{quant}", In(|| nothing("info tiny"))),
+    ("cli/commands/info.rs", "download <model>", In(|| nothing("info").word("<model>", "tiny"))),
+    ("cli/commands/info.rs", "info <model>", In(|| nothing("info").word("<model>", "tiny"))),
+    ("cli/commands/info.rs", "download {}:{}", In(|| nothing(&format!("info {SMALL}")))),
+    ("cli/commands/init.rs", "config set --user allowed_places {store}", In(homeless)),
+    ("cli/commands/list.rs", "download <model>", In(|| nothing("list").word("<model>", "tiny"))),
+    ("cli/commands/list.rs", "info", In(|| nothing("list"))),
+    ("cli/commands/list.rs", "verify {name} --repair", In(|| broken("list"))),
+    ("cli/commands/df.rs", "doctor", In(|| known_damaged("df").code(&[4]))),
+    ("cli/commands/why.rs", "doctor", In(|| known_damaged("why tiny").code(&[4]))),
+    ("cli/commands/list.rs", "verify {name}", In(|| by_hand("list"))),
+    ("cli/commands/lock.rs", "add owner/repo:LABEL --id {id}", In(|| unknown("lock"))),
+    ("cli/commands/lock.rs", "remove {name}", In(|| unknown("lock"))),
+    ("cli/commands/lock.rs", "lock", In(|| here("lock --check").before("lock tiny:q8_0"))),
+    ("cli/commands/lock.rs", "lock <model>", In(|| nothing("lock").word("<model>", "tiny"))),
+    ("cli/commands/lock.rs", "lock <model> --quant q4_k_m", In(|| nothing("lock --quant q4_k_m").word("<model>", "tiny"))),
+    ("cli/commands/lock.rs", "sync --locked", In(|| here("lock"))),
+    ("cli/commands/projects.rs", "gc", In(|| here("projects forget . --force").not_well())),
+    ("cli/commands/registry.rs", "remove {here}", In(|| here("registry remove tiny"))),
+    ("cli/commands/remove.rs", "list", Like("list")),
+    ("cli/commands/verify.rs", "=verify {} --format {}{form} --repair", In(|| damaged("verify"))),
+    (
+        "cli/commands/verify.rs",
+        "=download {} --format {}{form} --force",
+        Like("download tiny --format gguf --quant q4_k_m --force"),
+    ),
+    ("cli/commands/verify.rs", "=download {} --format {}{form}", In(plain_and_wrong)),
+    ("cli/commands/verify.rs", "list", In(|| nothing("verify"))),
+    ("cli/commands/why.rs", "gc", In(|| unused("why DIGEST"))),
+    ("config/file.rs", "config set --user {key}{shown}", In(distrusted)),
+    ("cli/exit.rs", "man", In(|| nothing("--help"))),
+    ("cli/mod.rs", "--help", In(|| nothing("downlod tiny --json"))),
+    ("config/project.rs", "config set --user safe_projects {}", Like("config set --user safe_projects /srv/p")),
+    ("http/words.rs", "config set --user trusted_endpoints {}", Like("config set --user trusted_endpoints http://a.lan")),
+    ("hub/error.rs", "download {repo} --format {format}", In(pytorch)),
+    ("hub/error.rs", "download {repo}:{}", In(|| nothing(&format!("download {SMALL}:q5_0")))),
+    ("manager/add.rs", "@add", In(|| nothing("add tinny:q4_k_m"))),
+    ("manager/add.rs", "add {id} --update", In(|| nothing("add tiny:q4_k_m").word("tiny", "tiny:q4_k_m"))),
+    ("bounds.rs", "config set --user allowed_places{places}", Like("config set --user allowed_places /srv/models")),
+    ("manager/choose.rs", "@download", In(|| nothing(&format!("download hf://{SMALL}/smal.Q4_K_M.gguf")))),
+    ("manager/collect.rs", "@why", In(|| here("why tinny"))),
+    ("manager/collect.rs", "@verify", In(|| by_hand("why byhand").before("download tiny:q4_k_m"))),
+    ("manager/doctor.rs", "@download", In(|| broken("doctor"))),
+    ("manager/doctor.rs", "@why", Like("why tiny")),
+    ("manager/doctor.rs", "verify --repair", Like("verify --repair")),
+    ("manager/doctor.rs", "gc --grace 0", In(|| known_damaged("doctor").before("remove tiny --keep-blobs"))),
+    ("manager/doctor.rs", "gc --only-this-host", Like("gc --only-this-host")),
+    ("manager/doctor.rs", "init", In(|| nothing("doctor"))),
+    ("manager/doctor.rs", "init --shared --group <group>", Like("init --shared --group users")),
+    ("manager/doctor.rs", "lint", In(|| bad_entries("doctor").code(&[1]).not_well())),
+    ("manager/doctor.rs", "projects forget {}", In(gone_project)),
+    ("manager/doctor.rs", "projects list", In(unreadable_project)),
+    ("manager/download.rs", "@download", In(|| nothing("download tinny"))),
+    ("manager/download.rs", "gc", In(|| Scene { line: "download tiny:q4_k_m --force".to_owned(), ..in_the_way() })),
+    ("manager/download.rs", "info {repo}", Like("info owner/repo")),
+    ("manager/download.rs", "remove {}", In(in_the_way)),
+    ("manager/download.rs", "verify", In(|| Scene::new(silent(), format!("download {REPO}:Q4_K_M")))),
+    ("manager/info.rs", "@info", In(|| nothing("info tinny"))),
+    ("manager/lint.rs", "add {} --update", In(unpinned_online)),
+    ("manager/lock.rs", "@lock", In(|| nothing(&format!("lock {REPO}")).before(&format!("lock {REPO}:Q4_K_M {REPO}:Q8_0")))),
+    ("manager/lock.rs", "lock <model>", In(registry_lost)),
+    ("manager/lock.rs", "sync --locked", In(moved)),
+    ("manager/lock_check.rs", "@lock", In(|| here("lock --check tiny:q8_0").before("lock"))),
+    ("manager/lock_check.rs", "@remove", In(|| contradiction("sync --locked"))),
+    ("manager/lock_check.rs", "lock", In(|| contradiction("sync --locked").then("sync --locked --offline"))),
+    ("manager/lock_check.rs", "sync --locked", Like("sync --locked")),
+    ("manager/lock_entry.rs", "@download", In(taken_in_without_a_hash)),
+    ("manager/lock_file.rs", "lock", In(|| here("sync"))),
+    ("manager/lock_file.rs", "lock <model>", In(|| nothing("sync").word("<model>", "tiny"))),
+    ("manager/mod.rs", "lint", In(|| bad_entries("info").code(&[1]).not_well())),
+    ("manager/name.rs", "@download", In(|| nothing("path tiny"))),
+    ("manager/name.rs", "@why", In(|| unused("verify DIGEST").then("why DIGEST"))),
+    ("manager/name.rs", "download {}", In(|| nothing(&format!("path hf://{SMALL}/small.Q4_K_M.gguf")))),
+    ("manager/name.rs", "info", In(|| nothing("path zzzzzzz"))),
+    ("manager/name.rs", "info {folder}", In(|| nothing("path tiny:.."))),
+    ("manager/name.rs", "info {repo}", In(|| small("path acme--Small-GGUF:q8_0"))),
+    ("manager/name.rs", "list", In(|| nothing("path zzzzzzz"))),
+    ("manager/name.rs", "@verify", In(without_link)),
+    ("manager/path.rs", "@download", In(|| broken("path tiny"))),
+    ("manager/path.rs", "@path", In(|| here("path tinny"))),
+    ("manager/projects.rs", "projects forget {} --force", In(|| here("projects forget .").not_well())),
+    ("manager/projects.rs", "projects list", In(|| here("projects forget nowhere"))),
+    ("manager/projects.rs", "remove <model>", In(|| here("projects forget .").word("<model>", "tiny"))),
+    ("manager/remove.rs", "@registry remove", In(|| nothing("remove tiny"))),
+    ("manager/remove.rs", "@remove", In(|| here("remove tinny"))),
+    ("manager/remove.rs", "gc", Like("gc")),
+    ("manager/sync.rs", "lock", In(registry_changed)),
+    ("manager/sync.rs", "verify {} --format {}{quant} --repair", In(|| damaged("sync --locked --offline"))),
+    ("manager/target.rs", "add owner/repo:LABEL --id {id}", In(|| by_hand("download byhand"))),
+    ("manager/target.rs", "path {id}", In(|| by_hand("download byhand"))),
+    ("manager/target.rs", "verify {id}", In(|| by_hand("info byhand"))),
+    ("manager/unregister.rs", "@registry remove", In(|| nothing("registry remove tinny"))),
+    ("manager/unregister.rs", "@remove", In(|| small("registry remove acme--Small-GGUF"))),
+    ("manager/unregister.rs", "add owner/repo:LABEL", In(built_in)),
+    ("manager/use_model.rs", "info {}", Like("info owner/repo")),
+    ("manager/use_model.rs", "=use {model}{quant} --backend {} --file {file}", Like("use tiny --backend vllm --file x.yaml")),
+    ("manager/use_model.rs", "@download", Like("download tiny")),
+    ("manager/use_model.rs", "@use", In(|| here("use tinny --backend llama_cpp"))),
+    ("manager/verify.rs", "@download", In(|| plain("verify tiny"))),
+    ("manager/verify.rs", "@verify", In(|| here("verify tinny"))),
+    ("registry/edit/add.rs", "lint", In(|| formless(&format!("add {REPO}:Q4_K_M --id tiny")).code(&[1]).not_well())),
+    ("registry/edit/mod.rs", "add {name} --update", In(|| nothing(&format!("add {REPO}:Q4_K_M --id tiny")))),
+    ("registry/edit/mod.rs", "info", In(|| nothing("registry remove tiny:q5_0"))),
+    ("registry/edit/mod.rs", "lint", In(|| in_braces("registry remove tiny"))),
+    ("registry/error.rs", "download {model} --format {first}", In(|| two_formats("download two"))),
+    ("registry/error.rs", "download {model} --format {format}", In(|| two_formats("download two:q8_0 --format safetensors"))),
+    ("registry/error.rs", "info", Like("info")),
+    ("registry/error.rs", "info {model}", In(|| nothing("download tiny:q9"))),
+    ("registry/error.rs", "lint", In(|| bad_registry("info").code(&[1]).not_well())),
+    ("registry/error.rs", "lock", In(|| bad_lock("sync"))),
+    ("registry/lint/mod.rs", "=add {} --update{at}", In(|| open("lint"))),
+    ("registry/lint/rules.rs", "add {} --update", In(|| open("lint"))),
+    ("registry/lint/rules.rs", "info {id}", In(|| superseded("lint"))),
+    ("registry/lint/rules.rs", "lint --online", In(|| open("lint").code(&[0, 1]))),
+    ("registry/lock_file.rs", "lock", Like("lock")),
+    ("registry/lock_file.rs", "lock --update", Like("lock --update")),
+    ("registry/lock_file.rs", "sync --locked", Like("sync --locked")),
+    ("store/error.rs", "doctor", Like("doctor")),
+    ("store/error.rs", "gc --only-this-host", Like("gc --only-this-host")),
+    ("store/error.rs", "init", Like("init")),
+    ("store/error.rs", "list", Like("list")),
+    ("store/error.rs", "remove <model>", Like("remove tiny")),
+    ("store/examine.rs", "download {}", In(|| broken("doctor"))),
+    ("store/examine.rs", "gc", In(record_of_nothing)),
+    ("store/examine.rs", "init", In(|| without_folder("doctor"))),
+    ("store/examine.rs", "init --shared", In(shut_out)),
+    ("store/examine.rs", "projects forget {project}", In(|| without_record("doctor").not_well())),
+    ("store/examine.rs", "verify", In(without_meta)),
+    ("store/examine.rs", "verify {} --repair", In(|| damaged("doctor --full"))),
+    ("view/error.rs", "download {path}", Like("download models/tiny")),
+    ("view/error.rs", "info <model>", Like("info tiny")),
+    ("view/error.rs", "verify {1} --repair", In(cut_short)),
+];
+
+const SMALL: &str = "acme/Small-GGUF";
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.hub.repo(SMALL).lfs("small.Q4_K_M.gguf", "small four").lfs("small.Q8_0.gguf", "small eight").commit();
+    desk
+}
+
+impl Scene {
+    /// The same where this ran before.
+    fn before(self, line: &str) -> Self {
+        self.desk.run(line).ok();
+        self
+    }
+}
+
+fn nothing(line: &str) -> Scene {
+    Scene::new(desk(), line)
+}
+
+fn here(line: &str) -> Scene {
+    nothing(line).before("download tiny:q4_k_m")
+}
+
+fn small(line: &str) -> Scene {
+    nothing(line).before(&format!("download {SMALL}:Q4_K_M"))
+}
+
+/// A blob that nothing needs.
+fn unused(line: &str) -> Scene {
+    let scene = here("").before("remove tiny --keep-blobs");
+    let digest = scene.desk.content().sha256().to_owned();
+    Scene { line: line.replace("DIGEST", &digest), ..scene }
+}
+
+fn broken(line: &str) -> Scene {
+    let scene = here(line);
+    remove(scene.desk.blob(&scene.desk.content()));
+    scene
+}
+
+fn without_link() -> Scene {
+    let scene = here("doctor");
+    remove(scene.desk.s.project().join(PATH));
+    scene
+}
+
+/// A model of which a command found damage.
+fn known_damaged(line: &str) -> Scene {
+    let scene = here(line);
+    let blob = scene.desk.blob(&scene.desk.content());
+    set_mode(&blob, 0o644);
+    std::fs::write(&blob, vec![7; scene.desk.content().len() as usize]).unwrap();
+    scene.desk.run("verify").code(4);
+    scene
+}
+
+fn damaged(line: &str) -> Scene {
+    let scene = here(line).before("lock");
+    let blob = scene.desk.blob(&scene.desk.content());
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[9] ^= 1;
+    set_mode(&blob, 0o644);
+    std::fs::write(&blob, bytes).unwrap();
+    set_mode(&blob, 0o444);
+    scene
+}
+
+fn by_hand(line: &str) -> Scene {
+    let scene = nothing(line).word("owner/repo:LABEL", format!("{REPO}:Q4_K_M"));
+    scene.desk.s.write("models/byhand/gguf/x.gguf", "by hand");
+    scene
+}
+
+/// A file of the old tool, as the registry pins it.
+fn plain(line: &str) -> Scene {
+    let scene = nothing(line);
+    scene.desk.s.write(PATH, scene.desk.content().bytes());
+    scene
+}
+
+fn in_the_way() -> Scene {
+    let scene = nothing("download tiny:q4_k_m").then("download tiny:q4_k_m");
+    scene.desk.s.write(PATH, vec![7; scene.desk.content().len() as usize]);
+    scene
+}
+
+fn plain_and_wrong() -> Scene {
+    Scene { line: "verify".to_owned(), ..in_the_way().all() }
+}
+
+/// A hard link whose file was edited.
+fn cut_short() -> Scene {
+    let scene = nothing("download tiny:q4_k_m").before("download tiny:q4_k_m --link hardlink").then("verify");
+    let shown = scene.desk.s.project().join(PATH);
+    set_mode(&shown, 0o644);
+    std::fs::File::options().write(true).open(&shown).unwrap().set_len(9).unwrap();
+    scene
+}
+
+fn unknown(line: &str) -> Scene {
+    let scene = plain(line).word("owner/repo:LABEL", format!("{REPO}:Q4_K_M")).before("download tiny:q4_k_m --offline");
+    let digest = scene.desk.content().sha256().to_owned();
+    remove(scene.desk.store().join("meta").join(&digest[..2]).join(format!("{digest}.json")));
+    scene.desk.s.write("configs/models.yaml", "models: {}\n");
+    scene
+}
+
+fn homeless() -> Scene {
+    let mut desk = desk();
+    let home = desk.s.home();
+    desk.s.remove_env("HOME");
+    let scene = Scene::new(desk, format!("init --store {}", home.join("shared").display())).code(&[0]);
+    // The hint says first to set it.
+    scene.word("model-manager", format!("HOME={} model-manager", home.display())).not_well()
+}
+
+fn distrusted() -> Scene {
+    let scene = Scene { has_doctor: false, ..nothing("list") };
+    scene.desk.s.write("configs/manager.yaml", "trusted_endpoints: http://a.lan\n");
+    scene
+}
+
+fn pytorch() -> Scene {
+    let desk = desk();
+    desk.hub.repo("a/old").lfs("pytorch_model.bin", "weights").plain("config.json", "{}").commit();
+    Scene::new(desk, "download a/old")
+}
+
+fn bad_entries(line: &str) -> Scene {
+    let scene = nothing(line);
+    let bad: String = (0..5).map(|number| format!("  odd{number}: {{huggingface_id: 12}}\n")).collect();
+    let good = std::fs::read_to_string(scene.desk.s.project().join("configs/models.yaml")).unwrap();
+    scene.desk.s.write("configs/models.yaml", good + &bad);
+    scene
+}
+
+fn bad_registry(line: &str) -> Scene {
+    let scene = nothing(line);
+    scene.desk.s.write("configs/models.yaml", "models: [}\n");
+    scene
+}
+
+fn formless(line: &str) -> Scene {
+    let scene = nothing(line);
+    scene.desk.s.write("configs/models.yaml", format!("models:\n  tiny:\n    huggingface_id: \"{REPO}\"\n"));
+    scene
+}
+
+fn in_braces(line: &str) -> Scene {
+    let scene = nothing(line);
+    let text = format!("models: {{tiny: {{huggingface_id: \"{REPO}\", formats: {{gguf: {{q4_k_m: {{file: \"{FILE}\"}}}}}}}}}}\n");
+    scene.desk.s.write("configs/models.yaml", text);
+    scene
+}
+
+fn two_formats(line: &str) -> Scene {
+    let scene = nothing(line);
+    scene
+        .desk
+        .hub
+        .repo("a/two")
+        .lfs("model.safetensors", "weights")
+        .lfs("pytorch_model.bin", "old")
+        .plain("config.json", "{}")
+        .commit();
+    let text = "models:\n  two:\n    huggingface_id: a/two\n    formats: {safetensors: {}, pytorch: {}}\n";
+    scene.desk.s.write("configs/models.yaml", text);
+    scene
+}
+
+fn open(line: &str) -> Scene {
+    let scene = nothing(line);
+    let branch = "  moving:\n    huggingface_id: \"TheBloke/Tiny-GGUF\"\n    revision: main\n    formats: {gguf: {q8_0: {file: \"tiny.Q8_0.gguf\"}}}\n";
+    scene.desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)]), branch.to_owned()]);
+    scene
+}
+
+fn superseded(line: &str) -> Scene {
+    let scene = nothing(line);
+    let good = entry(&scene.desk.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)]);
+    scene.desk.registry(&[good.replacen("          size", "          superseded_by: \"tiny:q5_0\"\n          size", 1)]);
+    scene
+}
+
+fn unpinned_online() -> Scene {
+    let scene = open("lint --online");
+    let good = entry(&scene.desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
+    scene.desk.registry(&[good.lines().filter(|line| !line.contains("revision")).map(|line| format!("{line}\n")).collect()]);
+    scene
+}
+
+fn bad_lock(line: &str) -> Scene {
+    let scene = here(line).all().then("sync --locked");
+    scene.desk.s.write(LOCK, "views: 7\n");
+    scene
+}
+
+fn gone_project() -> Scene {
+    let desk = desk();
+    desk.run("download tiny:q4_k_m").ok();
+    let other = desk.s.other_project("other");
+    let store = desk.store();
+    let line = format!("download {SMALL}:Q4_K_M --store {}", store.display());
+    let mut command = desk.s.command(line.split_whitespace());
+    command.current_dir(&other);
+    desk.s.finish(command).ok();
+    std::fs::remove_dir_all(&other).unwrap();
+    Scene::new(desk, "doctor")
+}
+
+fn unreadable_project() -> Scene {
+    let scene = here("doctor").all();
+    scene.desk.s.write("models/.model-manager.json", "{");
+    scene
+}
+
+fn silent() -> Desk {
+    let desk = Desk::empty();
+    desk.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 1)).patch_entry(FILE, json!({"lfs": {"oid": "*".repeat(64)}})).commit();
+    desk
+}
+
+/// A file that was here, that nobody publishes a hash of: `download` alone finds all there and nothing to lock.
+fn taken_in_without_a_hash() -> Scene {
+    let desk = silent();
+    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    desk.s.write(PATH, desk.content().bytes());
+    desk.run("download tiny").ok();
+    Scene::new(desk, "lock").then("lock")
+}
+
+fn registry_lost() -> Scene {
+    let scene = here("sync").before("lock").word("<model>", format!("{REPO}:Q4_K_M"));
+    remove(scene.desk.s.project().join("configs/models.yaml"));
+    scene
+}
+
+fn registry_changed() -> Scene {
+    let scene = here("sync --locked").before("lock").then("sync --locked");
+    scene.desk.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 9)).commit();
+    scene.desk.registry(&[entry(&scene.desk.hub, "tiny", REPO, &[("q4_k_m", FILE)])]);
+    scene
+}
+
+fn moved() -> Scene {
+    let desk = desk();
+    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    let scene = Scene::new(desk, "lock").before("download tiny").before("lock");
+    scene.desk.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 9)).commit();
+    scene.before("lock --update")
+}
+
+fn contradiction(line: &str) -> Scene {
+    let scene = here(line).before("lock");
+    let good = std::fs::read_to_string(scene.desk.s.project().join(LOCK)).unwrap();
+    scene.desk.s.write(LOCK, good.replacen("size: ", "size: 1", 1));
+    scene
+}
+
+fn built_in() -> Scene {
+    let scene = nothing("registry remove phi-2").word("owner/repo:LABEL", format!("{SMALL}:Q4_K_M"));
+    remove(scene.desk.s.project().join("configs/models.yaml"));
+    scene
+}
+
+fn record_of_nothing() -> Scene {
+    let scene = unused("doctor");
+    remove(scene.desk.blob(&scene.desk.content()));
+    scene
+}
+
+fn without_folder(line: &str) -> Scene {
+    let scene = here(line);
+    std::fs::remove_dir(scene.desk.store().join("trash")).unwrap();
+    scene
+}
+
+fn shut_out() -> Scene {
+    let scene = nothing("doctor").before("init --shared").before("download tiny:q4_k_m");
+    set_mode(scene.desk.store().join("leases"), 0o700);
+    scene
+}
+
+fn without_record(line: &str) -> Scene {
+    let scene = here(line);
+    let roots = scene.desk.store().join("roots");
+    let project = crate::kit::names(&roots).into_iter().find(|name| name.len() == 36).unwrap();
+    remove(roots.join(project).join("project.json"));
+    scene
+}
+
+fn without_meta() -> Scene {
+    let scene = here("doctor");
+    let digest = scene.desk.content().sha256().to_owned();
+    remove(scene.desk.store().join("meta").join(&digest[..2]).join(format!("{digest}.json")));
+    scene
+}
+
+/// The program's own part of a file, with its strings in one line and without comments.
+fn product_text(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = text.split("\n#[cfg(test)]").next().unwrap();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut joined = String::new();
+    let mut goes_on = false;
+    for line in lines {
+        joined.push_str(if goes_on { line.trim_start() } else { line });
+        goes_on = joined.ends_with('\\');
+        if goes_on {
+            joined.pop();
+        } else {
+            joined.push('\n');
+        }
+    }
+    joined
+}
+
+fn rust_files(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        match path.is_dir() {
+            true if name != "tests" => rust_files(&path, files),
+            false if name.ends_with(".rs") && !matches!(name, "tests.rs" | "testing.rs") => files.push(path),
+            _ => {}
+        }
+    }
+}
+
+/// What stands between a beginning and an end, wherever it does.
+fn between<'t>(text: &'t str, begin: &str, end: char) -> Vec<&'t str> {
+    text.match_indices(begin).filter_map(|(at, _)| text[at + begin.len()..].split_once(end)).map(|(found, _)| found).collect()
+}
+
+const VERBS: [&str; 19] = [
+    "download", "list", "info", "verify", "remove", "path", "lock", "sync", "use", "gc", "why", "df", "doctor", "projects", "init",
+    "add", "lint", "config", "registry",
+];
+
+/// Every command that stands in the sources, by its file; and what is called a command and is none.
+fn commands_of_sources() -> (BTreeSet<(String, String)>, Vec<String>) {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&src, &mut files);
+    let (mut found, mut odd) = (BTreeSet::new(), Vec::new());
+    for path in files {
+        let text = product_text(&path);
+        let file = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        let is_verb = |text: &str| VERBS.contains(&text.split(' ').next().unwrap_or_default());
+        let quoted = between(&text, "`model-manager ", '`').into_iter().map(str::to_owned);
+        let whole = between(&text, "\"model-manager ", '"').into_iter().filter(|text| is_verb(text)).map(|text| format!("={text}"));
+        let built = between(&text, "Invocation::new(\"", '"').into_iter().map(|verb| format!("@{verb}"));
+        // Where commands are built for any name.
+        let is_builder = |text: &String| text.starts_with('"') || (file == "manager/name.rs" && text.starts_with("{}"));
+        found.extend(quoted.chain(whole).chain(built).filter(|text| !is_builder(text)).map(|text| (file.clone(), text)));
+        for verb in VERBS {
+            let alone = between(&text, &format!("`{verb} "), '`').into_iter().map(|rest| format!("{file}: `{verb} {rest}`"));
+            // A setting, a field and a revision are called as some commands are.
+            let named = [format!("run `{verb}`"), format!("Run `{verb}`"), format!("`{verb}` would")];
+            // `df -i` is the program of the system.
+            let alone = alone.filter(|text| !text.ends_with("`df -i`"));
+            odd.extend(alone.chain(named.into_iter().filter(|named| text.contains(named.as_str()))));
+        }
+    }
+    (found, odd)
+}
+
+#[test]
+fn every_command_that_the_sources_name_has_a_row_here_and_stands_whole() {
+    let (found, odd) = commands_of_sources();
+    assert!(found.len() > 90, "the reader of sources found only {}: it is broken", found.len());
+    let rows: BTreeSet<(String, String)> = ROWS.iter().map(|(file, text, _)| ((*file).to_owned(), (*text).to_owned())).collect();
+    assert_eq!(rows.len(), ROWS.len(), "a row stands twice");
+    let missing: Vec<_> = found.difference(&rows).collect();
+    let stale: Vec<_> = rows.difference(&found).collect();
+    assert!(missing.is_empty() && stale.is_empty(), "without a row: {missing:#?}\nrows of nothing: {stale:#?}");
+    assert!(odd.is_empty(), "commands without `model-manager`: {odd:#?}");
+}
+
+/// Whether a printed command is one of a row.
+fn is_of_row(command: &str, row: &str) -> bool {
+    let row = match row.strip_prefix('@') {
+        Some(verb) => format!("{verb} {{}}"),
+        None => row.trim_start_matches('=').to_owned(),
+    };
+    let Some(mut rest) = command.strip_prefix("model-manager ") else { return false };
+    let mut parts = row.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));
+    let Some(after) = rest.strip_prefix(parts.next().unwrap()) else { return false };
+    rest = after;
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty() || row.ends_with('}')
+}
+
+/// Runs a command as a person types it.
+fn type_in(desk: &Desk, command: &str) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_model-manager"));
+    let mut shell = desk.s.command(["-c", command]);
+    let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
+    let env: Vec<_> = shell.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+    shell = std::process::Command::new("/bin/sh");
+    shell.arg("-c").arg(command).env_clear().current_dir(desk.s.project()).stdin(std::process::Stdio::null());
+    shell.envs(env.into_iter().filter_map(|(name, value)| Some((name, value?)))).env("PATH", path);
+    desk.s.finish(shell)
+}
+
+fn backticked(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// Does what `doctor` says until it finds nothing.
+fn assert_content(scene: &Scene) {
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let output = scene.desk.run("doctor --full");
+        if output.stdout.contains("all is well") || (!scene.well && output.stdout.contains("nothing is lost")) {
+            return;
+        }
+        let commands: Vec<String> = output
+            .stdout
+            .lines()
+            .flat_map(backticked)
+            .filter(|text| text.starts_with("model-manager"))
+            .map(str::to_owned)
+            .collect();
+        let Some(command) = commands.first() else { break };
+        seen.push(format!("{output}"));
+        type_in(&scene.desk, command);
+    }
+    panic!("doctor goes on: {}\n{}", seen.join("\n"), scene.desk.run("doctor --full"));
+}
+
+fn play(file: &str, row: &str, scene: &Scene) {
+    let named = scene.desk.run(&scene.line);
+    let mut said = format!("{}{}", named.stdout, named.stderr);
+    let names_it = |line: &&str| backticked(line).iter().any(|command| is_of_row(command, row));
+    if !said.lines().any(|line| names_it(&line)) {
+        // Much is said to people only.
+        said = type_in(&scene.desk, &format!("NO_COLOR=1 script -qec 'model-manager {}' /dev/null", scene.line)).stdout;
+    }
+    let line = said.lines().find(names_it);
+    let line = line.unwrap_or_else(|| panic!("{file}: {row}: not named by {named}"));
+    let command = backticked(line).into_iter().find(|command| is_of_row(command, row)).unwrap();
+    let mut typed = command.to_owned();
+    for (from, to) in &scene.words {
+        typed = typed.replacen(from, to, 1);
+    }
+    if scene.all {
+        for before in backticked(line).into_iter().take_while(|before| *before != command) {
+            type_in(&scene.desk, before).ok();
+        }
+    }
+    let output = type_in(&scene.desk, &typed);
+    let code = output.status.code().unwrap();
+    assert!(scene.codes.contains(&code), "{file}: {row}: named by {named}\n{output}");
+    for line in &scene.then {
+        let line = line.replace("DIGEST", scene.line.split(' ').next_back().unwrap());
+        scene.desk.run(&line).ok();
+    }
+    if scene.has_doctor {
+        assert_content(scene);
+    }
+}
+
+#[test]
+fn every_command_that_is_named_works_where_it_is_named_and_doctor_is_content_then() {
+    let rows: Vec<_> = ROWS.iter().collect();
+    let run = |(file, row, seen): &(&str, &str, Seen)| {
+        let result = std::panic::catch_unwind(|| match seen {
+            In(scene) => play(file, row, &scene()),
+            Like(line) => {
+                let output = desk().run(&format!("{line} --help"));
+                assert_eq!(output.status.code(), Some(0), "{output}");
+            }
+        });
+        result.err().map(|why| format!("{file}: {row}: {}", why.downcast_ref::<String>().map_or("", String::as_str)))
+    };
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let chunks = rows.chunks(rows.len().div_ceil(4));
+        let threads: Vec<_> =
+            chunks.map(|rows| scope.spawn(|| rows.iter().filter_map(|row| run(row)).collect::<Vec<_>>())).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), ROWS.len(), failed.join("\n\n"));
+}
+
+#[test]
+fn a_set_that_lost_a_part_is_content_after_what_doctor_names() {
+    let desk = set_desk();
+    desk.run("download small").ok();
+    remove(desk.s.models().join("small/safetensors/model-00002-of-00002.safetensors"));
+    let scene = Scene::new(desk, "doctor");
+    play("manager/name.rs", "@verify", &scene);
+}
+
+#[test]
+fn a_command_that_is_named_acts_where_the_one_did_that_names_it() {
+    let desk = desk();
+    let moved = desk.s.project().join("my models.yaml");
+    std::fs::rename(desk.s.project().join("configs/models.yaml"), &moved).unwrap();
+    let said = desk.s.run(["path", "tiny", "--config", "my models.yaml", "--store", "../store"]).code(3);
+    let said = said.says("`model-manager --config 'my models.yaml' --store ../store download tiny`");
+    let command = backticked(&said.stderr).into_iter().find(|text| text.starts_with("model-manager")).unwrap().to_owned();
+    type_in(&desk, &command).ok();
+    desk.s.run(["path", "tiny", "--config", "my models.yaml", "--store", "../store"]).ok();
+    // In a document too, where one is named by `doctor`, and none twice.
+    remove(desk.s.project().join(PATH));
+    let doctor = desk.run("doctor --store ../store").ok().prints("`model-manager --store ../store verify tiny:q4_k_m --repair`");
+    let json = desk.run("doctor --store ../store --json").ok().json();
+    let repair = json["findings"][0]["mend"].as_str().unwrap().to_owned();
+    assert!(repair.contains("`model-manager --store ../store verify tiny:q4_k_m --repair`"), "{doctor}\n{json:#}");
+    assert!(!desk.store().exists());
+}

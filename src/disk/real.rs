@@ -39,7 +39,8 @@ impl RealFile {
 impl Drop for RealFile {
     /// Closing gives a lock up only with the last copy of the open file, and a child forked meanwhile has one.
     fn drop(&mut self) {
-        if *self.locked_by.get_mut() == std::process::id() {
+        let locked_by = *self.locked_by.get_mut();
+        if locked_by != 0 && locked_by == std::process::id() {
             // Closing follows at once.
             let _ = system::unlock(&self.file);
         }

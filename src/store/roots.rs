@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
-    disk::{self, Disk, Kind, LockKind},
+    disk::{self, Disk, Kind, LockKind, parallel},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -19,6 +19,9 @@ use std::{
     time::SystemTime,
 };
 use uuid::Uuid;
+
+/// So many records are worth a thread.
+const LEAST_ROOTS: usize = 64;
 
 /// The file in a models directory that says whose it is.
 pub const PROJECT_FILE: &str = ".model-manager.json";
@@ -249,13 +252,23 @@ impl Store {
     /// Every root of a project. One that cannot be read is an error that names it: what it protects is not known.
     pub fn roots_of(&self, project: &Uuid) -> Result<Vec<RootRecord>> {
         let dir = self.layout().project(project);
-        let mut roots = Vec::new();
-        for entry in self.disk().list_sorted(&dir)? {
-            if is_root_name(&entry.name) {
-                roots.extend(self.read_root(&dir.join(&entry.name))?);
-            }
-        }
-        Ok(roots)
+        let names = self.disk().list_sorted(&dir)?.into_iter().map(|entry| entry.name).filter(|name| is_root_name(name));
+        self.read_roots(&dir, &names.collect::<Vec<_>>(), |root| root)
+    }
+
+    /// Reads records side by side, in their order. `keep` says what becomes of one that cannot be read.
+    fn read_roots(
+        &self,
+        dir: &Path,
+        names: &[String],
+        keep: impl Fn(Result<Option<RootRecord>>) -> Result<Option<RootRecord>> + Sync,
+    ) -> Result<Vec<RootRecord>> {
+        let read = |names: &[String]| -> Result<Vec<Option<RootRecord>>> {
+            names.iter().map(|name| keep(self.read_root(&dir.join(name)))).collect()
+        };
+        let workers = parallel::processors(names.len(), LEAST_ROOTS);
+        let parts = parallel::map(names.chunks(LEAST_ROOTS), workers, read)?;
+        Ok(parts.into_iter().flatten().flatten().collect())
     }
 
     /// The roots of a project that can be read, or only those of one model. For who shows what there is: what it protects
@@ -268,7 +281,7 @@ impl Store {
             entries => entries?.into_iter().map(|entry| entry.name),
         };
         let names: Vec<String> = names.filter(|name| is_root_name(name) && of_model(name)).collect();
-        Ok(names.iter().filter_map(|name| self.read_root(&dir.join(name)).ok().flatten()).collect())
+        self.read_roots(&dir, &names, |root| Ok(root.ok().flatten()))
     }
 
     /// For every rooted blob, the projects and views that need it.

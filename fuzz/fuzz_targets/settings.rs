@@ -27,14 +27,16 @@ fuzz_target!(|data: &[u8]| {
     match which {
         0 => match parse_settings(&text, "manager.yaml") {
             Ok(layer) => {
-                layer.endpoints.iter().flatten().for_each(|endpoint| check_endpoint(endpoint));
+                layer.endpoints.iter().flatten().for_each(|endpoint| check_endpoint(endpoint.as_str()));
                 assert!(layer.endpoints.as_ref().is_none_or(|endpoints| !endpoints.is_empty()));
                 let numbers = [layer.connections, layer.tries];
-                assert!(numbers.into_iter().flatten().all(|number| (1..=64).contains(&number)));
-                assert!(layer.limit_rate.flatten().is_none_or(|rate| (1..=1_000_000_000_000_000).contains(&rate)));
-                let times = [layer.stall_timeout, layer.connect_timeout];
+                assert!(numbers.into_iter().flatten().all(|number| (1..=64).contains(&number.get())));
+                assert!(
+                    layer.limit_rate.and_then(|limit| limit.get()).is_none_or(|rate| (1..=1_000_000_000_000_000).contains(&rate))
+                );
+                let times = [layer.stall_timeout, layer.connect_timeout].map(|time| time.map(|time| time.get()));
                 times.into_iter().flatten().for_each(|time| assert!(!time.is_zero()));
-                times.into_iter().chain([layer.lock_timeout.flatten()]).flatten().for_each(check_time);
+                times.into_iter().chain([layer.lock_timeout.and_then(|timeout| timeout.0)]).flatten().for_each(check_time);
                 let paths = [layer.models_dir, layer.store, layer.ca_file];
                 assert!(paths.iter().flatten().all(|path| !path.to_string_lossy().trim().is_empty()));
             }

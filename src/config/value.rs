@@ -106,7 +106,14 @@ impl Value for Count {
 
 /// Most bytes per second, at least one; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit(pub(super) Option<u64>);
+pub struct RateLimit(Option<u64>);
+
+impl RateLimit {
+    /// The bytes per second.
+    pub fn get(self) -> Option<u64> {
+        self.0
+    }
+}
 
 impl FromStr for RateLimit {
     type Err = String;
@@ -142,7 +149,14 @@ impl Value for LockTimeout {
 
 /// A time that something must take, longer than none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeout(pub(super) Duration);
+pub struct Timeout(Duration);
+
+impl Timeout {
+    /// The time.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
 
 impl FromStr for Timeout {
     type Err = String;

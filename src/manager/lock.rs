@@ -9,6 +9,7 @@ use super::{
     target::{Target, Wanted, view_id},
 };
 use crate::{
+    disk::parallel,
     error::{Error, ErrorKind, Result},
     event::Event,
     hub::Pinned,
@@ -23,6 +24,9 @@ const NOT_SHOWN: &str = "what is here is not what is locked: `model-manager sync
 
 /// What this project shows, by its roots in the store.
 pub(super) type Roots = BTreeMap<ViewKey, RootRecord>;
+
+/// Views of which the Hub is asked at once: as many as connections are usual.
+const VIEWS_AT_ONCE: usize = 8;
 
 /// One run of locking: what is here of every view, and how to go about it.
 #[derive(Clone, Copy)]
@@ -80,11 +84,11 @@ impl ModelManager {
         let store = self.existing_store()?;
         let roots = self.own_roots(store.as_ref())?;
         let run = Locking { roots: &roots, store: store.as_ref(), options };
-        let mut outcomes = Vec::new();
+        let mut outcomes: Vec<Outcome> = Vec::new();
         if what.is_empty() {
-            for view in old.views() {
-                outcomes.push(self.relock(view, run)?);
-            }
+            // What the Hub is asked, it is asked side by side.
+            let workers = if options.update { old.views().len().clamp(1, VIEWS_AT_ONCE) } else { 1 };
+            outcomes = parallel::map(old.views().iter(), workers, |view| self.relock(view, run))?;
             for (view, root) in &roots {
                 if find(&old, view).is_none() {
                     outcomes.push(self.lock_root(view, root, run)?);

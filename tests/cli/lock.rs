@@ -1,6 +1,7 @@
 //! `lock`: what a project uses is pinned, stays where it is, and moves when it is told to.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -163,6 +164,27 @@ fn a_branch_that_moved_is_shown_and_then_locked() {
     desk.run("sync --locked").ok();
     assert_content(&desk.s.project().join(PATH), &desk.hub.content(REPO, FILE));
     desk.run("lock --check").ok();
+}
+
+#[test]
+fn an_update_of_many_views_asks_side_by_side_over_few_connections() {
+    const VIEWS: usize = 40;
+    let desk = Desk::empty();
+    for number in 0..VIEWS {
+        let name = format!("m{number}.Q4_K_M.gguf");
+        desk.hub.repo(&format!("acme/m{number}")).lfs(&name, Content::synthetic(3000, number as u64)).commit();
+        desk.run(&format!("lock acme/m{number}")).ok();
+    }
+    desk.hub.configure(|c| c.latency = Duration::from_millis(30));
+    desk.hub.reset_counters();
+    desk.run("lock --update").ok().prints("main still stands for it");
+    let seen = desk.hub.count();
+    assert!(seen.api >= VIEWS as u64, "{}", seen.api);
+    // One client: its eight connections are used again, and a few more opened where none was idle just then. One view after
+    // the other would need one.
+    assert!((2..=16).contains(&seen.connections), "{} connections", seen.connections);
+    let together = seen.requests.windows(2).filter(|pair| pair[1].at < pair[0].last).count();
+    assert!(together >= VIEWS / 4, "{together} of {VIEWS} questions were asked before the one before was answered");
 }
 
 #[test]

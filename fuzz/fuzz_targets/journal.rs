@@ -34,11 +34,19 @@ struct Record {
 }
 
 impl Record {
+    /// Where the process of a mark began, in a journal of some records.
+    fn begin(&self) -> u64 {
+        u64::from(self.value % 16) * 64
+    }
+
     fn bytes(&self) -> [u8; 64] {
         let mut record = [0; 64];
         record[0] = self.kind;
         record[8..16].copy_from_slice(&self.number.to_le_bytes());
-        record[16..48].fill(self.value);
+        match self.kind {
+            2 => record[16..24].copy_from_slice(&self.begin().to_le_bytes()),
+            _ => record[16..48].fill(self.value),
+        }
         let boot = match self.boot {
             0 => BOOT.to_owned(),
             other => format!("boot {other}"),
@@ -93,7 +101,10 @@ fuzz_target!(|data: &[u8]| {
 
     let sound: Vec<(u64, &Record)> = (1..).map(|at| at * 64).zip(&records).filter(|(_, record)| record.damage.is_none()).collect();
     let holds = |at: u64, record: &Record| {
-        let covered = |(_, mark): &(u64, &Record)| mark.kind == 2 && mark.boot == record.boot && mark.number > at;
+        let covered = |(_, mark): &(u64, &Record)| {
+            let same_boot = mark.kind == 2 && mark.boot == record.boot;
+            same_boot && mark.begin() <= at && at < mark.number
+        };
         record.boot == 0 || sound.iter().any(covered)
     };
     let held: Vec<(u64, &Record)> = sound.iter().copied().filter(|(at, record)| holds(*at, record)).collect();

@@ -110,6 +110,7 @@ fuzz_target!(|data: &[u8]| {
                 assert!(error.next_step().is_none_or(|hint| !hint.chars().any(char::is_control)));
             }
         }
-        _ => assert_one_line(&printable(&text), 300),
+        // Each character may be escaped by up to ten.
+        _ => assert_one_line(&printable(&text), 3001),
     }
 });

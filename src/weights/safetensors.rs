@@ -49,6 +49,10 @@ impl SafetensorsHeader {
         }
         let end = LENGTH + length;
         if end > file_len {
+            if rest.is_empty() && file_len > LENGTH {
+                // What follows may be of another kind of file.
+                return Ok(Parsed::NeedMore(LENGTH + 1));
+            }
             return Err(damaged("it ends in the middle of its header"));
         }
         match usize::try_from(length).ok().and_then(|length| rest.get(..length)) {
@@ -280,5 +284,12 @@ pub(super) mod tests {
             }
             let _ = SafetensorsHeader::parse(&bytes, bytes.len() as u64);
         }
+    }
+
+    #[test]
+    fn a_length_alone_does_not_say_what_a_file_is() {
+        let other = b"\x10\xff\x68\0\0\0\0\0not JSON";
+        assert_eq!(SafetensorsHeader::parse(&other[..8], 16), Ok(Parsed::NeedMore(9)));
+        assert!(matches!(SafetensorsHeader::parse(other, 16), Err(HeaderError::NotThis { .. })));
     }
 }

@@ -180,4 +180,14 @@ mod tests {
         };
         assert_eq!(read_to(text, complain, |()| false).err().map(|problem| problem.place.line), Some(2));
     }
+
+    #[test]
+    fn what_the_crate_repeats_of_a_text_hides_nothing() {
+        for text in ["a\tb\u{202e}: !x y\n", "k: !x y\n", "a\u{85}b: !x [1]\n"] {
+            let problem = read(text).expect_err(text);
+            assert!(!problem.message.chars().any(crate::text::is_hidden), "{:?}", problem.message);
+        }
+        let long = format!("{}: !x y\n", "k".repeat(5000));
+        assert!(read(&long).expect_err("a tag").message.len() < 1000);
+    }
 }

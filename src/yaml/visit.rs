@@ -6,6 +6,7 @@
 //! the crate would let win silently.
 
 use super::{Entry, Node, Place, Places, Problem, Value, cut, lines};
+use crate::text;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::{
     cell::{Cell, RefCell},
@@ -307,7 +308,8 @@ impl ReadNode<'_, '_> {
 /// The YAML crate's own complaint, its position moved from the text to the place.
 fn syntax_problem(error: &serde_yaml::Error) -> Problem {
     let place = error.location().map_or(Place::START, |at| Place { line: at.line(), column: at.column() });
-    let text = error.to_string();
-    let message = text.strip_suffix(&format!(" at line {} column {}", place.line, place.column)).unwrap_or(&text);
-    Problem::new(place, format!("this is not valid YAML: {message}"))
+    let whole = error.to_string();
+    let message = whole.strip_suffix(&format!(" at line {} column {}", place.line, place.column)).unwrap_or(&whole);
+    // It repeats keys as they are written, with whatever characters stand in them.
+    Problem::new(place, format!("this is not valid YAML: {}", text::short(message, 300)))
 }

@@ -54,7 +54,8 @@ pub fn allow(places: &[PathBuf]) -> String {
     format!("If that is what you want, allow it once: `model-manager config set --user allowed_places{places}`.")
 }
 
-/// Why a file may not stand where its path leads to. One that no link leads to folders of other programs is meant to be there.
+/// Why a file may not be at the place its path resolves to. A path without links may lead into a folder of another
+/// program.
 pub fn misplaced_file(disk: &dyn Disk, bounds: &Bounds, path: &Path, real: &Path) -> Result<Option<Misplaced>> {
     let why = bounds.misplaced(real, &|path| disk.stat(path).is_ok());
     let is_plain =
@@ -62,7 +63,8 @@ pub fn misplaced_file(disk: &dyn Disk, bounds: &Bounds, path: &Path, real: &Path
     Ok(why.filter(|_| !is_plain))
 }
 
-/// Where a path below the project would lead without any link in it; nothing for one that is named elsewhere.
+/// The place of a path below the project if none of its components were a link; empty for a path outside of the
+/// project.
 pub fn plain_places(disk: &dyn Disk, bounds: &Bounds, path: &Path) -> Result<Vec<PathBuf>> {
     let mut places = Vec::new();
     for folder in path.ancestors().skip(1) {

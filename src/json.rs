@@ -1,5 +1,4 @@
-//! Foreign JSON, read into no more than is asked of it: whatever else stands there, however long and deep, is passed
-//! over without being kept.
+//! Reads foreign JSON and keeps only the fields that are asked for. Everything else, however long and deep, is skipped.
 
 mod elements;
 

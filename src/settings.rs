@@ -222,7 +222,7 @@ const VERSION_CONTROL: [&str; 4] = [".git", ".hg", ".svn", ".jj"];
 /// Folders of programs that keep what they run.
 const OF_PROGRAMS: [&str; 2] = ["node_modules", "site-packages"];
 
-/// What makes a folder an environment of Python, which runs what stands below it.
+/// Marks a folder as a Python environment, whose files Python runs.
 const PYTHON_ENVIRONMENT: &str = "pyvenv.cfg";
 
 /// The one hidden folder of our own: the store of a models directory.
@@ -234,7 +234,7 @@ const OWN_HIDDEN: &str = ".blobs";
 pub struct Bounds {
     /// The project's folder.
     pub root: PathBuf,
-    /// The user's home, which nobody is asked to allow as a whole.
+    /// The user's home; no hint suggests to allow it as a whole.
     pub home: Option<PathBuf>,
     /// Places that the user allowed.
     pub allowed: Vec<PathBuf>,
@@ -245,7 +245,7 @@ pub struct Bounds {
 pub enum Misplaced {
     /// It is outside of the project.
     Outside,
-    /// It is in this folder, where version control keeps its own files: it acts on what stands there.
+    /// It is in this folder of a version control system, which may run files in it.
     VersionControl(PathBuf),
     /// It is in this folder, where other programs keep what they run.
     Programs(PathBuf),
@@ -292,7 +292,7 @@ impl Bounds {
         None
     }
 
-    /// Whether a user may be asked to allow a place: none that holds the home folder or the project.
+    /// Whether a hint may suggest to allow a place: not one that holds the home folder or the project.
     pub fn may_offer(&self, place: &Path) -> bool {
         place.parent().is_some() && !self.root.starts_with(place) && !self.home.as_ref().is_some_and(|home| home.starts_with(place))
     }

@@ -396,7 +396,7 @@ fn check_mode(word: &str) -> Result<CheckMode> {
     }
 }
 
-/// What stands beside a model, each as `ROLE` or `ROLE=NAME`.
+/// Companions of a model, each as `ROLE` or `ROLE=NAME`.
 fn download_options(revision: Option<String>, force: bool, companions: &[String]) -> Result<DownloadOptions> {
     let with = parsed(companions)?;
     Ok(DownloadOptions { force, revision: revision.as_deref().map(str::parse).transpose()?, with })

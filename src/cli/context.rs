@@ -71,8 +71,8 @@ impl<'a> Context<'a> {
         user_file::set(&RealDisk, &self.environment, &self.cwd, key, values)
     }
 
-    /// Allows the store that the user named for what projects say later; `None` where it was allowed already, or nobody named
-    /// one. Gives the file that says so.
+    /// Adds the store that the user named to `allowed_places`, so that project files may name it later. Returns the
+    /// changed file; `None` if it was allowed already or none was named.
     pub fn allow_named_store(&self) -> Result<Option<PathBuf>> {
         let bounds = self.settings()?.bounds.as_ref();
         let Some(store) = self.named_store.get().and_then(Option::as_ref) else { return Ok(None) };

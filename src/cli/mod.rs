@@ -1,4 +1,4 @@
-//! The command line: the one room that speaks to people.
+//! The command line: the only room that writes to the terminal.
 //!
 //! A run goes through these files in this order: `args` (what was typed) -> the room `config` (settings) -> one file of
 //! `commands/`, whose `run` returns a value -> `output` (text or JSON) or `exit` (errors) -> the exit code.

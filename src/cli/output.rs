@@ -93,7 +93,7 @@ impl Manner {
     /// Writes to stdout. Whoever reads it may stop early; that is no fault.
     pub fn print(&self, text: &str) -> Result<(), Error> {
         let mut stream = AutoStream::new(io::stdout().lock(), choice(self.out_color));
-        // A program that reads a path needs it byte for byte; a terminal must not obey what stands in it.
+        // Programs need the exact bytes; a terminal must not interpret escape sequences.
         let text = if self.people { text::for_terminal(text) } else { text.into() };
         match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -245,8 +245,8 @@ impl Page {
     }
 }
 
-/// Text in which nothing drives the terminal or hides. Names of files somebody dropped by hand and messages of servers reach
-/// it, and it would obey an escape sequence in them.
+/// Text with escaped control and invisible characters. File names and server messages are untrusted and may hold escape
+/// sequences.
 pub fn printable(text: &str) -> String {
     text::printable(text).into_owned()
 }

@@ -1,5 +1,5 @@
-//! Reads a settings file: the project's `configs/manager.yaml`, or the user's `config.yaml`. Every complaint says line and
-//! column; a key nobody knows is an error, since a slip there would silently change nothing.
+//! Reads a settings file: the project's `configs/manager.yaml`, or the user's `config.yaml`. Every error has a line and
+//! column. An unknown key is an error: a misspelt setting would be ignored without notice.
 
 use super::table::{Grants, Layer, Project, Setting, User};
 use crate::{

@@ -1,7 +1,7 @@
 //! Which folder is the project, and where its files may lead.
 //!
-//! The model is git's `safe.directory`: a folder that somebody else made is no project of this user, however near it is. And
-//! what a project's files say of places, by a path or by a link, holds within the project and where the user allowed it.
+//! The model is git's `safe.directory`: a folder that belongs to another user is not used as a project. Paths and links
+//! in a project's files may lead only to places in the project and to those that the user allowed.
 
 use super::owner::Owner;
 use crate::{
@@ -26,7 +26,7 @@ pub struct Project {
     pub config: Option<PathBuf>,
     /// Whether the user named the registry.
     pub is_named: bool,
-    /// Whether its settings count: nobody else has made its folder.
+    /// Whether its settings are used: its folder belongs to this user.
     pub is_safe: bool,
 }
 
@@ -76,10 +76,10 @@ impl Finder<'_> {
     }
 
     /// The project of the current directory: the nearest folder at or above it that holds `configs/models.yaml`, else the
-    /// current directory itself. The search ends below the home folder's parent, at the volume's edge, and at a folder that
-    /// is somebody else's. If that is the current directory and it holds a project, nothing is done in it at all, as by git: its
-    /// lock file and its other files would be used as well. A link that leads nowhere or a folder in the registry's place is not overlooked: another registry
-    /// would then say what belongs to the project.
+    /// current directory itself. The search ends below the home folder's parent, at the volume's edge, and at a folder
+    /// of another user. If that is the current directory and it holds a project, all commands refuse, as git does,
+    /// because they would also use its lock file and other files. A dangling link or a folder in place of the registry
+    /// ends the search too: otherwise a registry further up would be used.
     pub fn find(&self, cwd: &Path, warnings: &mut Vec<String>) -> Result<Project> {
         let device = absent_is_none(self.disk.stat_follow(cwd))?.map(|stat| stat.dev);
         let above_home = match &self.home {
@@ -120,7 +120,7 @@ impl Finder<'_> {
         Ok(alone(is_cwd_safe))
     }
 
-    /// Refuses a folder of somebody else that holds any part of a project.
+    /// Refuses a folder of another user that holds any part of a project.
     fn require_empty(&self, folder: &Path, why: &str) -> Result<()> {
         let configs = folder.join("configs");
         if !PARTS.iter().any(|name| self.disk.stat(&configs.join(name)).is_ok()) {
@@ -142,7 +142,7 @@ impl Finder<'_> {
         if !self.owner.owns(stat) {
             return Ok(Some(foreign(folder, stat)));
         }
-        // Who may write a folder may have put there what is in it.
+        // Users who may write the folder may have created its files.
         let configs = folder.join("configs");
         let files = PARTS.map(|name| configs.join(name));
         for (holder, held) in [(folder, vec![configs.clone()]), (&*configs, files.into())] {

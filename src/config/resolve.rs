@@ -91,7 +91,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         [&flags, &variables, &user.layer].into_iter().flat_map(|layer| &layer.endpoints).flatten().map(address).collect();
     let named = flags.over(variables);
     for beyond in &said.overreach {
-        // The user's word is the stronger one, so that the project's does nothing.
+        // The user's setting has precedence, so the project's has no effect.
         let is_overruled = beyond.setting.key == "ca_file" && (named.ca_file.is_some() || user.layer.ca_file.is_some());
         if !is_overruled {
             return Err(beyond.error(&project.settings_file(), &project.root));
@@ -168,8 +168,8 @@ impl Chosen {
     }
 }
 
-/// Refuses where the project's own files are links to somewhere else: reading them shows what is there, and writing them
-/// changes it. A registry that the user named is the user's word.
+/// Refuses if the project's own files are links that lead out of it: they would be read and written there. A registry
+/// that the user named is accepted.
 fn require_own_files(disk: &dyn Disk, bounds: &Bounds, project: &Project) -> Result<()> {
     let registry = project.config.clone().unwrap_or_else(|| project.root.join("configs/models.yaml"));
     let files = [

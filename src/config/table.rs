@@ -2,9 +2,9 @@
 //! what, and a test holds the two together. A new setting is a row here, and its use where the settings of a run are put
 //! together (`resolve.rs`).
 //!
-//! A project is often somebody else's: it may choose content, and how this program works in its folder. Whom to trust, and
-//! what is written elsewhere, only its user says: by a flag (or an argument of the Python constructor), by a variable, or in
-//! the user's own file.
+//! A project often comes from another person: it may choose content, and how this program works in its folder. Whom to
+//! trust, and what is written elsewhere, only its user says: by a flag (or an argument of the Python constructor), by a
+//! variable, or in the user's own file.
 
 use super::{
     environment::Environment,
@@ -53,7 +53,7 @@ pub struct Flag {
     pub is_common: bool,
 }
 
-/// One setting, and who may say it.
+/// One setting, and who may set it.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its key in files.
@@ -274,7 +274,7 @@ impl Setting {
         Self::layered().find(|setting| setting.key == key).map_or(&[], |setting| setting.variables)
     }
 
-    /// Those that may stand in a file.
+    /// Settings that a settings file may have.
     pub fn of_files() -> impl Iterator<Item = &'static Self> {
         SETTINGS.iter().filter(|setting| setting.user != User::No || setting.project != Project::No)
     }

@@ -32,13 +32,13 @@ pub fn place(environment: &Environment<'_>) -> Option<PathBuf> {
     environment.settings_folder().map(|folder| folder.join(NAME))
 }
 
-/// What the file says. One that somebody else may have written says nothing: it would decide whom this user trusts.
+/// Reads the file. One that another user may have written is ignored: it would decide whom this user trusts.
 pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<String>) -> Result<Said> {
     let Some(path) = place(environment) else { return Ok(Said::default()) };
     match disk.stat_follow(&path) {
         Ok(_) => {}
         Err(error) if error.is_not_found() => return Ok(Said::default()),
-        // As where somebody acts for another user, with the home of the first.
+        // For example after `su` or `sudo` that keeps the first user's `HOME`.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             warnings.push(format!("going on without {}: {error}", path.display()));
             return Ok(Said::default());
@@ -61,7 +61,7 @@ pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<S
     Ok(said)
 }
 
-/// Where granted places are. One that cannot be looked at grants nothing; that is worth a warning, and no reason to stop.
+/// Resolves granted places. One that cannot be resolved grants nothing and causes a warning, not an error.
 pub fn real_places(
     disk: &dyn Disk,
     environment: &Environment<'_>,
@@ -151,7 +151,7 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
     let file = disk.real_place(&path)?;
     let owner = Owner::of_process(environment);
     require_mine(disk, &file, &owner)?;
-    // To write it would close it, and make what somebody else planted in it this user's word.
+    // Writing it would tighten its mode, and so adopt entries that another user may have planted.
     if let Some(why) = distrusted(disk, &path, &owner)? {
         return Err(wrong(format!("{} was not changed: {why}; look through the file first", path.display()))
             .hint("Remove every line that is not yours, run the commands that are named above, then this one again."));
@@ -161,7 +161,7 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
     let turn = folder.join(format!(".{NAME}.lock"));
     let held = lock::acquire(disk, &turn, LockKind::Exclusive, FILE_MODE, "the user's settings", &Wait::silent(Some(PATIENCE)))?;
     let result = write(disk, &file, &folder, setting, values);
-    // Under the lock: who waits for it sees that it lost its name, and makes a new one.
+    // Under the lock: a waiting process sees that the file lost its name, and creates a new one.
     disk.remove_if_there(held.path())?;
     drop(held);
     result.map(|(values, changed)| Set { path, values, changed })
@@ -308,7 +308,8 @@ fn absolute_text(cwd: &Path, environment: &Environment<'_>, value: &str) -> Resu
     path.to_str().map(str::to_owned).ok_or_else(|| unusable("it is not Unicode text"))
 }
 
-/// Refuses to write what would then not be this user's: a file that root made in somebody's home shuts its owner out.
+/// Refuses to write a file that would not belong to this user: a file of root in another user's home locks its owner
+/// out.
 fn require_mine(disk: &dyn Disk, file: &Path, owner: &Owner) -> Result<()> {
     for place in file.ancestors() {
         let Some(stat) = absent_is_none(disk.stat_follow(place))? else { continue };

@@ -88,7 +88,7 @@ impl Root {
         Ok(Opened { handle, was_kept: false })
     }
 
-    /// Forgets a folder, and those below it, whose handle may be of one that is gone.
+    /// Drops the handles of a folder and of those below it, which may refer to removed folders.
     fn forget(&self, path: &Path) {
         let mut folders = self.folders.write().unwrap_or_else(PoisonError::into_inner);
         folders.retain(|kept, _| !Path::new(kept).starts_with(path));
@@ -200,7 +200,7 @@ impl Confined {
         match self.root_of(path) {
             Some((root, rest)) if rest.as_os_str().is_empty() => match root.handle() {
                 Ok(root) => act(root, Path::new(HERE)),
-                // What stands there and is no folder is still something.
+                // Something other than a folder is there.
                 Err(_) => act(CWD, path),
             },
             Some((root, rest)) => act(root.handle()?, rest),
@@ -226,8 +226,8 @@ fn in_folder<T>(below: Option<(&Root, &Path)>, path: &Path, act: impl Fn(Borrowe
     }
 }
 
-/// Opens a file by its name in a folder. Where others may write the folder, or it is somebody else's, a file with further
-/// names is not opened for writing: one of them may be the name of a file elsewhere.
+/// Opens a file by its name in a folder. If the folder belongs to another user or others may write it, a file with more
+/// than one name is not opened for writing: it may be a hard link to a file elsewhere.
 fn open(dir: BorrowedFd<'_>, name: &Path, how: Open) -> io::Result<std::fs::File> {
     let file = system::open_at(dir, name, how, Links::Refuse)?;
     if how == Open::Write && system::stat_open(&file)?.nlink > 1 && !is_this_users_alone(dir)? {
@@ -305,7 +305,7 @@ impl Disk for Confined {
             folders: RwLock::default(),
             most: OnceLock::new(),
         }));
-        // A store may stand in a models directory: the nearest root is the one that counts.
+        // A store may be inside a models directory: the innermost root applies.
         roots.sort_by_key(|root| std::cmp::Reverse(root.path.components().count()));
         Arc::new(Self { roots })
     }

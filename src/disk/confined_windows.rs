@@ -1,8 +1,8 @@
 //! The operating system's file system, with a look at each component below some roots.
 //!
 //! Windows resolves names below a handle only in its native interface, which the standard library does not offer. So each
-//! component is looked at before the path is used: a link or a junction that stands there is refused. One that is put
-//! there between the look and the use is not noticed; `store-layout.md`, section 13, says so.
+//! component is checked before the path is used, and a link or junction is refused. One that is created between check
+//! and use is not noticed; `store-layout.md`, section 13, says so.
 
 use super::{At, Disk, DiskFile, Entry, Kind, Open, RealDisk, Result, Space, Stat};
 use std::{
@@ -66,7 +66,7 @@ impl Disk for Confined {
         }
         let mut roots = self.roots.clone();
         roots.push(root.to_owned());
-        // A store may stand in a models directory: the nearest root is the one that counts.
+        // A store may be inside a models directory: the innermost root applies.
         roots.sort_by_key(|root| std::cmp::Reverse(root.components().count()));
         Arc::new(Self { roots })
     }

@@ -80,8 +80,8 @@ pub fn lacks_inodes(path: &Path) -> bool {
 
 /// How many threads beside this one can be started now, at most so many: each is started, and ends.
 pub(crate) fn spare_threads(most: usize) -> usize {
-    // The system counts a thread for a moment after its end, so that few may be those of the try before. After the last
-    // try its threads are waited for too, for whoever starts others now.
+    // The system counts a thread for a moment after its end, so a low number may be caused by the previous try. The
+    // threads of the last try are waited for too, so that the caller can start its own.
     const TRIES: usize = 3;
     const SETTLE: Duration = Duration::from_millis(20);
     let mut started = 0;

@@ -72,15 +72,15 @@ impl Clone for DiskError {
 }
 
 impl DiskError {
-    /// Something other than a regular file of our own stands at `path`: a folder, a link, a pipe, a socket, a device, or a
-    /// file that has further names.
+    /// `path` is not a regular file with a single name: a folder, a link, a pipe, a socket, a device, or a file that
+    /// has further names.
     pub(crate) fn wrong_kind(action: &'static str, path: &Path) -> Self {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file with one name");
         Self { action, path: path.to_owned(), source }
     }
 
-    /// Whether what stands at the path is not what belongs there: a folder, a link, a pipe, a socket, a device, or a file
-    /// that is larger than such a file can be.
+    /// Whether the path is not of the expected kind: a folder, a link, a pipe, a socket, a device, or a file that is
+    /// larger than such a file can be.
     pub fn is_wrong_kind(&self) -> bool {
         let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::FileTooLarge, io::ErrorKind::IsADirectory];
         !self.is_too_large() && (kinds.contains(&self.kind()) || self.source.raw_os_error().is_some_and(system::is_wrong_kind))
@@ -241,8 +241,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
         self.drop_cache();
         Ok(())
     }
-    /// Asks the system to forget what it holds of the file in memory and need not write out, so that reads tell what is on
-    /// the medium; no promise.
+    /// Asks the system to drop the clean pages of the file from its cache, so that reads come from the medium. Best
+    /// effort.
     fn drop_cache(&self) {}
     /// Tries to lock it; `false` when somebody else holds it. Released when the file is closed or the process dies.
     fn try_lock(&self, kind: LockKind) -> Result<bool>;
@@ -252,9 +252,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 pub trait Disk: Send + Sync + fmt::Debug {
     /// The same file system, entered below `root` by handle only: `root` is opened once, at the first use, and each path
     /// below it is resolved from there, component by component. A symbolic link on the way, or in the last place, is an
-    /// error of kind [`io::ErrorKind::InvalidInput`]; only methods that say so follow links. So whoever may write below
-    /// `root` can spoil what is there, but cannot make this process act elsewhere. Paths outside of all confined roots are
-    /// resolved as before.
+    /// error of kind [`io::ErrorKind::InvalidInput`]; only methods that say so follow links. So a user who may write
+    /// below `root` can damage what is there, but cannot make this process act elsewhere. Paths outside of all confined
+    /// roots are resolved as before.
     ///
     /// Links above `root`, and `root` itself, are followed when it is opened. Where it does not exist yet, it is opened when
     /// it does.
@@ -350,7 +350,7 @@ impl dyn Disk + '_ {
     }
 
     /// Where an absolute path leads: every link in it followed, also one that leads to nothing, and `..` taken as the system
-    /// takes it. What is not there stands for itself.
+    /// takes it. Missing components are kept as they are.
     pub fn real_place(&self, path: &Path) -> Result<PathBuf> {
         let mut real = PathBuf::new();
         let mut ahead: Vec<PathBuf> = parts_reversed(path);

@@ -12,9 +12,8 @@ pub struct Owner {
 /// What the system shows as the owner where the real one has no number here, as in a container.
 const NOBODY: u32 = 65_534;
 
-/// To whom `user` gives what it makes in a folder that belongs to `folder`. What root makes belongs to whom its folder
-/// belongs to, who could not use it otherwise; everybody else keeps theirs, and so does root in a folder of its own or of
-/// nobody that can be named.
+/// The owner that a new file of `user` gets in a folder of `folder`; `None` if it is kept. What root creates gets the
+/// owner of its folder, who could not use it otherwise. Root keeps it in a folder of root or of an unmapped user.
 pub fn owner_to_give(user: u32, folder: Owner) -> Option<Owner> {
     (user == 0 && !matches!(folder.uid, 0 | NOBODY)).then_some(folder)
 }

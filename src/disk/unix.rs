@@ -94,7 +94,8 @@ pub(super) fn create_dir_at(dir: impl AsFd, name: &Path, mode: u32) -> io::Resul
         return Ok(());
     }
     let made = open_dir_at(&dir, name)?;
-    // Somebody else's folder may have been put in its place: that is not changed, and one that holds something not given away.
+    // Another user may have replaced it by a folder of their own, which is not changed. A folder that is not empty is
+    // not given away.
     if Some(rustix::fs::fstat(&made)?.st_uid) == user_id() && !is_right {
         rustix::fs::fchmod(&made, mode_of(mode))?;
     }
@@ -182,9 +183,10 @@ fn heir(dir: impl AsFd, name: &Path) -> Option<Owner> {
     owner_to_give(user, Owner { uid: stat.st_uid, gid: stat.st_gid })
 }
 
-/// Gives away what this process made, by its handle: a path may name something else by now, and so may the handle of what
-/// was opened again. What is of another kind, belongs to somebody else or has further names is left as it is. Where owners
-/// cannot be changed, as in a container, it stays this user's, and `doctor` tells whom that shuts out.
+/// Changes the owner of a new file or folder through its handle, because its path may name something else by now, as
+/// may a handle that was opened later. It is left as it is if its kind or owner is unexpected or it has more names.
+/// Where owners cannot be changed, as in some containers, it stays with this user, and `doctor` reports who is locked
+/// out.
 fn give(made: impl AsFd, kind: FileType, owner: Option<Owner>) {
     let (Some(owner), Ok(stat)) = (owner, rustix::fs::fstat(&made)) else { return };
     let is_ours = FileType::from_raw_mode(stat.st_mode) == kind && Some(stat.st_uid) == user_id();
@@ -201,8 +203,7 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
     open_at(CWD, path, how, Links::Follow)
 }
 
-/// Opens a file. Nobody waits for the other end of a pipe that stands where a file should be: regular files do not mind
-/// `O_NONBLOCK`.
+/// Opens a file with `O_NONBLOCK`, so that a pipe in place of a file does not block; it has no effect on regular files.
 pub(super) fn open_at(dir: impl AsFd, name: &Path, how: Open, links: Links) -> io::Result<fs::File> {
     let open = |flags: OFlags, mode: u32| -> io::Result<fs::File> {
         let always = OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -390,7 +391,7 @@ pub(super) fn zero(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 pub(super) fn drop_cache(file: &fs::File) {
-    // A hint: what is mapped by somebody stays.
+    // A hint: mapped pages stay.
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
 }
 
@@ -406,7 +407,7 @@ pub fn boot_id() -> String {
 #[cfg(target_os = "linux")]
 pub fn machine_id() -> String {
     let read = |path| fs::read_to_string(path).map(|id| id.trim().to_owned()).ok();
-    // The word stands there until the first boot of a fresh image.
+    // `uninitialized` is there until the first boot of a fresh image.
     let is_id = |id: &String| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(|path| read(path).filter(is_id)).unwrap_or_default()
 }

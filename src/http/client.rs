@@ -130,7 +130,7 @@ impl HttpError {
         } else if error.is_connect() {
             Self::Connect { origin, why }
         } else if error.is_builder() {
-            // Our own addresses are encoded; only a redirect leads to one that no request can be made of.
+            // Our own URLs are encoded; only a redirect can lead to one that is invalid in a request.
             Self::BadRedirect { url: shown, why: "to an address that no request can be made of".into() }
         } else {
             Self::Reset { url: shown, why }

@@ -1,4 +1,4 @@
-//! For `fuzz/`: readers of what stands in headers.
+//! For `fuzz/`: parsers of headers.
 
 use super::{HttpError, Refusal, error, location, pause, resolve};
 use reqwest::{

@@ -97,7 +97,7 @@ struct Shared {
     warned: Mutex<HashSet<String>>,
 }
 
-/// Who may see the token.
+/// Which origins get the token.
 struct TokenScope {
     /// The Hub's own origins.
     own: Vec<Origin>,
@@ -131,8 +131,9 @@ impl TokenScope {
     }
 }
 
-/// The way of one question through addresses of which each names the next: redirects, pages, the address of a file's bytes.
-/// Behind a server that the token is not for, whoever is asked was chosen by that server, and so was what they are asked.
+/// The chain of requests of one query, where each answer names the next URL: redirects, pages, the URL of a file's
+/// bytes. After a server outside of the token's scope, host and URL were chosen by that server, so no request gets the
+/// token.
 #[derive(Debug, Clone, Default)]
 pub struct Trail {
     /// The first such server.

@@ -1,8 +1,8 @@
-//! Whether bytes come fast enough to wait for more of them.
+//! Stall detection: whether bytes arrive fast enough.
 //!
-//! A byte now and then keeps a connection alive and brings nothing to an end, so less than [`SLOWEST`] counts as nothing. Of
-//! many connections that share a slow line each may be slower than that: then it is enough that all of them together are
-//! not, and that this one has a part of what they bring.
+//! A byte now and then keeps a connection alive without progress, so less than [`SLOWEST`] counts as a stall. Many
+//! connections that share a slow line may each be slower than that: then it is enough that their total is not, and that
+//! this one has a share of it.
 
 use std::{
     sync::{

@@ -66,7 +66,7 @@ fn address(variable: &ProxyVariable) -> Result<Proxy, HttpError> {
     }
 }
 
-/// Reads `[scheme://][user:password@]host[:port]`. What is wrong is told without repeating the text, which may hold a password.
+/// Reads `[scheme://][user:password@]host[:port]`. Errors do not repeat the text, which may hold a password.
 fn read(text: &str) -> Result<Url, String> {
     let text = text.trim();
     let (scheme, rest) = match text.split_once("://") {

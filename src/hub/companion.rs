@@ -1,4 +1,4 @@
-//! What stands beside a GGUF model: projectors, drafts and the like.
+//! Companions of a GGUF model: projectors, drafts and the like.
 
 use super::{
     HubError, HubFile,
@@ -18,7 +18,7 @@ pub struct Companion {
 impl Companion {
     /// What a model can be given.
     pub const ROLES: [Role; 5] = [Role::Projector, Role::Draft, Role::Tokenizer, Role::Encoder, Role::Vae];
-    /// Precisions of what is small beside its model, the best first.
+    /// Precisions of files that are small compared with the model, the best first.
     const PRECISIONS: [&'static str; 6] = ["f16", "fp16", "bf16", "f32", "fp32", "q8_0"];
 
     /// The projector of this name, or the best one.

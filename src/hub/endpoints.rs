@@ -1,7 +1,7 @@
-//! The endpoints in their order: who is asked next, and whose answer counts.
+//! The endpoints in order: which is asked next, and whose answer is final.
 //!
-//! A mirror's refusal says what the mirror has, not what there is: the next is asked. The Hub's own refusal is final, and so
-//! is that of the last endpoint.
+//! A refusal of a mirror is not authoritative: the next endpoint is asked. The Hub's own refusal is final, and so is
+//! that of the last endpoint.
 
 use super::{Hub, HubError};
 use crate::{
@@ -17,7 +17,7 @@ const TRIES_BEFORE_THE_NEXT: u32 = 2;
 pub(super) struct Round<'a> {
     http: &'a Http,
     next: usize,
-    /// The failure that is told if nobody answers, and whether it is that of the Hub itself.
+    /// The failure to report if no endpoint answers, and whether it is the Hub's own.
     told: Option<HubError>,
     is_of_hub: bool,
 }
@@ -54,7 +54,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// What is told where no endpoint answered.
+    /// The error to report if no endpoint answered.
     pub fn ended(self) -> HubError {
         let nobody = || HttpError::BadEndpoint { text: String::new(), why: "at least one endpoint is needed".into() };
         self.told.unwrap_or_else(|| nobody().into())

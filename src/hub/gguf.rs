@@ -47,8 +47,8 @@ impl GgufUnit<'_> {
         self.name.rsplit('/').next().unwrap_or(&self.name)
     }
 
-    /// How far its quantization is from what is taken when nobody says which. Of unknown ones with as many bits the plainest name
-    /// is nearest.
+    /// The distance of its quantization from the default. Of unknown ones with the same number of bits, the plainest
+    /// name is nearest.
     pub(super) fn distance(&self) -> (usize, usize, &str) {
         match &self.quant {
             Some(quant) => (quant.distance(), quant.as_str().len(), quant.as_str()),
@@ -141,7 +141,7 @@ pub fn gguf_choice<'a>(files: impl IntoIterator<Item = &'a HubFile>, wanted: Opt
     choose_unit(gguf_units(files), wanted, &|_| false)
 }
 
-/// The same among units. Where nothing has the wanted label, the one that was `kept` under this name before is meant.
+/// The same among units. If none has the label, the one that the view has under this name (`kept`) is chosen.
 pub fn choose_unit<'a>(
     units: Vec<GgufUnit<'a>>,
     wanted: Option<&Quant>,
@@ -196,8 +196,8 @@ fn named<'u, 'a>(units: &'u [GgufUnit<'a>], wanted: &Quant, kept: &dyn Fn(&GgufU
     with(&|unit| unit.quant.is_none() && words(unit.file_name()).ends_with(&ending))
 }
 
-/// What is meant when nobody says which: of the models, and where there is none of the rest, the nearest to the usual and to the
-/// root; of several such the usual variant, and of these the one whose name has nothing that the others lack.
+/// The default choice: among the models, or the rest if there is none, those nearest to the default quantization and to
+/// the root; of several, the usual variant; of these, the one whose name has no word that the others lack.
 fn usual<'u, 'a>(units: &'u [GgufUnit<'a>]) -> Vec<&'u GgufUnit<'a>> {
     let models: Vec<&GgufUnit<'a>> = units.iter().filter(|unit| unit.role == Role::Model).collect();
     let candidates = if models.is_empty() { units.iter().collect() } else { models };

@@ -99,8 +99,8 @@ fn first_detail(one: &Labelled<'_>) -> Detail {
     }
 }
 
-/// Of those that are alike the one whose label stays: the only one that tells least, companions after models, the nearest to the
-/// root first.
+/// The one of a group with equal labels that keeps its label: the one with the fewest details, models before
+/// companions, the nearest to the root first; `None` if several qualify.
 fn keeper(all: &[Labelled<'_>], details: &[(Detail, Shared)], group: &[usize]) -> Option<usize> {
     let rank = |at: &usize| (details[*at].0, all[*at].role, all[*at].path.matches('/').count());
     let first = group.iter().map(rank).min()?;

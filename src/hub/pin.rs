@@ -83,7 +83,7 @@ impl Hub {
     }
 }
 
-/// What is asked of the facts of a repository.
+/// The fields that are read of a repository's metadata.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Info {

@@ -21,7 +21,7 @@ const LONGEST_NAMES: usize = 24 << 20;
 const LONGEST_LISTING: u64 = 256 << 20;
 /// The longest address of a next page, in bytes.
 const LONGEST_ADDRESS: usize = 8192;
-/// Names that were left out and are told.
+/// How many skipped names are reported.
 const MOST_TOLD: usize = 10;
 
 /// One file of a repository.
@@ -318,7 +318,7 @@ pub mod fuzzed {
         }
     }
 
-    /// The address of the next page in a `Link` header, as it stands there.
+    /// The URL of the next page in a `Link` header, verbatim.
     pub fn next_page(link: &str) -> Option<&str> {
         super::next_page(link)
     }

@@ -9,8 +9,8 @@ use crate::{
 use std::path::{Path, PathBuf};
 
 impl ModelManager {
-    /// Refuses to go on with a file that is named below the project and stands elsewhere; `hint` says what to do, from where it
-    /// stands. What is named elsewhere is the user's word.
+    /// Refuses a path below the project that resolves to a place outside; `hint` gets that place. A path outside of the
+    /// project was named by the user and is accepted.
     pub(super) fn require_within(&self, path: &Path, hint: impl FnOnce(&Path) -> String) -> Result<()> {
         let Some(bounds) = &self.settings.bounds else { return Ok(()) };
         let path: PathBuf = std::path::absolute(path).map_err(|error| {

@@ -66,7 +66,7 @@ pub(super) fn choose<'a>(
                 target.notices.push(format!("no {} was named: {} was chosen", wanted.role.noun(), first.path));
             }
             refuse_empty(&found, pinned)?;
-            // Alone, a companion is what stands for the model.
+            // Alone, a companion counts as the model.
             let is_new = |file: &&HubFile| !chosen.iter().any(|chosen| chosen.path == file.path);
             let found: Vec<&HubFile> = found.into_iter().filter(is_new).collect();
             chosen.extend(found);

@@ -181,7 +181,7 @@ impl ModelManager {
             }
         }
         let hidden: Vec<Sha256Digest> = store.damaged()?.difference(&told).copied().collect();
-        // Where the roots cannot be read, somebody may need them.
+        // If the roots cannot be read, the blobs may be in use.
         let users = if hidden.is_empty() { None } else { store.users().ok() };
         for digest in hidden {
             let path = store.layout().blob(&digest);
@@ -219,8 +219,8 @@ impl ModelManager {
         Ok(report)
     }
 
-    /// What earlier runs by root left in folders of somebody else: the models directory, its views, and files that are locked
-    /// while registry or lock file are written. A registry that root keeps may be meant so.
+    /// Files that earlier runs by root left in folders of other users: the models directory, its views, and the sidecar
+    /// locks of registry and lock file. A registry that belongs to root may be intended.
     fn left_by_root(&self) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         if !cfg!(unix) {
@@ -279,7 +279,7 @@ impl ModelManager {
     /// Makes the store, or completes it. `shared` lets the group of its folder write it; `group` names that group.
     pub fn init(&self, shared: bool, group: Option<&str>) -> Result<std::path::PathBuf> {
         let dir = self.store_dir();
-        // Before anything is made: a store that is left half shared would have to be mended by hand.
+        // Before anything is created: a store that is only partly shared would have to be repaired by hand.
         let gid = group.map(number_of_group).transpose()?;
         require_folder_or_nothing(&*self.disk, &dir)?;
         if self.settings.store.is_none() {

@@ -106,7 +106,7 @@ impl ModelManager {
             model.labels.iter_mut().filter(is_it).for_each(|label| label.role = role);
         }
         let all = |known: fn(&PlannedFile) -> bool| plan.files.iter().all(known);
-        // A digest that is known only because the file is here was published by nobody.
+        // A digest that is known only from the local file is not published.
         let is_published = |file: &PlannedFile| file.published || file.trust_here(store.as_ref()) == Some(Trust::Sha256Upstream);
         let verified = plan.files.iter().all(is_published);
         let form = InfoForm {
@@ -157,7 +157,7 @@ impl ModelManager {
             here.find(target.view.model.as_str(), &target.view.format, Some(&unit.label)).is_some() || here.0.values().any(is_other)
         };
         let store = self.existing_store()?;
-        // Where a name says nothing, the header of what is here does.
+        // If the name has no role, the header of a local file may.
         let role = |unit: &GgufUnit<'_>| {
             let digest = unit.parts.first().and_then(|part| part.sha256).filter(|_| unit.role == Role::Model);
             let blob = digest.zip(store.as_ref()).map(|(digest, store)| store.layout().blob(&digest));

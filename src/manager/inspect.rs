@@ -327,7 +327,7 @@ fn json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| format!("is no JSON: {error}"))
 }
 
-/// What is asked of `config.json`.
+/// The fields that are read of `config.json`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Config {
@@ -351,7 +351,7 @@ struct Quantization {
     bits: Fact,
 }
 
-/// What is asked of `tokenizer_config.json`.
+/// The fields that are read of `tokenizer_config.json`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Tokenizer {

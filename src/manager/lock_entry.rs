@@ -28,8 +28,8 @@ pub(super) fn followed(target: &Target) -> Option<Revision> {
 }
 
 impl ModelManager {
-    /// What the registry says of exactly this view. Only one that can be read says nothing, and an entry that cannot be used
-    /// is not gone.
+    /// The registry's entry for exactly this view; `None` if it has none. An unreadable registry or a bad entry is an
+    /// error, not a missing entry.
     pub(super) fn registered(&self, view: &ViewKey) -> Result<Option<Target>> {
         self.registry()?;
         match self.registry_target(view.model.as_str(), Some(&view.format), view.quant.as_ref(), None) {
@@ -137,7 +137,8 @@ impl ModelManager {
         Ok(None)
     }
 
-    /// How a view comes to hashes that nobody publishes: from what is fetched. What is here did not come from the repository.
+    /// The hint for a view without published hashes: they come from a download. The local files are not from the
+    /// repository.
     fn fetch_to_lock(&self, plan: &Plan, store: Option<&Store>) -> String {
         let is_here = self.own_roots(store).is_ok_and(|roots| roots.contains_key(&plan.target.view));
         let force = if is_here { "--force" } else { "" };
@@ -229,7 +230,8 @@ fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[Source]
         let repo_path = source.path.as_deref()?.parse().ok()?;
         let is_here = view_path(&target.view, &repo_path).is_ok_and(|path| path == file.path);
         is_here.then(|| PlannedFile {
-            // A record that is not vouched for by a git id was never compared with the one that a source has.
+            // If the trust of the record is not a published hash, its content was never compared with the git id of the
+            // source.
             git_sha1: source.git_sha1.filter(|_| trust.is_published()),
             published: trust == Trust::Sha256Upstream,
             ..PlannedFile::new(file.path.clone(), repo_path, Some(file.size), Some(file.sha256))

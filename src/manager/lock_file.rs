@@ -73,7 +73,7 @@ impl ModelManager {
             let mut new = old.clone().unwrap_or_default();
             change(&mut new);
             if old.as_ref() == Some(&new) {
-                // Whoever wrote it may have failed before its name was durable.
+                // The process that wrote it may have died before the name was durable.
                 self.disk.sync_dir(&dir)?;
                 return Ok((new, false));
             }
@@ -92,7 +92,7 @@ impl ModelManager {
         Ok(written)
     }
 
-    /// Where the text of the lock file is: behind a link, where somebody made it one that stays in the project.
+    /// The real path of the lock file, which may be a link within the project.
     fn lock_file_itself(&self) -> Result<PathBuf> {
         let path = &self.settings.lock_file;
         self.require_shared_within(path)?;

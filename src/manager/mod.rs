@@ -99,7 +99,7 @@ impl ModelManager {
         &self.settings
     }
 
-    /// Its registry; fails where that cannot be read. What is wrong with single entries is told once.
+    /// Its registry; fails if that cannot be read. Errors of single entries are reported once.
     pub fn registry(&self) -> Result<&Registry> {
         if let Some(registry) = self.registry.get() {
             return Ok(registry);

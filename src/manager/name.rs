@@ -20,7 +20,7 @@ use std::{
 
 /// Near names that a hint lists.
 const NEAR: usize = 3;
-/// Digits of a digest that can stand for it.
+/// The least number of hex digits that can name a digest.
 const LEAST_DIGITS: usize = 8;
 const DIGITS: usize = 64;
 /// Says that digits are those of a digest.
@@ -50,7 +50,7 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// A model, or some of its forms, as somebody named it.
+/// A model, or some of its formats and quantizations, as the user named it.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     pub(super) subject: Subject,
@@ -228,7 +228,7 @@ impl ModelManager {
     fn subject(&self, id: &ModelId, registry: Option<&Registry>) -> Result<Option<(Subject, String)>> {
         match registry.map(|registry| registry.model(id.as_str())) {
             Some(Ok(model)) => return Ok(Some((Subject::Entry(model.id.clone()), model.id.to_string()))),
-            // What is wrong with it is told where it is asked for; what is here of it can be used.
+            // Its error is reported by commands that need the entry; local files of it can be used.
             Some(Err(RegistryError::BadFile(_))) => {
                 let folder = self.folder_here(id.as_str())?.unwrap_or_else(|| id.to_string());
                 return Ok(Some((Subject::Entry(id.clone()), folder)));
@@ -269,7 +269,8 @@ impl ModelManager {
         })
     }
 
-    /// The views that this project's roots and its lock file name. What cannot be read is told by the commands that need it.
+    /// The views of this project's roots and of its lock file. Unreadable ones are skipped; the commands that need them
+    /// report the error.
     fn rooted_and_locked(&self) -> Vec<ViewKey> {
         let store = self.existing_store().ok().flatten();
         let roots = self.own_roots(store.as_ref()).unwrap_or_default();
@@ -555,7 +556,7 @@ impl ModelManager {
         let listed = self.list(None).unwrap_or_default();
         let mut names: Vec<&str> = listed.iter().map(|listed| listed.model.as_str()).collect();
         names.dedup();
-        // What is typed is seldom a repository that differs in a letter from one that is here.
+        // Probably a misspelt local name rather than a repository that differs in one letter.
         match near(&named.folder, &mut names).first() {
             Some(near) if matches!(named.subject, Subject::Repository { .. }) => {
                 error.hint(format!("Did you mean `{near}`? Run {}. Else: {fetch}", command.of(near)))

@@ -89,7 +89,7 @@ impl ModelManager {
         Ok(names.filter(is_here).map(|names| self.shown_path(&view, &names.iter().collect::<Vec<_>>())))
     }
 
-    /// What is meant of what is here: a file of a repository by the label under which it is shown.
+    /// Resolves a name among the local views: a file of a repository becomes the label of the view that has it.
     pub(super) fn form_of(&self, named: &Named, command: Invocation<'_>) -> Result<Named> {
         match &named.subject {
             Subject::Repository { path: Some(path), .. } if named.quant.is_none() && format_of(path).is_some() => {

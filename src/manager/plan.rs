@@ -51,8 +51,8 @@ pub(super) struct PlannedFile {
     pub(super) size: Option<u64>,
     pub(super) sha256: Option<Sha256Digest>,
     pub(super) git_sha1: Option<GitSha1>,
-    /// Whether its SHA-256 was published: by the Hub, the registry or a lock file. One that our own records gave, or that
-    /// was computed here, was not.
+    /// Whether its SHA-256 was published: by the Hub, the registry or a lock file. A hash from our own records, or
+    /// computed here, is not.
     pub(super) published: bool,
     pub(super) supply: FileSupply,
     /// Whether it must travel although its blob may be here.
@@ -61,7 +61,7 @@ pub(super) struct PlannedFile {
     pub(super) held: u64,
     /// Whether it is of the view already and only stays: nobody was asked about it.
     pub(super) stays: bool,
-    /// Whether a plain file stands in its place that is not the same: it gives way once its own content is in the store.
+    /// Whether a regular file with other content is in its place. It is replaced after its content was imported.
     pub(super) displaces: bool,
 }
 
@@ -286,7 +286,7 @@ impl ModelManager {
         Ok(plan)
     }
 
-    /// A model that is shown under another name, which an older version gave it, stays there as long as nobody names its label.
+    /// A view that an older version made under another name keeps it, unless the user names the new label.
     pub(super) fn keep_place(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.disk, &self.settings.models_dir)?) else {
             return Ok(());
@@ -300,8 +300,8 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Adds the companions that the view shows already: one that was asked for stays. The same for all of a set to which one
-    /// file is added. Says what else of the view gives way.
+    /// Keeps the companions of the view, and all files of a set to which a single file is added. Adds a notice for
+    /// every other file of the view that will be removed.
     fn mind_the_view(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.models_disk(), &self.settings.models_dir)?) else {
             return Ok(());
@@ -344,7 +344,7 @@ impl ModelManager {
         let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(None) };
         let Some(root) = store.root_of(&project, &target.view)? else { return Ok(None) };
         for file in &root.files {
-            // Where nobody can be asked, what is damaged is told as that.
+            // Offline, damage is reported as such.
             let found = match self.settings.network.offline {
                 true => store.find(&file.sha256)?,
                 false => store.find_whole(&file.sha256, Some(file.size))?,
@@ -551,8 +551,8 @@ fn has_all<'p, I: Iterator<Item = &'p RelPath>>(wanted: &[Companion], files: imp
     wanted.iter().all(|wanted| wanted.is_among(files()))
 }
 
-/// Whether a view can be the complete set of its format, and not single files of one that were named: it has weights, all
-/// parts of them, and the settings that say what they are. Where nobody can be asked, weights are enough.
+/// Whether a view can be the complete set of its format, and not just files that were named one by one: it has weights,
+/// all shards of them, and their configuration. Offline, weights are enough.
 fn may_be_set(view: &ViewKey, files: &[ViewFile], offline: bool) -> bool {
     if ![Format::safetensors(), Format::pytorch()].contains(&view.format) {
         return true;

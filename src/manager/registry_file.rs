@@ -46,7 +46,7 @@ pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
 /// Refuses where the settings name a registry file that is not there: they then mean another project.
 pub(super) fn require_named(disk: &dyn Disk, path: &Path) -> Result<()> {
     match disk.stat_follow(path) {
-        // A pipe or device is told by what needs the registry, as a slip in it is; listing and making room do not.
+        // A pipe or device is reported by commands that need the registry, like an error in it; `list` and `gc` do not.
         Ok(stat) if matches!(stat.kind, Kind::File | Kind::Other) => Ok(()),
         // It has the words for what is wrong.
         _ => read_named(disk, path).map(drop),
@@ -130,7 +130,7 @@ impl ModelManager {
             };
         };
         if change.edited.text == *old {
-            // Whoever wrote it may have failed before its name was durable.
+            // The process that wrote it may have died before the name was durable.
             return Ok(disk.sync_dir(folder)?);
         }
         let mode = disk.stat(file)?.mode;

@@ -29,7 +29,7 @@ enum Which<'a> {
 struct Plan {
     views: BTreeSet<ViewKey>,
     roots: Vec<RootRecord>,
-    /// Plain files of these models, whoever put them there.
+    /// Regular files of these models, including those added by hand.
     plain: Vec<Found>,
     partials: Vec<IntakeKey>,
 }
@@ -64,7 +64,7 @@ impl ModelManager {
     fn remove_these(&self, which: Which<'_>, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
         let store = self.existing_store()?;
         if let (Some(store), false) = (&store, dry_run) {
-            // Whoever cannot be told from the project that this one was copied from takes nothing away.
+            // A copy that still has the identity of its original must not remove the original's roots.
             Project::settle(store, &self.settings.models_dir)?;
         }
         let project = Project::identify(&*self.models_disk(), &self.settings.models_dir)?;
@@ -84,7 +84,7 @@ impl ModelManager {
             _ => None,
         };
         if let (Some(store), false, false) = (&store, dry_run, plan.roots.is_empty()) {
-            // A root goes in a section: who cannot have one now is told before the links are gone.
+            // Removing a root needs the store lock: fail before the links are gone if it is not available.
             drop(store.shared()?);
         }
         let plan = match views_lock {

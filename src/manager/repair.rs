@@ -32,9 +32,9 @@ struct DamagedView {
 }
 
 impl ModelManager {
-    /// Mends the damaged and missing files among `found`, and takes plain files in that stand where ours belong and are the
-    /// same. A plain file that is another is kept in the store before it is replaced. What no source can give is put aside
-    /// into the store's `bad/`. Where all is well nothing is made, not even a store.
+    /// Repairs the damaged and missing files among `found`, and imports regular files in place of links that have the
+    /// same content. One with other content is kept in the store before it is replaced. A blob without a source is
+    /// moved to the store's `bad/`. If nothing is wrong nothing is created, not even a store.
     pub fn repair(&self, found: &[VerifiedFile]) -> Result<RepairReport> {
         let mut report = RepairReport::default();
         let is_damaged = |file: &VerifiedFile| matches!(file.state, VerifyState::Modified | VerifyState::Missing);
@@ -88,7 +88,7 @@ impl ModelManager {
         let mut shown_again = Vec::new();
         for damaged in &view.files {
             let path = &damaged.shown.path;
-            // Before its blob gives way: a hard link is told from a plain file by it.
+            // Before its blob is replaced: the state needs it to distinguish a hard link from a regular file.
             let state = states.at(path)?;
             let stat = self.disk.find(path)?.filter(|stat| stat.kind == Kind::File);
             let outcome = match mended.contains(&damaged.file.sha256) || self.has_whole(store, damaged, state.as_ref())? {
@@ -134,7 +134,7 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Whether the blob of a file is whole, where only what stands in the view is wrong: nothing is read then.
+    /// Whether the blob is whole and only the view's entry is wrong; then nothing has to be read.
     fn has_whole(&self, store: &Store, damaged: &DamagedFile, state: Option<&FileState>) -> Result<bool> {
         if matches!(state, Some(FileState::Blob { digest, .. }) if *digest == damaged.file.sha256) {
             return Ok(false);

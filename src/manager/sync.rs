@@ -311,7 +311,7 @@ impl ModelManager {
     }
 }
 
-/// A damaged file as one that is here.
+/// Counts a damaged file as present.
 fn as_present(file: &mut PlannedFile) {
     if file.supply == FileSupply::Damaged {
         (file.supply, file.held) = (FileSupply::Present, 0);

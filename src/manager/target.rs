@@ -36,9 +36,9 @@ pub(super) struct Target {
     /// The memory that the registry says it needs, for people.
     pub(super) ram: Option<String>,
     pub(super) gated: bool,
-    /// Whether the view's label is only what the name of a file says: the repository's list of files tells it.
+    /// Whether the view's label was derived from a file name alone; the repository's listing decides.
     pub(super) open_label: bool,
-    /// Whether nobody named a format, a label or a file: of a repository without GGUF the safetensors are meant.
+    /// Whether no format, label or file was named: then a repository without GGUF means its safetensors.
     pub(super) open_format: bool,
     /// The names of the files that are shown or locked under this label: whichever unit of the repository they are keeps it.
     pub(super) kept: Vec<String>,
@@ -169,7 +169,7 @@ impl ModelManager {
 
     /// A reference to the Hub by what this project shows already: a file that it shows is called as its view is.
     fn with_views_here(&self, mut target: Target) -> Target {
-        // What cannot be read is told by whoever needs it.
+        // Read errors are reported by the commands that need the file.
         let here = || {
             let project = Project::identify(&*self.disk, &self.settings.models_dir).ok()??;
             Some((self.existing_store().ok()??, project))

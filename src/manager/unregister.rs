@@ -37,8 +37,8 @@ pub struct UnregisterReport {
 }
 
 impl ModelManager {
-    /// Takes an entry out of the project's registry; comments and everything else stay. This manager goes on with the
-    /// registry it has read before. `new_registry` is where the project's file would be.
+    /// Removes an entry from the project's registry; comments and everything else stay. This manager keeps using the
+    /// registry that it has read before. `new_registry` is where the project's file would be.
     pub fn unregister(&self, what: &Selector, new_registry: &Path, dry_run: bool) -> Result<UnregisterReport> {
         let command = Invocation::new("registry remove");
         let named = self.named(what, command)?;

@@ -63,8 +63,8 @@ impl ModelManager {
         Ok(verified)
     }
 
-    /// Remembers which plain files of views are others than those have. Nobody is waited for: a view that is made at this
-    /// moment is another afterwards.
+    /// Records regular files with other content in the views' manifests. It does not wait for a lock: a view that is
+    /// being built gets a new manifest anyway.
     fn note_mismatches(&self, store: &Store, noted: &BTreeMap<ViewKey, Vec<(String, Option<Stamp>)>>) -> Result<()> {
         let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(()) };
         let at_once = Wait::silent(Some(Duration::ZERO));

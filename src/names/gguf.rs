@@ -258,7 +258,7 @@ impl Role {
         }
     }
 
-    /// The role that a file's name tells by itself. Whether `mtp` within a name makes a companion is told by the other names.
+    /// The role by the file's own name. Whether `mtp` within a name means a companion depends on the other names.
     pub fn of_gguf_name(file_name: &str) -> Self {
         if is_projector(file_name) {
             return Self::Projector;
@@ -307,7 +307,7 @@ pub fn companions<'a>(paths: impl IntoIterator<Item = &'a RelPath>) -> BTreeSet<
     paths.into_iter().zip(roles).filter(|(_, role)| is_beside(*role)).map(|(path, _)| path).collect()
 }
 
-/// The words of a name in lower case: what stands between separators, `1.5` being one.
+/// The words of a name in lower case, split at separators; `1.5` is one word.
 pub fn words(name: &str) -> Vec<String> {
     let lower: Vec<char> = name.to_lowercase().chars().collect();
     let is_digit = |at: Option<usize>| at.and_then(|at| lower.get(at)).is_some_and(char::is_ascii_digit);

@@ -103,8 +103,8 @@ impl Registry {
         }
     }
 
-    /// The same of a text that stands for `file` as it was changed in memory: nobody sees its lines. What is wrong in the file
-    /// too is told as there.
+    /// The same for a changed text of `file` that exists only in memory, so its lines mean nothing to a user. Errors
+    /// that the file has too keep their place.
     ///
     /// # Errors
     /// As of [`Registry::parse`], without a place.
@@ -146,8 +146,8 @@ impl Registry {
         self.models.iter()
     }
 
-    /// What is wrong with entries that cannot be used, in file order. The rest of the registry is as if they were not there;
-    /// who asks for one of them is told what is wrong.
+    /// What is wrong with entries that cannot be used, in file order. The rest of the registry works without them; a
+    /// lookup of one returns its error.
     pub fn bad_entries(&self) -> &[BadEntry] {
         &self.bad
     }

@@ -341,7 +341,7 @@ impl Names {
     fn read<T: FromStr<Err: Display>>(&mut self, entry: &Entry) -> Result<T, Problem> {
         let name = entry.key.parse().map_err(|error: T::Err| Problem::new(entry.place, error.to_string()))?;
         let first = self.seen.insert(entry.key.trim().to_lowercase(), (entry.key.clone(), entry.place));
-        // The same spelling is told by who reads the text.
+        // The YAML reader reports equal spellings.
         if let Some((_, first)) = first.filter(|(key, _)| *key != entry.key) {
             let message =
                 format!("the {} `{}` stands in line {} already, where case does not count", self.kind, cut(&entry.key), first.line);

@@ -72,7 +72,7 @@ impl Registry {
         Ok(Selection { model, format, quant, artifact, notices })
     }
 
-    /// Says what is wrong with an entry that is asked for and cannot be used; nothing stands for any.
+    /// Returns the error of a bad entry that was asked for; `None` matches any format or quantization.
     fn require_good(&self, id: &str, format: Option<&Format>, quant: Option<&Quant>) -> Result<(), RegistryError> {
         let (format, quant) = (format.map(Format::as_str), quant.map(Quant::as_str));
         match self.bad_entries().iter().find(|bad| bad.is_of(id, format, quant)) {

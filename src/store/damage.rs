@@ -58,7 +58,7 @@ impl Store {
         Ok(Some(serde_json::from_slice(&text).unwrap_or_else(|_| unknown())))
     }
 
-    /// Who may not look at a mark, or finds something else in its place or that of the folder, knows of no damage.
+    /// Without permission, or with something else in place of the mark or its folder, no damage is known.
     fn has_mark(&self, path: &Path) -> Result<bool> {
         match self.disk().find(path) {
             Err(error) if error.is_read_only() || error.is_wrong_kind() => Ok(false),
@@ -88,7 +88,7 @@ impl Store {
         Ok(files.filter_map(|entry| Layout::digest_of_damage(&entry.name)).collect())
     }
 
-    /// Removes the mark of a blob that is gone; one that cannot be removed says nothing then.
+    /// Removes the mark of a removed blob; failures are ignored, because a mark without a blob has no meaning.
     pub(super) fn drop_mark(&self, digest: &Sha256Digest) -> Result<()> {
         let path = self.layout().damage(digest);
         if self.has_mark(&path)? {

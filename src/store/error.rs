@@ -139,8 +139,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// That a record which cannot be rebuilt was not read. Where something else stands in its place, it is the record that
-    /// is bad and not the disk.
+    /// The error for a required record that was not read. If something else is in its place, the record is bad, not the
+    /// disk.
     pub(super) fn of_record(error: DiskError) -> Self {
         match error.is_wrong_kind() {
             true => Self::BadRecord { why: error.source.to_string(), path: error.path },

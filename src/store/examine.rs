@@ -72,9 +72,9 @@ impl Store {
 struct Findings<'a> {
     store: &'a Store,
     root: Stat,
-    /// Whose things are in a store of somebody else: how many, and one of them.
+    /// Entries of other users in a private store: how many per user, and one of them.
     strangers: BTreeMap<u32, (usize, PathBuf)>,
-    /// Folders that cannot be looked into, which is told: nothing is said of what is below them.
+    /// Folders that cannot be listed. They are reported, and nothing below them is.
     shut: HashSet<PathBuf>,
     list: Vec<Finding>,
 }
@@ -88,7 +88,7 @@ impl Findings<'_> {
         self.list.push(Finding { severity, path: path.into(), what: what.into(), mend: mend.into() });
     }
 
-    /// Goes on after what cannot be looked at, and tells it. `None` where that is.
+    /// Turns an error for something that cannot be examined into a finding and `None`.
     fn told<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
         let error = match result {
             Err(StoreError::Disk(error)) => error,
@@ -112,7 +112,7 @@ impl Findings<'_> {
         path.ancestors().any(|path| self.shut.contains(path))
     }
 
-    /// The names in a folder; none where it cannot be read, which is told.
+    /// The entries of a folder; empty with a finding if it cannot be read.
     fn names(&mut self, dir: &Path) -> Result<Vec<Entry>> {
         let entries = disk::absent_is_none(self.store.disk().list(dir)).map_err(StoreError::from);
         let Some(entries) = self.told(entries)? else {
@@ -211,7 +211,7 @@ impl Findings<'_> {
         Ok(())
     }
 
-    /// How what stands in the place of a lock file goes. A folder may hold something.
+    /// The command that removes something in place of a lock file. A folder may have content.
     fn way_out(&self, path: &Path, kind: Kind) -> String {
         match kind {
             Kind::Symlink | Kind::Other if cfg!(unix) => format!("`rm {}`", text::shell_path(path)),
@@ -262,7 +262,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Who has things in a store of one user, and shuts that user out of them.
+    /// Reports entries of a private store that its user cannot use because they belong to another user.
     fn owners(&mut self) {
         for (uid, (count, path)) in std::mem::take(&mut self.strangers) {
             let root = self.store.layout().root();
@@ -327,7 +327,7 @@ impl Findings<'_> {
                 }
             }
         }
-        // Where that can be noted, it is told with what else is known to be damaged.
+        // If a mark can be written, it is reported with the other known damage.
         if read
             && !matches!(self.store.check(digest, CheckMode::Rehash, progress)?, BlobState::Ok { .. })
             && self.store.damage(digest)?.is_none()
@@ -447,7 +447,7 @@ impl Findings<'_> {
 
     fn projects(&mut self) -> Result<(Vec<Uuid>, Vec<PathBuf>)> {
         match self.store.names_in_roots() {
-            // That the folder is missing is told with the other folders.
+            // A missing folder is reported with the other folders.
             Err(StoreError::Disk(error)) if error.is_not_found() => Ok(Default::default()),
             other => Ok(self.told(other)?.unwrap_or_default()),
         }
@@ -499,7 +499,7 @@ impl Findings<'_> {
             );
         }
         for entry in self.names(&layout.dir("bad"))? {
-            // Who looks at the blobs tells of damage; here only a mark that outlived its blob is told.
+            // Damage is reported with the blobs; here only marks without a blob are.
             match Layout::digest_of_damage(&entry.name).filter(|_| entry.kind == Kind::File) {
                 Some(digest) if matches!(self.store.stat(&digest), Ok(None)) => {
                     let what = "tells of damage of a blob that is gone";

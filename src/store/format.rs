@@ -21,7 +21,7 @@ pub const RECORD_VERSION: u32 = 1;
 
 /// So many bytes are read of a record whose length nothing in the store decides: this program writes some hundreds.
 pub const SHORT_RECORD: u64 = 64 << 10;
-/// So many bytes are read of what is known about a blob.
+/// The most bytes that are read of a blob's record.
 pub const LONGEST_META: u64 = 1 << 20;
 /// So many bytes are read of a record that grows with files, segments or digests.
 pub const LONG_RECORD: u64 = 64 << 20;
@@ -53,8 +53,8 @@ pub struct Marker {
     pub dir_mode: DirMode,
 }
 
-/// The permission bits of a store's folders as its marker has them. A marker is a file that somebody else may have
-/// written, so what it asks for is not what is done: see [`DirMode::bits`].
+/// The permission bits of a store's folders as its marker has them. Another user may have written the marker, so it is
+/// not applied as it is: see [`DirMode::bits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DirMode(u64);

@@ -176,7 +176,7 @@ impl Store {
         for (dir, extension) in [("meta", ".json"), ("segments", "")] {
             for shard in 0..=255 {
                 let folder = self.layout().dir(dir).join(format!("{shard:02x}"));
-                // What is no file is nobody's record, here and below: it is left alone, and `doctor` names it.
+                // Anything but a regular file is no record, here and below: it is left alone, and `doctor` names it.
                 for entry in disk::absent_is_none(self.disk().list(&folder))?.unwrap_or_default() {
                     let digest = entry.name.strip_suffix(extension).and_then(Layout::digest_of);
                     let Some(digest) = digest.filter(|digest| entry.kind == Kind::File && digest.as_bytes()[0] == shard) else {
@@ -500,7 +500,7 @@ impl Collector {
 }
 
 impl Store {
-    /// Locks the lock file of a download if that is free. What stands in its place and is no lock file is not.
+    /// Locks the lock file of a download if that is free. Something else in its place counts as locked.
     fn try_acquire_file(&self, path: &Path) -> Result<Option<FileLock>> {
         match self.try_acquire(path, LockKind::Exclusive) {
             Err(StoreError::Disk(error)) if error.is_wrong_kind() => Ok(None),

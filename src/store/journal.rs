@@ -4,8 +4,8 @@
 //! fails claims nothing; of two claims for one segment the later wins. After a power loss only claims that a *synced*
 //! mark covers hold: those between the record at which the process that wrote the mark began and what it had synced.
 //! Others hold after the process dies, for the page cache survives it; but the medium may have refused them, and the
-//! next process has to write them again. Nothing here is believed blindly: a claimed segment is compared with its value
-//! whenever it is read back.
+//! next process has to write them again. No claim is trusted: a claimed segment is compared with its value whenever it
+//! is read back.
 //!
 //! A *hashed* record is the SHA-256 of the first segments so far, and speaks of the claims before it: one that any of
 //! these segments got later, perhaps with another value, is of bytes that it has not seen.
@@ -168,8 +168,8 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<Found> {
     let valid = |record: &&[u8]| first_eight(&blake3::hash(&record[..56])) == record[56..];
     let number_at = |record: &[u8], at: usize| u64::from_le_bytes(record[at..at + 8].try_into().unwrap_or([0xff; 8]));
     let number = |record: &[u8]| number_at(record, 8);
-    // A mark speaks for the records of its own boot only, also one that does not say where its process began: those of an
-    // earlier boot that no mark covered are lost.
+    // A mark covers only records of its own boot, also if it does not say where its process began: records of an
+    // earlier boot without a mark are lost.
     let mut marks: HashMap<&[u8], BTreeMap<u64, u64>> = HashMap::new();
     for mark in records.clone().filter(valid).filter(|record| record[0] == SYNCED) {
         let upto = marks.entry(&mark[48..56]).or_default().entry(number_at(mark, 16)).or_default();

@@ -133,7 +133,7 @@ impl Layout {
         }
     }
 
-    /// Whether this is a lock or a part of a lease, which nobody may open who may not write the store.
+    /// Whether this is a lock or part of a lease, which only users who may write the store can open.
     pub fn is_lock(&self, path: &Path) -> bool {
         match self.names_of(path)[..] {
             ["lock", "store" | "gc" | "projects" | "records"] => true,

@@ -56,7 +56,7 @@ impl Store {
         let dir = self.layout().dir("leases");
         let mut digests = Vec::new();
         for entry in self.disk().list_sorted(&dir)? {
-            // A folder, a pipe or a link of that name is nobody's lease.
+            // A folder, a pipe or a link of that name is not a lease.
             if !entry.name.starts_with("lease-") || entry.kind != Kind::File {
                 continue;
             }
@@ -86,8 +86,8 @@ impl Store {
         Ok(digests)
     }
 
-    /// The digests under the leases of living processes, for a plan: it changes nothing and needs no section. Who may not
-    /// write the store may not open its leases either, and is told only that there are some.
+    /// The digests under the leases of living processes, for a plan; needs no lock and changes nothing. Users who may
+    /// not write the store cannot open its leases, and learn only that there are some.
     pub fn leased(&self) -> Result<Leased> {
         let dir = self.layout().dir("leases");
         let mut leased = Leased::default();

@@ -1,10 +1,10 @@
 //! File locks as guards. The kernel releases them when a process dies, so none is ever stale.
 //!
-//! Lock files are unlinked only by the collector under the exclusive store lock. Whoever locks one compares the open
-//! file with the path afterwards: a lock on a file that lost its name guards nothing.
+//! Lock files are unlinked only by the collector under the exclusive store lock. After locking one, a process compares
+//! the open file with the path: a lock on an unlinked file guards nothing.
 //!
-//! Whoever can open a file can lock it, even for reading only. So lock files have modes of their own
-//! ([`super::format::Marker::lock_mode`]), and one that is found open to others is closed to them. Folders, which everybody
+//! A user who can open a file can lock it, even for reading only. So lock files have modes of their own
+//! ([`super::format::Marker::lock_mode`]), and a wider mode is narrowed when the lock is used. Folders, which all users
 //! can open, are never locked.
 
 use super::{
@@ -24,8 +24,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How to wait for locks: for how long, who is told, and what ends it. A command waits with one value and its clones for
-/// all the locks it takes, so that many locks do not make it wait many times as long as was asked.
+/// How to wait for locks: how long, what is notified, and what cancels it. A command uses one value and its clones for
+/// all its locks, so that the timeout is for all of them together.
 #[derive(Clone)]
 pub struct Wait {
     /// Give up when it was waited this long in all; `None` waits for ever, and no time at all tries each lock once.
@@ -127,14 +127,14 @@ impl FileLock {
     }
 }
 
-/// Permission bits of a lock beside a file of a project: nobody but its owner can hold it, and in a folder that hands its
-/// group down and lets it write, that group.
+/// Permission bits of a lock beside a file of a project: only its owner can hold it, and in a setgid folder that is
+/// writable by its group, that group.
 pub fn mode_in(disk: &dyn Disk, folder: &Path) -> Result<u32> {
     Ok(if disk.stat_follow(folder)?.mode & 0o2020 == 0o2020 { 0o660 } else { 0o600 })
 }
 
-/// Tries once; `None` when somebody else holds it. What is no regular file with one name is refused and never written to:
-/// what is written to it could be another file of somebody's.
+/// Tries once; `None` if it is held. Anything but a regular file with one name is refused and never written to: a hard
+/// link could be another file.
 pub fn try_acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32) -> Result<Option<FileLock>> {
     loop {
         let file = disk.open(path, Open::CreateIfMissing(mode))?;
@@ -142,7 +142,7 @@ pub fn try_acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32) -> R
         if found.kind != Kind::File || found.nlink > 1 {
             return Err(DiskError::wrong_kind("lock", path).into());
         }
-        // Only its owner can; what belongs to another is told by `doctor`.
+        // Only its owner can; `doctor` reports files of other users.
         if cfg!(unix) && found.mode & 0o777 & !mode != 0 {
             let _ = file.set_mode(mode);
         }

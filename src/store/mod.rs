@@ -58,8 +58,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a short critical section is waited for where nobody says. It lasts milliseconds; this is the time for a
-/// suspended holder.
+/// The default timeout of a short critical section. One lasts milliseconds; this allows for a suspended holder.
 const SECTION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Room that is left on the volume: the smaller of 256 MiB and a hundredth of it.
@@ -126,7 +125,7 @@ impl Store {
     /// Opens the store at `root`; it must be one. What an interrupted initialisation left counts as nothing.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let layout = Layout::new(root);
-        // From here on nothing below the root is reached by a path that somebody could lead elsewhere.
+        // From here on everything below the root is reached by handle, so that no link can redirect it.
         let disk = disk.confined(root);
         let looked = disk.read_record_of(&layout.marker(), format::SHORT_RECORD);
         if !matches!(looked, Ok(Some(_))) {
@@ -164,7 +163,7 @@ impl Store {
         Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)), named: Arc::default() })))
     }
 
-    /// The same store, whose locks are waited for so: a holder that was suspended is told, and the wait can be stopped.
+    /// The same store with another lock timeout: waits are reported and can be cancelled.
     #[must_use]
     pub fn waiting(&self, wait: Wait) -> Self {
         let Inner { disk, layout, marker, access, named, .. } = &*self.0;
@@ -172,7 +171,7 @@ impl Store {
         Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named }))
     }
 
-    /// How its locks are waited for. What one command waits for any of them counts together.
+    /// How to wait for its locks. The waits of one command count together.
     pub fn wait(&self) -> &Wait {
         &self.0.wait
     }
@@ -216,8 +215,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes the lock files of the whole store that are missing, so that a collection needs none on a volume without an
-    /// inode to spare. Where nothing is free any more, whoever needs one tells it.
+    /// Creates missing lock files of the whole store, so that a collection needs no inode. If the volume is full, the
+    /// error is left to the operation that needs the lock.
     fn create_locks(&self) -> Result<()> {
         let layout = self.layout();
         for path in [layout.store_lock(), layout.gc_lock(), layout.records_lock(), layout.projects_lock()] {
@@ -231,14 +230,14 @@ impl Store {
         Ok(())
     }
 
-    /// Whether what stands at `root` is a store whose making is under way or was cut short: [`Store::open_or_init`]
-    /// completes it.
+    /// Whether `root` is a store whose initialisation is running or was interrupted: [`Store::open_or_init`] completes
+    /// it.
     pub fn is_unfinished(disk: &dyn Disk, root: &Path) -> Result<bool> {
         holds_only_ours(disk, root)
     }
 
-    /// Makes the folders that are missing, closes locks and leases to whom they are no business of, and has the marker ask
-    /// for no other modes than are used.
+    /// Creates missing folders, narrows the modes of locks and leases, and removes mode bits from the marker that are
+    /// never used.
     pub fn complete(&self) -> Result<()> {
         self.require_writable()?;
         create_folders(self.disk(), self.layout(), self.marker().folder_mode())?;
@@ -259,10 +258,10 @@ impl Store {
                 let path = dir.join(entry.name);
                 let is_open = |stat: Stat| stat.mode & 0o777 & !mode != 0;
                 if self.layout().is_lock(&path) && self.disk().find(&path)?.is_some_and(is_open) {
-                    // Only its owner can. What belongs to another, or is gone by now, is not for this process to close.
+                    // Only its owner can. Files of other users, or removed meanwhile, are skipped.
                     let close = |file: Box<dyn crate::disk::DiskFile>| match file.stat()?.nlink {
                         0 | 1 => file.set_mode(mode),
-                        // One of its names may be that of a file elsewhere.
+                        // Another name may be outside of the store.
                         _ => Err(DiskError::wrong_kind("close", &path)),
                     };
                     let _ = self.disk().open(&path, Open::Write).and_then(close);
@@ -273,8 +272,8 @@ impl Store {
     }
 
     /// Lets the group of the store's folder write it from now on: its folders and records go to that group and get the
-    /// modes of a shared store. Only its owner can change a file, so what another member
-    /// owns is left as it is where it is right; the first that is not is told when the rest is done.
+    /// modes of a shared store. Only its owner can change a file, so files of other members are skipped if they are
+    /// right; the first wrong one is returned as the error after the rest is done.
     pub fn share(&self) -> Result<Self> {
         self.complete()?;
         let marker = Marker { dir_mode: DirMode::SHARED, ..self.marker().clone() };
@@ -312,7 +311,7 @@ impl Store {
         // Another process may have removed it since it was listed.
         let Some(file) = crate::disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(()) };
         let stat = file.stat()?;
-        // A further name may be one that the file has outside of the store.
+        // Another name may be outside of the store.
         if !matches!(stat.kind, Kind::Dir | Kind::File) || (stat.kind == Kind::File && stat.nlink > 1) {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no file of the store's own");
             return Err(DiskError { action: "share", path: path.to_owned(), source }.into());
@@ -367,9 +366,8 @@ impl Store {
         Ok(self.stat(digest)?.map(|stat| Blob { digest: *digest, size: stat.len }))
     }
 
-    /// The same for a blob that should have `size` bytes: one that lost its length, as a crash of the file system may leave
-    /// it, or that is known to be damaged, is as good as missing. Where its record says that the length is right, what was
-    /// asked for is wrong.
+    /// The same for a blob that should have `size` bytes: one with a wrong length, as after a crash of the file system,
+    /// or with known damage, counts as missing. If its record confirms the length, the requested size is wrong.
     pub fn find_whole(&self, digest: &Sha256Digest, size: Option<u64>) -> Result<Option<Blob>> {
         let Some(blob) = self.find(digest)? else { return Ok(None) };
         let is_whole = match size {
@@ -432,25 +430,25 @@ impl Store {
         self.replace_record(&self.layout().segments(digest), &segments_text(values))
     }
 
-    /// Notes a further place that has this blob, and how far what that place published, and was compared, vouches for it.
+    /// Records a further source of this blob, and the trust from the hash that it published and that was compared.
     pub fn add_source(&self, digest: &Sha256Digest, source: Source, trust: Trust) -> Result<()> {
         let source = [source];
-        // Mostly nothing is new, and then nobody is waited for.
+        // Usually nothing is new; then no lock is needed.
         if !self.meta(digest)?.is_some_and(|mut known| known.learn(&source, trust)) {
             return Ok(());
         }
         self.change_meta(digest, |meta| meta.learn(&source, trust))
     }
 
-    /// Changes the record of a blob as it is now, with nobody else doing so meanwhile; `change` tells whether it did. What
-    /// has no record gets none.
+    /// Changes the current record of a blob under the records lock; `change` returns whether it did. A blob without a
+    /// record gets none.
     pub(crate) fn change_meta(&self, digest: &Sha256Digest, change: impl FnOnce(&mut BlobMeta) -> bool) -> Result<()> {
         let _lock = self.lock_records()?;
         let Some(mut meta) = self.meta(digest)? else { return Ok(()) };
         if change(&mut meta) { self.write_meta(digest, &meta) } else { Ok(()) }
     }
 
-    /// Keeps others from changing what is known about blobs. Held for as long as it takes to read and replace records.
+    /// Locks the records of blobs. Held only while records are read and replaced.
     pub(crate) fn lock_records(&self) -> Result<Option<FileLock>> {
         if self.0.access != Access::Trusted {
             return Ok(None);
@@ -458,8 +456,7 @@ impl Store {
         self.acquire(&self.layout().records_lock(), LockKind::Exclusive, "the records of blobs", &self.0.wait).map(Some)
     }
 
-    /// A record that can be rebuilt. What cannot be one, by its length or kind, and what this user may not read, is as
-    /// good as missing.
+    /// Reads a record that can be rebuilt. One of a wrong length or kind, or without permission, counts as missing.
     fn read_record(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
         match self.disk().read_at_most(path, most) {
             Err(error) if error.is_wrong_kind() || error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
@@ -574,7 +571,7 @@ fn test_locks(disk: &dyn Disk, layout: &Layout, dir_mode: u32) -> Result<bool> {
     }
 }
 
-/// Whether something that is no folder stands at `path`.
+/// Whether something other than a folder is at `path`.
 fn is_in_the_way(disk: &dyn Disk, path: &Path) -> bool {
     matches!(disk.find(path), Ok(Some(stat)) if stat.kind != Kind::Dir)
 }

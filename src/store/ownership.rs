@@ -1,4 +1,4 @@
-//! Who is shut out of what is theirs, as a run by root leaves it, and the command that mends it.
+//! Files that lock out their users because a run by root left them to root, and the command that repairs it.
 
 use super::layout::Layout;
 use crate::{
@@ -10,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Something belongs to somebody else than what it is in.
+/// Something belongs to another user than its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutOut {
-    /// Who has it.
+    /// Its owner.
     by: u32,
     /// To whom it should belong.
     owner: u32,
@@ -75,8 +75,8 @@ impl fmt::Display for ShutOut {
     }
 }
 
-/// Who has the lowest of a chain that should be somebody else's: this user's, below whose folder it is, or else that of the
-/// store's folder. The whole store is to be given back, for what one run left is seldom one file.
+/// The lowest entry of a chain with a wrong owner: it should belong to this user, if it is below a folder of theirs,
+/// else to the owner of the store. The command is for the whole store, because a run seldom leaves only one file.
 fn shut_out(chain: &[(PathBuf, Stat)], store: Option<&Path>, user: u32) -> Option<ShutOut> {
     let (_, lowest) = chain.first().filter(|(_, stat)| user != 0 && stat.uid != user)?;
     let root = store.and_then(|store| chain.iter().find(|(at, _)| at == store));

@@ -106,11 +106,11 @@ impl PartialDir {
         Ok((partial, read))
     }
 
-    /// Writes what is claimed and was not synced once more, so that the syncs of this process prove it; and makes everything
-    /// else that was not synced as good as new for what is to be written there.
+    /// Writes claimed segments that were not synced again, so that the syncs of this process prove them, and zeroes
+    /// everything else that was not synced.
     ///
-    /// It can be read and need not be on the medium: writing it out may have failed, which the system tells once and to whom it
-    /// likes, and after that every sync of what is not written again succeeds. What is not as it was claimed is missing.
+    /// Such data can be readable without being on the medium: a failed writeback is reported once, to any one process,
+    /// and later syncs succeed unless the data is written again. A segment that does not match its claim is missing.
     fn write_again(&self, store: &Store, size: u64, found: &mut journal::Found) -> Result<()> {
         for unclaimed in ranges((0..).zip(&found.claims).filter(|(_, claim)| claim.is_none()).map(|(index, _)| index)) {
             let (start, end) = (segment_range(unclaimed.start, size).start, segment_range(unclaimed.end - 1, size).end);
@@ -197,7 +197,7 @@ pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
     let disk = store.disk();
     for name in ["data", "claim", "journal"] {
         match disk.remove_if_there(&dir.join(name)) {
-            // A folder of somebody's; it stays, and so does what it is in.
+            // An unknown folder; it stays, and so does its parent.
             Err(error) if error.is_wrong_kind() => {}
             other => drop(other?),
         }

@@ -232,7 +232,7 @@ impl<'a> Member<'a> {
         let records = self.records.take();
         let _lock = store.lock_records()?;
         let noted = store.meta(digest)?;
-        // What is known to be damaged gives way, whatever brought the right bytes.
+        // A blob with known damage is replaced.
         self.file.replaces |= store.damage(digest)?.is_some();
         if !self.file.replaces && store.find(digest)?.is_some() {
             self.is_known = true;

@@ -1,8 +1,8 @@
 //! Whether a models directory is the one that was registered, or a copy of it.
 //!
-//! A copy that is taken for the original that moved would take the original's blobs with it when it removes its models. An
-//! original that is taken for a copy costs a few blobs until its old identity is forgotten. So it is a copy unless
-//! there is evidence for the other: it is the same folder, or the old place was seen to be empty by the same system.
+//! If a copy is mistaken for a moved original, removing its models removes the original's roots. If an original is
+//! mistaken for a copy, some blobs stay until its old identity is forgotten. So it is a copy unless there is evidence:
+//! it is the same folder, or the same system sees that the old place is empty.
 //!
 //! Where the directory lies on the volume of the store, its inode number is evidence on every host: the volume has one folder of
 //! that number, and whoever clones the volume clones the store with it.

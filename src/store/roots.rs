@@ -220,7 +220,7 @@ impl Store {
     fn create_project_dir(&self, project: &Uuid) -> Result<()> {
         self.disk().create_dirs(&self.layout().project(project), self.marker().folder_mode())?;
         self.disk().sync_dir(&self.layout().dir("roots"))?;
-        // Whoever made the store may have failed to sync its marker.
+        // The process that made the store may have failed to sync its marker.
         Ok(self.disk().sync_dir(self.layout().root())?)
     }
 

@@ -38,9 +38,8 @@ pub enum TakeIn {
 }
 
 impl Store {
-    /// Takes `path` in; the blob is under `lease` before it is published. With `expected`, other content is refused and the
-    /// file is left as it was; what that digest is vouched for by then counts for the blob. `progress` is told how many
-    /// bytes are hashed.
+    /// Takes `path` in; the blob is under `lease` before it is published. With `expected`, other content is refused and
+    /// the file is left as it was; the blob gets the trust of that digest. `progress` gets the number of hashed bytes.
     pub fn take_in(
         &self,
         path: &Path,
@@ -78,8 +77,8 @@ impl Store {
                 self.require_space(before.len)?;
             }
             if inode {
-                // Of what another program wrote, nobody may be told any more that it did not reach the medium. What the
-                // system still has to tell is heard here, and the hash is of what can be read afterwards.
+                // A failed writeback of another program may have been reported already. A pending error is consumed
+                // here, and the hash is of what can be read afterwards.
                 let _ = disk.open(&data_path, Open::Read)?.sync_all();
             }
             let mode = self.marker().file_mode();

@@ -151,7 +151,7 @@ impl Running {
     pub(super) fn is_asked_for_all(&self) -> bool {
         self.as_whole.load(Ordering::Relaxed)
     }
-    /// Asks for it as a whole from now on; false where somebody does already.
+    /// Requests the whole file from now on; false if that is so already.
     pub(super) fn ask_for_all(&self) -> bool {
         !self.as_whole.swap(true, Ordering::Relaxed)
     }

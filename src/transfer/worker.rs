@@ -59,7 +59,7 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     let mut cursor = Cursor::new(job, number, piece);
     let mut backoff = Backoff::new(run.effort.tries);
     let mut round = run.mirrors.round(&job.locations);
-    // The refusal of the Hub itself, which is told whatever became of its mirrors.
+    // The Hub's own refusal, which is reported whatever its mirrors answer.
     let mut refused = None;
     while cursor.next < cursor.end {
         let is_last = round.is_only_choice() || backoff.failures() + 1 >= run.effort.tries;

@@ -67,7 +67,7 @@ impl Views {
         self.build(&root.view, &root.files, mode, project)
     }
 
-    /// Like [`Views::build`], for who has just put the root; and takes these plain files for ours.
+    /// Like [`Views::build`], directly after the root was put; and replaces these regular files as if they were ours.
     pub fn build_adopting(
         &self,
         key: &ViewKey,
@@ -136,7 +136,7 @@ impl Views {
                 }
             }
             if std::mem::take(was_found) {
-                // Links tell the next one that their root and blobs are durable, so those that are there need no second look.
+                // Links imply that their root and blobs are durable, so files that have one need no further sync.
                 store.settle_root(project, lacking.iter().map(|file| file.sha256))?;
             }
             let fresh = self.disk.find(&plan.dir)?.is_none();
@@ -256,7 +256,7 @@ impl Views {
             }
         }
         if plan.old.as_ref().is_none_or(|old| old.files != entries) {
-            // What is right already may have been made by somebody who failed before its name was synced.
+            // Another process may have made a right link and died before its name was synced.
             touched.extend(plan.folders().iter().flat_map(|dir| self.up_to_here(dir)));
         }
         disk.sync_dirs(&touched)?;

@@ -89,7 +89,7 @@ impl ManifestFile {
         self.stamp == Some(Stamp::from(stat))
     }
 
-    /// Whether a plain file is still the one that was found to be another.
+    /// Whether a regular file is still the one that was found to have other content.
     pub(super) fn is_mismatch(&self, stat: &Stat) -> bool {
         self.mismatch == Some(Stamp::from(stat))
     }

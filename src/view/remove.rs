@@ -125,13 +125,13 @@ impl Views {
         }
     }
 
-    /// Removes a file that is still the one that was looked at.
+    /// Removes a file if it is still the one with this stat.
     pub fn remove_if_same(&self, path: &Path, seen: &Stat) -> Result<bool> {
         let is_same = self.disk.find(path)?.is_some_and(|stat| is_same(&stat, seen));
         Ok(is_same && self.disk.remove_if_there(path)?)
     }
 
-    /// Removes a file that the user asked to be removed, whoever made it, and the folders that are empty then.
+    /// Removes a file that the user named, also one that is not ours, and then the empty folders above it.
     pub fn remove_plain(&self, path: &Path) -> Result<()> {
         self.disk.remove_file(path)?;
         Ok(self.disk.prune_empty(path.parent().unwrap_or(path), &self.models_dir)?)

@@ -45,7 +45,7 @@ pub struct Found {
     pub state: FileState,
     /// What the record of its view says of it.
     pub recorded: Option<Recorded>,
-    /// Whether it is a file of the model, and not one that lies beside those.
+    /// Whether it is a file of the model, and not just another file of the folder.
     pub belongs: bool,
     /// Whether the way to it leads through a link to a folder: then it is not ours, whatever it is.
     pub is_behind_link: bool,
@@ -154,7 +154,8 @@ impl Views {
         Ok(scanned.into_iter().flatten().collect())
     }
 
-    /// The records of this project by model. What cannot be read of them is told by who relies on them.
+    /// The root records of this project by model. Unreadable ones are skipped; operations that rely on them report the
+    /// error.
     fn roots(&self, only: Option<&str>) -> Result<HashMap<String, Vec<RootRecord>>> {
         let mut roots: HashMap<String, Vec<RootRecord>> = HashMap::new();
         if let Some(store) = &self.store
@@ -387,7 +388,7 @@ impl Walk<'_> {
             file: file.to_owned(),
             path: path.to_owned(),
             size,
-            // What stands behind a link to a folder is not ours.
+            // Files behind a link to a folder are not ours.
             state: if linked { FileState::Foreign } else { state },
             recorded: None,
             belongs: true,

@@ -1,8 +1,8 @@
 //! Limits on a text that are checked before the YAML crate sees it.
 //!
-//! That crate reads a whole document into memory before anybody can stop it, and what it does for each token grows with the
-//! depth of flow collections. So length, marks and depth are counted first, without a parser: never less than the parser
-//! would count, and hardly more for a text that somebody wrote to be read.
+//! That crate reads a whole document into memory without a limit, and its cost per token grows with the depth of flow
+//! collections. So length, tokens and depth are estimated first, without a parser: never fewer than the parser would
+//! count, and hardly more for an ordinary file.
 
 use super::{Place, Problem};
 
@@ -55,7 +55,7 @@ fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// What stands around a character inside of brackets.
+/// The context of a character inside of brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// A token may begin.

@@ -79,7 +79,7 @@ impl BadFile {
 }
 
 impl BadFile {
-    /// File, place and message in one line, without the text that stands there.
+    /// File, place and message in one line, without the source line.
     pub fn in_short(&self) -> String {
         let meant = self.suggestion.as_ref().map_or_else(String::new, |suggestion| format!("; did you mean `{suggestion}`?"));
         match self.line {
@@ -88,7 +88,7 @@ impl BadFile {
         }
     }
 
-    /// The same of a text that nobody sees: `origin` says what it is, and no line of it is told.
+    /// The same for a text that exists only in memory: `origin` names it, without a line number.
     pub fn without_place(self, origin: String) -> Self {
         Self { origin, line: 0, column: 0, source_line: String::new(), ..self }
     }

@@ -66,7 +66,7 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// Reads on behind a key that stands in its map already: both are in the tree.
+    /// Continues after a duplicate key: both are in the tree.
     pub(super) fn forgiving(self) -> Self {
         Self { twins: Some(RefCell::default()), ..self }
     }

@@ -160,7 +160,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The formats that stand in a repository, for an error.
+/// The formats of a repository, for an error.
 fn formats_there(files: &[HubFile]) -> Vec<String> {
     const ENDS: [&str; 9] = [".gguf", ".safetensors", ".bin", ".pt", ".pth", ".onnx", ".h5", ".msgpack", ".ggml"];
     let there = |end: &&&str| files.iter().any(|file| file.path.as_str().to_ascii_lowercase().ends_with(**end));

@@ -17,7 +17,7 @@ const LONGEST_PATH: usize = 180;
 
 impl Lint {
     pub(super) fn unknown_keys(&mut self, registry: &Registry) {
-        // What is wrong because of such a key is told where it stands.
+        // Errors that follow from such a key are reported at the key.
         let told: HashSet<(usize, usize)> = self.findings.iter().map(|finding| (finding.line, finding.column)).collect();
         for key in registry.unknown_keys().iter().filter(|key| !told.contains(&(key.line, key.column))) {
             let next = match &key.suggestion {

@@ -71,6 +71,11 @@ impl Clone for DiskError {
     }
 }
 
+/// Something other than a regular file is in place of one.
+pub(crate) fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
 impl DiskError {
     /// `path` is not a regular file with a single name: a folder, a link, a pipe, a socket, a device, or a file that
     /// has further names.
@@ -337,7 +342,7 @@ impl dyn Disk + '_ {
         let Some(file) = absent_is_none(self.open(path, Open::Read))? else { return Ok(None) };
         let stat = file.stat()?;
         if stat.kind != Kind::File {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")).at("read", path);
+            return Err(not_regular()).at("read", path);
         }
         if stat.len > most {
             let why = format!("its {} bytes are more than the {most} that such a file may have", stat.len);

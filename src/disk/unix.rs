@@ -218,7 +218,7 @@ pub(super) fn open_at(dir: impl AsFd, name: &Path, how: Open, links: Links) -> i
             // Nothing is ever written to a pipe or a device.
             match stat_open(&file)?.kind {
                 Kind::File => Ok(file),
-                _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+                _ => Err(super::not_regular()),
             }
         }
         Open::CreateNew(mode) => {

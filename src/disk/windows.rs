@@ -262,7 +262,7 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
     match options.open(path) {
         // Windows says of a folder that access is denied.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.is_dir() => Err(match how {
-            Open::Read | Open::ReadFollow => io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
+            Open::Read | Open::ReadFollow => super::not_regular(),
             _ => io::ErrorKind::IsADirectory.into(),
         }),
         other => other,

@@ -3,7 +3,8 @@
 use super::{
     Damage, Result, Store, StoreError,
     format::{self, BlobMeta, Stamp, Trust},
-    has_segments_record, take_in,
+    records::has_segments_record,
+    take_in,
 };
 use crate::{
     digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_range},

@@ -13,9 +13,8 @@ use super::{
     Blob, Intake, Result, Store, StoreError,
     format::{self, BlobMeta, Source, Stamp, Trust},
     front::Front,
-    has_segments_record,
     layout::IntakeKey,
-    segments_text,
+    records::{has_segments_record, segments_text},
 };
 use crate::{
     digest::{SegmentValue, Sha256Digest, merge_segments, segment_count},

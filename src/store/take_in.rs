@@ -13,7 +13,6 @@ use crate::{
     disk::{Disk, DiskError, DiskFile, Kind, Open},
 };
 use std::{
-    io,
     path::Path,
     sync::{Arc, mpsc},
 };
@@ -130,8 +129,7 @@ impl Store {
 }
 
 fn not_a_file(action: &'static str, path: &Path) -> DiskError {
-    let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-    DiskError { action, path: path.to_owned(), source }
+    DiskError { action, path: path.to_owned(), source: crate::disk::not_regular() }
 }
 
 /// SHA-256 of any file, of the store or not.

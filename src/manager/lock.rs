@@ -182,24 +182,8 @@ impl ModelManager {
             (true, None) => (LockSource::File, Wanted::Files(paths)),
             (false, _) => (LockSource::Repository, Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() }),
         };
-        let target = Target {
-            view: view.clone(),
-            repo,
-            revision: None,
-            moving: false,
-            wanted,
-            adds: false,
-            beside: Vec::new(),
-            license: None,
-            ram: None,
-            gated: false,
-            open_label: false,
-            open_format: false,
-            kept: root.files.iter().map(|file| file.path.to_string()).collect(),
-            left_out: Vec::new(),
-            notices: Vec::new(),
-        };
-        Ok(Some((target, source)))
+        let kept = root.files.iter().map(|file| file.path.to_string()).collect();
+        Ok(Some((Target { kept, ..Target::new(view.clone(), repo, wanted) }, source)))
     }
 
     /// What a locked view is; where the lock cannot be right, what the view is here.

@@ -55,21 +55,9 @@ impl ModelManager {
             _ => Wanted::Set { include: locked.include.clone(), exclude: locked.exclude.clone(), expect: Vec::new() },
         };
         Target {
-            view: view_of(locked),
-            repo: locked.repo.clone(),
             revision: Some(locked.revision.as_ref().unwrap_or(&locked.commit).clone()),
-            moving: false,
-            wanted,
-            adds: false,
-            beside: Vec::new(),
-            license: None,
-            ram: None,
-            gated: false,
-            open_label: false,
-            open_format: false,
             kept: locked.files.iter().map(|file| file.path.to_string()).collect(),
-            left_out: Vec::new(),
-            notices: Vec::new(),
+            ..Target::new(view_of(locked), locked.repo.clone(), wanted)
         }
     }
 

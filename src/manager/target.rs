@@ -60,6 +60,27 @@ pub(super) enum Wanted {
 }
 
 impl Target {
+    /// These files of a repository at its default branch, without licence, gate or companions.
+    pub(super) fn new(view: ViewKey, repo: RepoId, wanted: Wanted) -> Self {
+        Self {
+            view,
+            repo,
+            revision: None,
+            moving: false,
+            wanted,
+            adds: false,
+            beside: Vec::new(),
+            license: None,
+            ram: None,
+            gated: false,
+            open_label: false,
+            open_format: false,
+            kept: Vec::new(),
+            left_out: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
     /// Takes the safetensors, where no format was named and these views show that they are meant.
     pub(super) fn prefer_format_of<'v>(&mut self, views: impl IntoIterator<Item = &'v ViewKey>) {
         let formats: BTreeSet<&Format> =
@@ -210,21 +231,13 @@ impl ModelManager {
         let view =
             ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant: selection.quant.cloned() };
         Ok(Target {
-            view,
-            repo: artifact.repo.clone(),
             revision: revision.or(artifact.revision.as_ref()).cloned(),
             moving: revision.is_some_and(|revision| !revision.is_commit()),
-            wanted: wanted(artifact, revision.is_some()),
-            adds: false,
-            beside: Vec::new(),
             license: artifact.license.clone(),
             ram: selection.model.ram.clone(),
             gated: artifact.gated,
-            open_label: false,
-            open_format: false,
-            kept: Vec::new(),
-            left_out: Vec::new(),
             notices: selection.notices,
+            ..Target::new(view, artifact.repo.clone(), wanted(artifact, revision.is_some()))
         })
     }
 }
@@ -272,23 +285,7 @@ fn hub_target(
     let adds = matches!(wanted, Wanted::Files(_)) && !format.is_single_file();
     let view = ViewKey { model, format, quant };
     let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
-    Target {
-        view,
-        repo,
-        revision,
-        moving,
-        wanted,
-        adds,
-        beside: Vec::new(),
-        license: None,
-        ram: None,
-        gated: false,
-        open_label,
-        open_format,
-        kept: Vec::new(),
-        left_out: Vec::new(),
-        notices: Vec::new(),
-    }
+    Target { revision, moving, adds, open_label, open_format, ..Target::new(view, repo, wanted) }
 }
 
 /// The view of a project that shows this file of the target's repository.

@@ -55,11 +55,22 @@ struct Filled<'p> {
     touched: Option<&'p Path>,
 }
 
+/// The view to build.
+#[derive(Clone, Copy)]
+struct Request<'r> {
+    key: &'r ViewKey,
+    files: &'r [ViewFile],
+    mode: LinkMode,
+    project: &'r Uuid,
+    /// Regular files that may be replaced.
+    adopted: &'r [Adopted],
+}
+
 impl Views {
     /// Makes a view show these files, which were found rooted and present. Whatever of ours stands in its place is
     /// replaced; anything foreign in the way is an error before anything is changed.
     pub fn build(&self, key: &ViewKey, files: &[ViewFile], mode: LinkMode, project: &Uuid) -> Result<Built> {
-        self.build_as(key, files, mode, project, &[], true)
+        self.build_again(Request { key, files, mode, project, adopted: &[] }, true)
     }
 
     /// Makes a view again from its root.
@@ -76,22 +87,15 @@ impl Views {
         project: &Uuid,
         adopted: &[Adopted],
     ) -> Result<Built> {
-        self.build_as(key, files, mode, project, adopted, false)
+        self.build_again(Request { key, files, mode, project, adopted }, false)
     }
 
-    fn build_as(
-        &self,
-        key: &ViewKey,
-        files: &[ViewFile],
-        mode: LinkMode,
-        project: &Uuid,
-        adopted: &[Adopted],
-        mut was_found: bool,
-    ) -> Result<Built> {
-        check_names(&self.dir(key), files)?;
+    /// Builds until no other process interferes. `was_found`: root and blobs were there before this run.
+    fn build_again(&self, request: Request<'_>, mut was_found: bool) -> Result<Built> {
+        check_names(&self.dir(request.key), request.files)?;
         let mut tries = 1..=RACES;
         loop {
-            match self.build_once(key, files, mode, project, adopted, &mut was_found) {
+            match self.build_once(request, &mut was_found) {
                 // What another process put there meanwhile may be just what we wanted to: look again.
                 Err(ViewError::Raced { path }) => match tries.next() {
                     Some(_) => continue,
@@ -104,15 +108,8 @@ impl Views {
         }
     }
 
-    fn build_once(
-        &self,
-        key: &ViewKey,
-        files: &[ViewFile],
-        mode: LinkMode,
-        project: &Uuid,
-        adopted: &[Adopted],
-        was_found: &mut bool,
-    ) -> Result<Built> {
+    fn build_once(&self, request: Request<'_>, was_found: &mut bool) -> Result<Built> {
+        let Request { key, files, mode, project, adopted } = request;
         let store = self.store()?;
         if self.disk.stat_follow(&self.models_dir).is_err_and(|error| error.is_not_found()) {
             self.make_folders(&self.models_dir, store)?;

@@ -1,6 +1,6 @@
 //! Companions other than projectors, `--with draft` and the like, and roles that only a header shows.
 
-use crate::kit::{Desk, assert_content};
+use crate::kit::{Desk, assert_content, shown};
 use crate::support::gguf::Spec;
 
 const REPO: &str = "a/owl";
@@ -14,13 +14,6 @@ fn desk() -> Desk {
     repo.lfs(DRAFT, "draft").lfs("owl-Q8_0-mtp.gguf", "larger draft").lfs("mmproj-F16.gguf", "projector").commit();
     desk.registry(&[crate::kit::entry(&desk.hub, "owl", REPO, &[("q4_k_m", MODEL)])]);
     desk
-}
-
-fn shown(desk: &Desk, dir: &str) -> Vec<String> {
-    let mut names = crate::kit::names(&desk.s.project().join(dir));
-    names.retain(|name| !name.starts_with('.'));
-    names.sort();
-    names
 }
 
 #[test]

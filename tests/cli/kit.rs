@@ -125,6 +125,14 @@ pub fn names(dir: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// The files of a view, without its manifest, in order.
+pub fn shown(desk: &Desk, dir: &str) -> Vec<String> {
+    let mut names = names(&desk.s.project().join(dir));
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    names
+}
+
 pub fn blob_in(store: &Path, content: &Content) -> PathBuf {
     store.join("sha256").join(&content.sha256()[..2]).join(content.sha256())
 }

@@ -1,6 +1,6 @@
 //! `--mmproj`: the projector of a multimodal model beside the model itself.
 
-use crate::kit::{Desk, MIB, assert_content, set_mode};
+use crate::kit::{Desk, MIB, assert_content, set_mode, shown};
 use crate::lock::lock_text;
 use crate::support::hub::Content;
 
@@ -21,13 +21,6 @@ fn desk() -> Desk {
         .commit();
     desk.registry(&[crate::kit::entry(&desk.hub, "seer", REPO, &[("q4_k_m", MODEL), ("q8_0", "Seer.Q8_0.gguf")])]);
     desk
-}
-
-fn shown(desk: &Desk, dir: &str) -> Vec<String> {
-    let mut names = crate::kit::names(&desk.s.project().join(dir));
-    names.retain(|name| !name.starts_with('.'));
-    names.sort();
-    names
 }
 
 #[test]

@@ -10,11 +10,25 @@ use model_manager::{
     disk::RealDisk,
     store::{Admission, PROJECT_FILE, Project, Store, StoreError},
 };
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     fs::copy(from.join(PROJECT_FILE), to.join(PROJECT_FILE)).unwrap();
+}
+
+/// A project with one root, its models directory, and a path that is free for it to go to.
+fn rooted(home: &Home) -> (PathBuf, PathBuf, Project) {
+    let blob = put(&home.store, &content(1, 10)).unwrap();
+    let (here, there) = (home.path("here"), home.path("there"));
+    fs::create_dir(&here).unwrap();
+    let project = Project::register(&home.store, &here).unwrap();
+    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    (here, there, project)
 }
 
 #[test]
@@ -101,11 +115,7 @@ fn registering_again_changes_nothing() {
 #[test]
 fn a_project_that_was_moved_keeps_its_identity_and_its_roots() {
     let home = home();
-    let blob = put(&home.store, &content(1, 10)).unwrap();
-    let (here, there) = (home.path("here"), home.path("there"));
-    fs::create_dir(&here).unwrap();
-    let project = Project::register(&home.store, &here).unwrap();
-    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    let (here, there, project) = rooted(&home);
     fs::rename(&here, &there).unwrap();
     let moved = Project::register(&home.store, &there).unwrap();
     assert_eq!(moved.uuid(), project.uuid());
@@ -117,11 +127,7 @@ fn a_project_that_was_moved_keeps_its_identity_and_its_roots() {
 #[test]
 fn a_project_that_was_copied_gets_an_identity_of_its_own_with_copies_of_the_roots() {
     let home = home();
-    let blob = put(&home.store, &content(1, 10)).unwrap();
-    let (here, there) = (home.path("here"), home.path("there"));
-    fs::create_dir(&here).unwrap();
-    let project = Project::register(&home.store, &here).unwrap();
-    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    let (here, there, project) = rooted(&home);
     copy_dir(&here, &there);
     let copy = Project::register(&home.store, &there).unwrap();
     assert_ne!(copy.uuid(), project.uuid());
@@ -153,11 +159,7 @@ fn a_project_that_another_host_has_registered_is_a_copy_here_whatever_is_at_its_
     ];
     for (number, edit) in elsewhere.into_iter().enumerate() {
         let home = home();
-        let blob = put(&home.store, &content(1, 10)).unwrap();
-        let (here, there) = (home.path("here"), home.path("there"));
-        fs::create_dir(&here).unwrap();
-        let project = Project::register(&home.store, &here).unwrap();
-        project.put_root(&view("a"), &files_of(&blob)).unwrap();
+        let (here, there, project) = rooted(&home);
         copy_dir(&here, &there);
         fs::remove_dir_all(&here).unwrap();
         edit_record(&home.store, &project, |record| {
@@ -188,11 +190,7 @@ fn a_project_that_was_moved_to_another_volume_keeps_its_identity() {
 #[test]
 fn another_folder_in_the_place_of_a_project_is_a_copy() {
     let home = home();
-    let blob = put(&home.store, &content(1, 10)).unwrap();
-    let (here, there) = (home.path("here"), home.path("there"));
-    fs::create_dir(&here).unwrap();
-    let project = Project::register(&home.store, &here).unwrap();
-    project.put_root(&view("a"), &files_of(&blob)).unwrap();
+    let (here, there, project) = rooted(&home);
     copy_dir(&here, &there);
     // As a container sees it where the copy is mounted at the path of the original.
     fs::rename(&here, home.path("hidden")).unwrap();

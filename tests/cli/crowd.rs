@@ -75,17 +75,13 @@ fn who_holds_a_download_is_told_and_the_wait_is_bounded() {
     assert!(hold.wait_frozen(1, Duration::from_secs(20)));
     let begun = Instant::now();
     let output = desk.run("download tiny --lock-timeout 1s").code(8);
-    assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
     output.says(&format!("held by process {}", first.id())).says("--lock-timeout").says("waiting for");
-    let at_once = Instant::now();
-    desk.run("download tiny --lock-timeout 0").code(8);
-    assert!(at_once.elapsed() < Duration::from_secs(5));
-    // What needs no lock does not wait.
-    let free = Instant::now();
+    desk.run("download tiny --lock-timeout 0").code(8).says("did not wait for");
+    // These need no lock of the download, so they succeed without waiting.
     for line in ["list", "info", "verify", "download tiny:q8_0", "download tiny --dry-run"] {
-        desk.run(line).ok();
+        desk.run(&format!("{line} --lock-timeout 0")).ok();
     }
-    assert!(free.elapsed() < Duration::from_secs(20));
     hold.release();
     let output = first.wait().ok();
     desk.assert_right(&output);
@@ -115,10 +111,9 @@ fn a_waiting_process_can_be_interrupted() {
     assert!(hold.wait_frozen(1, Duration::from_secs(20)));
     let second = desk.spawn("download tiny");
     until("the second waits", || second.stderr_so_far().contains("waiting for"));
-    let begun = Instant::now();
     second.interrupt();
+    // It ends while the lock is still held.
     second.wait().code(130);
-    assert!(begun.elapsed() < Duration::from_secs(2));
     hold.release();
     first.wait().ok();
 }

@@ -6,6 +6,9 @@ use std::path::Path;
 use crate::kit::Desk;
 use crate::support::run::Output;
 
+/// Generous for a busy machine, and less than any default timeout: the given one ended the wait.
+const MOST: f64 = 60.0;
+
 /// Holds a lock as another process does.
 fn hold(path: &Path) -> Box<dyn DiskFile> {
     let file = RealDisk.open(path, Open::CreateIfMissing(0o600)).unwrap();
@@ -41,12 +44,12 @@ fn every_lock_is_waited_for_as_long_as_was_asked_and_the_message_says_so() {
         let held = hold(&path);
         let output = desk.run(&format!("{line} --lock-timeout 700ms")).code(8).says("held by");
         let seconds = waited(&output);
-        assert!((0.7..4.0).contains(&seconds), "{seconds} s for {}: {output}", path.display());
+        assert!((0.7..MOST).contains(&seconds), "{seconds} s for {}: {output}", path.display());
         desk.run(&format!("{line} --lock-timeout 0")).code(8).says("did not wait for").says("held by");
         drop(held);
     }
     desk.s.write("configs/manager.yaml", "lock_timeout: 600ms\n");
     let _held = hold(&store.join("lock/store"));
     let seconds = waited(&desk.run("download tiny:q4_k_m").code(8));
-    assert!((0.6..4.0).contains(&seconds), "{seconds}");
+    assert!((0.6..MOST).contains(&seconds), "{seconds}");
 }

@@ -197,40 +197,42 @@ fn write(disk: &dyn Disk, file: &Path, folder: &Path, setting: &Setting, new: Ve
 fn edited(text: &str, key: &str, values: &[String], added: &[String], is_list: bool) -> Option<String> {
     let entries = entries_of(text)?;
     let at = entries.iter().position(|entry| entry.key == key);
-    let lines: Vec<&str> = text.lines().collect();
+    // YAML knows more line breaks than `str::lines`.
+    let lines = yaml::line_ranges(text);
+    let start = |line: usize| lines.get(line).map_or(text.len(), |range| range.start);
+    let content = |line: usize| lines.get(line).and_then(|range| text.get(range.clone())).unwrap_or_default();
+    // The text before line `upto`, a new middle, and the text from line `from`.
+    let with = |upto: usize, middle: &str, from: usize| {
+        let head = &text[..start(upto)];
+        let gap = if head.is_empty() || head.ends_with(yaml::LINE_BREAKS) { "" } else { "\n" };
+        format!("{head}{gap}{middle}{}", &text[start(from)..])
+    };
     let canonical = lines_of(key, values, is_list);
     let mut candidates = Vec::new();
     match at {
-        None => {
-            let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            candidates.push(format!("{text}{gap}{canonical}"));
-        }
+        None => candidates.push(with(lines.len(), &canonical, lines.len())),
         Some(at) => {
             let first = entries[at].place.line - 1;
             let next = entries.get(at + 1).map_or(lines.len(), |entry| entry.place.line - 1);
-            let with = |head: &[&str], middle: &str, tail: &[&str]| {
-                let join = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-                format!("{}{middle}{}", join(head), join(tail))
-            };
             if let (Value::List(nodes), false) = (&entries[at].node.value, added.is_empty())
                 && let Some(last) = nodes.last().map(|node| node.place.line).filter(|line| *line > first + 1)
             {
-                let indent: String = lines[last - 1].chars().take_while(|c| *c == ' ').collect();
+                let indent: String = content(last - 1).chars().take_while(|c| *c == ' ').collect();
                 let more: String = added.iter().map(|value| format!("{indent}- {}\n", quoted(value))).collect();
-                candidates.push(with(&lines[..last], &more, &lines[last..]));
+                candidates.push(with(last, &more, last));
             }
-            let is_beside = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
-            let end = next - lines[first..next].iter().rev().take_while(|line| is_beside(line)).count();
-            let (head, tail) = (&lines[..first], &lines[end..]);
+            let is_beside = |line: &usize| content(*line).trim().is_empty() || content(*line).trim_start().starts_with('#');
+            let end = next - (first..next).rev().take_while(is_beside).count();
             // A comment behind the value stays there.
-            if let [line] = &lines[first..end] {
+            if end == first + 1 {
+                let line = content(first);
                 candidates.extend(line.match_indices('#').map(|(at, _)| {
                     let value = canonical.replacen('\n', &format!("  {}\n", &line[at..]), 1);
-                    with(head, &value, tail)
+                    with(first, &value, end)
                 }));
             }
-            if !lines[first..end].iter().any(|line| line.contains('#')) {
-                candidates.push(with(head, &canonical, tail));
+            if !(first..end).any(|line| content(line).contains('#')) {
+                candidates.push(with(first, &canonical, end));
             }
         }
     }
@@ -245,7 +247,7 @@ fn edited(text: &str, key: &str, values: &[String], added: &[String], is_list: b
 }
 
 fn comments(text: &str) -> usize {
-    text.lines().filter(|line| line.contains('#')).count()
+    yaml::lines(text).iter().filter(|line| line.contains('#')).count()
 }
 
 fn entries_of(text: &str) -> Option<Vec<Entry>> {
@@ -347,6 +349,14 @@ mod tests {
             ("{tries: 3}", None),
         ] {
             assert_eq!(grant(text), expected, "{text}");
+        }
+        for end in ["\r", "\r\n", "\u{85}", "\u{2028}"] {
+            let text = ["link: copy", "# few", "tries: 3", "offline: true"].map(|line| format!("{line}{end}")).concat();
+            let changed = text.replace(&format!("tries: 3{end}"), "tries: 9\n");
+            assert_eq!(edited(&text, "tries", &texts(&["9"]), &[], false), Some(changed), "{text:?}");
+            let listed = ["allowed_places:", "  - /a", "tries: 3"].map(|line| format!("{line}{end}")).concat();
+            let changed = listed.replace(&format!("- /a{end}"), &format!("- /a{end}  - \"/b c\"\n"));
+            assert_eq!(grant(&listed), Some(changed), "{listed:?}");
         }
         let replaced = |text: &str| edited(text, "tries", &texts(&["9"]), &[], false);
         assert_eq!(replaced("tries: 3 # few\nlink: copy\n").as_deref(), Some("tries: 9  # few\nlink: copy\n"));

@@ -105,7 +105,7 @@ impl Quant {
     pub fn in_gguf_path(path: &str) -> Option<Self> {
         let anywhere = || {
             let stem = strip_suffix_ignore_case(path.rsplit('/').next()?, ".gguf")?;
-            Some(quant_in_stem(split_part_suffix(stem).0)?.1)
+            Some(quant_in_stem(stem)?.1)
         };
         Self::of_gguf_path(path).or_else(anywhere)
     }
@@ -129,8 +129,12 @@ const PREFERRED_BITS: &[u8] = b"4563821";
 /// The quantization that stands in a stem, and where: at its end before anything else, else wherever a word is one. Of several
 /// the first that is no plain number format, for those tell of tensors that were left as they were.
 pub fn quant_in_stem(stem: &str) -> Option<(Range<usize>, Quant)> {
-    if let Some(quant) = Quant::of_gguf_name(&format!("{stem}.gguf")) {
-        return Some((stem.len() - quant.as_str().len()..stem.len(), quant));
+    let (stem, _) = split_part_suffix(stem);
+    if let Some(quant) = Quant::of_gguf_name(&format!("{stem}.gguf"))
+        && let Some(start) = stem.len().checked_sub(quant.as_str().len())
+        && stem.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(quant.as_str()))
+    {
+        return Some((start..stem.len(), quant));
     }
     let upper = stem.to_ascii_uppercase();
     let starts = (0..upper.len()).filter(|at| *at == 0 || is_separator(upper.as_bytes()[at - 1]));
@@ -447,6 +451,20 @@ mod tests {
         ];
         for (name, quant) in cases {
             assert_eq!(Quant::of_gguf_name(name).as_ref().map(Quant::as_str), quant, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_quantization_in_a_stem_holds_just_that() {
+        let part = "-00001-of-00002";
+        for (stem, quant) in [
+            ("m-Q4_0".to_owned(), "q4_0"),
+            (format!("m-UD-Q4_K_XL{part}"), "ud-q4_k_xl"),
+            (format!("m-Q4_0{part}{part}"), "q4_0"),
+            ("Q8_0-m".to_owned(), "q8_0"),
+        ] {
+            let (span, found) = quant_in_stem(&stem).unwrap();
+            assert_eq!((found.as_str(), stem[span].to_ascii_lowercase().as_str()), (quant, quant), "{stem}");
         }
     }
 

@@ -286,12 +286,7 @@ fn same(old: &Value, new: &Value) -> bool {
 
 /// The byte at a place; `None` where the text has no such place.
 fn offset(text: &str, place: Place) -> Option<usize> {
-    let mut start = 0;
-    for _ in 1..place.line {
-        let at = start + text[start..].find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])?;
-        let width = if text[at..].starts_with("\r\n") { 2 } else { text[at..].chars().next().map_or(1, char::len_utf8) };
-        start = at + width;
-    }
+    let start = tree::line_ranges(text).get(place.line.checked_sub(1)?)?.start;
     let column = text[start..].char_indices().map(|(at, _)| at).chain([text.len() - start]).nth(place.column.checked_sub(1)?)?;
     Some(start + column)
 }

@@ -52,7 +52,7 @@ fn is_space(c: char) -> bool {
 
 /// What the YAML crate takes for the end of a line.
 fn is_break(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    super::LINE_BREAKS.contains(&c)
 }
 
 /// The context of a character inside of brackets.

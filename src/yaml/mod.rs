@@ -56,6 +56,9 @@ impl Value {
     }
 }
 
+/// The characters that end a line for the YAML crate.
+pub(crate) const LINE_BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// The lines of a text as the YAML crate counts them.
 pub(crate) fn lines(text: &str) -> Vec<&str> {
     line_ranges(text).into_iter().map(|range| &text[range]).collect()
@@ -65,7 +68,7 @@ pub(crate) fn lines(text: &str) -> Vec<&str> {
 pub(crate) fn line_ranges(text: &str) -> Vec<Range<usize>> {
     let mut lines = Vec::new();
     let mut start = 0;
-    while let Some(at) = text[start..].find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+    while let Some(at) = text[start..].find(LINE_BREAKS) {
         let end = start + at;
         lines.push(start..end);
         let width = if text[end..].starts_with("\r\n") { 2 } else { text[end..].chars().next().map_or(1, char::len_utf8) };

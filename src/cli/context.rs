@@ -67,7 +67,7 @@ impl<'a> Context<'a> {
     }
 
     /// Writes a setting into the user's own file.
-    pub fn set_for_user(&self, key: &str, values: &[String]) -> Result<user_file::Set> {
+    pub fn set_for_user(&self, key: &str, values: &[String]) -> Result<user_file::Written> {
         user_file::set(&RealDisk, &self.environment, &self.cwd, key, values)
     }
 

@@ -1,7 +1,7 @@
 //! Reads a settings file: the project's `configs/manager.yaml`, or the user's `config.yaml`. Every error has a line and
 //! column. An unknown key is an error: a misspelt setting would be ignored without notice.
 
-use super::table::{Grants, Layer, Project, Setting, User};
+use super::table::{Grants, Layer, ProjectMay, Setting, User};
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
@@ -123,7 +123,7 @@ fn said(root: Option<&Node>, whose: Whose) -> Result<Said, Problem> {
 impl Whose {
     fn may_set(self, setting: &Setting) -> bool {
         match self {
-            Self::Project => setting.project != Project::No,
+            Self::Project => setting.project != ProjectMay::No,
             Self::User => setting.user != User::No,
         }
     }

@@ -5,9 +5,9 @@
 //! project and says where it may lead, `resolve` puts all together. No command line is parsed here.
 #![expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
 
+mod current_user;
 pub(crate) mod environment;
 mod file;
-mod owner;
 mod project;
 mod resolve;
 pub(crate) mod table;

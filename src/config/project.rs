@@ -3,7 +3,7 @@
 //! The model is git's `safe.directory`: a folder that belongs to another user is not used as a project. Paths and links
 //! in a project's files may lead only to places in the project and to those that the user allowed.
 
-use super::owner::Owner;
+use super::current_user::CurrentUser;
 use crate::{
     disk::{Disk, Stat, absent_is_none},
     error::{Error, ErrorKind, Result},
@@ -36,7 +36,7 @@ pub struct Finder<'a> {
     /// Where folders are looked at.
     pub disk: &'a dyn Disk,
     /// The user.
-    pub owner: Owner,
+    pub owner: CurrentUser,
     /// The user's home.
     pub home: Option<PathBuf>,
     /// Folders of others that the user allowed, as real paths.

@@ -2,9 +2,9 @@
 //! strength.
 
 use super::{
+    current_user::CurrentUser,
     environment::{self, Environment},
     file::{self, Said, Whose},
-    owner::Owner,
     project::{Finder, Project},
     table::Layer,
     user_file,
@@ -70,7 +70,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     let allowed = granted("allowed_places", &user.grants.allowed_places);
     let finder = Finder {
         disk,
-        owner: Owner::of_process(environment),
+        owner: CurrentUser::of_process(environment),
         home: environment.home().filter(|home| home.is_absolute()),
         safe: &safe_projects,
     };

@@ -31,7 +31,7 @@ pub enum User {
 
 /// What a project's `configs/manager.yaml` may say about a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Project {
+pub enum ProjectMay {
     /// Nothing: a file that does is refused.
     No,
     /// It may set it.
@@ -67,7 +67,7 @@ pub struct Setting {
     /// The user's own file.
     pub user: User,
     /// The project's file.
-    pub project: Project,
+    pub project: ProjectMay,
     /// Whether it takes several words.
     pub is_list: bool,
     /// Whether its words are paths.
@@ -116,7 +116,7 @@ macro_rules! settings {
                 flag: $flag,
                 variables: &$variables,
                 user: User::$user,
-                project: Project::$project,
+                project: ProjectMay::$project,
                 is_list: <$type as Value>::IS_LIST,
                 is_path: <$type as Value>::IS_PATH,
             },)*
@@ -126,7 +126,7 @@ macro_rules! settings {
                 flag: None,
                 variables: &[],
                 user: User::Grants,
-                project: Project::No,
+                project: ProjectMay::No,
                 is_list: <$grant_type as Value>::IS_LIST,
                 is_path: <$grant_type as Value>::IS_PATH,
             },)*
@@ -136,7 +136,7 @@ macro_rules! settings {
                 flag: $other_flag,
                 variables: &$other_variables,
                 user: User::No,
-                project: Project::No,
+                project: ProjectMay::No,
                 is_list: false,
                 is_path: false,
             },)*
@@ -276,7 +276,7 @@ impl Setting {
 
     /// Settings that a settings file may have.
     pub fn of_files() -> impl Iterator<Item = &'static Self> {
-        SETTINGS.iter().filter(|setting| setting.user != User::No || setting.project != Project::No)
+        SETTINGS.iter().filter(|setting| setting.user != User::No || setting.project != ProjectMay::No)
     }
 
     /// Those of a [`Layer`].
@@ -302,10 +302,10 @@ mod tests {
                 User::Grants => "yes, and only here",
             };
             let project = match setting.project {
-                Project::No => "**no**",
-                Project::Yes => "yes",
-                Project::WithinBounds => "in the project, or an allowed place",
-                Project::WithoutToken => "yes; the token does not follow",
+                ProjectMay::No => "**no**",
+                ProjectMay::Yes => "yes",
+                ProjectMay::WithinBounds => "in the project, or an allowed place",
+                ProjectMay::WithoutToken => "yes; the token does not follow",
             };
             let flag: Vec<String> = setting.flag.iter().map(|flag| format!("--{}", flag.long)).collect();
             let flag: Vec<&str> = flag.iter().map(String::as_str).collect();
@@ -325,7 +325,7 @@ mod tests {
     fn only_the_user_says_whom_to_trust() {
         for key in ["ca_file", "trusted_endpoints", "allowed_places", "safe_projects", "token", "proxy"] {
             let setting = SETTINGS.iter().find(|setting| setting.key == key).expect(key);
-            assert_eq!(setting.project, Project::No, "{key}");
+            assert_eq!(setting.project, ProjectMay::No, "{key}");
         }
     }
 }

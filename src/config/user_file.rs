@@ -2,9 +2,9 @@
 //! the only file that can grant trust.
 
 use super::{
+    current_user::CurrentUser,
     environment::Environment,
     file::{self, Said, Whose},
-    owner::Owner,
     table::{Setting, User},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<S
         }
         Err(error) => return Err(error.into()),
     }
-    if let Some(why) = distrusted(disk, &path, &Owner::of_process(environment))? {
+    if let Some(why) = distrusted(disk, &path, &CurrentUser::of_process(environment))? {
         warnings.push(format!("going on without {}: {why}", path.display()));
         return Ok(Said::default());
     }
@@ -86,7 +86,7 @@ pub fn real_places(
 }
 
 /// Why a file is not taken for this user's word, with what to do.
-fn distrusted(disk: &dyn Disk, path: &Path, owner: &Owner) -> Result<Option<String>> {
+fn distrusted(disk: &dyn Disk, path: &Path, owner: &CurrentUser) -> Result<Option<String>> {
     let real = disk.real_place(path)?;
     for place in [Some(&*real), real.parent()].into_iter().flatten() {
         let Some(stat) = absent_is_none(disk.stat_follow(place))? else { continue };
@@ -107,7 +107,7 @@ fn distrusted(disk: &dyn Disk, path: &Path, owner: &Owner) -> Result<Option<Stri
 
 /// What `set` did.
 #[derive(Debug)]
-pub struct Set {
+pub struct Written {
     /// The file.
     pub path: PathBuf,
     /// What the key says now.
@@ -118,7 +118,7 @@ pub struct Set {
 
 /// Writes a setting into the user's file. What grants trust is added to what is granted already; any other value replaces
 /// the one before. Everything else in the file stays as it is.
-pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str, values: &[String]) -> Result<Set> {
+pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str, values: &[String]) -> Result<Written> {
     let wrong = |message: String| Error::new(ErrorKind::Usage, message);
     let Some(setting) = Setting::of_key(key).filter(|setting| setting.user != User::No) else {
         let keys = || Setting::of_files().map(|setting| setting.key);
@@ -149,7 +149,7 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
         wrong(error.message().replace("the value:1:", "column ")).hint("Correct the value; nothing was written.")
     })?;
     let file = disk.real_place(&path)?;
-    let owner = Owner::of_process(environment);
+    let owner = CurrentUser::of_process(environment);
     require_mine(disk, &file, &owner)?;
     // Writing it would tighten its mode, and so adopt entries that another user may have planted.
     if let Some(why) = distrusted(disk, &path, &owner)? {
@@ -164,7 +164,7 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
     // Under the lock: a waiting process sees that the file lost its name, and creates a new one.
     disk.remove_if_there(held.path())?;
     drop(held);
-    result.map(|(values, changed)| Set { path, values, changed })
+    result.map(|(values, changed)| Written { path, values, changed })
 }
 
 fn write(disk: &dyn Disk, file: &Path, folder: &Path, setting: &Setting, new: Vec<String>) -> Result<(Vec<String>, bool)> {
@@ -312,7 +312,7 @@ fn absolute_text(cwd: &Path, environment: &Environment<'_>, value: &str) -> Resu
 
 /// Refuses to write a file that would not belong to this user: a file of root in another user's home locks its owner
 /// out.
-fn require_mine(disk: &dyn Disk, file: &Path, owner: &Owner) -> Result<()> {
+fn require_mine(disk: &dyn Disk, file: &Path, owner: &CurrentUser) -> Result<()> {
     for place in file.ancestors() {
         let Some(stat) = absent_is_none(disk.stat_follow(place))? else { continue };
         if !owner.is_me(stat.uid) {

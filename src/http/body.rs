@@ -151,7 +151,7 @@ impl Http {
     }
 
     fn body(&self, response: Response, url: &Url, range: Range<u64>, whole: bool, counted: bool) -> Body {
-        let pace = Pace::new(&self.0.flow);
+        let pace = Pace::new(&self.0.throughput);
         Body { http: self.clone(), response, shown: bare(url), range, got: 0, whole, counted, ended: false, not_before: None, pace }
     }
 }

@@ -92,7 +92,7 @@ struct Shared {
     tries: u32,
     pauses: pause::Pauses,
     limiter: Option<limit::Limiter>,
-    flow: Arc<pace::Flow>,
+    throughput: Arc<pace::Throughput>,
     reporter: Arc<dyn Reporter>,
     warned: Mutex<HashSet<String>>,
 }
@@ -225,7 +225,7 @@ impl Http {
             tries: network.tries.max(1),
             pauses: pause::Pauses::default(),
             limiter: network.limit_rate.map(limit::Limiter::new),
-            flow: Arc::new(pace::Flow::new(network.limit_rate)),
+            throughput: Arc::new(pace::Throughput::new(network.limit_rate)),
             reporter,
             warned: Mutex::default(),
         })))
@@ -263,7 +263,7 @@ impl Http {
 
     /// The clock of one try to get bytes of a file.
     pub fn progress(&self) -> Progress {
-        Progress::new(&self.0.flow)
+        Progress::new(&self.0.throughput)
     }
 
     /// Asks an API address, with redirects inside the Hub followed and passing failures retried, until the deadline.
@@ -498,7 +498,7 @@ struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     fn new(http: &Http, response: Response, url: &'a Url, deadline: Deadline) -> Self {
-        Self { response, url, stall: http.0.stall, deadline, pace: pace::Pace::new(&http.0.flow) }
+        Self { response, url, stall: http.0.stall, deadline, pace: pace::Pace::new(&http.0.throughput) }
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {

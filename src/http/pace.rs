@@ -22,13 +22,13 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What all bodies bring together.
 #[derive(Debug)]
-pub struct Flow {
+pub struct Throughput {
     floor: f64,
     bytes: AtomicU64,
     bodies: AtomicU64,
 }
 
-impl Flow {
+impl Throughput {
     /// Where the user limits the rate, less is enough.
     pub fn new(limit_rate: Option<u64>) -> Self {
         let floor = limit_rate.map_or(SLOWEST as f64, |limit| (limit as f64 / 4.0).min(SLOWEST as f64));
@@ -39,7 +39,7 @@ impl Flow {
 /// How fast one body comes.
 #[derive(Debug)]
 pub struct Pace {
-    flow: Arc<Flow>,
+    throughput: Arc<Throughput>,
     begun: Instant,
     /// What all bodies had brought then.
     before: u64,
@@ -50,12 +50,12 @@ pub struct Pace {
 
 impl Pace {
     /// Begins with the first look at a body.
-    pub fn new(flow: &Arc<Flow>) -> Self {
-        flow.bodies.fetch_add(1, Ordering::Relaxed);
+    pub fn new(throughput: &Arc<Throughput>) -> Self {
+        throughput.bodies.fetch_add(1, Ordering::Relaxed);
         Self {
-            flow: flow.clone(),
+            throughput: throughput.clone(),
             begun: Instant::now(),
-            before: flow.bytes.load(Ordering::Relaxed),
+            before: throughput.bytes.load(Ordering::Relaxed),
             came: 0,
             waited: Duration::ZERO,
         }
@@ -64,7 +64,7 @@ impl Pace {
     /// Notes bytes and how long they were waited for. `Some` if too few have come since the last judgement, which is made
     /// when `window` has been waited: how many.
     pub fn note(&mut self, bytes: usize, waited: Duration, window: Duration) -> Option<u64> {
-        self.flow.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.throughput.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.came += bytes as u64;
         self.waited += waited;
         if self.waited < window {
@@ -72,51 +72,51 @@ impl Pace {
         }
         let came = self.came;
         let is_enough = self.is_enough(came, self.waited);
-        (self.begun, self.before) = (Instant::now(), self.flow.bytes.load(Ordering::Relaxed));
+        (self.begun, self.before) = (Instant::now(), self.throughput.bytes.load(Ordering::Relaxed));
         (self.came, self.waited) = (0, Duration::ZERO);
         (!is_enough).then_some(came)
     }
 
     fn is_enough(&self, came: u64, waited: Duration) -> bool {
-        let whole = self.flow.bytes.load(Ordering::Relaxed).saturating_sub(self.before);
-        is_enough(&self.flow, came, waited, whole, self.begun.elapsed())
+        let whole = self.throughput.bytes.load(Ordering::Relaxed).saturating_sub(self.before);
+        is_enough(&self.throughput, came, waited, whole, self.begun.elapsed())
     }
 }
 
 impl Drop for Pace {
     fn drop(&mut self) {
-        self.flow.bodies.fetch_sub(1, Ordering::Relaxed);
+        self.throughput.bodies.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The clock of one try, whose bytes are counted by its body.
 #[derive(Debug)]
 pub struct Progress {
-    flow: Arc<Flow>,
+    throughput: Arc<Throughput>,
     begun: Instant,
     before: u64,
 }
 
 impl Progress {
     /// Begins a try.
-    pub fn new(flow: &Arc<Flow>) -> Self {
-        Self { flow: flow.clone(), begun: Instant::now(), before: flow.bytes.load(Ordering::Relaxed) }
+    pub fn new(throughput: &Arc<Throughput>) -> Self {
+        Self { throughput: throughput.clone(), begun: Instant::now(), before: throughput.bytes.load(Ordering::Relaxed) }
     }
 
     /// Whether so many new bytes are worth the time that the try took: a byte and a reset, again and again, are not.
     pub fn is_made_by(&self, bytes: u64) -> bool {
         let took = self.begun.elapsed().max(SHORTEST);
-        let whole = self.flow.bytes.load(Ordering::Relaxed).saturating_sub(self.before);
-        is_enough(&self.flow, bytes, took, whole, took)
+        let whole = self.throughput.bytes.load(Ordering::Relaxed).saturating_sub(self.before);
+        is_enough(&self.throughput, bytes, took, whole, took)
     }
 }
 
 /// Whether `came` bytes are enough for the time they were waited for, while all bodies brought `whole` in `wall`.
-fn is_enough(flow: &Flow, came: u64, waited: Duration, whole: u64, wall: Duration) -> bool {
+fn is_enough(throughput: &Throughput, came: u64, waited: Duration, whole: u64, wall: Duration) -> bool {
     let rate = |bytes: u64, time: Duration| bytes as f64 / time.max(Duration::from_millis(1)).as_secs_f64();
     let (its, all) = (rate(came, waited), rate(whole, wall));
-    let bodies = flow.bodies.load(Ordering::Relaxed).max(1) as f64;
-    its >= flow.floor || (all >= flow.floor && its * bodies * PART >= all)
+    let bodies = throughput.bodies.load(Ordering::Relaxed).max(1) as f64;
+    its >= throughput.floor || (all >= throughput.floor && its * bodies * PART >= all)
 }
 
 #[cfg(test)]
@@ -125,13 +125,13 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(20);
 
-    fn flow(limit: Option<u64>, bodies: u64) -> Flow {
-        Flow { bodies: AtomicU64::new(bodies), ..Flow::new(limit) }
+    fn throughput(limit: Option<u64>, bodies: u64) -> Throughput {
+        Throughput { bodies: AtomicU64::new(bodies), ..Throughput::new(limit) }
     }
 
     #[test]
     fn a_byte_a_second_is_too_slow_and_a_slow_line_is_not() {
-        let alone = flow(None, 1);
+        let alone = throughput(None, 1);
         assert!(!is_enough(&alone, 20, WINDOW, 20, WINDOW));
         assert!(is_enough(&alone, 20 * SLOWEST, WINDOW, 20 * SLOWEST, WINDOW));
         assert!(is_enough(&alone, 40 * 1024, WINDOW, 40 * 1024, WINDOW), "2 KiB/s");
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn connections_that_share_a_slow_line_are_judged_together() {
-        let shared = flow(None, 16);
+        let shared = throughput(None, 16);
         let line = 20 * 3 * 1024;
         assert!(is_enough(&shared, line / 16, WINDOW, line, WINDOW), "an equal share of 3 KiB/s");
         assert!(is_enough(&shared, line / 64, WINDOW, line, WINDOW), "a quarter of that");
@@ -149,15 +149,15 @@ mod tests {
 
     #[test]
     fn a_limit_of_the_user_is_not_taken_for_a_slow_server() {
-        let limited = flow(Some(200), 8);
+        let limited = throughput(Some(200), 8);
         assert!(is_enough(&limited, 20 * 25, WINDOW, 20 * 200, WINDOW));
         assert!(!is_enough(&limited, 20, WINDOW, 20 * 8, WINDOW));
     }
 
     #[test]
     fn a_window_is_judged_by_what_was_waited_and_begins_anew() {
-        let flow = Arc::new(Flow::new(None));
-        let mut pace = Pace::new(&flow);
+        let throughput = Arc::new(Throughput::new(None));
+        let mut pace = Pace::new(&throughput);
         let second = Duration::from_secs(1);
         for _ in 0..19 {
             assert_eq!(pace.note(1, second, WINDOW), None);
@@ -165,15 +165,15 @@ mod tests {
         assert_eq!(pace.note(1, second, WINDOW), Some(20));
         assert_eq!(pace.note(1 << 20, WINDOW, WINDOW), None);
         drop(pace);
-        assert_eq!(flow.bodies.load(Ordering::Relaxed), 0);
+        assert_eq!(throughput.bodies.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn a_byte_before_each_reset_is_no_progress() {
-        let flow = Arc::new(Flow::new(None));
-        let progress = Progress::new(&flow);
+        let throughput = Arc::new(Throughput::new(None));
+        let progress = Progress::new(&throughput);
         assert!(!progress.is_made_by(1));
-        flow.bytes.fetch_add(1 << 20, Ordering::Relaxed);
+        throughput.bytes.fetch_add(1 << 20, Ordering::Relaxed);
         assert!(progress.is_made_by(1 << 20));
         assert!(!progress.is_made_by(1000));
     }

@@ -25,20 +25,20 @@ pub(super) struct Contents {
     /// What else was found: keys that nothing reads; and what is wrong with the entry that is being read.
     pub notes: Notes,
     /// What is wrong, with the entries that it concerns.
-    pub bad: Vec<(Owner, Problem)>,
+    pub bad: Vec<(EntryName, Problem)>,
     /// `superseded_by` values, checked when every id is known.
     successors: Vec<Successor>,
 }
 
 /// The entry that something is about: a model, one of its formats, or one of its quantizations, as they are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(super) struct EntryName {
     pub model: String,
     pub format: Option<String>,
     pub quant: Option<String>,
 }
 
-impl Owner {
+impl EntryName {
     fn model(entry: &Entry) -> Self {
         Self { model: entry.key.trim().to_owned(), format: None, quant: None }
     }
@@ -53,7 +53,7 @@ impl Owner {
 }
 
 struct Successor {
-    owner: Owner,
+    owner: EntryName,
     place: Place,
     name: String,
     /// One list for all quantizations of a format.
@@ -82,7 +82,7 @@ pub(super) fn contents(root: Option<&Node>, twins: Vec<Problem>) -> Result<Conte
     }
     let mut ids = Names::new("model id");
     for entry in entries {
-        let owner = Owner::model(entry);
+        let owner = EntryName::model(entry);
         let id = contents.notes.keep(ids.read::<ModelId>(entry));
         contents.blame(&owner);
         let model = id.and_then(|id| contents.model(id, entry, &owner));
@@ -96,10 +96,10 @@ pub(super) fn contents(root: Option<&Node>, twins: Vec<Problem>) -> Result<Conte
 }
 
 /// Every entry that holds the key at this place: by way of an alias there may be several.
-fn owners_of(models: &[Entry], place: Place) -> Vec<Owner> {
+fn owners_of(models: &[Entry], place: Place) -> Vec<EntryName> {
     let mut owners = Vec::new();
     for model in models {
-        let owner = Owner::model(model);
+        let owner = EntryName::model(model);
         if model.place == place {
             owners.push(owner);
             continue;
@@ -140,11 +140,11 @@ fn below(node: &Node) -> &[Entry] {
 
 impl Contents {
     /// What was noted since the last time is wrong with this entry.
-    fn blame(&mut self, owner: &Owner) {
+    fn blame(&mut self, owner: &EntryName) {
         self.bad.extend(self.notes.problems.drain(..).map(|problem| (owner.clone(), problem)));
     }
 
-    fn model(&mut self, id: ModelId, entry: &Entry, owner: &Owner) -> Option<Model> {
+    fn model(&mut self, id: ModelId, entry: &Entry, owner: &EntryName) -> Option<Model> {
         let entries = self.notes.keep(fields::map(&entry.node, &format!("model `{id}` to be a mapping")));
         let Some(entries) = entries else {
             self.blame(owner);
@@ -195,7 +195,7 @@ impl Contents {
         format: Format,
         entry: &Entry,
         above: &Scope,
-        owner: &Owner,
+        owner: &EntryName,
     ) -> Option<FormatEntry> {
         let what = format!("format `{format}` of model `{model}` to be a mapping");
         let Some(entries) = self.notes.keep(fields::map(&entry.node, &what)) else {
@@ -247,7 +247,7 @@ impl Contents {
         Some(FormatEntry { huggingface_id: scope.repo, revision: scope.revision, quants: read, whole: None, format })
     }
 
-    fn note_successor(&mut self, owner: &Owner, entries: &[Entry], siblings: &Rc<[String]>) {
+    fn note_successor(&mut self, owner: &EntryName, entries: &[Entry], siblings: &Rc<[String]>) {
         if let Some(entry) = fields::get(entries, "superseded_by")
             && let Value::Text(name) = &entry.node.value
         {

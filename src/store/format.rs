@@ -2,7 +2,7 @@
 
 use super::{
     error::{Result, StoreError},
-    relocation::Location,
+    relocation::ProjectLocation,
 };
 use crate::{
     digest::{Blake3Digest, GitSha1, LONGEST_FILE, SEGMENT_LEN, Sha256Digest, sha256_of},
@@ -324,7 +324,7 @@ pub struct ProjectRecord {
     pub uuid: Uuid,
     /// Its models directory when it was last seen.
     #[serde(flatten)]
-    pub location: Location,
+    pub location: ProjectLocation,
     /// Owner of the models directory.
     pub uid: u32,
     /// When it was first seen, RFC 3339.

@@ -39,7 +39,7 @@ pub use lock::{FileLock, Wait};
 pub use open::require_folder_or_nothing;
 pub use ownership::ShutOut;
 pub use publish::{Complete, commit_all};
-pub use relocation::Location;
+pub use relocation::ProjectLocation;
 pub use roots::{PROJECT_FILE, Project};
 pub use take_in::{TakeIn, hash_file};
 

@@ -16,7 +16,7 @@ use std::path::Path;
 
 /// Where a models directory is, and on which system it was seen there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Location {
+pub struct ProjectLocation {
     /// The models directory, without links.
     pub path: String,
     /// The name of the host.
@@ -53,7 +53,7 @@ pub enum Sight {
     Unknown,
 }
 
-impl Location {
+impl ProjectLocation {
     /// Where this folder is now, beside the store at `store`. `path` is its canonical one.
     pub fn of(disk: &dyn Disk, path: &Path, store: &Path) -> crate::disk::Result<Self> {
         let stat = disk.stat_follow(path)?;
@@ -118,7 +118,7 @@ impl Location {
 }
 
 /// Whether the models directory at `here` is another one than that which was seen at `was`, with the same project file.
-pub fn is_copy(was: &Location, here: &Location, sight: Sight) -> bool {
+pub fn is_copy(was: &ProjectLocation, here: &ProjectLocation, sight: Sight) -> bool {
     let is_of_volume = was.on_store_volume && here.on_store_volume;
     let is_comparable = is_of_volume || (was.is_of_boot(here) && was.dev == here.dev);
     if is_comparable && here.ino != 0 && was.ino == here.ino {
@@ -145,8 +145,8 @@ fn hashed(id: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn was() -> Location {
-        Location {
+    fn was() -> ProjectLocation {
+        ProjectLocation {
             path: "/home/ann/project/models".into(),
             host: "desk".into(),
             machine: Some("m1".into()),
@@ -158,8 +158,8 @@ mod tests {
         }
     }
 
-    fn at(path: &str, ino: u64) -> Location {
-        Location { path: path.into(), ino, ..was() }
+    fn at(path: &str, ino: u64) -> ProjectLocation {
+        ProjectLocation { path: path.into(), ino, ..was() }
     }
 
     const GONE: Sight = Sight::Nothing { level: 1, above: (7, 80) };
@@ -169,31 +169,32 @@ mod tests {
         let elsewhere = "/home/ann/other/models";
         // By renaming it, whatever the host is called by now.
         assert!(!is_copy(&was(), &at(elsewhere, 100), Sight::Unknown));
-        assert!(!is_copy(&was(), &Location { host: "box".into(), machine: None, ..at(elsewhere, 100) }, Sight::Unknown));
+        assert!(!is_copy(&was(), &ProjectLocation { host: "box".into(), machine: None, ..at(elsewhere, 100) }, Sight::Unknown));
         // To another volume, where it has another inode.
-        assert!(!is_copy(&was(), &Location { dev: 9, ..at(elsewhere, 5) }, GONE));
+        assert!(!is_copy(&was(), &ProjectLocation { dev: 9, ..at(elsewhere, 5) }, GONE));
         // And with a restart of the machine in between.
-        assert!(!is_copy(&was(), &Location { boot: Some("b2".into()), ..at(elsewhere, 100) }, GONE));
-        assert!(!is_copy(&was(), &Location { boot: Some("b2".into()), ..was() }, Sight::SameFolder));
+        assert!(!is_copy(&was(), &ProjectLocation { boot: Some("b2".into()), ..at(elsewhere, 100) }, GONE));
+        assert!(!is_copy(&was(), &ProjectLocation { boot: Some("b2".into()), ..was() }, Sight::SameFolder));
     }
 
     #[test]
     fn a_folder_seen_by_another_path_is_no_copy() {
         assert!(!is_copy(&was(), &at("/mnt/models", 100), Sight::SameFolder));
-        let in_container = Location { host: "3f9c".into(), machine: None, parents: vec![(40, 1)], ..at("/srv/models", 100) };
+        let in_container = ProjectLocation { host: "3f9c".into(), machine: None, parents: vec![(40, 1)], ..at("/srv/models", 100) };
         assert!(!is_copy(&was(), &in_container, Sight::Nothing { level: 3, above: (40, 1) }));
     }
 
     #[test]
     fn another_host_is_no_evidence_of_a_move() {
-        let other_name = Location { host: "box".into(), ..at("/home/ann/copy/models", 101) };
-        let other_machine = Location { machine: Some("m2".into()), boot: Some("b2".into()), ..at("/home/ann/copy/models", 101) };
-        let container = Location { machine: None, ..at("/home/ann/copy/models", 101) };
+        let other_name = ProjectLocation { host: "box".into(), ..at("/home/ann/copy/models", 101) };
+        let other_machine =
+            ProjectLocation { machine: Some("m2".into()), boot: Some("b2".into()), ..at("/home/ann/copy/models", 101) };
+        let container = ProjectLocation { machine: None, ..at("/home/ann/copy/models", 101) };
         for here in [other_name, other_machine, container] {
             for sight in [Sight::SameFolder, Sight::Something, GONE, Sight::Unknown] {
                 assert!(is_copy(&was(), &here, sight), "{here:?} {sight:?}");
             }
-            assert!(is_copy(&was(), &Location { path: was().path, ..here.clone() }, Sight::SameFolder), "{here:?}");
+            assert!(is_copy(&was(), &ProjectLocation { path: was().path, ..here.clone() }, Sight::SameFolder), "{here:?}");
         }
     }
 
@@ -205,40 +206,53 @@ mod tests {
         for (level, above) in [(3, (40, 1)), (1, (7, 81)), (1, (9, 80)), (0, (7, 80)), (9, (7, 2)), (1, (0, 0))] {
             assert!(is_copy(&was(), &here, Sight::Nothing { level, above }), "{level} {above:?}");
         }
-        let nameless = Location { machine: None, boot: None, ..here };
-        assert!(is_copy(&Location { machine: None, boot: None, ..was() }, &nameless, GONE), "systems that cannot be told apart");
+        let nameless = ProjectLocation { machine: None, boot: None, ..here };
+        assert!(
+            is_copy(&ProjectLocation { machine: None, boot: None, ..was() }, &nameless, GONE),
+            "systems that cannot be told apart"
+        );
     }
 
     #[test]
     fn another_folder_in_the_same_place_is_a_copy() {
         assert!(is_copy(&was(), &at(&was().path, 101), Sight::SameFolder));
-        assert!(is_copy(&was(), &Location { dev: 8, ..was() }, Sight::SameFolder));
-        assert!(!is_copy(&was(), &Location { boot: Some("b2".into()), dev: 8, ..was() }, Sight::SameFolder));
+        assert!(is_copy(&was(), &ProjectLocation { dev: 8, ..was() }, Sight::SameFolder));
+        assert!(!is_copy(&was(), &ProjectLocation { boot: Some("b2".into()), dev: 8, ..was() }, Sight::SameFolder));
         // A record of before, without inodes, and a volume that has none.
-        assert!(!is_copy(&Location { ino: 0, machine: None, boot: None, parents: vec![], ..was() }, &was(), Sight::SameFolder));
-        assert!(!is_copy(&was(), &Location { ino: 0, boot: None, ..was() }, Sight::Something));
+        assert!(!is_copy(
+            &ProjectLocation { ino: 0, machine: None, boot: None, parents: vec![], ..was() },
+            &was(),
+            Sight::SameFolder
+        ));
+        assert!(!is_copy(&was(), &ProjectLocation { ino: 0, boot: None, ..was() }, Sight::Something));
     }
 
     #[test]
     fn one_inode_on_the_volume_of_the_store_is_one_folder_on_every_host() {
-        let was = Location { on_store_volume: true, ..was() };
-        let pod = Location { host: "pod-2".into(), machine: None, boot: Some("b2".into()), dev: 41, ..was.clone() };
+        let was = ProjectLocation { on_store_volume: true, ..was() };
+        let pod = ProjectLocation { host: "pod-2".into(), machine: None, boot: Some("b2".into()), dev: 41, ..was.clone() };
         for sight in [Sight::SameFolder, Sight::Something, GONE, Sight::Unknown] {
             assert!(!is_copy(&was, &pod, sight), "{sight:?}");
-            assert!(!is_copy(&was, &Location { path: "/data/models".into(), boot: None, ..pod.clone() }, sight), "{sight:?}");
-            assert!(is_copy(&was, &Location { ino: 101, ..pod.clone() }, sight), "another folder of that volume, {sight:?}");
-            assert!(is_copy(&was, &Location { on_store_volume: false, ..pod.clone() }, sight), "another volume now, {sight:?}");
+            assert!(
+                !is_copy(&was, &ProjectLocation { path: "/data/models".into(), boot: None, ..pod.clone() }, sight),
+                "{sight:?}"
+            );
+            assert!(is_copy(&was, &ProjectLocation { ino: 101, ..pod.clone() }, sight), "another folder of that volume, {sight:?}");
+            assert!(
+                is_copy(&was, &ProjectLocation { on_store_volume: false, ..pod.clone() }, sight),
+                "another volume now, {sight:?}"
+            );
         }
-        let elsewhere = Location { on_store_volume: false, ..was.clone() };
+        let elsewhere = ProjectLocation { on_store_volume: false, ..was.clone() };
         assert!(is_copy(&elsewhere, &pod, Sight::Unknown), "another volume before");
-        let unnumbered = Location { ino: 0, ..was };
-        assert!(is_copy(&unnumbered, &Location { ino: 0, ..pod }, Sight::Unknown), "a volume that numbers no files");
+        let unnumbered = ProjectLocation { ino: 0, ..was };
+        assert!(is_copy(&unnumbered, &ProjectLocation { ino: 0, ..pod }, Sight::Unknown), "a volume that numbers no files");
     }
 
     #[test]
     fn equal_numbers_under_another_boot_are_no_evidence() {
-        let other = Location { host: "box".into(), machine: None, boot: Some("b2".into()), ..at("/srv/models", 100) };
+        let other = ProjectLocation { host: "box".into(), machine: None, boot: Some("b2".into()), ..at("/srv/models", 100) };
         assert!(is_copy(&was(), &other, GONE));
-        assert!(is_copy(&was(), &Location { boot: None, ..other }, GONE));
+        assert!(is_copy(&was(), &ProjectLocation { boot: None, ..other }, GONE));
     }
 }

@@ -5,7 +5,7 @@ use super::{
     format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
     gc,
     layout::{STORE_DIR, leads_to_marker},
-    relocation::{self, Location},
+    relocation::{self, ProjectLocation},
 };
 use crate::{
     digest::Sha256Digest,
@@ -51,7 +51,7 @@ impl Project {
     /// moved or copied since it was last seen, or was forgotten.
     pub fn is_at_home(store: &Store, models_dir: &Path) -> Result<bool> {
         let Some((identity, record)) = Self::seen(store, models_dir)? else { return Ok(false) };
-        let here = Location::of(store.disk(), &store.disk().canonical(models_dir)?, store.layout().root())?;
+        let here = ProjectLocation::of(store.disk(), &store.disk().canonical(models_dir)?, store.layout().root())?;
         Ok(record.location == here && identity.store == store.marker().uuid)
     }
 
@@ -77,7 +77,7 @@ impl Project {
         store.require_writable()?;
         let disk = store.disk();
         let path = disk.canonical(models_dir)?;
-        let here = Location::of(disk, &path, store.layout().root())?;
+        let here = ProjectLocation::of(disk, &path, store.layout().root())?;
         let store_uuid = store.marker().uuid;
         let mut identity = match read_identity(disk, models_dir)? {
             Some(identity) => identity,
@@ -98,7 +98,7 @@ impl Project {
     }
 
     /// Records where it is now, at most once a day where nothing changed. Tells whether it did.
-    fn note_visit(&self, here: Location, record: Option<ProjectRecord>) -> Result<bool> {
+    fn note_visit(&self, here: ProjectLocation, record: Option<ProjectRecord>) -> Result<bool> {
         let now = format::now();
         let path = PathBuf::from(&here.path);
         let stat = self.store.disk().stat_follow(&path)?;
@@ -399,7 +399,7 @@ fn write_identity(disk: &dyn Disk, models_dir: &Path, identity: &Identity) -> Re
 
 /// Gives a copied directory an identity of its own, with copies of the roots. One process does it at a time; the next one
 /// finds it done. A directory that several hosts use in turn has one identity for each of them, and gets that again.
-fn part_from_original(store: &Store, models_dir: &Path, here: &Location, seen: Identity) -> Result<Identity> {
+fn part_from_original(store: &Store, models_dir: &Path, here: &ProjectLocation, seen: Identity) -> Result<Identity> {
     let lock = || store.acquire(&store.layout().projects_lock(), LockKind::Exclusive, "the projects", store.wait());
     let _lock = store.locks_work().then(lock).transpose()?;
     let identity = read_identity(store.disk(), models_dir)?.unwrap_or(seen);
@@ -414,8 +414,8 @@ fn part_from_original(store: &Store, models_dir: &Path, here: &Location, seen: I
 }
 
 /// The identity that the directory at hand had when this host saw it before.
-fn former(store: &Store, here: &Location) -> Result<Option<Uuid>> {
-    let is_here = |was: &Location| was.ino != 0 && was.ino == here.ino && was.is_at(here);
+fn former(store: &Store, here: &ProjectLocation) -> Result<Option<Uuid>> {
+    let is_here = |was: &ProjectLocation| was.ino != 0 && was.ino == here.ino && was.is_at(here);
     for project in store.projects()? {
         // A record that cannot be read tells of no place.
         if store.project_record(&project).ok().flatten().is_some_and(|record| is_here(&record.location)) {
@@ -426,7 +426,7 @@ fn former(store: &Store, here: &Location) -> Result<Option<Uuid>> {
 }
 
 /// Whether the directory at hand carries the identity of another one.
-fn is_copy(store: &Store, here: &Location, identity: &Identity) -> Result<bool> {
+fn is_copy(store: &Store, here: &ProjectLocation, identity: &Identity) -> Result<bool> {
     let (disk, root) = (store.disk(), store.layout().root());
     // Copied together with the store in it: the original has a store of its own, and does not need this one. One that is
     // mounted there was not copied.

@@ -10,9 +10,9 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Mirrors(Mutex<HashSet<Origin>>);
 
-/// A round of a file's locations, each asked once.
+/// The order in which the locations of a file are asked, each once.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(super) struct Rotation {
     order: Vec<usize>,
     /// How many of them have failed, and how many of these by saying that they do not have the file.
     failed: usize,
@@ -23,31 +23,31 @@ pub(super) struct Round {
 
 impl Mirrors {
     /// The locations in their order; those of endpoints that were left come last.
-    pub fn round(&self, locations: &[Location]) -> Round {
+    pub fn rotation(&self, locations: &[Location]) -> Rotation {
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_left = |at: &usize| locations[*at].origin().is_some_and(|origin| left.contains(&origin));
         let (last, mut order): (Vec<usize>, Vec<usize>) = (0..locations.len()).partition(is_left);
         order.extend(last);
-        Round { order, failed: 0, refused: 0, trouble: Vec::new() }
+        Rotation { order, failed: 0, refused: 0, trouble: Vec::new() }
     }
 
-    /// Notes that the present location of a round served what those before it could not. Each file would wait for them again.
-    pub fn served(&self, round: &Round, locations: &[Location]) {
+    /// Records that the current location served what those before it could not, so that other files do not wait for them.
+    pub fn served(&self, rotation: &Rotation, locations: &[Location]) {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        left.extend(round.trouble.iter().filter_map(|at| locations[*at].origin()));
-        if let Some(origin) = locations[round.at()].origin() {
+        left.extend(rotation.trouble.iter().filter_map(|at| locations[*at].origin()));
+        if let Some(origin) = locations[rotation.at()].origin() {
             left.remove(&origin);
         }
     }
 }
 
-impl Round {
+impl Rotation {
     /// The present location.
     pub fn at(&self) -> usize {
         self.order.get(self.failed).copied().unwrap_or(0)
     }
 
-    /// Whether no location was asked before it in this round.
+    /// Whether no other location was asked before the current one.
     pub fn is_first(&self) -> bool {
         self.failed == 0
     }
@@ -83,22 +83,22 @@ mod tests {
     #[test]
     fn an_endpoint_that_failed_where_another_served_comes_last_from_then_on() {
         let (mirrors, locations) = (Mirrors::default(), locations());
-        let mut round = mirrors.round(&locations);
-        assert!(round.is_first() && round.go_on(false) && round.at() == 1);
-        mirrors.served(&round, &locations);
-        assert_eq!(mirrors.round(&locations).order, [1, 2, 0]);
-        let mut round = mirrors.round(&locations);
-        assert!(round.go_on(false) && round.go_on(false) && !round.go_on(false) && round.at() == 0);
-        mirrors.served(&round, &locations);
-        assert_eq!(mirrors.round(&locations).order, [0, 1, 2]);
+        let mut rotation = mirrors.rotation(&locations);
+        assert!(rotation.is_first() && rotation.go_on(false) && rotation.at() == 1);
+        mirrors.served(&rotation, &locations);
+        assert_eq!(mirrors.rotation(&locations).order, [1, 2, 0]);
+        let mut rotation = mirrors.rotation(&locations);
+        assert!(rotation.go_on(false) && rotation.go_on(false) && !rotation.go_on(false) && rotation.at() == 0);
+        mirrors.served(&rotation, &locations);
+        assert_eq!(mirrors.rotation(&locations).order, [0, 1, 2]);
     }
 
     #[test]
     fn an_endpoint_that_lacks_a_file_is_still_asked_first_for_others() {
         let (mirrors, locations) = (Mirrors::default(), locations());
-        let mut round = mirrors.round(&locations);
-        assert!(round.go_on(true) && round.go_on(true) && round.is_only_choice());
-        mirrors.served(&round, &locations);
-        assert_eq!(mirrors.round(&locations).order, [0, 1, 2]);
+        let mut rotation = mirrors.rotation(&locations);
+        assert!(rotation.go_on(true) && rotation.go_on(true) && rotation.is_only_choice());
+        mirrors.served(&rotation, &locations);
+        assert_eq!(mirrors.rotation(&locations).order, [0, 1, 2]);
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Message, Run, TransferError,
     buffer::Buffer,
     job::Running,
-    mirrors::Round,
+    mirrors::Rotation,
     schedule::{Order, Piece},
 };
 use crate::{
@@ -58,18 +58,18 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
     let job = &run.jobs[piece.job];
     let mut cursor = Cursor::new(job, number, piece);
     let mut backoff = Backoff::new(run.effort.tries);
-    let mut round = run.mirrors.round(&job.locations);
+    let mut rotation = run.mirrors.rotation(&job.locations);
     // The Hub's own refusal, which is reported whatever its mirrors answer.
     let mut refused = None;
     while cursor.next < cursor.end {
-        let is_last = round.is_only_choice() || backoff.failures() + 1 >= run.effort.tries;
+        let is_last = rotation.is_only_choice() || backoff.failures() + 1 >= run.effort.tries;
         let progress = run.http.progress();
         let as_whole = job.is_asked_for_all();
-        let outcome = attempt(run, job, &mut cursor, &round, Try { is_last, as_whole }).await;
+        let outcome = attempt(run, job, &mut cursor, &rotation, Try { is_last, as_whole }).await;
         let gained = cursor.came_further(job);
         let is_progress = progress.is_made_by(gained);
         if is_progress || (gained > 0 && matches!(outcome, Outcome::Done)) {
-            run.mirrors.served(&round, &job.locations);
+            run.mirrors.served(&rotation, &job.locations);
         }
         let error = match outcome {
             Outcome::Done => continue,
@@ -89,16 +89,16 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
         ) {
             run.governor.trouble();
         }
-        if error.is_refusal() && job.locations[round.at()].is_hub_itself() {
+        if error.is_refusal() && job.locations[rotation.at()].is_hub_itself() {
             refused = Some(error.clone());
         }
         // The next mirror at once where this one does not give what it should or has no such file, and after a pause where
         // all were tried.
-        if (error.elsewhere() || error.is_refusal()) && round.go_on(error.is_refusal()) {
+        if (error.elsewhere() || error.is_refusal()) && rotation.go_on(error.is_refusal()) {
             run.reporter.event(&Event::Elsewhere { why: error.to_string() });
             continue;
         }
-        round = run.mirrors.round(&job.locations);
+        rotation = run.mirrors.rotation(&job.locations);
         match backoff.next(&error) {
             Some(pause) => {
                 run.retrying(job, &error, pause);
@@ -128,8 +128,8 @@ struct Try {
     as_whole: bool,
 }
 
-async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, round: &Round, how: Try) -> Outcome {
-    let location = &job.locations[round.at()];
+async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, rotation: &Rotation, how: Try) -> Outcome {
+    let location = &job.locations[rotation.at()];
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
     let asked = Instant::now();
@@ -156,7 +156,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, round:
         return outcome;
     }
     // The server knows no ranges and sends the file from its beginning.
-    if !how.as_whole && !round.is_first() && !how.is_last && job.has_ranges() {
+    if !how.as_whole && !rotation.is_first() && !how.is_last && job.has_ranges() {
         let asked = format!("bytes {start}-{}", end - 1);
         return Outcome::Failed(HttpError::BadRange { url: location.shown(), asked, got: "the whole file".into() });
     }

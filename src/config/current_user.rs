@@ -9,12 +9,12 @@ const OTHERS_WRITE: u32 = 0o002;
 
 /// This user, and who became root to act as them.
 #[derive(Debug, Clone, Copy)]
-pub struct Owner {
+pub struct CurrentUser {
     me: Option<u32>,
     sudo: Option<u32>,
 }
 
-impl Owner {
+impl CurrentUser {
     /// The user of this process.
     pub fn of_process(environment: &Environment<'_>) -> Self {
         Self { me: disk::user_id(), sudo: environment.sudo_user() }
@@ -60,11 +60,11 @@ mod tests {
 
     #[test]
     fn root_counts_the_files_of_who_ran_sudo_as_its_own_and_nobody_else_does() {
-        let root = Owner { me: Some(0), sudo: Some(7) };
+        let root = CurrentUser { me: Some(0), sudo: Some(7) };
         assert!(root.owns(&stat(0, 0o755)) && root.owns(&stat(7, 0o755)) && !root.owns(&stat(8, 0o755)));
-        let user = Owner { me: Some(8), sudo: Some(7) };
+        let user = CurrentUser { me: Some(8), sudo: Some(7) };
         assert!(user.owns(&stat(8, 0o755)) && !user.owns(&stat(7, 0o755)) && !user.owns(&stat(0, 0o755)));
         assert!(user.knows(&stat(0, 0o755)) && user.trusts(&stat(0, 0o644)) && !user.trusts(&stat(8, 0o666)));
-        assert!(Owner { me: None, sudo: None }.owns(&stat(8, 0o777)));
+        assert!(CurrentUser { me: None, sudo: None }.owns(&stat(8, 0o777)));
     }
 }

@@ -1,4 +1,4 @@
-//! Where files of a project may stand: a link in it, which may have come with it, is not followed out of it.
+//! Where files of a project may be. Links in it may have come with it, so none is followed out of it.
 
 use crate::{
     disk::Disk,
@@ -18,8 +18,8 @@ pub struct Unnamed<'a> {
     pub is_folder: bool,
 }
 
-/// Refuses paths that lead where files of the project may not stand without its user's word, with the one command that allows
-/// them all, where they can be allowed.
+/// Refuses paths that lead to places that the user has not allowed, with one command that allows all of them, if they
+/// can be allowed.
 pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>]) -> Result<()> {
     let mut wrong: Vec<String> = Vec::new();
     let mut places: Vec<PathBuf> = Vec::new();

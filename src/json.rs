@@ -14,8 +14,8 @@ use std::{fmt, marker::PhantomData};
 const LONGEST_TEXT: usize = 1 << 20;
 const MOST_TEXTS: usize = 1000;
 
-/// A type that is read from one value: a kind of value that has no method of its own gives [`Self::other`], and what is
-/// inside is not kept.
+/// A type that is read from one value. A kind of value without its own method becomes [`Self::other`], and its content
+/// is dropped.
 pub trait FromJson<'de>: Sized {
     /// What is expected, for an error.
     const EXPECTED: &'static str;

@@ -228,8 +228,8 @@ const PYTHON_ENVIRONMENT: &str = "pyvenv.cfg";
 /// The one hidden folder of our own: the store of a models directory.
 const OWN_HIDDEN: &str = ".blobs";
 
-/// Where files may stand that the user did not name: in the project, and where its user allowed it. All as real paths, without
-/// links.
+/// Where files may be that the user did not name: in the project, and in places that the user allowed. All as real
+/// paths, without links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// The project's folder.
@@ -240,7 +240,7 @@ pub struct Bounds {
     pub allowed: Vec<PathBuf>,
 }
 
-/// Why files of a project may not stand somewhere.
+/// Why files of a project may not be at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Misplaced {
     /// It is outside of the project.

@@ -89,7 +89,7 @@ impl Progress {
     fn tell_once(&self, word: &str, style: Style, text: &str) {
         let text = text::short(text, LONGEST_EVENT);
         let said = &mut self.state().said;
-        // What would be said for ever is what a server or a file makes up.
+        // A server or a file could produce messages without end.
         if said.len() < MOST_SAID && said.insert(text.clone()) {
             self.tell(&format!("{} {text}\n", paint(style, word)));
         }

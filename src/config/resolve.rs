@@ -60,8 +60,8 @@ fn absolute(base: &Path, path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The settings of a run: overrides win over variables, those over the project's file, that over the user's, and that over
-/// defaults. What only the user may say comes from none but these two first and the user's file.
+/// The settings of a run: in order of precedence, overrides, variables, the project's file, the user's file, defaults.
+/// Settings of trust come only from overrides, variables and the user's file.
 pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
     let mut warnings = Vec::new();
     let user = user_file::read(disk, environment, &mut warnings)?;
@@ -157,7 +157,7 @@ fn address(endpoint: &Endpoint) -> String {
 enum Chosen {
     /// The user, by a flag, a variable or the user's file.
     ByUser,
-    /// The project's file, or nobody: then it is where it usually is.
+    /// The project's file, or the default place.
     Otherwise,
 }
 

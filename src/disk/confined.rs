@@ -102,8 +102,8 @@ impl Root {
         Ok(named.is_ok_and(|named| rustix::fs::fstat(handle).is_ok_and(|kept| identity(&kept) == identity(&named))))
     }
 
-    /// Does something with a name in a folder, both from here. A kept handle may be of a folder that was removed and made
-    /// again since: where nothing is found, and the folder is another by now, it is opened anew.
+    /// Calls `act` with the folder's handle and a name in it. A cached handle may be of a folder that was replaced
+    /// meanwhile: if nothing is found and the folder is another now, it is opened again.
     fn with<T>(&self, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
         let (above, name) = split(path);
         let folder = self.folder(above)?;

@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 
 /// The syncs of one open file, none of which succeeds after one has failed.
 ///
-/// Linux tells an open file once that its bytes could not be written out, marks their pages clean and forgets it. The next
-/// sync has nothing to do and succeeds, although the bytes never reached the medium.
+/// Linux reports a failed writeback once per open file and marks the pages clean. The next sync has nothing to do and
+/// succeeds, although the data never reached the medium.
 #[derive(Debug, Default)]
 pub struct Syncs(Mutex<Option<DiskError>>);
 
 impl Syncs {
-    /// Does a sync unless one failed before. One at a time: of two at once, the system may tell only one of the failure.
+    /// Syncs unless a sync failed before. One at a time: the system may report a failure to only one of two concurrent
+    /// syncs.
     pub fn sync(&self, sync: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = &*failed {

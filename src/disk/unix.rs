@@ -306,7 +306,7 @@ pub(super) fn reflink_at<A: AsFd, B: AsFd>(from: (A, &Path), to: (B, &Path)) -> 
         let cloned = rustix::fs::ioctl_ficlone(&target, &source).map_err(io::Error::from);
         give(&target, FileType::RegularFile, heir(&to.0, to.1));
         cloned.and_then(|()| set_mode(&target, mode)).inspect_err(|_| {
-            // The first error is the one to tell; what is left behind is an empty file under a temporary name.
+            // The first error is reported; an empty file under a temporary name may stay.
             let _ = rustix::fs::unlinkat(&to.0, to.1, AtFlags::empty());
         })
     }
@@ -368,7 +368,7 @@ pub(super) fn start_writeback(file: &fs::File, offset: u64, len: u64) -> io::Res
     match error.raw_os_error() {
         // Nothing was begun: the call is not known here, or not allowed, or there was no memory for it.
         Some(libc::EINVAL | libc::ESPIPE | libc::ENOSYS | libc::EPERM | libc::EOPNOTSUPP | libc::EINTR | libc::ENOMEM) => Ok(()),
-        // What was begun failed here, and ext4 may have dropped it. The next sync need not tell.
+        // The writeback failed here, and ext4 may have dropped the data. The next sync may not report it.
         _ => Err(error),
     }
 }

@@ -93,7 +93,7 @@ impl Clients {
         let builder = match self.proxies.clone() {
             None => Client::builder(),
             Some(proxies) => {
-                // What is wrong with a variable was told before the request got here.
+                // An invalid variable was reported before the request.
                 let of = move |url: &Url| proxies.of(url).ok().flatten().map(|proxy| proxy.url.clone());
                 Client::builder().proxy(reqwest::Proxy::custom(of))
             }

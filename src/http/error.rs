@@ -103,7 +103,7 @@ pub enum HttpError {
         /// The rule it breaks.
         why: String,
     },
-    /// A variable of the environment that is to name a proxy and does not. Its value, which may hold a password, is not told.
+    /// An environment variable with an invalid proxy. Its value may hold a password and is not repeated.
     #[error("the environment variable {variable} names no proxy that can be used: {why}")]
     BadProxy {
         /// The variable.

@@ -117,8 +117,8 @@ enum Withheld {
 }
 
 impl TokenScope {
-    /// The rule: the Hub itself, else what the user named, and nothing unencrypted that leaves this machine, unless the user
-    /// said so for this very origin. What a proxy is asked for leaves it, wherever the proxy is.
+    /// The rule: the Hub and origins that the user named. Without encryption only on this machine, or to an origin that
+    /// the user trusts explicitly. A request through a proxy counts as leaving the machine.
     fn admits(&self, origin: &Origin, is_proxied: bool) -> Result<(), Withheld> {
         if self.own.contains(origin) {
             return Ok(());
@@ -164,7 +164,7 @@ pub struct Answer {
 pub trait Sink: Send {
     /// Most bytes that are taken.
     fn limit(&self) -> u64;
-    /// Begins anew: what was taken so far was not the whole answer.
+    /// Starts again: the bytes so far were an incomplete answer.
     fn begin(&mut self);
     /// Takes some bytes; an error is what is wrong with them.
     fn take(&mut self, bytes: &[u8]) -> Result<(), String>;

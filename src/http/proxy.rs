@@ -202,7 +202,7 @@ mod tests {
         ] {
             assert_eq!(is_exempt(list, host), direct, "NO_PROXY={list:?} {host}");
         }
-        // Where curl of that version does not understand an address of IPv6, later ones do.
+        // Later versions of curl understand this IPv6 address.
         for list in ["[::1]", "::1/128", "[::1]/128", "0:0:0:0:0:0:0:1", "::/8"] {
             assert!(is_exempt(list, "[::1]"), "{list}");
         }

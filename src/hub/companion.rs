@@ -6,7 +6,7 @@ use super::{
 };
 use crate::names::{Quant, RelPath, Role, gguf_roles};
 
-/// A file that stands beside a GGUF model: for pictures, for guessing ahead, and so on.
+/// A companion of a GGUF model: a projector for images, a draft for speculative decoding, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Companion {
     /// What it is for.

@@ -47,7 +47,7 @@ impl<'a> Round<'a> {
         if self.next < self.http.endpoints().len() {
             self.http.report(&Event::Elsewhere { why: error.to_string() });
         }
-        // What a mirror lacks tells nothing where the Hub itself could not be asked.
+        // A missing file on a mirror proves nothing if the Hub itself could not be asked.
         if !self.is_of_hub {
             (self.told, self.is_of_hub) = (Some(error), is_of_hub);
         }

@@ -22,7 +22,7 @@ const LONGEST: usize = 48;
 /// Rounds in which names that are alike get more words. Only names made for it need more.
 const ROUNDS: usize = 16;
 
-/// How much of a name a label tells. Where two are alike, both tell more.
+/// How much of a name a label has. If two labels are equal, both get more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Detail {
     /// The quantization, or for a companion its role and that.
@@ -51,8 +51,8 @@ impl Detail {
     }
 }
 
-/// A label for each, no two alike, whatever the order they come in. The quantization alone is the label of the one model that has
-/// it nearest to the repository's root; what else has it also tells what distinguishes it.
+/// A unique label for each, independent of their order. The quantization alone is the label of the one model that has
+/// it nearest to the repository's root; others with it also get the words that distinguish them.
 pub(super) fn labels(all: &[Labelled<'_>]) -> Vec<Quant> {
     let models: Vec<&Labelled<'_>> = all.iter().filter(|one| one.role == Role::Model).collect();
     let common = shared_words(models.iter().map(|one| name_words(one)));
@@ -109,7 +109,7 @@ fn keeper(all: &[Labelled<'_>], details: &[(Detail, Shared)], group: &[usize]) -
     only.filter(|_| first.0 == Detail::Plain && least.next().is_none())
 }
 
-/// How often a word stands in every one of some names.
+/// How often each word occurs in all of some names.
 type Shared = BTreeMap<String, usize>;
 
 fn counted(words: Vec<String>) -> Shared {
@@ -199,7 +199,7 @@ fn text(one: &Labelled<'_>, detail: Detail, common: &Shared) -> Option<Quant> {
     label(&before, quant, &after, hash.as_deref().map(|hash| &hash[..8]))
 }
 
-/// The word that tells a companion's role in its own name.
+/// The word of a companion's name that gives its role.
 fn own_marker(one: &Labelled<'_>) -> Option<String> {
     let known = ["mmproj", "mtp", "dflash", "eagle3", "eagle", "nextn", "imatrix", "tokenizer", "vae", "encoder", "t5xxl", "umt5"];
     name_words(one).into_iter().find(|word| known.contains(&word.as_str()))

@@ -186,7 +186,7 @@ impl ModelManager {
         Ok((plan, id, notices))
     }
 
-    /// Who pins an entry anew by its repository names no companion, and the entry may have one.
+    /// Repinning an entry by its repository names no companion, but the entry may have one.
     fn with_companions_of_entry(&self, plan: Plan, target: Target, id: &ModelId) -> Result<Plan> {
         let view = &plan.target.view;
         let Ok(selection) = self.registry()?.select(id.as_str(), Some(&view.format), view.quant.as_ref()) else { return Ok(plan) };

@@ -124,7 +124,7 @@ impl ModelManager {
         Ok(self.downloaded(&plan, &store, &fetched, built.mode))
     }
 
-    /// Tells of what came without a published hash.
+    /// Adds a notice about files without a published hash.
     fn tell_unpublished(&self, plan: &Plan) {
         let names: Vec<&str> = plan
             .files

@@ -70,7 +70,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Leaves out weights that stand beside an index, and that none names: another cut of the same, or something else.
+    /// Leaves out weights beside an index that no index names: another split of the same, or something else.
     fn leave_unnamed(&mut self, named: &BTreeSet<String>) {
         if !matches!(&self.target.wanted, Wanted::Set { include, .. } if include.is_empty()) {
             return;
@@ -141,8 +141,7 @@ impl ModelManager {
         plan.follow(&texts)
     }
 
-    /// Refuses a plan whose indexes, which are in the store by now, name weights that are not part of it: what they say
-    /// is verified.
+    /// Refuses a plan whose indexes, now verified in the store, name weights that are not part of it.
     pub(super) fn check_indexes(&self, plan: &Plan, store: &Store) -> Result<()> {
         for (index, folder, end) in plan.indexes() {
             let Some(digest) = &index.sha256 else { continue };

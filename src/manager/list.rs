@@ -29,7 +29,7 @@ impl ModelManager {
         found.chunk_by(is_beside).map(|files| self.listed(files)).collect()
     }
 
-    /// What these files, which are those of one view, come to.
+    /// The list entry for the files of one view.
     fn listed(&self, files: &[Found]) -> ListedModel {
         let named = |wanted: Health| -> Vec<String> {
             files.iter().filter(|file| file.health() == wanted).map(|file| file.file.clone()).collect()

@@ -237,8 +237,8 @@ impl ModelManager {
         Ok(is_plain && states.at(&shown.path)? == Some(FileState::Foreign))
     }
 
-    /// Shows a view as its root has it. `replaced` are plain files in it that give way: a hard link or a copy still has the
-    /// old bytes.
+    /// Rebuilds a view from its root. `replaced` are regular files in it that may be overwritten: hard links or copies
+    /// with the old bytes.
     fn show_again(&self, store: &Store, project: &Project, root: &RootRecord, replaced: &[Adopted]) -> Result<()> {
         let _views_lock = project.lock_views(store.wait())?;
         let views = self.views(Some(store.clone()));

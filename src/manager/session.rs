@@ -122,7 +122,7 @@ fn runtime(threads: usize) -> Result<Runtime> {
     builder
         .worker_threads(NETWORK_THREADS)
         .max_blocking_threads(blocking)
-        // A thread that ended might not be had again, and what waits for one would wait for ever.
+        // A thread that ended might not be available again, and tasks that need one would block for ever.
         .thread_keep_alive(THREADS_STAY)
         .enable_all()
         .build()

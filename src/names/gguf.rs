@@ -110,8 +110,8 @@ impl Quant {
         Self::of_gguf_path(path).or_else(anywhere)
     }
 
-    /// How far this is from what is taken when nobody says which: `q4_k_m` is nearest. A maker's variant comes right after the
-    /// plain one; then come names that only tell their bits, and last those that tell nothing.
+    /// The distance from the default, `q4_k_m`. A publisher's variant (`ud-`) comes right after the plain one, then
+    /// names of which only the bits are known, and last all others.
     pub fn distance(&self) -> usize {
         let plain = self.as_str().strip_prefix("ud-");
         let name = plain.unwrap_or(self.as_str());
@@ -123,11 +123,11 @@ impl Quant {
     }
 }
 
-/// First digits of what tells only its bits (`q8_k_p`, `fp16`, `3.7bpw`), in the order of [`PREFERRED`].
+/// First digits of names of which only the bits are known (`q8_k_p`, `fp16`, `3.7bpw`), in the order of [`PREFERRED`].
 const PREFERRED_BITS: &[u8] = b"4563821";
 
-/// The quantization that stands in a stem, and where: at its end before anything else, else wherever a word is one. Of several
-/// the first that is no plain number format, for those tell of tensors that were left as they were.
+/// The quantization in a stem, and its span: at the end, else the first word that is one. Plain number formats come
+/// last, because they often describe only tensors that were not quantized.
 pub fn quant_in_stem(stem: &str) -> Option<(Range<usize>, Quant)> {
     let (stem, _) = split_part_suffix(stem);
     if let Some(quant) = Quant::of_gguf_name(&format!("{stem}.gguf"))
@@ -286,11 +286,11 @@ impl Role {
     }
 }
 
-/// Words that make a draft wherever they stand.
+/// Words that mark a draft anywhere in a name.
 const DRAFTS: [&str; 4] = ["draft", "drafter", "dflash", "eagle3"];
 
-/// What each of the GGUF files that stand together is for, by their names. `mtp` within a name makes a companion where
-/// another model has it not: where all have it, it is part of the models' name.
+/// The role of each of the GGUF files of a folder, by their names. `mtp` within a name marks a companion only if
+/// another model is without it: if all have it, it is part of the model's name.
 pub fn gguf_roles<T: AsRef<str>>(names: &[T]) -> Vec<Role> {
     let names: Vec<&str> = names.iter().map(|name| name.as_ref().rsplit('/').next().unwrap_or_default()).collect();
     let has_head = |name: &str| words(name).iter().any(|word| word == "mtp");

@@ -255,8 +255,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads the root of a file; `Err` is what leaves nothing to be read. `twins` are the keys that stand twice in
-    /// their maps.
+    /// Reads the root of a file; `Err` if nothing can be read. `twins` are duplicate keys.
     fn read(root: Option<&Node>, twins: Vec<Problem>) -> Result<Self, Problem> {
         let nothing = || Problem::new(Place::START, "expected `version:` and `views:`, found nothing");
         let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;

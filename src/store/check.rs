@@ -75,8 +75,9 @@ impl Store {
         self.check_at(&path, digest, mode, progress)
     }
 
-    /// Checks a file that should have the content of `digest`: the blob itself, or a copy of it in a view. Damage of the blob
-    /// is noted until a check that reads it finds it whole, or it is published anew; a quick check goes by that.
+    /// Checks a file that should have the content of `digest`: the blob itself, or a copy of it in a view. Damage of
+    /// the blob is recorded until a check that reads it finds it whole, or it is published again; a quick check reports
+    /// the recorded damage.
     pub fn check_at(&self, path: &Path, digest: &Sha256Digest, mode: CheckMode, progress: Progress<'_>) -> Result<BlobState> {
         let Some(file) = crate::disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(BlobState::Missing) };
         let stat = file.stat()?;
@@ -97,7 +98,7 @@ impl Store {
         Ok(state)
     }
 
-    /// Compares an open file with what is recorded of `digest`. What is `known` of its damage stands until it is read.
+    /// Compares an open file with what is recorded of `digest`. The `known` damage counts until the file is read.
     fn compare(
         &self,
         (file, path, stat): (&dyn DiskFile, &Path, &Stat),
@@ -160,8 +161,8 @@ impl Store {
         Ok(is_blob && self.is_writable() && Stamp::from(&stat) == stamp)
     }
 
-    /// Writes the records anew after the SHA-256 of the blob itself was found right. That says nothing about who vouches for
-    /// it: what is recorded of that by now stays.
+    /// Writes the records anew after the SHA-256 of the blob itself was found right. This does not change the trust,
+    /// which is kept as it is recorded now.
     fn renew_records(&self, digest: &Sha256Digest, stamp: Stamp, values: &[SegmentValue]) -> Result<()> {
         let Some(blake3) = merge_segments(values, stamp.size) else { return Ok(()) };
         let _lock = self.lock_records()?;
@@ -172,8 +173,8 @@ impl Store {
     }
 }
 
-/// The finding stands although it cannot be noted: the disk is full, another member's folder shuts this user out, or a
-/// suspended process holds the records.
+/// A finding is returned even if it cannot be recorded: the disk is full, a member's folder is not writable, or a
+/// suspended process holds the records lock.
 fn where_possible(noted: Result<()>) -> Result<()> {
     match noted {
         Err(StoreError::Disk(error))

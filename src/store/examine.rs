@@ -107,7 +107,7 @@ impl Findings<'_> {
         Ok(None)
     }
 
-    /// Whether it was told of this folder, or of one above it, that it cannot be looked into.
+    /// Whether this folder, or one above it, was reported as unreadable.
     fn is_shut(&self, path: &Path) -> bool {
         path.ancestors().any(|path| self.shut.contains(path))
     }
@@ -367,7 +367,7 @@ impl Findings<'_> {
                             self.record_mode(dir.join(&entry.name))?;
                         }
                     }
-                    // Where that cannot be told, it may be condemned.
+                    // If that is unknown, it may be in the trash.
                     Some(digest) if !matches!(self.store.disk().find(&self.store.layout().trash(&digest)), Ok(None)) => {}
                     Some(_) => self.add(
                         Severity::Leftover,

@@ -216,7 +216,7 @@ pub struct BlobMeta {
 }
 
 impl BlobMeta {
-    /// Adds what another record of the same blob knows of where it came from. Tells whether anything was new.
+    /// Merges the sources and the trust of another record of the same blob. Returns whether anything was new.
     pub(super) fn learn(&mut self, sources: &[Source], trust: Trust) -> bool {
         let before = (self.sources.len(), self.trust);
         for source in sources {

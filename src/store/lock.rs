@@ -39,7 +39,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Waits as told, and has not waited yet.
+    /// A new wait with nothing spent yet.
     pub fn new(timeout: Option<Duration>, reporter: Arc<dyn Reporter>, cancel: CancellationToken) -> Self {
         Self { timeout, reporter, cancel, spent: Spent::default() }
     }

@@ -51,7 +51,7 @@ impl Store {
         Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)), named: Arc::default() })))
     }
 
-    /// Opens the store at `root`, or makes one where nothing or an empty folder stands. `shared` makes it writable by
+    /// Opens the store at `root`, or creates one if there is nothing or an empty folder. `shared` makes it writable by
     /// the folder's group.
     pub fn open_or_init(disk: Arc<dyn Disk>, root: &Path, shared: bool) -> Result<Self> {
         let made = match Self::open(disk.clone(), root) {
@@ -216,8 +216,8 @@ fn is_in_the_way(disk: &dyn Disk, path: &Path) -> bool {
     matches!(disk.find(path), Ok(Some(stat)) if stat.kind != Kind::Dir)
 }
 
-/// Refuses what stands at `path` and is no folder: a file, or a link that leads nowhere, as it does while the volume of
-/// its target is not mounted.
+/// Refuses something other than a folder at `path`: a file, or a dangling link, as while the volume of its target is
+/// not mounted.
 pub fn require_folder_or_nothing(disk: &dyn Disk, path: &Path) -> Result<()> {
     let there = disk.stat_follow(path);
     match (there, disk.find(path)?.map(|stat| stat.kind)) {

@@ -73,7 +73,7 @@ impl PartialDir {
             text => text?,
         };
         if let Some(text) = text.filter(|text| !text.is_empty()) {
-            // A file of its own: of the old one the medium may have refused any part.
+            // A new file: any part of the old one may have failed to be written.
             disk.replace_small(&dir.join("journal"), &text, file_mode, &dir)?;
         }
         hear_out(disk, &dir.join("data"));
@@ -217,8 +217,8 @@ pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
     }
 }
 
-/// Lets the system tell what it could not write out for an earlier process, which it would else tell of this one's syncs.
-/// Nothing is missed: what was not synced is written again.
+/// Consumes a pending writeback error of an earlier process, which would otherwise be reported to this one's syncs.
+/// Nothing is lost: data that was not synced is written again.
 fn hear_out(disk: &dyn Disk, path: &Path) {
     if let Ok(file) = disk.open(path, Open::Read) {
         let _ = file.sync_data();

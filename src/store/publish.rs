@@ -200,7 +200,7 @@ impl<'a> Member<'a> {
             return Err(StoreError::Changed { path: file.path });
         }
         let (verified_at, stamp) = (format::now(), Stamp::from(&stat));
-        // What is fetched anew is what was known before: where it came from and who vouches for it does not change.
+        // The content is the same as before, so its recorded sources and trust are kept.
         let known = if file.replaces { store.meta(digest)? } else { None };
         let (before, sources) = known.map_or((Trust::Tofu, Vec::new()), |known| (known.trust, known.sources));
         let mut meta = BlobMeta { format: 1, size: *size, blake3, trust: before, verified_at, stamp, sources };

@@ -21,7 +21,7 @@ pub struct ProjectLocation {
     pub path: String,
     /// The name of the host.
     pub host: String,
-    /// What tells this machine from others, hashed; `null` where the system has nothing of the kind, as in most containers.
+    /// The machine's id, hashed; `null` if the system has none, as in most containers.
     #[serde(default)]
     pub machine: Option<String>,
     /// The boot of the machine, hashed. Containers on one machine share it, and their device and inode numbers are comparable.
@@ -49,7 +49,7 @@ pub enum Sight {
     Something,
     /// Nothing. The nearest folder above it that is there has these numbers and is so many levels up, the parent being 0.
     Nothing { level: usize, above: (u64, u64) },
-    /// It cannot be told.
+    /// It is unknown.
     Unknown,
 }
 
@@ -135,7 +135,7 @@ pub fn is_copy(was: &ProjectLocation, here: &ProjectLocation, sight: Sight) -> b
     !(is_evidence && was.is_of_system(here))
 }
 
-/// Enough of a hash to tell one from another; the id itself is not for others. `None` where there is none.
+/// A prefix of a hash, enough to distinguish ids; the id itself is confidential. `None` where there is none.
 fn hashed(id: &str) -> Option<String> {
     let hash = || blake3::hash(format!("model-manager {id}").as_bytes()).to_hex();
     (!id.is_empty()).then(|| hash()[..32].to_owned())

@@ -97,7 +97,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Records where it is now, at most once a day where nothing changed. Tells whether it did.
+    /// Records its current place, at most once a day if nothing changed. Returns whether it did.
     fn note_visit(&self, here: ProjectLocation, record: Option<ProjectRecord>) -> Result<bool> {
         let now = format::now();
         let path = PathBuf::from(&here.path);
@@ -417,7 +417,7 @@ fn part_from_original(store: &Store, models_dir: &Path, here: &ProjectLocation, 
 fn former(store: &Store, here: &ProjectLocation) -> Result<Option<Uuid>> {
     let is_here = |was: &ProjectLocation| was.ino != 0 && was.ino == here.ino && was.is_at(here);
     for project in store.projects()? {
-        // A record that cannot be read tells of no place.
+        // An unreadable record has no place.
         if store.project_record(&project).ok().flatten().is_some_and(|record| is_here(&record.location)) {
             return Ok(Some(project));
         }
@@ -428,8 +428,8 @@ fn former(store: &Store, here: &ProjectLocation) -> Result<Option<Uuid>> {
 /// Whether the directory at hand carries the identity of another one.
 fn is_copy(store: &Store, here: &ProjectLocation, identity: &Identity) -> Result<bool> {
     let (disk, root) = (store.disk(), store.layout().root());
-    // Copied together with the store in it: the original has a store of its own, and does not need this one. One that is
-    // mounted there was not copied.
+    // Copied together with the store inside: the original has its own store and does not need this one. A mounted store
+    // was not copied.
     if disk.canonical(root)? == Path::new(&here.path).join(STORE_DIR) && !disk::is_mount_point(root) {
         return Ok(false);
     }

@@ -84,7 +84,7 @@ impl Store {
             let data = disk.open(&data_path, if shares_bytes { Open::Read } else { Open::CreateNew(mode) })?;
             let of = |file: &dyn DiskFile| file.stat().map(|stat| (stat.dev, stat.ino));
             if inode && of(&*data)? != of(&*source)? {
-                // The path names another file by now, of which nothing is known and nothing may be published.
+                // The path is another file now, which was not hashed and must not be published.
                 return Err(StoreError::Changed { path: path.to_owned() });
             }
             // A reflink is another file, of which nothing was read yet.

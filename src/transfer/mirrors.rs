@@ -57,7 +57,7 @@ impl Rotation {
         self.failed + 1 >= self.order.len() && self.refused == self.failed
     }
 
-    /// Goes on to the next location, if there is one; `refused` where this one does not have the file.
+    /// Moves to the next location, if there is one; `refused` where this one does not have the file.
     pub fn go_on(&mut self, refused: bool) -> bool {
         if self.failed + 1 >= self.order.len() {
             return false;

@@ -64,14 +64,14 @@ pub struct Recorded {
     pub size: u64,
 }
 
-/// How a file is, as far as it can be told without reading it.
+/// The state of a file, as far as it is known without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// It shows what it should.
     Whole,
     /// Nothing says what it should be.
     Foreign,
-    /// A plain file of the right length stands where the record has one of ours: reading it tells whether it is the same.
+    /// A regular file of the right length in place of one of ours; only reading it shows whether it is the same.
     Replaced,
     /// It is not there, or its link leads nowhere.
     Missing,

@@ -97,8 +97,7 @@ pub(crate) fn read_to<T>(
     }
 }
 
-/// The same where a key that stands twice in a map does not end the reading: `make` gets what is wrong with such keys. Both
-/// are in the tree.
+/// The same, but duplicate keys are not fatal: `make` gets their errors, and both entries are in the tree.
 pub(crate) fn read_on_to<T>(
     text: &str,
     make: impl Fn(Option<&Node>, Vec<Problem>) -> Result<T, Problem>,

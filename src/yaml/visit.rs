@@ -44,9 +44,9 @@ pub(super) struct Source<'t> {
     text: Cell<usize>,
     /// Bytes of the errors that places were read from.
     place_text: Cell<usize>,
-    /// Where the characters of a line stand; `None` where all are ASCII.
+    /// The offsets of a line's characters; `None` if all are ASCII.
     offsets: RefCell<HashMap<usize, Option<Vec<u32>>>>,
-    /// Keys that stand twice in a map, where that does not end the reading.
+    /// Duplicate keys, where they are not fatal.
     twins: Option<RefCell<Vec<Problem>>>,
     /// A problem of ours; the YAML crate's error type has no room for it.
     problem: RefCell<Option<Problem>>,
@@ -71,7 +71,7 @@ impl<'t> Source<'t> {
         Self { twins: Some(RefCell::default()), ..self }
     }
 
-    /// The keys that stand twice.
+    /// The duplicate keys.
     pub(super) fn into_twins(self) -> Vec<Problem> {
         self.twins.map(RefCell::into_inner).unwrap_or_default()
     }

@@ -50,8 +50,8 @@ pub(super) fn holes(files: &[&HubFile]) -> BTreeSet<String> {
     holes.take(MOST_HOLES).collect()
 }
 
-/// Whether names of shards that are missing and names that are there tell of two ways to cut the same weights, and
-/// those that are there are all of one.
+/// Whether the missing and the present shards belong to two different splits of the same weights, and the present split
+/// is complete.
 pub fn is_cut_otherwise(missing: &[String], there: &[&str]) -> bool {
     let cut = |name: &str| {
         let (stem, part) = split_shard(name.rsplit_once('.').map_or(name, |(stem, _)| stem));

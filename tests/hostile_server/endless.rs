@@ -2,14 +2,14 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use crate::kit::{Call, Server, sandbox, watch};
+use crate::kit::{Call, IN_TIME, Server, sandbox, watch};
 
 #[track_caller]
 fn ends(what: &str, code: i32, says: &str, handler: impl Fn(&mut Call) + Send + Sync + 'static) {
     let server = Server::start(handler);
     let sandbox = sandbox(&[&server.url()]);
     let ended = watch(what, &sandbox, "download o/r:q4_k_m").fails(code, says);
-    assert!(ended.took < Duration::from_secs(90), "{what}: {:?}", ended.took);
+    assert!(ended.took < IN_TIME, "{what}: {:?}", ended.took);
 }
 
 #[test]
@@ -102,5 +102,5 @@ fn a_handshake_that_never_ends_is_given_up() {
     let port = listener.local_addr().unwrap().port();
     let sandbox = sandbox(&[&format!("https://127.0.0.1:{port}")]);
     let ended = watch("a TLS handshake that never ends", &sandbox, "download o/r:q4_k_m").fails(6, "127.0.0.1");
-    assert!(ended.took < Duration::from_secs(60), "{:?}", ended.took);
+    assert!(ended.took < IN_TIME, "{:?}", ended.took);
 }

@@ -16,6 +16,9 @@ use crate::support::run::{Output, Sandbox};
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// What no input may make the program take.
 const MOST_MEMORY_KB: u64 = 256 << 10;
+/// When a run against a server that never ends has ended. Generous for a busy machine: the timeouts of [`sandbox`] add up
+/// to seconds, and without them the run would last for ever.
+pub const IN_TIME: Duration = Duration::from_secs(90);
 
 /// A server on loopback that answers each connection with whatever its handler writes. It is gone with the value.
 pub struct Server {

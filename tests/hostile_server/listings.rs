@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::kit::{COMMIT, Call, Server, entry, sandbox, watch};
+use crate::kit::{COMMIT, Call, IN_TIME, Server, entry, sandbox, watch};
 
 /// A body that is written in pieces, so that this process does not hold it either.
 fn pour(call: &mut Call, start: &str, piece: &str, bytes: usize, end: &str) {
@@ -22,7 +22,7 @@ fn listing(what: &str, says: &str, tree: impl Fn(&mut Call) + Send + Sync + 'sta
     });
     let sandbox = sandbox(&[&server.url()]);
     let ended = watch(what, &sandbox, "download o/r:q4_k_m").fails(6, says);
-    assert!(ended.took < Duration::from_secs(60), "{what}: {:?}", ended.took);
+    assert!(ended.took < IN_TIME, "{what}: {:?}", ended.took);
 }
 
 #[test]
@@ -123,6 +123,6 @@ fn the_facts_of_a_repository_stay_small_whatever_they_hold() {
         });
         let sandbox = sandbox(&[&server.url()]);
         let ended = watch(what, &sandbox, "download o/r:q4_k_m").fails(6, "sent");
-        assert!(ended.took < Duration::from_secs(60), "{what}: {:?}", ended.took);
+        assert!(ended.took < IN_TIME, "{what}: {:?}", ended.took);
     }
 }

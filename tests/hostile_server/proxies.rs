@@ -1,8 +1,6 @@
 //! Proxies that the environment names, as curl takes them.
 
-use std::time::Duration;
-
-use crate::kit::{Server, sandbox, watch};
+use crate::kit::{IN_TIME, Server, sandbox, watch};
 use crate::support::run::Sandbox;
 
 const FILE: &str = "tiny.Q4_K_M.gguf";
@@ -89,6 +87,6 @@ fn a_proxy_that_stays_silent_is_given_up() {
         let address = format!("{scheme}://127.0.0.1:{}", proxy.port);
         let sandbox = behind(endpoint, &[("ALL_PROXY", &address)]);
         let ended = watch(&format!("a silent {scheme} proxy to {endpoint}"), &sandbox, "download o/r:q4_k_m").fails(6, "hint: ");
-        assert!(ended.took < Duration::from_secs(60), "{:?}", ended.took);
+        assert!(ended.took < IN_TIME, "{:?}", ended.took);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::kit::{Call, Server, sandbox, watch};
+use crate::kit::{Call, IN_TIME, Server, sandbox, watch};
 use crate::support::hub::{Content, TestHub};
 use crate::support::run::Sandbox;
 
@@ -61,7 +61,7 @@ fn a_byte_now_and_then_is_given_up_in_bounded_time() {
         let sandbox = sandbox(&[&server.url()]);
         let ended = watch(&format!("drip: {part}"), &sandbox, "download o/r:q4_k_m");
         let ended = ended.fails(6, "127.0.0.1");
-        assert!(ended.took < Duration::from_secs(60), "{part}: {:?}", ended.took);
+        assert!(ended.took < IN_TIME, "{part}: {:?}", ended.took);
     }
 }
 
@@ -75,7 +75,7 @@ fn a_good_second_endpoint_is_asked_in_bounded_time() {
         });
         let sandbox = sandbox(&[&server.url(), &good.url()]);
         let ended = watch(&format!("drip, then a good mirror: {part}"), &sandbox, "download o/r:q4_k_m").ok();
-        assert!(ended.took < Duration::from_secs(60), "{part}: {:?}", ended.took);
+        assert!(ended.took < IN_TIME, "{part}: {:?}", ended.took);
         let shown = sandbox.models().join("o--r/gguf/q4_k_m").join(FILE);
         assert_eq!(std::fs::read(shown).unwrap(), weights(), "{part}");
     }

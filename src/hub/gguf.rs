@@ -143,10 +143,14 @@ pub fn gguf_choice<'a>(files: impl IntoIterator<Item = &'a HubFile>, wanted: Opt
 
 /// The same among units. If none has the label, the one that the view has under this name (`kept`) is chosen.
 pub fn choose_unit<'a>(
-    units: Vec<GgufUnit<'a>>,
+    mut units: Vec<GgufUnit<'a>>,
     wanted: Option<&Quant>,
     kept: &dyn Fn(&GgufUnit<'a>) -> bool,
 ) -> Result<GgufUnit<'a>, HubError> {
+    // With none asked for, a model with a hole is passed over where another is whole.
+    if wanted.is_none() && units.iter().any(|unit| unit.role == Role::Model && unit.missing.is_empty()) {
+        units.retain(|unit| unit.missing.is_empty());
+    }
     let found = match wanted {
         Some(wanted) => named(&units, wanted, kept),
         None => usual(&units),
@@ -307,6 +311,20 @@ mod tests {
         assert!(parts[0].contains("00001"));
         let error = choose(&names(&[1, 3]), Some("q8_0")).unwrap_err();
         assert!(matches!(&error, HubError::Incomplete { missing, .. } if *missing == ["Q8_0/big-00002-of-00003.gguf"]), "{error}");
+    }
+
+    #[test]
+    fn with_none_asked_one_that_is_whole_is_taken_and_one_with_a_hole_where_it_is_all_there_is() {
+        let holed = "m-Q4_K_M-00001-of-00002.gguf";
+        let files = |names: &[&str]| names.iter().map(|name| file(name)).collect::<Vec<_>>();
+        assert_eq!(choose(&files(&[holed, "m-Q8_0.gguf"]), None).unwrap(), ["m-Q8_0.gguf"]);
+        for (names, quant) in [(&[holed, "m-Q8_0.gguf"], Some("q4_k_m")), (&[holed, "mmproj-F16.gguf"], None)] {
+            let error = choose(&files(names), quant).unwrap_err();
+            assert!(
+                matches!(&error, HubError::Incomplete { missing, .. } if *missing == ["m-Q4_K_M-00002-of-00002.gguf"]),
+                "{error}"
+            );
+        }
     }
 
     #[test]

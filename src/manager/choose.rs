@@ -100,6 +100,20 @@ fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) 
     }
 }
 
+/// A repository without a complete set may have single files that are wanted.
+fn no_set(error: HubError, target: &Target, tree: &Tree) -> Error {
+    let end = format!(".{}", target.view.format);
+    let example = tree.files.iter().find(|file| file.path.as_str().ends_with(&end));
+    let hint = error.hint();
+    match (Error::from(error), hint, example) {
+        (error, Some(hint), Some(file)) => {
+            let one = Invocation::new("download").of(&format!("hf://{}/{}", asked(target), file.path));
+            error.hint(format!("{hint} A file is taken by itself where it is named: {one}."))
+        }
+        (error, ..) => error,
+    }
+}
+
 fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
     match &target.wanted {
         Wanted::Files(files) => {
@@ -112,7 +126,9 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
         }
         Wanted::Set { include, exclude, expect } => {
             let set = match include.is_empty() {
-                true => complete_set(&tree.files, &target.view.format)?.without(exclude),
+                true => {
+                    complete_set(&tree.files, &target.view.format).map_err(|error| no_set(error, target, tree))?.without(exclude)
+                }
                 false => {
                     let files = select_files(&tree.files, include, exclude);
                     let taken: BTreeSet<&RelPath> = files.iter().map(|file| &file.path).collect();
@@ -139,6 +155,12 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
         }
         Wanted::Gguf { quant, folder } => {
             let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
+            if let Some(file) = folder.as_ref().filter(|folder| tree.files.iter().any(|file| file.path == **folder)) {
+                let text = format!("{file} of {} is no GGUF file, and its name does not tell of which format it is", pinned.repo);
+                let command = Invocation::new("download").with("--format safetensors");
+                let again = command.of(&format!("hf://{}/{file}", asked(target)));
+                return Err(Error::new(ErrorKind::Usage, text).hint(format!("Name its format too: {again}.")));
+            }
             if let (Some(folder), true) = (folder, !tree.files.iter().any(|file| inside(&file))) {
                 let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
                 return Err(Error::new(ErrorKind::NotFound, text).hint(format!("See the files at {}.", tree.page)));

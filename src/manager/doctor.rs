@@ -140,6 +140,10 @@ impl ModelManager {
             let is_in_store = |digest: &Sha256Digest| matches!(store.find(digest), Ok(Some(_)));
             let again = format!("run {}", Invocation::new("download").of(&view.name()));
             match &file.state {
+                FileState::Dangling { target, digest: None } if file.recorded.is_some() => {
+                    let what = format!("a link to {}, where nothing is, stands where its view has a file", target.display());
+                    add(Severity::Repairable, file.path.clone(), what, repair);
+                }
                 FileState::Dangling { target, digest: None } => {
                     let what = format!("somebody else's link leads to {}, where nothing is", target.display());
                     let mend = "bring back what it leads to, or remove the link; nothing of the store is missing";
@@ -160,8 +164,8 @@ impl ModelManager {
                     add(Severity::Repairable, file.path.clone(), "its content is damaged".into(), repair);
                 }
                 FileState::Foreign | FileState::LinkText { .. } if file.recorded.is_some() => {
-                    let what = "a plain file stands where its view has one of this program";
-                    add(Severity::Repairable, file.path.clone(), what.into(), repair);
+                    let what = format!("{} stands where its view has a file of this program", self.what_stands_at(&file)?);
+                    add(Severity::Repairable, file.path.clone(), what, repair);
                 }
                 _ if file.shows_another() => {
                     add(Severity::Repairable, file.path.clone(), "it shows another file than its view has".into(), repair);

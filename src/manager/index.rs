@@ -23,13 +23,29 @@ impl Plan {
         !is_weights(&file.repo_path) && self.indexes().next().is_some()
     }
 
-    /// Indexes whose weights are part of the plan, and where those stand: folder and extension.
+    /// Indexes whose weights are part of the plan, and where those stand: folder and extension. The index of a set's root
+    /// may name weights in any folder.
     fn indexes(&self) -> impl Iterator<Item = (&PlannedFile, &str, &str)> {
-        self.files.iter().filter_map(|index| {
+        self.indexes_of(|folder, end| self.files.iter().any(|file| is_of_or_below(&file.repo_path, folder, end)))
+    }
+
+    /// The same while weights that an index names may still be among what is left out.
+    fn indexes_to_follow(&self) -> impl Iterator<Item = (&PlannedFile, &str, &str)> {
+        self.indexes_of(|folder, end| {
+            let mut spare = self.target.left_out.iter().filter(|(_, why)| *why == ANOTHER_COPY).map(|(file, _)| &file.path);
+            let mut planned = self.files.iter().map(|file| &file.repo_path);
+            planned.any(|path| is_of_or_below(path, folder, end)) || spare.any(|path| is_of_or_below(path, folder, end))
+        })
+    }
+
+    fn indexes_of(&self, has_weights_below: impl Fn(&str, &str) -> bool) -> impl Iterator<Item = (&PlannedFile, &str, &str)> {
+        let is_chosen = matches!(&self.target.wanted, Wanted::Set { include, .. } if include.is_empty());
+        self.files.iter().filter_map(move |index| {
             let (folder, name) = split(&index.repo_path);
             let end = name.strip_suffix(INDEX_END)?.rsplit_once('.')?.1;
-            let weights = |file: &&PlannedFile| is_of(&file.repo_path, folder, end);
-            self.files.iter().find(weights).map(|_| (index, folder, end))
+            let has_weights = self.files.iter().any(|file| is_of(&file.repo_path, folder, end));
+            let leads = is_chosen && folder.is_empty() && has_weights_below(folder, end);
+            (has_weights || leads).then_some((index, folder, end))
         })
     }
 
@@ -43,7 +59,7 @@ impl Plan {
         }
         self.take_named(&named)?;
         let mut notices = Vec::new();
-        for (index, folder, end) in self.indexes() {
+        for (index, folder, end) in self.indexes_to_follow() {
             let Some((_, text)) = texts.iter().find(|(known, _)| known.path == index.path) else { continue };
             notices.extend(self.check_index(index, folder, end, text)?);
         }
@@ -82,7 +98,7 @@ impl Plan {
         let places: Vec<(String, String)> = self.indexes().map(|(_, folder, end)| (folder.to_owned(), end.to_owned())).collect();
         let is_unnamed = |file: &PlannedFile| {
             let is_indexed = places.iter().any(|(folder, end)| is_of(&file.repo_path, folder, end));
-            is_indexed && !named.contains(file.repo_path.as_str()) && !expected(file)
+            is_indexed && !is_adapter(&file.repo_path) && !named.contains(file.repo_path.as_str()) && !expected(file)
         };
         let (unnamed, kept): (Vec<PlannedFile>, Vec<PlannedFile>) = self.files.iter().cloned().partition(is_unnamed);
         self.files = kept;
@@ -100,13 +116,17 @@ impl Plan {
     /// Holds the weights of a folder, those with this end, against their index. The notice is of an index of another
     /// cut.
     fn check_index(&self, index: &PlannedFile, folder: &str, end: &str, text: &[u8]) -> Result<Option<String>> {
-        let there: Vec<&str> =
-            self.files.iter().filter(|file| is_of(&file.repo_path, folder, end)).map(|file| split(&file.repo_path).1).collect();
-        let missing = missing_from_index(text, &there).map_err(|error| no_index(index, error))?;
+        let below = |file: &'_ PlannedFile| file.repo_path.as_str().starts_with(folder);
+        let all = self.files.iter().filter(|file| below(file)).map(|file| &file.repo_path.as_str()[folder.len()..]);
+        let all: Vec<&str> = all.collect();
+        let beside = self.files.iter().filter(|file| is_of(&file.repo_path, folder, end) && !is_adapter(&file.repo_path));
+        let there: Vec<&str> = beside.map(|file| split(&file.repo_path).1).collect();
+        let missing = missing_from_index(text, &all).map_err(|error| no_index(index, error))?;
         if missing.is_empty() {
             return Ok(None);
         }
-        if is_cut_otherwise(&missing, &there) {
+        let names_none = missing_from_index(text, &[]).is_ok_and(|named| named.len() == missing.len());
+        if names_none && is_cut_otherwise(&missing, &there) {
             let text = format!("{} names shards that are not there; those that are there make a whole set", index.repo_path);
             return Ok(Some(text));
         }
@@ -118,7 +138,7 @@ impl ModelManager {
     /// Makes the weights of a plan those that its indexes name, which are read from the Hub, and refuses it where there
     /// are not all of them, before anything of it travels.
     pub(super) async fn follow_indexes(&self, plan: &mut Plan) -> Result<()> {
-        let indexes: Vec<PlannedFile> = plan.indexes().map(|(index, ..)| index.clone()).collect();
+        let indexes: Vec<PlannedFile> = plan.indexes_to_follow().map(|(index, ..)| index.clone()).collect();
         let mut texts = Vec::new();
         for index in indexes {
             plan.api_requests += 1;
@@ -132,7 +152,7 @@ impl ModelManager {
 
     /// The same of indexes that are in the store.
     pub(super) fn follow_indexes_here(&self, plan: &mut Plan, store: &Store) -> Result<()> {
-        let indexes: Vec<PlannedFile> = plan.indexes().map(|(index, ..)| index.clone()).collect();
+        let indexes: Vec<PlannedFile> = plan.indexes_to_follow().map(|(index, ..)| index.clone()).collect();
         let mut texts = Vec::new();
         for index in indexes {
             let Some(digest) = &index.sha256 else { continue };
@@ -172,6 +192,15 @@ fn split(path: &RelPath) -> (&str, &str) {
 fn is_of(path: &RelPath, folder: &str, end: &str) -> bool {
     let (its, name) = split(path);
     its == folder && name.rsplit_once('.').is_some_and(|(_, its)| its == end)
+}
+
+fn is_of_or_below(path: &RelPath, folder: &str, end: &str) -> bool {
+    path.as_str().starts_with(folder) && path.file_name().rsplit_once('.').is_some_and(|(_, its)| its == end)
+}
+
+/// Whether these are the weights of an adapter, which no index of a model names.
+fn is_adapter(path: &RelPath) -> bool {
+    path.file_name().starts_with("adapter_model.")
 }
 
 pub(super) fn is_weights(path: &RelPath) -> bool {

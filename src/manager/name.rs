@@ -353,12 +353,15 @@ impl ModelManager {
         // A folder on the way, or the directory itself, may be a link.
         let models = self.disk.canonical(&models).ok()?;
         let (above, name) = (path.parent()?, path.file_name()?);
-        if let Ok(real) = self.disk.canonical(path)
-            && real == models
-        {
+        let real = self.disk.canonical(path).ok();
+        if real.as_ref() == Some(&models) {
             return Some(Vec::new());
         }
-        parts(self.disk.canonical(above).ok()?.join(name).strip_prefix(&models).ok()?)
+        if let Ok(below) = self.disk.canonical(above).ok()?.join(name).strip_prefix(&models) {
+            return parts(below);
+        }
+        // Somebody's link to a folder of a model. A link to a file ends in the store, and is read as a blob.
+        parts(real?.strip_prefix(&models).ok()?).filter(|parts| parts.first().is_some_and(|first| !first.starts_with('.')))
     }
 
     /// The view that a path is, is in, or holds, as far as the path says it, and the file in it.

@@ -2,7 +2,7 @@
 
 use super::{
     ListedModel, ListedState, ModelManager, Selector,
-    name::{Invocation, Named, Subject, forms, listed_name, repair_command},
+    name::{Invocation, Named, Subject, forms, key_of, listed_name, repair_command},
     target::format_of,
 };
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     names::{Format, Quant, RelPath},
     store::ViewKey,
+    view::ViewError,
 };
 use std::path::PathBuf;
 
@@ -68,8 +69,20 @@ impl ModelManager {
         };
         let (form, of) = (format.parse().ok(), quant.as_deref().and_then(|quant| quant.parse().ok()));
         let is_registered = self.registry().is_ok_and(|registry| registry.select(model, form.as_ref(), of.as_ref()).is_ok());
-        let command = if is_registered { Invocation::new("download").of(&listed_name(listed)) } else { repair };
+        // A download leaves alone what is in the way.
+        let is_free = self.is_free(listed)?;
+        let command = if is_registered && is_free { Invocation::new("download").of(&listed_name(listed)) } else { repair };
         Err(Error::new(ErrorKind::NotFound, text).hint(format!("Run {command}.")))
+    }
+
+    /// Whether nothing foreign stands where the missing files of a view belong.
+    fn is_free(&self, listed: &ListedModel) -> Result<bool> {
+        let missing: Vec<RelPath> = listed.missing.iter().filter_map(|file| file.parse().ok()).collect();
+        let Some(view) = key_of(listed) else { return Ok(true) };
+        match self.views(self.existing_store()?).require_free(&view, &missing) {
+            Err(ViewError::Foreign { .. }) => Ok(false),
+            free => Ok(free.map(|()| true)?),
+        }
     }
 
     /// The registry's own path among the files of a view.

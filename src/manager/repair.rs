@@ -10,11 +10,11 @@ use crate::{
     settings::LinkMode,
     store::{BlobState, CheckMode, Progress, Project, RootRecord, Source, Stamp, Store, ViewFile, ViewKey},
     transfer::{self, Effort, Job},
-    view::{Adopted, FileState, States},
+    view::{Adopted, FileState, States, ViewError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -33,8 +33,9 @@ struct DamagedView {
 
 impl ModelManager {
     /// Repairs the damaged and missing files among `found`, and imports regular files in place of links that have the
-    /// same content. One with other content is kept in the store before it is replaced. A blob without a source is
-    /// moved to the store's `bad/`. If nothing is wrong nothing is created, not even a store.
+    /// same content. One with other content is kept in the store before it is replaced; anything else in the way is
+    /// moved aside. A blob without a source is moved to the store's `bad/`. If nothing is wrong nothing is created, not
+    /// even a store.
     pub fn repair(&self, found: &[VerifiedFile]) -> Result<RepairReport> {
         let mut report = RepairReport::default();
         let is_damaged = |file: &VerifiedFile| matches!(file.state, VerifyState::Modified | VerifyState::Missing);
@@ -90,7 +91,10 @@ impl ModelManager {
             let path = &damaged.shown.path;
             // Before its blob is replaced: the state needs it to distinguish a hard link from a regular file.
             let state = states.at(path)?;
-            let stat = self.disk.find(path)?.filter(|stat| stat.kind == Kind::File);
+            let stat = match self.is_behind_link(path) {
+                true => None,
+                false => self.disk.find(path)?.filter(|stat| stat.kind == Kind::File),
+            };
             let outcome = match mended.contains(&damaged.file.sha256) || self.has_whole(store, damaged, state.as_ref())? {
                 true => Ok(0),
                 false => self.mend(store, &damaged.file, path, &|| self.sources_of(store, damaged)),
@@ -120,7 +124,13 @@ impl ModelManager {
             }
         }
         match self.show_again(store, project, &view.root, &replaced) {
-            Ok(()) => {}
+            Ok(set_aside) => {
+                for (path, aside) in set_aside {
+                    for file in shown_again.iter_mut().filter(|file| file.path.starts_with(&path)) {
+                        file.note = Some(format!("what stood in the way was kept as {}", aside.display()));
+                    }
+                }
+            }
             // The content of another file of the view is gone, or something is in the way that may not be replaced. That holds
             // for this view, and others are repaired all the same.
             Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Failed) => {
@@ -231,23 +241,51 @@ impl ModelManager {
         }
     }
 
-    /// Whether a file that was found right is a plain one where one of ours belongs.
+    /// Whether a file that was found right is not ours: a plain one, or a link to one elsewhere.
     fn is_replaced(&self, states: &mut States<'_>, shown: &VerifiedFile) -> Result<bool> {
-        let is_plain = self.disk.find(&shown.path)?.is_some_and(|stat| stat.kind == Kind::File);
-        Ok(is_plain && states.at(&shown.path)? == Some(FileState::Foreign))
+        let is_foreign = states.at(&shown.path)? == Some(FileState::Foreign);
+        Ok(self.disk.find(&shown.path)?.is_some() && (is_foreign || self.is_behind_link(&shown.path)))
+    }
+
+    /// Whether the way to a file of a view leads through a link to a folder: then it is not ours.
+    fn is_behind_link(&self, path: &Path) -> bool {
+        let folders = path.ancestors().skip(1).take_while(|folder| *folder != self.settings.models_dir);
+        let is_link = |folder: &Path| matches!(self.disk.find(folder), Ok(Some(stat)) if stat.kind == Kind::Symlink);
+        folders.into_iter().any(is_link)
     }
 
     /// Rebuilds a view from its root. `replaced` are regular files in it that may be overwritten: hard links or copies
-    /// with the old bytes.
-    fn show_again(&self, store: &Store, project: &Project, root: &RootRecord, replaced: &[Adopted]) -> Result<()> {
+    /// with the old bytes. What else stands in the way, such as a folder or another link, is moved aside: returns from
+    /// where to where.
+    fn show_again(
+        &self,
+        store: &Store,
+        project: &Project,
+        root: &RootRecord,
+        replaced: &[Adopted],
+    ) -> Result<Vec<(PathBuf, PathBuf)>> {
         let _views_lock = project.lock_views(store.wait())?;
         let views = self.views(Some(store.clone()));
         let mode = match views.manifest(&root.view)? {
             Some(manifest) if self.settings.link == LinkMode::Auto => manifest.link,
             _ => self.settings.link,
         };
-        views.build_adopting(&root.view, &root.files, mode, project.uuid(), replaced)?;
-        Ok(())
+        // Only where the view can then be shown, and only as often as it has places.
+        let mut is_complete = true;
+        for file in &root.files {
+            is_complete &= store.find(&file.sha256)?.is_some();
+        }
+        let places = root.view.dir().components().count() + root.files.iter().map(|file| 1 + file.path.depth()).sum::<usize>();
+        let mut set_aside = Vec::new();
+        loop {
+            match views.build_adopting(&root.view, &root.files, mode, project.uuid(), replaced) {
+                Err(ViewError::Foreign { path, .. }) if is_complete && set_aside.len() <= places => {
+                    let aside = views.set_aside(&path)?;
+                    set_aside.push((path, aside));
+                }
+                built => return Ok(built.map(|_| set_aside)?),
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ModelManager, Selector, VerifiedFile, VerifyState,
-    name::{Invocation, view_name},
+    name::{Invocation, repair_command, view_name},
 };
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
@@ -93,7 +93,7 @@ impl ModelManager {
             state: VerifyState::Foreign,
             sha256: file.digest().or(pinned),
             damaged: Vec::new(),
-            is_plain: file.state == FileState::Foreign,
+            is_plain: file.state == FileState::Foreign && file.recorded.is_none(),
             note: None,
         };
         let name = file.file.clone();
@@ -129,7 +129,7 @@ impl ModelManager {
                 verified.judge(store.check_at(&file.path, digest, mode, progress)?, pinned, digest);
             }
             (_, store) => match file.recorded {
-                Some(recorded) => self.verify_replaced(&mut verified, recorded, (pinned, store), progress)?,
+                Some(recorded) => self.verify_replaced(&mut verified, file, recorded, (pinned, store), progress)?,
                 None if file.belongs => self.verify_foreign(&mut verified, registered, progress)?,
                 None => verified.note = Some("not a file of the model".into()),
             },
@@ -141,30 +141,53 @@ impl ModelManager {
     fn verify_replaced(
         &self,
         verified: &mut VerifiedFile,
+        file: &Found,
         recorded: Recorded,
         (pinned, store): (Option<Sha256Digest>, Option<&Store>),
         progress: Progress<'_>,
     ) -> Result<()> {
         let Recorded { sha256, size } = recorded;
         verified.state = VerifyState::Modified;
-        if size != verified.size {
-            verified.note = Some(format!("a plain file of {} bytes, where its view has one of {size}", verified.size));
+        let what = self.what_stands_at(file)?;
+        // Where the way leads through somebody's link to a folder, a link of ours need not lead anywhere.
+        if !self.disk.stat_follow(&verified.path).is_ok_and(|stat| stat.kind == Kind::File) {
+            verified.note = Some(format!("{what}, where its view has a file"));
             return Ok(());
         }
-        if self.disk.stat_follow(&verified.path)?.kind != Kind::File {
-            verified.note = Some("something that is no file".into());
+        if size != verified.size {
+            verified.note = Some(format!("{what} of {} bytes, where its view has one of {size}", verified.size));
             return Ok(());
         }
         let actual = crate::store::hash_file(&*self.disk, &verified.path, progress)?;
         if actual != sha256 {
-            verified.note = Some(format!("a plain file, and its sha256 is {actual}"));
+            verified.note = Some(format!("{what}, and its sha256 is {actual}"));
             return Ok(());
         }
         let trust = store.map(|store| store.meta(&sha256)).transpose()?.flatten().map_or(Trust::Tofu, |meta| meta.trust);
         verified.judge(BlobState::Ok { trust }, pinned, &sha256);
-        let more = "a plain file; a download would take it into the store";
-        verified.note = Some(verified.note.take().map_or_else(|| more.to_owned(), |note| format!("{note}; {more}")));
+        let is_file = !file.is_behind_link && self.disk.find(&verified.path)?.is_some_and(|stat| stat.kind == Kind::File);
+        let more = match is_file {
+            true => format!("{what}; a download would take it into the store"),
+            false => {
+                let repair = repair_command(&verified.model, &verified.format, verified.quant.as_deref());
+                format!("{what} with the same content; {repair} puts a link of this program in its place")
+            }
+        };
+        verified.note = Some(verified.note.take().map_or_else(|| more.clone(), |note| format!("{note}; {more}")));
         Ok(())
+    }
+
+    /// What something is that is not ours, in the place of a file of ours.
+    pub(super) fn what_stands_at(&self, file: &Found) -> Result<String> {
+        if file.is_behind_link {
+            return Ok("a link to a folder".into());
+        }
+        Ok(match self.disk.find(&file.path)?.map(|stat| stat.kind) {
+            Some(Kind::Dir) => "a folder".into(),
+            Some(Kind::Symlink) => format!("a link to {}", self.disk.read_link(&file.path)?.display()),
+            Some(Kind::Other) => "neither a file nor a folder".into(),
+            Some(Kind::File) | None => "a plain file".into(),
+        })
     }
 
     /// A plain file of the old tool, or one dropped by hand: the registry's hash decides, where it has one.

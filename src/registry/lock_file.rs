@@ -255,8 +255,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads the root of a file; `Err` if nothing can be read. `twins` are duplicate keys.
-    fn read(root: Option<&Node>, twins: Vec<Problem>) -> Result<Self, Problem> {
+    /// Reads the root of a file; `Err` if nothing can be read. `keys` are errors of keys in their maps.
+    fn read(root: Option<&Node>, keys: Vec<Problem>) -> Result<Self, Problem> {
         let nothing = || Problem::new(Place::START, "expected `version:` and `views:`, found nothing");
         let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;
         let top = fields::map(root, "a mapping with the keys `version` and `views`")?;
@@ -269,7 +269,7 @@ impl Reader {
             let message = format!("this is a lock file of version {}, and this program knows {LOCK_VERSION}{next}", cut(&word));
             return Err(Problem::new(version.node.place, message));
         }
-        let mut reader = Self { notes: Notes { problems: twins, ..Notes::default() }, ..Self::default() };
+        let mut reader = Self { notes: Notes { problems: keys, ..Notes::default() }, ..Self::default() };
         reader.only_known(top, &TOP_FIELDS);
         let views = required(top, "views", &TOP_FIELDS, root.place);
         let nodes = views.and_then(|views| list(views, "`views` to be a list of views"));

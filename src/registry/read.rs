@@ -60,9 +60,9 @@ struct Successor {
     siblings: Rc<[String]>,
 }
 
-/// Reads the root of a file. What is wrong in an entry ends only that; `Err` is what leaves no entries. `twins` are the keys
-/// that stand twice in their maps.
-pub(super) fn contents(root: Option<&Node>, twins: Vec<Problem>) -> Result<Contents, Problem> {
+/// Reads the root of a file. What is wrong in an entry ends only that; `Err` is what leaves no entries. `keys` is what is
+/// wrong with keys.
+pub(super) fn contents(root: Option<&Node>, keys: Vec<Problem>) -> Result<Contents, Problem> {
     let nothing = || Problem::new(Place::START, "expected `models:` with the models below it, found nothing");
     let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;
     let top = fields::map(root, "a mapping with the key `models`")?;
@@ -73,12 +73,12 @@ pub(super) fn contents(root: Option<&Node>, twins: Vec<Problem>) -> Result<Conte
     let mut contents = Contents::default();
     fields::note_unknown(&mut contents.notes.unknown, top, &TOP_FIELDS, "");
     let entries = fields::map(&models.node, "`models` to be a mapping from ids to models")?;
-    for twin in twins {
-        let owners = owners_of(entries, twin.place);
+    for problem in keys {
+        let owners = owners_of(entries, problem.place);
         if owners.is_empty() {
-            return Err(twin);
+            return Err(problem);
         }
-        contents.bad.extend(owners.into_iter().map(|owner| (owner, twin.clone())));
+        contents.bad.extend(owners.into_iter().map(|owner| (owner, problem.clone())));
     }
     let mut ids = Names::new("model id");
     for entry in entries {

@@ -8,7 +8,7 @@ use crate::{
     store::StoreError,
     text,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A failed operation on a view.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,11 @@ pub(super) fn plural(mode: LinkMode) -> &'static str {
     }
 }
 
+/// The name to move something away to, as a shell reads it.
+fn aside(path: &Path) -> String {
+    text::shell_path(&path.with_file_name(format!("{}.mine", path.file_name().unwrap_or_default().to_string_lossy())))
+}
+
 impl From<ViewError> for Error {
     fn from(error: ViewError) -> Self {
         let message = error.to_string();
@@ -125,15 +130,16 @@ impl From<ViewError> for Error {
             ViewError::NoStore { .. } => Self::new(ErrorKind::NotFound, message)
                 .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
             ViewError::Foreign { path, .. } => Self::new(ErrorKind::Failed, message).hint(format!(
-                "Nothing was changed, and it is left alone: move it away (`mv '{0}' '{0}.mine'`) and run the command again. A plain \
+                "Nothing was changed, and it is left alone: move it away (`mv {0} {1}`) and run the command again. A plain \
                  file is replaced by a download with `--force`, after its content was kept in the store.",
-                path.display()
+                text::shell_path(&path),
+                aside(&path)
             )),
             ViewError::Edited { path } => Self::new(ErrorKind::Failed, message).hint(format!(
-                "It may be an edit of yours, and is left alone. To keep it, move it away (`mv '{0}' '{0}.mine'`) and run the command \
-                 again; `model-manager verify {1} --repair` puts the published file in its place.",
-                path.display(),
-                text::shell_path(&path)
+                "It may be an edit of yours, and is left alone. To keep it, move it away (`mv {0} {1}`) and run the command \
+                 again; `model-manager verify {0} --repair` puts the published file in its place.",
+                text::shell_path(&path),
+                aside(&path)
             )),
             ViewError::Raced { .. } => Self::new(ErrorKind::Failed, message).hint("Run the command again."),
             ViewError::BlobMissing { path, .. } => {

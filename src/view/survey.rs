@@ -77,14 +77,29 @@ impl Views {
             let path = self.dir(key).join(file.to_path());
             let what = match self.disk.find(&path)?.map(|stat| stat.kind) {
                 None => continue,
-                Some(Kind::File | Kind::Symlink) if !matches!(states.at(&path)?, Some(FileState::Foreign)) => continue,
+                Some(Kind::File | Kind::Symlink) if states.at(&path)?.is_none_or(|state| state.is_ours()) => continue,
                 Some(Kind::Dir) => "a folder".to_owned(),
                 Some(Kind::Symlink) => format!("a link to {}, which is not a blob", self.disk.read_link(&path)?.display()),
-                Some(_) => "a file that model-manager did not make".to_owned(),
+                Some(Kind::Other) => "neither a file nor a folder".to_owned(),
+                Some(Kind::File) => "a file that model-manager did not make".to_owned(),
             };
             return Err(ViewError::Foreign { path, what });
         }
         Ok(())
+    }
+
+    /// Moves what stands in the way to a free name beside it, and gives that name, which begins with a dot so that it is
+    /// no view and no neighbour. Nothing is replaced or removed.
+    pub fn set_aside(&self, path: &Path) -> Result<PathBuf> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let names = std::iter::once(format!(".{name}.mine")).chain((2..100).map(|number| format!(".{name}.mine-{number}")));
+        for aside in names.map(|name| path.with_file_name(name)) {
+            match self.disk.rename_new(path, &aside) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                renamed => return Ok(renamed.map(|()| aside)?),
+            }
+        }
+        Err(ViewError::Foreign { path: path.to_owned(), what: "too many such names beside it are taken".into() })
     }
 
     /// The hard links of ours in this view that go on showing what is replaced as it was: whoever wants the new content in

@@ -97,7 +97,8 @@ pub(crate) fn read_to<T>(
     }
 }
 
-/// The same, but duplicate keys are not fatal: `make` gets their errors, and both entries are in the tree.
+/// The same, but a duplicate key or one that is not text is not fatal: `make` gets the errors of such keys, and their
+/// entries are in the tree.
 pub(crate) fn read_on_to<T>(
     text: &str,
     make: impl Fn(Option<&Node>, Vec<Problem>) -> Result<T, Problem>,
@@ -109,7 +110,7 @@ pub(crate) fn read_on_to<T>(
         None => {
             let source = Source::new(text, Places::Known).forgiving();
             let root = read_from(&source, text)?;
-            make(root.as_ref(), source.into_twins())
+            make(root.as_ref(), source.into_key_problems())
         }
     }
 }

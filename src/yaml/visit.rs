@@ -27,6 +27,9 @@ const FEW_KEYS: usize = 8;
 /// The only plain scalar that YAML 1.1 tools read as "take over the keys of that map".
 const MERGE_KEY: &str = "<<";
 
+/// What a key that is no text is called in the tree.
+const NO_KEY: &str = "~";
+
 /// A scalar that waits in its slot until its position is known.
 enum Scalar {
     Null,
@@ -46,8 +49,8 @@ pub(super) struct Source<'t> {
     place_text: Cell<usize>,
     /// The offsets of a line's characters; `None` if all are ASCII.
     offsets: RefCell<HashMap<usize, Option<Vec<u32>>>>,
-    /// Duplicate keys, where they are not fatal.
-    twins: Option<RefCell<Vec<Problem>>>,
+    /// Errors of keys, where they are not fatal: duplicate ones, and ones that are not text.
+    key_problems: Option<RefCell<Vec<Problem>>>,
     /// A problem of ours; the YAML crate's error type has no room for it.
     problem: RefCell<Option<Problem>>,
 }
@@ -61,19 +64,19 @@ impl<'t> Source<'t> {
             text: Cell::new(0),
             place_text: Cell::new(0),
             offsets: RefCell::default(),
-            twins: None,
+            key_problems: None,
             problem: RefCell::new(None),
         }
     }
 
-    /// Continues after a duplicate key: both are in the tree.
+    /// Continues after a duplicate key, or one that is not text: its entry is in the tree.
     pub(super) fn forgiving(self) -> Self {
-        Self { twins: Some(RefCell::default()), ..self }
+        Self { key_problems: Some(RefCell::default()), ..self }
     }
 
-    /// The duplicate keys.
-    pub(super) fn into_twins(self) -> Vec<Problem> {
-        self.twins.map(RefCell::into_inner).unwrap_or_default()
+    /// The errors of keys.
+    pub(super) fn into_key_problems(self) -> Vec<Problem> {
+        self.key_problems.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Reads one document of the text.
@@ -142,6 +145,15 @@ impl<'t> Source<'t> {
         let is_part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
         let text: String = line.get(start..)?.chars().take_while(is_part).collect();
         (!text.is_empty()).then_some(text)
+    }
+
+    /// Notes what is wrong with a key, where reading goes on behind it.
+    fn note_key<E: serde::de::Error>(&self, place: Place, message: String) -> Result<(), E> {
+        match &self.key_problems {
+            Some(problems) => problems.borrow_mut().push(Problem::new(place, message)),
+            None => return Err(self.fail(place, message)),
+        }
+        Ok(())
     }
 
     fn fail<E: serde::de::Error>(&self, place: Place, message: String) -> E {
@@ -251,7 +263,10 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
             let Node { place, value } = self.source.settle(found, slot, self.at)?;
             let key = match value {
                 Value::Text(text) | Value::Bare(text) => text,
-                other => return Err(self.source.fail(place, format!("expected a key, found {}", other.kind()))),
+                other => {
+                    self.source.note_key(place, format!("expected a key, found {}", other.kind()))?;
+                    NO_KEY.to_owned()
+                }
             };
             let twin = if entries.len() < FEW_KEYS {
                 entries.iter().find(|entry| entry.key == key).map(|entry| entry.place)
@@ -263,10 +278,7 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
             };
             if let Some(first) = twin {
                 let message = format!("the key `{}` stands here twice; the first is in line {}", cut(&key), first.line);
-                match &self.source.twins {
-                    Some(twins) => twins.borrow_mut().push(Problem::new(place, message)),
-                    None => return Err(self.source.fail(place, message)),
-                }
+                self.source.note_key(place, message)?;
             }
             let mut slot = None;
             let found = map.next_value_seed(ReadNode { source: self.source, at: place, slot: &mut slot });

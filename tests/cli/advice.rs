@@ -202,7 +202,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("store/examine.rs", "verify {} --repair", In(|| damaged("doctor --full"))),
     ("view/error.rs", "download {path}", Like("download models/tiny")),
     ("view/error.rs", "info <model>", Like("info tiny")),
-    ("view/error.rs", "verify {1} --repair", In(cut_short)),
+    ("view/error.rs", "verify {0} --repair", In(cut_short)),
 ];
 
 const SMALL: &str = "acme/Small-GGUF";

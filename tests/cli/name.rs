@@ -87,7 +87,8 @@ fn a_path_is_one_from_the_current_directory_and_through_links() {
     {
         std::os::unix::fs::symlink(desk.s.project().join(PATH), desk.s.project().join("mine.gguf")).unwrap();
         std::os::unix::fs::symlink("models", desk.s.project().join("m")).unwrap();
-        for name in ["./mine.gguf", "m/tiny/gguf/q4_k_m", "./m/tiny"] {
+        std::os::unix::fs::symlink("models/tiny/gguf/q4_k_m", desk.s.project().join("current")).unwrap();
+        for name in ["./mine.gguf", "m/tiny/gguf/q4_k_m", "./m/tiny", "./current", "current", "./current/"] {
             assert_eq!(desk.run(&format!("path {name}")).ok().last_line(), PATH, "{name}");
         }
     }

@@ -161,6 +161,92 @@ fn a_plain_file_in_the_place_of_a_link_is_compared_with_the_record() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn whatever_stands_where_a_file_belongs_is_kept_beside_it_by_the_repair_that_every_command_names() {
+    use std::os::unix::fs::symlink;
+    type Spoil = fn(&std::path::Path);
+    let spoils: [(&str, i32, Spoil); 8] = [
+        ("a folder", 4, |file| fs::create_dir(file).unwrap()),
+        ("a folder with files", 4, |file| {
+            fs::create_dir(file).unwrap();
+            fs::write(file.join("mine"), "mine").unwrap();
+        }),
+        ("neither a file nor a folder", 4, |file| {
+            assert!(std::process::Command::new("mkfifo").arg(file).status().unwrap().success());
+        }),
+        ("a link to another file", 4, |file| symlink("../../../../other", file).unwrap()),
+        ("a link to nothing", 3, |file| symlink("/nowhere/x", file).unwrap()),
+        ("a link to itself", 3, |file| symlink(file.file_name().unwrap(), file).unwrap()),
+        ("a link in place of the folder", 4, |file| {
+            let folder = file.parent().unwrap();
+            fs::rename(folder, folder.with_file_name(".elsewhere")).unwrap();
+            symlink(".elsewhere", folder).unwrap();
+        }),
+        ("a file in place of the folder", 3, |file| {
+            fs::remove_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file.parent().unwrap(), "mine").unwrap();
+        }),
+    ];
+    for (what, path_code, spoil) in spoils {
+        let desk = split();
+        desk.s.write("other", "somebody's");
+        remove(part(&desk, 2));
+        spoil(&part(&desk, 2));
+        desk.run("verify o--big").code(4);
+        desk.run("path o--big").code(path_code).says("verify o--big:q8_0 --repair");
+        desk.run("doctor").prints("verify o--big:q8_0 --repair");
+        // What a download refuses, its plan refuses too.
+        desk.run("download o--big:q8_0").code(1).says("is in the way");
+        desk.run("download o--big:q8_0 --dry-run").code(1).says("is in the way");
+        desk.run("verify o--big:q8_0 --repair").ok().prints("was kept as").prints(".mine");
+        assert!((1..=3).all(|n| is_link(&part(&desk, n))), "{what}");
+        desk.run("verify").ok();
+        desk.run("doctor").ok().prints("all is well");
+        desk.run("path o--big").ok().prints(PARTS[0]);
+        let folder = part(&desk, 2).parent().unwrap().to_owned();
+        let kept = [part(&desk, 2).with_file_name(format!(".{}.mine", PARTS[1])), folder.with_file_name(".q8_0.mine")];
+        assert!(kept.iter().any(|kept| kept.symlink_metadata().is_ok()), "{what}: it is kept");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_the_folder_of_hard_links_or_copies_gives_way_to_a_repair() {
+    for mode in ["hardlink", "copy"] {
+        let desk = Desk::new();
+        desk.run(&format!("download tiny:q4_k_m --link {mode}")).ok();
+        let folder = desk.s.models().join("tiny/gguf/q4_k_m");
+        let moved = desk.s.project().join("moved");
+        fs::rename(&folder, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &folder).unwrap();
+        // The content is the same, and says so wherever it is asked for.
+        desk.run("path tiny").ok();
+        desk.run("verify").ok();
+        desk.run("doctor").ok().prints("a link to a folder").prints("verify tiny:q4_k_m --repair");
+        desk.run("verify tiny:q4_k_m --repair").ok();
+        desk.run("doctor").ok().prints("all is well");
+        assert!(folder.symlink_metadata().unwrap().is_dir() && moved.join(FILE).exists(), "{mode}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_an_equal_file_elsewhere_is_the_model_and_gives_way_only_to_a_repair() {
+    let desk = split();
+    let bytes = fs::read(part(&desk, 2)).unwrap();
+    desk.s.write("elsewhere.gguf", &bytes);
+    let elsewhere = desk.s.project().join("elsewhere.gguf");
+    remove(part(&desk, 2));
+    std::os::unix::fs::symlink(&elsewhere, part(&desk, 2)).unwrap();
+    desk.run("path o--big").ok();
+    desk.run("verify o--big").ok().prints("a link to").prints("verify o--big:q8_0 --repair");
+    desk.run("verify o--big --repair").ok();
+    desk.run("doctor").ok().prints("all is well");
+    assert_eq!(fs::read(&elsewhere).unwrap(), bytes, "what the link leads to is left alone");
+    assert_ne!(fs::read_link(part(&desk, 2)).unwrap(), elsewhere);
+}
+
 #[test]
 fn a_file_that_only_holds_the_text_of_its_link_becomes_that_link_again() {
     let desk = split();
@@ -327,7 +413,7 @@ fn a_copy_whose_bits_changed_is_remembered_and_made_again_by_a_download() {
 
 #[test]
 #[cfg(unix)]
-fn what_is_no_plain_file_in_the_place_of_a_recorded_one_is_told_and_left_alone() {
+fn what_is_no_plain_file_in_the_place_of_a_recorded_one_is_told_and_left_alone_until_a_repair() {
     for what in ["folder", "folder with files", "pipe", "link of somebody"] {
         let desk = split();
         let (one, two) = (part(&desk, 1), part(&desk, 2));
@@ -347,10 +433,10 @@ fn what_is_no_plain_file_in_the_place_of_a_recorded_one_is_told_and_left_alone()
         desk.run("path o/big:q8_0").code(3);
         desk.run("download o/big:q8_0").code(1).says("in the way");
         desk.run("download o/big:q8_0 --dry-run").code(1).says("in the way");
-        desk.run("verify --repair").code(4).prints("not mended").prints("in the way");
-        assert!(two.symlink_metadata().is_ok());
-        let output = desk.run("doctor");
-        assert!(matches!(output.status.code(), Some(0 | 4)), "{what}: {output}");
+        assert!(!is_link(&two) || fs::read_link(&two).unwrap().ends_with("hostname"), "{what}: it is left alone");
+        desk.run("verify --repair").ok().prints("mended");
+        assert!(is_link(&one) && is_link(&two), "{what}");
+        assert!(two.with_file_name(format!(".{}.mine", PARTS[1])).symlink_metadata().is_ok(), "{what}: it is kept");
     }
 }
 

@@ -270,6 +270,62 @@ fn an_index_is_held_against_the_weights_before_anything_travels() {
 }
 
 #[test]
+fn an_index_may_name_weights_in_other_folders_and_an_index_of_the_original_does_no_harm() {
+    let desk = Desk::empty();
+    let set = |name: &str, weights: &[&str], named: &[&str]| {
+        let repo = weights.iter().fold(desk.hub.repo(name), |repo, file| repo.lfs(file, format!("{name} {file}").into_bytes()));
+        let map: serde_json::Map<String, serde_json::Value> =
+            named.iter().map(|name| (format!("of {name}"), serde_json::json!(name))).collect();
+        let index = serde_json::json!({ "weight_map": map }).to_string().into_bytes();
+        repo.plain("model.safetensors.index.json", index).plain("config.json", "{}").commit();
+    };
+    let (one, two) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
+    let original = ["model-00001-of-00009.safetensors", "model-00002-of-00009.safetensors"];
+    let (parts, mixed) = (["parts/a.safetensors", "parts/b.safetensors"], [one, "more/model-00002-of-00002.safetensors"]);
+    let quantized = ["output-00001-of-00002.safetensors", "output-00002-of-00002.safetensors"];
+    let sets: [(&str, &[&str], &[&str]); 4] = [
+        ("a/parts", &parts, &parts),
+        ("a/mixed", &mixed, &mixed),
+        ("a/quantized", &quantized, &original),
+        ("a/merged", &["model.safetensors"], &original),
+    ];
+    for (name, weights, named) in sets {
+        set(name, weights, named);
+        desk.run(&format!("download {name} --format safetensors")).ok();
+        desk.run(&format!("verify {name}")).ok().prints(&format!("{} ok", weights.len() + 2));
+        desk.run(&format!("download {name} --format safetensors --offline")).ok();
+    }
+    // One that is named and here, and one that is not: then it is no other cut.
+    set("a/half", &["model.safetensors"], &["model.safetensors", two]);
+    desk.run("download a/half --format safetensors").code(3).says(two);
+    set("a/outside", &["parts/a.safetensors"], &["../../a.safetensors"]);
+    desk.run("download a/outside --format safetensors").code(3).says("incomplete");
+}
+
+#[test]
+fn a_repository_without_a_set_is_refused_with_the_way_to_name_a_file() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/lora").lfs("some_lora.safetensors", "weights").commit();
+    desk.hub.repo("a/below").lfs("one/model.safetensors", "weights").plain("one/config.json", "{}").commit();
+    for (repo, file) in [("a/lora", "some_lora.safetensors"), ("a/below", "one/model.safetensors")] {
+        let name = format!("hf://{repo}/{file}");
+        desk.run(&format!("download {repo}")).code(3).says(&format!("`model-manager download {name}`"));
+        desk.run(&format!("download {name}")).ok();
+        desk.run(&format!("verify {repo}")).ok().prints("1 ok");
+    }
+}
+
+#[test]
+fn a_file_that_is_there_and_of_no_known_format_is_not_said_to_be_missing() {
+    let desk = Desk::empty();
+    desk.hub.repo("a/set").lfs("model.safetensors", "weights").plain("config.json", "{}").commit();
+    let again = "download hf://a/set/config.json --format safetensors";
+    desk.run("download hf://a/set/config.json").code(2).says(&format!("`model-manager {again}`"));
+    desk.run(again).ok();
+    desk.run("download hf://a/set/nothing.json").code(3).says("no file and no folder nothing.json");
+}
+
+#[test]
 fn weights_without_a_byte_are_refused() {
     let desk = Desk::empty();
     desk.hub.repo("a/empty").lfs("x.Q4_K_M.gguf", "").lfs("model.safetensors", "").plain("config.json", "{}").commit();

@@ -26,12 +26,11 @@ impl Listing<'_> {
         if is_of_others(folder) {
             return Some("of another framework or form");
         }
-        if is_apple_double(file.path.as_str()) || matches!(lower.as_str(), ".gitattributes" | ".gitignore") {
+        if is_apple_double(file.path.as_str()) || matches!(lower.as_str(), ".gitattributes" | ".gitignore" | ".ds_store") {
             return Some("of no use to a loader");
         }
         if ends(&WEIGHTS) {
-            let is_of_format = self.kinds.iter().any(|kind| kind.ends.iter().any(|end| lower.ends_with(end)));
-            return Some(if is_of_format { ANOTHER_COPY } else { "weights in another format" });
+            return Some(if self.is_of_format(file) { ANOTHER_COPY } else { "weights in another format" });
         }
         if lower.contains(".index.") && lower.ends_with(".json") {
             let stem = self.stem_of_index(name);

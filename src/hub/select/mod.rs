@@ -56,7 +56,8 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
         true => (listing.pipeline(), BTreeSet::new()),
         false => listing.model(),
     };
-    if weights.is_empty() {
+    let index = listing.index().filter(|_| weights.is_empty() && files.iter().any(|file| listing.is_of_format(file)));
+    if weights.is_empty() && index.is_none() {
         return Err(HubError::Nothing { wanted: format!("{format} weights in its root folder"), there: formats_there(files) });
     }
     if !missing.is_empty() {
@@ -64,10 +65,11 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
     }
     let taken: BTreeSet<&str> = weights.iter().map(|file| file.path.as_str()).collect();
     let beside: BTreeSet<&str> = weights.iter().map(|file| file.path.folder()).collect();
-    let described: BTreeSet<(&str, &str)> = weights
+    let mut described: BTreeSet<(&str, &str)> = weights
         .iter()
         .filter_map(|file| Some((file.path.folder(), split_shard(file.path.file_name().rsplit_once('.')?.0).0)))
         .collect();
+    described.extend(index.and_then(|index| index.strip_suffix(index_end)).map(|stem| ("", stem)));
     let of_others: BTreeSet<&str> =
         listing.folders.iter().filter(|(_, files)| files.iter().any(|file| has_weights(file))).map(|(folder, _)| *folder).collect();
     let mut choice = SetChoice { files: weights, left_out: Vec::new() };
@@ -95,6 +97,12 @@ impl<'a> Listing<'a> {
         self.folders.get(folder).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a file is named as weights of this format are.
+    fn is_of_format(&self, file: &HubFile) -> bool {
+        let lower = file.path.file_name().to_ascii_lowercase();
+        self.kinds.iter().any(|kind| kind.ends.iter().any(|end| lower.ends_with(end)))
+    }
+
     /// Folders that can hold parts of the model.
     fn below(&self) -> impl Iterator<Item = &'a str> {
         self.folders.keys().copied().filter(|folder| !folder.is_empty() && !is_of_others(folder))
@@ -108,24 +116,36 @@ impl<'a> Listing<'a> {
     /// The weights of a model, with those of its adapters and modules, and what is missing.
     fn model(&self) -> (Vec<&'a HubFile>, BTreeSet<String>) {
         let mut weights = self.weights_in("");
-        let mut needs = &["config.json", "adapter_config.json"][..];
+        let mut needs = &["config.json", "adapter_config.json", "open_clip_config.json"][..];
         if weights.is_empty() && self.index_end == Kind::SAFETENSORS_INDEX {
             weights = self.consolidated();
             needs = &["params.json", "config.json"];
         }
-        if weights.is_empty() {
+        let (has_own, has_index) = (!weights.is_empty(), self.index().is_some());
+        // Modules of sentence-transformers may all stand in folders, the first of them too.
+        let is_all_modules = self.has.contains("modules.json") && !self.in_folder("").iter().any(|file| has_weights(file));
+        if !has_own && !has_index && !is_all_modules {
             return (weights, BTreeSet::new());
         }
         let mut missing = holes(&weights);
-        for stem in sharded_stems(&weights) {
+        if has_index {
+            // The index says where they are; who reads it finds out.
+            let is_below = |name: &str| self.has.iter().any(|path| path.rsplit_once('/').is_some_and(|(_, its)| its == name));
+            missing.retain(|name| !is_below(name));
+        }
+        for stem in sharded_stems(&weights).into_iter().filter(|stem| self.kinds.iter().any(|kind| kind.is_usual(stem))) {
             let index = format!("{stem}{}", self.index_end);
             if !self.has.contains(index.as_str()) {
                 missing.insert(index);
             }
         }
+        if !has_own && !has_index {
+            needs = &["modules.json"];
+        }
         if let (Some(first), false) = (needs.first(), needs.iter().any(|name| self.has.contains(name))) {
             missing.insert((*first).to_owned());
         }
+        weights.extend(self.adapter_beside(&weights));
         for folder in self.below().filter(|folder| self.belongs(folder)) {
             let mut own = self.weights_in(folder);
             if own.is_empty() {
@@ -137,6 +157,27 @@ impl<'a> Listing<'a> {
             weights.extend(own);
         }
         (weights, missing)
+    }
+
+    /// The weights of an adapter in the root folder, where those of a model stand there too: its configuration comes along,
+    /// and a loader that finds it wants them.
+    fn adapter_beside(&self, weights: &[&'a HubFile]) -> Vec<&'a HubFile> {
+        let is_taken = |file: &&HubFile| weights.iter().any(|taken| taken.path == file.path);
+        let named = |end: &str| format!("adapter_model{end}");
+        let there: Vec<&HubFile> = self.in_folder("").to_vec();
+        let ends = self.kinds.iter().chain(&[Kind::SAFETENSORS, Kind::BIN]).flat_map(|kind| kind.ends);
+        let first = ends.filter_map(|end| there.iter().find(|file| file.path.as_str() == named(end))).next();
+        let is_wanted = self.has.contains("adapter_config.json") && !weights.is_empty();
+        first.copied().filter(|file| is_wanted && !is_taken(file)).into_iter().collect()
+    }
+
+    /// The index in the root folder of weights with the usual names, which may stand in other folders.
+    fn index(&self) -> Option<&'a str> {
+        let is_index = |path: &&&'a str| {
+            let stem = path.strip_suffix(self.index_end);
+            stem.is_some_and(|stem| self.kinds.iter().any(|kind| kind.is_usual(stem)))
+        };
+        self.has.iter().find(is_index).copied()
     }
 
     /// The weights in Mistral's own format.
@@ -155,7 +196,9 @@ impl<'a> Listing<'a> {
 
     /// Whether a folder's weights are part of the model: an adapter, or a module of sentence-transformers.
     fn belongs(&self, folder: &str) -> bool {
-        let is_module = folder.split_once('_').is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+        // `1_Pooling`, `document_0_MLMTransformer`.
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_module = folder.rsplit_once('_').is_some_and(|(before, _)| before.split(['_', '/']).any(is_number));
         self.has.contains(format!("{folder}/adapter_config.json").as_str()) || (is_module && self.has.contains("modules.json"))
     }
 }
@@ -352,6 +395,35 @@ mod tests {
                 "-preview.png",
             ],
         );
+    }
+
+    #[test]
+    fn weights_in_folders_belong_to_a_set_whose_root_has_none() {
+        let modules = ["modules.json", "0_Transformer/config.json", "0_Transformer/model.safetensors", "1_Pooling/config.json"];
+        holds(Format::safetensors(), &modules);
+        let named =
+            ["modules.json", "query_0_Static/model.safetensors", "document_0_MLM/model.safetensors", "-fp8/model.safetensors"];
+        holds(Format::safetensors(), &named);
+        // A root with weights of another format is no set of its folders.
+        let other = ["modules.json", "config.json", "pytorch_model.bin", "2_Dense/model.safetensors"];
+        assert!(set(&other, Format::safetensors()).is_err());
+        // What an index names is known when it is read.
+        holds(Format::safetensors(), &["model.safetensors.index.json", "config.json", "-parts/a.safetensors"]);
+        let mixed = ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json"];
+        holds(Format::safetensors(), &[&mixed[..], &["-parts/model-00002-of-00002.safetensors"]].concat());
+    }
+
+    #[test]
+    fn an_adapter_beside_a_model_comes_with_its_configuration() {
+        let names = ["model.safetensors", "config.json", "adapter_config.json", "adapter_model.safetensors", "-adapter_model.bin"];
+        holds(Format::safetensors(), &names);
+        holds(Format::safetensors(), &["model.safetensors", "config.json", "-adapter_model.safetensors"]);
+    }
+
+    #[test]
+    fn shards_with_names_of_their_own_need_no_index_and_open_clip_has_its_own_configuration() {
+        holds(Format::safetensors(), &["output-00001-of-00002.safetensors", "output-00002-of-00002.safetensors", "config.json"]);
+        holds(Format::safetensors(), &["open_clip_model.safetensors", "open_clip_config.json", "-.DS_Store"]);
     }
 
     #[test]

@@ -51,18 +51,23 @@ pub(super) fn holes(files: &[&HubFile]) -> BTreeSet<String> {
 }
 
 /// Whether the missing and the present shards belong to two different splits of the same weights, and the present split
-/// is complete.
+/// is complete, as where weights were quantized or merged beside the index of the original.
 pub fn is_cut_otherwise(missing: &[String], there: &[&str]) -> bool {
     let cut = |name: &str| {
         let (stem, part) = split_shard(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
         part.map(|(number, count)| (stem.to_owned(), count, number))
     };
+    if let [one] = there
+        && cut(one).is_none()
+    {
+        return missing.iter().all(|name| cut(name).is_some());
+    }
     let parts: Option<Vec<_>> = there.iter().map(|name| cut(name)).collect();
     let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return false };
     let (stem, count) = (&parts[0].0, parts[0].1);
     let numbers: BTreeSet<u32> = parts.iter().map(|(.., number)| *number).collect();
     let is_whole = parts.iter().all(|part| (&part.0, part.1) == (stem, count)) && numbers.len() as u64 >= u64::from(count);
-    is_whole && missing.iter().all(|name| cut(name).is_some_and(|(its, of, _)| its == *stem && of != count))
+    is_whole && missing.iter().all(|name| cut(name).is_some_and(|(its, of, _)| (&its, of) != (stem, count)))
 }
 
 #[cfg(test)]
@@ -76,6 +81,11 @@ mod tests {
         assert!(is_cut_otherwise(&missing("model-00001-of-00004.safetensors"), &there));
         assert!(!is_cut_otherwise(&missing("model-extra.safetensors"), &there));
         assert!(!is_cut_otherwise(&missing("model-00001-of-00004.safetensors"), &there[..1]));
+        // Quantized or merged beside the index of the original.
+        let there = ["output-00001-of-00002.safetensors", "output-00002-of-00002.safetensors"];
+        assert!(is_cut_otherwise(&missing("model-00001-of-00004.safetensors"), &there));
+        assert!(is_cut_otherwise(&missing("model-00001-of-00004.safetensors"), &["model.safetensors"]));
+        assert!(!is_cut_otherwise(&missing("extra.safetensors"), &["model.safetensors"]));
         assert!(!is_cut_otherwise(&missing("model-00003-of-00002.safetensors"), &there));
     }
 }

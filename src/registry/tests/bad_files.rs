@@ -261,6 +261,18 @@ fn of_names_that_stand_twice_none_can_be_used() {
 }
 
 #[test]
+fn a_key_that_is_no_text_ends_only_its_entry() {
+    let text = "models:\n  good: {huggingface_id: a/b, formats: {gguf: {q8_0: x.gguf}}}\n  ~: {huggingface_id: a/b}\n  [x, y]: 1\n  \
+                m: {huggingface_id: a/b, ~: 1, formats: {gguf: {q8_0: x.gguf}}}\n";
+    let registry = parse(text);
+    assert_eq!(registry.models().map(|model| model.id.as_str()).collect::<Vec<_>>(), ["good"]);
+    let mut told: Vec<usize> = registry.bad_entries().iter().map(|bad| bad.error.line).collect();
+    told.dedup();
+    assert_eq!(told, [3, 4, 5]);
+    assert!(registry.bad_entries()[0].error.message.contains("expected a key, found nothing"), "{:?}", registry.bad_entries());
+}
+
+#[test]
 fn what_a_merge_left_is_called_that() {
     let bad = bad("models:\n<<<<<<< HEAD\n  m: {}\n=======\n  n: {}\n>>>>>>> theirs\n");
     assert_eq!((bad.line, bad.column), (2, 1));

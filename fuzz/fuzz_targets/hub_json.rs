@@ -36,7 +36,8 @@ fn index(text: &[u8]) {
     match missing_from_index(text, &there) {
         Ok(missing) => {
             assert!(missing.windows(2).all(|pair| pair[0] < pair[1]), "in order, each once");
-            let json: Value = serde_json::from_slice(text).expect("it was read");
+            // The reader passes over values that nothing asks for, also where they are not UTF-8.
+            let Ok(json) = serde_json::from_slice::<Value>(text) else { return };
             let map = json["weight_map"].as_object().expect("it has a map");
             assert!(missing.iter().all(|name| !there.contains(&name.as_str())));
             // Of a tensor that is named twice both files are wanted, and the reader of the test knows the last.

@@ -155,13 +155,21 @@ pub fn json(document: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Printable text of at most `most` characters of the original.
+/// Printable text of at most `most` characters, and a mark where it was longer. No escape is cut.
 pub fn short(text: &str, most: usize) -> String {
-    let mut parts = text.char_indices();
-    match parts.nth(most) {
-        None => printable(text).into_owned(),
-        Some((end, _)) => format!("{}…", printable(&text[..end])),
+    let mut shown = String::new();
+    let mut length = 0;
+    for c in text.chars() {
+        let mut buffer = [0; 4];
+        let piece = printable(c.encode_utf8(&mut buffer));
+        length += piece.chars().count();
+        if length > most {
+            shown.push('…');
+            break;
+        }
+        shown.push_str(&piece);
     }
+    shown
 }
 
 /// A size for people: gigabytes with two decimals, megabytes below 100 MB.
@@ -256,5 +264,14 @@ mod tests {
         assert_eq!(list(&names[..2]), "n0, n1");
         assert_eq!(counted(&names[..2], 7), "n0, n1 and 5 more");
         assert_eq!(short(&"é".repeat(9), 3), "ééé…");
+    }
+
+    #[test]
+    fn short_text_is_short_with_its_escapes_too() {
+        assert_eq!(short("abc", 3), "abc");
+        assert_eq!(short("abcd", 3), "abc…");
+        assert_eq!(short("a\u{202e}b", 9), "a\\u{202e}…");
+        assert_eq!(short("a\u{202e}b", 8), "a…");
+        assert_eq!(short(&"\0".repeat(5000), 300).chars().count(), 301);
     }
 }

@@ -415,7 +415,7 @@ impl From<HttpError> for Error {
     }
 }
 
-/// Makes a server's text fit for a line: at most 300 characters of it, printable.
+/// Makes a server's text fit for a line: printable, of at most 300 characters and a mark where it was longer.
 pub(super) fn printable(text: &str) -> String {
     let line = text.chars().take(301).map(|c| if matches!(c, '\t' | '\r' | '\n') { ' ' } else { c }).collect::<String>();
     text::short(line.trim(), 300)

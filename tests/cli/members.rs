@@ -129,7 +129,7 @@ fn what_one_member_completed_and_did_not_publish_another_publishes() {
 fn a_private_store_becomes_one_of_the_group_down_to_the_last_folder_and_lock() {
     let club = Club::new();
     club.desk.s.finish(club.command(ADA, ADA, "download tiny")).ok();
-    club.run(BOB, "download tiny:q8_0").code(1).says("cannot be written by this user").says("model-manager doctor");
+    club.run(BOB, "download tiny:q8_0").code(1).says("cannot be written by this user").says("doctor` says who");
     club.run(BOB, "doctor").ok().prints("init --shared --group");
     // Only root and members of a group may give something to it.
     let mut init = club.command(0, 0, &format!("init --shared --group {GROUP}"));

@@ -53,8 +53,8 @@ fn a_view_has_what_its_record_has_and_nothing_else() {
         let house = House::new();
         let files = ["a.json", "b.json", "deep/.dots/c.json"].map(|name| house.file(name, name));
         let dir = house.build(&key("m/safetensors"), &files, mode).unwrap().dir;
-        fs::remove_file(dir.join("a.json")).unwrap();
-        fs::remove_file(dir.join("b.json")).unwrap();
+        house.remove(&dir.join("a.json"));
+        house.remove(&dir.join("b.json"));
         fs::write(dir.join("b.json"), "longer than it was").unwrap();
         house.put("m/safetensors/0.json", "of another program");
         house.put("m/safetensors/.cache/x", "of another program");
@@ -91,7 +91,7 @@ fn a_file_with_the_text_of_its_link_is_that_link_and_no_other_small_file_is() {
     let hex = file.sha256.to_string();
     let target = format!("../../../.blobs/sha256/{}/{hex}", &hex[..2]);
     let ours = |text: &str| {
-        fs::remove_file(dir.join("a.gguf")).unwrap();
+        house.remove(&dir.join("a.gguf"));
         fs::write(dir.join("a.gguf"), text).unwrap();
         matches!(&house.views.scan(None).unwrap()[0].state, FileState::LinkText { digest } if *digest == file.sha256)
     };

@@ -101,8 +101,12 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
         }
         let (stem, part) = split_part_suffix(stem);
         let (number, count) = part.unwrap_or((1, 1));
-        // A single file and "part 1 of 1" of the same name are different things, but not worth two units.
-        groups.entry((stem.to_owned(), count)).or_default().entry(number).or_insert(file);
+        // A single file and "part 1 of 1" of the same name are different things, but not worth two units: the single file is
+        // the one, wherever it stands in the listing.
+        let kept = groups.entry((stem.to_owned(), count)).or_default().entry(number).or_insert(file);
+        if path.len() < kept.path.as_str().len() {
+            *kept = file;
+        }
     }
     let names: Vec<&String> = groups.keys().map(|(name, _)| name).collect();
     let roles = gguf_roles(&names.iter().map(|name| format!("{name}.gguf")).collect::<Vec<_>>());
@@ -311,6 +315,16 @@ mod tests {
         assert!(parts[0].contains("00001"));
         let error = choose(&names(&[1, 3]), Some("q8_0")).unwrap_err();
         assert!(matches!(&error, HubError::Incomplete { missing, .. } if *missing == ["Q8_0/big-00002-of-00003.gguf"]), "{error}");
+    }
+
+    #[test]
+    fn of_a_single_file_and_a_part_1_of_1_the_single_file_is_meant_whatever_their_order() {
+        let (single, part) = ("m-Q8_0.gguf", "m-Q8_0-00001-of-00001.gguf");
+        for names in [[single, part], [part, single]] {
+            let files = names.map(file);
+            let units = gguf_units(&files);
+            assert_eq!(units.iter().flat_map(|unit| &unit.parts).map(|file| file.path.as_str()).collect::<Vec<_>>(), [single]);
+        }
     }
 
     #[test]

@@ -40,9 +40,6 @@ pub struct Cli {
 /// The heading of the options that every command takes.
 const EVERYWHERE: &str = "Options of every command";
 
-/// The words of `--link`.
-const LINK_MODES: [&str; 5] = ["auto", "symlink", "hardlink", "reflink", "copy"];
-
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = EVERYWHERE)]
@@ -71,6 +68,11 @@ pub struct Global {
 }
 
 impl Global {
+    /// What the command line says of the settings.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { config: self.config.clone(), token: None, settings: self.settings.0.clone() }
+    }
+
     /// What says where a command acts, with its value.
     pub fn places(&self) -> Vec<(&'static str, String)> {
         let said = &self.settings.0;
@@ -98,13 +100,6 @@ pub enum When {
     Never,
 }
 
-impl Global {
-    /// What the command line says of the settings.
-    pub fn overrides(&self) -> Overrides {
-        Overrides { config: self.config.clone(), token: None, settings: self.settings.0.clone() }
-    }
-}
-
 /// The options of the settings, made from their table.
 #[derive(Debug, Clone, Default)]
 pub struct SettingFlags(pub Layer);
@@ -123,11 +118,12 @@ fn option(setting: &'static Setting, flag: Flag) -> Arg {
         .help_heading(EVERYWHERE);
     let Some(value) = flag.value else { return option.action(ArgAction::SetTrue) };
     let option = option.value_name(value).action(if setting.is_list { ArgAction::Append } else { ArgAction::Set });
-    match setting.key {
+    match setting.words {
+        [] => option.value_parser(
+            OsStringValueParser::new().try_map(|word| Layer::default().set_words(setting.key, &[&word]).map(|_| word)),
+        ),
         // So that clap lists the words and completions know them.
-        "link" => option.value_parser(PossibleValuesParser::new(LINK_MODES).map(OsString::from)),
-        key => option
-            .value_parser(OsStringValueParser::new().try_map(move |word| Layer::default().set_words(key, &[&word]).map(|_| word))),
+        words => option.value_parser(PossibleValuesParser::new(words).map(OsString::from)),
     }
     .value_hint(if setting.is_path { ValueHint::AnyPath } else { ValueHint::Unknown })
 }

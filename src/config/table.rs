@@ -72,6 +72,8 @@ pub struct Setting {
     pub is_list: bool,
     /// Whether its words are paths.
     pub is_path: bool,
+    /// All words that it takes, where they can be listed.
+    pub words: &'static [&'static str],
 }
 
 const fn option(long: &'static str, value: &'static str) -> Option<Flag> {
@@ -119,6 +121,7 @@ macro_rules! settings {
                 project: ProjectMay::$project,
                 is_list: <$type as Value>::IS_LIST,
                 is_path: <$type as Value>::IS_PATH,
+                words: <$type as Value>::WORDS,
             },)*
             $(Setting {
                 key: stringify!($grant),
@@ -129,6 +132,7 @@ macro_rules! settings {
                 project: ProjectMay::No,
                 is_list: <$grant_type as Value>::IS_LIST,
                 is_path: <$grant_type as Value>::IS_PATH,
+                words: <$grant_type as Value>::WORDS,
             },)*
             $(Setting {
                 key: $name,
@@ -139,6 +143,7 @@ macro_rules! settings {
                 project: ProjectMay::No,
                 is_list: false,
                 is_path: false,
+                words: &[],
             },)*
         ];
 

@@ -18,6 +18,8 @@ pub(crate) trait Value: Sized {
     const IS_LIST: bool = false;
     /// Whether its words are paths.
     const IS_PATH: bool = false;
+    /// All its words, where they can be listed.
+    const WORDS: &'static [&'static str] = &[];
 
     /// Reads it from a word as people write it.
     fn parse(text: &str) -> Result<Self, String>;
@@ -65,20 +67,6 @@ impl Endpoint {
     }
 }
 
-impl FromStr for Endpoint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        units::parse_endpoint(text).map(Self)
-    }
-}
-
-impl Value for Endpoint {
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
 /// A number of connections or tries, from 1 to 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count(u32);
@@ -87,20 +75,6 @@ impl Count {
     /// The number.
     pub fn get(self) -> u32 {
         self.0
-    }
-}
-
-impl FromStr for Count {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        units::parse_count(text).map(Self)
-    }
-}
-
-impl Value for Count {
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
     }
 }
 
@@ -115,37 +89,9 @@ impl RateLimit {
     }
 }
 
-impl FromStr for RateLimit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        units::parse_rate(text).map(Self)
-    }
-}
-
-impl Value for RateLimit {
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
 /// How long to wait for a lock; `None` waits for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockTimeout(pub Option<Duration>);
-
-impl FromStr for LockTimeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        units::parse_patience(text).map(Self)
-    }
-}
-
-impl Value for LockTimeout {
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-    }
-}
 
 /// A time that something must take, longer than none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,29 +104,47 @@ impl Timeout {
     }
 }
 
-impl FromStr for Timeout {
-    type Err = String;
+/// Types that are read from one word, and how; further items of the trait in braces.
+macro_rules! read_by {
+    ($($parse:path => $type:ident $({ $($more:tt)* })?;)*) => {$(
+        impl FromStr for $type {
+            type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        units::parse_timeout(text).map(Self)
-    }
+            fn from_str(text: &str) -> Result<Self, String> {
+                $parse(text).map(Self)
+            }
+        }
+
+        impl Value for $type {
+            fn parse(text: &str) -> Result<Self, String> {
+                text.parse()
+            }
+
+            $($($more)*)?
+        }
+    )*};
 }
 
-impl Value for Timeout {
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-    }
-
-    /// As the Hub's own client reads it: seconds.
-    fn of_variable(value: &OsStr) -> Result<Self, String> {
-        match value.to_str().ok_or("it is not Unicode text")?.trim().parse::<f64>() {
-            Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Self(Duration::from_secs_f64(seconds))),
-            _ => Err("expected a number of seconds".to_owned()),
+read_by! {
+    units::parse_endpoint => Endpoint;
+    units::parse_count => Count;
+    units::parse_rate => RateLimit;
+    units::parse_patience => LockTimeout;
+    units::parse_timeout => Timeout {
+        /// As the Hub's own client reads it: seconds.
+        fn of_variable(value: &OsStr) -> Result<Self, String> {
+            match value.to_str().ok_or("it is not Unicode text")?.trim().parse::<f64>() {
+                Ok(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Self(Duration::from_secs_f64(seconds))),
+                _ => Err("expected a number of seconds".to_owned()),
+            }
         }
-    }
+    };
 }
 
 impl Value for LinkMode {
+    const WORDS: &'static [&'static str] =
+        &[Self::Auto.word(), Self::Symlink.word(), Self::Hardlink.word(), Self::Reflink.word(), Self::Copy.word()];
+
     fn parse(text: &str) -> Result<Self, String> {
         Self::from_word(text).ok_or_else(|| "expected auto, symlink, hardlink, reflink or copy".into())
     }

@@ -1,12 +1,12 @@
 //! Opening a range of a file and reading it: one attempt, nothing believed that was not asked for.
 
 use super::{
-    Http, HttpError, Location, MOST_HOPS, header_text, is_html, let_go,
+    Http, HttpError, Location, header_text, is_html,
     location::Target,
-    next_hop,
     origin::bare,
     pace::Pace,
     range::{ContentRange, number},
+    redirect::{MOST_HOPS, drain, next_hop},
     resolve::is_page,
 };
 use bytes::Bytes;
@@ -87,7 +87,7 @@ impl Http {
             let response = self.send(Method::GET, &url, range, &mut trail).await?;
             match next_hop(&url, &response)? {
                 Some(target) => {
-                    let_go(response).await;
+                    drain(response).await;
                     url = target;
                 }
                 None => return Ok((response, url)),

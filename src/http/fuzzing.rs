@@ -1,6 +1,6 @@
 //! For `fuzz/`: parsers of headers.
 
-use super::{HttpError, Refusal, error, location, pause, resolve};
+use super::{HttpError, Refusal, error, location, pause, redirect, resolve};
 use reqwest::{
     StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -19,7 +19,7 @@ pub fn pause_asked_for(status: u16, headers: &[(&str, &[u8])]) -> Option<Duratio
 
 /// The address that a redirect names.
 pub fn redirect_target(from: &Url, location: &[u8]) -> Result<Url, HttpError> {
-    super::redirect_target(from, location)
+    redirect::redirect_target(from, location)
 }
 
 /// How long a signed address will still be good.

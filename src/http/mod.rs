@@ -16,7 +16,9 @@ mod pace;
 mod pause;
 mod proxy;
 mod range;
+mod redirect;
 mod resolve;
+mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -43,7 +45,7 @@ use crate::{
     settings::{Network, Token},
     text,
 };
-use bytes::Bytes;
+use redirect::{MOST_HOPS, drain, next_hop};
 use reqwest::{Method, Response, StatusCode, header};
 use std::{
     collections::HashSet,
@@ -52,13 +54,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::Instant;
+use stream::{Stream, beginning};
 use url::Url;
 
-/// The longest address that a redirect may lead to, in bytes; signed ones have some two thousand.
-const LONGEST_ADDRESS: usize = 16 << 10;
-/// Redirects followed for one request.
-const MOST_HOPS: usize = 20;
 /// The longest answer of the API that is kept in memory, and that is read piece by piece. A page of a thousand files has some
 /// 400 KB; the facts of a repository with a hundred thousand files, which name each, some 10 MB.
 const LONGEST_ANSWER: u64 = 32 << 20;
@@ -70,9 +68,6 @@ const QUESTION_IN_STALLS: u32 = 90;
 /// The longest text of a refusal that is read, and how long it is waited for.
 const LONGEST_REFUSAL: usize = 64 << 10;
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest text of a redirect that is worth reading, and how long it is waited for.
-const LONGEST_REDIRECT: usize = 16 << 10;
-const REDIRECT_PATIENCE: Duration = Duration::from_secs(1);
 /// Origins that are the Hub itself, whatever endpoint is in use.
 const HUB_HOSTS: [&str; 3] = ["https://huggingface.co", "https://hf.co", "https://hub-ci.huggingface.co"];
 
@@ -301,7 +296,7 @@ impl Http {
                 if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
                     return Err(HttpError::BadRedirect { url: bare(&url), why: format!("to another host, {}", bare(&target)) });
                 }
-                let_go(response).await;
+                drain(response).await;
                 url = target;
                 continue;
             }
@@ -474,52 +469,6 @@ impl Http {
     }
 }
 
-/// Reads the beginning of a refusal's text.
-async fn beginning(mut response: Response, limit: usize) -> Vec<u8> {
-    let mut text = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = limit.saturating_sub(text.len()).min(chunk.len());
-        text.extend_from_slice(&chunk[..room]);
-        if text.len() >= limit {
-            break;
-        }
-    }
-    text
-}
-
-/// The body of an answer of the API.
-struct Stream<'a> {
-    response: Response,
-    url: &'a Url,
-    stall: Duration,
-    deadline: Deadline,
-    pace: pace::Pace,
-}
-
-impl<'a> Stream<'a> {
-    fn new(http: &Http, response: Response, url: &'a Url, deadline: Deadline) -> Self {
-        Self { response, url, stall: http.0.stall, deadline, pace: pace::Pace::new(&http.0.throughput) }
-    }
-
-    async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
-        let asked = Instant::now();
-        let patience = self.stall.min(self.deadline.left());
-        let next = tokio::time::timeout(patience, self.response.chunk()).await;
-        let url = || bare(self.url);
-        if self.deadline.has_passed() {
-            return Err(HttpError::Endless { url: url(), after: self.deadline.allowed() });
-        }
-        let chunk = next
-            .map_err(|_| HttpError::Stalled { url: url(), after: self.stall })?
-            .map_err(|error| HttpError::of_transport(error, self.url))?;
-        let Some(chunk) = chunk else { return Ok(None) };
-        match self.pace.note(chunk.len(), asked.elapsed(), self.stall) {
-            Some(got) => Err(HttpError::Slow { url: url(), after: self.stall, got }),
-            None => Ok(Some(chunk)),
-        }
-    }
-}
-
 /// Whether an endpoint is the Hub, and no mirror of it.
 pub fn is_hub_itself(endpoint: &Url) -> bool {
     let origin = Origin::of(endpoint);
@@ -543,49 +492,6 @@ fn endpoint(text: &str) -> Result<Url, HttpError> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
-}
-
-/// Reads the text of a redirect, which nobody needs: a connection whose answer was left unread is closed, and making another
-/// takes round trips. Where the text does not come, another is made after all.
-async fn let_go(mut response: Response) {
-    let read = async {
-        let mut got = 0;
-        while let Ok(Some(part)) = response.chunk().await {
-            got += part.len();
-            if got > LONGEST_REDIRECT {
-                return;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(REDIRECT_PATIENCE, read).await;
-}
-
-/// Where a redirect leads; `None` if the answer is not one.
-fn next_hop(from: &Url, response: &Response) -> Result<Option<Url>, HttpError> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
-    }
-    let refuse = |why: &str| HttpError::BadRedirect { url: bare(from), why: why.to_owned() };
-    let location = response.headers().get(header::LOCATION).ok_or_else(|| refuse("without saying where"))?;
-    redirect_target(from, location.as_bytes()).map(Some)
-}
-
-/// The address that a redirect names.
-fn redirect_target(from: &Url, location: &[u8]) -> Result<Url, HttpError> {
-    let refuse = |why: &str| HttpError::BadRedirect { url: bare(from), why: why.to_owned() };
-    if location.len() > LONGEST_ADDRESS {
-        return Err(refuse("to an address that is too long"));
-    }
-    let location = std::str::from_utf8(location).map_err(|_| refuse("to an address that is not text"))?;
-    let mut target = from.join(location.trim()).map_err(|_| refuse("to an address that cannot be read"))?;
-    let origin = Origin::of(&target).ok_or_else(|| refuse("to an address that is not one of HTTP"))?;
-    if from.scheme() == "https" && !origin.is_secure() {
-        return Err(refuse("from HTTPS to HTTP"));
-    }
-    target.set_fragment(None);
-    let _ = target.set_username("");
-    let _ = target.set_password(None);
-    Ok(target)
 }
 
 fn header_text(response: &Response, name: &str) -> Option<String> {

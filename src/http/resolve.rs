@@ -1,8 +1,13 @@
 //! Redirects of a file's address, followed by hand to the first foreign host, and what their headers say about the file.
 
 use super::{
-    Http, HttpError, Location, MOST_HOPS, Origin, Trail, backoff::Backoff, header_text, is_html, lacks_head, let_go,
-    location::Target, next_hop, origin::bare, range::number,
+    Http, HttpError, Location, Origin, Trail,
+    backoff::Backoff,
+    header_text, is_html, lacks_head,
+    location::Target,
+    origin::bare,
+    range::number,
+    redirect::{MOST_HOPS, drain, next_hop},
 };
 use crate::digest::{GitSha1, Sha256Digest};
 use reqwest::{Method, Response};
@@ -101,7 +106,7 @@ impl Http {
             commit = commit.or_else(|| header_text(&response, "x-repo-commit"));
             match next_hop(&url, &response)? {
                 Some(target) => {
-                    let_go(response).await;
+                    drain(response).await;
                     if !self.is_hub(&target) && Origin::of(&target) != Origin::of(&url) {
                         return Ok(Walk { hub: url, end: End::Foreign(target), trail, size, etag: linked, commit });
                     }

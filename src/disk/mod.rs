@@ -5,7 +5,7 @@
 //! the path and the action.
 #![expect(clippy::disallowed_methods, reason = "this is the room the ban sends file access to")]
 
-#[cfg_attr(unix, path = "confined.rs")]
+#[cfg_attr(unix, path = "confined/mod.rs")]
 #[cfg_attr(windows, path = "confined_windows.rs")]
 mod confined;
 mod folder;

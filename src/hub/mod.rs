@@ -20,7 +20,7 @@ pub use gguf::{GgufUnit, choose_unit, gguf_choice, gguf_units};
 pub use pattern::{matches, select_files};
 pub use pin::{Gate, Pinned};
 pub use reference::Reference;
-pub use select::{ANOTHER_COPY, SetChoice, complete_set, is_cut_otherwise, missing_from_index};
+pub use select::{ANOTHER_COPY, SetChoice, complete_set, is_cut_otherwise, missing_from_index, missing_shards};
 pub use tree::{HubFile, Tree, check_collisions};
 
 #[cfg(feature = "fuzzing")]

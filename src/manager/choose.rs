@@ -1,7 +1,7 @@
 //! Which of a repository's files are wanted.
 
 use super::{
-    name::Invocation,
+    invocation::Invocation,
     target::{Target, Wanted, view_id},
 };
 use crate::{

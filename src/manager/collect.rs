@@ -2,7 +2,8 @@
 
 use super::{
     BlobLine, DfReport, GcSummary, ModelManager, PartialLine, Selector, WhyReport,
-    name::{Invocation, Meaning, view_name},
+    invocation::{Invocation, view_name},
+    name::Meaning,
 };
 use crate::{
     digest::Sha256Digest,

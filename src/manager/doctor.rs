@@ -2,7 +2,8 @@
 
 use super::{
     DoctorReport, ModelManager, ProjectState,
-    name::{Invocation, key_of, repair_command},
+    invocation::{Invocation, repair_command},
+    name::key_of,
 };
 use crate::{
     digest::Sha256Digest,

@@ -4,7 +4,7 @@
 
 use super::{
     DownloadOptions, DownloadReport, FileSupply, ModelManager, PlanReport, Selector,
-    name::Invocation,
+    invocation::Invocation,
     plan::{Plan, PlannedFile},
 };
 use crate::{

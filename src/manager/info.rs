@@ -3,7 +3,8 @@
 use super::{
     DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
     choose::Companions,
-    name::{Invocation, Subject},
+    invocation::Invocation,
+    name::Subject,
     plan::{Plan, PlannedFile},
     target::{Target, Wanted},
 };

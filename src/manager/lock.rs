@@ -2,9 +2,9 @@
 
 use super::{
     ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
+    invocation::{Invocation, repair_command},
     lock_companions::companions_beside,
     lock_entry::{can_be, entry, folder_of, followed, view_of},
-    name::{Invocation, repair_command},
     plan::{Plan, view_path},
     target::{Target, Wanted, view_id},
 };

@@ -2,9 +2,9 @@
 
 use super::{
     LockCheck, LockProblem, LockProblemKind, ModelManager, Selector,
+    invocation::Invocation,
     lock::{find, shows},
     lock_entry::view_of,
-    name::Invocation,
     plan::view_path,
 };
 use crate::{

@@ -3,7 +3,7 @@
 use super::{
     FileSupply, ModelManager,
     choose::is_below,
-    name::Invocation,
+    invocation::Invocation,
     plan::{Plan, PlannedFile, view_path},
     target::{Target, Wanted, quant_of_path},
 };

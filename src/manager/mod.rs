@@ -9,6 +9,7 @@ mod download;
 mod index;
 mod info;
 mod inspect;
+mod invocation;
 mod lint;
 mod list;
 mod lock;

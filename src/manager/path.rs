@@ -2,7 +2,8 @@
 
 use super::{
     ListedModel, ListedState, ModelManager, Selector,
-    name::{Invocation, Named, Subject, forms, key_of, listed_name, repair_command},
+    invocation::{Invocation, listed_name, repair_command},
+    name::{Named, Subject, forms, key_of},
     target::format_of,
 };
 use crate::{

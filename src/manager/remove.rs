@@ -2,7 +2,8 @@
 
 use super::{
     BlobLine, ListedModel, ModelManager, RemoveReport, Selector, SharedBlob,
-    name::{Invocation, Named, Subject, view_name},
+    invocation::{Invocation, view_name},
+    name::{Named, Subject},
 };
 use crate::{
     digest::Sha256Digest,

@@ -1,4 +1,4 @@
-//! Mends what verification found: only damaged ranges travel.
+//! Repairs what verification found: only damaged ranges are fetched.
 
 use super::{ModelManager, RepairReport, RepairedFile, VerifiedFile, VerifyState};
 use crate::{
@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-/// One blob to mend, and where it is shown.
+/// One blob to repair, and where it is shown.
 struct DamagedFile {
     view: ViewKey,
     file: ViewFile,
@@ -42,8 +42,8 @@ impl ModelManager {
         let Some(store) = self.existing_store()? else {
             let note = format!("there is no store at {}", self.store_dir().display());
             let damaged = found.iter().filter(|file| is_damaged(file)).map(|file| file.path.clone());
-            let not_mended = |path| RepairedFile { path, mended: false, fetched: 0, note: Some(note.clone()) };
-            return Ok(RepairReport { files: damaged.map(not_mended).collect(), fetched: 0 });
+            let not_repaired = |path| RepairedFile { path, mended: false, fetched: 0, note: Some(note.clone()) };
+            return Ok(RepairReport { files: damaged.map(not_repaired).collect(), fetched: 0 });
         };
         let roots: Vec<RootRecord> = self.own_roots(Some(&store))?.into_values().collect();
         let views = self.views(Some(store.clone()));
@@ -68,9 +68,9 @@ impl ModelManager {
             return Ok(report);
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
-        let mut mended = BTreeSet::new();
+        let mut repaired = BTreeSet::new();
         for view in views_to_repair.into_values() {
-            self.repair_view(&store, &project, &view, &mut mended, &mut report)?;
+            self.repair_view(&store, &project, &view, &mut repaired, &mut report)?;
         }
         Ok(report)
     }
@@ -80,7 +80,7 @@ impl ModelManager {
         store: &Store,
         project: &Project,
         view: &DamagedView,
-        mended: &mut BTreeSet<Sha256Digest>,
+        repaired: &mut BTreeSet<Sha256Digest>,
         report: &mut RepairReport,
     ) -> Result<()> {
         let views = self.views(Some(store.clone()));
@@ -95,13 +95,13 @@ impl ModelManager {
                 true => None,
                 false => self.disk.find(path)?.filter(|stat| stat.kind == Kind::File),
             };
-            let outcome = match mended.contains(&damaged.file.sha256) || self.has_whole(store, damaged, state.as_ref())? {
+            let outcome = match repaired.contains(&damaged.file.sha256) || self.has_whole(store, damaged, state.as_ref())? {
                 true => Ok(0),
                 false => self.mend(store, &damaged.file, path, &|| self.sources_of(store, damaged)),
             };
             match outcome {
                 Ok(fetched) => {
-                    mended.insert(damaged.file.sha256);
+                    repaired.insert(damaged.file.sha256);
                     report.fetched += fetched;
                     if let Some(stat) = stat {
                         if state == Some(FileState::Foreign) && damaged.shown.state == VerifyState::Modified {
@@ -235,8 +235,9 @@ impl ModelManager {
             }
         }
         match places.is_empty() {
-            true => Err(Error::new(ErrorKind::NotFound, format!("nobody knows where {} came from", damaged.file.path))
-                .hint("Download the model again from where you had it.")),
+            true => Err(Error::new(ErrorKind::NotFound, format!("no source is recorded for {}", damaged.file.path)).hint(
+                "Download it from its repository (`model-manager download owner/repo:LABEL`), or put a whole copy in its place.",
+            )),
             false => Ok(places),
         }
     }

@@ -2,8 +2,9 @@
 
 use super::{
     ModelManager, Selector,
+    invocation::Invocation,
     lock_entry::view_of,
-    name::{Invocation, Named, Subject},
+    name::{Named, Subject},
 };
 use crate::{
     digest::Sha256Digest,

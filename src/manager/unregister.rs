@@ -3,7 +3,8 @@
 use super::{
     ModelManager, Selector,
     add::label,
-    name::{Invocation, Subject, view_name},
+    invocation::{Invocation, view_name},
+    name::Subject,
 };
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -2,7 +2,7 @@
 
 use super::{
     ModelManager, Selector, VerifiedFile, VerifyState,
-    name::{Invocation, repair_command, view_name},
+    invocation::{Invocation, repair_command, view_name},
 };
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},

@@ -141,14 +141,16 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/lock_file.rs", "lock", In(|| here("sync"))),
     ("manager/lock_file.rs", "lock <model>", In(|| nothing("sync").word("<model>", "tiny"))),
     ("manager/mod.rs", "lint", In(|| bad_entries("info").code(&[1]).not_well())),
-    ("manager/name.rs", "@download", In(|| nothing("path tiny"))),
-    ("manager/name.rs", "@why", In(|| unused("verify DIGEST").then("why DIGEST"))),
-    ("manager/name.rs", "download {}", In(|| nothing(&format!("path hf://{SMALL}/small.Q4_K_M.gguf")))),
-    ("manager/name.rs", "info", In(|| nothing("path zzzzzzz"))),
-    ("manager/name.rs", "info {folder}", In(|| nothing("path tiny:.."))),
-    ("manager/name.rs", "info {repo}", In(|| small("path acme--Small-GGUF:q8_0"))),
-    ("manager/name.rs", "list", In(|| nothing("path zzzzzzz"))),
-    ("manager/name.rs", "@verify", In(without_link)),
+    ("manager/name/mod.rs", "@download", In(|| nothing("path tiny"))),
+    ("manager/name/mod.rs", "@why", In(|| unused("verify DIGEST").then("why DIGEST"))),
+    ("manager/name/mod.rs", "download {}", In(|| nothing(&format!("path hf://{SMALL}/small.Q4_K_M.gguf")))),
+    ("manager/name/path.rs", "list", In(|| nothing("path ./nowhere"))),
+    ("manager/name/unknown.rs", "@download", In(of_registry)),
+    ("manager/name/unknown.rs", "info", In(|| nothing("path zzzzzzz"))),
+    ("manager/name/mod.rs", "info {folder}", In(|| nothing("path tiny:.."))),
+    ("manager/name/unknown.rs", "info {repo}", In(|| small("path acme--Small-GGUF:q8_0"))),
+    ("manager/name/unknown.rs", "list", In(|| nothing("path zzzzzzz"))),
+    ("manager/invocation.rs", "@verify", In(without_link)),
     ("manager/path.rs", "@download", In(|| broken("path tiny"))),
     ("manager/path.rs", "@path", In(|| here("path tinny"))),
     ("manager/projects.rs", "projects forget {} --force", In(|| here("projects forget .").not_well())),
@@ -165,6 +167,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/unregister.rs", "@registry remove", In(|| nothing("registry remove tinny"))),
     ("manager/unregister.rs", "@remove", In(|| small("registry remove acme--Small-GGUF"))),
     ("manager/unregister.rs", "add owner/repo:LABEL", In(built_in)),
+    ("manager/repair.rs", "download owner/repo:LABEL", Like("download owner/repo:LABEL")),
     ("manager/use_model.rs", "info {}", Like("info owner/repo")),
     ("manager/use_model.rs", "=use {model}{quant} --backend {} --file {file}", Like("use tiny --backend vllm --file x.yaml")),
     ("manager/use_model.rs", "@download", Like("download tiny")),
@@ -244,6 +247,13 @@ fn broken(line: &str) -> Scene {
     let scene = here(line);
     remove(scene.desk.blob(&scene.desk.content()));
     scene
+}
+
+/// The digest of a file that the registry has and the store has not.
+fn of_registry() -> Scene {
+    let scene = nothing("").before("init");
+    let line = format!("why {}", scene.desk.content().sha256());
+    Scene { line, ..scene }
 }
 
 fn without_link() -> Scene {
@@ -559,7 +569,7 @@ fn commands_of_sources() -> (BTreeSet<(String, String)>, Vec<String>) {
         let whole = between(&text, "\"model-manager ", '"').into_iter().filter(|text| is_verb(text)).map(|text| format!("={text}"));
         let built = between(&text, "Invocation::new(\"", '"').into_iter().map(|verb| format!("@{verb}"));
         // Where commands are built for any name.
-        let is_builder = |text: &String| text.starts_with('"') || (file == "manager/name.rs" && text.starts_with("{}"));
+        let is_builder = |text: &String| text.starts_with('"') || (file == "manager/invocation.rs" && text.starts_with("{}"));
         found.extend(quoted.chain(whole).chain(built).filter(|text| !is_builder(text)).map(|text| (file.clone(), text)));
         for verb in VERBS {
             let alone = between(&text, &format!("`{verb} "), '`').into_iter().map(|rest| format!("{file}: `{verb} {rest}`"));
@@ -702,7 +712,7 @@ fn a_set_that_lost_a_part_is_content_after_what_doctor_names() {
     desk.run("download small").ok();
     remove(desk.s.models().join("small/safetensors/model-00002-of-00002.safetensors"));
     let scene = Scene::new(desk, "doctor");
-    play("manager/name.rs", "@verify", &scene);
+    play("manager/invocation.rs", "@verify", &scene);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_draft_beside_a_model_is_locked_and_comes_back_by_sync() {
     desk.run("lock").ok();
     assert!(crate::lock::lock_text(&desk.s.project()).contains(DRAFT));
     desk.run("lock --check").ok();
-    std::fs::remove_dir_all(desk.s.models()).unwrap();
+    crate::kit::remove_all(desk.s.models());
     desk.run("sync --locked").ok();
     assert_eq!(shown(&desk, DIR), [DRAFT, MODEL]);
     assert_content(&desk.s.project().join(DIR).join(DRAFT), &desk.hub.content(REPO, DRAFT));

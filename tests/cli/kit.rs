@@ -218,6 +218,18 @@ pub fn remove(path: impl AsRef<Path>) {
     RealDisk.remove_file(path.as_ref()).unwrap();
 }
 
+/// Removes a folder and all in it, read-only as it may be.
+pub fn remove_all(folder: impl AsRef<Path>) {
+    for entry in std::fs::read_dir(folder.as_ref()).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => remove_all(entry.path()),
+            false => remove(entry.path()),
+        }
+    }
+    std::fs::remove_dir(folder).unwrap();
+}
+
 /// Waits until `done` says so.
 #[track_caller]
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {

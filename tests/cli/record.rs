@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::kit::{Desk, FILE, MIB, PATH, REPO, is_link, open_entry, remove, set_mode};
+use crate::kit::{Desk, FILE, MIB, PATH, REPO, is_link, open_entry, remove, remove_all, set_mode};
 use crate::support::hub::Content;
 
 const PARTS: [&str; 3] = ["big-Q8_0-00001-of-00003.gguf", "big-Q8_0-00002-of-00003.gguf", "big-Q8_0-00003-of-00003.gguf"];
@@ -91,7 +91,7 @@ fn a_recorded_part_that_is_absent_is_missing_whichever_part_it_is() {
 #[test]
 fn a_folder_that_was_taken_away_is_missing_and_not_forgotten() {
     let desk = split();
-    fs::remove_dir_all(desk.s.models().join("o--big")).unwrap();
+    remove_all(desk.s.models().join("o--big"));
     desk.run("list").ok().prints("o--big\tgguf\tq8_0\t").prints("broken");
     desk.run("verify").code(4).prints("3 missing");
     desk.run("verify o--big").code(4).prints("3 missing");
@@ -99,7 +99,7 @@ fn a_folder_that_was_taken_away_is_missing_and_not_forgotten() {
     desk.run("verify --repair").ok();
     desk.run("verify").ok().prints("3 ok");
     desk.run("path o--big").ok();
-    fs::remove_dir_all(desk.s.models().join("o--big")).unwrap();
+    remove_all(desk.s.models().join("o--big"));
     desk.run("remove o--big").ok();
     assert_eq!(desk.run("list").ok().stdout, "");
     desk.run("verify").ok();
@@ -184,7 +184,7 @@ fn whatever_stands_where_a_file_belongs_is_kept_beside_it_by_the_repair_that_eve
             symlink(".elsewhere", folder).unwrap();
         }),
         ("a file in place of the folder", 3, |file| {
-            fs::remove_dir_all(file.parent().unwrap()).unwrap();
+            remove_all(file.parent().unwrap());
             fs::write(file.parent().unwrap(), "mine").unwrap();
         }),
     ];
@@ -471,6 +471,29 @@ fn a_set_with_a_file_less_is_no_path_and_no_model_for_a_backend() {
         desk.run("info set").ok();
         desk.run("verify set --repair").ok();
         desk.run("use set --backend vllm").ok();
+    }
+}
+
+#[test]
+fn files_of_a_set_that_were_named_one_by_one_are_not_the_set_whatever_their_numbers_are_written_like() {
+    for shards in [
+        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
+        ["model_00001-of-00002.safetensors", "model_00002-of-00002.safetensors"],
+        ["model-1-of-2.safetensors", "model-2-of-2.safetensors"],
+        ["model-00000-of-00002.safetensors", "model-00001-of-00002.safetensors"],
+    ] {
+        let desk = Desk::empty();
+        let index = format!("{{\"weight_map\": {{\"a\": \"{}\", \"b\": \"{}\"}}}}", shards[0], shards[1]);
+        let repo = desk.hub.repo("o/set").plain("config.json", "{}").plain("model.safetensors.index.json", index);
+        repo.lfs(shards[0], Content::synthetic(5000, 1)).lfs(shards[1], Content::synthetic(5001, 2)).commit();
+        for alone in ["config.json", shards[1]] {
+            desk.run(&format!("download hf://o/set/{alone} --format safetensors")).ok();
+        }
+        let dir = desk.s.models().join("o--set/safetensors");
+        assert!(!dir.join(shards[0]).exists());
+        desk.run("download o/set --format safetensors").ok();
+        assert!(shards.iter().all(|shard| dir.join(shard).exists()), "{shards:?}");
+        desk.run("verify").ok();
     }
 }
 

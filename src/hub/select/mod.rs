@@ -10,13 +10,13 @@ mod shards;
 
 pub use beside::ANOTHER_COPY;
 pub use index::missing_from_index;
-pub use shards::is_cut_otherwise;
+pub use shards::{is_cut_otherwise, missing_shards};
 
 use super::{HubError, HubFile, matches};
 use crate::names::Format;
 use beside::{has_weights, is_of_others};
 use kind::Kind;
-use shards::{holes, sharded_stems, split_shard};
+use shards::{sharded_stems, split_shard};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The files of a set, and what of the repository is left out.
@@ -127,7 +127,7 @@ impl<'a> Listing<'a> {
         if !has_own && !has_index && !is_all_modules {
             return (weights, BTreeSet::new());
         }
-        let mut missing = holes(&weights);
+        let mut missing = missing_shards(weights.iter().map(|file| file.path.as_str()));
         if has_index {
             // The index says where they are; who reads it finds out.
             let is_below = |name: &str| self.has.iter().any(|path| path.rsplit_once('/').is_some_and(|(_, its)| its == name));

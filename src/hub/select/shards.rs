@@ -23,21 +23,22 @@ pub(super) fn split_shard(stem: &str) -> (&str, Option<(u32, u32)>) {
 }
 
 /// Stem, number and count of a shard, and its extension.
-fn shard(file: &HubFile) -> Option<(&str, u32, u32, &str)> {
-    let (stem, extension) = file.path.as_str().rsplit_once('.')?;
+fn shard(path: &str) -> Option<(&str, u32, u32, &str)> {
+    let (stem, extension) = path.rsplit_once('.')?;
     let (stem, part) = split_shard(stem);
     let (number, count) = part?;
     Some((stem, number, count, extension))
 }
 
 pub(super) fn sharded_stems(files: &[&HubFile]) -> BTreeSet<String> {
-    files.iter().filter_map(|file| shard(file)).filter(|(_, _, count, _)| *count > 1).map(|(stem, ..)| stem.to_owned()).collect()
+    let shards = files.iter().filter_map(|file| shard(file.path.as_str()));
+    shards.filter(|(_, _, count, _)| *count > 1).map(|(stem, ..)| stem.to_owned()).collect()
 }
 
-/// Shards that should be there and are not.
-pub(super) fn holes(files: &[&HubFile]) -> BTreeSet<String> {
+/// Shards that should be there and are not, by the numbers and counts in the names of those that are.
+pub fn missing_shards<'p>(paths: impl IntoIterator<Item = &'p str>) -> BTreeSet<String> {
     let mut groups: BTreeMap<(&str, u32, &str), BTreeSet<u32>> = BTreeMap::new();
-    for (stem, number, count, extension) in files.iter().filter_map(|file| shard(file)) {
+    for (stem, number, count, extension) in paths.into_iter().filter_map(shard) {
         groups.entry((stem, count, extension)).or_default().insert(number);
     }
     let holes = groups.iter().flat_map(|((stem, count, extension), there)| {

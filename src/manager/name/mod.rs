@@ -3,52 +3,33 @@
 //! In this order: an address of the Hub, a digest with its scheme, a path that begins as one, an id of the registry, a folder
 //! of the models directory, digits of a digest, a path of something that is here, and a repository of the Hub.
 
-use super::{ListedModel, ModelManager, Selector, target::format_of, target::one_of, target::quant_of_path, target::view_id};
+mod path;
+mod unknown;
+
+pub(super) use unknown::forms;
+
+use super::{
+    ListedModel, ModelManager, Selector,
+    invocation::Invocation,
+    target::{format_of, one_of, quant_of_path, view_id},
+};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     hub::Reference,
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, sort_by_nearness},
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
     registry::{Registry, RegistryError},
     store::{RootRecord, Source, StoreError, ViewKey},
     text,
 };
-use std::{
-    collections::BTreeSet,
-    path::{Component, Path, PathBuf},
-};
+use path::begins_as_path;
+use std::{collections::BTreeSet, path::Path};
 
-/// Near names that a hint lists.
-const NEAR: usize = 3;
 /// The least number of hex digits that can name a digest.
 const LEAST_DIGITS: usize = 8;
 const DIGITS: usize = 64;
 /// Says that digits are those of a digest.
 const SCHEME: &str = "sha256:";
-
-/// The command that a name was given to, so that a hint can name it with another name.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Invocation<'a> {
-    verb: &'a str,
-    options: &'a str,
-}
-
-impl<'a> Invocation<'a> {
-    pub(super) fn new(verb: &'a str) -> Self {
-        Self { verb, options: "" }
-    }
-
-    /// The same with options that it cannot do without.
-    pub(super) fn with(self, options: &'a str) -> Self {
-        Self { options, ..self }
-    }
-
-    /// The whole command for a name.
-    pub(super) fn of(&self, name: &str) -> String {
-        let space = if self.options.is_empty() { "" } else { " " };
-        format!("`model-manager {} {}{space}{}`", self.verb, text::shell_word(name), self.options)
-    }
-}
 
 /// A model, or some of its formats and quantizations, as the user named it.
 #[derive(Debug, Clone)]
@@ -126,20 +107,6 @@ impl Named {
     }
 }
 
-/// The name of a view that every command takes.
-pub(super) fn view_name(model: &str, format: &str, quant: Option<&str>) -> String {
-    match quant {
-        Some(quant) if format == Format::gguf().as_str() => format!("{model}:{quant}"),
-        Some(quant) => format!("{model}/{format}/{quant}"),
-        None => format!("{model}/{format}"),
-    }
-}
-
-/// The command that makes a view whole again.
-pub(super) fn repair_command(model: &str, format: &str, quant: Option<&str>) -> String {
-    Invocation::new("verify").with("--repair").of(&view_name(model, format, quant))
-}
-
 impl ModelManager {
     /// The model that a selector means. A digest means the view that has this content.
     pub(super) fn named(&self, what: &Selector, command: Invocation<'_>) -> Result<Named> {
@@ -168,7 +135,7 @@ impl ModelManager {
         }
         let registry = self.registry();
         if let Some(named) = self.known_name(text, registry.as_ref().ok().copied(), what)? {
-            // Without it nobody knows whose name this is.
+            // The registry is needed to tell whose name this is.
             registry?;
             return Ok(Meaning::Model(named));
         }
@@ -319,99 +286,6 @@ impl ModelManager {
         with_options(named, what)
     }
 
-    /// Whether something of this project is at a path that was written as a name can be.
-    fn is_here(&self, path: &Path) -> bool {
-        let at = absolute(path);
-        let in_reach = self.below_models(&at).is_some() || self.blob_at(&at).is_some();
-        in_reach
-            && (matches!(self.disk.find(&at), Ok(Some(_)))
-                || self.view_at(&at).is_ok_and(|view| view.is_some_and(|named| named.is_view)))
-    }
-
-    /// The digest that a path in the store names, or that it leads to.
-    fn blob_at(&self, path: &Path) -> Option<Sha256Digest> {
-        let store = self.store_dir();
-        let is_below =
-            |path: &Path| path.starts_with(&store) || self.disk.canonical(&store).is_ok_and(|store| path.starts_with(store));
-        let digest = |path: &Path| path.file_name()?.to_str()?.parse().ok();
-        if is_below(path) {
-            return digest(path);
-        }
-        let real = self.disk.canonical(path).ok()?;
-        if is_below(&real) { digest(&real) } else { None }
-    }
-
-    /// A path as its parts below the models directory.
-    fn below_models(&self, path: &Path) -> Option<Vec<String>> {
-        let models = absolute(&self.settings.models_dir);
-        let parts = |below: &Path| -> Option<Vec<String>> {
-            below.components().map(|part| part.as_os_str().to_str().map(str::to_owned)).collect()
-        };
-        if let Ok(below) = path.strip_prefix(&models) {
-            return parts(below);
-        }
-        // A folder on the way, or the directory itself, may be a link.
-        let models = self.disk.canonical(&models).ok()?;
-        let (above, name) = (path.parent()?, path.file_name()?);
-        let real = self.disk.canonical(path).ok();
-        if real.as_ref() == Some(&models) {
-            return Some(Vec::new());
-        }
-        if let Ok(below) = self.disk.canonical(above).ok()?.join(name).strip_prefix(&models) {
-            return parts(below);
-        }
-        // Somebody's link to a folder of a model. A link to a file ends in the store, and is read as a blob.
-        parts(real?.strip_prefix(&models).ok()?).filter(|parts| parts.first().is_some_and(|first| !first.starts_with('.')))
-    }
-
-    /// The view that a path is, is in, or holds, as far as the path says it, and the file in it.
-    fn view_at(&self, path: &Path) -> Result<Option<Named>> {
-        let Some(parts) = self.below_models(path).filter(|parts| !parts.is_empty()) else { return Ok(None) };
-        let registry = self.registry().ok();
-        let Ok(id) = parts[0].parse::<ModelId>() else { return Ok(None) };
-        let Some((subject, folder)) = self.subject(&id, registry)? else { return Ok(None) };
-        let of_model = Named { subject, folder, format: None, quant: None, is_view: false, file: None };
-        let Some(format) = parts.get(1) else { return Ok(Some(of_model)) };
-        let Ok(format) = format.parse::<Format>() else { return Ok(None) };
-        let views = self.views_here(&of_model.folder)?;
-        let has =
-            |quant: Option<&str>| views.iter().any(|view| view.format == format && view.quant.as_ref().map(Quant::as_str) == quant);
-        let quant = parts.get(2).filter(|quant| has(Some(quant.as_str())));
-        let file = &parts[if quant.is_some() { 3 } else { parts.len().min(2) }..];
-        let quant = quant.map(|quant| quant.parse()).transpose()?;
-        let is_view = has(quant.as_ref().map(Quant::as_str))
-            && (quant.is_some() || !file.is_empty() || !views.iter().any(|view| view.format == format && view.quant.is_some()));
-        let file = Some(file.join("/")).filter(|file| !file.is_empty());
-        if file.is_some() && !is_view {
-            return Ok(None);
-        }
-        Ok(Some(Named { format: Some(format), quant, is_view, file, ..of_model }))
-    }
-
-    /// What is at a path.
-    fn at_path(&self, path: &Path, what: &Selector) -> Result<Meaning> {
-        let at = absolute(path);
-        let there = self.disk.find(&at)?.is_some();
-        if self.below_models(&at).is_some_and(|parts| parts.first().is_some_and(|first| !first.starts_with('.')))
-            && let Some(named) = self.view_at(&at)?
-            && (there || named.is_view)
-        {
-            return with_options(named, what).map(Meaning::Model);
-        }
-        if let Some(digest) = self.blob_at(&at) {
-            return Ok(Meaning::Blob(digest));
-        }
-        let hint = "`model-manager list` shows the models that are here, with their paths.";
-        let text = match there {
-            true if self.below_models(&at).is_some_and(|parts| parts.is_empty()) => {
-                format!("{} is the models directory, and no model", path.display())
-            }
-            true => format!("{} is no model of this project, and not ours: no blob belongs to it", path.display()),
-            false => format!("there is nothing at {}", path.display()),
-        };
-        Err(Error::new(ErrorKind::NotFound, text).hint(hint))
-    }
-
     /// The one blob whose digest begins with these digits, whether it is in the store or only needed.
     fn blob(&self, digits: &str, command: Invocation<'_>) -> Result<Sha256Digest> {
         if let Ok(whole) = digits.parse() {
@@ -431,27 +305,6 @@ impl ModelManager {
                 Err(Error::new(ErrorKind::Usage, text).hint(format!("Give more digits: {}.", text::list_whole(&all))))
             }
         }
-    }
-
-    /// Said of a digest that is not in the store, and that nothing there needs.
-    pub(super) fn no_blob(&self, digits: &str) -> Error {
-        let which = if digits.len() < DIGITS { "begins with" } else { "is" };
-        let text = format!("no blob in the store at {} has a digest that {which} `{digits}`", self.store_dir().display());
-        let registry = self.registry().ok();
-        let entry = registry.and_then(|registry| {
-            registry.entries().find(|entry| {
-                let files = entry.artifact.files.iter().chain(&entry.artifact.expect);
-                files.filter_map(|file| file.sha256).any(|sha256| sha256.to_string().starts_with(digits))
-            })
-        });
-        Error::new(ErrorKind::NotFound, text).hint(match entry {
-            Some(entry) => {
-                let (id, format) = (entry.model.id.as_str(), entry.format.as_str());
-                let command = Invocation::new("download").of(&view_name(id, format, entry.quant.map(Quant::as_str)));
-                format!("The registry has it: {command}.")
-            }
-            None => "`model-manager list` shows the models that are here.".to_owned(),
-        })
     }
 
     /// The view of this project that has this content.
@@ -491,108 +344,6 @@ impl ModelManager {
             }
         }
     }
-
-    /// Said of an id that neither the registry has nor this project: the nearest of both first.
-    fn nobody_knows(&self, registry: &Registry, id: &ModelId, quant: Option<&Quant>, command: Invocation<'_>) -> Error {
-        let Err(error) = registry.model(id.as_str()) else {
-            return Error::new(ErrorKind::NotFound, format!("`{id}` is not here"));
-        };
-        let here = self.list(None).unwrap_or_default();
-        let mut names: Vec<&str> = registry.models().map(|model| model.id.as_str()).collect();
-        names.extend(here.iter().map(|listed| listed.model.as_str()));
-        names.sort_unstable();
-        names.dedup();
-        let near = near(id.as_str(), &mut names);
-        let text = error.to_string();
-        let error = Error::new(ErrorKind::NotFound, text);
-        let lists = "Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.";
-        if near.is_empty() {
-            return error.hint(lists);
-        }
-        let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
-        let with_quant = |name: &str| quant.map_or_else(|| name.to_owned(), |quant| format!("{name}:{quant}"));
-        let commands: Vec<String> = near.iter().map(|name| command.of(&with_quant(name))).collect();
-        error.hint(format!("Did you mean {}? Run {}. {lists}", quoted.join(" or "), commands.join(" or ")))
-    }
-
-    /// Why a model cannot be found here: it is not, or not in this form. `here` are its forms that are.
-    pub(super) fn not_present(&self, named: &Named, here: &[ListedModel], command: Invocation<'_>) -> Error {
-        let registry = match self.registry() {
-            Ok(registry) => registry,
-            Err(error) => return error,
-        };
-        let form =
-            || named.format.iter().map(Format::as_str).chain(named.quant.iter().map(Quant::as_str)).collect::<Vec<_>>().join(" ");
-        let can_be_had = match &named.subject {
-            Subject::Entry(id) => registry.select(id.as_str(), named.format.as_ref(), named.quant.as_ref()).map(drop),
-            _ => Ok(()),
-        };
-        let is_folder = matches!(named.subject, Subject::Folder);
-        if !here.is_empty() {
-            let mut here: Vec<&ListedModel> = here.iter().collect();
-            let wanted =
-                view_name("", named.format.as_ref().map_or("gguf", Format::as_str), named.quant.as_ref().map(Quant::as_str));
-            sort_by_nearness(&wanted, &mut here, |listed| listed.quant.as_deref().unwrap_or(&listed.format));
-            let commands: Vec<String> = here.iter().map(|listed| command.of(&listed_name(listed))).collect();
-            let mut hint = format!("Here is {}: {}.", forms(&here), text::list_whole(&commands));
-            match &named.subject {
-                Subject::Entry(_) if can_be_had.is_ok() => {
-                    hint = format!("{hint} For the other, run {}.", named.download_command());
-                }
-                Subject::Repository { repo, .. } => hint = format!("{hint} `model-manager info {repo}` lists what the Hub has."),
-                _ => {}
-            }
-            return Error::new(ErrorKind::NotFound, format!("`{}` is here, but not as {}", named.folder, form())).hint(hint);
-        }
-        // A form that the registry does not have, or not so that it can be used, cannot be downloaded either.
-        if let Err(error) = can_be_had
-            && !matches!(error, RegistryError::FormatNeeded { .. })
-        {
-            return error.into();
-        }
-        let text = format!("`{}` is not downloaded to {}", named.folder, self.settings.models_dir.display());
-        let error = Error::new(ErrorKind::NotFound, text);
-        if is_folder {
-            return error.hint("`model-manager list` shows what is here.");
-        }
-        let fetch = format!("Run {}.", named.download_command());
-        let listed = self.list(None).unwrap_or_default();
-        let mut names: Vec<&str> = listed.iter().map(|listed| listed.model.as_str()).collect();
-        names.dedup();
-        // Probably a misspelt local name rather than a repository that differs in one letter.
-        match near(&named.folder, &mut names).first() {
-            Some(near) if matches!(named.subject, Subject::Repository { .. }) => {
-                error.hint(format!("Did you mean `{near}`? Run {}. Else: {fetch}", command.of(near)))
-            }
-            _ => error.hint(fetch),
-        }
-    }
-}
-
-/// The name of a listed model that every command takes.
-pub(super) fn listed_name(listed: &ListedModel) -> String {
-    view_name(&listed.model, &listed.format, listed.quant.as_deref())
-}
-
-/// The forms in which a model is here, for people.
-pub(super) fn forms(models: &[&ListedModel]) -> String {
-    let form = |listed: &&ListedModel| match &listed.quant {
-        Some(quant) => format!("{}/{quant}", listed.format),
-        None => listed.format.clone(),
-    };
-    text::list(&models.iter().map(form).collect::<Vec<_>>())
-}
-
-/// The nearest of these names, the nearest first.
-fn near<'n>(wanted: &str, names: &mut Vec<&'n str>) -> Vec<&'n str> {
-    let mut found = Vec::new();
-    while found.len() < NEAR
-        && let Some(name) = crate::names::nearest(wanted, names.iter().copied())
-    {
-        names.retain(|other| *other != name);
-        found.push(name);
-    }
-    found
 }
 
 /// The command that fetches a blob as a source has it.
@@ -634,26 +385,4 @@ fn with_options(mut named: Named, what: &Selector) -> Result<Named> {
 fn digits_of(text: &str) -> Option<String> {
     let fits = (LEAST_DIGITS..=DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     fits.then(|| text.to_ascii_lowercase())
-}
-
-/// Whether a text can only be a path.
-fn begins_as_path(text: &str) -> bool {
-    let mut parts = Path::new(text).components();
-    let first = parts.next();
-    let is_dotted = matches!(first, Some(Component::CurDir | Component::ParentDir));
-    matches!(first, Some(Component::RootDir | Component::Prefix(_))) || is_dotted || (cfg!(windows) && text.contains('\\'))
-}
-
-/// A path from the current directory, without `.` and `..`.
-fn absolute(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
 }

@@ -1,254 +1,33 @@
-//! What a download will do, as a value: acting on it is another file's business.
+//! Decides what a download does.
 //!
 //! Nothing is asked of the network that is known already. A registry entry with revision, sizes and hashes needs no
 //! request; neither does a view that is complete.
 
-use super::{
-    DownloadOptions, FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport,
-    choose::{Companions, choose, is_below},
-    index::is_weights,
-    target::{Target, Wanted, format_of, view_of_file},
-};
+use super::{Plan, PlannedFile, view_path};
 use crate::{
-    digest::{GitSha1, Sha256Digest},
-    disk::{Kind, Stat, total_memory},
+    digest::Sha256Digest,
+    disk::{Kind, Stat},
     error::Result,
     event::Event,
-    hub::{Companion, Hub, HubFile, Pinned, Tree, check_collisions},
-    names::{Format, RelPath, RepoId, Revision, Role, companions, split_part_suffix},
+    hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
+    manager::{
+        DownloadOptions, FileSupply, ModelManager,
+        choose::{Companions, choose, is_below},
+        index::is_weights,
+        target::{Target, Wanted, format_of, view_of_file},
+    },
+    names::{Format, RelPath, Revision, Role, companions},
     registry::ArtifactFile,
-    settings::LinkMode,
-    store::{IntakeKey, Progress, Project, Store, Trust, ViewFile, ViewKey, hash_file},
-    view::{Awaited, FileState},
+    store::{IntakeKey, Progress, Project, Store, ViewFile, ViewKey, hash_file},
+    view::FileState,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::{Path, PathBuf},
 };
-
-/// Files that are left out and reported one by one.
-const MOST_LEFT_OUT: usize = 1000;
-
-/// A download, decided.
-#[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) target: Target,
-    /// The repository by the name that was asked for; the Hub may call it otherwise now.
-    pub(super) asked: RepoId,
-    /// The revision whose files are fetched: a commit wherever the Hub was asked.
-    pub(super) revision: Revision,
-    pub(super) files: Vec<PlannedFile>,
-    pub(super) api_requests: u32,
-}
-
-/// One file of a plan.
-#[derive(Debug, Clone)]
-pub(super) struct PlannedFile {
-    /// Below the view's folder.
-    pub(super) path: RelPath,
-    /// In the repository.
-    pub(super) repo_path: RelPath,
-    pub(super) size: Option<u64>,
-    pub(super) sha256: Option<Sha256Digest>,
-    pub(super) git_sha1: Option<GitSha1>,
-    /// Whether its SHA-256 was published: by the Hub, the registry or a lock file. A hash from our own records, or
-    /// computed here, is not.
-    pub(super) published: bool,
-    pub(super) supply: FileSupply,
-    /// Whether it must travel although its blob may be here.
-    pub(super) again: bool,
-    /// Bytes of an interrupted download.
-    pub(super) held: u64,
-    /// Whether it is of the view already and only stays: nobody was asked about it.
-    pub(super) stays: bool,
-    /// Whether a regular file with other content is in its place. It is replaced after its content was imported.
-    pub(super) displaces: bool,
-}
-
-impl PlannedFile {
-    pub(super) fn new(path: RelPath, repo_path: RelPath, size: Option<u64>, sha256: Option<Sha256Digest>) -> Self {
-        Self {
-            path,
-            repo_path,
-            size,
-            sha256,
-            git_sha1: None,
-            published: false,
-            supply: FileSupply::Fetch,
-            again: false,
-            held: 0,
-            stays: false,
-            displaces: false,
-        }
-    }
-
-    /// The same, where its SHA-256, if there is one, is what was published.
-    pub(super) fn published(self) -> Self {
-        Self { published: self.sha256.is_some(), ..self }
-    }
-
-    /// What content that fits its key is vouched for by.
-    pub(super) fn trust(&self) -> Trust {
-        match self.git_sha1 {
-            _ if self.published => Trust::Sha256Upstream,
-            Some(_) => Trust::GitSha1Upstream,
-            None => Trust::Tofu,
-        }
-    }
-
-    /// Whether bytes of it must travel.
-    pub(super) fn is_missing(&self) -> bool {
-        matches!(self.supply, FileSupply::Partial | FileSupply::Fetch | FileSupply::Damaged)
-    }
-
-    /// Bytes that must travel.
-    pub(super) fn to_fetch(&self) -> u64 {
-        if self.is_missing() { self.size.unwrap_or(0).saturating_sub(self.held) } else { 0 }
-    }
-
-    /// What is known of the content.
-    pub(super) fn key(&self) -> IntakeKey {
-        match (self.sha256, self.git_sha1) {
-            (Some(digest), _) => IntakeKey::Sha256(digest),
-            (None, Some(sha1)) => IntakeKey::Git(sha1),
-            (None, None) => IntakeKey::private(),
-        }
-    }
-}
-
-impl Plan {
-    /// The path that is printed: the file of a GGUF, part 1 of a split one, the folder of a set.
-    pub(super) fn shown_path(&self, manager: &ModelManager) -> PathBuf {
-        let files: Vec<&RelPath> = self.files.iter().map(|file| &file.path).collect();
-        manager.shown_path(&self.target.view, &files)
-    }
-
-    /// Whether it has a file of this path in the view.
-    pub(super) fn has(&self, path: &RelPath) -> bool {
-        self.files.iter().any(|file| file.path == *path)
-    }
-
-    /// What must travel: one content under several names is fetched and kept once.
-    pub(super) fn missing(&self) -> BTreeMap<IntakeKey, &PlannedFile> {
-        self.files.iter().filter(|file| file.is_missing()).map(|file| (file.key(), file)).collect()
-    }
-
-    /// Bytes that what must travel still takes in the store.
-    pub(super) fn room(&self, store: &Store) -> u64 {
-        self.missing().iter().map(|(key, file)| store.room_for(key, file.size.unwrap_or(0))).sum()
-    }
-
-    /// Whether nothing has to travel or be taken in.
-    pub(super) fn is_present(&self) -> bool {
-        self.files.iter().all(|file| file.supply == FileSupply::Present)
-    }
-
-    /// Whether what it found in the store is still there.
-    pub(super) fn has_all_present(&self, store: &Store) -> Result<bool> {
-        let mut looked_for = BTreeSet::new();
-        for file in self.files.iter().filter(|file| file.supply == FileSupply::Present) {
-            if let Some(digest) = &file.sha256
-                && looked_for.insert((digest, file.size))
-                && store.find_whole(digest, file.size)?.is_none()
-            {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// A file of the repository, as it is planned before it is looked for.
-    pub(super) fn planned(&self, file: &HubFile) -> Result<PlannedFile> {
-        let path = view_path(&self.target.view, &file.path)?;
-        // The Hub names no SHA-256 of a plain file; the registry may.
-        let sha256 = file.sha256.or_else(|| self.target.wanted.sha256_of(&file.path));
-        let planned = PlannedFile::new(path, file.path.clone(), Some(file.size), sha256).published();
-        Ok(PlannedFile { git_sha1: file.git_sha1, ..planned })
-    }
-
-    /// The files of the view, once every digest is known.
-    pub(super) fn view_files(&self) -> Option<Vec<ViewFile>> {
-        let file = |file: &PlannedFile| Some(ViewFile { path: file.path.clone(), sha256: file.sha256?, size: file.size? });
-        self.files.iter().map(file).collect()
-    }
-
-    /// How far what is here is vouched for. Each record is read once, however many files have its content.
-    pub(super) fn trusts(&self, store: Option<&Store>) -> HashMap<Sha256Digest, Trust> {
-        let Some(store) = store else { return HashMap::new() };
-        let digests: HashSet<Sha256Digest> = self.files.iter().filter_map(|file| file.sha256).collect();
-        let recorded = |digest| Some((digest, store.meta(&digest).ok()??.trust));
-        digests.into_iter().filter_map(recorded).collect()
-    }
-
-    /// The plan for people and programs.
-    pub(super) fn report(&self, manager: &ModelManager, store: Option<&Store>) -> PlanReport {
-        let space = store.and_then(|store| store.disk().space(store.layout().root()).ok());
-        let free = space.or_else(|| manager.space_for_new_store()).map(|space| space.available);
-        let size = self.files.iter().filter_map(|file| file.size).sum();
-        let missing = self.missing();
-        let fetch = missing.values().map(|file| file.to_fetch()).sum();
-        let room = |key: &IntakeKey, size: u64| store.map_or(size, |store| store.room_for(key, size));
-        let take = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
-        let weights =
-            self.files.iter().filter(|file| is_weights(&file.path)).try_fold(0u64, |sum, file| sum.checked_add(file.size?));
-        let mut notices = self.target.notices.clone();
-        if let Some(free) = free.filter(|free| *free < take) {
-            notices.push(format!("it does not fit: {take} bytes are needed, {free} are free"));
-        }
-        if manager.settings.link == LinkMode::Copy {
-            notices.push("the view is a copy: it takes as much again in the models folder".to_owned());
-        }
-        let trusts = self.trusts(store);
-        PlanReport {
-            view: self.target.view.clone(),
-            path: self.shown_path(manager),
-            repo: self.target.repo.to_string(),
-            revision: self.revision.to_string(),
-            license: self.target.license.clone(),
-            gated: self.target.gated,
-            files: self.files.iter().map(|file| file.report(file.to_fetch(), &trusts)).collect(),
-            size,
-            fetch,
-            take,
-            store: manager.store_dir(),
-            free,
-            free_after: free.and_then(|free| free.checked_sub(take)),
-            memory: MemoryReport::of(weights, self.target.ram.clone(), total_memory()),
-            api_requests: self.api_requests,
-            requests: self.api_requests + missing.len() as u32,
-            left_out: self.target.left_out.iter().take(MOST_LEFT_OUT).map(|(file, why)| LeftOut::new(file, why)).collect(),
-            notices,
-        }
-    }
-}
-
-impl PlannedFile {
-    /// What the view is told of it before it is here.
-    pub(super) fn awaited(&self) -> Awaited<'_> {
-        Awaited { path: &self.path, sha256: self.sha256, size: self.size.unwrap_or(0) }
-    }
-
-    /// How far what is here is vouched for; `None` while it is not here, or where nothing is recorded.
-    pub(super) fn trust_here(&self, store: Option<&Store>) -> Option<Trust> {
-        store?.meta(&self.sha256?).ok().flatten().map(|meta| meta.trust)
-    }
-
-    pub(super) fn report(&self, fetched: u64, trusts: &HashMap<Sha256Digest, Trust>) -> FileReport {
-        FileReport {
-            trust: self.sha256.and_then(|digest| trusts.get(&digest).copied()),
-            file: self.path.to_string(),
-            size: self.size,
-            sha256: self.sha256,
-            git_sha1: self.git_sha1,
-            state: self.supply,
-            fetched,
-        }
-    }
-}
-
 impl ModelManager {
     /// Decides what a download does. Reads disk and network, changes nothing.
-    pub(super) async fn plan(&self, target: Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Plan> {
+    pub(in crate::manager) async fn plan(&self, target: Target, options: &DownloadOptions, store: Option<&Store>) -> Result<Plan> {
         // A branch that was named may have moved on; offline it stands for what is here.
         let may_be_old = target.moving && !self.settings.network.offline;
         Companions::require_gguf(&options.with, &target.view)?;
@@ -287,7 +66,7 @@ impl ModelManager {
     }
 
     /// A view that an older version made under another name keeps it, unless the user names the new label.
-    pub(super) fn keep_place(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+    pub(in crate::manager) fn keep_place(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         let (Some(store), Some(project)) = (store, Project::identify(&*self.disk, &self.settings.models_dir)?) else {
             return Ok(());
         };
@@ -417,7 +196,7 @@ impl ModelManager {
     }
 
     /// Asks the Hub for the commit and its files, and selects the wanted ones.
-    pub(super) async fn plan_from_hub(&self, target: Target, with: &[Companion]) -> Result<Plan> {
+    pub(in crate::manager) async fn plan_from_hub(&self, target: Target, with: &[Companion]) -> Result<Plan> {
         let hub = self.hub()?;
         let asked = target.revision.clone().unwrap_or_else(Revision::main);
         let pinned = match Pinned::assumed(&target.repo, &asked) {
@@ -429,7 +208,7 @@ impl ModelManager {
     }
 
     /// Asks the Hub for the files of a commit, and selects the wanted ones.
-    pub(super) async fn plan_of_commit(
+    pub(in crate::manager) async fn plan_of_commit(
         &self,
         hub: &Hub,
         target: Target,
@@ -442,7 +221,7 @@ impl ModelManager {
     }
 
     /// Selects the wanted files of a commit.
-    pub(super) fn plan_of_tree(
+    pub(in crate::manager) fn plan_of_tree(
         &self,
         mut target: Target,
         tree: &Tree,
@@ -466,7 +245,13 @@ impl ModelManager {
     }
 
     /// Finds out for each file where its bytes are.
-    pub(super) fn supply(&self, view: &ViewKey, files: &mut [PlannedFile], force: bool, store: Option<&Store>) -> Result<()> {
+    pub(in crate::manager) fn supply(
+        &self,
+        view: &ViewKey,
+        files: &mut [PlannedFile],
+        force: bool,
+        store: Option<&Store>,
+    ) -> Result<()> {
         let views = self.views(store.cloned());
         let mut states = views.states();
         let dir = self.settings.models_dir.join(view.dir());
@@ -530,14 +315,14 @@ impl ModelManager {
     }
 
     /// The SHA-256 of a plain file in the place of a planned one.
-    pub(super) fn hash_plain(&self, path: &Path, file: &PlannedFile) -> Result<Sha256Digest> {
+    pub(in crate::manager) fn hash_plain(&self, path: &Path, file: &PlannedFile) -> Result<Sha256Digest> {
         let (name, size) = (file.path.to_string(), file.size.unwrap_or(0));
         let hashing = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
         Ok(hash_file(&*self.models_disk(), path, Progress { bytes: &hashing, cancel: &self.cancel })?)
     }
 
     /// What is printed for a view with these files.
-    pub(super) fn shown_path(&self, view: &ViewKey, files: &[&RelPath]) -> PathBuf {
+    pub(in crate::manager) fn shown_path(&self, view: &ViewKey, files: &[&RelPath]) -> PathBuf {
         let dir = self.settings.models_dir.join(view.dir());
         match self.model_among(&dir, files.iter().copied()) {
             Some(path) if view.format.is_single_file() => dir.join(path.to_path()),
@@ -554,21 +339,13 @@ fn has_all<'p, I: Iterator<Item = &'p RelPath>>(wanted: &[Companion], files: imp
 /// Whether a view can be the complete set of its format, and not just files that were named one by one: it has weights,
 /// all shards of them, and their configuration. Offline, weights are enough.
 fn may_be_set(view: &ViewKey, files: &[ViewFile], offline: bool) -> bool {
+    const SETTINGS: [&str; 4] = ["config.json", "model_index.json", "params.json", "adapter_config.json"];
     if ![Format::safetensors(), Format::pytorch()].contains(&view.format) {
         return true;
     }
-    let names: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    let parts_are_here = |path: &RelPath| {
-        let (stem, end) = path.as_str().rsplit_once('.').unwrap_or((path.as_str(), ""));
-        let (rest, part) = split_part_suffix(stem);
-        part.is_none_or(|(_, count)| {
-            let is_part = |name: &&&str| name.starts_with(rest) && name.ends_with(&format!("-of-{count:05}.{end}"));
-            names.iter().filter(is_part).count() >= count as usize
-        })
-    };
-    let weights: Vec<&RelPath> = files.iter().map(|file| &file.path).filter(|path| is_weights(path)).collect();
-    let settings = ["config.json", "model_index.json", "params.json", "adapter_config.json"];
-    let is_complete = || settings.iter().any(|name| names.contains(name)) && weights.iter().all(|path| parts_are_here(path));
+    let weights: Vec<&str> = files.iter().map(|file| &file.path).filter(|path| is_weights(path)).map(RelPath::as_str).collect();
+    let has_settings = || files.iter().any(|file| SETTINGS.contains(&file.path.as_str()));
+    let is_complete = || has_settings() && missing_shards(weights.iter().copied()).is_empty();
     !weights.is_empty() && (offline || is_complete())
 }
 
@@ -594,13 +371,4 @@ fn listed_files(target: &Target) -> Option<Vec<PlannedFile>> {
         Some(PlannedFile::new(path, file.path.clone(), file.size, file.sha256).published())
     };
     files.iter().map(planned).collect()
-}
-
-/// Where a file of the repository stands in the view: a GGUF by its name alone, for `<quant>` is its folder; a set as in
-/// the repository, for its files name each other.
-pub(super) fn view_path(view: &ViewKey, path: &RelPath) -> Result<RelPath> {
-    Ok(match view.format.is_single_file() {
-        true => path.file_name().parse()?,
-        false => path.clone(),
-    })
 }

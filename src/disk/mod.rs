@@ -302,8 +302,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn canonical(&self, path: &Path) -> Result<PathBuf>;
 }
 
-/// How often somebody else may come in between, as with a folder that is removed while it is being made.
-const RACES: usize = 20;
+/// How often folders are made again that another process removes meanwhile: so often that one which does nothing but
+/// remove them does not win.
+const REMOVALS: usize = 1000;
 /// As many links as Linux follows in one path.
 const MOST_LINKS: usize = 40;
 /// So many folders to sync are worth a thread.
@@ -402,7 +403,7 @@ impl dyn Disk + '_ {
     /// Makes a folder and those above it. Folders that exist are left as they are. One that somebody else removes in the
     /// same moment, because it is empty, is made again.
     pub fn create_dirs(&self, path: &Path, mode: u32) -> Result<()> {
-        let mut tries = 0..RACES;
+        let mut tries = 0..REMOVALS;
         loop {
             let Err(error) = self.create_dir(path, mode) else { return Ok(()) };
             // A folder on a read-only volume answers EROFS although it is there.

@@ -3,7 +3,7 @@
 
 pub(super) use super::windows_paths::canonical;
 pub use super::windows_paths::is_network_file_system;
-use super::{LockKind, Open, RACES, Stat, real::kind_of, windows_paths::wide};
+use super::{LockKind, Open, Stat, real::kind_of, windows_paths::wide};
 use std::{
     fs, io,
     mem::MaybeUninit,
@@ -26,6 +26,9 @@ use windows_sys::Win32::{
     },
     System::IO::{OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0},
 };
+
+/// How often another process may interfere with one change.
+const RACES: usize = 20;
 
 /// The byte that a lock takes, far behind the end of any file: Windows lets nobody read or write what is locked, and the
 /// content of a lock file is read by those who wait for it.

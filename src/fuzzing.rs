@@ -4,6 +4,6 @@
 pub use crate::{
     config::fuzzing::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_settings, parse_time, parse_timeout},
     http::fuzzing::{entity_tag, life_of_signed, pause_asked_for, printable, redirect_target, refusal},
-    hub::fuzzing::{Listed, listing, next_page, page_address, pinned},
+    source::hub::fuzzing::{Listed, listing, next_page, page_address, pinned},
     store::fuzzing::{identity, journal},
 };

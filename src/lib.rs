@@ -16,12 +16,12 @@ pub mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
-pub mod hub;
 mod json;
 pub mod manager;
 pub mod names;
 pub mod registry;
 pub mod settings;
+pub mod source;
 pub mod store;
 pub mod text;
 pub mod transfer;

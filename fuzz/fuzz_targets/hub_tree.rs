@@ -4,8 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 use model_manager::{
     fuzzing::listing,
-    hub::{Companion, HubFile, Pinned, check_collisions, companion_choice, complete_set, gguf_choice, gguf_units, select_files},
     names::{Format, RelPath},
+    source::hub::{
+        Companion, HubFile, Pinned, check_collisions, companion_choice, complete_set, gguf_choice, gguf_units, select_files,
+    },
 };
 use model_manager_fuzz::{assert_one_line, assert_safe_path};
 use serde_json::Value;

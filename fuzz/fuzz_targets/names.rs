@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use model_manager::{
     digest::{GitSha1, Sha256Digest},
-    hub::matches,
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, is_projector, nearest, split_part_suffix},
+    source::hub::matches,
     store::IntakeKey,
 };
 use model_manager_fuzz::{assert_one_line, assert_safe_part, assert_safe_path, choice};

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use model_manager::hub::Reference;
+use model_manager::source::hub::Reference;
 use model_manager_fuzz::{assert_one_line, assert_safe_part, assert_safe_path};
 use url::Url;
 

@@ -11,12 +11,12 @@ use model_manager::{
     disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
     event::Silent,
-    hub::Companion,
     manager::{
         AddRequest, Companions, DownloadOptions, Linted, LockOptions, ModelManager, Selector, SyncOptions, UseOptions, UseReport,
     },
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Backend, Registry},
     settings::Settings,
+    source::hub::Companion,
     store::{CheckMode, GcOptions, Progress, hash_file},
 };
 use pyo3::prelude::*;

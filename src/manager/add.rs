@@ -2,11 +2,11 @@
 
 use super::{
     ModelManager, Selector,
-    choose::Companions,
     invocation::Invocation,
     name::Subject,
+    plan::choose::Companions,
+    plan::target::{Target, Wanted},
     plan::{Plan, PlannedFile},
-    target::{Target, Wanted},
 };
 use crate::{
     error::{Error, ErrorKind, Result},

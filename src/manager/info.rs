@@ -2,18 +2,18 @@
 
 use super::{
     DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
-    choose::Companions,
     invocation::Invocation,
     name::Subject,
+    plan::choose::Companions,
+    plan::target::{Target, Wanted},
     plan::{Plan, PlannedFile},
-    target::{Target, Wanted},
 };
 use crate::{
     error::{ErrorKind, Result},
     event::Event,
-    hub::{GgufUnit, Pinned, gguf_units},
     names::{Format, Quant, Revision, Role},
     registry::{Artifact, Model},
+    source::hub::{GgufUnit, Pinned, gguf_units},
     store::{Trust, ViewKey},
 };
 use std::collections::HashMap;

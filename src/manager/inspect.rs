@@ -2,8 +2,8 @@
 
 use super::{
     FileSupply, ListedModel, ModelManager, WeightsInfo,
+    plan::target::format_of,
     plan::{Plan, PlannedFile},
-    target::format_of,
 };
 use crate::{
     disk::Open,

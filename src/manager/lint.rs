@@ -5,10 +5,10 @@ use crate::{
     disk::RealDisk,
     error::{Error, ErrorKind, Result},
     http::{AuthCause, HttpError, Missing},
-    hub::{Gate, Hub, HubError, Pinned, Tree},
     names::{RepoId, Revision},
     registry::{ArtifactFile, BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, command_name, update_command},
     settings::Settings,
+    source::hub::{Gate, Hub, HubError, Pinned, Tree},
 };
 use serde::Serialize;
 

@@ -2,23 +2,15 @@
 
 mod add;
 mod bounds;
-mod choose;
 mod collect;
 mod doctor;
 mod download;
-mod index;
 mod info;
 mod inspect;
 mod invocation;
 mod lint;
 mod list;
 mod lock;
-mod lock_check;
-mod lock_companions;
-mod lock_entry;
-mod lock_file;
-mod lock_report;
-mod memory;
 mod name;
 mod path;
 mod plan;
@@ -29,16 +21,15 @@ mod repair;
 mod report;
 mod session;
 mod sync;
-mod target;
 mod unregister;
 mod use_model;
 mod verify;
 
 pub use add::{AddReport, AddRequest};
-pub use choose::Companions;
 pub use lint::{LintReport, Linted};
-pub use lock_report::*;
-pub use memory::{MemoryReport, MemoryVerdict};
+pub use plan::choose::Companions;
+pub use report::lock::*;
+pub use report::memory::{MemoryReport, MemoryVerdict};
 pub use report::*;
 pub use unregister::UnregisterReport;
 pub use use_model::{UseOptions, UsePlan, UseReport};
@@ -47,9 +38,9 @@ use crate::{
     disk::{Disk, RealDisk, Space},
     error::Result,
     event::{Event, Reporter},
-    hub::Hub,
     registry::Registry,
     settings::Settings,
+    source::hub::Hub,
     store::{Project, STORE_DIR, Store, StoreError, Wait, require_folder_or_nothing},
     transfer::TransferError,
     view::Views,

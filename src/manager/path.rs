@@ -4,7 +4,7 @@ use super::{
     ListedModel, ListedState, ModelManager, Selector,
     invocation::{Invocation, listed_name, repair_command},
     name::{Named, Subject, forms, key_of},
-    target::format_of,
+    plan::target::format_of,
 };
 use crate::{
     disk::Kind,

@@ -8,8 +8,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Reporter,
     http::{Http, check_certificates},
-    hub::Hub,
     settings::Network,
+    source::hub::Hub,
 };
 use std::{
     panic::resume_unwind,

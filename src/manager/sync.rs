@@ -5,8 +5,8 @@
 
 use super::{
     FileSupply, KeptFile, LockLine, LockOptions, MendedBlob, ModelManager, SyncOptions, SyncReport,
+    lock::entry::view_of,
     lock::{Change, Locking, Outcome, shows},
-    lock_entry::view_of,
     plan::{Plan, PlannedFile},
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! Makes a model that is here the one that a backend's settings name.
 
-use super::{ModelManager, Selector, invocation::Invocation, name::Subject, target::format_of};
+use super::{ModelManager, Selector, invocation::Invocation, name::Subject, plan::target::format_of};
 use crate::{
     disk::{Kind, absent_is_none},
     error::{Error, ErrorKind, Result},

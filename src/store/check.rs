@@ -3,8 +3,8 @@
 use super::{
     Damage, Result, Store, StoreError,
     format::{self, BlobMeta, Stamp, Trust},
+    ingest::import,
     records::has_segments_record,
-    take_in,
 };
 use crate::{
     digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_range},
@@ -139,7 +139,7 @@ impl Store {
                 return Ok(BlobState::Modified { segments: damaged });
             }
         }
-        let (actual, values) = match take_in::hash(file, path, stat.len, None, progress.bytes, progress.cancel) {
+        let (actual, values) = match import::hash(file, path, stat.len, None, progress.bytes, progress.cancel) {
             // A read error is a finding like a mismatch.
             Err(StoreError::Disk(_)) => return Ok(BlobState::Modified { segments: Vec::new() }),
             other => other?,

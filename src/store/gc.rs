@@ -7,8 +7,8 @@
 
 use super::{
     FileLock, Result, Store, StoreError, Wait,
+    ingest::partial,
     layout::{IntakeKey, Layout},
-    partial,
     snapshot::RootSnapshot,
 };
 use crate::{

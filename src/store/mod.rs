@@ -6,42 +6,36 @@ mod damage;
 mod error;
 mod examine;
 pub mod format;
-mod front;
 mod gc;
-mod intake;
-mod journal;
+mod ingest;
 mod layout;
 mod lease;
 pub mod lock;
 mod open;
 mod ownership;
-mod partial;
-mod place;
-mod publish;
 mod records;
 mod relocation;
 mod repair;
 mod roots;
 mod snapshot;
-mod take_in;
 
 pub use check::{BlobState, CheckMode, Progress};
 pub use damage::Damage;
 pub use error::{Result, StoreError};
 pub use examine::{Examined, Finding, Severity};
 pub use format::{BlobMeta, RootRecord, Source, Stamp, Trust, ViewFile, ViewKey};
-pub use front::{Front, Reached, Standing};
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
-pub use intake::{Admission, Intake, Want};
+pub use ingest::hash::{Front, Reached, Standing};
+pub use ingest::import::{TakeIn, hash_file};
+pub use ingest::publish::{Complete, commit_all};
+pub use ingest::writer::{Admission, Intake, Want};
 pub use layout::{IntakeKey, Layout, STORE_DIR, leads_to_marker};
 pub use lease::{Lease, Leased};
 pub use lock::{FileLock, Wait};
 pub use open::require_folder_or_nothing;
 pub use ownership::ShutOut;
-pub use publish::{Complete, commit_all};
 pub use relocation::ProjectLocation;
 pub use roots::{PROJECT_FILE, Project};
-pub use take_in::{TakeIn, hash_file};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {

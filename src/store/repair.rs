@@ -4,7 +4,9 @@
 //! recorded value come from the old file, the others are for the caller to fetch. The whole is published only when its
 //! SHA-256 is right, in the place of the old one.
 
-use super::{Admission, Intake, Lease, Progress, Result, Store, StoreError, Wait, format::Trust, intake::Want, layout::IntakeKey};
+use super::{
+    Admission, Intake, Lease, Progress, Result, Store, StoreError, Wait, format::Trust, ingest::writer::Want, layout::IntakeKey,
+};
 use crate::{
     digest::{Sha256Digest, segment_value},
     disk::{self, Open},

@@ -7,9 +7,9 @@ use crate::{
         units,
     },
     error::Result,
-    hub::Companion,
     manager::{AddReport, AddRequest, Companions},
     names::{Format, ModelId, Quant, Revision},
+    source::hub::Companion,
 };
 use serde_json::{Value, json};
 

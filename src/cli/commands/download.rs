@@ -10,9 +10,9 @@ use crate::{
         units,
     },
     error::{Error, ErrorKind, Result},
-    hub::Companion,
     manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, PlanReport},
     names::Revision,
+    source::hub::Companion,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

@@ -11,14 +11,14 @@ pub(super) use unknown::forms;
 use super::{
     ListedModel, ModelManager, Selector,
     invocation::Invocation,
-    target::{format_of, one_of, quant_of_path, view_id},
+    plan::target::{format_of, one_of, quant_of_path, view_id},
 };
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
-    hub::Reference,
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
     registry::{Registry, RegistryError},
+    source::hub::Reference,
     store::{RootRecord, Source, StoreError, ViewKey},
     text,
 };
@@ -242,7 +242,7 @@ impl ModelManager {
         let store = self.existing_store().ok().flatten();
         let roots = self.own_roots(store.as_ref()).unwrap_or_default();
         let lock = self.read_lock().ok().flatten().unwrap_or_default();
-        roots.into_keys().chain(lock.views().iter().map(super::lock_entry::view_of)).collect()
+        roots.into_keys().chain(lock.views().iter().map(super::lock::entry::view_of)).collect()
     }
 
     /// The views of a model that this project shows, roots or locks.

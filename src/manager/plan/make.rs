@@ -9,15 +9,15 @@ use crate::{
     disk::{Kind, Stat},
     error::Result,
     event::Event,
-    hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
     manager::{
         DownloadOptions, FileSupply, ModelManager,
-        choose::{Companions, choose, is_below},
-        index::is_weights,
-        target::{Target, Wanted, format_of, view_of_file},
+        plan::choose::{Companions, choose, is_below},
+        plan::index::is_weights,
+        plan::target::{Target, Wanted, format_of, view_of_file},
     },
     names::{Format, RelPath, Revision, Role, companions},
     registry::ArtifactFile,
+    source::hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
     store::{IntakeKey, Progress, Project, Store, ViewFile, ViewKey, hash_file},
     view::FileState,
 };
@@ -230,7 +230,7 @@ impl ModelManager {
         companions: &Companions,
     ) -> Result<Plan> {
         target.license = target.license.take().or(pinned.license.clone());
-        target.gated |= pinned.gated != crate::hub::Gate::Open;
+        target.gated |= pinned.gated != crate::source::hub::Gate::Open;
         if target.open_format && companions.wanted.is_empty() && has_only_safetensors(tree) {
             target.take_safetensors();
             target.notices.push("the repository has no GGUF file: its safetensors files are meant".into());

@@ -1,15 +1,20 @@
 //! What a download will do, as a value: `make` decides it, `download.rs` acts on it.
 
+pub(super) mod choose;
+pub(super) mod index;
 mod make;
+pub(super) mod target;
 
-use super::{FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport, index::is_weights, target::Target};
+use super::{
+    FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport, plan::index::is_weights, plan::target::Target,
+};
 use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::total_memory,
     error::Result,
-    hub::HubFile,
     names::{RelPath, RepoId, Revision},
     settings::LinkMode,
+    source::hub::HubFile,
     store::{IntakeKey, Store, Trust, ViewFile, ViewKey},
     view::Awaited,
 };

@@ -1,6 +1,6 @@
 //! Reads and writes the lock file, whole and one process at a time.
 
-use super::{ModelManager, lock_entry::view_of};
+use crate::manager::{ModelManager, lock::entry::view_of};
 use crate::{
     disk::{Kind, LockKind},
     error::{Error, ErrorKind, Result},
@@ -17,7 +17,7 @@ const AGAIN: &str = "Take it from version control again; or move it away and mak
 
 impl ModelManager {
     /// What is locked; `None` where there is no lock file.
-    pub(super) fn read_lock(&self) -> Result<Option<LockFile>> {
+    pub(in crate::manager) fn read_lock(&self) -> Result<Option<LockFile>> {
         let path = &self.settings.lock_file;
         let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint(AGAIN);
         let Some(text) = self.disk.read_at_most(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))? else {
@@ -48,7 +48,7 @@ impl ModelManager {
     }
 
     /// What is locked, for a command that cannot do without.
-    pub(super) fn require_lock(&self) -> Result<LockFile> {
+    pub(in crate::manager) fn require_lock(&self) -> Result<LockFile> {
         self.read_lock()?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("there is no lock file at {}", self.settings.lock_file.display()))
                 .hint("Run `model-manager lock` to lock what this project uses, or `model-manager lock <model>`.")
@@ -60,7 +60,7 @@ impl ModelManager {
     ///
     /// Processes take turns by a lock on a file beside it, for the lock file itself is replaced. That file is removed by
     /// its holder; whoever waited for it finds that out, as at every lock of the store.
-    pub(super) fn change_lock(&self, change: impl FnOnce(&mut LockFile)) -> Result<(LockFile, bool)> {
+    pub(in crate::manager) fn change_lock(&self, change: impl FnOnce(&mut LockFile)) -> Result<(LockFile, bool)> {
         let path = self.lock_file_itself()?;
         let dir = path.parent().unwrap_or(&path).to_owned();
         self.disk.create_dirs(&dir, DIR_MODE)?;

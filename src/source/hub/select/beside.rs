@@ -1,7 +1,7 @@
 //! What comes along beside the chosen weights, and why the rest does not.
 
 use super::{Listing, kind::is_variant};
-use crate::{hub::HubFile, names::is_apple_double};
+use crate::{names::is_apple_double, source::hub::HubFile};
 use std::collections::BTreeSet;
 
 /// The longest file that is no weights and comes along unasked: vocabularies are the longest of them.

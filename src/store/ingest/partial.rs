@@ -1,12 +1,12 @@
 //! The folder of a partial download: its data and journal as somebody left them, and how the whole goes away.
 
-use super::{
+use crate::store::{
     Store,
     error::{Result, StoreError},
     format::{self, Claim},
-    front::ranges,
-    intake::Want,
-    journal::{self, Journal},
+    ingest::hash::ranges,
+    ingest::journal::{self, Journal},
+    ingest::writer::Want,
     layout::IntakeKey,
 };
 use crate::{
@@ -24,10 +24,10 @@ use std::{
 
 /// A partial download that this process fills.
 #[derive(Debug)]
-pub(super) struct PartialDir {
-    pub(super) dir: PathBuf,
-    pub(super) data: Box<dyn DiskFile>,
-    pub(super) journal: Journal,
+pub(in crate::store) struct PartialDir {
+    pub(in crate::store) dir: PathBuf,
+    pub(in crate::store) data: Box<dyn DiskFile>,
+    pub(in crate::store) journal: Journal,
     names_synced: AtomicBool,
     // The last, so that it is dropped when the files are closed.
     emptied: Emptied,
@@ -51,7 +51,7 @@ impl Drop for Emptied {
 
 impl PartialDir {
     /// Opens or begins the partial of `key`, with what its journal claims. Its data has the full length afterwards.
-    pub(super) fn open(store: &Store, want: &Want, key: &IntakeKey) -> Result<(Self, journal::Found)> {
+    pub(in crate::store) fn open(store: &Store, want: &Want, key: &IntakeKey) -> Result<(Self, journal::Found)> {
         let disk = store.disk();
         let (dir_mode, file_mode) = (store.marker().folder_mode(), store.marker().file_mode());
         let dir = store.layout().ingest(key);
@@ -166,12 +166,12 @@ impl PartialDir {
     }
 
     /// Whether it is one process's own, so that nobody can go on with it.
-    pub(super) fn is_private(&self) -> bool {
+    pub(in crate::store) fn is_private(&self) -> bool {
         self.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"))
     }
 
     /// Makes everything claimed so far survive a power loss.
-    pub(super) fn checkpoint(&self, store: &Store) -> Result<()> {
+    pub(in crate::store) fn checkpoint(&self, store: &Store) -> Result<()> {
         if !self.names_synced.load(Ordering::Relaxed) {
             store.disk().sync_dir(&self.dir)?;
             store.disk().sync_dir(&store.layout().dir("ingest"))?;
@@ -183,7 +183,7 @@ impl PartialDir {
     }
 
     /// Removes it all.
-    pub(super) fn remove(&self, store: &Store) -> Result<()> {
+    pub(in crate::store) fn remove(&self, store: &Store) -> Result<()> {
         remove_ingest_dir(store, &self.dir)?;
         if cfg!(windows) && store.disk().find(&self.dir)?.is_some() {
             self.emptied.0.get_or_init(|| (store.clone(), self.dir.clone()));
@@ -193,7 +193,7 @@ impl PartialDir {
 }
 
 /// Removes a partial download: the journal last but for its folder, so that a crash leaves something that can go on.
-pub(super) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
+pub(in crate::store) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
     let disk = store.disk();
     for name in ["data", "claim", "journal"] {
         match disk.remove_if_there(&dir.join(name)) {
@@ -226,15 +226,15 @@ fn hear_out(disk: &dyn Disk, path: &Path) {
 }
 
 /// The data of a partial download as it was found.
-pub(super) struct FoundData {
-    pub(super) file: Box<dyn DiskFile>,
+pub(in crate::store) struct FoundData {
+    pub(in crate::store) file: Box<dyn DiskFile>,
     /// Whether this user may set its mode, which publishing does. In a shared store another user may have begun it.
-    pub(super) is_ours: bool,
+    pub(in crate::store) is_ours: bool,
 }
 
 /// Opens the data of a partial download for writing. A run that died between making it read-only and giving it its name
 /// left it read-only; where that was another user's run, it can only be read.
-pub(super) fn open_data(disk: &dyn Disk, path: &Path, mode: u32) -> Result<FoundData> {
+pub(in crate::store) fn open_data(disk: &dyn Disk, path: &Path, mode: u32) -> Result<FoundData> {
     let how = Open::CreateIfMissing(mode);
     let refused = |kind| kind == io::ErrorKind::PermissionDenied;
     match disk.open(path, how) {
@@ -270,7 +270,7 @@ fn require_single(file: &dyn DiskFile, path: &Path) -> Result<()> {
 
 /// Puts a file of this user with the same claimed segments in the place of the data that another user began, who alone
 /// could make it read-only. Their file stays until the copy is durable.
-pub(super) fn take_over(
+pub(in crate::store) fn take_over(
     store: &Store,
     dir: &Path,
     theirs: &dyn DiskFile,

@@ -1,16 +1,16 @@
 //! Holds a set of shards against its index, before the shards travel.
 
-use super::{
+use crate::manager::{
     ModelManager,
-    choose::left_out_lines,
+    plan::choose::left_out_lines,
+    plan::target::Wanted,
     plan::{Plan, PlannedFile},
-    target::Wanted,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
-    hub::{ANOTHER_COPY, HubError, HubFile, is_cut_otherwise, missing_from_index},
     names::RelPath,
+    source::hub::{ANOTHER_COPY, HubError, HubFile, is_cut_otherwise, missing_from_index},
     store::Store,
 };
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ const INDEX_END: &str = ".index.json";
 
 impl Plan {
     /// Whether a file is small and must be looked at before the big ones travel: anything but weights, in a set with an index.
-    pub(super) fn comes_first(&self, file: &PlannedFile) -> bool {
+    pub(in crate::manager) fn comes_first(&self, file: &PlannedFile) -> bool {
         !is_weights(&file.repo_path) && self.indexes().next().is_some()
     }
 
@@ -137,7 +137,7 @@ impl Plan {
 impl ModelManager {
     /// Makes the weights of a plan those that its indexes name, which are read from the Hub, and refuses it where there
     /// are not all of them, before anything of it travels.
-    pub(super) async fn follow_indexes(&self, plan: &mut Plan) -> Result<()> {
+    pub(in crate::manager) async fn follow_indexes(&self, plan: &mut Plan) -> Result<()> {
         let indexes: Vec<PlannedFile> = plan.indexes_to_follow().map(|(index, ..)| index.clone()).collect();
         let mut texts = Vec::new();
         for index in indexes {
@@ -151,7 +151,7 @@ impl ModelManager {
     }
 
     /// The same of indexes that are in the store.
-    pub(super) fn follow_indexes_here(&self, plan: &mut Plan, store: &Store) -> Result<()> {
+    pub(in crate::manager) fn follow_indexes_here(&self, plan: &mut Plan, store: &Store) -> Result<()> {
         let indexes: Vec<PlannedFile> = plan.indexes_to_follow().map(|(index, ..)| index.clone()).collect();
         let mut texts = Vec::new();
         for index in indexes {
@@ -162,7 +162,7 @@ impl ModelManager {
     }
 
     /// Refuses a plan whose indexes, now verified in the store, name weights that are not part of it.
-    pub(super) fn check_indexes(&self, plan: &Plan, store: &Store) -> Result<()> {
+    pub(in crate::manager) fn check_indexes(&self, plan: &Plan, store: &Store) -> Result<()> {
         for (index, folder, end) in plan.indexes() {
             let Some(digest) = &index.sha256 else { continue };
             let Some(text) = store.disk().read_small(&store.layout().blob(digest))? else { continue };
@@ -203,7 +203,7 @@ fn is_adapter(path: &RelPath) -> bool {
     path.file_name().starts_with("adapter_model.")
 }
 
-pub(super) fn is_weights(path: &RelPath) -> bool {
+pub(in crate::manager) fn is_weights(path: &RelPath) -> bool {
     let end = path.file_name().rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
     end.is_some_and(|end| ["safetensors", "bin", "pt", "pth", "gguf"].contains(&end.as_str()))
 }

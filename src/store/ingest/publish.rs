@@ -9,10 +9,10 @@
 //! No section is needed: every file is under a lease before, and of what is leased the collector takes neither blob
 //! nor records.
 
-use super::{
+use crate::store::{
     Blob, Intake, Result, Store, StoreError,
     format::{self, BlobMeta, Source, Stamp, Trust},
-    front::Front,
+    ingest::hash::Front,
     layout::IntakeKey,
     records::{has_segments_record, segments_text},
 };
@@ -89,25 +89,25 @@ impl Intake {
 }
 
 /// The result of the one file of a group.
-pub(super) fn only(mut results: Vec<Result<Blob>>) -> Result<Blob> {
+pub(in crate::store) fn only(mut results: Vec<Result<Blob>>) -> Result<Blob> {
     results.pop().expect("every file of a group has a result")
 }
 
 /// Bytes that are complete and hashed, but have no name yet.
-pub(super) struct Finished<'a> {
-    pub(super) data: &'a dyn DiskFile,
-    pub(super) path: PathBuf,
-    pub(super) digest: Sha256Digest,
-    pub(super) values: Vec<SegmentValue>,
-    pub(super) size: u64,
-    pub(super) trust: Trust,
-    pub(super) source: Source,
+pub(in crate::store) struct Finished<'a> {
+    pub(in crate::store) data: &'a dyn DiskFile,
+    pub(in crate::store) path: PathBuf,
+    pub(in crate::store) digest: Sha256Digest,
+    pub(in crate::store) values: Vec<SegmentValue>,
+    pub(in crate::store) size: u64,
+    pub(in crate::store) trust: Trust,
+    pub(in crate::store) source: Source,
     /// What has the name is replaced, because it was asked to be fetched anew.
-    pub(super) replaces: bool,
+    pub(in crate::store) replaces: bool,
 }
 
 /// Gives finished bytes their names. The digests differ and are under a lease. A file that failed before keeps its error.
-pub(super) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>) -> Vec<Result<Blob>> {
+pub(in crate::store) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>) -> Vec<Result<Blob>> {
     let mut group: Vec<Result<Member<'_>>> = files.into_iter().map(|file| Member::prepare(store, file?)).collect();
     each(&mut group, |member| {
         member.records.iter().for_each(Records::start_writeback);

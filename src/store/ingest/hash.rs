@@ -6,13 +6,13 @@
 //! while the rest is fetched, and nothing is published before. Where that finds damage, the front has to begin at a note
 //! before it.
 
-use super::{
+use crate::digest::{Midstate, SegmentValue, SequentialHasher};
+use crate::store::{
     check::{self, Progress},
     error::Result,
-    intake::Intake,
+    ingest::writer::Intake,
     layout::IntakeKey,
 };
-use crate::digest::{Midstate, SegmentValue, SequentialHasher};
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -62,7 +62,7 @@ pub enum Standing {
 
 /// Where fronts of an intake may begin.
 #[derive(Debug)]
-pub(super) struct Notes(Mutex<State>);
+pub(in crate::store) struct Notes(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -72,7 +72,7 @@ struct State {
 }
 
 impl Notes {
-    pub(super) fn new(midstates: BTreeMap<u64, Midstate>) -> Self {
+    pub(in crate::store) fn new(midstates: BTreeMap<u64, Midstate>) -> Self {
         Self(Mutex::new(State { midstates, proven: None }))
     }
 
@@ -118,7 +118,7 @@ impl Intake {
 }
 
 /// Consecutive numbers as ranges.
-pub(super) fn ranges(numbers: impl IntoIterator<Item = u64>) -> Vec<Range<u64>> {
+pub(in crate::store) fn ranges(numbers: impl IntoIterator<Item = u64>) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for number in numbers {
         match ranges.last_mut() {
@@ -151,7 +151,7 @@ impl Front {
     }
 
     /// Segments that have to be looked at before what it hashed can be published.
-    pub(super) fn unproven(&self, intake: &Intake) -> u64 {
+    pub(in crate::store) fn unproven(&self, intake: &Intake) -> u64 {
         if self.standing(intake) == Standing::Sound { 0 } else { self.on_trust }
     }
 
@@ -190,7 +190,7 @@ impl Front {
         Ok(if good { Reached::One } else { Reached::Damaged(self.next) })
     }
 
-    pub(super) fn into_hasher(self) -> SequentialHasher {
+    pub(in crate::store) fn into_hasher(self) -> SequentialHasher {
         self.hasher
     }
 }

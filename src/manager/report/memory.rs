@@ -50,7 +50,7 @@ pub enum MemoryVerdict {
 
 impl MemoryReport {
     /// Applies the rule.
-    pub(super) fn of(weights: Option<u64>, ram: Option<String>, total: Option<u64>) -> Self {
+    pub(in crate::manager) fn of(weights: Option<u64>, ram: Option<String>, total: Option<u64>) -> Self {
         let need = weights.map(|weights| weights.saturating_add(weights / 10).saturating_add(ROOM));
         let least = ram.as_deref().and_then(least_of).unwrap_or(0);
         let wanted = need.map(|need| need.saturating_add(OTHERS).max(least));

@@ -1,6 +1,9 @@
 //! What each use-case answers. These values are what `--json` prints and what the Python package returns, so their
 //! fields are a promise.
 
+pub(super) mod lock;
+pub(super) mod memory;
+
 use super::MemoryReport;
 use crate::{
     digest::{GitSha1, Sha256Digest},
@@ -30,7 +33,7 @@ pub struct DownloadOptions {
     /// Another revision than the registry's.
     pub revision: Option<crate::names::Revision>,
     /// What else a GGUF model gets of its repository: a projector, a draft and so on.
-    pub with: Vec<crate::hub::Companion>,
+    pub with: Vec<crate::source::hub::Companion>,
 }
 
 /// One file of a planned or finished download.
@@ -124,7 +127,7 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    pub(super) fn new(file: &crate::hub::HubFile, why: &'static str) -> Self {
+    pub(super) fn new(file: &crate::source::hub::HubFile, why: &'static str) -> Self {
         Self { file: file.path.to_string(), size: file.size, why }
     }
 }

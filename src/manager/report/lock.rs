@@ -1,6 +1,6 @@
 //! What `lock` and `sync` are told and what they answer. As in `report`, the fields are a promise.
 
-use super::{DownloadReport, PlanReport, RemoveReport};
+use crate::manager::{DownloadReport, PlanReport, RemoveReport};
 use crate::{digest::Sha256Digest, store::ViewKey};
 use serde::Serialize;
 use std::path::PathBuf;

@@ -7,18 +7,18 @@
 //! the hash at the end is of what the disk holds.
 //! How the finished file gets its name: `publish.rs`.
 
-use super::{
+use crate::store::{
     Blob, Store, check,
     error::{Result, StoreError},
     format::{Source, Trust},
-    front::{Front, Notes, ranges},
-    journal::{self, Found},
+    ingest::hash::{Front, Notes, ranges},
+    ingest::journal::{self, Found},
+    ingest::partial::{PartialDir, remove_ingest_dir},
+    ingest::publish::Finished,
+    ingest::staging::Place,
     layout::IntakeKey,
     lease::Lease,
     lock::{FileLock, Wait},
-    partial::{PartialDir, remove_ingest_dir},
-    place::Place,
-    publish::Finished,
 };
 use crate::{
     digest::{GitSha1, LONGEST_FILE, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
@@ -57,8 +57,8 @@ pub enum Admission {
 pub struct Intake {
     store: Store,
     want: Want,
-    pub(super) place: Place,
-    pub(super) notes: Notes,
+    pub(in crate::store) place: Place,
+    pub(in crate::store) notes: Notes,
     claims: Mutex<Vec<Option<SegmentValue>>>,
     /// File systems let one thread write to a file at a time, and those that wait for their turn there spin.
     turn: Mutex<()>,
@@ -116,7 +116,7 @@ impl Store {
         if self.disk().find(&dir.join("data"))?.is_none_or(|stat| stat.len != size) {
             return Ok(0);
         }
-        let Some(journal) = self.read_record(&dir.join("journal"), super::format::LONG_RECORD)? else { return Ok(0) };
+        let Some(journal) = self.read_record(&dir.join("journal"), crate::store::format::LONG_RECORD)? else { return Ok(0) };
         Ok(journal::held(&journal, size, &disk::boot_id()))
     }
 
@@ -271,7 +271,7 @@ impl Intake {
     }
 
     /// What is to be published. `expected` is checked besides the key; wrong content is dropped.
-    pub(super) fn finish(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Finished<'_>> {
+    pub(in crate::store) fn finish(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Finished<'_>> {
         let missing = self.segments() - front.next() + front.unproven(self);
         if missing > 0 {
             return Err(StoreError::Incomplete { key: self.want.key, missing });
@@ -294,7 +294,7 @@ impl Intake {
     }
 
     /// Drops what is left when the data has its name as a blob, and lets go of the lock.
-    pub(super) fn end(&self) -> Result<()> {
+    pub(in crate::store) fn end(&self) -> Result<()> {
         self.place.remove(&self.store)?;
         self.published.store(true, Ordering::Relaxed);
         // Who waits for this blob need not wait for the rest of what this process does.
@@ -302,10 +302,10 @@ impl Intake {
         Ok(())
     }
 
-    pub(super) fn store(&self) -> &Store {
+    pub(in crate::store) fn store(&self) -> &Store {
         &self.store
     }
-    pub(super) fn lease(&self) -> &Arc<Lease> {
+    pub(in crate::store) fn lease(&self) -> &Arc<Lease> {
         &self.lease
     }
 
@@ -335,7 +335,7 @@ impl Intake {
     }
 
     /// Reads a claimed segment back. `false` when it is not what was written: its claim is dropped then.
-    pub(super) fn read_back(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
+    pub(in crate::store) fn read_back(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
         while !self.read(index, buffer)? {
             if self.disclaim(index) {
                 return Ok(false);
@@ -356,7 +356,7 @@ impl Intake {
 
     /// Drops the claim of a segment that was found damaged. `false` where it is not after all: it may have been written
     /// again since it was read, and would be missed by nobody.
-    pub(super) fn disclaim(&self, index: u64) -> bool {
+    pub(in crate::store) fn disclaim(&self, index: u64) -> bool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(claim) = self.claims()[index as usize] else { return true };
         let mut buffer = check::read_buffer(self.want.size);
@@ -368,7 +368,7 @@ impl Intake {
         is_damaged
     }
 
-    pub(super) fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
+    pub(in crate::store) fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

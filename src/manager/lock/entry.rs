@@ -1,11 +1,11 @@
 //! From a view to its entry in the lock file: what the registry, the store or the Hub know of it, in this order.
 
-use super::{
+use crate::manager::{
     FileSupply, ModelManager,
-    choose::is_below,
     invocation::Invocation,
+    plan::choose::is_below,
+    plan::target::{Target, Wanted, quant_of_path},
     plan::{Plan, PlannedFile, view_path},
-    target::{Target, Wanted, quant_of_path},
 };
 use crate::{
     digest::{GitSha1, SequentialHasher, Sha256Digest},
@@ -17,12 +17,12 @@ use crate::{
 use std::{collections::HashMap, sync::Arc};
 
 /// The name of a locked view.
-pub(super) fn view_of(locked: &LockedView) -> ViewKey {
+pub(in crate::manager) fn view_of(locked: &LockedView) -> ViewKey {
     ViewKey { model: locked.model.clone(), format: locked.format.clone(), quant: locked.quant.clone() }
 }
 
 /// The branch or tag that a target follows; `None` where it is pinned to a commit.
-pub(super) fn followed(target: &Target) -> Option<Revision> {
+pub(in crate::manager) fn followed(target: &Target) -> Option<Revision> {
     let revision = target.revision.clone().unwrap_or_else(Revision::main);
     (!revision.is_commit()).then_some(revision)
 }
@@ -30,7 +30,7 @@ pub(super) fn followed(target: &Target) -> Option<Revision> {
 impl ModelManager {
     /// The registry's entry for exactly this view; `None` if it has none. An unreadable registry or a bad entry is an
     /// error, not a missing entry.
-    pub(super) fn registered(&self, view: &ViewKey) -> Result<Option<Target>> {
+    pub(in crate::manager) fn registered(&self, view: &ViewKey) -> Result<Option<Target>> {
         self.registry()?;
         match self.registry_target(view.model.as_str(), Some(&view.format), view.quant.as_ref(), None) {
             Err(error) if error.kind() == ErrorKind::Usage => Err(error),
@@ -39,7 +39,7 @@ impl ModelManager {
     }
 
     /// What a locked view that is not the registry's was asked for as.
-    pub(super) fn locked_target(&self, locked: &LockedView) -> Target {
+    pub(in crate::manager) fn locked_target(&self, locked: &LockedView) -> Target {
         // A companion alone was named itself; one beside a model is what the view has besides.
         let beside = companions(locked.files.iter().map(|file| &file.repo_path));
         let is_model = |file: &LockedFile| !beside.contains(&file.repo_path);
@@ -62,7 +62,7 @@ impl ModelManager {
     }
 
     /// What making a locked view takes: everything is known, so nothing is asked.
-    pub(super) fn plan_locked(&self, locked: &LockedView, store: Option<&Store>) -> Result<Plan> {
+    pub(in crate::manager) fn plan_locked(&self, locked: &LockedView, store: Option<&Store>) -> Result<Plan> {
         let target = Target { license: locked.license.clone(), gated: locked.gated, ..self.locked_target(locked) };
         let planned = |file: &LockedFile| PlannedFile {
             git_sha1: file.git_sha1.filter(|_| file.trust.is_none()),
@@ -76,7 +76,7 @@ impl ModelManager {
 
     /// In what the registry says otherwise than the lock file; `None` where they agree, as all do that the registry has
     /// no say in.
-    pub(super) fn disagreement(&self, locked: &LockedView) -> Result<Option<String>> {
+    pub(in crate::manager) fn disagreement(&self, locked: &LockedView) -> Result<Option<String>> {
         if locked.source != LockSource::Registry {
             return Ok(None);
         }
@@ -87,7 +87,7 @@ impl ModelManager {
     }
 
     /// An entry of the registry that leaves nothing open.
-    pub(super) fn pin_by_registry(&self, target: &Target) -> Result<Option<Plan>> {
+    pub(in crate::manager) fn pin_by_registry(&self, target: &Target) -> Result<Option<Plan>> {
         let (Wanted::Files(files), Some(commit)) = (&target.wanted, target.revision.as_ref().filter(|known| known.is_commit()))
         else {
             return Ok(None);
@@ -103,7 +103,7 @@ impl ModelManager {
     }
 
     /// What is here, where its records say of which one commit of the wanted repository all of it is.
-    pub(super) fn pin_by_store(&self, target: &Target, root: &RootRecord, store: &Store) -> Result<Option<Plan>> {
+    pub(in crate::manager) fn pin_by_store(&self, target: &Target, root: &RootRecord, store: &Store) -> Result<Option<Plan>> {
         let mut sources = Vec::new();
         for file in &root.files {
             let (noted, trust) = store.meta(&file.sha256)?.map_or((Vec::new(), Trust::Tofu), |meta| (meta.sources, meta.trust));
@@ -136,7 +136,7 @@ impl ModelManager {
 
     /// Finds the SHA-256 of every file whose git blob id alone is known: from a blob in the store that has this id, or by
     /// fetching it there. Big files are never among them, for git does not hold those.
-    pub(super) fn learn_hashes(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
+    pub(in crate::manager) fn learn_hashes(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         if let Some(store) = store.filter(|_| plan.files.iter().any(|file| file.sha256.is_none())) {
             let noted = blobs_by_git_id(store)?;
             for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
@@ -172,7 +172,7 @@ impl ModelManager {
 }
 
 /// The entry that a plan comes to; `None` while a size or a hash is not known.
-pub(super) fn entry(plan: &Plan, source: LockSource, revision: Option<Revision>) -> Option<LockedView> {
+pub(in crate::manager) fn entry(plan: &Plan, source: LockSource, revision: Option<Revision>) -> Option<LockedView> {
     let file = |file: &PlannedFile| {
         Some(LockedFile {
             path: file.path.clone(),
@@ -246,7 +246,7 @@ fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
 
 /// Whether a view with these files, by their paths in the repository, can be what is wanted. Companions are no model,
 /// and stay once they were fetched.
-pub(super) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p RelPath>) -> bool {
+pub(in crate::manager) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p RelPath>) -> bool {
     let paths: Vec<&RelPath> = paths.into_iter().collect();
     let (wanted, folder) = match &target.wanted {
         Wanted::Files(wanted) => (wanted.as_slice(), None),
@@ -262,7 +262,7 @@ pub(super) fn can_be<'p>(target: &Target, paths: impl IntoIterator<Item = &'p Re
 }
 
 /// The folder of a GGUF in its repository, where it says more than the quantization does.
-pub(super) fn folder_of<'p>(paths: impl IntoIterator<Item = &'p RelPath>, quant: Option<&Quant>) -> Option<RelPath> {
+pub(in crate::manager) fn folder_of<'p>(paths: impl IntoIterator<Item = &'p RelPath>, quant: Option<&Quant>) -> Option<RelPath> {
     let paths: Vec<&RelPath> = paths.into_iter().collect();
     let beside = companions(paths.iter().copied());
     let model = paths.into_iter().find(|path| !beside.contains(path))?;

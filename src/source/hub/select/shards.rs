@@ -1,6 +1,6 @@
 //! The numbers of shards, and what is missing among them.
 
-use crate::hub::HubFile;
+use crate::source::hub::HubFile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Missing shards that are named.

@@ -1,17 +1,17 @@
 //! Which of a repository's files are wanted.
 
-use super::{
+use crate::manager::{
     invocation::Invocation,
-    target::{Target, Wanted, view_id},
+    plan::target::{Target, Wanted, view_id},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    hub::{
+    names::{RelPath, Revision},
+    registry::ArtifactFile,
+    source::hub::{
         Companion, GgufUnit, HubError, HubFile, Pinned, SetChoice, Tree, choose_unit, companion_choice, complete_set, gguf_units,
         select_files,
     },
-    names::{RelPath, Revision},
-    registry::ArtifactFile,
     store::ViewKey,
     text::list,
 };
@@ -28,12 +28,12 @@ pub struct Companions {
 
 impl Companions {
     /// These and no other.
-    pub(super) fn only(wanted: &[Companion]) -> Self {
+    pub(in crate::manager) fn only(wanted: &[Companion]) -> Self {
         Self { wanted: wanted.to_vec(), projector_if_any: false }
     }
 
     /// Refuses companions for another format.
-    pub(super) fn require_gguf(wanted: &[Companion], view: &ViewKey) -> Result<()> {
+    pub(in crate::manager) fn require_gguf(wanted: &[Companion], view: &ViewKey) -> Result<()> {
         match wanted.first() {
             Some(first) if !view.format.is_single_file() => {
                 let option = first.option(first.name.as_deref().unwrap_or_default());
@@ -48,7 +48,7 @@ impl Companions {
 
 /// The files of a repository that a target means, and the companions that go with them. What was open is settled in the
 /// target, with a notice.
-pub(super) fn choose<'a>(
+pub(in crate::manager) fn choose<'a>(
     target: &mut Target,
     tree: &'a Tree,
     pinned: &Pinned,
@@ -193,7 +193,7 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
 }
 
 /// What of a repository a set leaves out, by the reason.
-pub(super) fn left_out_lines(left_out: &[(HubFile, &'static str)]) -> Vec<String> {
+pub(in crate::manager) fn left_out_lines(left_out: &[(HubFile, &'static str)]) -> Vec<String> {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     left_out.iter().for_each(|(file, why)| by_reason.entry(why).or_default().push(file.path.as_str()));
     by_reason.into_iter().map(|(why, names)| format!("left out, {why}: {}", list(&names))).collect()
@@ -222,7 +222,7 @@ fn asked(target: &Target) -> String {
     }
 }
 
-pub(super) fn is_below(path: &RelPath, folder: &RelPath) -> bool {
+pub(in crate::manager) fn is_below(path: &RelPath, folder: &RelPath) -> bool {
     path.as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 

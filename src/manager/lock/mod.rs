@@ -1,20 +1,25 @@
 //! Locks what a project uses, and shows what moved upstream.
 
+pub(super) mod check;
+pub(super) mod companions;
+pub(super) mod entry;
+pub(super) mod file;
+
 use super::{
     ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
     invocation::{Invocation, repair_command},
-    lock_companions::companions_beside,
-    lock_entry::{can_be, entry, folder_of, followed, view_of},
+    lock::companions::companions_beside,
+    lock::entry::{can_be, entry, folder_of, followed, view_of},
+    plan::target::{Target, Wanted, view_id},
     plan::{Plan, view_path},
-    target::{Target, Wanted, view_id},
 };
 use crate::{
     disk::parallel,
     error::{Error, ErrorKind, Result},
     event::Event,
-    hub::Pinned,
     names::{Quant, RelPath, RepoId, Revision, companions},
     registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
+    source::hub::Pinned,
     store::{Project, RootRecord, Store, ViewKey},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -340,7 +345,7 @@ impl ModelManager {
     /// The plan of a target at a commit that the Hub has just named.
     fn plan_at(&self, mut target: Target, pinned: Pinned) -> Result<Plan> {
         target.license = target.license.or(pinned.license);
-        target.gated |= pinned.gated != crate::hub::Gate::Open;
+        target.gated |= pinned.gated != crate::source::hub::Gate::Open;
         target.revision = Some(pinned.commit);
         self.ask(self.plan_from_hub(target, &[]))
     }

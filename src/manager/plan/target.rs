@@ -1,17 +1,17 @@
 //! From what a person wrote to what is wanted: a view and the files it needs.
 
-use super::{
+use crate::manager::{
     ModelManager, Selector,
     invocation::Invocation,
-    lock_entry::view_of,
+    lock::entry::view_of,
     name::{Named, Subject},
 };
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
-    hub::HubFile,
     names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
     registry::{Artifact, ArtifactFile, LockSource, LockedView},
+    source::hub::HubFile,
     store::{Project, RootRecord, Source, Store, ViewFile, ViewKey},
 };
 use std::collections::BTreeSet;
@@ -19,39 +19,39 @@ use uuid::Uuid;
 
 /// What is wanted, before the Hub was asked anything.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(in crate::manager) struct Target {
     /// The view; its quantization may still be open for a direct reference.
-    pub(super) view: ViewKey,
+    pub(in crate::manager) view: ViewKey,
     /// Where the files come from.
-    pub(super) repo: RepoId,
+    pub(in crate::manager) repo: RepoId,
     /// At which revision; `None` is the branch that the repository starts with.
-    pub(super) revision: Option<Revision>,
+    pub(in crate::manager) revision: Option<Revision>,
     /// Whether the revision is a branch or tag that was asked for by name: what it stands for now is then asked of the Hub.
-    pub(super) moving: bool,
-    pub(super) wanted: Wanted,
+    pub(in crate::manager) moving: bool,
+    pub(in crate::manager) wanted: Wanted,
     /// Whether a single file was named, which is added to the set that the view shows.
-    pub(super) adds: bool,
+    pub(in crate::manager) adds: bool,
     /// Companions that the view has already, by their paths in the repository: they stay as long as it has them.
-    pub(super) beside: Vec<RelPath>,
-    pub(super) license: Option<String>,
+    pub(in crate::manager) beside: Vec<RelPath>,
+    pub(in crate::manager) license: Option<String>,
     /// The memory that the registry says it needs, for people.
-    pub(super) ram: Option<String>,
-    pub(super) gated: bool,
+    pub(in crate::manager) ram: Option<String>,
+    pub(in crate::manager) gated: bool,
     /// Whether the view's label was derived from a file name alone; the repository's listing decides.
-    pub(super) open_label: bool,
+    pub(in crate::manager) open_label: bool,
     /// Whether no format, label or file was named: then a repository without GGUF means its safetensors.
-    pub(super) open_format: bool,
+    pub(in crate::manager) open_format: bool,
     /// The names of the files that are shown or locked under this label: whichever unit of the repository they are keeps it.
-    pub(super) kept: Vec<String>,
+    pub(in crate::manager) kept: Vec<String>,
     /// What of the repository is left out and why, once that was asked.
-    pub(super) left_out: Vec<(HubFile, &'static str)>,
+    pub(in crate::manager) left_out: Vec<(HubFile, &'static str)>,
     /// What was chosen and why.
-    pub(super) notices: Vec<String>,
+    pub(in crate::manager) notices: Vec<String>,
 }
 
 /// Which files of the repository.
 #[derive(Debug, Clone)]
-pub(super) enum Wanted {
+pub(in crate::manager) enum Wanted {
     /// Exactly these.
     Files(Vec<ArtifactFile>),
     /// The complete set of the view's format, or what the patterns select; `expect` must be among it.
@@ -62,7 +62,7 @@ pub(super) enum Wanted {
 
 impl Target {
     /// These files of a repository at its default branch, without licence, gate or companions.
-    pub(super) fn new(view: ViewKey, repo: RepoId, wanted: Wanted) -> Self {
+    pub(in crate::manager) fn new(view: ViewKey, repo: RepoId, wanted: Wanted) -> Self {
         Self {
             view,
             repo,
@@ -83,7 +83,7 @@ impl Target {
     }
 
     /// Takes the safetensors, where no format was named and these views show that they are meant.
-    pub(super) fn prefer_format_of<'v>(&mut self, views: impl IntoIterator<Item = &'v ViewKey>) {
+    pub(in crate::manager) fn prefer_format_of<'v>(&mut self, views: impl IntoIterator<Item = &'v ViewKey>) {
         let formats: BTreeSet<&Format> =
             views.into_iter().filter(|view| view.model == self.view.model).map(|view| &view.format).collect();
         if self.open_format && !formats.contains(&self.view.format) && formats.contains(&Format::safetensors()) {
@@ -92,7 +92,7 @@ impl Target {
     }
 
     /// Asks for the complete set of safetensors files.
-    pub(super) fn take_safetensors(&mut self) {
+    pub(in crate::manager) fn take_safetensors(&mut self) {
         self.open_format = false;
         self.view = ViewKey { format: Format::safetensors(), quant: None, model: self.view.model.clone() };
         self.wanted = Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() };
@@ -101,7 +101,7 @@ impl Target {
 
 impl Wanted {
     /// What the registry says a file's content is.
-    pub(super) fn sha256_of(&self, path: &RelPath) -> Option<Sha256Digest> {
+    pub(in crate::manager) fn sha256_of(&self, path: &RelPath) -> Option<Sha256Digest> {
         let known = match self {
             Self::Files(files) | Self::Set { expect: files, .. } => files,
             Self::Gguf { .. } => return None,
@@ -112,13 +112,18 @@ impl Wanted {
 
 impl ModelManager {
     /// What a selector asks a command for, at this revision.
-    pub(super) fn target(&self, what: &Selector, revision: Option<&Revision>, command: Invocation<'_>) -> Result<Target> {
+    pub(in crate::manager) fn target(
+        &self,
+        what: &Selector,
+        revision: Option<&Revision>,
+        command: Invocation<'_>,
+    ) -> Result<Target> {
         let named = self.named(what, command)?;
         Ok(self.target_of(&named, revision, command)?.0)
     }
 
     /// What a name asks for, and as what it is locked.
-    pub(super) fn target_of(
+    pub(in crate::manager) fn target_of(
         &self,
         named: &Named,
         revision: Option<&Revision>,
@@ -220,7 +225,7 @@ impl ModelManager {
         target
     }
 
-    pub(super) fn registry_target(
+    pub(in crate::manager) fn registry_target(
         &self,
         id: &str,
         format: Option<&Format>,
@@ -290,7 +295,7 @@ fn hub_target(
 }
 
 /// The view of a project that shows this file of the target's repository.
-pub(super) fn view_of_file(store: &Store, project: &Uuid, target: &Target, path: &RelPath) -> Option<ViewKey> {
+pub(in crate::manager) fn view_of_file(store: &Store, project: &Uuid, target: &Target, path: &RelPath) -> Option<ViewKey> {
     let is_it = |file: &ViewFile| {
         let sources = store.meta(&file.sha256).ok().flatten().map(|meta| meta.sources).unwrap_or_default();
         let is_source = |source: &Source| {
@@ -310,12 +315,12 @@ pub(super) fn view_of_file(store: &Store, project: &Uuid, target: &Target, path:
 }
 
 /// The folder of a model that is in no registry: `owner--name`, as the Hub's own cache writes it.
-pub(super) fn view_id(repo: &RepoId) -> Result<ModelId, NameError> {
+pub(in crate::manager) fn view_id(repo: &RepoId) -> Result<ModelId, NameError> {
     repo.as_str().replace('/', "--").parse()
 }
 
 /// The quantization that a path names: its file's, or that of a folder for one.
-pub(super) fn quant_of_path(path: &RelPath) -> Option<Quant> {
+pub(in crate::manager) fn quant_of_path(path: &RelPath) -> Option<Quant> {
     match format_of(path) {
         Some(_) => Quant::of_gguf_path(path.as_str()),
         None => Quant::of_gguf_name(&format!("{path}.gguf")),
@@ -333,7 +338,7 @@ fn all_parts(path: RelPath) -> Vec<RelPath> {
     parts().unwrap_or_else(|| vec![path])
 }
 
-pub(super) fn format_of(path: &RelPath) -> Option<Format> {
+pub(in crate::manager) fn format_of(path: &RelPath) -> Option<Format> {
     match path.file_name().rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
         "gguf" => Some(Format::gguf()),
         "safetensors" => Some(Format::safetensors()),
@@ -343,7 +348,7 @@ pub(super) fn format_of(path: &RelPath) -> Option<Format> {
 }
 
 /// `--quant` and `id:quant` may both be given if they agree.
-pub(super) fn one_of(option: Option<Quant>, named: Option<Quant>) -> Result<Option<Quant>> {
+pub(in crate::manager) fn one_of(option: Option<Quant>, named: Option<Quant>) -> Result<Option<Quant>> {
     match (&option, &named) {
         (Some(a), Some(b)) if a != b => {
             Err(Error::new(ErrorKind::Usage, format!("two quantizations are asked for: `{b}` in the name and `{a}` by option"))

@@ -1,6 +1,6 @@
 //! Where the bytes of an intake are until they are a blob.
 
-use super::{Store, error::Result, partial::PartialDir};
+use crate::store::{Store, error::Result, ingest::partial::PartialDir};
 use crate::{
     digest::{Midstate, SEGMENT_LEN, SegmentValue},
     disk::DiskFile,
@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::OnceLock};
 
 /// Where the bytes are.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(in crate::store) enum Place {
     /// In the folder of a partial, at which a later run goes on.
     Partial(PartialDir),
     /// In a temporary file, which is made with the first bytes. For a file of one segment, of which nothing could be
@@ -19,19 +19,19 @@ pub(super) enum Place {
 
 /// A file in `tmp` and its path.
 #[derive(Debug)]
-pub(super) struct Temporary {
+pub(in crate::store) struct Temporary {
     path: PathBuf,
     file: Box<dyn DiskFile>,
 }
 
 impl Place {
     /// Whether a file of so many bytes needs no partial.
-    pub(super) fn is_loose(size: u64) -> bool {
+    pub(in crate::store) fn is_loose(size: u64) -> bool {
         size <= SEGMENT_LEN
     }
 
     /// The open file; `None` where no byte arrived.
-    pub(super) fn data(&self) -> Option<&dyn DiskFile> {
+    pub(in crate::store) fn data(&self) -> Option<&dyn DiskFile> {
         match self {
             Self::Partial(partial) => Some(&*partial.data),
             Self::Loose(made) => made.get().map(|temporary| &*temporary.file),
@@ -39,7 +39,7 @@ impl Place {
     }
 
     /// The open file and its path; one that is not there yet is made. One thread at a time may call it.
-    pub(super) fn file(&self, store: &Store) -> Result<(PathBuf, &dyn DiskFile)> {
+    pub(in crate::store) fn file(&self, store: &Store) -> Result<(PathBuf, &dyn DiskFile)> {
         let made = match self {
             Self::Partial(partial) => return Ok((partial.dir.join("data"), &*partial.data)),
             Self::Loose(made) => made,
@@ -56,7 +56,7 @@ impl Place {
     }
 
     /// Writes a segment and claims it where claims are kept. One thread at a time may call it.
-    pub(super) fn write(&self, store: &Store, index: u64, segment: &[u8], value: &SegmentValue) -> Result<()> {
+    pub(in crate::store) fn write(&self, store: &Store, index: u64, segment: &[u8], value: &SegmentValue) -> Result<()> {
         let (_, file) = self.file(store)?;
         file.write_at(segment, index * SEGMENT_LEN).map_err(|error| match self {
             // No room was taken for it before.
@@ -70,7 +70,7 @@ impl Place {
     }
 
     /// Notes how far SHA-256 came, where a later run can go on from it.
-    pub(super) fn hashed(&self, midstate: &Midstate) -> Result<()> {
+    pub(in crate::store) fn hashed(&self, midstate: &Midstate) -> Result<()> {
         match self {
             Self::Partial(partial) => Ok(partial.journal.hashed(midstate)?),
             Self::Loose(_) => Ok(()),
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// Makes everything claimed so far survive a power loss.
-    pub(super) fn checkpoint(&self, store: &Store) -> Result<()> {
+    pub(in crate::store) fn checkpoint(&self, store: &Store) -> Result<()> {
         match self {
             Self::Partial(partial) => partial.checkpoint(store),
             Self::Loose(_) => Ok(()),
@@ -86,7 +86,7 @@ impl Place {
     }
 
     /// Removes what is there.
-    pub(super) fn remove(&self, store: &Store) -> Result<()> {
+    pub(in crate::store) fn remove(&self, store: &Store) -> Result<()> {
         match self {
             Self::Partial(partial) => partial.remove(store),
             Self::Loose(made) => match made.get() {
@@ -97,7 +97,7 @@ impl Place {
     }
 
     /// Whether a later run could go on with what is there.
-    pub(super) fn is_resumable(&self) -> bool {
+    pub(in crate::store) fn is_resumable(&self) -> bool {
         match self {
             Self::Partial(partial) => !partial.is_private(),
             Self::Loose(_) => false,

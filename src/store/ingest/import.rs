@@ -1,12 +1,12 @@
 //! Takes a file that is already on this machine into the store, hashing it once and using no network.
 
-use super::{
+use crate::store::{
     Blob, Progress, Result, Store, StoreError,
     format::{Source, Stamp, Trust},
+    ingest::partial,
+    ingest::publish::{self, Finished},
     layout::IntakeKey,
     lease::Lease,
-    partial,
-    publish::{self, Finished},
 };
 use crate::{
     digest::{LONGEST_FILE, SEGMENT_LEN, SegmentHasher, SegmentValue, SequentialHasher, Sha256Digest, segment_count},
@@ -144,7 +144,7 @@ pub fn hash_file(disk: &dyn Disk, path: &Path, progress: Progress<'_>) -> Result
 }
 
 /// Both hashes in one pass, on two threads where the system has another; with `copy_to`, the bytes are written there as they pass.
-pub(super) fn hash(
+pub(in crate::store) fn hash(
     source: &dyn DiskFile,
     path: &Path,
     len: u64,

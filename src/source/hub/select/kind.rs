@@ -1,7 +1,7 @@
 //! How the weights of a format are called, and which of a folder's are taken.
 
 use super::shards::split_shard;
-use crate::hub::HubFile;
+use crate::source::hub::HubFile;
 
 /// How the weights of a format are called.
 pub(super) struct Kind {

@@ -243,7 +243,7 @@ fn is_free(label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{gguf_choice, gguf_units, tree::file};
-    use crate::hub::HubFile;
+    use crate::source::hub::HubFile;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -319,8 +319,8 @@ mod tests {
             for unit in &units {
                 prop_assert_eq!(&unit.label.as_str().parse::<crate::names::Quant>().unwrap(), &unit.label);
                 let text = format!("o/r:{}", unit.label);
-                let read = crate::hub::Reference::parse(&text, &[]).unwrap();
-                let crate::hub::Reference::Hub { quant: Some(read), .. } = read else { panic!("{text}") };
+                let read = crate::source::hub::Reference::parse(&text, &[]).unwrap();
+                let crate::source::hub::Reference::Hub { quant: Some(read), .. } = read else { panic!("{text}") };
                 prop_assert_eq!(&gguf_choice(&files, Some(&read)).unwrap(), unit);
             }
             let before: Vec<String> = units.iter().map(|unit| format!("{} {}", unit.name, unit.label)).collect();

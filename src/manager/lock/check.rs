@@ -1,10 +1,10 @@
 //! Holds the lock file against what the project uses and against the registry.
 
-use super::{
+use crate::manager::{
     LockCheck, LockProblem, LockProblemKind, ModelManager, Selector,
     invocation::Invocation,
+    lock::entry::view_of,
     lock::{find, shows},
-    lock_entry::view_of,
     plan::view_path,
 };
 use crate::{
@@ -64,7 +64,7 @@ impl ModelManager {
     }
 
     /// Refuses a lock that cannot be right, by what is known here of the same commits.
-    pub(super) fn require_no_contradiction(&self, lock: &LockFile, store: Option<&Store>) -> Result<()> {
+    pub(in crate::manager) fn require_no_contradiction(&self, lock: &LockFile, store: Option<&Store>) -> Result<()> {
         let roots = self.own_roots(store)?;
         let mut wrong = Vec::new();
         for locked in lock.views() {
@@ -83,7 +83,7 @@ impl ModelManager {
 
     /// In what a locked view cannot be right. A digest has one length and one git id, and a commit has one content under each
     /// path: what is here of the same commit says both. `None` where nothing here contradicts it.
-    pub(super) fn contradiction(
+    pub(in crate::manager) fn contradiction(
         &self,
         locked: &LockedView,
         root: Option<&RootRecord>,

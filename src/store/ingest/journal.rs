@@ -28,7 +28,7 @@ const HASHED: u8 = 3;
 
 /// An open journal.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(in crate::store) struct Journal {
     file: Box<dyn DiskFile>,
     /// Where the records of this process begin: its syncs prove these only.
     from: u64,
@@ -37,33 +37,33 @@ pub(super) struct Journal {
 }
 
 /// What a journal claims: for each segment its value, or nothing.
-pub(super) type Claims = Vec<Option<SegmentValue>>;
+pub(in crate::store) type Claims = Vec<Option<SegmentValue>>;
 
 /// What is to be read in a journal.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) claims: Claims,
+pub(in crate::store) struct Found {
+    pub(in crate::store) claims: Claims,
     /// The claimed segments that no mark covers, in order.
-    pub(super) unsynced: Vec<u64>,
+    pub(in crate::store) unsynced: Vec<u64>,
     /// By the number of their segments, all of which are claimed.
-    pub(super) midstates: BTreeMap<u64, Midstate>,
+    pub(in crate::store) midstates: BTreeMap<u64, Midstate>,
 }
 
 impl Found {
     /// What is claimed of a file of `size` bytes that nobody began.
-    pub(super) fn nothing(size: u64) -> Self {
+    pub(in crate::store) fn nothing(size: u64) -> Self {
         Self { claims: vec![None; segment_count(size) as usize], unsynced: Vec::new(), midstates: BTreeMap::new() }
     }
 }
 
 /// How long the journal of a file of `size` bytes may be: each segment written and hashed a few times over, and 1 MiB.
-pub(super) fn longest(size: u64) -> u64 {
+pub(in crate::store) fn longest(size: u64) -> u64 {
     RECORD_LEN as u64 * (2 + 8 * segment_count(size)) + (1 << 20)
 }
 
 impl Journal {
     /// Reads the claims for a file of `size` bytes; a journal of another file, or none, is begun anew.
-    pub(super) fn open(file: Box<dyn DiskFile>, size: u64, boot_id: &str) -> Result<(Self, Found)> {
+    pub(in crate::store) fn open(file: Box<dyn DiskFile>, size: u64, boot_id: &str) -> Result<(Self, Found)> {
         let boot = boot_hash(boot_id);
         let len = file.stat()?.len;
         let mut text = vec![0; len.min(longest(size)) as usize];
@@ -83,22 +83,22 @@ impl Journal {
     }
 
     /// Claims that a segment has been written in full.
-    pub(super) fn written(&self, index: u64, value: &SegmentValue) -> Result<()> {
+    pub(in crate::store) fn written(&self, index: u64, value: &SegmentValue) -> Result<()> {
         self.append(WRITTEN, index, value.as_bytes())
     }
 
     /// Notes how far SHA-256 came over what is claimed so far.
-    pub(super) fn hashed(&self, midstate: &Midstate) -> Result<()> {
+    pub(in crate::store) fn hashed(&self, midstate: &Midstate) -> Result<()> {
         self.append(HASHED, midstate.segments, &midstate.words)
     }
 
     /// How long the journal is; everything before that was written before this call.
-    pub(super) fn end(&self) -> u64 {
+    pub(in crate::store) fn end(&self) -> u64 {
         self.end.load(Ordering::Acquire)
     }
 
     /// Claims that the data of all records of this process before `upto` has been synced, and makes that claim durable.
-    pub(super) fn synced(&self, upto: u64) -> Result<()> {
+    pub(in crate::store) fn synced(&self, upto: u64) -> Result<()> {
         let mut value = [0; 32];
         value[..8].copy_from_slice(&self.from.to_le_bytes());
         self.append(SYNCED, upto, &value)?;
@@ -147,7 +147,7 @@ fn record(kind: u8, number: u64, value: &[u8; 32], boot: &[u8; 8]) -> [u8; RECOR
 }
 
 /// Bytes that the text of a journal claims of a file of `size` bytes.
-pub(super) fn held(text: &[u8], size: u64, boot_id: &str) -> u64 {
+pub(in crate::store) fn held(text: &[u8], size: u64, boot_id: &str) -> u64 {
     let claims = read(text, size, boot_hash(boot_id)).map(|found| found.claims).unwrap_or_default();
     let held = claims.iter().enumerate().filter(|(_, claim)| claim.is_some());
     held.map(|(index, _)| segment_range(index as u64, size)).map(|range| range.end - range.start).sum()

@@ -1,10 +1,10 @@
 //! Companions in locked views: one that was fetched beside the model stays locked, although only the view names it.
 
-use super::{
+use crate::manager::{
     ModelManager,
     lock::{Locking, Outcome, Wish},
+    plan::target::{Target, Wanted},
     plan::view_path,
-    target::{Target, Wanted},
 };
 use crate::{
     error::Result,
@@ -17,7 +17,12 @@ use std::collections::BTreeSet;
 impl ModelManager {
     /// Locks companions that the view got since it was locked, at the commit that is locked; `None` where there are
     /// none, or where that commit has none of them.
-    pub(super) fn lock_more_companions(&self, wish: &Wish, locked: &LockedView, run: Locking<'_>) -> Result<Option<Outcome>> {
+    pub(in crate::manager) fn lock_more_companions(
+        &self,
+        wish: &Wish,
+        locked: &LockedView,
+        run: Locking<'_>,
+    ) -> Result<Option<Outcome>> {
         let Some((root, store)) = run.here(&wish.target.view) else { return Ok(None) };
         let is_locked = |path: &RelPath| locked.files.iter().any(|file| file.path == *path);
         let beside = companions(root.files.iter().map(|file| &file.path));
@@ -39,7 +44,7 @@ impl ModelManager {
 }
 
 /// Companions that a view has beside what is wanted, by their paths in the repository.
-pub(super) fn companions_beside(target: &Target, old: Option<&LockedView>, run: Locking<'_>) -> Result<Vec<RelPath>> {
+pub(in crate::manager) fn companions_beside(target: &Target, old: Option<&LockedView>, run: Locking<'_>) -> Result<Vec<RelPath>> {
     let mut beside = BTreeSet::new();
     if target.view.format.is_single_file() {
         let locked = old.filter(|old| old.repo == target.repo).into_iter().flat_map(|old| &old.files);

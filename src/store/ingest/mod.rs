@@ -1,0 +1,9 @@
+//! How bytes become a blob: written and hashed, kept through a crash, published under their digest.
+
+pub(super) mod hash;
+pub(super) mod import;
+pub(super) mod journal;
+pub(super) mod partial;
+pub(super) mod publish;
+pub(super) mod staging;
+pub(super) mod writer;

@@ -221,7 +221,7 @@ impl ModelManager {
             files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index), &trusts)).collect(),
             size: plan.files.iter().filter_map(|file| file.size).sum(),
             fetched: (0..plan.files.len()).map(fetched).sum(),
-            link: Some(super::link_word(link)),
+            link: Some(link.word()),
             notices,
         }
     }

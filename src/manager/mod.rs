@@ -19,6 +19,7 @@ mod registry_file;
 mod remove;
 mod repair;
 mod report;
+mod request;
 mod session;
 mod sync;
 mod unregister;
@@ -28,9 +29,8 @@ mod verify;
 pub use add::{AddReport, AddRequest};
 pub use lint::{LintReport, Linted};
 pub use plan::choose::Companions;
-pub use report::lock::*;
-pub use report::memory::{MemoryReport, MemoryVerdict};
 pub use report::*;
+pub use request::{DownloadOptions, LockOptions, Selector, SyncOptions};
 pub use unregister::UnregisterReport;
 pub use use_model::{UseOptions, UsePlan, UseReport};
 

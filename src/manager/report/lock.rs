@@ -1,18 +1,8 @@
-//! What `lock` and `sync` are told and what they answer. As in `report`, the fields are a promise.
+//! What became of views in the lock file.
 
-use crate::manager::{DownloadReport, PlanReport, RemoveReport};
-use crate::{digest::Sha256Digest, store::ViewKey};
+use crate::store::ViewKey;
 use serde::Serialize;
 use std::path::PathBuf;
-
-/// Choices of locking.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LockOptions {
-    /// Ask the Hub what the branches of locked views stand for now.
-    pub update: bool,
-    /// Only tell what would be locked.
-    pub dry_run: bool,
-}
 
 /// What was locked, or would be.
 #[derive(Debug, Clone, Serialize)]
@@ -133,62 +123,4 @@ pub enum LockProblemKind {
     NotLocked,
     /// What is here is not what is locked.
     NotShown,
-}
-
-/// Choices of a sync.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SyncOptions {
-    /// Never change the lock file; one that the registry disagrees with is an error.
-    pub locked: bool,
-    /// Remove views of ours that are not locked.
-    pub prune: bool,
-    /// Trust size and modification time of what is here.
-    pub quick: bool,
-    /// Only tell what would be done.
-    pub dry_run: bool,
-}
-
-/// What a sync did, or would do.
-#[derive(Debug, Clone, Serialize)]
-pub struct SyncReport {
-    /// The lock file.
-    pub lock_file: PathBuf,
-    /// Entries that were locked anew first, because the registry changed.
-    pub relocked: Vec<LockLine>,
-    /// Every locked view, made.
-    pub views: Vec<DownloadReport>,
-    /// Every locked view, planned; of a dry run.
-    pub plans: Vec<PlanReport>,
-    /// Damaged content that is whole again.
-    pub mended: Vec<MendedBlob>,
-    /// Links and files of ours in locked views that do not belong there, which are gone.
-    pub removed: Vec<PathBuf>,
-    /// Files in locked views that are not ours, which stay.
-    pub kept: Vec<KeptFile>,
-    /// Views that are not locked, which are gone; `null` where that was not asked for.
-    pub pruned: Option<RemoveReport>,
-    /// Bytes that travelled.
-    pub fetched: u64,
-    /// Whether this was only a plan.
-    pub dry_run: bool,
-}
-
-/// Damaged content that is whole again.
-#[derive(Debug, Clone, Serialize)]
-pub struct MendedBlob {
-    /// The file that shows it.
-    pub path: PathBuf,
-    /// Its address.
-    pub sha256: Sha256Digest,
-    /// Bytes that travelled for it; 0 for a copy that was made anew, or where the whole is fetched with its view.
-    pub fetched: u64,
-}
-
-/// A file that stays where it is.
-#[derive(Debug, Clone, Serialize)]
-pub struct KeptFile {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub why: String,
 }

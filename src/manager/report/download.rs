@@ -1,0 +1,125 @@
+//! What a download did, or would do.
+
+use crate::{
+    digest::{GitSha1, Sha256Digest},
+    manager::MemoryReport,
+    store::{Trust, ViewKey},
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// One file of a planned or finished download.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileReport {
+    /// Its path below the view's folder.
+    pub file: String,
+    /// Its length in bytes; `null` while nobody knows it.
+    pub size: Option<u64>,
+    /// Its SHA-256; `null` while nobody knows it.
+    pub sha256: Option<Sha256Digest>,
+    /// The git hash by which the Hub knows a small file, where it was asked.
+    pub git_sha1: Option<GitSha1>,
+    /// How far what is here is vouched for: `sha256-upstream`, `git-sha1-upstream`, or `tofu` where nobody published a hash;
+    /// `null` while it is not here.
+    pub trust: Option<Trust>,
+    /// Where its bytes are or come from.
+    pub state: FileSupply,
+    /// Bytes that travelled, or, in a plan, that would.
+    pub fetched: u64,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileSupply {
+    /// They are in the store.
+    Present,
+    /// They are in the store and damaged; what is wrong of them comes over the network.
+    Damaged,
+    /// A plain file at the view's path is taken into the store.
+    Adopt,
+    /// Some are in the store from an interrupted download.
+    Partial,
+    /// They come over the network.
+    Fetch,
+}
+
+/// What a download would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanReport {
+    /// The view it would make.
+    #[serde(flatten)]
+    pub view: ViewKey,
+    /// The path it would print.
+    pub path: PathBuf,
+    /// The repository.
+    pub repo: String,
+    /// The commit, branch or tag.
+    pub revision: String,
+    /// The licence, where known.
+    pub license: Option<String>,
+    /// Whether the repository asks for access.
+    pub gated: bool,
+    /// Every file.
+    pub files: Vec<FileReport>,
+    /// Bytes of all files whose size is known.
+    pub size: u64,
+    /// Bytes that would travel.
+    pub fetch: u64,
+    /// Bytes that would be taken on the store's volume.
+    pub take: u64,
+    /// The store: its volume is the one that is filled.
+    pub store: PathBuf,
+    /// Bytes free on that volume now, where that can be told.
+    pub free: Option<u64>,
+    /// Bytes free after it; `null` where they do not suffice.
+    pub free_after: Option<u64>,
+    /// Whether it fits the memory of this machine.
+    pub memory: MemoryReport,
+    /// API requests that planning took.
+    pub api_requests: u32,
+    /// Requests that the download would make at least: to plan again, and one for each content that it fetches.
+    pub requests: u32,
+    /// Files of the repository that a set leaves out, the first thousand of them; none where the repository was not
+    /// asked.
+    pub left_out: Vec<LeftOut>,
+    /// What was chosen and why.
+    pub notices: Vec<String>,
+}
+
+/// A file of the repository that a set leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its path in the repository.
+    pub file: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Why.
+    pub why: &'static str,
+}
+
+impl LeftOut {
+    pub(in crate::manager) fn new(file: &crate::source::hub::HubFile, why: &'static str) -> Self {
+        Self { file: file.path.to_string(), size: file.size, why }
+    }
+}
+
+/// What a download did.
+#[derive(Debug, Clone, Serialize)]
+pub struct DownloadReport {
+    /// The view.
+    #[serde(flatten)]
+    pub view: ViewKey,
+    /// The path to give to a backend: the file of a GGUF (part 1 of a split one), the folder of a set.
+    pub path: PathBuf,
+    /// Every file.
+    pub files: Vec<FileReport>,
+    /// Bytes of all files.
+    pub size: u64,
+    /// Bytes that travelled.
+    pub fetched: u64,
+    /// How the view shows its blobs.
+    pub link: Option<&'static str>,
+    /// What was chosen and why.
+    pub notices: Vec<String>,
+}

@@ -1,0 +1,34 @@
+//! The projects that use a store.
+
+use serde::Serialize;
+
+/// What became of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProjectState {
+    /// It is where it was.
+    Live,
+    /// Its volume is there and it is not.
+    Missing,
+    /// It cannot be seen from here: another host, an unmounted volume, no permission.
+    Unreachable,
+}
+
+/// A project that uses the store.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProjectLine {
+    /// Its identity.
+    pub uuid: String,
+    /// Its models directory when it was last seen.
+    pub path: String,
+    /// The machine it was seen on.
+    pub host: String,
+    /// When, RFC 3339.
+    pub last_seen: String,
+    /// What became of it.
+    pub state: ProjectState,
+    /// Its views.
+    pub views: Vec<String>,
+    /// Bytes they show.
+    pub size: u64,
+}

@@ -148,7 +148,7 @@ pub struct Proxies {
 }
 
 /// Settings of the network.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// Base addresses of the Hub and its mirrors, without a trailing slash, in the order in which they are tried.
     pub endpoints: Vec<String>,

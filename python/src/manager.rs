@@ -10,30 +10,23 @@ use model_manager::{
     digest::Sha256Digest,
     disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
-    event::Silent,
     manager::{
-        AddRequest, Companions, DownloadOptions, Linted, LockOptions, ModelManager, Selector, SyncOptions, UseOptions, UseReport,
+        AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions,
+        UseReport,
     },
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Backend, Registry},
-    settings::Settings,
     source::hub::Companion,
     store::{CheckMode, GcOptions, Progress, hash_file},
 };
 use pyo3::prelude::*;
 use serde::Serialize;
-use std::{
-    path::{PathBuf, absolute},
-    sync::Arc,
-};
+use std::path::{PathBuf, absolute};
 
-/// Settings and a registry, both fixed; see `run` for why it holds nothing else.
+/// A session with a registry that was given to it, and the project's folder.
 #[pyclass(frozen, module = "model_manager")]
 pub struct Native {
-    settings: Settings,
+    session: Session,
     root: PathBuf,
-    registry: Registry,
-    /// For looks at the disk that are too short to be watched.
-    quick: ModelManager,
     /// What was odd about the settings.
     #[pyo3(get)]
     warnings: Vec<String>,
@@ -116,9 +109,13 @@ struct Used {
 }
 
 impl Native {
-    fn with(settings: Settings, root: PathBuf, registry: Registry) -> Self {
-        let quick = ModelManager::with_registry(settings.clone(), registry.clone(), Arc::new(Silent));
-        Self { settings, root, registry, quick, warnings: Vec::new() }
+    fn with(&self, session: Session) -> Self {
+        Self { session, root: self.root.clone(), warnings: Vec::new() }
+    }
+
+    /// For looks at the disk that are too short to be watched.
+    fn quick(&self) -> ModelManager {
+        self.session.blocking(Call::default())
     }
 
     /// The result is a `class` of `model_manager.results`, or a list of them.
@@ -129,19 +126,20 @@ impl Native {
         class: &str,
         work: impl FnOnce(&ModelManager) -> Result<T> + Send + 'static,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let report = run(py, &self.settings, &self.registry, watch, work)?;
+        let report = run(py, &self.session, watch, work)?;
         convert::report(py, class, &report)
     }
 
     /// What using a model needs to know. Settings name models from the project's folder, wherever the caller is, so the
     /// models directory is told in full.
-    fn use_options(&self, backend: &str, file: Option<PathBuf>) -> Result<(Settings, UseOptions)> {
+    fn use_options(&self, backend: &str, file: Option<PathBuf>) -> Result<(Session, UseOptions)> {
         let backend = Backend::from_word(backend)
             .ok_or_else(|| Error::new(ErrorKind::Usage, format!("`{backend}` is no backend")).hint("Choose llama_cpp or vllm."))?;
-        let models_dir = absolute(&self.settings.models_dir)
+        let models_dir = absolute(&self.session.settings().models_dir)
             .map_err(|error| Error::new(ErrorKind::Failed, "the current directory cannot be told").caused_by(error))?;
-        let settings = Settings { models_dir, ..self.settings.clone() };
-        Ok((settings, UseOptions { backend, file, root: self.root.clone() }))
+        let mut settings = self.session.settings().clone();
+        settings.models_dir = models_dir;
+        Ok((self.session.with_settings(settings), UseOptions { backend, file, root: self.root.clone() }))
     }
 }
 
@@ -151,31 +149,35 @@ impl Native {
     fn new(py: Python<'_>, arguments: Arguments) -> PyResult<Self> {
         let resolved = settings::resolve(arguments).map_err(|error| raise(py, &error))?;
         let registry = Registry::parse("models: {}", "(empty)").map_err(|error| raise(py, &error.into()))?;
-        Ok(Self { warnings: resolved.warnings, ..Self::with(resolved.settings, resolved.root, registry) })
+        let session = Session::for_registry(resolved.settings, registry);
+        Ok(Self { session, root: resolved.root, warnings: resolved.warnings })
     }
 
     /// The same settings with the registry that a text is.
     fn with_registry(&self, py: Python<'_>, text: &str, origin: &str) -> PyResult<Self> {
         let registry = Registry::parse(text, origin).map_err(|error| raise(py, &error.into()))?;
-        Ok(Self::with(self.settings.clone(), self.root.clone(), registry))
+        Ok(self.with(self.session.with_registry(registry)))
     }
 
     /// The same settings with this registry as it was changed in memory: `text` says how it is now, `file` what was read.
     fn with_changed(&self, py: Python<'_>, text: &str, file: &str, origin: &str) -> PyResult<Self> {
         let file = Registry::parse(file, origin).or_else(|_| Registry::parse("models: {}", origin));
         let registry = file.and_then(|file| Registry::parse_changed(text, &file)).map_err(|error| raise(py, &error.into()))?;
-        Ok(Self::with(self.settings.clone(), self.root.clone(), registry))
+        Ok(self.with(self.session.with_registry(registry)))
     }
 
     /// The same settings with another registry file. What the registry knows stays, until that is read.
     fn with_config(&self, path: PathBuf) -> Self {
-        let settings = Settings { config: Some(path), ..self.settings.clone() };
-        Self::with(settings, self.root.clone(), self.registry.clone())
+        let mut settings = self.session.settings().clone();
+        settings.config = Some(path);
+        self.with(self.session.with_settings(settings))
     }
 
     /// The registry's text and what messages call it; `None` if there is no such file.
     fn registry_text(&self, py: Python<'_>) -> PyResult<Option<(String, String)>> {
-        let Some(path) = &self.settings.config else { return Ok(Some((BUILT_IN.to_owned(), BUILT_IN_ORIGIN.to_owned()))) };
+        let Some(path) = &self.session.settings().config else {
+            return Ok(Some((BUILT_IN.to_owned(), BUILT_IN_ORIGIN.to_owned())));
+        };
         let bytes = (&RealDisk as &dyn Disk).read_small(path).map_err(|error| raise(py, &error.into()))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let origin = path.display().to_string();
@@ -187,12 +189,12 @@ impl Native {
 
     #[getter]
     fn models_dir(&self) -> PathBuf {
-        self.settings.models_dir.clone()
+        self.session.settings().models_dir.clone()
     }
 
     #[getter]
     fn store_dir(&self) -> PathBuf {
-        self.quick.store_dir()
+        self.quick().store_dir()
     }
 
     #[getter]
@@ -202,16 +204,16 @@ impl Native {
 
     #[getter]
     fn config_path(&self) -> Option<PathBuf> {
-        self.settings.config.clone()
+        self.session.settings().config.clone()
     }
 
     #[getter]
     fn lock_file(&self) -> PathBuf {
-        self.settings.lock_file.clone()
+        self.session.settings().lock_file.clone()
     }
 
     fn path(&self, py: Python<'_>, which: Which) -> PyResult<PathBuf> {
-        py.detach(|| self.quick.path(&which.selector()?)).map_err(|error| raise(py, &error))
+        py.detach(|| self.quick().path(&which.selector()?)).map_err(|error| raise(py, &error))
     }
 
     fn list<'py>(&self, py: Python<'py>, watch: Watch, format: Option<String>) -> PyResult<Bound<'py, PyAny>> {
@@ -306,10 +308,7 @@ impl Native {
 
     /// Looks through the file, not through what was changed of it in memory.
     fn lint<'py>(&self, py: Python<'py>, watch: Watch, online: bool) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Lint", move |manager| {
-            let linted = Linted::read(manager.settings())?;
-            if online && linted.is_registry() { manager.lint_online(linted) } else { Ok(linted.report(false)) }
-        })
+        self.run(py, watch, "Lint", move |manager| manager.lint(online))
     }
 
     fn use_model<'py>(
@@ -321,8 +320,8 @@ impl Native {
         file: Option<PathBuf>,
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (settings, options) = self.use_options(backend, file).map_err(|error| raise(py, &error))?;
-        let used = run(py, &settings, &self.registry, watch, move |manager| {
+        let (session, options) = self.use_options(backend, file).map_err(|error| raise(py, &error))?;
+        let used = run(py, &session, watch, move |manager| {
             let plan = manager.plan_use(&which.selector()?, &options)?;
             if !dry_run {
                 manager.carry_out_use(&plan)?;
@@ -334,7 +333,7 @@ impl Native {
 
     /// Makes the store, or completes it.
     fn init(&self, py: Python<'_>, watch: Watch, shared: bool, group: Option<String>) -> PyResult<PathBuf> {
-        run(py, &self.settings, &self.registry, watch, move |manager| manager.init(shared, group.as_deref()))
+        run(py, &self.session, watch, move |manager| manager.init(shared, group.as_deref()))
     }
 
     fn gc<'py>(
@@ -374,7 +373,7 @@ impl Native {
 
     /// The SHA-256 of any file.
     fn sha256(&self, py: Python<'_>, watch: Watch, path: PathBuf) -> PyResult<String> {
-        let digest: Sha256Digest = run(py, &self.settings, &self.registry, watch, move |manager| {
+        let digest: Sha256Digest = run(py, &self.session, watch, move |manager| {
             let hashing = |_| {};
             let cancel = manager.cancel_token();
             Ok(hash_file(&RealDisk, &path, Progress { bytes: &hashing, cancel: &cancel })?)

@@ -1,16 +1,14 @@
 //! Runs work of the core beside the interpreter: on a thread of its own, with the interpreter lock released, events told and
 //! signals looked at by the calling thread.
 //!
-//! Each run has its own manager, event queue and cancel token, and the core starts its network threads for each run, so any
-//! number of Python threads may use one object, and a forked child starts with nothing that its parent's threads held.
+//! Each run is a call of the object's session, with its own event queue and cancel token, so any number of Python threads may
+//! use one object. A forked child uses nothing that threads of its parent may hold: the session sees to that.
 
 use crate::{errors, events};
 use model_manager::{
     error::{Error, ErrorKind, Result},
     event::{Event, Reporter, Silent},
-    manager::ModelManager,
-    registry::Registry,
-    settings::Settings,
+    manager::{Call, ModelManager, Session},
 };
 use pyo3::prelude::*;
 use std::{
@@ -67,11 +65,10 @@ enum Message<T> {
     Done(Result<T>),
 }
 
-/// Does `work` with a manager of its own. What it was doing is over when this returns, however it returns.
+/// Does `work` as a call of its own. What it was doing is over when this returns, however it returns.
 pub fn run<T: Send + 'static>(
     py: Python<'_>,
-    settings: &Settings,
-    registry: &Registry,
+    session: &Session,
     watch: Watch,
     work: impl FnOnce(&ModelManager) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
@@ -80,8 +77,8 @@ pub fn run<T: Send + 'static>(
         Some(_) => Arc::new(relay(sender.clone(), watch.progress)),
         None => Arc::new(Silent),
     };
-    let manager = ModelManager::with_registry(settings.clone(), registry.clone(), reporter);
-    let stop = manager.cancel_token();
+    let stop = CancellationToken::new();
+    let manager = session.blocking(Call::reporting_to(reporter).stopped_by(stop.clone()));
     let asked: Option<CancellationToken> = watch.cancel.map(|token| token.get().0.clone());
     if asked.as_ref().is_some_and(CancellationToken::is_cancelled) {
         stop.cancel();

@@ -71,9 +71,15 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Origins that are the Hub itself, whatever endpoint is in use.
 const HUB_HOSTS: [&str; 3] = ["https://huggingface.co", "https://hf.co", "https://hub-ci.huggingface.co"];
 
-/// The network; clones share everything.
+/// The network, for one listener; clones share everything, and [`Http::for_listener`] all but who is told.
 #[derive(Clone)]
-pub struct Http(Arc<Shared>);
+pub struct Http(Arc<Shared>, Arc<Listener>);
+
+/// Who is told what happens, and which warnings were told already.
+struct Listener {
+    reporter: Arc<dyn Reporter>,
+    warned: Mutex<HashSet<String>>,
+}
 
 struct Shared {
     clients: client::Clients,
@@ -88,8 +94,6 @@ struct Shared {
     pauses: pause::Pauses,
     limiter: Option<limit::Limiter>,
     throughput: Arc<pace::Throughput>,
-    reporter: Arc<dyn Reporter>,
-    warned: Mutex<HashSet<String>>,
 }
 
 /// Which origins get the token.
@@ -204,7 +208,7 @@ impl Http {
         let own: Vec<Origin> =
             HUB_HOSTS.iter().filter_map(|text| Url::parse(text).ok()).filter_map(|url| Origin::of(&url)).collect();
         let hubs = endpoints.iter().filter_map(Origin::of).chain(own.iter().cloned()).collect();
-        Ok(Self(Arc::new(Shared {
+        let shared = Shared {
             clients: client::Clients::new(network, ca_pem)?,
             endpoints,
             hubs,
@@ -221,9 +225,13 @@ impl Http {
             pauses: pause::Pauses::default(),
             limiter: network.limit_rate.map(limit::Limiter::new),
             throughput: Arc::new(pace::Throughput::new(network.limit_rate)),
-            reporter,
-            warned: Mutex::default(),
-        })))
+        };
+        Ok(Self(Arc::new(shared), Arc::new(Listener { reporter, warned: Mutex::default() })))
+    }
+
+    /// The same connections, pauses and limits with another listener.
+    pub fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Self {
+        Self(self.0.clone(), Arc::new(Listener { reporter, warned: Mutex::default() }))
     }
 
     /// The base addresses, in the order in which they are tried.
@@ -243,7 +251,7 @@ impl Http {
 
     /// Tells the listener something.
     pub(crate) fn report(&self, event: &Event) {
-        self.0.reporter.event(event);
+        self.1.reporter.event(event);
     }
 
     /// Most bytes of an answer that is read piece by piece.
@@ -406,7 +414,7 @@ impl Http {
     }
 
     fn warn_once(&self, text: String) {
-        if self.0.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+        if self.1.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
             self.report(&Event::Warning(text));
         }
     }

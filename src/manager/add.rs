@@ -85,7 +85,7 @@ pub struct AddReport {
 
 impl ModelManager {
     /// Asks the Hub for a repository's commit and files and writes them into the registry's file, or pins an entry anew.
-    /// This manager goes on with the registry it has read before.
+    /// This call goes on with the registry that it has read before; the next sees the entry.
     pub fn add(&self, request: &AddRequest) -> Result<AddReport> {
         let longest = 4096;
         if request.description.as_ref().is_some_and(|text| text.len() > longest || text.contains(char::is_control)) {

@@ -2,12 +2,10 @@
 
 use super::{ModelManager, registry_file};
 use crate::{
-    disk::RealDisk,
     error::{Error, ErrorKind, Result},
     http::{AuthCause, HttpError, Missing},
     names::{RepoId, Revision},
     registry::{ArtifactFile, BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, command_name, update_command},
-    settings::Settings,
     source::hub::{Gate, Hub, HubError, Pinned, Tree},
 };
 use serde::Serialize;
@@ -40,53 +38,40 @@ impl LintReport {
 /// The rule of sizes and hashes that the Hub gives otherwise.
 const DIFFERS: &str = "differs";
 
-/// A registry that was looked through offline.
-pub struct Linted {
-    origin: String,
-    lint: Lint,
-}
-
-impl Linted {
-    /// Looks through the registry that these settings name. A text that is no registry is a finding, not an error.
-    pub fn read(settings: &Settings) -> Result<Self> {
-        let (text, origin) = match &settings.config {
-            Some(path) => (registry_file::read_named(&RealDisk, path)?, path.display().to_string()),
+impl ModelManager {
+    /// Looks through the registry's text; `online` also holds every entry against what the Hub says now: one question for
+    /// each repository, and one list of files for each of its commits, one after the other. A text that is no registry is a
+    /// finding, not an error, and the Hub is not asked about it.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or the Hub is to be asked and cannot be.
+    pub fn lint(&self, online: bool) -> Result<LintReport> {
+        let (text, origin) = match &self.settings.config {
+            Some(path) => (registry_file::read_named(&*self.disk, path)?, path.display().to_string()),
             None => (BUILT_IN.to_owned(), BUILT_IN_ORIGIN.to_owned()),
         };
-        Ok(Self { lint: Lint::offline(&text, &origin), origin })
+        let mut lint = Lint::offline(&text, &origin);
+        let registry = lint.registry().cloned();
+        if let (true, Some(registry)) = (online, &registry) {
+            self.lint_online(registry, &mut lint)?;
+        }
+        let entries = registry.as_ref().map_or(0, |registry| registry.entries().count());
+        Ok(LintReport { registry: origin, online: online && registry.is_some(), entries, findings: lint.findings() })
     }
 
-    /// Whether the text is a registry, so that the Hub can be asked about its entries.
-    pub fn is_registry(&self) -> bool {
-        self.lint.registry().is_some()
-    }
-
-    /// What was found.
-    pub fn report(self, online: bool) -> LintReport {
-        let entries = self.lint.registry().map_or(0, |registry| registry.entries().count());
-        LintReport { registry: self.origin, online, entries, findings: self.lint.findings() }
-    }
-}
-
-impl ModelManager {
-    /// Holds every entry against what the Hub says now: one question for each repository, and one list of files for each
-    /// of its commits, one after the other.
-    pub fn lint_online(&self, mut linted: Linted) -> Result<LintReport> {
+    fn lint_online(&self, registry: &Registry, lint: &mut Lint) -> Result<()> {
         if self.settings.network.offline {
             return Err(Error::new(ErrorKind::Usage, "the Hub is to be asked, and this run is offline")
                 .hint("Leave out `--online`, or allow the network: no `--offline`, no HF_HUB_OFFLINE."));
         }
-        if let Some(registry) = linted.lint.registry().cloned() {
-            let hub = self.hub()?;
-            self.ask(async {
-                for repo in repositories(&registry) {
-                    let entries: Vec<_> = registry.entries().filter(|entry| entry.artifact.repo == repo).collect();
-                    Asked { hub: &hub, lint: &mut linted.lint, entries }.all(&repo).await?;
-                }
-                Ok(())
-            })?;
-        }
-        Ok(linted.report(true))
+        let hub = self.hub()?;
+        self.ask(async {
+            for repo in repositories(registry) {
+                let entries: Vec<_> = registry.entries().filter(|entry| entry.artifact.repo == repo).collect();
+                Asked { hub: &hub, lint, entries }.all(&repo).await?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod lint;
 mod list;
 mod lock;
 mod name;
+mod network;
 mod path;
 mod plan;
 mod projects;
@@ -27,15 +28,16 @@ mod use_model;
 mod verify;
 
 pub use add::{AddReport, AddRequest};
-pub use lint::{LintReport, Linted};
+pub use lint::LintReport;
 pub use plan::choose::Companions;
 pub use report::*;
 pub use request::{DownloadOptions, LockOptions, Selector, SyncOptions};
+pub use session::{Call, Session};
 pub use unregister::UnregisterReport;
 pub use use_model::{UseOptions, UsePlan, UseReport};
 
 use crate::{
-    disk::{Disk, RealDisk, Space},
+    disk::{Disk, Space},
     error::Result,
     event::{Event, Reporter},
     registry::Registry,
@@ -45,7 +47,6 @@ use crate::{
     transfer::TransferError,
     view::Views,
 };
-use session::{Session, Slot};
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -56,34 +57,42 @@ use tokio_util::sync::CancellationToken;
 /// How long work has to stop by itself after it was asked to.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Everything that can be done with models, over one models directory and one store.
+/// A [`Session`] at work for one call: everything that can be done with models, over one models directory and one store.
+///
+/// All use-cases block the caller until they are done. It sees the registry as it is when the call first needs it, so a
+/// program that runs for long makes one for each call, which costs nothing.
 pub struct ModelManager {
-    settings: Settings,
+    session: Session,
+    // Of the session and the call, at hand for the use-cases.
+    settings: Arc<Settings>,
     disk: Arc<dyn Disk>,
-    /// Read when it is first asked for: much can be done without it.
-    registry: OnceLock<Registry>,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
-    session: Slot,
+    /// Read when it is first asked for: much can be done without it.
+    registry: OnceLock<Arc<Registry>>,
+    /// The session's client, which tells this call's reporter.
+    hub: OnceLock<Hub>,
 }
 
 impl ModelManager {
-    /// A manager with these settings. Refuses a registry file that is not there, and touches nothing. The registry is read
+    /// A session of its own for one call. Refuses a registry file that is not there, and touches nothing. The registry is read
     /// when it is first needed, so that a slip in it keeps nobody from what needs none, such as listing and making room.
+    ///
+    /// # Errors
+    /// Where `settings.config` names a file that is not there or is none.
     pub fn new(settings: Settings, reporter: Arc<dyn Reporter>) -> Result<Self> {
-        if let Some(path) = &settings.config {
-            registry_file::require_named(&RealDisk, path)?;
-        }
-        Ok(Self::with(settings, OnceLock::new(), reporter))
+        Ok(Session::new(settings)?.blocking(Call::reporting_to(reporter)))
     }
 
-    /// A manager with a registry that is read already; `settings.config` is not looked at.
-    pub fn with_registry(settings: Settings, registry: Registry, reporter: Arc<dyn Reporter>) -> Self {
-        Self::with(settings, registry.into(), reporter)
+    /// A session that works for a call.
+    fn of(session: Session, Call { reporter, cancel }: Call) -> Self {
+        let (settings, disk) = (session.settings.clone(), session.disk.clone());
+        Self { session, settings, disk, reporter, cancel, registry: OnceLock::new(), hub: OnceLock::new() }
     }
 
-    fn with(settings: Settings, registry: OnceLock<Registry>, reporter: Arc<dyn Reporter>) -> Self {
-        Self { settings, disk: Arc::new(RealDisk), registry, reporter, cancel: CancellationToken::new(), session: Slot::default() }
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Its settings.
@@ -92,6 +101,9 @@ impl ModelManager {
     }
 
     /// Its registry; fails if that cannot be read. Errors of single entries are reported once.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is no registry.
     pub fn registry(&self) -> Result<&Registry> {
         if let Some(registry) = self.registry.get() {
             return Ok(registry);
@@ -105,10 +117,7 @@ impl ModelManager {
 
     /// The same without telling anything.
     fn read_registry(&self) -> Result<&Registry> {
-        let registry = match &self.settings.config {
-            None => Registry::built_in(),
-            Some(path) => Registry::parse(&registry_file::read_named(&*self.disk, path)?, &path.display().to_string())?,
-        };
+        let registry = self.session.registry()?;
         Ok(self.registry.get_or_init(|| registry))
     }
 
@@ -194,9 +203,9 @@ impl ModelManager {
 
     /// Runs network work to its end. Writing and hashing happen on a few blocking threads beside it.
     fn block_on<T: Send>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let session = self.session()?;
+        let threads = self.session.network.threads()?;
         let cancel = self.cancel.clone();
-        session.block_on(async {
+        threads.block_on(async {
             tokio::pin!(work);
             tokio::select! {
                 result = &mut work => result,
@@ -205,8 +214,8 @@ impl ModelManager {
                     match tokio::time::timeout(STOP_GRACE, &mut work).await {
                         Ok(result) => result,
                         Err(_) => {
-                            // What does not notice ends with its session; the next question begins another.
-                            self.session.clear();
+                            // What does not notice may hold up its threads.
+                            self.session.network.give_up(&threads);
                             Err(TransferError::Cancelled.into())
                         }
                     }
@@ -215,14 +224,13 @@ impl ModelManager {
         })
     }
 
-    /// A client of the Hub.
+    /// A client of the Hub: the session's, which tells this call's reporter.
     fn hub(&self) -> Result<Hub> {
-        Ok(self.session()?.hub().clone())
-    }
-
-    /// The session with the Hub: of the questions and downloads of this manager all use one.
-    fn session(&self) -> Result<Arc<Session>> {
-        self.session.get_or_begin(|| Session::begin(&self.settings.network, &*self.disk, self.reporter.clone()))
+        if let Some(hub) = self.hub.get() {
+            return Ok(hub.clone());
+        }
+        let hub = self.session.network.hub(&*self.disk)?.for_listener(self.reporter.clone());
+        Ok(self.hub.get_or_init(|| hub).clone())
     }
 
     pub(crate) fn report(&self, event: &Event) {

@@ -4,12 +4,14 @@ use super::ModelManager;
 use crate::{
     disk::{Disk, Kind, LockKind},
     error::{Error, ErrorKind, Result},
-    registry::{BUILT_IN, Edited, MOST_BYTES},
-    store::lock,
+    registry::{BUILT_IN, Edited, MOST_BYTES, Registry},
+    store::{Stamp, lock},
 };
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The text of a registry file, or `None` where there is none.
@@ -51,6 +53,74 @@ pub(super) fn require_named(disk: &dyn Disk, path: &Path) -> Result<()> {
         // It has the words for what is wrong.
         _ => read_named(disk, path).map(drop),
     }
+}
+
+/// How long a file must have stood unchanged before its stamp tells of every later change: a second one within the
+/// precision of its time would leave the stamp as it is.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Where a session has its registry from, and what was read there last.
+pub(super) struct RegistryFile {
+    origin: RegistryOrigin,
+    last: Mutex<Option<(Stamp, Arc<Registry>)>>,
+}
+
+#[derive(Clone)]
+enum RegistryOrigin {
+    BuiltIn,
+    File(PathBuf),
+    Given(Arc<Registry>),
+}
+
+impl RegistryFile {
+    /// The registry at a path, or the built-in one.
+    pub(super) fn named(path: Option<PathBuf>) -> Self {
+        Self { origin: path.map_or(RegistryOrigin::BuiltIn, RegistryOrigin::File), last: Mutex::default() }
+    }
+
+    /// A registry that is read already.
+    pub(super) fn given(registry: Registry) -> Self {
+        Self { origin: RegistryOrigin::Given(Arc::new(registry)), last: Mutex::default() }
+    }
+
+    /// The same, to be read again.
+    pub(super) fn again(&self) -> Self {
+        Self { origin: self.origin.clone(), last: Mutex::default() }
+    }
+
+    /// Whether it was given.
+    pub(super) fn is_given(&self) -> bool {
+        matches!(self.origin, RegistryOrigin::Given(_))
+    }
+
+    /// The registry as it is now. A file that did not change since it was read is not read again.
+    pub(super) fn read(&self, disk: &dyn Disk) -> Result<Arc<Registry>> {
+        let path = match &self.origin {
+            RegistryOrigin::Given(registry) => return Ok(registry.clone()),
+            RegistryOrigin::File(path) => Some(path),
+            RegistryOrigin::BuiltIn => None,
+        };
+        let stat = path.and_then(|path| disk.stat_follow(path).ok()).filter(|stat| stat.kind == Kind::File);
+        // The built-in one has no file and never changes.
+        let stamp = if path.is_none() { Some(Stamp { size: 0, mtime_ns: 0, ino: 0 }) } else { stat.as_ref().map(Stamp::from) };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, registry)) = &*last
+            && Some(*known) == stamp
+        {
+            return Ok(registry.clone());
+        }
+        let registry = Arc::new(match path {
+            None => Registry::built_in(),
+            Some(path) => Registry::parse(&read_named(disk, path)?, &path.display().to_string())?,
+        });
+        *last = stamp.filter(|stamp| is_settled(stamp.mtime_ns)).map(|stamp| (stamp, registry.clone()));
+        Ok(registry)
+    }
+}
+
+fn is_settled(mtime_ns: i64) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i128::from(mtime_ns) + SETTLED.as_nanos() as i128 <= now.as_nanos() as i128
 }
 
 /// A registry file, edited.
@@ -144,8 +214,11 @@ impl ModelManager {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{disk::RealDisk, event::Silent, registry::Registry, settings::Settings};
-    use std::sync::Arc;
+    use crate::{
+        disk::RealDisk,
+        manager::{Call, Session},
+        settings::Settings,
+    };
 
     fn change(path: &Path, old: Option<&str>) -> Change {
         let edited = Edited { text: "new\n".into(), entry: String::new(), line: 1 };
@@ -157,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("models.yaml");
         let disk: &dyn Disk = &RealDisk;
-        let manager = ModelManager::with_registry(Settings::new("/m"), Registry::built_in(), Arc::new(Silent));
+        let manager = Session::new(Settings::new("/m")).unwrap().blocking(Call::default());
         disk.replace_small(&file, b"theirs\n", 0o640, folder.path()).unwrap();
         for old in [None, Some("mine\n")] {
             let error = manager.publish(&file, folder.path(), &change(&file, old)).expect_err("refused");

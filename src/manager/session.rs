@@ -1,171 +1,453 @@
-//! The connection of one manager to the Hub: one HTTP client and the threads that it runs on.
+//! One long-lived [`Session`] for any number of calls, and what belongs to one of them: a [`Call`].
 //!
-//! Open connections belong to the threads that opened them, and a pause that a server asked for, to the client: a manager
-//! that asks many questions keeps both.
+//! Use-cases wait for file locks, write and hash files: they are blocking code, and their network part runs on the threads
+//! of the session. So a use-case is a method of [`ModelManager`], which is a session at work for one call; the asynchronous
+//! methods of [`Session`] run it on a thread of its own.
 
+use super::{
+    AddReport, AddRequest, DownloadOptions, DownloadReport, InfoModel, LintReport, LockOptions, LockReport, ModelManager,
+    PlanReport, RepairReport, Selector, SyncOptions, SyncReport,
+    network::{Network, no_threads},
+    registry_file::{self, RegistryFile},
+};
 use crate::{
-    disk::{Disk, limits},
-    error::{Error, ErrorKind, Result},
-    event::Reporter,
-    http::{Http, check_certificates},
-    settings::Network,
-    source::hub::Hub,
+    disk::{Disk, RealDisk},
+    error::Result,
+    event::{Reporter, Silent},
+    registry::Registry,
+    settings::Settings,
+    store::CheckMode,
 };
 use std::{
-    panic::resume_unwind,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
     thread,
-    time::Duration,
 };
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-/// Threads that read from connections.
-const NETWORK_THREADS: usize = 2;
-/// Threads that write and hash: enough to keep two cores and a disk busy, with two to spare for syncing.
-const BLOCKING_THREADS: usize = 6;
-/// How long such a thread stays without work.
-const THREADS_STAY: Duration = Duration::from_secs(3600);
+/// Settings, a disk, one HTTP client, one set of network threads, and the registry as its file says it now: all that calls
+/// share. A clone is the same session.
+///
+/// Nothing is read and nothing started before it is needed. The HTTP client, its open connections and the pauses that
+/// servers asked for last as long as the session. The registry's file is looked at by each call: one that needs it sees it as
+/// it then is, until its end. Where the file cannot be read any more, calls that need it fail and say why; others go on.
+#[derive(Clone)]
+pub struct Session {
+    pub(super) settings: Arc<Settings>,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) network: Arc<Network>,
+    registry: Arc<RegistryFile>,
+}
 
-/// A client of the Hub and the threads that it runs on.
-#[derive(Debug)]
-pub(super) struct Session {
-    hub: Hub,
-    /// Taken when this is dropped.
-    runtime: Option<Runtime>,
+/// Who hears of one call, and what stops it. Calls of one session do not disturb each other.
+#[derive(Clone)]
+pub struct Call {
+    /// Receives the events of this call.
+    pub(super) reporter: Arc<dyn Reporter>,
+    /// Stops it.
+    pub(super) cancel: CancellationToken,
+}
+
+impl Call {
+    /// A call that tells this reporter what happens.
+    pub fn new(reporter: impl Reporter + 'static) -> Self {
+        Self::reporting_to(Arc::new(reporter))
+    }
+
+    /// The same for a reporter that is shared.
+    pub fn reporting_to(reporter: Arc<dyn Reporter>) -> Self {
+        Self { reporter, cancel: CancellationToken::new() }
+    }
+
+    /// The same call, stopped when `cancel` is cancelled. What arrived until then is kept, and the next download goes on
+    /// from there.
+    #[must_use]
+    pub fn stopped_by(self, cancel: CancellationToken) -> Self {
+        Self { cancel, ..self }
+    }
+}
+
+impl Default for Call {
+    /// A call that nobody hears of.
+    fn default() -> Self {
+        Self::new(Silent)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Session {
-    /// Starts the threads and makes the client. Sends nothing.
-    pub(super) fn begin(network: &Network, disk: &dyn Disk, reporter: Arc<dyn Reporter>) -> Result<Self> {
-        let ca = network.ca_file.as_deref().map(|path| certificates(disk, path)).transpose()?;
-        let hub = Hub::new(Http::new(network, ca.as_deref(), reporter)?);
-        Ok(Self { hub, runtime: Some(runtime(limits::spare_threads(NETWORK_THREADS + BLOCKING_THREADS))?) })
+    /// A session with these settings. Refuses a registry file that is not there, and touches nothing.
+    ///
+    /// # Errors
+    /// Where `settings.config` names a file that is not there or is none.
+    pub fn new(settings: Settings) -> Result<Self> {
+        Self::on_disk(settings, Arc::new(RealDisk))
     }
 
-    /// The client.
-    pub(super) fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
-    /// Runs `work` to its end, also for a caller that is in an asynchronous runtime of its own, whose thread it blocks.
-    pub(super) fn block_on<T: Send>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let Some(runtime) = &self.runtime else { return Err(no_threads()) };
-        if Handle::try_current().is_err() {
-            return runtime.block_on(work);
+    /// The same on another disk than that of the system.
+    ///
+    /// # Errors
+    /// Where `settings.config` names a file that is not there or is none.
+    pub fn on_disk(settings: Settings, disk: Arc<dyn Disk>) -> Result<Self> {
+        if let Some(path) = &settings.config {
+            registry_file::require_named(&*disk, path)?;
         }
-        // Tokio refuses to block a thread that drives its tasks.
-        thread::scope(|scope| {
-            let thread = thread::Builder::new().spawn_scoped(scope, || runtime.block_on(work)).map_err(|_| no_threads())?;
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-        })
+        let registry = Arc::new(RegistryFile::named(settings.config.clone()));
+        Ok(Self { network: Arc::new(Network::new(settings.network.clone())), settings: Arc::new(settings), disk, registry })
     }
-}
 
-impl Drop for Session {
-    /// Waits for no thread: what still runs was cancelled, and tokio refuses to wait in a task.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+    /// A session with a registry that is read already: `settings.config` is then only where entries are written, and need not
+    /// be there.
+    pub fn for_registry(settings: Settings, registry: Registry) -> Self {
+        let network = Arc::new(Network::new(settings.network.clone()));
+        let registry = Arc::new(RegistryFile::given(registry));
+        Self { settings: Arc::new(settings), disk: Arc::new(RealDisk), network, registry }
+    }
+
+    /// The same session with another registry that is read already.
+    #[must_use]
+    pub fn with_registry(&self, registry: Registry) -> Self {
+        Self { registry: Arc::new(RegistryFile::given(registry)), ..self.clone() }
+    }
+
+    /// A session with other settings, which shares the client where those of the network are the same. A registry that was
+    /// given stays.
+    #[must_use]
+    pub fn with_settings(&self, settings: Settings) -> Self {
+        let network = match self.network.has(&settings.network) {
+            true => self.network.clone(),
+            false => Arc::new(Network::new(settings.network.clone())),
+        };
+        let registry = match self.registry.is_given() || settings.config == self.settings.config {
+            true => self.registry.clone(),
+            false => Arc::new(RegistryFile::named(settings.config.clone())),
+        };
+        Self { network, registry, settings: Arc::new(settings), disk: self.disk.clone() }
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The registry as its file says it now.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is no registry. Errors of single entries are in [`Registry::bad_entries`].
+    pub fn registry(&self) -> Result<Arc<Registry>> {
+        self.registry.read(&*self.disk)
+    }
+
+    /// This session at work for one call: every use-case as a function that returns when it is done. It may be used inside
+    /// of an asynchronous runtime too, whose thread it then blocks.
+    ///
+    /// In a forked child each call gets a client of its own: the threads of the session are in its parent.
+    pub fn blocking(&self, call: Call) -> ModelManager {
+        let mut session = self.clone();
+        if self.network.is_of_parent() {
+            session.network = Arc::new(Network::new(self.settings.network.clone()));
+            session.registry = Arc::new(self.registry.again());
+        }
+        ModelManager::of(session, call)
+    }
+
+    /// Runs `work` on a thread of its own, from when the future is first polled, under any asynchronous runtime. A future
+    /// that is dropped stops the call: what it does ends by itself a moment later, in a state from which it can go on.
+    ///
+    /// # Errors
+    /// Those of `work`, and where the system allows no more threads. A panic of `work` goes on where the future is awaited.
+    pub fn run<T: Send + 'static>(
+        &self,
+        call: Call,
+        work: impl FnOnce(&ModelManager) -> Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T>> + Send + 'static {
+        let session = self.clone();
+        async move {
+            let cancel = call.cancel.child_token();
+            let stop_if_dropped = cancel.clone().drop_guard();
+            let manager = session.blocking(call.stopped_by(cancel));
+            let (send, receive) = oneshot::channel();
+            let work = move || {
+                let result = catch_unwind(AssertUnwindSafe(|| work(&manager)));
+                drop(manager);
+                // Nobody may be waiting any more.
+                let _ = send.send(result);
+            };
+            thread::Builder::new().name("model-manager".into()).spawn(work).map_err(|_| no_threads())?;
+            let result = receive.await.map_err(|_| no_threads())?;
+            stop_if_dropped.disarm();
+            result.unwrap_or_else(|panic| resume_unwind(panic))
         }
     }
-}
 
-/// The place of a session that begins when it is first needed.
-#[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<Option<Arc<Session>>>);
-
-impl Slot {
-    /// The session that was begun, or a new one.
-    pub(super) fn get_or_begin(&self, begin: impl FnOnce() -> Result<Session>) -> Result<Arc<Session>> {
-        let mut slot = self.slot();
-        if let Some(session) = &*slot {
-            return Ok(session.clone());
-        }
-        Ok(slot.insert(Arc::new(begin()?)).clone())
+    /// [`ModelManager::plan_download`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn plan_download(&self, call: Call, what: Selector, options: DownloadOptions) -> Result<PlanReport> {
+        self.run(call, move |manager| manager.plan_download(&what, &options)).await
     }
 
-    /// Lets the session end with the work that is using it.
-    pub(super) fn clear(&self) {
-        drop(self.slot().take());
+    /// [`ModelManager::download`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn download(&self, call: Call, what: Selector, options: DownloadOptions) -> Result<DownloadReport> {
+        self.run(call, move |manager| manager.download(&what, &options)).await
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// [`ModelManager::lock`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn lock(&self, call: Call, what: Vec<Selector>, options: LockOptions) -> Result<LockReport> {
+        self.run(call, move |manager| manager.lock(&what, options)).await
     }
-}
 
-fn certificates(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
-    let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint("Check `--ca-file` and SSL_CERT_FILE.");
-    let pem = disk.read_small(path).map_err(|error| wrong(error.to_string()))?;
-    let pem = pem.ok_or_else(|| wrong(format!("there is no certificate file at {}", path.display())))?;
-    check_certificates(&pem).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
-    Ok(pem)
-}
+    /// [`ModelManager::sync`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn sync(&self, call: Call, options: SyncOptions) -> Result<SyncReport> {
+        self.run(call, move |manager| manager.sync(options)).await
+    }
 
-fn no_threads() -> Error {
-    let why = "cannot start the threads for network work: the system allows this user no more";
-    Error::new(ErrorKind::Failed, why).hint(
-        "End other programs of this user, or allow more processes with `ulimit -u unlimited` or in the container's \
-         settings (`pids.max`), and run the command again.",
-    )
-}
+    /// [`ModelManager::add`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn add(&self, call: Call, request: AddRequest) -> Result<AddReport> {
+        self.run(call, move |manager| manager.add(&request)).await
+    }
 
-/// What runs network work on so many threads beside the caller's, of which it needs one at least: names are looked up and
-/// files are written there.
-fn runtime(threads: usize) -> Result<Runtime> {
-    let (mut builder, blocking) = match threads.checked_sub(NETWORK_THREADS) {
-        _ if threads == 0 => return Err(no_threads()),
-        None | Some(0) => (Builder::new_current_thread(), threads),
-        Some(blocking) => (Builder::new_multi_thread(), blocking),
-    };
-    builder
-        .worker_threads(NETWORK_THREADS)
-        .max_blocking_threads(blocking)
-        // A thread that ended might not be available again, and tasks that need one would block for ever.
-        .thread_keep_alive(THREADS_STAY)
-        .enable_all()
-        .build()
-        .map_err(|error| Error::of_system("cannot start the threads for network work", error))
+    /// [`ModelManager::lint`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn lint(&self, call: Call, online: bool) -> Result<LintReport> {
+        self.run(call, move |manager| manager.lint(online)).await
+    }
+
+    /// [`ModelManager::info_of`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn info_of(&self, call: Call, what: Selector, remote: bool) -> Result<InfoModel> {
+        self.run(call, move |manager| manager.info_of(&what, remote)).await
+    }
+
+    /// [`ModelManager::verify`] and then [`ModelManager::repair`] of what it found, asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn repair(&self, call: Call, what: Vec<Selector>, mode: CheckMode) -> Result<RepairReport> {
+        self.run(call, move |manager| manager.repair(&manager.verify(&what, mode)?)).await
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Silent;
+    use crate::{error::ErrorKind, event::Event};
+    use std::{
+        future::pending,
+        path::Path,
+        pin::pin,
+        sync::{Mutex, mpsc},
+        task::{Context, Poll, Wake, Waker},
+    };
 
-    #[test]
-    fn network_work_runs_on_however_few_threads_there_are_but_on_none() {
-        for threads in [1, 2, 3, NETWORK_THREADS + BLOCKING_THREADS] {
-            let runtime = runtime(threads).unwrap();
-            let sum = runtime.block_on(async {
-                let all = (0..20).map(|n| tokio::spawn(async move { tokio::task::spawn_blocking(move || n).await.unwrap() }));
-                let mut sum = 0;
-                for one in all.collect::<Vec<_>>() {
-                    sum += one.await.unwrap();
-                }
-                sum
-            });
-            assert_eq!(sum, 190, "{threads}");
+    const _: () = {
+        const fn may_be_shared<T: Send + Sync + Clone>() {}
+        may_be_shared::<Session>();
+        may_be_shared::<Call>();
+    };
+
+    fn session() -> Session {
+        Session::new(Settings::new("/nowhere/models")).unwrap()
+    }
+
+    /// Drives a future on this thread, without any runtime.
+    fn wait_for<T>(future: impl Future<Output = T>) -> T {
+        struct Unpark(thread::Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
         }
-        let error = runtime(0).unwrap_err();
-        assert!(error.message().contains("allows this user no more"), "{error}");
-        assert!(error.next_step().unwrap().contains("`ulimit -u unlimited`"));
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let (mut future, mut context) = (pin!(future), Context::from_waker(&waker));
+        loop {
+            match future.as_mut().poll(&mut context) {
+                Poll::Ready(result) => return result,
+                Poll::Pending => thread::park(),
+            }
+        }
     }
 
     #[test]
-    fn a_session_serves_callers_in_and_outside_of_a_runtime_and_ends_in_both() {
-        let begin = || Session::begin(&Network::default(), &crate::disk::RealDisk, Arc::new(Silent)).unwrap();
-        let ask = |session: &Session| session.block_on(async { Ok(tokio::spawn(async { 7 }).await.unwrap()) }).unwrap();
-        let slot = Slot::default();
-        let first = slot.get_or_begin(|| Ok(begin())).unwrap();
-        assert_eq!(ask(&first), 7);
-        assert!(Arc::ptr_eq(&first, &slot.get_or_begin(|| Ok(begin())).unwrap()));
-        Builder::new_current_thread().build().unwrap().block_on(async {
-            assert_eq!(ask(&first), 7);
-            slot.clear();
-            drop(first);
+    fn a_call_runs_in_any_runtime_and_in_none() {
+        let session = session();
+        let call = || session.run(Call::default(), |manager| manager.ask(async { Ok(7) }));
+        assert_eq!(wait_for(call()).unwrap(), 7);
+        for mut runtime in [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()] {
+            let runtime = runtime.worker_threads(1).build().unwrap();
+            assert_eq!(runtime.block_on(call()).unwrap(), 7);
+            assert_eq!(runtime.block_on(async { tokio::spawn(call()).await.unwrap() }).unwrap(), 7);
+            let blocking = session.blocking(Call::default());
+            assert_eq!(runtime.block_on(async { blocking.ask(async { Ok(7) }) }).unwrap(), 7);
+        }
+    }
+
+    #[test]
+    fn a_session_that_ends_inside_of_a_runtime_disturbs_nobody() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let session = session();
+            assert_eq!(session.run(Call::default(), |manager| manager.ask(async { Ok(7) })).await.unwrap(), 7);
+            drop(session);
         });
-        assert_eq!(ask(&slot.get_or_begin(|| Ok(begin())).unwrap()), 7);
+    }
+
+    #[test]
+    fn two_calls_of_a_session_have_their_own_listener_and_their_own_stop() {
+        let session = session();
+        let heard = [(); 2].map(|()| Arc::new(Mutex::new(Vec::new())));
+        let stops = [(); 2].map(|()| CancellationToken::new());
+        let (go_on, wait) = tokio::sync::oneshot::channel();
+        let call = |number: usize| {
+            let heard = heard[number].clone();
+            Call::new(move |event: &Event| heard.lock().unwrap().push(event.clone())).stopped_by(stops[number].clone())
+        };
+        let notice = |text: &str| Event::Waiting { what: text.into(), holder: String::new(), since: std::time::Duration::ZERO };
+        let (first, second) = (notice("first"), notice("second"));
+        let (told_first, told_second) = (first.clone(), second.clone());
+        let stopped = session.run(call(0), move |manager| {
+            manager.report(&told_first);
+            manager.ask(pending::<Result<()>>())
+        });
+        let goes_on = session.run(call(1), move |manager| {
+            manager.report(&told_second);
+            manager.ask(async { wait.await.map_err(|_| no_threads()) })
+        });
+        let running = thread::spawn(|| wait_for(goes_on));
+        stops[0].cancel();
+        assert_eq!(wait_for(stopped).unwrap_err().kind(), ErrorKind::Interrupted);
+        go_on.send(7).unwrap();
+        assert_eq!(running.join().unwrap().unwrap(), 7);
+        assert_eq!(*heard[0].lock().unwrap(), [first]);
+        assert_eq!(*heard[1].lock().unwrap(), [second]);
+        assert!(!stops[1].is_cancelled());
+    }
+
+    #[test]
+    fn a_future_that_is_dropped_stops_its_call_and_no_other() {
+        let session = session();
+        let (begun, began) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let stop = CancellationToken::new();
+        let mut future = Box::pin(session.run(Call::default().stopped_by(stop.clone()), move |manager| {
+            begun.send(()).unwrap();
+            let result = manager.ask(pending::<Result<()>>());
+            end.send(result.map_err(|error| error.kind())).unwrap();
+            Ok(())
+        }));
+        assert!(began.try_recv().is_err(), "nothing begins before it is polled");
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        began.recv().unwrap();
+        drop(future);
+        assert_eq!(ended.recv().unwrap(), Err(ErrorKind::Interrupted));
+        assert!(!stop.is_cancelled(), "the token of the caller may serve other calls");
+        assert_eq!(wait_for(session.run(Call::default().stopped_by(stop), |manager| manager.ask(async { Ok(7) }))).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_panic_of_the_work_reaches_who_awaits_it_and_leaves_the_session_usable() {
+        let session = session();
+        let broken = session.run(Call::default(), |_| -> Result<()> { panic!("a bug") });
+        assert!(catch_unwind(AssertUnwindSafe(|| wait_for(broken))).is_err());
+        assert_eq!(wait_for(session.run(Call::default(), |manager| manager.ask(async { Ok(7) }))).unwrap(), 7);
+    }
+
+    #[test]
+    fn calls_share_a_client_also_under_other_settings_for_places() {
+        let session = session();
+        let (first, second) = (session.blocking(Call::default()), session.clone().blocking(Call::default()));
+        assert!(Arc::ptr_eq(&first.session().network, &second.session().network));
+        let mut settings = session.settings().clone();
+        settings.models_dir = "/elsewhere".into();
+        assert!(Arc::ptr_eq(&session.network, &session.with_settings(settings.clone()).network));
+        settings.network.offline = true;
+        assert!(!Arc::ptr_eq(&session.network, &session.with_settings(settings).network));
+    }
+
+    /// Writes a registry with this one model that was last changed so many seconds ago.
+    fn write_registry(path: &Path, id: &str, age: u64) {
+        let text =
+            format!("models:\n  {id}:\n    huggingface_id: o/r\n    formats:\n      gguf:\n        q4_k_m: {{file: {id}.gguf}}\n");
+        write_aged(path, &text, age);
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the time of a file is set as no use-case does it")]
+    fn write_aged(path: &Path, text: &str, age: u64) {
+        std::fs::write(path, text).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+    }
+
+    #[test]
+    fn a_call_sees_the_registry_as_its_file_is_when_it_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("models.yaml");
+        write_registry(&path, "old", 100);
+        let mut settings = Settings::new(folder.path().join("models"));
+        settings.config = Some(path.clone());
+        let session = Session::new(settings).unwrap();
+        let ids = |manager: &ModelManager| -> Vec<String> {
+            manager.registry().unwrap().models().map(|model| model.id.to_string()).collect()
+        };
+        let before = session.blocking(Call::default());
+        assert_eq!(ids(&before), ["old"]);
+        assert!(Arc::ptr_eq(&session.registry().unwrap(), &session.registry().unwrap()), "what did not change is not read again");
+        write_registry(&path, "new", 50);
+        assert_eq!(ids(&session.blocking(Call::default())), ["new"]);
+        assert_eq!(ids(&before), ["old"], "a call that has begun goes on with what it saw");
+        // As short as before and written within the precision of the file's time.
+        for id in ["one", "two"] {
+            write_registry(&path, id, 0);
+            assert_eq!(ids(&session.blocking(Call::default())), [id]);
+        }
+    }
+
+    #[test]
+    fn a_bad_edit_of_the_registry_fails_what_needs_it_and_nothing_else_and_ends_with_the_next_edit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("models.yaml");
+        write_registry(&path, "good", 100);
+        let mut settings = Settings::new(folder.path().join("models"));
+        settings.config = Some(path.clone());
+        let session = Session::new(settings).unwrap();
+        assert!(session.blocking(Call::default()).registry().is_ok());
+        write_aged(&path, "models: [", 90);
+        for _ in 0..2 {
+            let error = session.blocking(Call::default()).registry().unwrap_err();
+            assert!(error.message().contains("models.yaml"), "{error}");
+        }
+        assert!(session.blocking(Call::default()).list(None).unwrap().is_empty());
+        write_registry(&path, "mended", 80);
+        assert_eq!(session.registry().unwrap().models().count(), 1);
     }
 }

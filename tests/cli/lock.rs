@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, assert_not_written, blob_in, entry, open_entry, stamps};
 use crate::support::gguf::Spec;
-use crate::support::hub::Content;
+use crate::support::hub::{Content, Fault, Match};
 
 pub const LOCK: &str = "configs/models.lock";
 pub const SET: &str = "TinyLlama/TinyLlama";
@@ -185,6 +185,30 @@ fn an_update_of_many_views_asks_side_by_side_over_few_connections() {
     assert!((2..=16).contains(&seen.connections), "{} connections", seen.connections);
     let together = seen.requests.windows(2).filter(|pair| pair[1].at < pair[0].last).count();
     assert!(together >= VIEWS / 4, "{together} of {VIEWS} questions were asked before the one before was answered");
+}
+
+#[test]
+fn a_pause_that_one_view_learns_of_holds_back_the_next() {
+    const VIEWS: usize = 20;
+    const AT_ONCE: usize = 8;
+    let desk = Desk::empty();
+    let mut line = "lock".to_owned();
+    for number in 0..VIEWS {
+        let name = format!("m{number}.Q4_K_M.gguf");
+        desk.hub.repo(&format!("acme/m{number}")).lfs(&name, Content::synthetic(3000, number as u64)).commit();
+        line.push_str(&format!(" acme/m{number}"));
+    }
+    desk.run(&line).ok();
+    desk.hub.reset_counters();
+    let limited = desk.hub.fault(Match::api().nth(1), Fault::RateLimited { retry_after: Some(1), reset: None });
+    desk.run("lock --update").ok().prints("main still stands for it");
+    assert_eq!(limited.hits(), 1);
+    let requests = desk.hub.count().requests;
+    let limit = requests.iter().find(|request| request.status == 429).expect("answered");
+    // Those that were on their way were sent before anybody knew; of the other views nobody asks before the pause is over.
+    let early = requests.iter().filter(|request| request.at < limit.last + Duration::from_secs(1)).count();
+    assert!(early <= AT_ONCE, "{early} of {} requests did not wait", requests.len());
+    assert!(requests.len() > VIEWS);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
         units,
     },
     error::{ErrorKind, Result},
-    manager::{LintReport, Linted},
+    manager::LintReport,
     registry::Level,
 };
 use serde_json::{Value, json};
@@ -35,11 +35,8 @@ pub struct Looked {
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Looked> {
-        let linted = Linted::read(context.settings()?)?;
-        let report = match self.online && linted.is_registry() {
-            true => context.worker()?.lint_online(linted)?,
-            false => linted.report(false),
-        };
+        let manager = if self.online { context.worker()? } else { context.manager()? };
+        let report = manager.lint(self.online)?;
         Ok(Looked { report, strict: self.strict })
     }
 }

@@ -32,10 +32,12 @@ pub(crate) mod fuzzing {
 }
 
 use crate::{
+    event::Reporter,
     http::{Http, Location},
     names::{RelPath, RepoId, Revision},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::sync::Arc;
 use url::Url;
 
 /// Everything but the unreserved characters of RFC 3986.
@@ -51,6 +53,11 @@ impl Hub {
     /// The Hub at the endpoints that `http` knows.
     pub fn new(http: Http) -> Self {
         Self { http }
+    }
+
+    /// The same Hub over the same connections, with another listener.
+    pub fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Self {
+        Self { http: self.http.for_listener(reporter) }
     }
 
     /// The network underneath.
@@ -87,7 +94,7 @@ fn segments(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::{event::Silent, settings::Network};
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     pub(super) fn hub(endpoints: &[String]) -> Hub {
         let network =

@@ -3,7 +3,7 @@
 
 pub use crate::{
     config::fuzzing::{parse_count, parse_endpoint, parse_patience, parse_rate, parse_settings, parse_time, parse_timeout},
-    http::fuzzing::{entity_tag, life_of_signed, pause_asked_for, printable, redirect_target, refusal},
-    source::hub::fuzzing::{Listed, listing, next_page, page_address, pinned},
+    http::fuzzing::{life_of_signed, pause_asked_for, printable, redirect_target},
+    source::hub::fuzzing::{Listed, listing, next_page, page_address, pinned, refusal},
     store::fuzzing::{identity, journal},
 };

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn what_cannot_get_better_is_not_tried_again_and_a_named_wait_is_obeyed() {
         assert_eq!(Backoff::new(9).next(&HttpError::Offline { url: "u".into() }), None);
-        let limited = HttpError::RateLimited { url: "u".into(), wait: Some(Duration::from_secs(55)), with_token: false };
+        let limited = HttpError::RateLimited { url: "u".into(), wait: Some(Duration::from_secs(55)), hint: None };
         assert_eq!(Backoff::new(9).next(&limited), Some(Duration::from_secs(55)));
     }
 }

@@ -5,6 +5,7 @@ use super::{
     location::Target,
     origin::bare,
     pace::Pace,
+    probe::version,
     range::{ContentRange, number},
     redirect::{MOST_HOPS, drain, next_hop},
     resolve::is_page,
@@ -81,7 +82,7 @@ impl Http {
     }
 
     /// Asks a storage server, which may redirect further.
-    async fn follow(&self, target: &Target, range: Option<&Range<u64>>) -> Result<(Response, Url), HttpError> {
+    pub(super) async fn follow(&self, target: &Target, range: Option<&Range<u64>>) -> Result<(Response, Url), HttpError> {
         let Target { mut url, mut trail, .. } = target.clone();
         for _ in 0..=MOST_HOPS {
             let response = self.send(Method::GET, &url, range, &mut trail).await?;
@@ -120,14 +121,18 @@ impl Http {
             if response.status().is_success() {
                 return Err(refuse(format!("HTTP {status}")));
             }
-            let foreign = !self.is_hub(url);
-            return Err(self.refused(response, url, foreign).await);
+            return Err(self.refused(response, url, self.is_foreign(url, location)).await);
         }
         if is_html(&response) && !is_page(&location.0.resolve) {
             return Err(HttpError::Html { url: bare(url) });
         }
         if let Some(encoding) = header_text(&response, "content-encoding").filter(|text| !text.eq_ignore_ascii_case("identity")) {
             return Err(HttpError::Encoded { url: bare(url), encoding });
+        }
+        if let (Some(planned), Some(found)) = (&location.0.version, version(&response))
+            && *planned != found
+        {
+            return Err(HttpError::Replaced { url: bare(url) });
         }
         let length = header_text(&response, "content-length").as_deref().and_then(number);
         let exact = parsed.is_some_and(|p| p.range == Some((range.start, range.end)) && p.total == Some(size));
@@ -151,7 +156,7 @@ impl Http {
     }
 
     fn body(&self, response: Response, url: &Url, range: Range<u64>, whole: bool, counted: bool) -> Body {
-        let pace = Pace::new(&self.0.throughput);
+        let pace = Pace::new(&self.shared.throughput);
         Body { http: self.clone(), response, shown: bare(url), range, got: 0, whole, counted, ended: false, not_before: None, pace }
     }
 }
@@ -185,7 +190,7 @@ impl Body {
             tokio::time::sleep_until(at).await;
             self.not_before = None;
         }
-        let stall = self.http.0.stall;
+        let stall = self.http.shared.stall;
         let asked = Instant::now();
         let next = tokio::time::timeout(stall, self.response.chunk()).await;
         if self.got >= len {
@@ -214,7 +219,7 @@ impl Body {
         if let Some(got) = slow.filter(|_| self.got < len) {
             return Err(HttpError::Slow { url: self.shown.clone(), after: stall, got });
         }
-        self.not_before = self.http.0.limiter.as_ref().map(|limiter| limiter.book(chunk.len()));
+        self.not_before = self.http.shared.limiter.as_ref().map(|limiter| limiter.book(chunk.len()));
         Ok(Some(chunk))
     }
 

@@ -1,41 +1,13 @@
-//! What can go wrong between here and a server, what it means on the Hub, and what to do next.
+//! What can go wrong between here and a server, and what to do next.
 //!
 //! Addresses in these errors have no query, because that is where signatures stand; server texts are made printable and short.
 
-use super::{
-    pause::LONGEST_PAUSE,
-    words::{missing, told, wait_text},
-};
+use super::{pause::LONGEST_PAUSE, refusal::Refusal, words::wait_text};
 use crate::{
     error::{Error, ErrorKind},
     text,
 };
 use std::{fmt, time::Duration};
-
-/// What a server said when it refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Refusal {
-    /// The address, without its query.
-    pub url: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// `X-Error-Code`.
-    pub code: Option<String>,
-    /// `X-Error-Message`, else the `error` of a JSON body.
-    pub message: Option<String>,
-    /// The id to quote to the operator of the server.
-    pub request_id: Option<String>,
-    /// `X-Repo-Commit`: with a missing file, the commit that lacks it.
-    pub commit: Option<String>,
-    /// The wait that the server named.
-    pub retry_after: Option<Duration>,
-    /// Whether a host other than the Hub answered: a CDN that a signed address leads to.
-    pub foreign: bool,
-    /// Whether a token was sent.
-    pub with_token: bool,
-    /// The origin, where there is a token that is not for it.
-    pub withheld_from: Option<String>,
-}
 
 /// Which thing a 404 is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,7 +38,7 @@ pub enum AuthCause {
 pub enum DenyCause {
     /// The token is good, but access was not granted yet.
     Gated,
-    /// The Hub has disabled the repository.
+    /// The service has disabled the repository.
     Disabled,
     /// The server did not say.
     Unknown,
@@ -200,26 +172,26 @@ pub enum HttpError {
         expected: u64,
     },
     /// Any refusal without a variant of its own.
-    #[error("{}", told(.0))]
+    #[error("{}", .0.describe())]
     Status(Box<Refusal>),
-    /// 404 from the Hub.
-    #[error("{}", missing(*.kind, .refusal))]
+    /// The service does not have it.
+    #[error("{}", .refusal.describe())]
     NotFound {
         /// What is missing.
         kind: Missing,
         /// What the server said.
         refusal: Box<Refusal>,
     },
-    /// 401 from the Hub.
-    #[error("{}", told(.refusal))]
+    /// The service does not know who asks.
+    #[error("{}", .refusal.describe())]
     Unauthorized {
         /// Why.
         cause: AuthCause,
         /// What the server said.
         refusal: Box<Refusal>,
     },
-    /// 403 from the Hub.
-    #[error("{}", told(.refusal))]
+    /// The service knows who asks, and refuses.
+    #[error("{}", .refusal.describe())]
     Forbidden {
         /// Why.
         cause: DenyCause,
@@ -233,8 +205,8 @@ pub enum HttpError {
         url: String,
         /// The wait that the server named.
         wait: Option<Duration>,
-        /// Whether a token was sent.
-        with_token: bool,
+        /// The next step, where it is more than to wait.
+        hint: Option<String>,
     },
     /// The server did not send the range that was asked for.
     #[error("{url} was asked for {asked} and sent {got}")]
@@ -255,6 +227,12 @@ pub enum HttpError {
         expected: u64,
         /// Bytes the server says it has.
         got: u64,
+    },
+    /// The file is another one than when it was looked at.
+    #[error("{url} was replaced by another version since it was looked at")]
+    Replaced {
+        /// The address.
+        url: String,
     },
     /// The body is compressed although that was refused.
     #[error("{url} sent its content in the encoding `{encoding}`, which was not asked for")]
@@ -295,43 +273,6 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// Reads a refusal: the Hub's code first, its message second, the status last.
-    pub(super) fn of_refusal(refusal: Refusal) -> Self {
-        let code = refusal.code.clone().unwrap_or_default();
-        let message = refusal.message.as_deref().unwrap_or_default().to_ascii_lowercase();
-        let boxed = Box::new(refusal);
-        let status = boxed.status;
-        if status == 429 {
-            return Self::RateLimited { url: boxed.url, wait: boxed.retry_after, with_token: boxed.with_token };
-        }
-        // A server's or proxy's fault, or a CDN's answer, says nothing about what the Hub has.
-        if status >= 500 || boxed.foreign {
-            return Self::Status(boxed);
-        }
-        let absent = |kind, refusal| Self::NotFound { kind, refusal };
-        match (code.as_str(), status) {
-            ("GatedRepo", 403) => Self::Forbidden { cause: DenyCause::Gated, refusal: boxed },
-            ("GatedRepo", _) => Self::Unauthorized { cause: AuthCause::Gated, refusal: boxed },
-            ("RepoNotFound", _) => absent(Missing::Repo, boxed),
-            ("RevisionNotFound", _) => absent(Missing::Revision, boxed),
-            ("EntryNotFound", _) => absent(Missing::Entry, boxed),
-            (_, 401) if message.contains("invalid credentials") => {
-                Self::Unauthorized { cause: AuthCause::BadToken, refusal: boxed }
-            }
-            (_, 401) => Self::Unauthorized { cause: AuthCause::Unknown, refusal: boxed },
-            (_, 403) if message.contains("disabled") => Self::Forbidden { cause: DenyCause::Disabled, refusal: boxed },
-            (_, 403) => Self::Forbidden { cause: DenyCause::Unknown, refusal: boxed },
-            (_, 404 | 410) => absent(Missing::Unknown, boxed),
-            _ => Self::Status(boxed),
-        }
-    }
-
-    /// A refusal of which nothing but its status is known.
-    #[cfg(test)]
-    pub(crate) fn refused_with(status: u16, url: &str) -> Self {
-        Self::of_refusal(Refusal { url: url.to_owned(), status, ..Refusal::default() })
-    }
-
     /// What to do next.
     pub fn retry(&self) -> Retry {
         match self {
@@ -351,7 +292,9 @@ impl HttpError {
                 _ if refusal.foreign => Retry::Elsewhere,
                 _ => Retry::Never,
             },
-            Self::BadRange { .. } | Self::Changed { .. } | Self::Encoded { .. } | Self::Html { .. } => Retry::Elsewhere,
+            Self::BadRange { .. } | Self::Changed { .. } | Self::Replaced { .. } | Self::Encoded { .. } | Self::Html { .. } => {
+                Retry::Elsewhere
+            }
             _ => Retry::Never,
         }
     }
@@ -429,63 +372,5 @@ impl fmt::Display for Missing {
             Self::Entry => "file",
             Self::Unknown => "address",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(status: u16, code: &str, message: &str) -> HttpError {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        HttpError::of_refusal(Refusal {
-            url: "https://huggingface.co/api/models/meta-llama/Llama-2-7b/revision/main".into(),
-            status,
-            code: some(code),
-            message: some(message),
-            ..Refusal::default()
-        })
-    }
-
-    #[test]
-    fn a_401_names_its_three_causes_and_keeps_the_words_of_the_guide() {
-        let error = Error::from(refused(401, "", "Invalid username or password."));
-        assert_eq!(error.kind(), ErrorKind::Auth);
-        assert!(error.message().contains("HTTP 401 Unauthorized"), "{error}");
-        let hint = error.next_step().unwrap();
-        assert!(
-            ["does not exist", "private", "HF_TOKEN", "`meta-llama/Llama-2-7b`"].iter().all(|word| hint.contains(word)),
-            "{hint}"
-        );
-    }
-
-    #[test]
-    fn gated_repositories_lead_to_the_page_where_access_is_asked() {
-        for (status, cause) in [(401, "no token was sent"), (403, "token is good")] {
-            let error = Error::from(refused(status, "GatedRepo", ""));
-            let hint = error.next_step().unwrap();
-            assert!(hint.contains("https://huggingface.co/meta-llama/Llama-2-7b") && hint.contains(cause), "{hint}");
-            assert_eq!(error.kind(), ErrorKind::Auth);
-        }
-    }
-
-    #[test]
-    fn a_stale_token_on_a_public_repository_is_told_as_such() {
-        let error = refused(401, "", "Invalid credentials in Authorization header");
-        assert!(matches!(error, HttpError::Unauthorized { cause: AuthCause::BadToken, .. }));
-        assert!(error.hint().unwrap().contains("unset HF_TOKEN"));
-    }
-
-    #[test]
-    fn a_proxys_fault_is_never_read_as_a_missing_repository() {
-        let error = refused(502, "RepoNotFound", "");
-        assert!(matches!(error, HttpError::Status(_)));
-        assert_eq!(error.retry(), Retry::Backoff);
-        assert!(matches!(refused(404, "RepoNotFound", ""), HttpError::NotFound { kind: Missing::Repo, .. }));
-        assert!(matches!(refused(404, "EntryNotFound", ""), HttpError::NotFound { kind: Missing::Entry, .. }));
-        assert!(matches!(
-            refused(403, "", "Access to this resource is disabled."),
-            HttpError::Forbidden { cause: DenyCause::Disabled, .. }
-        ));
     }
 }

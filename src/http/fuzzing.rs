@@ -1,6 +1,6 @@
 //! For `fuzz/`: parsers of headers.
 
-use super::{HttpError, Refusal, error, location, pause, redirect, resolve};
+use super::{Dialect, HttpError, Refusal, error, location, pause, redirect};
 use reqwest::{
     StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -11,10 +11,13 @@ use url::Url;
 /// The pause that an answer with these headers asks for.
 pub fn pause_asked_for(status: u16, headers: &[(&str, &[u8])]) -> Option<Duration> {
     let status = StatusCode::from_u16(status).ok()?;
+    pause::wanted(status, &header_map(headers)).map(|wanted| wanted.wait)
+}
+
+fn header_map(headers: &[(&str, &[u8])]) -> HeaderMap {
     let read =
         |(name, value): &(&str, &[u8])| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?));
-    let headers: HeaderMap = headers.iter().filter_map(read).collect();
-    pause::wanted(status, &headers).map(|wanted| wanted.wait)
+    headers.iter().filter_map(read).collect()
 }
 
 /// The address that a redirect names.
@@ -27,17 +30,14 @@ pub fn life_of_signed(url: &Url, now: i64) -> Option<Duration> {
     location::life(url, now)
 }
 
-/// An entity tag without the mark of weakness and the quotes.
-pub fn entity_tag(text: &str) -> &str {
-    resolve::identity(text)
-}
-
 /// A server's text, made fit for one line.
 pub fn printable(text: &str) -> String {
     error::printable(text)
 }
 
-/// What a refusal means.
-pub fn refusal(refusal: Refusal) -> HttpError {
-    HttpError::of_refusal(refusal)
+/// What a refusal with these headers means to a source.
+pub fn refusal(dialect: &dyn Dialect, url: &str, status: u16, headers: &[(&str, &[u8])]) -> HttpError {
+    let headers = header_map(headers);
+    let message = dialect.message(&headers).map(|text| error::printable(&text)).filter(|text| !text.is_empty());
+    HttpError::from_refusal(Refusal { url: url.to_owned(), status, message, ..Refusal::default() }, &headers, dialect)
 }

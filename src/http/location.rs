@@ -14,6 +14,8 @@ pub struct Location(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) resolve: Url,
+    pub(super) is_authority: bool,
+    pub(super) version: Option<String>,
     pub(super) slot: tokio::sync::Mutex<Slot>,
 }
 
@@ -25,7 +27,7 @@ pub(super) struct Slot {
     pub(super) failed: Option<(Instant, HttpError)>,
 }
 
-/// Where the bytes are: behind a redirect to another host, or at the Hub itself.
+/// Where the bytes are: behind a redirect to another host, or at the service itself.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) url: Url,
@@ -38,7 +40,21 @@ pub(super) struct Target {
 impl Location {
     /// A file by its resolve address.
     pub fn new(resolve: Url) -> Self {
-        Self(Arc::new(Inner { resolve, slot: tokio::sync::Mutex::new(Slot::default()) }))
+        Self::with(resolve, false, None)
+    }
+
+    /// The same at the authority itself, and at no mirror of it: what it says of the file is final.
+    pub fn at_authority(resolve: Url) -> Self {
+        Self::with(resolve, true, None)
+    }
+
+    /// One version of a file, as a [`Probe`](super::Probe) has it: bytes of another one are refused.
+    pub fn of_version(resolve: Url, version: Option<String>) -> Self {
+        Self::with(resolve, true, version)
+    }
+
+    fn with(resolve: Url, is_authority: bool, version: Option<String>) -> Self {
+        Self(Arc::new(Inner { resolve, is_authority, version, slot: tokio::sync::Mutex::new(Slot::default()) }))
     }
 
     /// The resolve address as it may be shown.
@@ -46,9 +62,9 @@ impl Location {
         bare(&self.0.resolve)
     }
 
-    /// Whether it is at the Hub itself, and at no mirror of it.
-    pub fn is_hub_itself(&self) -> bool {
-        super::is_hub_itself(&self.0.resolve)
+    /// Whether what it says of the file is final, because it is no mirror.
+    pub fn is_authority(&self) -> bool {
+        self.0.is_authority
     }
 
     /// The endpoint's origin, for counting failures per mirror; `None` if the address is not one of HTTP.

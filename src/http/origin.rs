@@ -68,11 +68,11 @@ mod tests {
 
     #[test]
     fn the_port_belongs_to_the_origin_and_the_default_port_is_the_same_as_none() {
-        assert_eq!(origin("https://hf.co/a"), origin("https://HF.co:443/b?c"));
-        assert_ne!(origin("https://hf.co"), origin("http://hf.co"));
+        assert_eq!(origin("https://h.example/a"), origin("https://H.example:443/b?c"));
+        assert_ne!(origin("https://h.example"), origin("http://h.example"));
         assert_ne!(origin("http://127.0.0.1:1"), origin("http://127.0.0.1:2"));
         assert_eq!(origin("file:///etc/passwd"), None);
-        assert_eq!(origin("https://hf.co:8443/x").unwrap().to_string(), "https://hf.co:8443");
+        assert_eq!(origin("https://h.example:8443/x").unwrap().to_string(), "https://h.example:8443");
     }
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_shown_address_has_neither_password_nor_signature() {
-        let url = Url::parse("https://me:secret@cdn.hf.co/a%20b?X-Amz-Signature=s#f").unwrap();
-        assert_eq!(bare(&url), "https://cdn.hf.co/a%20b");
+        let url = Url::parse("https://me:secret@cdn.h.example/a%20b?X-Amz-Signature=s#f").unwrap();
+        assert_eq!(bare(&url), "https://cdn.h.example/a%20b");
     }
 }

@@ -1,12 +1,13 @@
 //! Pauses that a server asks for, obeyed by all workers together.
 //!
-//! The Hub counts requests in buckets (`api`, `resolvers`, `pages`); a pause that names its bucket holds back only the
-//! requests that count there, any other holds back everything that goes to its origin.
+//! A server may count requests in several buckets; a pause that names its bucket holds back only the requests that count
+//! there, any other holds back everything that goes to its origin.
 
 use super::{
     error::HttpError,
     origin::{Origin, bare},
     range::number,
+    service::Dialect,
 };
 use reqwest::{StatusCode, header::HeaderMap};
 use std::{
@@ -34,11 +35,13 @@ pub struct Pauses(Mutex<HashMap<(Origin, Option<String>), Instant>>);
 
 impl Pauses {
     /// Waits for the pauses that hold back a request to `url`, or errs at once when they are too long.
-    pub async fn wait(&self, origin: &Origin, url: &Url, with_token: bool) -> Result<(), HttpError> {
-        while let Some(until) = self.until(origin, url) {
+    pub async fn wait(&self, origin: &Origin, url: &Url, with_token: bool, dialect: &dyn Dialect) -> Result<(), HttpError> {
+        while let Some(until) = self.until(origin, dialect.bucket(url)) {
             let left = until.saturating_duration_since(Instant::now());
             if left > LONGEST_PAUSE {
-                return Err(HttpError::RateLimited { url: bare(url), wait: Some(left), with_token });
+                let url = bare(url);
+                let hint = dialect.rate_limit_hint(&url, with_token);
+                return Err(HttpError::RateLimited { url, wait: Some(left), hint });
             }
             // A little jitter, so that the workers do not come back in one instant.
             tokio::time::sleep(left + Duration::from_millis(fastrand::u64(1..150))).await;
@@ -46,15 +49,18 @@ impl Pauses {
         Ok(())
     }
 
-    fn until(&self, origin: &Origin, url: &Url) -> Option<Instant> {
+    fn until(&self, origin: &Origin, bucket: &str) -> Option<Instant> {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pauses.is_empty() {
             return None;
         }
         let now = Instant::now();
         pauses.retain(|_, until| *until > now);
-        let bucket = bucket_of(url);
-        pauses.iter().filter(|((o, b), _)| o == origin && b.as_deref().is_none_or(|b| b == bucket)).map(|(_, until)| *until).max()
+        pauses
+            .iter()
+            .filter(|((o, b), _)| o == origin && b.as_deref().is_none_or(|named| named == bucket))
+            .map(|(_, until)| *until)
+            .max()
     }
 
     /// Starts or lengthens a pause; true if none of its kind was running, so that it is reported once.
@@ -66,17 +72,6 @@ impl Pauses {
         let new = *slot <= now;
         *slot = until.max(*slot);
         new
-    }
-}
-
-fn bucket_of(url: &Url) -> &'static str {
-    let path = url.path();
-    if path.contains("/resolve/") || path.contains("/resolve-cache/") {
-        "resolvers"
-    } else if path.contains("/api/") {
-        "api"
-    } else {
-        "pages"
     }
 }
 
@@ -159,17 +154,26 @@ mod tests {
         assert_eq!(wait(limited, &[("retry-after", "soon")]), None);
     }
 
+    #[derive(Debug)]
+    struct ByFirstPart;
+
+    impl Dialect for ByFirstPart {
+        fn bucket(&self, url: &Url) -> &'static str {
+            if url.path().starts_with("/api/") { "api" } else { "files" }
+        }
+    }
+
     #[tokio::test]
     async fn a_pause_holds_back_its_bucket_only_and_is_reported_once() {
         let pauses = Pauses::default();
         let api = Url::parse("http://h/api/models/a").unwrap();
-        let file = Url::parse("http://h/a/b/resolve/main/c").unwrap();
+        let file = Url::parse("http://h/files/c").unwrap();
         let origin = Origin::of(&api).unwrap();
-        let wanted = Wanted { bucket: Some("resolvers".into()), wait: Duration::from_secs(3600) };
+        let wanted = Wanted { bucket: Some("files".into()), wait: Duration::from_secs(3600) };
         assert!(pauses.start(&origin, &wanted));
         assert!(!pauses.start(&origin, &wanted));
-        pauses.wait(&origin, &api, false).await.unwrap();
-        let error = pauses.wait(&origin, &file, false).await.unwrap_err();
+        pauses.wait(&origin, &api, false, &ByFirstPart).await.unwrap();
+        let error = pauses.wait(&origin, &file, false, &ByFirstPart).await.unwrap_err();
         assert!(matches!(error, HttpError::RateLimited { wait: Some(wait), .. } if wait > Duration::from_secs(3000)));
         assert_eq!(error.retry(), super::super::Retry::Never);
     }

@@ -255,7 +255,7 @@ mod tests {
             exceptions: "mirror.lan".into(),
         });
         let of = |url: &str| rules.of(&Url::parse(url).unwrap()).map(|proxy| proxy.map(|proxy| proxy.url.as_str()));
-        assert_eq!(of("https://huggingface.co/x").unwrap(), Some("http://proxy:1/"));
+        assert_eq!(of("https://hub.example/x").unwrap(), Some("http://proxy:1/"));
         assert_eq!(of("http://mirror.lan:8090/x").unwrap(), None);
         let error = of("http://other/x").unwrap_err();
         assert!(error.to_string().contains("http_proxy") && !format!("{error} {error:?}").contains("secret"), "{error}");

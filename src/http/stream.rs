@@ -31,7 +31,7 @@ pub(super) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     pub(super) fn new(http: &Http, response: Response, url: &'a Url, deadline: Deadline) -> Self {
-        Self { response, url, stall: http.0.stall, deadline, pace: pace::Pace::new(&http.0.throughput) }
+        Self { response, url, stall: http.shared.stall, deadline, pace: pace::Pace::new(&http.shared.throughput) }
     }
 
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {

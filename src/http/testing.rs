@@ -1,11 +1,24 @@
 //! A tiny server on loopback: one scripted answer per request, every request kept.
 
+use super::{Dialect, HttpError, Refusal};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 use url::Url;
+
+/// What a refusal with these headers means to a source; an empty value is none.
+pub fn refusal(dialect: &dyn Dialect, url: &str, status: u16, headers: &[(&'static str, &str)]) -> HttpError {
+    let headers: HeaderMap = headers
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+        .collect();
+    let message = dialect.message(&headers);
+    HttpError::from_refusal(Refusal { url: url.to_owned(), status, message, ..Refusal::default() }, &headers, dialect)
+}
 
 /// What to send, and how to end.
 pub struct Reply {

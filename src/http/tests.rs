@@ -4,7 +4,7 @@ use super::{
     testing::{Reply, Server},
     *,
 };
-use crate::event::Silent;
+use crate::{event::Silent, settings::Token};
 
 const SIZE: u64 = 10;
 const FILE: &[u8] = b"0123456789";
@@ -20,8 +20,33 @@ fn network(endpoint: &str) -> Network {
     }
 }
 
+/// A service that explains its refusals in JSON and has a warning for people.
+#[derive(Debug)]
+struct Talkative;
+
+impl Dialect for Talkative {
+    fn explains_in_json(&self) -> bool {
+        true
+    }
+    fn read(&self, refused: Refused<'_>) -> Reading {
+        let is_bad = refused.message.is_some_and(|message| message.contains("Invalid credentials"));
+        Reading { meaning: is_bad.then_some(Meaning::Unauthorized(AuthCause::BadToken)), ..Reading::default() }
+    }
+    fn notice(&self, headers: &header::HeaderMap) -> Option<String> {
+        Some(headers.get("x-warning")?.to_str().ok()?.to_owned())
+    }
+}
+
+const OWN: [&str; 2] = ["https://hub.example", "https://short.example"];
+
+/// The client of a service at the endpoints of these settings, which is also at home at [`OWN`].
+fn serving(network: &Network, reporter: Arc<dyn Reporter>) -> Result<Http, HttpError> {
+    let own = OWN.iter().filter_map(|text| Origin::of(&Url::parse(text).unwrap())).collect();
+    Ok(Http::new(network, None, reporter)?.of_service(Service::new(Talkative, own, network)?))
+}
+
 fn http(endpoint: &str) -> Http {
-    Http::new(&network(endpoint), None, Arc::new(Silent)).unwrap()
+    serving(&network(endpoint), Arc::new(Silent)).unwrap()
 }
 
 /// The body of an answer, with all tries.
@@ -43,8 +68,7 @@ async fn hub_before(cdn: &Server) -> Server {
     let to = cdn.base();
     Server::start(move |number, _| {
         let location = format!("Location: {to}/x?X-Amz-Signature=s{number}&X-Amz-Expires=3600");
-        let tag = format!("X-Linked-ETag: \"{}\"", "ab".repeat(32));
-        Reply::new("302 Found", &[&location, "X-Linked-Size: 10", &tag, "X-Repo-Commit: c0ffee"], "redirect text")
+        Reply::new("302 Found", &[&location], "redirect text")
     })
     .await
 }
@@ -82,32 +106,62 @@ async fn concurrent_ranges_share_one_resolve() {
 }
 
 #[tokio::test]
-async fn resolve_reads_the_redirect_and_not_its_length() {
-    let cdn = Server::start(|_, request| Reply::range(request, FILE)).await;
+async fn a_probe_follows_redirects_and_says_what_the_storage_says() {
+    let cdn = Server::start(|_, request| {
+        let tag = if request.contains("weak") { "ETag: W/\"v1\"" } else { "ETag: \"v1\"" };
+        match testing::asked(request) {
+            Some((0, 1)) => {
+                Reply::new("206 Partial Content", &["Content-Range: bytes 0-0/10", tag, "Last-Modified: then"], &FILE[..1])
+            }
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
     let hub = hub_before(&cdn).await;
-    let resolved = http(&hub.base()).resolve(&Location::new(hub.url("/o/r/resolve/main/x"))).await.unwrap();
-    assert_eq!(resolved.size, Some(10));
-    assert_eq!(resolved.sha256.unwrap().to_string(), "ab".repeat(32));
-    assert_eq!(resolved.git_sha1, None);
-    assert_eq!(resolved.commit.as_deref(), Some("c0ffee"));
-    assert!(cdn.requests().is_empty(), "the CDN need not be asked");
+    let location = Location::new(hub.url("/o/r/resolve/main/x"));
+    let probe = http(&hub.base()).probe(&location).await.unwrap();
+    assert_eq!(probe, Probe { size: Some(10), version: Some("\"v1\"".into()), has_ranges: true });
+    let weak = http("http://127.0.0.1:1").probe(&Location::new(cdn.url("/weak"))).await.unwrap();
+    assert_eq!(weak.version.as_deref(), Some("then"), "a weak tag does not tell versions apart byte by byte");
 }
 
 #[tokio::test]
-async fn a_relative_redirect_keeps_its_query_and_leads_to_a_plain_file() {
-    let hub = Server::start(|number, request| match number {
-        1 => {
-            Reply::new("307 Temporary Redirect", &["Location: /api/resolve-cache/models/o/r/c/a%5Bb%5D?etag=%22x%22"], "elsewhere")
-        }
-        _ if request.starts_with("HEAD") => {
-            Reply::new("200 OK", &["Content-Length: 10", "ETag: W/\"ce013625030ba8dba906f756967f9e9ca394464a\""], "")
-        }
-        _ => Reply::range(request, FILE),
+async fn a_probe_of_a_server_without_ranges_or_of_an_empty_file_says_so() {
+    let plain = Server::start(|_, request| match request {
+        request if request.starts_with("GET /empty") => Reply::new("416 Range Not Satisfiable", &["Content-Range: bytes */0"], ""),
+        request if request.starts_with("GET /page") => Reply::new("200 OK", &["Content-Type: text/html"], "<html>"),
+        request if request.starts_with("GET /gone") => Reply::new("404 Not Found", &[], "?signature=secret"),
+        _ => Reply::new("200 OK", &[], FILE),
     })
     .await;
-    let resolved = http(&hub.base()).resolve(&Location::new(hub.url("/o/r/resolve/main/a%5Bb%5D"))).await.unwrap();
-    assert_eq!((resolved.size, resolved.git_sha1.is_some(), resolved.sha256), (Some(10), true, None));
-    assert!(hub.requests()[1].starts_with("HEAD /api/resolve-cache/models/o/r/c/a%5Bb%5D?etag=%22x%22 "));
+    let http = Http::new(&network("unused"), None, Arc::new(Silent)).unwrap();
+    let probe = async |path: &str| http.probe(&Location::new(plain.url(path))).await;
+    assert_eq!(probe("/x").await.unwrap(), Probe { size: Some(10), version: None, has_ranges: false });
+    assert_eq!(probe("/empty").await.unwrap().size, Some(0));
+    assert!(matches!(probe("/page").await, Err(HttpError::Html { .. })));
+    match probe("/gone").await {
+        Err(HttpError::NotFound { kind: Missing::Unknown, refusal }) => assert_eq!(refusal.message, None),
+        other => panic!("{other:?}"),
+    }
+    assert!(!plain.requests().iter().any(|request| has_token(request)), "a plain server sees no token");
+}
+
+#[tokio::test]
+async fn bytes_of_another_version_than_the_probed_one_are_refused() {
+    let server = Server::start(|number, request| {
+        let (start, end) = testing::asked(request).unwrap();
+        let range = format!("Content-Range: bytes {start}-{}/10", end - 1);
+        let tag = if number < 3 { "ETag: \"v1\"" } else { "ETag: \"v2\"" };
+        Reply::new("206 Partial Content", &[&range, tag], &FILE[start as usize..end as usize])
+    })
+    .await;
+    let http = Http::new(&network("unused"), None, Arc::new(Silent)).unwrap();
+    let version = http.probe(&Location::new(server.url("/x"))).await.unwrap().version;
+    let location = Location::of_version(server.url("/x"), version);
+    assert_eq!(read(http.open(&location, 0..4, SIZE).await.unwrap()).await.unwrap(), b"0123");
+    let error = http.open(&location, 4..10, SIZE).await.unwrap_err();
+    assert!(matches!(error, HttpError::Replaced { .. }), "{error:?}");
+    assert_eq!(error.retry(), Retry::Elsewhere);
 }
 
 #[tokio::test]
@@ -206,13 +260,13 @@ async fn an_empty_file_is_asked_for_without_a_range() {
 async fn a_429_pauses_and_the_request_then_succeeds() {
     let hub = Server::start(|number, _| match number {
         1 => Reply::new("429 Too Many Requests", &["Retry-After: 1"], ""),
-        _ => Reply::new("200 OK", &["X-HF-Warning: topic; hello"], "{}"),
+        _ => Reply::new("200 OK", &["X-Warning: hello"], "{}"),
     })
     .await;
     let events: Arc<Mutex<Vec<Event>>> = Arc::default();
     let sink = events.clone();
     let reporter = move |event: &Event| sink.lock().unwrap().push(event.clone());
-    let http = Http::new(&network(&hub.base()), None, Arc::new(reporter)).unwrap();
+    let http = serving(&network(&hub.base()), Arc::new(reporter)).unwrap();
     let start = std::time::Instant::now();
     get(&http, &hub.url("/api/models/a")).await.unwrap();
     get(&http, &hub.url("/api/models/a")).await.unwrap();
@@ -256,19 +310,19 @@ async fn redirects_of_the_api_stay_at_the_hub_and_end() {
 #[tokio::test]
 async fn offline_means_no_request_at_all() {
     let hub = Server::start(|_, _| Reply::new("200 OK", &[], "{}")).await;
-    let http = Http::new(&Network { offline: true, ..network(&hub.base()) }, None, Arc::new(Silent)).unwrap();
+    let http = serving(&Network { offline: true, ..network(&hub.base()) }, Arc::new(Silent)).unwrap();
     let location = Location::new(hub.url("/o/r/resolve/main/x"));
     assert!(matches!(get(&http, &hub.url("/api/x")).await, Err(HttpError::Offline { .. })));
     assert!(matches!(http.open(&location, 0..1, 10).await, Err(HttpError::Offline { .. })));
-    assert!(matches!(http.resolve(&location).await, Err(HttpError::Offline { .. })));
+    assert!(matches!(http.probe(&location).await, Err(HttpError::Offline { .. })));
     assert!(hub.requests().is_empty());
 }
 
 #[test]
 fn secrets_do_not_reach_debug_output_and_bad_endpoints_are_refused() {
     assert!(!format!("{:?}", http("http://127.0.0.1:1")).contains("hf_secret"));
-    for bad in ["", "huggingface.co", "ftp://h", "https://me:pw@h", "https://h?x=1"] {
-        let error = Http::new(&Network { endpoints: vec![bad.into()], ..Network::default() }, None, Arc::new(Silent)).unwrap_err();
+    for bad in ["", "hub.example", "ftp://h", "https://me:pw@h", "https://h?x=1"] {
+        let error = serving(&Network { endpoints: vec![bad.into()], ..Network::default() }, Arc::new(Silent)).unwrap_err();
         assert!(matches!(error, HttpError::BadEndpoint { .. }), "{bad}");
         assert!(!error.to_string().contains("pw"));
     }
@@ -304,7 +358,7 @@ async fn a_limit_holds_bodies_back_without_calling_them_stalled() {
     let sent = file.clone();
     let hub = Server::start(move |_, request| Reply::range(request, &sent)).await;
     let limited = Network { limit_rate: Some(100_000), ..network(&hub.base()) };
-    let http = Http::new(&limited, None, Arc::new(Silent)).unwrap();
+    let http = serving(&limited, Arc::new(Silent)).unwrap();
     let start = std::time::Instant::now();
     let body = http.open(&Location::new(hub.url("/o/r/resolve/main/x")), 0..100_000, 100_000).await.unwrap();
     assert_eq!(read(body).await.unwrap(), *file);
@@ -387,25 +441,14 @@ async fn a_redirect_whose_text_comes_late_does_not_cost_its_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_head_is_asked_with_get() {
-    let hub = Server::start(|_, request| match request.starts_with("HEAD") {
-        true => Reply::new("405 Method Not Allowed", &[], ""),
-        false => Reply::new("200 OK", &["ETag: \"ce013625030ba8dba906f756967f9e9ca394464a\""], FILE),
-    })
-    .await;
-    let resolved = http(&hub.base()).resolve(&Location::new(hub.url("/o/r/resolve/main/x"))).await.unwrap();
-    assert_eq!((resolved.size, resolved.git_sha1.is_some()), (Some(10), true));
-}
-
-#[tokio::test]
 async fn callers_that_waited_for_a_failed_resolve_share_its_error() {
-    let hub = Server::start(|_, _| Reply::new("404 Not Found", &["X-Error-Code: EntryNotFound"], "")).await;
+    let hub = Server::start(|_, _| Reply::new("404 Not Found", &[], "")).await;
     let http = http(&hub.base());
     let location = Location::new(hub.url("/o/r/resolve/main/x"));
     let (a, b, c) =
         tokio::join!(http.open(&location, 0..1, SIZE), http.open(&location, 1..2, SIZE), http.open(&location, 2..3, SIZE));
     for result in [a, b, c] {
-        assert!(matches!(result, Err(HttpError::NotFound { kind: Missing::Entry, .. })));
+        assert!(matches!(result, Err(HttpError::NotFound { kind: Missing::Unknown, .. })));
     }
     assert_eq!(hub.requests().len(), 1);
 }
@@ -416,7 +459,7 @@ fn the_futures_may_move_between_threads() {
     let http = http("http://127.0.0.1:1");
     let location = Location::new(Url::parse("http://127.0.0.1:1/o/r/resolve/main/x").unwrap());
     send(http.open(&location, 0..1, 1));
-    send(http.resolve(&location));
+    send(http.probe(&location));
     send(async { http.open(&location, 0..1, 1).await?.chunk().await });
 }
 
@@ -429,13 +472,13 @@ fn the_token_is_for_the_hub_and_for_whom_the_user_named_and_not_in_clear_text() 
         clear_text_endpoints: vec!["http://10.0.0.1:8080/hf".into()],
         ..network("http://localhost:9")
     };
-    let http = Http::new(&network, None, Arc::new(Silent)).unwrap();
+    let http = serving(&network, Arc::new(Silent)).unwrap();
     for (address, sees) in [
-        ("https://huggingface.co/a", true),
-        ("https://hf.co", true),
-        ("http://huggingface.co", false),
-        ("https://huggingface.co:8443", false),
-        ("https://huggingface.co.example", false),
+        ("https://hub.example/a", true),
+        ("https://short.example", true),
+        ("http://hub.example", false),
+        ("https://hub.example:8443", false),
+        ("https://hub.example.other", false),
         ("https://hub.lan/x", true),
         ("https://hub.lan:8443", false),
         ("http://hub.lan", false),
@@ -461,7 +504,7 @@ fn the_token_is_for_the_hub_and_for_whom_the_user_named_and_not_in_clear_text() 
 fn http_of(stranger: &Server, friend: &Server) -> Http {
     let network =
         Network { endpoints: vec![stranger.base(), friend.base()], token_endpoints: vec![friend.base()], ..network("unused") };
-    Http::new(&network, None, Arc::new(Silent)).unwrap()
+    serving(&network, Arc::new(Silent)).unwrap()
 }
 
 fn has_token(request: &str) -> bool {
@@ -471,7 +514,6 @@ fn has_token(request: &str) -> bool {
 #[tokio::test]
 async fn an_address_that_a_stranger_chose_is_asked_without_the_token() {
     let friend = Server::start(|_, request| match request.contains("/file") {
-        true if request.starts_with("HEAD") => Reply::new("200 OK", &["Content-Length: 10"], ""),
         true => Reply::range(request, FILE),
         false if request.contains("/refused") => Reply::new("401 Unauthorized", &[], ""),
         false => Reply::new("200 OK", &["Link: </api/next>; rel=\"next\""], "{}"),
@@ -489,7 +531,7 @@ async fn an_address_that_a_stranger_chose_is_asked_without_the_token() {
     // What that answer names was chosen by the stranger too.
     http.get(&friend.url("/api/next"), 1, http.question_deadline(), &answer.trail, &mut body).await.unwrap();
     let file = Location::new(stranger.url("/file"));
-    http.resolve(&file).await.unwrap();
+    http.probe(&file).await.unwrap();
     for range in [0..4, 4..10] {
         read(http.open(&file, range, SIZE).await.unwrap()).await.unwrap();
     }
@@ -511,12 +553,12 @@ async fn the_place_of_a_files_bytes_that_a_stranger_chose_is_asked_without_the_t
     let friend = Server::start(|_, request| Reply::range(request, FILE)).await;
     let stranger = hub_before(&friend).await;
     let network = Network { token_endpoints: vec![friend.base()], ..network(&stranger.base()) };
-    let http = Http::new(&network, None, Arc::new(Silent)).unwrap();
+    let http = serving(&network, Arc::new(Silent)).unwrap();
     let file = Location::new(stranger.url("/o/r/resolve/main/x"));
-    http.resolve(&file).await.unwrap();
+    http.probe(&file).await.unwrap();
     for range in [0..4, 4..10] {
         read(http.open(&file, range, SIZE).await.unwrap()).await.unwrap();
     }
-    assert_eq!(friend.requests().len(), 2);
+    assert_eq!(friend.requests().len(), 3, "a probe and two ranges");
     assert!(!stranger.requests().iter().chain(&friend.requests()).any(|request| has_token(request)));
 }

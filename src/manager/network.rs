@@ -63,7 +63,8 @@ impl Network {
             return Ok(hub.clone());
         }
         let ca = self.settings.ca_file.as_deref().map(|path| certificates(disk, path)).transpose()?;
-        Ok(hub.insert(Hub::new(Http::new(&self.settings, ca.as_deref(), Arc::new(Silent))?)).clone())
+        let http = Http::new(&self.settings, ca.as_deref(), Arc::new(Silent))?;
+        Ok(hub.insert(Hub::new(&http, &self.settings)?).clone())
     }
 
     /// The threads; whoever holds them keeps them running.

@@ -89,7 +89,7 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
         ) {
             run.governor.trouble();
         }
-        if error.is_refusal() && job.locations[rotation.at()].is_hub_itself() {
+        if error.is_refusal() && job.locations[rotation.at()].is_authority() {
             refused = Some(error.clone());
         }
         // The next mirror at once where this one does not give what it should or has no such file, and after a pause where

@@ -135,6 +135,19 @@ fn every_import_is_an_arrow_that_architecture_md_draws() {
 }
 
 #[test]
+fn the_http_client_knows_no_server_by_name() {
+    let mut files = Vec::new();
+    rust_files(&root().join("src/http"), &mut files);
+    let names = ["huggingface", "hf.co", "x-error", "x-repo", "x-linked", "x-hf", "resolve-cache"];
+    let mut wrong = Vec::new();
+    for path in files.iter().filter(|path| !is_test_file(path)) {
+        let text = product_text(&fs::read_to_string(path).unwrap()).to_lowercase();
+        wrong.extend(names.iter().filter(|name| text.contains(*name)).map(|name| format!("{}: {name}", path.display())));
+    }
+    assert!(files.len() > 15 && wrong.is_empty(), "what only a source knows:\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn every_room_is_in_the_tables() {
     let arrows = drawn_arrows();
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

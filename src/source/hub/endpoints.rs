@@ -3,10 +3,10 @@
 //! A refusal of a mirror is not authoritative: the next endpoint is asked. The Hub's own refusal is final, and so is
 //! that of the last endpoint.
 
-use super::{Hub, HubError};
+use super::{Hub, HubError, hosts::is_hub_itself};
 use crate::{
     event::Event,
-    http::{Http, HttpError, is_hub_itself},
+    http::{Http, HttpError},
 };
 use url::Url;
 
@@ -82,7 +82,7 @@ mod tests {
     /// What is told where the endpoints fail so, one after the other, and how many of them are asked.
     fn told(endpoints: &[(&str, &str)]) -> (usize, String) {
         let network = Network { endpoints: endpoints.iter().map(|(url, _)| (*url).to_owned()).collect(), ..Network::default() };
-        let hub = Hub::new(Http::new(&network, None, Arc::new(Silent)).unwrap());
+        let hub = Hub::new(&Http::new(&network, None, Arc::new(Silent)).unwrap(), &network).unwrap();
         let mut round = hub.round();
         let mut asked = 0;
         while let Some((endpoint, tries)) = round.next() {

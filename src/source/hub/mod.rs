@@ -1,12 +1,14 @@
 //! The Hub's protocol: from a reference to a pinned commit, to files with sizes and hashes, to the addresses of their bytes.
 //!
-//! A plan costs one call for the commit and one per thousand files; a full commit that is already known costs none. The
-//! facts behind this room are collected in `hub-protocol.md`.
+//! A plan costs one call for the commit and one per thousand files; a full commit that is already known costs none.
 
 mod companion;
+mod dialect;
+mod endpoint_info;
 mod endpoints;
 mod error;
 mod gguf;
+mod hosts;
 mod label;
 mod pattern;
 mod pin;
@@ -29,13 +31,21 @@ pub(crate) mod fuzzing {
         pin::fuzzed as pinned,
         tree::fuzzed::{Listed, listing, next_page, page_address},
     };
+
+    /// What a refusal of the Hub means.
+    pub fn refusal(url: &str, status: u16, headers: &[(&str, &[u8])]) -> crate::http::HttpError {
+        crate::http::fuzzing::refusal(&super::dialect::HubDialect, url, status, headers)
+    }
 }
 
 use crate::{
     event::Reporter,
-    http::{Http, Location},
+    http::{Http, HttpError, Location, Service},
     names::{RelPath, RepoId, Revision},
+    settings::Network,
 };
+use dialect::HubDialect;
+use hosts::{hub_origins, is_hub_itself};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
 use url::Url;
@@ -50,9 +60,12 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// The Hub at the endpoints that `http` knows.
-    pub fn new(http: Http) -> Self {
-        Self { http }
+    /// The Hub at the endpoints of the settings, asked with this client. Sends nothing.
+    ///
+    /// # Errors
+    /// [`HttpError::BadEndpoint`] for a setting that is not the address of an endpoint.
+    pub fn new(http: &Http, network: &Network) -> Result<Self, HttpError> {
+        Ok(Self { http: http.of_service(Service::new(HubDialect, hub_origins(), network)?) })
     }
 
     /// The same Hub over the same connections, with another listener.
@@ -68,7 +81,11 @@ impl Hub {
     /// Where a file's bytes are, one place per endpoint, in the order in which they are to be tried.
     pub fn locations(&self, repo: &RepoId, revision: &Revision, path: &RelPath) -> Vec<Location> {
         let tail = format!("{repo}/resolve/{}/{}", segment(revision.as_str()), segments(path.as_str()));
-        self.http.endpoints().iter().map(|base| Location::new(below(base, &tail, None))).collect()
+        let location = |base: &Url| {
+            let url = below(base, &tail, None);
+            if is_hub_itself(base) { Location::at_authority(url) } else { Location::new(url) }
+        };
+        self.http.endpoints().iter().map(location).collect()
     }
 }
 
@@ -99,7 +116,7 @@ mod tests {
     pub(super) fn hub(endpoints: &[String]) -> Hub {
         let network =
             Network { endpoints: endpoints.to_vec(), tries: 2, stall_timeout: Duration::from_secs(2), ..Network::default() };
-        Hub::new(Http::new(&network, None, Arc::new(Silent)).unwrap())
+        Hub::new(&Http::new(&network, None, Arc::new(Silent)).unwrap(), &network).unwrap()
     }
 
     #[test]

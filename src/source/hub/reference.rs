@@ -1,6 +1,6 @@
 //! What people write where a model is named: a registry id, a repository, a file, or an address pasted from a browser.
 
-use super::HubError;
+use super::{HubError, hosts::is_public_hub};
 use crate::{
     http::Origin,
     names::{ModelId, NameError, Quant, RelPath, RepoId, Revision},
@@ -32,8 +32,6 @@ pub enum Reference {
     },
 }
 
-/// Hosts of the Hub in references without a scheme, beside the endpoints.
-const HOSTS: [&str; 3] = ["huggingface.co", "hf.co", "www.huggingface.co"];
 /// First parts of an address that are no owner of models.
 const OTHER_KINDS: [&str; 8] = ["datasets", "spaces", "kernels", "buckets", "collections", "papers", "docs", "api"];
 
@@ -57,7 +55,7 @@ fn read(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
     let host = first.split(':').next().unwrap_or(first);
     let own =
         endpoints.iter().any(|url| url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host)) && first.contains(['.', ':']));
-    if own || HOSTS.iter().any(|known| known.eq_ignore_ascii_case(first)) {
+    if own || is_public_hub(first) {
         let scheme = endpoints.iter().find(|url| url.host_str() == Some(host)).map_or("https", Url::scheme);
         return address(&format!("{scheme}://{text}"), endpoints);
     }
@@ -156,7 +154,7 @@ fn address(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
     let url = Url::parse(text).map_err(|error| format!("it is not an address ({error})"))?;
     let origin = Origin::of(&url).ok_or("only addresses of HTTP are read")?;
     let endpoint = endpoints.iter().find(|own| Origin::of(own).as_ref() == Some(&origin));
-    if endpoint.is_none() && !HOSTS.contains(&origin.host()) {
+    if endpoint.is_none() && !is_public_hub(origin.host()) {
         return Err(format!("`{}` is neither the Hub nor an endpoint in use", origin.host()));
     }
     let base = endpoint.map_or("", |own| own.path().trim_end_matches('/'));

@@ -1,18 +1,18 @@
 //! What an address says of the endpoint that was asked: which repository it is about, and where people get access to it.
 
+use super::hosts::is_hub_host;
+use crate::settings::DEFAULT_ENDPOINT;
 use url::Url;
 
-/// The Hub itself, and other names of it.
-const HUBS: [&str; 4] = ["huggingface.co", "www.huggingface.co", "hf.co", "hub-ci.huggingface.co"];
 /// A mirror that many use. It shows the pages of the Hub but nobody can log in there: conditions are accepted at the Hub, and
 /// a token of the Hub is passed on.
 const MIRROR: &str = "hf-mirror.com";
 /// The Hub that it mirrors.
-const MIRRORED: &str = "https://huggingface.co";
+const MIRRORED: &str = DEFAULT_ENDPOINT;
 
-/// An endpoint, and the repository that it was asked for.
+/// An endpoint and the repository of a request to it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct EndpointInfo {
     base: String,
     repo: Option<String>,
     kind: Kind,
@@ -29,7 +29,7 @@ enum Kind {
     Other,
 }
 
-impl Asked {
+impl EndpointInfo {
     /// Read off an address of the API or of a file.
     pub(super) fn of(url: &str) -> Self {
         let Ok(parsed) = Url::parse(url) else { return Self { base: url.to_owned(), repo: None, kind: Kind::Other } };
@@ -56,7 +56,7 @@ impl Asked {
         base.set_fragment(None);
         let host = parsed.host_str().unwrap_or_default();
         let is_mirror = host == MIRROR || host.strip_suffix(MIRROR).is_some_and(|above| above.ends_with('.'));
-        let kind = match (HUBS.contains(&host), is_mirror) {
+        let kind = match (is_hub_host(host), is_mirror) {
             (true, _) => Kind::Hub,
             (false, true) => Kind::Mirror,
             (false, false) => Kind::Other,
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_repository_is_read_off_both_kinds_of_address() {
-        let repo = |url| Asked::of(url).repo;
+        let repo = |url| EndpointInfo::of(url).repo;
         assert_eq!(repo("https://h/gpt2/resolve/main/x/y").as_deref(), Some("gpt2"));
         assert_eq!(repo("https://h/prefix/a/b/resolve/main/y").as_deref(), Some("a/b"));
         assert_eq!(repo("https://h/api/models/gpt2/tree/main").as_deref(), Some("gpt2"));
@@ -141,13 +141,13 @@ mod tests {
             ("https://hf-mirror.com/a/b/resolve/main/y", "https://hf-mirror.com/a/b"),
             ("https://h/x", "https://h"),
         ] {
-            assert_eq!(Asked::of(url).page(), page);
+            assert_eq!(EndpointInfo::of(url).page(), page);
         }
     }
 
     #[test]
     fn access_and_tokens_are_the_hubs_where_the_mirror_is_known_to_have_none() {
-        let asked = |host: &str| Asked::of(&format!("https://{host}/api/models/a/b/revision/main"));
+        let asked = |host: &str| EndpointInfo::of(&format!("https://{host}/api/models/a/b/revision/main"));
         let told = |host: &str| (asked(host).access_page(), asked(host).token(), asked(host).aside());
         let tokens = "from https://huggingface.co/settings/tokens";
         assert_eq!(told("huggingface.co"), ("https://huggingface.co/a/b".into(), tokens.into(), String::new()));
@@ -161,6 +161,6 @@ mod tests {
             assert_eq!((page, token), (format!("https://{other}/a/b"), format!("that https://{other} accepts")));
             assert!(!aside.contains("https://huggingface.co ") && aside.starts_with(" If "), "{aside}");
         }
-        assert!(!Asked::of("https://cdn.example.org/xet/1234").knows_tokens());
+        assert!(!EndpointInfo::of("https://cdn.example.org/xet/1234").knows_tokens());
     }
 }

@@ -15,7 +15,7 @@ use model_manager::{
     registry::Registry,
     settings::Connections,
     settings::{LinkMode, Network},
-    store::{Admission, GcOptions, Intake, IntakeKey, Project, Source, Store, Trust, ViewFile, ViewKey, Wait, Want},
+    store::{Admission, GcOptions, Intake, IntakeKey, Project, Store, Trust, UpstreamFile, ViewFile, ViewKey, Wait, Want},
     transfer::{self, Effort, Job},
     view::Views,
     weights::GgufHeader,
@@ -79,8 +79,8 @@ fn random(len: u64) -> Vec<u8> {
     data
 }
 
-fn source() -> Source {
-    Source { endpoint: "https://huggingface.co".into(), repo: Some("a/b".into()), commit: None, path: None, git_sha1: None }
+fn source() -> UpstreamFile {
+    UpstreamFile { endpoint: "https://huggingface.co".into(), repo: Some("a/b".into()), commit: None, path: None, git_sha1: None }
 }
 
 fn segments(data: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
@@ -193,7 +193,7 @@ fn transfer(c: &mut Criterion) {
                 intake: Box::new(home.intake(key, FILE_LEN)),
                 locations: vec![location.clone()],
                 expected: None,
-                source: source(),
+                source: Some(source().into()),
                 check_head: None,
                 as_whole: false,
             };

@@ -68,9 +68,9 @@ impl ModelManager {
         let mut reports = Vec::new();
         for digest in digests {
             let mut by = Vec::new();
-            for (project, view) in users.get(&digest).into_iter().flatten() {
+            for (project, owner) in users.get(&digest).into_iter().flatten() {
                 let name = self.project_name(&store, project, &mut names)?;
-                by.push(format!("{name}: {view}"));
+                by.push(format!("{name}: {owner}"));
             }
             let stat = store.stat(&digest)?;
             let meta = store.meta(&digest)?;

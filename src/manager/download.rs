@@ -16,7 +16,7 @@ use crate::{
     names::{RelPath, Role},
     settings::LinkMode,
     source::hub::Hub,
-    store::{Admission, IntakeKey, Lease, Progress, Project, Source, Stamp, Store, StoreError, TakeIn, Trust, Want},
+    store::{Admission, IntakeKey, Lease, Progress, Project, Stamp, Store, StoreError, TakeIn, Trust, UpstreamFile, Want},
     text,
     transfer::{self, Effort, Job, TransferError},
     view::{Adopted, Awaited, Replaced, Views},
@@ -190,8 +190,8 @@ impl ModelManager {
         Ok(())
     }
 
-    pub(super) fn source(&self, repo: &str, plan: &Plan, file: &PlannedFile) -> Source {
-        Source {
+    pub(super) fn source(&self, repo: &str, plan: &Plan, file: &PlannedFile) -> UpstreamFile {
+        UpstreamFile {
             endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
             repo: Some(repo.to_owned()),
             commit: Some(plan.revision.to_string()),
@@ -424,7 +424,7 @@ impl ModelManager {
                         intake,
                         locations,
                         expected: file.sha256,
-                        source,
+                        source: Some(source.into()),
                         check_head: head_check(file.path.file_name()),
                         as_whole: begin.as_whole,
                     });

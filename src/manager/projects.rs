@@ -18,7 +18,7 @@ impl ModelManager {
 
     pub(super) fn project_line(&self, store: &Store, uuid: Uuid) -> Result<ProjectLine> {
         let record = store.known_project(&uuid);
-        let roots = store.roots_of(&uuid)?;
+        let roots = store.all_roots_of(&uuid)?;
         let state = record.as_ref().map_or(ProjectState::Unreachable, |record| state_of(&*self.disk, record));
         Ok(ProjectLine {
             uuid: uuid.to_string(),
@@ -26,7 +26,8 @@ impl ModelManager {
             host: record.as_ref().map(|record| record.location.host.clone()).unwrap_or_default(),
             last_seen: record.map(|record| record.last_seen).unwrap_or_default(),
             state,
-            views: roots.iter().map(|root| root.view.to_string()).collect(),
+            views: roots.iter().filter_map(|root| Some(root.owner.view()?.to_string())).collect(),
+            other_owners: roots.iter().filter(|root| root.owner.view().is_none()).map(|root| root.owner.clone()).collect(),
             size: roots.iter().flat_map(|root| &root.files).map(|file| file.size).sum(),
         })
     }

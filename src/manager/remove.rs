@@ -292,14 +292,14 @@ impl ModelManager {
             if !digests.contains_key(&digest) {
                 continue;
             }
-            for (user, view) in users {
-                if user == *project && plan.views.contains(&view) {
+            for (user, owner) in users {
+                if user == *project && owner.view().is_some_and(|view| plan.views.contains(view)) {
                     continue;
                 }
                 if let std::collections::hash_map::Entry::Vacant(slot) = paths.entry(user) {
                     slot.insert(store.known_project(&user).map_or_else(|| user.to_string(), |record| record.location.path));
                 }
-                others.entry(digest).or_default().push(format!("{}: {view}", paths[&user]));
+                others.entry(digest).or_default().push(format!("{}: {owner}", paths[&user]));
             }
         }
         Ok(others)

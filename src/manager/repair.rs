@@ -8,7 +8,7 @@ use crate::{
     event::Event,
     names::{RepoId, Revision},
     settings::LinkMode,
-    store::{BlobState, CheckMode, Progress, Project, RootRecord, Source, Stamp, Store, ViewFile, ViewKey},
+    store::{BlobState, CheckMode, Progress, Project, RootRecord, Stamp, Store, UpstreamFile, ViewFile, ViewKey},
     transfer::{self, Effort, Job},
     view::{Adopted, FileState, States, ViewError},
 };
@@ -97,7 +97,7 @@ impl ModelManager {
             };
             let outcome = match repaired.contains(&damaged.file.sha256) || self.has_whole(store, damaged, state.as_ref())? {
                 true => Ok(0),
-                false => self.mend(store, &damaged.file, path, &|| self.sources_of(store, damaged)),
+                false => self.mend(store, &damaged.file, &|| self.sources_of(store, damaged)),
             };
             match outcome {
                 Ok(fetched) => {
@@ -154,14 +154,13 @@ impl ModelManager {
         Ok(matches!(store.check(&damaged.file.sha256, mode, progress)?, BlobState::Ok { .. }))
     }
 
-    /// Makes a blob, which is shown at a path, whole again; returns the bytes that travelled. Where something is missing,
+    /// Makes a blob whole again; returns the bytes that travelled. Where something is missing,
     /// `sources` says where it can be had.
     pub(super) fn mend(
         &self,
         store: &Store,
         file: &ViewFile,
-        shown: &Path,
-        sources: &dyn Fn() -> Result<Vec<(Place, Source)>>,
+        sources: &dyn Fn() -> Result<Vec<(Place, UpstreamFile)>>,
     ) -> Result<u64> {
         let lease = Arc::new(store.lease()?);
         lease.protect(&[file.sha256])?;
@@ -174,19 +173,8 @@ impl ModelManager {
             0 => Vec::new(),
             _ => sources()?,
         };
-        // Where nothing travels, what is recorded says where it came from.
-        let known = || Ok::<_, Error>(store.meta(&file.sha256)?.and_then(|meta| meta.sources.into_iter().next()));
-        let source = match locations.first() {
-            Some((_, source)) => Some(source.clone()),
-            None => known()?,
-        };
-        let source = source.unwrap_or_else(|| Source {
-            endpoint: "local".into(),
-            repo: None,
-            commit: None,
-            path: Some(shown.display().to_string()),
-            git_sha1: None,
-        });
+        // Where nothing travels, the record says where it came from.
+        let source = locations.first().map(|(_, source)| source.clone().into());
         let hub = self.hub()?;
         let mut places = Vec::new();
         for (place, _) in &locations {
@@ -210,9 +198,9 @@ impl ModelManager {
     }
 
     /// Where a blob can be had again: the places it came from, then the registry's.
-    fn sources_of(&self, store: &Store, damaged: &DamagedFile) -> Result<Vec<(Place, Source)>> {
+    fn sources_of(&self, store: &Store, damaged: &DamagedFile) -> Result<Vec<(Place, UpstreamFile)>> {
         let mut places = Vec::new();
-        for source in store.meta(&damaged.file.sha256)?.map(|meta| meta.sources).unwrap_or_default() {
+        for source in store.upstream_files(&damaged.file.sha256)? {
             let (Some(repo), Some(commit), Some(path)) = (&source.repo, &source.commit, &source.path) else { continue };
             if let (Ok(repo), Ok(commit), Ok(path)) = (repo.parse(), commit.parse(), path.parse()) {
                 places.push(((repo, commit, path), source));
@@ -224,7 +212,7 @@ impl ModelManager {
             let named = artifact.files.iter().find(|file| file.path.file_name() == damaged.file.path.file_name());
             if let Some(named) = named.filter(|_| places.is_empty()) {
                 let revision = artifact.revision.clone().unwrap_or_else(Revision::main);
-                let source = Source {
+                let source = UpstreamFile {
                     endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
                     repo: Some(artifact.repo.to_string()),
                     commit: Some(revision.to_string()),

@@ -191,7 +191,7 @@ impl ModelManager {
             let known = ViewFile { path: file.path.clone(), sha256: digest, size };
             let place = (plan.target.repo.clone(), plan.revision.clone(), file.repo_path.clone());
             let source = self.source(plan.target.repo.as_str(), plan, file);
-            let fetched = match self.mend(store, &known, path, &|| Ok(vec![(place.clone(), source.clone())])) {
+            let fetched = match self.mend(store, &known, &|| Ok(vec![(place.clone(), source.clone())])) {
                 Ok(fetched) => {
                     store.add_source(&digest, source.clone(), file.trust())?;
                     fetched

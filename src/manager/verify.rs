@@ -244,7 +244,7 @@ impl VerifiedFile {
                 (VerifyState::Modified, Some(format!("the registry pins another sha256 for this file; run {again}")))
             }
             BlobState::Ok { .. } if pinned.is_some() => (VerifyState::Ok, None),
-            BlobState::Ok { trust: Trust::Tofu } => {
+            BlobState::Ok { trust } if !trust.is_published() => {
                 let note = "as it was recorded when it came, but never compared with a published hash";
                 (VerifyState::Unverified, Some(note.into()))
             }

@@ -57,6 +57,14 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A root of another owner than a view is neither changed nor removed here.
+    #[error("the root {} belongs to {owner}", path.display())]
+    OtherOwner {
+        /// The root's record.
+        path: PathBuf,
+        /// Its owner, for people.
+        owner: String,
+    },
     /// Writing was asked of a store that this user can only read.
     #[error("the store at {} cannot be written {}", path.display(), match why {
         WhyReadOnly::Volume => "where it is mounted read-only",
@@ -232,6 +240,8 @@ impl From<StoreError> for Error {
             }
             StoreError::BadRecord { .. } => Self::new(ErrorKind::Damaged, message)
                 .hint("Restore the file from a backup or move it away, then run the command again."),
+            StoreError::OtherOwner { .. } => Self::new(ErrorKind::Failed, message)
+                .hint("Leave it to the program that made it, or to a newer version of this one."),
             StoreError::ReadOnly { why, path } => match ShutOut::from_store(&RealDisk, &path) {
                 Some(shut_out) if why == WhyReadOnly::Permission => {
                     Self::new(ErrorKind::Auth, message).hint(shut_out.to_string())

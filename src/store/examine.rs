@@ -1,7 +1,7 @@
 //! Accounts for every file in a store: what is wrong, and which command mends it.
 
 use super::{
-    CheckMode, Partial, Progress, Result, ShutOut, Store, StoreError,
+    CheckMode, Partial, Progress, Result, RootOwner, ShutOut, Store, StoreError,
     layout::{FIXED_DIRS, IntakeKey, Layout, MORE_FIXED_DIRS, SHARDED_DIRS},
     roots,
 };
@@ -342,8 +342,11 @@ impl Findings<'_> {
     /// How a damaged blob is repaired: by a model that needs it, in the project of that.
     fn repair_of(&self, digest: &Sha256Digest) -> Result<String> {
         let users = self.store.users()?;
-        let Some((project, view)) = users.get(digest).and_then(|users| users.first()) else {
+        let Some(users) = users.get(digest) else {
             return Ok("nothing needs it: `model-manager gc` removes it".to_owned());
+        };
+        let Some((project, view)) = users.iter().find_map(|(project, owner)| Some((project, owner.view()?))) else {
+            return Ok(format!("run `model-manager why {digest}`, which says what needs it"));
         };
         let place = self
             .store
@@ -428,13 +431,16 @@ impl Findings<'_> {
                             if self.is_shut(&self.store.layout().blob(&file.sha256)) {
                                 continue;
                             }
-                            let what = format!("{} needs the blob {}, which is gone", root.view, file.sha256);
-                            self.add(
-                                Severity::Loss,
-                                path.clone(),
-                                what,
-                                format!("run `model-manager download {}` in that project", root.view.name()),
-                            );
+                            let what = format!("{} needs the blob {}, which is gone", root.owner, file.sha256);
+                            let mend = match root.owner.view() {
+                                Some(view) => format!("run `model-manager download {}` in that project", view.name()),
+                                None => "download the model that has it".to_owned(),
+                            };
+                            self.add(Severity::Loss, path.clone(), what, mend);
+                        }
+                        if let RootOwner::Unknown(_) = root.owner {
+                            let what = format!("{} keeps {} of the blobs", root.owner, root.files.len());
+                            self.add(Severity::Leftover, path, what, "leave it to the version that made it");
                         }
                     }
                     Ok(None) => {}

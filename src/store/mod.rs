@@ -23,7 +23,7 @@ pub use check::{BlobState, CheckMode, Progress};
 pub use damage::Damage;
 pub use error::{Result, StoreError};
 pub use examine::{Examined, Finding, Severity};
-pub use format::{BlobMeta, RootRecord, Source, Stamp, Trust, ViewFile, ViewKey};
+pub use format::{BlobMeta, OpaqueJson, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, UpstreamFile, ViewFile, ViewKey};
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use ingest::hash::{Front, Reached, Standing};
 pub use ingest::import::{TakeIn, hash_file};

@@ -1,6 +1,6 @@
 //! The records of a blob: its metadata and the values of its segments.
 
-use super::{Access, BlobMeta, FileLock, Result, Source, Store, Trust, format};
+use super::{Access, BlobMeta, FileLock, Provenance, Result, Store, Trust, UpstreamFile, format};
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
     disk::LockKind,
@@ -55,9 +55,19 @@ impl Store {
         self.replace_record(&self.layout().segments(digest), &segments_text(values))
     }
 
+    /// Where files with this content are upstream, as it was recorded: the first first.
+    pub fn upstream_files(&self, digest: &Sha256Digest) -> Result<Vec<UpstreamFile>> {
+        let sources = self.meta(digest)?.map(|meta| meta.sources).unwrap_or_default();
+        let upstream = |source| match source {
+            Provenance::Source(file) => Some(file),
+            _ => None,
+        };
+        Ok(sources.into_iter().filter_map(upstream).collect())
+    }
+
     /// Records a further source of this blob, and the trust from the hash that it published and that was compared.
-    pub fn add_source(&self, digest: &Sha256Digest, source: Source, trust: Trust) -> Result<()> {
-        let source = [source];
+    pub fn add_source(&self, digest: &Sha256Digest, source: impl Into<Provenance>, trust: Trust) -> Result<()> {
+        let source = [source.into()];
         // Usually nothing is new; then no lock is needed.
         if !self.meta(digest)?.is_some_and(|mut known| known.learn(&source, trust)) {
             return Ok(());

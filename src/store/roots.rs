@@ -2,7 +2,7 @@
 
 use super::{
     FileLock, Result, Store, StoreError, Wait,
-    format::{self, ProjectRecord, RootRecord, ViewFile, ViewKey},
+    format::{self, ProjectRecord, Root, RootOwner, RootRecord, ViewFile, ViewKey},
     gc,
     layout::{STORE_DIR, leads_to_marker},
     relocation::{self, ProjectLocation},
@@ -136,13 +136,13 @@ impl Project {
     /// while it is alone, either sees the root or has condemned the blob before, and then it is taken out of the trash.
     pub fn put_root(&self, view: &ViewKey, files: &[ViewFile]) -> Result<()> {
         let path = self.record_path(view);
-        let record = RootRecord::new(view.clone(), files.to_vec());
+        let record = Root { owner: RootOwner::View(view.clone()), files: files.to_vec() };
         let shared = self.store.shared()?;
-        if self.store.read_root(&path).is_ok_and(|old| old.as_ref() == Some(&record)) {
+        match self.store.read_root(&path) {
             // Whoever wrote it may have died, or failed, before its name or that of a blob was durable.
-            self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?;
-        } else {
-            self.store.replace_record(&path, &format::to_json(&record))?;
+            Ok(Some(old)) if old == record => self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?,
+            Ok(Some(old)) if old.owner.view().is_none() => return Err(of_another_owner(&path, &old.owner)),
+            _ => self.store.replace_record(&path, &record.to_json())?,
         }
         let digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
         for digest in &digests {
@@ -156,13 +156,18 @@ impl Project {
 
     /// The root of a view.
     pub fn root(&self, view: &ViewKey) -> Result<Option<RootRecord>> {
-        self.store.read_root(&self.record_path(view))
+        self.store.root_of(&self.uuid, view)
     }
 
     /// Unroots a view. Its blobs stay until they are collected.
     pub fn remove_root(&self, view: &ViewKey) -> Result<bool> {
         let path = self.record_path(view);
         let _shared = self.store.shared()?;
+        if let Ok(Some(root)) = self.store.read_root(&path)
+            && root.owner.view().is_none()
+        {
+            return Err(of_another_owner(&path, &root.owner));
+        }
         let removed = self.store.disk().remove_if_there(&path)?;
         if removed {
             self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?;
@@ -170,7 +175,7 @@ impl Project {
         Ok(removed)
     }
 
-    /// Every root of this project.
+    /// Every view's root of this project.
     pub fn roots(&self) -> Result<Vec<RootRecord>> {
         self.store.roots_of(&self.uuid)
     }
@@ -246,14 +251,27 @@ impl Store {
 
     /// The root of one view of a project.
     pub fn root_of(&self, project: &Uuid, view: &ViewKey) -> Result<Option<RootRecord>> {
-        self.read_root(&self.layout().project(project).join(view.record_name()))
+        let path = self.layout().project(project).join(view.record_name());
+        let Some(root) = self.read_root(&path)? else { return Ok(None) };
+        let owner = root.owner.clone();
+        root.into_view().map(Some).ok_or_else(|| of_another_owner(&path, &owner))
     }
 
-    /// Every root of a project. One that cannot be read is an error that names it: what it protects is not known.
+    /// The roots of a project's views. A record that cannot be read is an error that names it: what it protects is not known.
     pub fn roots_of(&self, project: &Uuid) -> Result<Vec<RootRecord>> {
+        Ok(self.all_roots_of(project)?.into_iter().filter_map(Root::into_view).collect())
+    }
+
+    /// Every root of a project, whoever its owner is, in the order of their names. One that cannot be read is an error
+    /// that names it.
+    pub fn all_roots_of(&self, project: &Uuid) -> Result<Vec<Root>> {
         let dir = self.layout().project(project);
-        let names = self.disk().list_sorted(&dir)?.into_iter().map(|entry| entry.name).filter(|name| is_root_name(name));
-        self.read_roots(&dir, &names.collect::<Vec<_>>(), |root| root)
+        self.read_roots(&dir, &self.root_names(project)?, |root| root)
+    }
+
+    fn root_names(&self, project: &Uuid) -> Result<Vec<String>> {
+        let names = self.disk().list_sorted(&self.layout().project(project))?.into_iter().map(|entry| entry.name);
+        Ok(names.filter(|name| is_root_name(name)).collect())
     }
 
     /// Reads records side by side, in their order. `keep` says what becomes of one that cannot be read.
@@ -261,9 +279,9 @@ impl Store {
         &self,
         dir: &Path,
         names: &[String],
-        keep: impl Fn(Result<Option<RootRecord>>) -> Result<Option<RootRecord>> + Sync,
-    ) -> Result<Vec<RootRecord>> {
-        let read = |names: &[String]| -> Result<Vec<Option<RootRecord>>> {
+        keep: impl Fn(Result<Option<Root>>) -> Result<Option<Root>> + Sync,
+    ) -> Result<Vec<Root>> {
+        let read = |names: &[String]| -> Result<Vec<Option<Root>>> {
             names.iter().map(|name| keep(self.read_root(&dir.join(name)))).collect()
         };
         let workers = parallel::processors(names.len(), LEAST_ROOTS);
@@ -271,7 +289,7 @@ impl Store {
         Ok(parts.into_iter().flatten().flatten().collect())
     }
 
-    /// The roots of a project that can be read, or only those of one model. For who shows what there is: what it protects
+    /// The roots of a project's views that can be read, or only those of one model. For who shows what there is: what it protects
     /// is not known, and who relies on that asks for all of them.
     pub fn readable_roots(&self, project: &Uuid, model: Option<&str>) -> Result<Vec<RootRecord>> {
         let dir = self.layout().project(project);
@@ -281,16 +299,17 @@ impl Store {
             entries => entries?.into_iter().map(|entry| entry.name),
         };
         let names: Vec<String> = names.filter(|name| is_root_name(name) && of_model(name)).collect();
-        self.read_roots(&dir, &names, |root| Ok(root.ok().flatten()))
+        let roots = self.read_roots(&dir, &names, |root| Ok(root.ok().flatten()))?;
+        Ok(roots.into_iter().filter_map(Root::into_view).collect())
     }
 
-    /// For every rooted blob, the projects and views that need it.
-    pub fn users(&self) -> Result<HashMap<Sha256Digest, Vec<(Uuid, ViewKey)>>> {
+    /// For every rooted blob, the projects and owners that need it.
+    pub fn users(&self) -> Result<HashMap<Sha256Digest, Vec<(Uuid, RootOwner)>>> {
         let mut users: HashMap<_, Vec<_>> = HashMap::new();
         for project in self.projects()? {
-            for root in self.roots_of(&project)? {
+            for root in self.all_roots_of(&project)? {
                 for file in &root.files {
-                    users.entry(file.sha256).or_default().push((project, root.view.clone()));
+                    users.entry(file.sha256).or_default().push((project, root.owner.clone()));
                 }
             }
         }
@@ -307,13 +326,22 @@ impl Store {
         self.acquire(&self.layout().views_lock(project), kind, "the views of this project", wait).map(Some)
     }
 
-    /// Drops all roots of a project and what is known about it.
+    /// Drops the roots of a project's views and what is known about it. Refuses, and changes nothing, where the project has
+    /// a root of another owner.
     pub fn forget(&self, project: &Uuid) -> Result<()> {
         self.require_writable()?;
         let dir = self.layout().project(project);
         let _shared = self.shared()?;
-        for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| is_root_name(&entry.name)) {
-            self.disk().remove_if_there(&dir.join(entry.name))?;
+        let names = self.root_names(project)?;
+        for path in names.iter().map(|name| dir.join(name)) {
+            if let Ok(Some(root)) = self.read_root(&path)
+                && root.owner.view().is_none()
+            {
+                return Err(of_another_owner(&path, &root.owner));
+            }
+        }
+        for name in names {
+            self.disk().remove_if_there(&dir.join(name))?;
         }
         self.disk().remove_if_there(&self.layout().project_record(project))?;
         disk::absent_is_none(self.disk().remove_dir(&dir))?;
@@ -321,17 +349,24 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn read_root(&self, path: &Path) -> Result<Option<RootRecord>> {
+    pub(super) fn read_root(&self, path: &Path) -> Result<Option<Root>> {
         let text = self.disk().read_record(path).map_err(StoreError::of_record)?;
         text.map(|text| format::root_from_json(path, &text)).transpose()
     }
 
     fn copy_roots(&self, from: &Uuid, to: &Uuid) -> Result<()> {
-        let dir = self.layout().project(to);
+        let (from_dir, to_dir) = (self.layout().project(from), self.layout().project(to));
         let _shared = self.shared()?;
         self.create_project_dir(to)?;
-        for root in self.roots_of(from)? {
-            self.replace_record(&dir.join(root.view.record_name()), &format::to_json(&root))?;
+        for name in self.root_names(from)? {
+            let path = from_dir.join(&name);
+            let Some(text) = self.disk().read_record(&path).map_err(StoreError::of_record)? else { continue };
+            let root = format::root_from_json(&path, &text)?;
+            match root.owner.view() {
+                Some(view) => self.replace_record(&to_dir.join(view.record_name()), &root.to_json())?,
+                // As it stands: a later version may have written more into it than this one reads.
+                None => self.replace_record(&to_dir.join(name), &text)?,
+            }
         }
         Ok(())
     }
@@ -340,6 +375,10 @@ impl Store {
 /// Whether a name in a project's folder is that of a root. Names that begin with a dot are unfinished files.
 pub(super) fn is_root_name(name: &str) -> bool {
     name.ends_with(".json") && name != "project.json" && !name.starts_with('.')
+}
+
+fn of_another_owner(path: &Path, owner: &RootOwner) -> StoreError {
+    StoreError::OtherOwner { path: path.to_owned(), owner: owner.to_string() }
 }
 
 fn read_identity(disk: &dyn Disk, models_dir: &Path) -> Result<Option<Identity>> {

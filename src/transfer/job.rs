@@ -9,7 +9,7 @@ use crate::{
     digest::Sha256Digest,
     event::{Event, Reporter},
     http::{Body, Location},
-    store::{Blob, Complete, Front, Intake, Progress, Reached, Source, Standing, StoreError, commit_all},
+    store::{Blob, Complete, Front, Intake, Progress, Provenance, Reached, Standing, StoreError, commit_all},
 };
 use std::{
     collections::BTreeMap,
@@ -41,8 +41,8 @@ pub struct Job {
     pub locations: Vec<Location>,
     /// Its SHA-256, where that is known and is not the intake's key.
     pub expected: Option<Sha256Digest>,
-    /// What to record as its origin.
-    pub source: Source,
+    /// Where it comes from, to be recorded; `None` where that is not known, or recorded before.
+    pub source: Option<Provenance>,
     /// Asked as soon as the first segment is there; on a refusal the run fails and what arrived is dropped.
     pub check_head: Option<HeadCheck>,
     /// Asked for as a whole and not in ranges, because the ranges of its server were wrong.
@@ -55,7 +55,7 @@ pub(super) struct Running {
     size: u64,
     segments: u64,
     expected: Option<Sha256Digest>,
-    source: Source,
+    source: Option<Provenance>,
     intake: Box<Intake>,
     on_trust: bool,
     /// Taken out by the commit.

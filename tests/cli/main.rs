@@ -17,6 +17,7 @@ mod damage;
 mod disk;
 mod hostile;
 mod labels;
+mod layout_1;
 #[cfg(target_os = "linux")]
 mod limits;
 mod lock;

@@ -6,7 +6,7 @@ use model_manager::{
     event::{Event, Reporter},
     http::{Http, Location},
     settings::{Connections, Network},
-    store::{Admission, Intake, IntakeKey, Source, Store, Trust, Wait, Want},
+    store::{Admission, Intake, IntakeKey, Store, Trust, UpstreamFile, Wait, Want},
     transfer::{self, Arrived, Effort, HeadCheck, Job, TransferError},
 };
 use std::{
@@ -121,7 +121,7 @@ impl Stand {
             intake: self.intake(),
             locations: vec![Location::new(resolve.parse().unwrap())],
             expected: None,
-            source: Source { endpoint: self.hub.url(), repo: None, commit: None, path: None, git_sha1: None },
+            source: Some(UpstreamFile { endpoint: self.hub.url(), repo: None, commit: None, path: None, git_sha1: None }.into()),
             check_head,
             as_whole: false,
         };

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use model_manager::digest::{Sha256Digest, sha256_of};
 use model_manager::disk::RealDisk;
 use model_manager::store::{
-    Admission, GcOptions, IntakeKey, Project, Source, Store, StoreError, Trust, ViewFile, ViewKey, Wait, Want,
+    Admission, GcOptions, IntakeKey, Project, Store, StoreError, Trust, UpstreamFile, ViewFile, ViewKey, Wait, Want,
 };
 
 use crate::fsck::{Expect, fsck};
@@ -34,7 +34,7 @@ fn download(store: &Store, project: &Project, view: &ViewKey, data: &[u8]) -> Re
             intake.write(0, data)?;
             front.push(&intake, 0, data)?;
         }
-        let source = Source { endpoint: "https://hub".into(), repo: None, commit: None, path: None, git_sha1: None };
+        let source = UpstreamFile { endpoint: "https://hub".into(), repo: None, commit: None, path: None, git_sha1: None };
         intake.commit(front, None, source)?;
     }
     let file = ViewFile { path: "a.gguf".parse().unwrap(), sha256: digest, size: data.len() as u64 };

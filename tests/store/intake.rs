@@ -244,11 +244,11 @@ fn a_commit_that_finds_the_blob_already_there_keeps_that_one_and_notes_its_sourc
     let mut front = intake.front();
     intake.write(0, b"hello\n").unwrap();
     assert!(front.push(&intake, 0, b"hello\n").unwrap());
-    let from = model_manager::store::Source { endpoint: "https://mirror".into(), ..source() };
+    let from = model_manager::store::UpstreamFile { endpoint: "https://mirror".into(), ..source() };
     assert_eq!(intake.commit(front, None, from.clone()).unwrap(), first);
     drop(intake);
     assert_eq!(fs::metadata(home.store.layout().blob(&first.digest)).unwrap().ino(), ino);
-    assert_eq!(home.store.meta(&first.digest).unwrap().unwrap().sources, [source(), from]);
+    assert_eq!(home.store.meta(&first.digest).unwrap().unwrap().sources, [source().into(), from.into()]);
     home.sound(Expect::Tidy);
 }
 

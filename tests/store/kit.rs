@@ -6,8 +6,8 @@ use model_manager::{
     disk::{Disk, RealDisk},
     names::RelPath,
     store::{
-        Admission, Blob, Complete, Front, GcOptions, GcReport, Intake, IntakeKey, Progress, Reached, Source, Store, StoreError,
-        Trust, ViewFile, ViewKey, Wait, Want, commit_all,
+        Admission, Blob, Complete, Front, GcOptions, GcReport, Intake, IntakeKey, Progress, Reached, Store, StoreError, Trust,
+        UpstreamFile, ViewFile, ViewKey, Wait, Want, commit_all,
     },
 };
 use std::{
@@ -67,8 +67,8 @@ pub fn content(seed: u64, len: u64) -> Vec<u8> {
     data
 }
 
-pub fn source() -> Source {
-    Source {
+pub fn source() -> UpstreamFile {
+    UpstreamFile {
         endpoint: "https://huggingface.co".into(),
         repo: Some("owner/repo".into()),
         commit: Some("0".repeat(40)),
@@ -155,7 +155,7 @@ impl Group {
 
     pub fn commit(self) -> Vec<Result<Blob, StoreError>> {
         let (intakes, fronts): (Vec<Intake>, Vec<Front>) = self.0.into_iter().unzip();
-        let complete = |(intake, front)| Complete { intake, front, expected: None, source: source() };
+        let complete = |(intake, front)| Complete { intake, front, expected: None, source: Some(source().into()) };
         commit_all(intakes.iter().zip(fronts).map(complete).collect())
     }
 

@@ -20,6 +20,7 @@ mod kit;
 mod layout_doc;
 mod locks;
 mod opening;
+mod owners;
 mod power_loss;
 mod resuming;
 mod roots;

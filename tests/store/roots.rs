@@ -8,7 +8,7 @@ use crate::{
 use model_manager::{
     digest::sha256_of,
     disk::RealDisk,
-    store::{Admission, PROJECT_FILE, Project, Store, StoreError},
+    store::{Admission, PROJECT_FILE, Project, RootOwner, Store, StoreError},
 };
 use std::{
     fs,
@@ -38,7 +38,7 @@ fn a_root_keeps_its_blobs_and_removing_it_gives_them_up() {
     let project = Project::register(&home.store, &home.models()).unwrap();
     project.put_root(&view("a"), &files_of(&blob)).unwrap();
     assert_eq!(collect_in(&home.store, days(30)).unwrap().removed, []);
-    assert_eq!(home.store.users().unwrap()[&blob.digest], [(*project.uuid(), view("a"))]);
+    assert_eq!(home.store.users().unwrap()[&blob.digest], [(*project.uuid(), RootOwner::View(view("a")))]);
     assert!(project.remove_root(&view("a")).unwrap());
     assert!(!project.remove_root(&view("a")).unwrap());
     assert_eq!(collect_in(&home.store, days(30)).unwrap().removed[0].digest, blob.digest);

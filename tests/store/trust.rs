@@ -4,19 +4,19 @@ use crate::{fsck::Expect, kit::*};
 use model_manager::{
     digest::{GitSha1, SequentialHasher, sha256_of},
     disk::RealDisk,
-    store::{Blob, CheckMode, IntakeKey, Progress, Source, Store, TakeIn, Trust, Want},
+    store::{Blob, CheckMode, IntakeKey, Progress, Store, TakeIn, Trust, UpstreamFile, Want},
 };
 use std::{fs, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-fn from(repo: &str) -> Source {
-    Source { repo: Some(repo.into()), ..source() }
+fn from(repo: &str) -> UpstreamFile {
+    UpstreamFile { repo: Some(repo.into()), ..source() }
 }
 
 /// What is recorded of a blob: who vouches for it, and the repositories that it came from.
 fn recorded(store: &Store, blob: &Blob) -> (Trust, Vec<String>) {
     let meta = store.meta(&blob.digest).unwrap().unwrap();
-    (meta.trust, meta.sources.into_iter().filter_map(|source| source.repo).collect())
+    (meta.trust, meta.sources.into_iter().filter_map(|source| source.upstream()?.repo.clone()).collect())
 }
 
 fn git_sha1_of(data: &[u8]) -> GitSha1 {

@@ -86,6 +86,11 @@ impl Answer for Projects {
                 table.row([printable(&line.path), word(line.state).into(), views, size, line.last_seen.clone(), line.uuid.clone()]);
             }
             table.write(page, "");
+            for line in &self.lines {
+                for owner in &line.other_owners {
+                    page.line(format!("{}: blobs are kept for {}", printable(&line.path), printable(&owner.to_string())));
+                }
+            }
         } else {
             for line in &self.lines {
                 let (views, size) = (line.views.len().to_string(), line.size.to_string());

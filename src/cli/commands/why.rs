@@ -8,7 +8,7 @@ use crate::{
     },
     error::Result,
     manager::WhyReport,
-    store::Trust,
+    store::{Provenance, Trust},
 };
 use serde_json::{Value, json};
 
@@ -29,11 +29,26 @@ impl Args {
 }
 
 /// Who vouches for a blob's content.
-fn words(trust: Trust) -> &'static str {
+fn words(trust: Trust) -> String {
     match trust {
-        Trust::Sha256Upstream => "compared with its published SHA-256",
-        Trust::GitSha1Upstream => "compared with its published git hash",
-        Trust::Tofu => "unverified: no published hash was compared with it",
+        Trust::Sha256Upstream => "compared with its published SHA-256".to_owned(),
+        Trust::GitSha1Upstream => "compared with its published git hash".to_owned(),
+        Trust::Tofu => "unverified: no published hash was compared with it".to_owned(),
+        other => format!("unverified for this version, which does not know its trust `{other}`"),
+    }
+}
+
+/// Where a blob came from.
+fn origin(source: &Provenance) -> String {
+    match source {
+        Provenance::Source(file) => {
+            let place = [Some(file.endpoint.as_str()), file.repo.as_deref(), file.commit.as_deref(), file.path.as_deref()];
+            place.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        Provenance::Local { path } => format!("local {}", path.as_deref().unwrap_or("file")),
+        Provenance::App { app, path } => format!("{app} {}", path.as_deref().unwrap_or_default()),
+        Provenance::Remote { name } => format!("the remote {name}"),
+        Provenance::Unknown(entry) => format!("a source that this version does not know: {:.200}", entry.as_str()),
     }
 }
 
@@ -62,9 +77,7 @@ impl Answer for Why {
                 page.line(format!("  {}", words(trust)));
             }
             for source in &blob.sources {
-                let from = [source.repo.as_deref(), source.commit.as_deref(), source.path.as_deref()];
-                let from: Vec<&str> = from.into_iter().flatten().collect();
-                page.line(format!("  from {} {}", printable(&source.endpoint), printable(&from.join(" "))));
+                page.line(format!("  from {}", printable(origin(source).trim_end())));
             }
         }
     }

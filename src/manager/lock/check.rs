@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     names::{RelPath, is_projector},
     registry::{LockFile, LockedFile, LockedView},
-    store::{RootRecord, Source, Store, ViewKey},
+    store::{RootRecord, Store, UpstreamFile, ViewKey},
     text::list,
 };
 use std::collections::BTreeSet;
@@ -96,7 +96,7 @@ impl ModelManager {
             if meta.size != file.size {
                 return Ok(Some(format!("{} is {} bytes long here, and locked with {}", file.path, meta.size, file.size)));
             }
-            let noted = meta.sources.iter().find_map(|source| source.git_sha1);
+            let noted = meta.sources.iter().find_map(|source| source.upstream()?.git_sha1);
             if let (Some(noted), Some(git_sha1)) = (noted, file.git_sha1)
                 && noted != git_sha1
             {
@@ -104,9 +104,9 @@ impl ModelManager {
             }
         }
         for file in root.map_or(&[][..], |root| &root.files) {
-            let sources = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
-            let of_commit = |source: &&Source| {
-                let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(locked.repo.as_str()));
+            let sources = store.upstream_files(&file.sha256)?;
+            let of_commit = |source: &&UpstreamFile| {
+                let repo = source.is_of_repo(locked.repo.as_str());
                 repo && source.commit.as_deref() == Some(locked.commit.as_str())
             };
             let paths: Vec<RelPath> =

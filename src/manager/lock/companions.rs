@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     names::{RelPath, companions},
     registry::LockedView,
-    store::Source,
+    store::UpstreamFile,
 };
 use std::collections::BTreeSet;
 
@@ -52,9 +52,8 @@ pub(in crate::manager) fn companions_beside(target: &Target, old: Option<&Locked
         let Some((root, store)) = run.here(&target.view) else { return Ok(unnamed(target, beside)) };
         let shown = companions(root.files.iter().map(|file| &file.path));
         for file in root.files.iter().filter(|file| shown.contains(&file.path)) {
-            let sources = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
-            let of_repo =
-                |source: &&Source| source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
+            let sources = store.upstream_files(&file.sha256)?;
+            let of_repo = |source: &&UpstreamFile| source.is_of_repo(target.repo.as_str());
             let mut paths = sources.iter().rev().filter(of_repo).filter_map(|source| source.path.as_deref()?.parse().ok());
             beside.extend(paths.find(|path| view_path(&target.view, path).is_ok_and(|path| path == file.path)));
         }

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     names::{Quant, RelPath, Revision, companions},
     registry::{ArtifactFile, LockSource, LockedFile, LockedView, UNPUBLISHED},
-    store::{RootRecord, Source, Store, Trust, ViewFile, ViewKey},
+    store::{RootRecord, Store, Trust, UpstreamFile, ViewFile, ViewKey},
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -106,8 +106,8 @@ impl ModelManager {
     pub(in crate::manager) fn pin_by_store(&self, target: &Target, root: &RootRecord, store: &Store) -> Result<Option<Plan>> {
         let mut sources = Vec::new();
         for file in &root.files {
-            let (noted, trust) = store.meta(&file.sha256)?.map_or((Vec::new(), Trust::Tofu), |meta| (meta.sources, meta.trust));
-            let noted = noted.into_iter().filter(|source| is_of(source, target)).collect::<Vec<_>>();
+            let trust = store.meta(&file.sha256)?.map_or(Trust::Tofu, |meta| meta.trust);
+            let noted = store.upstream_files(&file.sha256)?.into_iter().filter(|source| is_of(source, target)).collect::<Vec<_>>();
             sources.push((noted, trust));
         }
         // What was noted last was said last.
@@ -205,15 +205,15 @@ pub(in crate::manager) fn entry(plan: &Plan, source: LockSource, revision: Optio
 }
 
 /// Whether a blob came from the wanted repository, by a commit that is known and can be the wanted one.
-fn is_of(source: &Source, target: &Target) -> bool {
-    let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
+fn is_of(source: &UpstreamFile, target: &Target) -> bool {
+    let repo = source.is_of_repo(target.repo.as_str());
     let commit = source.commit.as_deref().and_then(|commit| commit.parse::<Revision>().ok()).filter(Revision::is_commit);
     let pinned = target.revision.as_ref().filter(|revision| revision.is_commit());
     repo && commit.is_some_and(|commit| pinned.is_none_or(|pinned| pinned.as_str().eq_ignore_ascii_case(commit.as_str())))
 }
 
 /// A file that is here, as one of its sources has it in this commit.
-fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[Source], trust: Trust) -> Option<PlannedFile> {
+fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[UpstreamFile], trust: Trust) -> Option<PlannedFile> {
     sources.iter().filter(|source| source.commit.as_deref() == Some(commit)).find_map(|source| {
         let repo_path = source.path.as_deref()?.parse().ok()?;
         let is_here = view_path(&target.view, &repo_path).is_ok_and(|path| path == file.path);
@@ -278,7 +278,7 @@ pub(in crate::manager) fn folder_of<'p>(paths: impl IntoIterator<Item = &'p RelP
 fn blobs_by_git_id(store: &Store) -> Result<HashMap<GitSha1, Vec<Sha256Digest>>> {
     let mut noted: HashMap<GitSha1, Vec<Sha256Digest>> = HashMap::new();
     for digest in store.blobs()? {
-        for source in store.meta(&digest)?.map(|meta| meta.sources).unwrap_or_default() {
+        for source in store.upstream_files(&digest)? {
             if let Some(git_sha1) = source.git_sha1 {
                 noted.entry(git_sha1).or_default().push(digest);
             }

@@ -210,14 +210,14 @@ impl ModelManager {
     /// The repository that a view came from, and its files there.
     fn origin_of(&self, root: &RootRecord, store: Option<&Store>) -> Result<Option<(RepoId, Vec<ArtifactFile>)>> {
         let (Some(store), Some(first)) = (store, root.files.first()) else { return Ok(None) };
-        let sources = store.meta(&first.sha256)?.map(|meta| meta.sources).unwrap_or_default();
+        let sources = store.upstream_files(&first.sha256)?;
         let repos: Vec<RepoId> = sources.iter().rev().filter_map(|source| source.repo.as_deref()?.parse().ok()).collect();
         // One content may be in many repositories; a folder's name says which of them was meant.
         let named = repos.iter().find(|repo| view_id(repo).is_ok_and(|id| id == root.view.model));
         let Some(repo) = named.or(repos.first()).cloned() else { return Ok(None) };
         let mut files = Vec::new();
         for file in &root.files {
-            let sources = store.meta(&file.sha256)?.map(|meta| meta.sources).unwrap_or_default();
+            let sources = store.upstream_files(&file.sha256)?;
             let here = sources.iter().rev().filter(|source| source.repo.as_deref() == Some(repo.as_str()));
             let mut paths = here.filter_map(|source| source.path.as_deref()?.parse::<RelPath>().ok());
             let Some(path) = paths.find(|path| view_path(&root.view, path).is_ok_and(|path| path == file.path)) else {

@@ -19,7 +19,7 @@ use crate::{
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
     registry::{Registry, RegistryError},
     source::hub::Reference,
-    store::{RootRecord, Source, StoreError, ViewKey},
+    store::{RootRecord, StoreError, UpstreamFile, ViewKey},
     text,
 };
 use path::begins_as_path;
@@ -326,7 +326,7 @@ impl ModelManager {
                 if store.find(digest)?.is_none() && !store.users()?.contains_key(digest) {
                     return Err(self.no_blob(&digest.to_string()));
                 }
-                let sources = store.meta(digest)?.map(|meta| meta.sources).unwrap_or_default();
+                let sources = store.upstream_files(digest)?;
                 let again = sources
                     .iter()
                     .rev()
@@ -347,7 +347,7 @@ impl ModelManager {
 }
 
 /// The command that fetches a blob as a source has it.
-fn fetch_again(source: &Source) -> Option<String> {
+fn fetch_again(source: &UpstreamFile) -> Option<String> {
     let (repo, commit, path) = (source.repo.as_ref()?, source.commit.as_ref()?, source.path.as_ref()?);
     Some(Invocation::new("download").of(&format!("hf://{repo}@{commit}/{path}")))
 }

@@ -18,7 +18,7 @@ use crate::{
     names::{Format, RelPath, Revision, Role, companions},
     registry::ArtifactFile,
     source::hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
-    store::{IntakeKey, Progress, Project, Store, ViewFile, ViewKey, hash_file},
+    store::{IntakeKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
     view::FileState,
 };
 use std::{
@@ -188,10 +188,9 @@ impl ModelManager {
         let Some(meta) = store.meta(digest)? else { return Ok(false) };
         let commit = target.revision.as_ref().filter(|revision| revision.is_commit());
         Ok(meta.sources.iter().any(|source| {
-            let local = source.endpoint == "local";
-            let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
-            let same_commit = commit.is_none_or(|commit| source.commit.as_deref() == Some(commit.as_str()));
-            local || (repo && same_commit && source.path.as_deref().is_none_or(&is_path))
+            let Some(file) = source.upstream() else { return matches!(source, Provenance::Local { .. }) };
+            let same_commit = commit.is_none_or(|commit| file.commit.as_deref() == Some(commit.as_str()));
+            file.is_of_repo(target.repo.as_str()) && same_commit && file.path.as_deref().is_none_or(&is_path)
         }))
     }
 

@@ -12,7 +12,7 @@ use crate::{
     names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
     registry::{Artifact, ArtifactFile, LockSource, LockedView},
     source::hub::HubFile,
-    store::{Project, RootRecord, Source, Store, ViewFile, ViewKey},
+    store::{Project, RootRecord, Store, UpstreamFile, ViewFile, ViewKey},
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -297,9 +297,9 @@ fn hub_target(
 /// The view of a project that shows this file of the target's repository.
 pub(in crate::manager) fn view_of_file(store: &Store, project: &Uuid, target: &Target, path: &RelPath) -> Option<ViewKey> {
     let is_it = |file: &ViewFile| {
-        let sources = store.meta(&file.sha256).ok().flatten().map(|meta| meta.sources).unwrap_or_default();
-        let is_source = |source: &Source| {
-            let repo = source.repo.as_deref().is_some_and(|repo| repo.eq_ignore_ascii_case(target.repo.as_str()));
+        let sources = store.upstream_files(&file.sha256).unwrap_or_default();
+        let is_source = |source: &UpstreamFile| {
+            let repo = source.is_of_repo(target.repo.as_str());
             repo && source.path.as_deref() == Some(path.as_str())
         };
         file.path.file_name() == path.file_name() && sources.iter().any(is_source)

@@ -1,5 +1,6 @@
 //! The projects that use a store.
 
+use crate::store::RootOwner;
 use serde::Serialize;
 
 /// What became of a project.
@@ -29,6 +30,8 @@ pub struct ProjectLine {
     pub state: ProjectState,
     /// Its views.
     pub views: Vec<String>,
-    /// Bytes they show.
+    /// What else keeps blobs for it: what was placed in other applications, remotes, and owners of a later version.
+    pub other_owners: Vec<RootOwner>,
+    /// Bytes that all of these need.
     pub size: u64,
 }

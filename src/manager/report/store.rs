@@ -2,7 +2,7 @@
 
 use crate::{
     digest::Sha256Digest,
-    store::{Finding, IntakeKey, Source, Trust, Unreferenced},
+    store::{Finding, IntakeKey, Provenance, Trust, Unreferenced},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ pub struct WhyReport {
     /// How far its content is vouched for: `tofu` where nobody published a hash; `null` where nothing is recorded.
     pub trust: Option<Trust>,
     /// Where it came from.
-    pub sources: Vec<Source>,
+    pub sources: Vec<Provenance>,
 }
 
 /// Where the store's bytes are.

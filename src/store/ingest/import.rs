@@ -2,7 +2,7 @@
 
 use crate::store::{
     Blob, Progress, Result, Store, StoreError,
-    format::{Source, Stamp, Trust},
+    format::{Provenance, Stamp, Trust},
     ingest::partial,
     ingest::publish::{self, Finished},
     layout::IntakeKey,
@@ -107,9 +107,9 @@ impl Store {
                 });
             }
             let trust = expected.map_or(Trust::Tofu, |(_, trust)| trust);
-            let local = Source { endpoint: "local".into(), repo: None, commit: None, path: Some(what.clone()), git_sha1: None };
+            let local = Provenance::Local { path: Some(what.clone()) };
             lease.protect(&[digest])?;
-            let (path, size, source) = (data_path.clone(), before.len, local);
+            let (path, size, source) = (data_path.clone(), before.len, Some(local));
             let finished = Finished { data: &*data, path, digest, values, size, trust, source, replaces: false };
             publish::only(publish::publish(self, vec![Ok(finished)]))
         })();

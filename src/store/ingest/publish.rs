@@ -11,7 +11,7 @@
 
 use crate::store::{
     Blob, Intake, Result, Store, StoreError,
-    format::{self, BlobMeta, Source, Stamp, Trust},
+    format::{self, BlobMeta, Provenance, Stamp, Trust},
     ingest::hash::Front,
     layout::IntakeKey,
     records::{has_segments_record, segments_text},
@@ -40,8 +40,8 @@ pub struct Complete<'a> {
     pub front: Front,
     /// Their published SHA-256, where that is known and is not the intake's key.
     pub expected: Option<Sha256Digest>,
-    /// What to record as their origin.
-    pub source: Source,
+    /// Where they came from; `None` where that is not known, or recorded before.
+    pub source: Option<Provenance>,
 }
 
 /// Publishes finished files as blobs, with a result for each, in the order of the files. Wrong content is dropped; any
@@ -83,7 +83,8 @@ fn commit_group(group: Vec<(&Intake, Result<Finished<'_>>)>) -> Vec<Result<Blob>
 
 impl Intake {
     /// Publishes one finished file: see [`commit_all`]. `expected` is checked besides the key.
-    pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Blob> {
+    pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: impl Into<Provenance>) -> Result<Blob> {
+        let source = Some(source.into());
         only(commit_all(vec![Complete { intake: self, front, expected, source }]))
     }
 }
@@ -101,7 +102,7 @@ pub(in crate::store) struct Finished<'a> {
     pub(in crate::store) values: Vec<SegmentValue>,
     pub(in crate::store) size: u64,
     pub(in crate::store) trust: Trust,
-    pub(in crate::store) source: Source,
+    pub(in crate::store) source: Option<Provenance>,
     /// What has the name is replaced, because it was asked to be fetched anew.
     pub(in crate::store) replaces: bool,
 }
@@ -204,7 +205,7 @@ impl<'a> Member<'a> {
         let known = if file.replaces { store.meta(digest)? } else { None };
         let (before, sources) = known.map_or((Trust::Tofu, Vec::new()), |known| (known.trust, known.sources));
         let mut meta = BlobMeta { format: 1, size: *size, blake3, trust: before, verified_at, stamp, sources };
-        meta.learn(std::slice::from_ref(&file.source), *trust);
+        meta.learn(file.source.as_slice(), *trust);
         let (mode, tmp) = (store.marker().file_mode(), store.layout().dir("tmp"));
         let write_segments = || store.disk().write_unnamed(&segments_text(values), mode, &tmp);
         let records = Records {

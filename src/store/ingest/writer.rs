@@ -10,7 +10,7 @@
 use crate::store::{
     Blob, Store, check,
     error::{Result, StoreError},
-    format::{Source, Trust},
+    format::{Provenance, Trust},
     ingest::hash::{Front, Notes, ranges},
     ingest::journal::{self, Found},
     ingest::partial::{PartialDir, remove_ingest_dir},
@@ -206,7 +206,7 @@ impl Intake {
         match (&self.want.key, expected) {
             (IntakeKey::Sha256(_), _) => self.want.trust,
             (_, Some(_)) => Trust::Sha256Upstream,
-            (IntakeKey::Git(_), None) => self.want.trust.min(Trust::GitSha1Upstream),
+            (IntakeKey::Git(_), None) => self.want.trust.at_most(Trust::GitSha1Upstream),
             (IntakeKey::Private(_), None) => Trust::Tofu,
         }
     }
@@ -271,7 +271,12 @@ impl Intake {
     }
 
     /// What is to be published. `expected` is checked besides the key; wrong content is dropped.
-    pub(in crate::store) fn finish(&self, front: Front, expected: Option<Sha256Digest>, source: Source) -> Result<Finished<'_>> {
+    pub(in crate::store) fn finish(
+        &self,
+        front: Front,
+        expected: Option<Sha256Digest>,
+        source: Option<Provenance>,
+    ) -> Result<Finished<'_>> {
         let missing = self.segments() - front.next() + front.unproven(self);
         if missing > 0 {
             return Err(StoreError::Incomplete { key: self.want.key, missing });

@@ -1,0 +1,111 @@
+//! Roots of other owners than views: what this version does not make, and must keep.
+
+use crate::{fsck::Expect, kit::*};
+use model_manager::{
+    digest::{Sha256Digest, sha256_of},
+    store::{
+        Blob, CheckMode, Finding, PROJECT_FILE, Progress, Project, Root, RootOwner, Severity, StoreError, Trust, UpstreamFile,
+    },
+};
+use std::{fs, path::PathBuf};
+use tokio_util::sync::CancellationToken;
+
+const OWNERS: [&str; 4] = [
+    r#"{"kind":"exposure","app":"ollama","id":"00000000-0000-4000-8000-000000000000"}"#,
+    r#"{"kind":"remote","name":"team"}"#,
+    r#"{"kind":"snapshot","of":[1.0]}"#,
+    r#"{"kind":"exposure"}"#,
+];
+
+/// A project that has one root of another owner, and the blob that this one keeps.
+fn rooted(home: &Home, owner: &str) -> (Project, PathBuf, Sha256Digest) {
+    let blob = put(&home.store, &content(1, 5000)).unwrap();
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    let check = sha256_of(format!("{} 5000 m.gguf\n", blob.digest).as_bytes());
+    let text = format!(
+        r#"{{"format":1,"owner":{owner},"more":1,"files":[{{"path":"m.gguf","sha256":"{}","size":5000}}],"check":"{check}"}}"#,
+        blob.digest
+    );
+    let path = home.store.layout().project(project.uuid()).join("~owner~1.json");
+    fs::write(&path, text).unwrap();
+    (project, path, blob.digest)
+}
+
+fn examine(home: &Home) -> Vec<Finding> {
+    let token = CancellationToken::new();
+    home.store.examine(false, Progress { bytes: &|_| {}, cancel: &token }).unwrap().list
+}
+
+#[test]
+fn a_root_of_another_owner_keeps_its_blobs_and_is_shown() {
+    for owner in OWNERS {
+        let home = home();
+        let (project, path, digest) = rooted(&home, owner);
+        assert_eq!(collect_in(&home.store, days(30)).unwrap().removed, [], "{owner}");
+        let users = home.store.users().unwrap();
+        assert!(matches!(users[&digest][..], [(uuid, ref by)] if uuid == *project.uuid() && by.view().is_none()), "{owner}");
+        assert_eq!(project.roots().unwrap(), [], "it is no view");
+        let roots: Vec<Root> = home.store.all_roots_of(project.uuid()).unwrap();
+        let is_unknown = matches!(roots[0].owner, RootOwner::Unknown(_));
+        let findings = examine(&home);
+        let notes = findings.iter().filter(|finding| finding.path == path && finding.severity == Severity::Leftover);
+        assert_eq!(notes.count(), usize::from(is_unknown), "{findings:?}");
+        home.sound(Expect::Unfinished);
+    }
+}
+
+#[test]
+fn a_root_of_another_owner_is_neither_forgotten_nor_replaced_nor_removed() {
+    for owner in OWNERS {
+        let home = home();
+        let (project, path, digest) = rooted(&home, owner);
+        let text = fs::read(&path).unwrap();
+        let of_view = home.store.layout().project(project.uuid()).join(view("a").record_name());
+        fs::rename(&path, &of_view).unwrap();
+        let files = files_of(&Blob { digest, size: 5000 });
+        let refused = [
+            project.put_root(&view("a"), &files).unwrap_err(),
+            project.remove_root(&view("a")).unwrap_err(),
+            project.root(&view("a")).unwrap_err(),
+            home.store.forget(project.uuid()).unwrap_err(),
+        ];
+        assert!(refused.iter().all(|error| matches!(error, StoreError::OtherOwner { .. })), "{refused:?}");
+        assert_eq!(fs::read(&of_view).unwrap(), text, "{owner}");
+        assert!(home.store.project_record(project.uuid()).unwrap().is_some(), "nothing was forgotten");
+    }
+}
+
+#[test]
+fn a_copied_project_gets_the_roots_of_other_owners_as_they_stand() {
+    let home = home();
+    let (here, there) = (home.path("here"), home.path("there"));
+    fs::create_dir(&here).unwrap();
+    let original = Project::register(&home.store, &here).unwrap();
+    let (project, path, _) = rooted(&home, OWNERS[2]);
+    let text = fs::read(&path).unwrap();
+    fs::rename(&path, home.store.layout().project(original.uuid()).join("~owner~1.json")).unwrap();
+    drop(project);
+    fs::create_dir(&there).unwrap();
+    fs::copy(here.join(PROJECT_FILE), there.join(PROJECT_FILE)).unwrap();
+    let copy = Project::register(&home.store, &there).unwrap();
+    assert_ne!(copy.uuid(), original.uuid());
+    assert_eq!(fs::read(home.store.layout().project(copy.uuid()).join("~owner~1.json")).unwrap(), text);
+}
+
+#[test]
+fn what_a_record_says_in_words_of_a_later_version_survives_a_check_and_another_download() {
+    let home = home();
+    let data = content(1, 5000);
+    let blob = put(&home.store, &data).unwrap();
+    let path = home.store.layout().meta(&blob.digest);
+    let entry = r#"{"kind":"peer",  "at":1.0e2}"#;
+    let text = fs::read_to_string(&path).unwrap().replace("sha256-upstream", "signed-by-owner");
+    let (before, after) = text.split_once("\"sources\": [").unwrap();
+    fs::write(&path, format!("{before}\"sources\": [{entry},{after}")).unwrap();
+    assert_eq!(home.store.meta(&blob.digest).unwrap().unwrap().trust.as_str(), "signed-by-owner");
+    let token = CancellationToken::new();
+    home.store.check(&blob.digest, CheckMode::Rehash, Progress { bytes: &|_| {}, cancel: &token }).unwrap();
+    home.store.add_source(&blob.digest, UpstreamFile { repo: Some("a/second".into()), ..source() }, Trust::Tofu).unwrap();
+    let now = fs::read_to_string(&path).unwrap();
+    assert!(now.contains(entry) && now.contains("signed-by-owner") && now.contains("a/second"), "{now}");
+}

@@ -29,9 +29,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            if let Some(hint) = error.next_step() {
-                eprintln!("hint: {hint}");
-            }
+            error.hints().iter().for_each(|hint| eprintln!("hint: {}", hint.kind()));
             ExitCode::from(error.kind().exit_code())
         }
     }

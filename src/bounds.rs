@@ -3,8 +3,8 @@
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     settings::{Bounds, Misplaced},
-    text,
 };
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>])
     let mut can_be_allowed = true;
     for Unnamed { what, path, is_folder } in unnamed {
         let real = disk.real_place(path).map_err(|error| match error.is_wrong_kind() {
-            true => Error::new(ErrorKind::Usage, error.to_string()).hint(ELSEWHERE),
+            true => Error::new(ErrorKind::Usage, error.to_string()).hint(Hint::RemoveLink),
             false => error.into(),
         })?;
         let why = match is_folder {
@@ -41,17 +41,8 @@ pub fn require_within(disk: &dyn Disk, bounds: &Bounds, unnamed: &[Unnamed<'_>])
     if wrong.is_empty() {
         return Ok(());
     }
-    let hint = if can_be_allowed { allow(&places) } else { ELSEWHERE.to_owned() };
+    let hint = if can_be_allowed { Hint::AllowPlaces(places) } else { Hint::RemoveLink };
     Err(Error::new(ErrorKind::Usage, wrong.join(", and ")).hint(hint))
-}
-
-/// What is left to do where no place can be allowed.
-pub const ELSEWHERE: &str = "Remove the link, or name another place.";
-
-/// What allows places.
-pub fn allow(places: &[PathBuf]) -> String {
-    let places: String = places.iter().map(|place| format!(" {}", text::shell_path(place))).collect();
-    format!("If that is what you want, allow it once: `model-manager config set --user allowed_places{places}`.")
 }
 
 /// Why a file may not be at the place its path resolves to. A path without links may lead into a folder of another

@@ -1,7 +1,11 @@
-//! The error at the crate's door: a kind that decides the exit code, a message that names the file or id, and the next
-//! step as a separate hint. Each room has its own small error enum and turns it into this one where it knows the kind.
+//! The error at the crate's door: a kind, a message that names the file or id, what to do next as values, and the error of the
+//! room as its source. Each room has its own small error enum and turns it into this one where it knows the kind.
 
-use std::fmt;
+use crate::hint::Hint;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// What went wrong, as scripts see it; each kind has one exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,7 +68,9 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    hint: Option<String>,
+    hints: Vec<Hint>,
+    path: Option<PathBuf>,
+    id: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -74,13 +80,34 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A new error; `message` is a lower-case sentence without a full stop that names the file or id.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: message.into(), hints: Vec::new(), path: None, id: None, source: None }
     }
 
-    /// Adds the next step: a whole sentence, best with a command to type.
+    /// Adds what to do next, after what was added before.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same for several hints.
+    #[must_use]
+    pub fn with_hints(mut self, hints: impl IntoIterator<Item = Hint>) -> Self {
+        self.hints.extend(hints);
+        self
+    }
+
+    /// Adds the file or folder that it is about.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Adds the model, digest or project that it is about.
+    #[must_use]
+    pub fn about(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
         self
     }
 
@@ -94,7 +121,7 @@ impl Error {
     /// What the system refused to this process: with what helps, where it is a limit.
     pub(crate) fn of_system(message: &str, source: std::io::Error) -> Self {
         let new = Self::new(ErrorKind::Failed, message);
-        let new = if is_too_many_files(&source) { new.hint(TOO_MANY_FILES) } else { new };
+        let new = if is_too_many_files(&source) { new.hint(Hint::RaiseOpenFiles) } else { new };
         new.caused_by(source)
     }
 
@@ -103,14 +130,24 @@ impl Error {
         self.kind
     }
 
-    /// What happened, without causes and hint.
+    /// What happened, without causes and hints.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The next step, if one is known.
-    pub fn next_step(&self) -> Option<&str> {
-        self.hint.as_deref()
+    /// What to do next, in the order of a text. [`hint::words`](crate::hint::words) makes sentences of it.
+    pub fn hints(&self) -> &[Hint] {
+        &self.hints
+    }
+
+    /// The file or folder that it is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The model, digest or project that it is about, if it is about one.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 }
 
@@ -120,10 +157,6 @@ pub(crate) fn is_too_many_files(error: &std::io::Error) -> bool {
     let codes: &[i32] = if cfg!(windows) { &[10024, 4] } else { &[23, 24] };
     error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
-
-/// What helps against it.
-pub(crate) const TOO_MANY_FILES: &str = "More files are needed than this process may have open at once. Allow more with `ulimit -n 4096`, or as many as `ulimit -Hn` \
-     says, and run the command again.";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

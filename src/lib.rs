@@ -15,6 +15,7 @@ pub mod event;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hint;
 pub mod http;
 mod json;
 pub mod manager;

@@ -89,7 +89,7 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         Err(error) => {
-            let (message, hint) = (error.to_string(), error.hint());
+            let (message, hint) = (error.to_string(), format!("{:?}", error.hints()));
             assert!(message.len() + hint.len() <= 8000 + 8 * line.len(), "{message}\n{hint}");
         }
     }

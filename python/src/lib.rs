@@ -5,6 +5,7 @@ mod cli;
 mod convert;
 mod errors;
 mod events;
+mod hints;
 mod manager;
 mod run;
 mod settings;
@@ -18,5 +19,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<manager::Native>()?;
     module.add_class::<run::CancelToken>()?;
     module.add_function(wrap_pyfunction!(convert::read_yaml, module)?)?;
+    module.add_function(wrap_pyfunction!(hints::hint_examples, module)?)?;
     module.add_function(wrap_pyfunction!(cli::cli_main, module)?)
 }

@@ -3,6 +3,7 @@
 use crate::{
     convert,
     errors::raise,
+    hints,
     run::{Watch, run},
     settings::{self, Arguments, time},
 };
@@ -308,7 +309,11 @@ impl Native {
 
     /// Looks through the file, not through what was changed of it in memory.
     fn lint<'py>(&self, py: Python<'py>, watch: Watch, online: bool) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Lint", move |manager| manager.lint(online))
+        self.run(py, watch, "Lint", move |manager| {
+            let report = manager.lint(online)?;
+            let next = report.findings.iter().map(|finding| hints::text(&finding.next).unwrap_or_default());
+            hints::with_findings(&report, "next", next)
+        })
     }
 
     fn use_model<'py>(
@@ -360,7 +365,10 @@ impl Native {
     }
 
     fn doctor<'py>(&self, py: Python<'py>, watch: Watch, full: bool) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Diagnosis", move |manager| manager.doctor(full))
+        self.run(py, watch, "Diagnosis", move |manager| {
+            let report = manager.doctor(full)?;
+            hints::with_findings(&report, "mend", report.findings.iter().map(|finding| hints::phrase(&finding.mend)))
+        })
     }
 
     fn projects<'py>(&self, py: Python<'py>, watch: Watch) -> PyResult<Bound<'py, PyAny>> {

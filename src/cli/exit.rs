@@ -1,6 +1,9 @@
 //! How a run ends: errors in words or as JSON, and the exit code.
 
-use super::output::{BAD, JSON_VERSION, STRONG, paint};
+use super::{
+    hints,
+    output::{BAD, JSON_VERSION, STRONG, paint},
+};
 use crate::{
     error::{Error, ErrorKind},
     text,
@@ -47,14 +50,19 @@ fn causes(error: &Error) -> Vec<String> {
     causes
 }
 
+/// What to do next, in words.
+pub fn hint(error: &Error) -> Option<String> {
+    (!error.hints().is_empty()).then(|| hints::words(error.hints()))
+}
+
 /// An error for people: what happened, why, and what to type next.
 pub fn render(error: &Error) -> String {
     let mut text = format!("{} {}\n", paint(BAD, "error:"), text::printable_lines(error.message()));
     for cause in causes(error) {
         text.push_str(&format!("  caused by: {}\n", text::printable_lines(&cause)));
     }
-    if let Some(hint) = error.next_step() {
-        text.push_str(&format!("{} {}\n", paint(STRONG, "hint:"), text::printable_lines(hint)));
+    if let Some(hint) = hint(error) {
+        text.push_str(&format!("{} {}\n", paint(STRONG, "hint:"), text::printable_lines(&hint)));
     }
     text
 }
@@ -65,7 +73,7 @@ pub fn json(error: &Error) -> Value {
         "kind": error.kind().word(),
         "message": error.message(),
         "causes": causes(error),
-        "hint": error.next_step(),
+        "hint": hint(error),
         "exit_code": error.kind().exit_code(),
     })
 }

@@ -10,6 +10,7 @@ mod args;
 mod commands;
 mod context;
 mod exit;
+mod hints;
 mod interrupt;
 mod output;
 mod progress;

@@ -8,6 +8,7 @@ use super::value::Value;
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     settings::{Proxies, ProxyVariable, Token},
 };
 use std::{
@@ -26,7 +27,7 @@ pub struct Environment<'a> {
 
 fn bad(name: &str, why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Usage, format!("the environment variable {name} cannot be used: {why}"))
-        .hint(format!("Correct {name}, or unset it."))
+        .hint(Hint::CorrectVariable { variable: name.to_owned() })
 }
 
 impl<'a> Environment<'a> {

@@ -25,6 +25,7 @@ pub(crate) use units::parse_time;
 use crate::{
     disk::RealDisk,
     error::{Error, ErrorKind, Result},
+    hint::Hint,
 };
 use environment::Environment;
 use std::path::PathBuf;
@@ -54,7 +55,6 @@ pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
 /// The current directory of this process.
 pub(crate) fn current_dir() -> Result<PathBuf> {
     std::env::current_dir().map_err(|error| {
-        let hint = "Change to a folder that exists, and run the command again.";
-        Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error).hint(hint)
+        Error::new(ErrorKind::Failed, "the current directory cannot be found").caused_by(error).hint(Hint::ChangeFolder)
     })
 }

@@ -7,6 +7,7 @@ use super::current_user::CurrentUser;
 use crate::{
     disk::{Disk, Stat, absent_is_none},
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     text,
 };
 use std::path::{Path, PathBuf};
@@ -127,10 +128,7 @@ impl Finder<'_> {
             return Ok(());
         }
         let message = format!("the project in {} is not used: {why}", folder.display());
-        Err(Error::new(ErrorKind::Usage, message).hint(format!(
-            "If you trust it: `model-manager config set --user safe_projects {}`. Otherwise run the command elsewhere.",
-            text::shell_path(folder)
-        )))
+        Err(Error::new(ErrorKind::Usage, message).hint(Hint::TrustProject { folder: folder.to_owned() }))
     }
 
     /// Why a folder is no project of this user; `None` where it may be one.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     names::nearest,
     settings::LinkMode,
     yaml::{Node, Problem},
@@ -261,7 +262,7 @@ impl Layer {
                 let error = wrong("there is no such setting".into());
                 let near = nearest(key, Setting::layered().map(|setting| setting.key));
                 Err(match near {
-                    Some(near) => error.hint(format!("Did you mean `{near}`?")),
+                    Some(near) => error.hint(Hint::DidYouMean { names: vec![near.to_owned()], actions: Vec::new() }),
                     None => error,
                 })
             }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     disk::{Disk, LockKind, absent_is_none},
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     names::nearest,
     store::{Wait, lock},
     text,
@@ -55,7 +56,7 @@ pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<S
         *named = environment.expand(std::mem::take(named));
         if !named.is_absolute() {
             let message = format!("{}: `{}` is no absolute path", path.display(), yaml::cut(&named.to_string_lossy()));
-            return Err(Error::new(ErrorKind::Usage, message).hint("Write it in full, or from `~/` on."));
+            return Err(Error::new(ErrorKind::Usage, message).hint(Hint::WriteFullPath));
         }
     }
     Ok(said)
@@ -123,8 +124,8 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
     let Some(setting) = Setting::of_key(key).filter(|setting| setting.user != User::No) else {
         let keys = || Setting::of_files().map(|setting| setting.key);
         let hint = match nearest(key, keys()) {
-            Some(near) => format!("Did you mean `{near}`?"),
-            None => format!("The settings are {}.", keys().collect::<Vec<_>>().join(", ")),
+            Some(near) => Hint::DidYouMean { names: vec![near.to_owned()], actions: Vec::new() },
+            None => Hint::SettingsAre(keys().collect()),
         };
         return Err(wrong(format!("there is no setting `{}`", yaml::cut(key))).hint(hint));
     };
@@ -140,21 +141,19 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
             false => Ok(value.clone()),
         })
         .collect::<Result<_>>()?;
-    let path = place(environment).ok_or_else(|| {
-        wrong("this user has no folder for settings".to_owned()).hint("Set HOME, or XDG_CONFIG_HOME to an absolute path.")
-    })?;
+    let path = place(environment).ok_or_else(|| wrong("this user has no folder for settings".to_owned()).hint(Hint::SetHome))?;
     // What is no value of this setting is refused before anything is made.
     let alone = lines_of(key, &values, is_list);
-    file::parse(&alone, "the value", Whose::User).map_err(|error| {
-        wrong(error.message().replace("the value:1:", "column ")).hint("Correct the value; nothing was written.")
-    })?;
+    file::parse(&alone, "the value", Whose::User)
+        .map_err(|error| wrong(error.message().replace("the value:1:", "column ")).hint(Hint::CorrectValue))?;
     let file = disk.real_place(&path)?;
     let owner = CurrentUser::of_process(environment);
     require_mine(disk, &file, &owner)?;
     // Writing it would tighten its mode, and so adopt entries that another user may have planted.
     if let Some(why) = distrusted(disk, &path, &owner)? {
-        return Err(wrong(format!("{} was not changed: {why}; look through the file first", path.display()))
-            .hint("Remove every line that is not yours, run the commands that are named above, then this one again."));
+        return Err(
+            wrong(format!("{} was not changed: {why}; look through the file first", path.display())).hint(Hint::ReviewSettings)
+        );
     }
     let folder = file.parent().unwrap_or(&file).to_owned();
     disk.create_dirs(&folder, FOLDER_MODE)?;
@@ -175,7 +174,7 @@ fn write(disk: &dyn Disk, file: &Path, folder: &Path, setting: &Setting, new: Ve
     file::parse(&text, &origin, Whose::User)?;
     let by_hand = |values: &[String], is_list| {
         Error::new(ErrorKind::Usage, format!("{origin} cannot be changed without touching more than `{}`", setting.key))
-            .hint(format!("Write it by hand: {}", lines_of(setting.key, values, is_list).trim_end().replace('\n', " ")))
+            .hint(Hint::WriteLine { place: None, line: lines_of(setting.key, values, is_list).trim_end().replace('\n', " ") })
     };
     let is_list = setting.is_list;
     let before = values_in(&text, setting.key);
@@ -317,7 +316,7 @@ fn require_mine(disk: &dyn Disk, file: &Path, owner: &CurrentUser) -> Result<()>
         let Some(stat) = absent_is_none(disk.stat_follow(place))? else { continue };
         if !owner.is_me(stat.uid) {
             let message = format!("{} belongs to user {}, so the settings in it are theirs", place.display(), stat.uid);
-            return Err(Error::new(ErrorKind::Usage, message).hint("Run the command as that user, or set HOME to your own home."));
+            return Err(Error::new(ErrorKind::Usage, message).hint(Hint::UseOwnSettings));
         }
         return Ok(());
     }

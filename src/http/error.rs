@@ -5,6 +5,7 @@
 use super::{pause::LONGEST_PAUSE, refusal::Refusal, words::wait_text};
 use crate::{
     error::{Error, ErrorKind},
+    hint::Hint,
     text,
 };
 use std::{fmt, time::Duration};
@@ -205,8 +206,8 @@ pub enum HttpError {
         url: String,
         /// The wait that the server named.
         wait: Option<Duration>,
-        /// The next step, where it is more than to wait.
-        hint: Option<String>,
+        /// What to do next, where it is more than to wait.
+        hint: Option<Hint>,
     },
     /// The server did not send the range that was asked for.
     #[error("{url} was asked for {asked} and sent {got}")]
@@ -350,11 +351,7 @@ impl HttpError {
 
 impl From<HttpError> for Error {
     fn from(error: HttpError) -> Self {
-        let new = Self::new(error.kind(), error.to_string());
-        match error.hint() {
-            Some(hint) => new.hint(hint),
-            None => new,
-        }
+        Self::new(error.kind(), error.to_string()).with_hints(error.hint()).caused_by(error)
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     stream::beginning,
     token::Spoken,
 };
+use crate::hint::Hint;
 use reqwest::{Response, StatusCode, header::HeaderMap};
 use std::time::Duration;
 use url::Url;
@@ -37,8 +38,8 @@ pub struct Refusal {
     pub withheld_from: Option<String>,
     /// What is missing, in the words of the source.
     pub summary: Option<String>,
-    /// The next step, in the words of the source.
-    pub hint: Option<String>,
+    /// What to do next, as the source knows it.
+    pub hint: Option<Hint>,
 }
 
 impl Refusal {

@@ -6,7 +6,10 @@ use super::{
     error::{AuthCause, DenyCause, Missing, printable},
     token::TokenScope,
 };
-use crate::settings::{Network, Token};
+use crate::{
+    hint::Hint,
+    settings::{Network, Token},
+};
 use reqwest::header::HeaderMap;
 use std::{fmt, sync::Arc};
 use url::Url;
@@ -56,8 +59,8 @@ pub struct Reading {
     pub meaning: Option<Meaning>,
     /// What is missing, in the words of the source; it stands before what the server said.
     pub summary: Option<String>,
-    /// The next step, in the words of the source.
-    pub hint: Option<String>,
+    /// What to do next, as the source knows it.
+    pub hint: Option<Hint>,
 }
 
 /// What the servers of one kind mean by their answers.
@@ -77,8 +80,8 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         Reading::default()
     }
 
-    /// The next step after a rate limit, where it is more than to wait.
-    fn rate_limit_hint(&self, _url: &str, _with_token: bool) -> Option<String> {
+    /// What to do after a rate limit, where it is more than to wait.
+    fn rate_limit_hint(&self, _url: &str, _with_token: bool) -> Option<Hint> {
         None
     }
 

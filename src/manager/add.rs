@@ -2,7 +2,6 @@
 
 use super::{
     ModelManager, Selector,
-    invocation::Invocation,
     name::Subject,
     plan::choose::Companions,
     plan::target::{Target, Wanted},
@@ -10,6 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::{Argument, Hint, Invocation, Parameter, Verb},
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, companions, is_projector},
     registry::{self, ArtifactFile, BUILT_IN_ORIGIN, Edited, NewEntry},
     text,
@@ -90,12 +90,11 @@ impl ModelManager {
         let longest = 4096;
         if request.description.as_ref().is_some_and(|text| text.len() > longest || text.contains(char::is_control)) {
             return Err(Error::new(ErrorKind::Usage, format!("the description is not one line of {longest} bytes at most"))
-                .hint("Say in a line what the model is."));
+                .hint(Hint::Describe));
         }
         if request.update && (!request.companions.wanted.is_empty() || !request.companions.projector_if_any) {
             let text = "an update pins the files that the entry names, and adds and removes none";
-            return Err(Error::new(ErrorKind::Usage, text)
-                .hint("Write the file below the entry's `files` by hand, or add the model under another id with `--id`."));
+            return Err(Error::new(ErrorKind::Usage, text).hint(Hint::WriteFileOrOtherId));
         }
         let (plan, id, mut notices) = self.plan_entry(request)?;
         notices.extend(plan.target.notices.iter().cloned());
@@ -154,14 +153,15 @@ impl ModelManager {
         let selector = Selector { model: request.reference.clone(), format: request.format.clone(), quant: request.quant.clone() };
         let mut notices = Vec::new();
         // Of an id no more can be asked.
-        let command = Invocation::new("add").with("--update");
-        const HOW: &str = "Write `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file` or an address of the Hub.";
+        let arguments = [Argument::of(Parameter::Update)];
+        let command = Invocation::new(Verb::Add).with(&arguments);
         let no_repository = |name: &str| Error::new(ErrorKind::Usage, format!("`{name}` names no repository on the Hub"));
         let is_word = !request.reference.contains('/');
         let named = match self.named(&selector, command) {
             Err(error) if error.kind() == ErrorKind::NotFound && is_word && !request.update => {
-                let near = error.next_step().map_or_else(String::new, |hint| format!(" {hint}"));
-                return Err(no_repository(&text::short(&request.reference, 200)).hint(format!("{HOW}{near}")));
+                return Err(no_repository(&text::short(&request.reference, 200))
+                    .hint(Hint::WriteRepository)
+                    .with_hints(error.hints().iter().cloned()));
             }
             named => named?,
         };
@@ -170,10 +170,10 @@ impl ModelManager {
             (Subject::Entry(id), None) if request.update => id.clone(),
             _ => {
                 let again = match &named.subject {
-                    Subject::Entry(id) => format!(" To pin the entry anew: `model-manager add {id} --update`."),
-                    _ => String::new(),
+                    Subject::Entry(id) => Some(Hint::PinAgain(id.to_string())),
+                    _ => None,
                 };
-                return Err(no_repository(&named.folder).hint(format!("{HOW}{again}")));
+                return Err(no_repository(&named.folder).hint(Hint::WriteRepository).with_hints(again));
             }
         };
         // For an entry of the registry another revision than its own is asked for, whose sizes and hashes are not known yet.
@@ -206,7 +206,7 @@ impl ModelManager {
             Some(id) => id.clone(),
             None => {
                 let id = derived_id(repo).ok_or_else(|| {
-                    Error::new(ErrorKind::Usage, format!("no id can be made of the name `{repo}`")).hint("Give one with `--id`.")
+                    Error::new(ErrorKind::Usage, format!("no id can be made of the name `{repo}`")).hint(Hint::GiveId)
                 })?;
                 notices.push(format!("the id is `{id}`; `--id` gives it another one"));
                 id

@@ -1,14 +1,11 @@
 //! Collects blobs that nothing needs, and tells what keeps the others.
 
-use super::{
-    BlobLine, DfReport, GcSummary, ModelManager, PartialLine, Selector, WhyReport,
-    invocation::{Invocation, view_name},
-    name::Meaning,
-};
+use super::{BlobLine, DfReport, GcSummary, ModelManager, PartialLine, Selector, WhyReport, name::Meaning};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::{Action, Hint, Invocation, Verb, view_name},
     store::{GcOptions, Store, StoreError},
     view::Found,
 };
@@ -90,7 +87,7 @@ impl ModelManager {
 
     fn digests_of(&self, what: &str, store: &Store) -> Result<BTreeSet<Sha256Digest>> {
         let selector = Selector { model: what.to_owned(), ..Selector::default() };
-        let command = Invocation::new("why");
+        let command = Invocation::new(Verb::Why);
         let named = match self.meaning(&selector, command)? {
             Meaning::Model(named) => self.form_of(&named, command)?,
             Meaning::Blob(digest) if store.stat(&digest)?.is_none() && !store.users()?.contains_key(&digest) => {
@@ -112,8 +109,8 @@ impl ModelManager {
         }
         if let (true, Some(first)) = (digests.is_empty(), found.first()) {
             let text = format!("{} is not ours: no blob belongs to it", first.path.display());
-            let verify = Invocation::new("verify").of(&view_name(&first.model, &first.format, first.quant.as_deref()));
-            return Err(Error::new(ErrorKind::NotFound, text).hint(format!("{verify} says what is known of it.")));
+            let verify = Action::new(Verb::Verify).name(view_name(&first.model, &first.format, first.quant.as_deref()));
+            return Err(Error::new(ErrorKind::NotFound, text).hint(Hint::ShowChecked(verify)));
         }
         match digests.is_empty() {
             true => {

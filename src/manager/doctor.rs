@@ -1,15 +1,12 @@
 //! Says in words what is wrong with project and store, and which command mends it.
 
-use super::{
-    DoctorReport, ModelManager, ProjectState,
-    invocation::{Invocation, repair_command},
-    name::key_of,
-};
+use super::{DoctorReport, ModelManager, ProjectState, name::key_of};
 use crate::{
     digest::Sha256Digest,
     disk::{self, Open},
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::{self, Action, Hint, Verb},
     store::{
         Finding, PROJECT_FILE, Progress, Project, Severity, ShutOut, Store, StoreError, ViewKey, WhyReadOnly,
         require_folder_or_nothing,
@@ -24,26 +21,25 @@ impl ModelManager {
     pub fn doctor(&self, full: bool) -> Result<DoctorReport> {
         let (dir, models) = (self.store_dir(), self.models_disk());
         let mut report = DoctorReport { store: dir.clone(), ..DoctorReport::default() };
-        let mut add = |severity, path: std::path::PathBuf, what: String, mend: &str| {
-            report.findings.push(Finding { severity, path, what, mend: mend.to_owned() });
+        let mut add = |severity, path: std::path::PathBuf, what: String, mend: &[Hint]| {
+            report.findings.push(Finding { severity, path, what, mend: mend.to_vec() });
         };
         match self.read_registry() {
             Ok(registry) => {
                 for bad in registry.bad_entries() {
-                    let mend = "correct it, then run `model-manager lint`";
-                    add(Severity::Repairable, registry.origin().into(), bad.error.in_short(), mend);
+                    add(Severity::Repairable, registry.origin().into(), bad.error.in_short(), &[Hint::CorrectEntry]);
                 }
                 for key in registry.unknown_keys() {
                     let nearest = key.suggestion.as_ref().map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
                     let what = format!("line {}: unknown key `{}` in {}{nearest}", key.line, key.key, key.within);
-                    add(Severity::Leftover, registry.origin().into(), what, "correct it, or leave it if another program reads it");
+                    add(Severity::Leftover, registry.origin().into(), what, &[Hint::CorrectKey]);
                 }
             }
             Err(error) => {
                 let path = self.settings.config.clone().unwrap_or_default();
                 // Its first line says it all; the others show the place.
                 let what = error.message().lines().next().unwrap_or_default().to_owned();
-                add(Severity::Repairable, path, what, error.next_step().unwrap_or("correct it"));
+                add(Severity::Repairable, path, what, error.hints());
             }
         }
         let store = match Store::open(self.models_disk(), &dir) {
@@ -53,29 +49,17 @@ impl ModelManager {
                 let is_unfinished = matches!(error, StoreError::Absent { .. }) || Store::is_unfinished(&*self.disk, &dir)?;
                 if Project::identify(&*models, &self.settings.models_dir)?.is_some() {
                     let what = format!("{error}, and this project has used one");
-                    let mend = match is_unfinished {
-                        true => "mount its volume, or name it with `--store`; if it is gone, `model-manager init` makes a new one",
-                        false => "restore its STORE.json from a backup, mount its volume, or name it with `--store`",
-                    };
-                    add(Severity::Loss, dir, what, mend);
+                    add(Severity::Loss, dir, what, &[Hint::FindStore { can_be_made: is_unfinished }]);
                 } else if is_unfinished {
-                    add(
-                        Severity::Leftover,
-                        dir,
-                        error.to_string(),
-                        "the first download makes it, and so does `model-manager init`",
-                    );
+                    add(Severity::Leftover, dir, error.to_string(), &[Hint::StoreIsMade]);
                 } else {
                     return Err(error.into());
                 }
                 return Ok(report);
             }
             Err(error @ (StoreError::BadRecord { .. } | StoreError::Disk(_))) => {
-                let mend = match Error::from(error.clone()).next_step() {
-                    Some(hint) if matches!(error, StoreError::Disk(_)) => hint.to_owned(),
-                    _ => "move it away and restore STORE.json from a backup; the blobs are untouched".to_owned(),
-                };
-                add(Severity::Loss, dir, error.to_string(), &mend);
+                let mend = error.hint().filter(|_| matches!(error, StoreError::Disk(_))).unwrap_or(Hint::RestoreMarker);
+                add(Severity::Loss, dir, error.to_string(), &[mend]);
                 return Ok(report);
             }
             Err(error) => return Err(error.into()),
@@ -83,19 +67,14 @@ impl ModelManager {
         self.note_place(&store);
         if let Some(why) = store.read_only() {
             let what = "this user can list, verify and use it, but not download into it or remove from it";
-            add(Severity::Leftover, dir.clone(), what.into(), &self.who_may_let_write(&store, why)?);
+            add(Severity::Leftover, dir.clone(), what.into(), &[self.who_may_let_write(&store, why)?]);
         } else if !store.locks_work() {
             let what = "file locks do nothing here: downloads are not shared between processes, nothing is resumed or collected";
-            add(Severity::Repairable, dir.clone(), what.into(), "put the store on a local disk, or mount it with working locks");
+            add(Severity::Repairable, dir.clone(), what.into(), &[Hint::MoveToLocalDisk]);
         }
         if disk::is_network_file_system(&dir) {
             let what = "the store is on a network file system: locks of other hosts may not be seen";
-            add(
-                Severity::Leftover,
-                dir.clone(),
-                what.into(),
-                "collect with `model-manager gc --only-this-host` while no other host uses it",
-            );
+            add(Severity::Leftover, dir.clone(), what.into(), &[Hint::OnlyThisHost]);
         }
         let hashing = |done| self.report(&Event::Hashing { file: "the store".into(), done, size: 0 });
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
@@ -119,27 +98,22 @@ impl ModelManager {
             None => Some(Vec::new()),
         };
         let is_unrooted = |view: &ViewKey| rooted.as_ref().is_some_and(|rooted| !rooted.iter().any(|root| root.view == *view));
-        let mut add = |severity, path: std::path::PathBuf, what: String, mend: String| {
-            report.findings.push(Finding { severity, path, what, mend });
+        let mut add = |severity, path: std::path::PathBuf, what: String, mend: Hint| {
+            report.findings.push(Finding { severity, path, what, mend: vec![mend] });
         };
         if let Some((path, what)) = unreadable {
             let mut views: Vec<ViewKey> = self.list(None)?.iter().filter_map(key_of).collect();
             views.sort();
-            let again: Vec<String> = views.iter().map(|view| Invocation::new("download").of(&view.name())).collect();
-            let mend = format!(
-                "move it away (`mv {0} {0}.old`), then fetch each model again: {1}. `model-manager projects list` shows the old \
-                 project, to be forgotten",
-                text::shell_path(&path),
-                text::list_whole(&again)
-            );
+            let downloads = views.iter().map(|view| Action::new(Verb::Download).name(view.name())).collect();
+            let mend = Hint::RestartProject { path: path.clone(), downloads };
             add(Severity::Repairable, path, what, mend);
         }
         let mut told = BTreeSet::new();
         for file in self.views(Some(store.clone())).scan(None)? {
             let Some(view) = file.view() else { continue };
-            let repair = format!("run {}", repair_command(&file.model, &file.format, file.quant.as_deref()));
+            let repair = Hint::Run(hint::repair(&file.model, &file.format, file.quant.as_deref()));
             let is_in_store = |digest: &Sha256Digest| matches!(store.find(digest), Ok(Some(_)));
-            let again = format!("run {}", Invocation::new("download").of(&view.name()));
+            let again = Hint::Run(Action::new(Verb::Download).name(view.name()));
             match &file.state {
                 FileState::Dangling { target, digest: None } if file.recorded.is_some() => {
                     let what = format!("a link to {}, where nothing is, stands where its view has a file", target.display());
@@ -147,8 +121,7 @@ impl ModelManager {
                 }
                 FileState::Dangling { target, digest: None } => {
                     let what = format!("somebody else's link leads to {}, where nothing is", target.display());
-                    let mend = "bring back what it leads to, or remove the link; nothing of the store is missing";
-                    add(Severity::Leftover, file.path.clone(), what, mend.into());
+                    add(Severity::Leftover, file.path.clone(), what, Hint::RestoreLinkTarget);
                 }
                 _ if file.is_damaged => {
                     told.extend(file.digest());
@@ -191,11 +164,9 @@ impl ModelManager {
         for digest in hidden {
             let path = store.layout().blob(&digest);
             if users.as_ref().is_some_and(|users| !users.contains_key(&digest)) {
-                let mend = "`model-manager gc --grace 0` removes it with all else that nothing uses";
-                add(Severity::Leftover, path, "it is damaged, and no project uses it".into(), mend.into());
+                add(Severity::Leftover, path, "it is damaged, and no project uses it".into(), Hint::CollectNow);
             } else {
-                let why = Invocation::new("why").of(&digest.to_string());
-                let mend = format!("{why} says which project does; run `model-manager verify --repair` in its folder");
+                let mend = Hint::FindAndRepair { digest: digest.to_string() };
                 add(Severity::Loss, path, "it is damaged, and this project does not show it".into(), mend);
             }
         }
@@ -210,12 +181,7 @@ impl ModelManager {
                 ProjectState::Missing => format!("the project is gone, and {} views of it keep their blobs", line.views.len()),
                 _ => format!("the project on {} cannot be seen from here; its blobs are kept", line.host),
             };
-            add(
-                Severity::Leftover,
-                line.path.into(),
-                what,
-                format!("if it will not come back, `model-manager projects forget {}`", line.uuid),
-            );
+            add(Severity::Leftover, line.path.into(), what, Hint::ForgetProject { project: line.uuid });
         }
         report.findings.extend(findings.list);
         report.findings.extend(self.left_by_root()?);
@@ -253,31 +219,31 @@ impl ModelManager {
             {
                 let shut_out = ShutOut::in_folder(&path, stat.uid, &above);
                 let what = format!("it belongs to {} and not to {}", disk::user_name(0), disk::user_name(above.uid));
-                findings.push(Finding { severity: Severity::Repairable, path, what, mend: format!("`{}`", shut_out.command()) });
+                findings.push(Finding {
+                    severity: Severity::Repairable,
+                    path,
+                    what,
+                    mend: vec![Hint::SystemCommand(shut_out.command())],
+                });
             }
         }
         Ok(findings)
     }
 
     /// What a user does who can only read the store and wants to write it.
-    fn who_may_let_write(&self, store: &Store, why: WhyReadOnly) -> Result<String> {
+    fn who_may_let_write(&self, store: &Store, why: WhyReadOnly) -> Result<Hint> {
         let root = self.disk.stat_follow(store.layout().root())?;
         if why == WhyReadOnly::Permission
             && let Some(shut_out) = ShutOut::from_store(&*self.disk, store.layout().root())
         {
-            return Ok(shut_out.to_string());
+            return Ok(shut_out.hint());
         }
         Ok(match why {
-            WhyReadOnly::Volume => "it is mounted read-only here: run such commands where it is mounted writable".into(),
-            WhyReadOnly::NewerLayout => "update model-manager".into(),
-            WhyReadOnly::NoLocks => "move `lock` in its folder elsewhere, then run `model-manager init`".into(),
-            WhyReadOnly::Permission if store.marker().is_shared() => {
-                let group = disk::group_name(root.gid);
-                format!(
-                    "the members of the group {group} can: have this user added with `usermod -aG {group} <user>`, then log in anew"
-                )
-            }
-            WhyReadOnly::Permission => "ask its owner to run `model-manager init --shared --group <group>`".into(),
+            WhyReadOnly::Volume => Hint::RunWhereWritable,
+            WhyReadOnly::NewerLayout => Hint::UpdateProgram { is_readable: true },
+            WhyReadOnly::NoLocks => Hint::RestoreLocks,
+            WhyReadOnly::Permission if store.marker().is_shared() => Hint::JoinGroup { group: disk::group_name(root.gid) },
+            WhyReadOnly::Permission => Hint::AskOwnerToShare,
         })
     }
 
@@ -316,7 +282,7 @@ impl ModelManager {
 fn number_of_group(group: &str) -> Result<u32> {
     disk::group_number(group).map_err(|error| {
         let message = format!("the store cannot be given to the group `{}`: {error}", text::short(group, 80));
-        Error::new(ErrorKind::Usage, message).hint("Name a group that `getent group` lists, or its number. Nothing was made.")
+        Error::new(ErrorKind::Usage, message).hint(Hint::NameGroup)
     })
 }
 

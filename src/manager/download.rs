@@ -4,7 +4,6 @@
 
 use super::{
     DownloadOptions, DownloadReport, FileSupply, ModelManager, PlanReport, Selector,
-    invocation::Invocation,
     plan::{Plan, PlannedFile},
 };
 use crate::{
@@ -12,12 +11,12 @@ use crate::{
     disk::{LockKind, limits::OpenFiles},
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::{Hint, Invocation, Verb},
     http::bare,
     names::{RelPath, Role},
     settings::LinkMode,
     source::hub::Hub,
     store::{Admission, IntakeKey, Lease, Progress, Project, Stamp, Store, StoreError, TakeIn, Trust, UpstreamFile, Want},
-    text,
     transfer::{self, Effort, Job, TransferError},
     view::{Adopted, Awaited, Replaced, Views},
     weights::head_check,
@@ -31,7 +30,7 @@ use std::{
 impl ModelManager {
     /// What a download would do.
     pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
-        let target = self.target(what, options.revision.as_ref(), Invocation::new("download"))?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?;
         let store = self.existing_store()?;
         let mut plan = self.ask(self.plan(target, options, store.as_ref()))?;
         let views = self.views(store.clone());
@@ -55,7 +54,7 @@ impl ModelManager {
 
     /// Downloads a model, verified, into the store and shows it; what is present is used.
     pub fn download(&self, what: &Selector, options: &DownloadOptions) -> Result<DownloadReport> {
-        let target = self.target(what, options.revision.as_ref(), Invocation::new("download"))?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?;
         for notice in &target.notices {
             self.report(&Event::Notice(notice.clone()));
         }
@@ -111,9 +110,7 @@ impl ModelManager {
         self.tell_unpublished(&plan);
         self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {
-            return Err(
-                Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint("Run the command again.")
-            );
+            return Err(Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint(Hint::RunAgain));
         };
         let _views_lock = project.lock_views(store.wait())?;
         project.put_root(&plan.target.view, &files)?;
@@ -265,11 +262,7 @@ impl ModelManager {
     /// A plain file in the place of one of the model's that is another.
     fn not_the_models(&self, path: &Path, expected: &str, actual: &str) -> Error {
         let text = format!("{} is in the way and is not the model's file: expected {expected}, got {actual}", path.display());
-        Error::new(ErrorKind::Damaged, text).hint(format!(
-            "It was left as it is. Move it away, or run `model-manager remove {}` and then the same command again. With `--force` \
-             the download replaces it, after its content was kept in the store.",
-            text::shell_path(path)
-        ))
+        Error::new(ErrorKind::Damaged, text).hint(Hint::MovePlain { path: path.to_owned() }).at(path)
     }
 
     /// Takes a plain file that is going to be replaced into the store. Gives what it looks like then.
@@ -305,7 +298,7 @@ impl ModelManager {
             false => format!("not all of {} is here", plan.target.view),
         };
         let text = format!("offline, and {what}: {}", crate::text::list(&missing));
-        Err(Error::new(ErrorKind::Network, text).hint("To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
+        Err(Error::new(ErrorKind::Network, text).hint(Hint::AllowNetwork))
     }
 
     /// Fetches every file that is not in the store; returns the bytes that travelled for each.

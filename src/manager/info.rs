@@ -2,7 +2,6 @@
 
 use super::{
     DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
-    invocation::Invocation,
     name::Subject,
     plan::choose::Companions,
     plan::target::{Target, Wanted},
@@ -11,6 +10,7 @@ use super::{
 use crate::{
     error::{ErrorKind, Result},
     event::Event,
+    hint::{Invocation, Verb},
     names::{Format, Quant, Revision, Role},
     registry::{Artifact, Model},
     source::hub::{GgufUnit, Pinned, gguf_units},
@@ -43,7 +43,7 @@ impl ModelManager {
     /// `remote`, and for a reference, the headers of files that are not here are fetched, and nothing else of them.
     pub fn info_of(&self, what: &Selector, remote: bool) -> Result<InfoModel> {
         let here = self.here()?;
-        let command = Invocation::new("info");
+        let command = Invocation::new(Verb::Info);
         let named = self.named(what, command)?;
         let id = match &named.subject {
             Subject::Entry(id) => id,

@@ -290,11 +290,10 @@ async fn fetch(http: &Http, mut look: Look, places: Vec<Location>, tries: u32, l
                 }
                 None => {
                     let error = Error::from(error);
-                    let new = Error::new(error.kind(), format!("{}: {}", look.name, error.message()));
-                    return Err(match error.next_step() {
-                        Some(hint) => new.hint(hint),
-                        None => new,
-                    });
+                    let hints = error.hints().to_vec();
+                    return Err(Error::new(error.kind(), format!("{}: {}", look.name, error.message()))
+                        .with_hints(hints)
+                        .caused_by(error));
                 }
             },
         }

@@ -3,9 +3,10 @@
 use super::{ModelManager, registry_file};
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     http::{AuthCause, HttpError, Missing},
     names::{RepoId, Revision},
-    registry::{ArtifactFile, BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, command_name, update_command},
+    registry::{ArtifactFile, BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, repin_action, update_action},
     source::hub::{Gate, Hub, HubError, Pinned, Tree},
 };
 use serde::Serialize;
@@ -61,8 +62,7 @@ impl ModelManager {
 
     fn lint_online(&self, registry: &Registry, lint: &mut Lint) -> Result<()> {
         if self.settings.network.offline {
-            return Err(Error::new(ErrorKind::Usage, "the Hub is to be asked, and this run is offline")
-                .hint("Leave out `--online`, or allow the network: no `--offline`, no HF_HUB_OFFLINE."));
+            return Err(Error::new(ErrorKind::Usage, "the Hub is to be asked, and this run is offline").hint(Hint::OmitOnline));
         }
         let hub = self.hub()?;
         self.ask(async {
@@ -84,6 +84,11 @@ fn repositories(registry: &Registry) -> Vec<RepoId> {
         }
     }
     repos
+}
+
+/// A line that an entry should have.
+fn write(line: String) -> Hint {
+    Hint::WriteKeys { lines: vec![line], update: None, is_doubtful: false }
 }
 
 /// The entries of one repository, in the light of what the Hub says about it.
@@ -123,24 +128,18 @@ impl Asked<'_, '_> {
         let Some(first) = self.entries.first().cloned() else { return };
         if head.repo != *repo {
             let message = format!("the Hub now keeps `{repo}` as `{}`", head.repo);
-            let next = format!("Write `huggingface_id: \"{}\"`.", head.repo);
+            let next = write(format!("huggingface_id: \"{}\"", head.repo));
             self.lint.add(&first, (Level::Warning, "renamed"), "huggingface_id", None, (message, next));
         }
         if head.disabled {
             let message = format!("the Hub has disabled `{repo}`");
-            self.lint.add(
-                &first,
-                (Level::Error, "repository"),
-                "huggingface_id",
-                None,
-                (message, "Choose another repository.".into()),
-            );
+            self.lint.add(&first, (Level::Error, "repository"), "huggingface_id", None, (message, Hint::OtherRepository));
         }
         let gated = head.gated != Gate::Open;
         let Some(entry) = self.entries.iter().find(|entry| entry.artifact.gated != gated).cloned() else { return };
         let said = match gated {
-            true => (format!("`{repo}` asks for accepted terms and a token now"), "Write `gated: true`.".to_owned()),
-            false => (format!("`{repo}` is open to everyone now"), "Write `gated: false`.".to_owned()),
+            true => (format!("`{repo}` asks for accepted terms and a token now"), write("gated: true".to_owned())),
+            false => (format!("`{repo}` is open to everyone now"), write("gated: false".to_owned())),
         };
         self.lint.add(&entry, (if gated { Level::Warning } else { Level::Note }, "gated"), "gated", None, said);
     }
@@ -168,11 +167,11 @@ impl Asked<'_, '_> {
             if !is_commit {
                 let held = revision.map_or("the main branch", Revision::as_str);
                 let message = format!("`{}` is not pinned; {held} of {present} is at {} now", entry.name(), pinned.commit);
-                let next = format!(
-                    "Write `revision: \"{}\"`, or run `model-manager add {} --update`.",
-                    pinned.commit,
-                    command_name(&entry)
-                );
+                let next = Hint::WriteKeys {
+                    lines: vec![format!("revision: \"{}\"", pinned.commit)],
+                    update: Some(repin_action(&entry)),
+                    is_doubtful: false,
+                };
                 self.lint.add(&entry, (Level::Warning, "revision"), "revision", None, (message, next));
             }
             for file in entry.artifact.files.iter().chain(&entry.artifact.expect) {
@@ -183,7 +182,7 @@ impl Asked<'_, '_> {
             && !head.commit.as_str().eq_ignore_ascii_case(pinned.commit.as_str())
         {
             let message = format!("the main branch of {present} has moved on since, to {}", head.commit);
-            let next = format!("To follow it, run `model-manager add {} --update`.", command_name(&first));
+            let next = Hint::FollowBranch { update: repin_action(&first) };
             self.lint.add(&first, (Level::Note, "moved"), "revision", None, (message, next));
         }
         Ok(())
@@ -194,21 +193,21 @@ impl Asked<'_, '_> {
         let Some(found) = tree.files.iter().find(|found| found.path == *path) else {
             let nearest = crate::names::nearest(path.as_str(), tree.files.iter().map(|found| found.path.as_str()));
             let next = match nearest {
-                Some(nearest) => format!("The nearest name there is `{nearest}`."),
-                None => format!("See the files at {}.", tree.page),
+                Some(nearest) => Hint::NearestFile(nearest.to_owned()),
+                None => Hint::SeeFiles { page: tree.page.clone() },
             };
             let message = format!("there is no {path} in {} at {}", pinned.repo, pinned.commit);
             self.lint.add(entry, (Level::Error, "file"), "file", Some(path), (message, next));
             return;
         };
-        let hint = format!("or run `{}`", update_command(entry));
+        let keys = |lines, is_doubtful| Hint::WriteKeys { lines, update: Some(update_action(entry)), is_doubtful };
         let mut differing = Vec::new();
         match (file.sha256, found.sha256) {
             (Some(own), Some(theirs)) if own != theirs => differing.push(("sha256", own.to_string(), format!("\"{theirs}\""))),
             (None, Some(theirs)) => {
                 let said = (
                     format!("no `sha256` is written for {path}; the Hub publishes one"),
-                    format!("Write `sha256: \"{theirs}\"`, {hint}."),
+                    keys(vec![format!("sha256: \"{theirs}\"")], false),
                 );
                 self.lint.add(entry, (Level::Warning, "sha256"), "sha256", Some(path), said);
             }
@@ -219,7 +218,7 @@ impl Asked<'_, '_> {
             None => {
                 let said = (
                     format!("no `size` is written for {path}; the Hub gives one"),
-                    format!("Write `size: {}`, {hint}.", found.size),
+                    keys(vec![format!("size: {}", found.size)], false),
                 );
                 self.lint.add(entry, (Level::Note, "size"), "size", Some(path), said);
             }
@@ -230,10 +229,9 @@ impl Asked<'_, '_> {
         }
         let told: Vec<String> =
             differing.iter().map(|(what, own, theirs)| format!("{what} {own} here and {theirs} on the Hub")).collect();
-        let write: Vec<String> = differing.iter().map(|(what, _, theirs)| format!("`{what}: {theirs}`")).collect();
+        let write: Vec<String> = differing.iter().map(|(what, _, theirs)| format!("{what}: {theirs}")).collect();
         let message = format!("{path} of {} at {} has {}", pinned.repo, pinned.commit, told.join(", and "));
-        let next = format!("If the Hub's file is the right one, write {}, {hint}.", write.join(" and "));
-        self.lint.add(entry, (Level::Error, DIFFERS), differing[0].0, Some(path), (message, next));
+        self.lint.add(entry, (Level::Error, DIFFERS), differing[0].0, Some(path), (message, keys(write, true)));
     }
 
     /// What the Hub refuses is a finding about the entries; that it cannot be asked, or refuses the token, is an error.
@@ -242,7 +240,7 @@ impl Asked<'_, '_> {
         if bad_token || !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Auth) {
             return Err(error.into());
         }
-        let next = error.hint().unwrap_or_else(|| "Look at the repository's page in a browser.".into());
+        let next = error.hint().unwrap_or(Hint::SeeRepository);
         for entry in std::mem::take(&mut self.entries) {
             let message = format!("`{}` cannot be had: {error}", entry.name());
             self.lint.add(&entry, (Level::Error, rule), at, None, (message, next.clone()));

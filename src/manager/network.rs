@@ -8,6 +8,7 @@ use crate::{
     disk::{Disk, limits},
     error::{Error, ErrorKind, Result},
     event::Silent,
+    hint::Hint,
     http::{Http, check_certificates},
     settings,
     source::hub::Hub,
@@ -133,7 +134,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn certificates(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
-    let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint("Check `--ca-file` and SSL_CERT_FILE.");
+    let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint(Hint::CheckCertificates);
     let pem = disk.read_small(path).map_err(|error| wrong(error.to_string()))?;
     let pem = pem.ok_or_else(|| wrong(format!("there is no certificate file at {}", path.display())))?;
     check_certificates(&pem).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
@@ -142,10 +143,7 @@ fn certificates(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
 
 pub(super) fn no_threads() -> Error {
     let why = "cannot start the threads for network work: the system allows this user no more";
-    Error::new(ErrorKind::Failed, why).hint(
-        "End other programs of this user, or allow more processes with `ulimit -u unlimited` or in the container's \
-         settings (`pids.max`), and run the command again.",
-    )
+    Error::new(ErrorKind::Failed, why).hint(Hint::RaiseProcesses)
 }
 
 /// What runs network work on so many threads beside the caller's, of which it needs one at least: names are looked up and
@@ -186,7 +184,7 @@ mod tests {
         }
         let error = runtime(0).unwrap_err();
         assert!(error.message().contains("allows this user no more"), "{error}");
-        assert!(error.next_step().unwrap().contains("`ulimit -u unlimited`"));
+        assert_eq!(error.hints(), [Hint::RaiseProcesses]);
     }
 
     #[test]

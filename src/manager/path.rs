@@ -2,13 +2,14 @@
 
 use super::{
     ListedModel, ListedState, ModelManager, Selector,
-    invocation::{Invocation, listed_name, repair_command},
+    name::listed_name,
     name::{Named, Subject, forms, key_of},
     plan::target::format_of,
 };
 use crate::{
     disk::Kind,
     error::{Error, ErrorKind, Result},
+    hint::{self, Action, Hint, Invocation, Verb},
     names::{Format, Quant, RelPath},
     store::ViewKey,
     view::ViewError,
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 impl ModelManager {
     /// The path to give to a backend: of a model that is whole, as far as that can be told without reading it.
     pub fn path(&self, what: &Selector) -> Result<PathBuf> {
-        self.path_asked_by(what, Invocation::new("path"))
+        self.path_asked_by(what, Invocation::new(Verb::Path))
     }
 
     /// The same for another command that needs it.
@@ -44,10 +45,9 @@ impl ModelManager {
             }
             [] => Err(self.not_present(&form, &here, command)),
             several => {
-                let all: Vec<String> = several.iter().map(|listed| command.of(&listed_name(listed))).collect();
+                let all = several.iter().map(|listed| command.of(&listed_name(listed))).collect();
                 let text = format!("`{}` is here in several forms: {}", form.folder, forms(several));
-                Err(Error::new(ErrorKind::Usage, text)
-                    .hint(format!("Choose one with `--format` and `--quant`, or by its name: {}.", crate::text::list_whole(&all))))
+                Err(Error::new(ErrorKind::Usage, text).hint(Hint::ChooseForm(all)))
             }
         }
     }
@@ -56,10 +56,10 @@ impl ModelManager {
     fn require_whole_view(&self, listed: &ListedModel) -> Result<()> {
         let ListedModel { model, format, quant, path, missing, damaged, .. } = listed;
         let name = forms(&[listed]);
-        let repair = repair_command(model, format, quant.as_deref());
+        let repair = hint::repair(model, format, quant.as_deref());
         if missing.is_empty() {
             let text = format!("`{model}` ({name}) is damaged: {}", crate::text::list(damaged));
-            let error = Error::new(ErrorKind::Damaged, text).hint(format!("Run {repair}."));
+            let error = Error::new(ErrorKind::Damaged, text).hint(Hint::Run(repair));
             return if damaged.is_empty() { Ok(()) } else { Err(error) };
         }
         let text = match self.disk.find(path)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
@@ -72,8 +72,8 @@ impl ModelManager {
         let is_registered = self.registry().is_ok_and(|registry| registry.select(model, form.as_ref(), of.as_ref()).is_ok());
         // A download leaves alone what is in the way.
         let is_free = self.is_free(listed)?;
-        let command = if is_registered && is_free { Invocation::new("download").of(&listed_name(listed)) } else { repair };
-        Err(Error::new(ErrorKind::NotFound, text).hint(format!("Run {command}.")))
+        let command = if is_registered && is_free { Action::new(Verb::Download).name(listed_name(listed)) } else { repair };
+        Err(Error::new(ErrorKind::NotFound, text).hint(Hint::Run(command)))
     }
 
     /// Whether nothing foreign stands where the missing files of a view belong.

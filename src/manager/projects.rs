@@ -4,6 +4,7 @@ use super::{ModelManager, ProjectLine, ProjectState};
 use crate::{
     disk::{self, Disk},
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     store::{Project, Store, StoreError, format::ProjectRecord},
 };
 use std::path::Path;
@@ -47,15 +48,11 @@ impl ModelManager {
                 0 => format!("the store knows no project `{which}`"),
                 several => format!("`{which}` means {several} projects"),
             };
-            return Err(Error::new(ErrorKind::NotFound, message)
-                .hint("See `model-manager projects list`; give the path or the whole uuid."));
+            return Err(Error::new(ErrorKind::NotFound, message).hint(Hint::NameProject));
         };
         if line.state == ProjectState::Live && !force {
             return Err(Error::new(ErrorKind::Usage, format!("{} is still there and uses {} views", line.path, line.views.len()))
-                .hint(format!(
-                    "Remove its models there with `model-manager remove <model>`, or break it: `model-manager projects forget {} --force`.",
-                    line.uuid
-                )));
+                .hint(Hint::ForgetLiveProject { uuid: line.uuid.clone() }));
         }
         let uuid: Uuid = line.uuid.parse().map_err(|_| Error::new(ErrorKind::Failed, format!("`{}` is not a uuid", line.uuid)))?;
         store.forget(&uuid)?;

@@ -4,6 +4,7 @@ use super::ModelManager;
 use crate::{
     disk::{Disk, Kind, LockKind},
     error::{Error, ErrorKind, Result},
+    hint::{Hint, Replacement},
     registry::{BUILT_IN, Edited, MOST_BYTES, Registry},
     store::{Stamp, lock},
 };
@@ -20,13 +21,12 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
         if error.is_too_many_files() {
             return error.into();
         }
-        Error::new(ErrorKind::Usage, error.to_string())
-            .hint("Make it a file that this user can read, or name another with `--config`.")
+        Error::new(ErrorKind::Usage, error.to_string()).hint(Hint::MakeReadable(Replacement::OtherRegistry))
     })?;
     let Some(bytes) = bytes else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|error| {
         Error::new(ErrorKind::Usage, format!("{} is not UTF-8 text: {error}", path.display()))
-            .hint("Save the registry as UTF-8, or name another file with `--config`.")
+            .hint(Hint::SaveAsUtf8 { is_registry: true })
     })?;
     Ok(Some(text))
 }
@@ -37,11 +37,9 @@ pub(super) fn read_named(disk: &dyn Disk, path: &Path) -> Result<String> {
         return Ok(text);
     }
     Err(if disk.find(path)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
-        Error::new(ErrorKind::Usage, format!("{} is a link that leads nowhere", path.display()))
-            .hint("Bring back what it leads to, or remove the link; `--config` names another registry.")
+        Error::new(ErrorKind::Usage, format!("{} is a link that leads nowhere", path.display())).hint(Hint::RestoreRegistryLink)
     } else {
-        Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display()))
-            .hint("Name another file with `--config`, or leave it out to use the built-in registry.")
+        Error::new(ErrorKind::Usage, format!("there is no registry at {}", path.display())).hint(Hint::NameRegistry)
     })
 }
 
@@ -180,7 +178,7 @@ impl ModelManager {
         let content = change.edited.text.as_bytes();
         let meanwhile = || {
             Error::new(ErrorKind::Failed, format!("{} was changed by somebody else in this moment", change.path.display()))
-                .hint("Run the same command again.")
+                .hint(Hint::RunAgain)
         };
         let Some(old) = &change.old else {
             let (temp, handle) = disk.create_temp(folder, ".tmp-", 0o644)?;

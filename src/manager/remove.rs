@@ -2,7 +2,6 @@
 
 use super::{
     BlobLine, ListedModel, ModelManager, RemoveReport, Selector, SharedBlob,
-    invocation::{Invocation, view_name},
     name::{Named, Subject},
 };
 use crate::{
@@ -10,6 +9,7 @@ use crate::{
     disk::{Kind, LockKind},
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::{Action, Hint, Invocation, Verb, view_name},
     names::{Format, Quant},
     store::{Collector, FileLock, IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
     view::Found,
@@ -125,7 +125,7 @@ impl ModelManager {
     }
 
     fn plan_selected(&self, what: &Selector, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
-        let command = Invocation::new("remove");
+        let command = Invocation::new(Verb::Remove);
         let named = self.form_of(&self.named(what, command)?, command)?;
         self.require_whole(&named, store, project)?;
         let is_wanted = |view: &ViewKey| named.fits_view(view);
@@ -160,8 +160,7 @@ impl ModelManager {
         match roots.iter().find(|root| named.fits_view(&root.view)) {
             Some(root) if root.files.len() > 1 => {
                 let text = format!("{file} is one of the {} files of {}, which are removed together", root.files.len(), root.view);
-                let command = Invocation::new("remove").of(&root.view.name());
-                Err(Error::new(ErrorKind::Usage, text).hint(format!("To remove all of them, run {command}.")))
+                Err(Error::new(ErrorKind::Usage, text).hint(Hint::RemoveAll(Action::new(Verb::Remove).name(root.view.name()))))
             }
             _ => Ok(()),
         }
@@ -177,8 +176,7 @@ impl ModelManager {
         }
         let error = Error::new(error.kind(), error.message());
         if self.settings.config.is_none() {
-            let fetch = named.download_command();
-            return error.hint(format!("Nothing was removed: it is an entry of the built-in registry. {fetch} fetches it."));
+            return error.hint(Hint::IsBuiltIn).hint(Hint::DownloadedBy(named.download_action()));
         }
         let name = match (&named.format, &named.quant) {
             (None, None) => id.to_string(),
@@ -187,9 +185,9 @@ impl ModelManager {
                 view_name(id.as_str(), format.as_str(), quant.as_ref().map(Quant::as_str))
             }
         };
-        let command = Invocation::new("registry remove").of(&name);
-        let fetch = named.download_command();
-        error.hint(format!("Nothing was removed. {command} takes the entry out of the registry, {fetch} fetches it."))
+        let unregister = Action::new(Verb::Unregister).name(name);
+        let download = named.download_action();
+        error.hint(Hint::NothingRemoved).hint(Hint::UnregisterOrDownload { unregister, download })
     }
 
     /// Interrupted downloads of the files that the registry names for the views.

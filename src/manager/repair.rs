@@ -6,6 +6,7 @@ use crate::{
     disk::Kind,
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::Hint,
     names::{RepoId, Revision},
     settings::LinkMode,
     store::{BlobState, CheckMode, Progress, Project, RootRecord, Stamp, Store, UpstreamFile, ViewFile, ViewKey},
@@ -223,9 +224,8 @@ impl ModelManager {
             }
         }
         match places.is_empty() {
-            true => Err(Error::new(ErrorKind::NotFound, format!("no source is recorded for {}", damaged.file.path)).hint(
-                "Download it from its repository (`model-manager download owner/repo:LABEL`), or put a whole copy in its place.",
-            )),
+            true => Err(Error::new(ErrorKind::NotFound, format!("no source is recorded for {}", damaged.file.path))
+                .hint(Hint::DownloadFromRepository)),
             false => Ok(places),
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     disk::{Kind, LockKind, Stat},
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::{Action, Hint, Parameter, Verb},
     registry::{LockFile, LockedView},
     store::{BlobState, CheckMode, Progress, Project, Store, ViewFile, ViewKey},
     view::FileState,
@@ -102,7 +103,8 @@ impl ModelManager {
                 ErrorKind::Failed,
                 format!("{} does not agree with the registry: {}", self.settings.lock_file.display(), differ.join("; ")),
             )
-            .hint("Nothing was changed. Run `model-manager lock` to lock what the registry says now, and look at the difference.")),
+            .hint(Hint::NothingChanged)
+            .hint(Hint::LockAgain)),
         }
     }
 
@@ -147,7 +149,8 @@ impl ModelManager {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Network, format!("offline, and not all that is locked is here: {}", crate::text::list(&missing)))
-            .hint("Nothing was changed. To allow requests, drop `--offline` and unset HF_HUB_OFFLINE."))
+            .hint(Hint::NothingChanged)
+            .hint(Hint::AllowNetwork))
     }
 
     /// Checks every blob that is to be used, and makes the damaged ones whole. Gives those that must be fetched as a whole,
@@ -174,15 +177,17 @@ impl ModelManager {
         if !damaged.is_empty() && self.settings.network.offline {
             let names: Vec<String> = damaged.iter().map(|(_, view, file, _)| format!("{view}/{}", file.path)).collect();
             let view = &damaged[0].1;
-            let quant = view.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
+            let repair = Action::new(Verb::Verify).name(view.model.to_string()).value(Parameter::Format, view.format.to_string());
+            let repair = match &view.quant {
+                Some(quant) => repair.value(Parameter::Quant, quant.to_string()),
+                None => repair,
+            };
             return Err(Error::new(
                 ErrorKind::Damaged,
                 format!("the content in the store is damaged: {}", crate::text::list(&names)),
             )
-            .hint(format!(
-                "Nothing was changed. With the network, run this again, or `model-manager verify {} --format {}{quant} --repair`.",
-                view.model, view.format
-            )));
+            .hint(Hint::NothingChanged)
+            .hint(Hint::RepairWithNetwork(repair.with(Parameter::Repair))));
         }
         let mut again = BTreeSet::new();
         for (path, _, file, plan) in &damaged {

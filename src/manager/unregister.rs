@@ -1,13 +1,9 @@
 //! An entry of the registry, taken out. What is here of it stays.
 
-use super::{
-    ModelManager, Selector,
-    add::label,
-    invocation::{Invocation, view_name},
-    name::Subject,
-};
+use super::{ModelManager, Selector, add::label, name::Subject};
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::{Action, Hint, Invocation, Verb, view_name},
     names::{Format, ModelId, Quant},
     registry::{self, EntryName},
 };
@@ -41,18 +37,16 @@ impl ModelManager {
     /// Removes an entry from the project's registry; comments and everything else stay. This manager keeps using the
     /// registry that it has read before. `new_registry` is where the project's file would be.
     pub fn unregister(&self, what: &Selector, new_registry: &Path, dry_run: bool) -> Result<UnregisterReport> {
-        let command = Invocation::new("registry remove");
+        let command = Invocation::new(Verb::Unregister);
         let named = self.named(what, command)?;
         let Subject::Entry(id) = &named.subject else {
             let text = format!("`{}` is no entry of the registry", named.folder);
-            let remove = Invocation::new("remove").of(&what.model);
-            return Err(Error::new(ErrorKind::NotFound, text).hint(format!("{remove} removes what is here of it.")));
+            let remove = Action::new(Verb::Remove).name(&what.model);
+            return Err(Error::new(ErrorKind::NotFound, text).hint(Hint::RemovesFromProject(remove)));
         };
         if self.settings.config.is_none() {
             let text = format!("`{id}` is an entry of the built-in registry, which stays as it is");
-            return Err(Error::new(ErrorKind::Usage, text).hint(
-                "A project has a registry of its own in configs/models.yaml: `model-manager add owner/repo:LABEL` makes one.",
-            ));
+            return Err(Error::new(ErrorKind::Usage, text).hint(Hint::MakeRegistry));
         }
         let format = named.format.clone().or_else(|| named.quant.as_ref().map(|_| Format::gguf()));
         let name = EntryName { id: id.to_string(), format: format.clone(), quant: named.quant.clone() };

@@ -1,12 +1,12 @@
 //! Makes a model that is here the one that a backend's settings name.
 
-use super::{ModelManager, Selector, invocation::Invocation, name::Subject, plan::target::format_of};
+use super::{ModelManager, Selector, name::Subject, plan::target::format_of};
 use crate::{
     disk::{Kind, absent_is_none},
     error::{Error, ErrorKind, Result},
+    hint::{Action, Argument, Hint, Invocation, Operand, Parameter, Replacement, Verb},
     names::Role,
     registry::{Backend, CannotEdit, MODEL_PATH_KEY, MOST_BYTES, model_path_line, set_model_path},
-    text,
 };
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};
@@ -70,18 +70,18 @@ impl ModelManager {
             options.file.clone().unwrap_or_else(|| options.root.join("configs/backend").join(format!("{}.yaml", backend.word())));
         self.require_settings_within(&file, what, backend)?;
         let old = self.disk.read_at_most(&file, MOST_BYTES).map_err(|error| {
-            Error::new(ErrorKind::Usage, error.to_string())
-                .hint("Make it a file that this user can read, or name another with `--file`.")
+            Error::new(ErrorKind::Usage, error.to_string()).hint(Hint::MakeReadable(Replacement::OtherBackendFile))
         })?;
         if old.is_none() && self.disk.find(&file)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
             return Err(Error::new(ErrorKind::NotFound, format!("{} is a link that leads nowhere", file.display()))
-                .hint("Remove the link, or name another file with `--file`."));
+                .hint(Hint::RemoveSettingsLink));
         }
         let target = match old {
             Some(_) => self.disk.canonical(&file)?,
             None => file.clone(),
         };
-        let by_hand = format!("Write it by hand, below `backend:` in {}:  {}", file.display(), model_path_line(&value));
+        let place = Some(format!("below `backend:` in {}", file.display()));
+        let by_hand = Hint::WriteLine { place, line: model_path_line(&value) };
         let text = match &old {
             None => backend.shipped(),
             Some(bytes) => std::str::from_utf8(bytes).map_err(|error| {
@@ -94,8 +94,9 @@ impl ModelManager {
         })?;
         if let Some(other) = edited.declared.as_deref().and_then(Backend::from_word).filter(|other| *other != backend) {
             let text = format!("{} has the settings of {}, not of {}", file.display(), other.word(), backend.word());
-            return Err(Error::new(ErrorKind::Usage, text)
-                .hint(format!("Use `--backend {}`, or name another file with `--file`.", other.word())));
+            return Err(
+                Error::new(ErrorKind::Usage, text).hint(Hint::OtherBackend(Argument::with(Parameter::Backend, other.word())))
+            );
         }
         let changed = old.as_deref() != Some(edited.text.as_bytes());
         let report = UseReport {
@@ -116,11 +117,15 @@ impl ModelManager {
     /// Refuses settings that are a link out of the project.
     fn require_settings_within(&self, file: &Path, what: &Selector, backend: Backend) -> Result<()> {
         self.require_within(file, |real| {
-            let quant = what.quant.as_ref().map_or_else(String::new, |quant| format!(" --quant {quant}"));
-            let quant = what.format.as_ref().map_or_else(|| quant.clone(), |format| format!(" --format {format}{quant}"));
-            let (model, file) = (text::shell_word(&what.model.to_string()), text::shell_path(real));
-            let command = format!("model-manager use {model}{quant} --backend {} --file {file}", backend.word());
-            format!("If that is the file that you mean: `{command}`.")
+            let mut again = Action::new(Verb::Use).name(what.model.to_string());
+            if let Some(format) = &what.format {
+                again = again.value(Parameter::Format, format.to_string());
+            }
+            if let Some(quant) = &what.quant {
+                again = again.value(Parameter::Quant, quant.to_string());
+            }
+            let again = again.value(Parameter::Backend, backend.word());
+            Hint::UseThatFile(again.with(Argument { parameter: Parameter::File, value: Some(Operand::Path(real.to_owned())) }))
         })
     }
 
@@ -135,7 +140,7 @@ impl ModelManager {
         self.require_shared_within(&plan.report.file)?;
         if self.disk.read_at_most(file, MOST_BYTES)? != plan.old {
             return Err(Error::new(ErrorKind::Failed, format!("{} was changed by somebody else meanwhile", file.display()))
-                .hint("Run the command again."));
+                .hint(Hint::RunAgain));
         }
         let mode = match &plan.old {
             Some(_) => self.disk.stat(file)?.mode,
@@ -149,8 +154,8 @@ impl ModelManager {
 
     /// The path of a model in a form that the backend can load.
     fn path_for(&self, what: &Selector, backend: Backend) -> Result<PathBuf> {
-        let options = format!("--backend {}", backend.word());
-        let command = Invocation::new("use").with(&options);
+        let arguments = [Argument::with(Parameter::Backend, backend.word())];
+        let command = Invocation::new(Verb::Use).with(&arguments);
         let named = self.named(what, command)?;
         let of_path = match &named.subject {
             Subject::Repository { path: Some(path), .. } => format_of(path),
@@ -158,9 +163,13 @@ impl ModelManager {
         };
         let format = named.format.or(of_path).unwrap_or_else(|| backend.format());
         let refuse = |what: String| {
-            Err(Error::new(ErrorKind::Usage, what).hint(match backend {
-                Backend::LlamaCpp => "Choose `--format gguf`, or `--backend vllm`.",
-                Backend::Vllm => "Choose `--format safetensors`, or `--backend llama_cpp`.",
+            let other = match backend {
+                Backend::LlamaCpp => Backend::Vllm,
+                Backend::Vllm => Backend::LlamaCpp,
+            };
+            Err(Error::new(ErrorKind::Usage, what).hint(Hint::FormatOrBackend {
+                format: Argument::with(Parameter::Format, backend.format().as_str()),
+                backend: Argument::with(Parameter::Backend, other.word()),
             }))
         };
         let takes = match backend {
@@ -173,7 +182,7 @@ impl ModelManager {
         let path = self.path_asked_by(&Selector { format: Some(format), ..what.clone() }, command)?;
         let Some(stat) = absent_is_none(self.disk.stat_follow(&path))? else {
             return Err(Error::new(ErrorKind::NotFound, format!("there is nothing at {}", path.display()))
-                .hint(format!("Run {}.", Invocation::new("download").of(&what.model))));
+                .hint(Hint::Run(Action::new(Verb::Download).name(&what.model))));
         };
         match (stat.kind, backend) {
             (Kind::File, Backend::LlamaCpp) => match self.role_here(&path).filter(|role| !can_run(*role)) {
@@ -185,8 +194,7 @@ impl ModelManager {
                         Subject::Entry(id) => id.to_string(),
                         Subject::Folder => named.folder.clone(),
                     };
-                    let hint = format!("Name the model: `model-manager info {}` shows what there is.", text::shell_word(&model));
-                    Err(Error::new(ErrorKind::Usage, is_none).hint(hint))
+                    Err(Error::new(ErrorKind::Usage, is_none).hint(Hint::NameModel(model)))
                 }
             },
             (Kind::Dir, Backend::Vllm) => Ok(path),
@@ -217,7 +225,7 @@ fn value_of(path: &Path, root: &Path) -> Result<String> {
     });
     below.or_else(|| path.to_str().map(str::to_owned)).ok_or_else(|| {
         Error::new(ErrorKind::Failed, format!("{} cannot be written as text: it is not UTF-8", path.display()))
-            .hint("Rename the folder, or name another with `--models-dir`.")
+            .hint(Hint::RenameFolder)
     })
 }
 

@@ -2,13 +2,14 @@
 
 use super::{
     ModelManager, Selector, VerifiedFile, VerifyState,
-    invocation::{Invocation, repair_command, view_name},
+    invocation::{download_command, repair_command},
 };
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
     disk::{Kind, LockKind},
     error::Result,
     event::Event,
+    hint::{Invocation, Verb},
     names::{Format, Quant},
     registry::{ArtifactFile, Registry},
     settings::LinkMode,
@@ -24,12 +25,12 @@ impl ModelManager {
         let store = self.existing_store()?;
         let views = self.views(store.clone());
         let found = match what {
-            [only] => views.scan_models(Some(&self.named(only, Invocation::new("verify"))?.folder), None, |found| found)?,
+            [only] => views.scan_models(Some(&self.named(only, Invocation::new(Verb::Verify))?.folder), None, |found| found)?,
             _ => views.scan(None)?,
         };
         let mut chosen: Vec<&Found> = Vec::new();
         for selector in what {
-            let command = Invocation::new("verify");
+            let command = Invocation::new(Verb::Verify);
             let named = self.form_of(&self.named(selector, command)?, command)?;
             let matches = |file: &&Found| named.fits(&file.model, &file.format, file.quant.as_deref());
             let before = chosen.len();
@@ -234,7 +235,7 @@ fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r Artif
 impl VerifiedFile {
     /// The command that fetches its model.
     fn download_command(&self) -> String {
-        Invocation::new("download").of(&view_name(&self.model, &self.format, self.quant.as_deref()))
+        download_command(&self.model, &self.format, self.quant.as_deref())
     }
 
     fn judge(&mut self, state: BlobState, pinned: Option<Sha256Digest>, digest: &Sha256Digest) {

@@ -4,7 +4,8 @@ pub use crate::yaml::BadFile;
 pub(super) use crate::yaml::{Place, Problem, cut};
 use crate::{
     error::{Error, ErrorKind},
-    text::{list, shell_word},
+    hint::{Action, Hint, Parameter, Verb},
+    text::list,
 };
 
 /// Why a registry gives no answer.
@@ -94,34 +95,38 @@ impl RegistryError {
         }
     }
 
-    /// The next step, as whole sentences with a command to type.
-    pub fn hint(&self) -> String {
+    /// What to do next.
+    pub fn hints(&self) -> Vec<Hint> {
         let next = match self {
-            Self::BadFile(bad) if bad.line == 0 => format!("Correct it in {}.", bad.origin),
-            Self::BadFile(bad) => {
-                format!("Correct line {} of {}, then run `model-manager lint` to check it.", bad.line, bad.origin)
-            }
-            Self::BadLock(bad) => format!(
-                "Take {0} from version control again; or move it away (`mv {1} {1}.old`) and make it anew: `model-manager lock`.",
-                bad.first().map_or("it", |bad| bad.origin.as_str()),
-                bad.first().map_or_else(|| "it".into(), |bad| shell_word(&bad.origin))
-            ),
-            Self::UnknownModel { .. } => "Run `model-manager info` to list the models.".into(),
-            Self::UnknownFormat { model, .. } | Self::UnknownQuant { model, .. } => {
-                format!("Run `model-manager info {model}` to see what it has.")
-            }
+            Self::BadFile(bad) if bad.line == 0 => Hint::CorrectFile { file: bad.origin.clone() },
+            Self::BadFile(bad) => Hint::CorrectLine { file: bad.origin.clone(), line: bad.line },
+            Self::BadLock(bad) => Hint::RestoreLock { file: bad.first().map(|bad| bad.origin.clone()) },
+            Self::UnknownModel { .. } => Hint::ListRegistry,
+            Self::UnknownFormat { model, .. } | Self::UnknownQuant { model, .. } => Hint::ShowModel(model.clone()),
             Self::FormatNeeded { model, choices } => {
                 let first = choices.first().map_or("FORMAT", String::as_str);
-                format!("Run `model-manager download {model} --format {first}`, for example.")
+                Hint::ForExample(Action::new(Verb::Download).name(model).value(Parameter::Format, first))
             }
             Self::NoQuants { model, format, .. } => {
-                format!("Run `model-manager download {model} --format {format}` without `--quant`.")
+                Hint::WithoutQuant(Action::new(Verb::Download).name(model).value(Parameter::Format, format))
             }
         };
-        match (self, self.suggestion()) {
-            // The file's own message already says it, beside the line.
-            (Self::BadFile(_) | Self::BadLock(_), _) | (_, None) => next,
-            (_, Some(suggestion)) => format!("Did you mean `{suggestion}`? {next}"),
+        // The message of a bad file already says it, beside the line.
+        let is_said = matches!(self, Self::BadFile(_) | Self::BadLock(_));
+        let near = self.suggestion().filter(|_| !is_said);
+        let near = near.map(|name| Hint::DidYouMean { names: vec![name.to_owned()], actions: Vec::new() });
+        near.into_iter().chain([next]).collect()
+    }
+
+    /// The model that it is about.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::BadFile(_) | Self::BadLock(_) => None,
+            Self::UnknownModel { id, .. } => Some(id),
+            Self::UnknownFormat { model, .. }
+            | Self::FormatNeeded { model, .. }
+            | Self::UnknownQuant { model, .. }
+            | Self::NoQuants { model, .. } => Some(model),
         }
     }
 }
@@ -135,7 +140,11 @@ impl From<RegistryError> for Error {
             | RegistryError::UnknownQuant { .. }
             | RegistryError::NoQuants { .. } => ErrorKind::NotFound,
         };
-        let hint = error.hint();
-        Self::new(kind, error.to_string()).hint(hint)
+        let new = Self::new(kind, error.to_string()).with_hints(error.hints());
+        match error.id() {
+            Some(id) => new.about(id),
+            None => new,
+        }
+        .caused_by(error)
     }
 }

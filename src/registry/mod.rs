@@ -50,7 +50,7 @@ pub use backend::{Backend, CannotEdit, EditedSettings, MODEL_PATH_KEY, model_pat
 pub use edit::{EditError, Edited, EntryName, NewEntry, add, remove, repin, unified_diff};
 pub use error::{BadFile, RegistryError};
 pub use lint::{EntryRef, Finding, Level, Lint};
-pub(crate) use lint::{command_name, update_command};
+pub(crate) use lint::{repin_action, update_action};
 pub use lock_file::{LOCK_VERSION, LockFile, LockSource, LockedFile, LockedView, UNPUBLISHED};
 pub use model::{Artifact, ArtifactFile, BadEntry, FormatEntry, Model, QuantEntry, Status, UnknownKey};
 pub use resolve::Selection;

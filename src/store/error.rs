@@ -4,9 +4,13 @@ use super::{WhyReadOnly, layout::IntakeKey, ownership::ShutOut};
 use crate::{
     digest::{LONGEST_FILE, Sha256Digest},
     disk::{DiskError, RealDisk, limits},
-    error::{Error, ErrorKind, TOO_MANY_FILES},
+    error::{Error, ErrorKind},
+    hint::{Hint, Setting},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// A failed store operation.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -109,7 +113,7 @@ pub enum StoreError {
         size: u64,
     },
     /// Fewer bytes are free than needed.
-    #[error("not enough space on the volume of {}: {need} bytes are needed, {free} are free", path.display())]
+    #[error("not enough disk space on the volume of {}: {} are needed, {} are free", path.display(), gigabytes(*need), gigabytes(*free))]
     NoSpace {
         /// The store.
         path: PathBuf,
@@ -160,135 +164,126 @@ impl StoreError {
 /// Result of a store operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// The kind of a failed file operation at the crate's door, and what helps.
+fn judge(error: &DiskError) -> (ErrorKind, Option<Hint>) {
+    if let Some(shut_out) = ShutOut::of(&RealDisk, error) {
+        return (ErrorKind::Auth, Some(shut_out.hint()));
+    }
+    let dir = || error.path.parent().unwrap_or(&error.path).to_owned();
+    let is_wrong_kind =
+        error.is_wrong_kind() || matches!(error.kind(), std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory);
+    match error {
+        _ if error.is_no_space() && limits::lacks_inodes(&error.path) => (ErrorKind::NoSpace, Some(Hint::FreeInodes)),
+        _ if error.is_no_space() => (ErrorKind::NoSpace, Some(Hint::FreeSpace { dir: dir(), needed: None })),
+        _ if error.is_too_many_files() => (ErrorKind::Failed, Some(Hint::RaiseOpenFiles)),
+        _ if error.is_too_large() => (ErrorKind::NoSpace, Some(Hint::RaiseFileSize)),
+        _ if error.is_in_use() => (ErrorKind::Failed, Some(Hint::CloseFile)),
+        _ if error.is_read_only() => {
+            (ErrorKind::Failed, Some(Hint::CheckWritable { settings: vec![Setting::Store, Setting::ModelsDir] }))
+        }
+        _ if is_wrong_kind => (ErrorKind::Failed, Some(Hint::OtherKindInTheWay)),
+        _ if error.kind() == std::io::ErrorKind::InvalidFilename => (ErrorKind::Failed, Some(Hint::ShortenName)),
+        _ => (ErrorKind::Failed, None),
+    }
+}
+
 impl From<DiskError> for Error {
     fn from(error: DiskError) -> Self {
-        let (kind, hint) = if error.is_no_space() && limits::lacks_inodes(&error.path) {
-            (
-                ErrorKind::NoSpace,
-                Some(
-                    "The volume has no inodes left for more files, as `df -i` shows: remove files or models (`model-manager list`, \
-                     `model-manager remove <model>`), or choose a place on another with `--store`.",
-                ),
-            )
-        } else if error.is_no_space() {
-            (
-                ErrorKind::NoSpace,
-                Some(
-                    "Free some space (`model-manager list` shows what models take, `model-manager remove <model>` removes one) and run the command again; what was downloaded is kept.",
-                ),
-            )
-        } else if error.is_too_many_files() {
-            (ErrorKind::Failed, Some(TOO_MANY_FILES))
-        } else if error.is_too_large() {
-            (
-                ErrorKind::NoSpace,
-                Some(
-                    "No file may be so large here: allow larger ones with `ulimit -f unlimited`, or, where the file system \
-                     itself holds none (FAT32: 4 GiB), choose a place on another with `--store`.",
-                ),
-            )
-        } else if error.is_in_use() {
-            (ErrorKind::Failed, Some("A program has the file open: end it and run the command again."))
-        } else if error.is_read_only() {
-            (
-                ErrorKind::Failed,
-                Some(
-                    "Check who owns the folder and whether the volume is mounted read-only; `--store` and `--models-dir` choose other places.",
-                ),
-            )
-        } else if error.is_wrong_kind()
-            || matches!(error.kind(), std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory)
-        {
-            (
-                ErrorKind::Failed,
-                Some(
-                    "Something of another kind is in the way: move it away, or choose another place with `--models-dir` or \
-                     `--store`.",
-                ),
-            )
-        } else if error.kind() == std::io::ErrorKind::InvalidFilename {
-            (ErrorKind::Failed, Some("Choose a place with a shorter name with `--models-dir` or `--store`."))
-        } else {
-            (ErrorKind::Failed, None)
-        };
-        if let Some(shut_out) = ShutOut::of(&RealDisk, &error) {
-            return Self::new(ErrorKind::Auth, error.to_string()).hint(shut_out.to_string());
+        let (kind, hint) = judge(&error);
+        Self::new(kind, error.to_string()).with_hints(hint).at(error.path.clone()).caused_by(error)
+    }
+}
+
+impl StoreError {
+    /// The kind at the crate's door.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Disk(error) => judge(error).0,
+            Self::NotAStore { .. } => ErrorKind::Usage,
+            Self::Absent { .. } => ErrorKind::NotFound,
+            Self::ReadOnly { why: WhyReadOnly::Permission, path } if ShutOut::from_store(&RealDisk, path).is_some() => {
+                ErrorKind::Auth
+            }
+            Self::BadRecord { .. } | Self::TooLong { .. } | Self::Mismatch { .. } => ErrorKind::Damaged,
+            Self::LockTimeout { .. } => ErrorKind::Locked,
+            Self::NoSpace { .. } => ErrorKind::NoSpace,
+            Self::Cancelled => ErrorKind::Interrupted,
+            Self::NotAFolder { .. }
+            | Self::LinkToNothing { .. }
+            | Self::TooNew { .. }
+            | Self::ReadOnly { .. }
+            | Self::NoSafeCollection { .. }
+            | Self::OtherOwner { .. }
+            | Self::Vanished(_)
+            | Self::Incomplete { .. }
+            | Self::Changed { .. } => ErrorKind::Failed,
         }
-        let new = Self::new(kind, error.to_string());
-        match hint {
-            Some(hint) => new.hint(hint),
-            None => new,
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<Hint> {
+        Some(match self {
+            Self::Disk(error) => return judge(error).1,
+            Self::NotAStore { .. } => Hint::ChooseStore,
+            Self::NotAFolder { .. } => Hint::ClearTheWay,
+            Self::LinkToNothing { .. } => Hint::MountTarget,
+            Self::Absent { .. } => Hint::NoStoreYet,
+            Self::TooNew { .. } => Hint::UpdateProgram { is_readable: false },
+            Self::BadRecord { .. } => Hint::RestoreRecord,
+            Self::ReadOnly { why, path } => match why {
+                WhyReadOnly::Volume => Hint::WriteElsewhere,
+                WhyReadOnly::Permission => {
+                    ShutOut::from_store(&RealDisk, path).map_or(Hint::AskForAccess, |shut_out| shut_out.hint())
+                }
+                WhyReadOnly::NewerLayout => Hint::UpdateProgram { is_readable: true },
+                WhyReadOnly::NoLocks => Hint::RestoreLocks,
+            },
+            Self::OtherOwner { .. } => Hint::LeaveToOwner,
+            Self::LockTimeout { .. } => Hint::WaitForLock,
+            Self::TooLong { .. } => Hint::CheckSize,
+            Self::Mismatch { .. } => Hint::DownloadAgain,
+            Self::NoSpace { path, need, .. } => Hint::FreeSpace { dir: path.clone(), needed: Some(*need) },
+            Self::NoSafeCollection { .. } => Hint::OnlyThisHost,
+            Self::Vanished(_) | Self::Incomplete { .. } | Self::Changed { .. } => Hint::RunAgain,
+            Self::Cancelled => return None,
+        })
+    }
+
+    /// The file or folder that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disk(error) => Some(&error.path),
+            Self::NotAStore { path }
+            | Self::NotAFolder { path }
+            | Self::LinkToNothing { path, .. }
+            | Self::Absent { path }
+            | Self::TooNew { path, .. }
+            | Self::BadRecord { path, .. }
+            | Self::OtherOwner { path, .. }
+            | Self::ReadOnly { path, .. }
+            | Self::NoSpace { path, .. }
+            | Self::NoSafeCollection { path }
+            | Self::Changed { path } => Some(path),
+            Self::LockTimeout { .. }
+            | Self::Mismatch { .. }
+            | Self::TooLong { .. }
+            | Self::Vanished(_)
+            | Self::Incomplete { .. }
+            | Self::Cancelled => None,
         }
     }
 }
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let message = error.to_string();
-        match error {
-            StoreError::Disk(error) => error.into(),
-            StoreError::NotAStore { .. } => Self::new(ErrorKind::Usage, message)
-                .hint("Choose an empty or new folder, or the folder of an existing store, with `--store`."),
-            StoreError::NotAFolder { .. } => Self::new(ErrorKind::Failed, message)
-                .hint("Move it away, or choose another place with `--models-dir` or `--store`."),
-            StoreError::LinkToNothing { .. } => Self::new(ErrorKind::Failed, message)
-                .hint("Mount the volume that it leads to, or make that folder, and run the command again. Nothing was changed."),
-            StoreError::Absent { .. } => Self::new(ErrorKind::NotFound, message)
-                .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
-            StoreError::TooNew { .. } => {
-                Self::new(ErrorKind::Failed, message).hint("Update model-manager; the store was not touched.")
-            }
-            StoreError::BadRecord { .. } => Self::new(ErrorKind::Damaged, message)
-                .hint("Restore the file from a backup or move it away, then run the command again."),
-            StoreError::OtherOwner { .. } => Self::new(ErrorKind::Failed, message)
-                .hint("Leave it to the program that made it, or to a newer version of this one."),
-            StoreError::ReadOnly { why, path } => match ShutOut::from_store(&RealDisk, &path) {
-                Some(shut_out) if why == WhyReadOnly::Permission => {
-                    Self::new(ErrorKind::Auth, message).hint(shut_out.to_string())
-                }
-                _ => Self::new(ErrorKind::Failed, message).hint(match why {
-                    WhyReadOnly::Volume => {
-                        "Run it where the store is mounted writable, or name another store with `--store`; what is here can be \
-                         listed, verified and used."
-                    }
-                    WhyReadOnly::Permission => {
-                        "`model-manager doctor` says who can let you write it; or name another store with `--store`."
-                    }
-                    WhyReadOnly::NewerLayout => "Update model-manager; until then the store can be listed, verified and used.",
-                    WhyReadOnly::NoLocks => {
-                        "Move `lock` in the store's folder elsewhere, then run `model-manager init`; until then the store can be \
-                         listed, verified and used."
-                    }
-                }),
-            },
-            StoreError::LockTimeout { .. } => Self::new(ErrorKind::Locked, message)
-                .hint("Wait for the other process, or give a longer `--lock-timeout`. A lock is released when its process ends."),
-            StoreError::TooLong { .. } => Self::new(ErrorKind::Damaged, message)
-                .hint("Check the `size` of the registry or the lock file, or what the server says of the file."),
-            StoreError::Mismatch { .. } => Self::new(ErrorKind::Damaged, message).hint(
-                "Nothing was published and the wrong bytes were dropped. Run the download again; if it repeats, the source serves \
-                 another file than the registry pins: check its `sha256` and `revision`.",
-            ),
-            StoreError::NoSpace { path, need, free } => Self::new(
-                ErrorKind::NoSpace,
-                format!(
-                    "not enough disk space on the volume of {}: {} are needed, {} are free",
-                    path.display(),
-                    gigabytes(need),
-                    gigabytes(free)
-                ),
-            )
-            .hint("Remove models you do not use (`model-manager list`, then `model-manager remove <model>`), or choose a smaller quantization."),
-            StoreError::NoSafeCollection { .. } => Self::new(ErrorKind::Failed, message)
-                .hint("If no other host uses this store now, say so with `model-manager gc --only-this-host`."),
-            StoreError::Vanished(_) => {
-                Self::new(ErrorKind::Failed, message).hint("Run the command again.")
-            }
-            StoreError::Incomplete { .. } | StoreError::Changed { .. } => {
-                Self::new(ErrorKind::Failed, message).hint("Run the command again.")
-            }
-            StoreError::Cancelled => Self::new(ErrorKind::Interrupted, message),
+        let mut new = Self::new(error.kind(), error.to_string()).with_hints(error.hint());
+        if let Some(path) = error.path() {
+            new = new.at(path);
         }
+        if let StoreError::Vanished(digest) = &error {
+            new = new.about(digest.to_string());
+        }
+        new.caused_by(error)
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
     disk::{self, Entry, Kind, Stat},
+    hint::{Action, Hint, Parameter, Verb},
     store::BlobState,
     text,
 };
@@ -38,8 +39,9 @@ pub struct Finding {
     pub path: PathBuf,
     /// What is wrong, for people.
     pub what: String,
-    /// The command that mends it.
-    pub mend: String,
+    /// What repairs it.
+    #[serde(skip)]
+    pub mend: Vec<Hint>,
 }
 
 /// What was seen in a store.
@@ -79,13 +81,11 @@ struct Findings<'a> {
     list: Vec<Finding>,
 }
 
-const FOLDER_ITSELF: &str =
-    "remove the link and put the folder that it leads to in its place; only the store as a whole may be linked";
 const IN_THE_WAY: &str = "something that is no file is in the way";
 
 impl Findings<'_> {
-    fn add(&mut self, severity: Severity, path: impl Into<PathBuf>, what: impl Into<String>, mend: impl Into<String>) {
-        self.list.push(Finding { severity, path: path.into(), what: what.into(), mend: mend.into() });
+    fn add(&mut self, severity: Severity, path: impl Into<PathBuf>, what: impl Into<String>, mend: Hint) {
+        self.list.push(Finding { severity, path: path.into(), what: what.into(), mend: vec![mend] });
     }
 
     /// Turns an error for something that cannot be examined into a finding and `None`.
@@ -98,9 +98,9 @@ impl Findings<'_> {
             return Ok(None);
         }
         let mend = match ShutOut::of(self.store.disk(), &error) {
-            Some(shut_out) => format!("`{}`", shut_out.command()),
-            None if error.is_wrong_kind() => "move it elsewhere".to_owned(),
-            None => "make it readable for this user, or move it elsewhere".to_owned(),
+            Some(shut_out) => Hint::SystemCommand(shut_out.command()),
+            None if error.is_wrong_kind() => Hint::MoveElsewhere,
+            None => Hint::MakeReadableOrMove,
         };
         let path = error.path.clone();
         self.add(Severity::Repairable, path, error.to_string(), mend);
@@ -130,18 +130,18 @@ impl Findings<'_> {
             let used = self.store.marker().folder_mode();
             let what =
                 format!("it asks for folders of the mode {asked:o}, which would open the store to strangers; {used:o} is used");
-            self.add(Severity::Repairable, layout.marker(), what, "run `model-manager init`");
+            self.add(Severity::Repairable, layout.marker(), what, Hint::Run(Action::new(Verb::Init)));
         }
         if cfg!(unix) && self.root.mode & 0o002 != 0 {
             let what = format!("its mode is {:o}: every user of this machine can change what is in it", self.root.mode);
-            let mend = format!("`chmod o-w {}`", text::shell_path(layout.root()));
+            let mend = Hint::SystemCommand(format!("chmod o-w {}", text::shell_path(layout.root())));
             self.add(Severity::Repairable, layout.root(), what, mend);
         }
         let known = |name: &str| Layout::is_fixed_dir(name) || matches!(name, "STORE.json" | "CACHEDIR.TAG");
         for entry in self.names(layout.root())? {
             if !known(&entry.name) {
                 let path = layout.root().join(&entry.name);
-                self.add(Severity::Leftover, path, "not part of a store; it is left alone", "move it elsewhere");
+                self.add(Severity::Leftover, path, "not part of a store; it is left alone", Hint::MoveElsewhere);
             }
         }
         for name in FIXED_DIRS.iter().chain(&MORE_FIXED_DIRS) {
@@ -178,11 +178,11 @@ impl Findings<'_> {
         match self.told(found)? {
             None => drop(self.shut.insert(dir)),
             Some(None) if self.is_shut(&dir) => {}
-            Some(None) => self.add(Severity::Repairable, dir, "the folder is missing", "run `model-manager init`"),
+            Some(None) => self.add(Severity::Repairable, dir, "the folder is missing", Hint::Run(Action::new(Verb::Init))),
             Some(Some(stat)) if stat.kind != Kind::Dir => {
                 let (what, mend) = match stat.kind {
-                    Kind::Symlink => ("a symbolic link is in the place of a folder, and none is followed", FOLDER_ITSELF),
-                    _ => ("something that is no folder is in the way", "move it elsewhere, and put the folder back"),
+                    Kind::Symlink => ("a symbolic link is in the place of a folder, and none is followed", Hint::ReplaceLink),
+                    _ => ("something that is no folder is in the way", Hint::RestoreFolder),
                 };
                 self.shut.insert(dir.clone());
                 self.add(Severity::Repairable, dir, what, mend);
@@ -205,17 +205,17 @@ impl Findings<'_> {
                     ("it is no lock file, and what needs this lock fails until then", self.way_out(&path, entry.kind));
                 self.add(Severity::Repairable, path, what, mend);
             } else if is_ours || entry.name.starts_with(".tmp-") {
-                self.add(Severity::Repairable, path, IN_THE_WAY, "move it elsewhere");
+                self.add(Severity::Repairable, path, IN_THE_WAY, Hint::MoveElsewhere);
             }
         }
         Ok(())
     }
 
     /// The command that removes something in place of a lock file. A folder may have content.
-    fn way_out(&self, path: &Path, kind: Kind) -> String {
+    fn way_out(&self, path: &Path, kind: Kind) -> Hint {
         match kind {
-            Kind::Symlink | Kind::Other if cfg!(unix) => format!("`rm {}`", text::shell_path(path)),
-            _ => "move it elsewhere".to_owned(),
+            Kind::Symlink | Kind::Other if cfg!(unix) => Hint::SystemCommand(format!("rm {}", text::shell_path(path))),
+            _ => Hint::MoveElsewhere,
         }
     }
 
@@ -226,7 +226,7 @@ impl Findings<'_> {
         match self.store.layout().is_lock(&path) {
             true if stat.nlink > 1 => {
                 let what = "it has further names, and would be written under all of them, so it is not used";
-                self.add(Severity::Repairable, path, what, "move it elsewhere");
+                self.add(Severity::Repairable, path, what, Hint::MoveElsewhere);
             }
             true => self.mode(path, &stat, marker.lock_mode()),
             false if self.store.layout().is_record(&path) => self.mode(path, &stat, marker.file_mode()),
@@ -244,8 +244,8 @@ impl Findings<'_> {
             self.strangers.entry(stat.uid).or_insert((0, path.clone())).0 += 1;
         }
         let mend = match is_shared {
-            true => "run `model-manager init --shared` as its owner or as root".to_owned(),
-            false => format!("`chmod {wanted:o} {}`", text::shell_path(&path)),
+            true => Hint::ShareAsOwner,
+            false => Hint::SystemCommand(format!("chmod {wanted:o} {}", text::shell_path(&path))),
         };
         let is_too_open = stat.mode & !wanted & if is_lock { 0o077 } else { 0o022 } != 0;
         if stat.mode & wanted != wanted {
@@ -269,7 +269,7 @@ impl Findings<'_> {
             let shut_out = ShutOut::in_store(root, &self.root, uid, false);
             let (by, owner) = (disk::user_name(uid), disk::user_name(self.root.uid));
             let what = format!("{count} of its files and folders belong to {by} and not to {owner}, such as {}", path.display());
-            self.add(Severity::Repairable, root, what, format!("`{}`", shut_out.command()));
+            self.add(Severity::Repairable, root, what, Hint::SystemCommand(shut_out.command()));
         }
     }
 
@@ -285,7 +285,7 @@ impl Findings<'_> {
                         self.told(looked)?;
                         blobs.insert(digest);
                     }
-                    _ => self.add(Severity::Leftover, path, "not a blob; it is left alone", "move it elsewhere"),
+                    _ => self.add(Severity::Leftover, path, "not a blob; it is left alone", Hint::MoveElsewhere),
                 }
             }
         }
@@ -299,20 +299,19 @@ impl Findings<'_> {
         }
         if stat.mode & 0o222 != 0 {
             let command = if cfg!(windows) { "attrib +R" } else { "chmod 444" };
-            let mend = format!("`{command} {}`", text::shell_path(path));
+            let mend = Hint::SystemCommand(format!("{command} {}", text::shell_path(path)));
             self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), mend);
         } else if cfg!(unix) && stat.mode & 0o444 != 0o444 {
-            let mend = format!("`chmod 444 {}`", text::shell_path(path));
+            let mend = Hint::SystemCommand(format!("chmod 444 {}", text::shell_path(path)));
             self.add(Severity::Repairable, path, format!("not everybody can read it (mode {:o})", stat.mode), mend);
         }
-        let again = "run `model-manager verify`, which writes it anew";
         match self.store.meta(digest)? {
             None if self.store.has_newer_meta(digest)? => {}
             None => self.add(
                 Severity::Repairable,
                 self.store.layout().meta(digest),
                 "the record of a blob is missing or unreadable",
-                again,
+                Hint::RewriteRecord,
             ),
             Some(meta) if meta.size != stat.len => {
                 let what = format!("it is {} bytes long and should be {}", stat.len, meta.size);
@@ -323,7 +322,7 @@ impl Findings<'_> {
             Some(meta) => {
                 if self.store.segment_values(digest, &meta)?.is_none() {
                     let what = "the values of a blob's segments are missing or do not fit its record";
-                    self.add(Severity::Repairable, self.store.layout().segments(digest), what, again);
+                    self.add(Severity::Repairable, self.store.layout().segments(digest), what, Hint::RewriteRecord);
                 }
             }
         }
@@ -340,19 +339,15 @@ impl Findings<'_> {
     }
 
     /// How a damaged blob is repaired: by a model that needs it, in the project of that.
-    fn repair_of(&self, digest: &Sha256Digest) -> Result<String> {
+    fn repair_of(&self, digest: &Sha256Digest) -> Result<Hint> {
         let users = self.store.users()?;
-        let Some(users) = users.get(digest) else {
-            return Ok("nothing needs it: `model-manager gc` removes it".to_owned());
-        };
+        let Some(users) = users.get(digest) else { return Ok(Hint::CollectUnneeded) };
         let Some((project, view)) = users.iter().find_map(|(project, owner)| Some((project, owner.view()?))) else {
-            return Ok(format!("run `model-manager why {digest}`, which says what needs it"));
+            return Ok(Hint::ShowUsers(digest.to_string()));
         };
-        let place = self
-            .store
-            .known_project(project)
-            .map_or_else(String::new, |record| format!(" in the project of {}", record.location.path));
-        Ok(format!("run `model-manager verify {} --repair`{place}", text::shell_word(&view.name())))
+        let project = self.store.known_project(project).map(|record| record.location.path);
+        let repair = Action::new(Verb::Verify).name(view.name()).with(Parameter::Repair);
+        Ok(Hint::RepairInProject { repair, project })
     }
 
     fn records(&mut self, dir: &str, extension: &str, blobs: &HashSet<Sha256Digest>, modes: bool) -> Result<()> {
@@ -362,7 +357,7 @@ impl Findings<'_> {
                 let digest = entry.name.strip_suffix(extension).and_then(|name| name.parse::<Sha256Digest>().ok());
                 match digest {
                     Some(_) if entry.kind != Kind::File => {
-                        self.add(Severity::Repairable, dir.join(entry.name), IN_THE_WAY, "move it elsewhere");
+                        self.add(Severity::Repairable, dir.join(entry.name), IN_THE_WAY, Hint::MoveElsewhere);
                     }
                     Some(digest) if self.is_shut(&self.store.layout().blob(&digest)) => {}
                     Some(digest) if blobs.contains(&digest) => {
@@ -376,10 +371,10 @@ impl Findings<'_> {
                         Severity::Leftover,
                         dir.join(entry.name),
                         "the record of a blob that is gone",
-                        "run `model-manager gc`",
+                        Hint::Run(Action::new(Verb::Gc)),
                     ),
                     None => {
-                        self.add(Severity::Leftover, dir.join(entry.name), "not a record; it is left alone", "move it elsewhere")
+                        self.add(Severity::Leftover, dir.join(entry.name), "not a record; it is left alone", Hint::MoveElsewhere)
                     }
                 }
             }
@@ -396,7 +391,7 @@ impl Findings<'_> {
                 continue;
             }
             let is_link = matches!(self.store.disk().find(&path), Ok(Some(stat)) if stat.kind == Kind::Symlink);
-            self.add(Severity::Repairable, path, what, if is_link { FOLDER_ITSELF } else { "move it elsewhere" });
+            self.add(Severity::Repairable, path, what, if is_link { Hint::ReplaceLink } else { Hint::MoveElsewhere });
         }
         for project in projects {
             let dir = dir.join(project.to_string());
@@ -407,17 +402,11 @@ impl Findings<'_> {
                     Severity::Repairable,
                     dir.clone(),
                     "a project without a record",
-                    format!(
-                        "run `model-manager init` in the project, or, if it is gone, `model-manager projects forget {project}`"
-                    ),
+                    Hint::RegisterOrForget { project: project.to_string() },
                 ),
                 Err(error) => {
                     let path = dir.join("project.json");
-                    let mend = format!(
-                        "restore it from a backup; or move it away (`mv {0} {0}.old`) and run `model-manager init` in the project, or, \
-                         if that is gone, `model-manager projects forget {project}`",
-                        text::shell_path(&path)
-                    );
+                    let mend = Hint::RestoreOrForget { path: path.clone(), project: project.to_string() };
                     self.add(Severity::Repairable, path, error.to_string(), mend);
                 }
             }
@@ -433,14 +422,14 @@ impl Findings<'_> {
                             }
                             let what = format!("{} needs the blob {}, which is gone", root.owner, file.sha256);
                             let mend = match root.owner.view() {
-                                Some(view) => format!("run `model-manager download {}` in that project", view.name()),
-                                None => "download the model that has it".to_owned(),
+                                Some(view) => Hint::DownloadInProject(Action::new(Verb::Download).name(view.name())),
+                                None => Hint::DownloadModel,
                             };
                             self.add(Severity::Loss, path.clone(), what, mend);
                         }
                         if let RootOwner::Unknown(_) = root.owner {
                             let what = format!("{} keeps {} of the blobs", root.owner, root.files.len());
-                            self.add(Severity::Leftover, path, what, "leave it to the version that made it");
+                            self.add(Severity::Leftover, path, what, Hint::LeaveToVersion);
                         }
                     }
                     Ok(None) => {}
@@ -460,18 +449,22 @@ impl Findings<'_> {
     }
 
     fn unreadable(&mut self, error: StoreError, path: PathBuf) {
-        let mend = "restore it from a backup, or move it away and download the model again; until then nothing is collected";
-        self.add(Severity::Loss, path, error.to_string(), mend);
+        self.add(Severity::Loss, path, error.to_string(), Hint::RestoreRoot);
     }
 
     fn leftovers(&mut self) -> Result<()> {
         let layout = self.store.layout();
         for entry in self.names(&layout.dir("tmp"))?.into_iter().filter(|entry| entry.kind != Kind::File) {
-            self.add(Severity::Leftover, layout.dir("tmp").join(entry.name), IN_THE_WAY, "move it elsewhere");
+            self.add(Severity::Leftover, layout.dir("tmp").join(entry.name), IN_THE_WAY, Hint::MoveElsewhere);
         }
         for partial in self.partials()? {
             let Some(claim) = &partial.claim else {
-                self.add(Severity::Leftover, partial.path, "a partial download without a readable claim", "run `model-manager gc`");
+                self.add(
+                    Severity::Leftover,
+                    partial.path,
+                    "a partial download without a readable claim",
+                    Hint::Run(Action::new(Verb::Gc)),
+                );
                 continue;
             };
             let journal = self.store.disk().find(&partial.path.join("journal")).map_err(StoreError::from);
@@ -482,7 +475,7 @@ impl Findings<'_> {
                     Severity::Leftover,
                     partial.path,
                     "its journal is longer than it can have become",
-                    "run `model-manager gc`",
+                    Hint::Run(Action::new(Verb::Gc)),
                 );
             }
         }
@@ -492,7 +485,7 @@ impl Findings<'_> {
                     Severity::Leftover,
                     layout.dir("ingest").join(entry.name),
                     "not a partial download; it is left alone",
-                    "move it elsewhere",
+                    Hint::MoveElsewhere,
                 );
             }
         }
@@ -501,7 +494,7 @@ impl Findings<'_> {
                 Severity::Leftover,
                 layout.dir("trash").join(entry.name),
                 "condemned by a collection that did not end",
-                "run `model-manager gc`",
+                Hint::Run(Action::new(Verb::Gc)),
             );
         }
         for entry in self.names(&layout.dir("bad"))? {
@@ -509,7 +502,7 @@ impl Findings<'_> {
             match Layout::digest_of_damage(&entry.name).filter(|_| entry.kind == Kind::File) {
                 Some(digest) if matches!(self.store.stat(&digest), Ok(None)) => {
                     let what = "tells of damage of a blob that is gone";
-                    self.add(Severity::Leftover, layout.dir("bad").join(entry.name), what, "run `model-manager gc`");
+                    self.add(Severity::Leftover, layout.dir("bad").join(entry.name), what, Hint::Run(Action::new(Verb::Gc)));
                     continue;
                 }
                 Some(_) => continue,
@@ -519,7 +512,7 @@ impl Findings<'_> {
                 Severity::Leftover,
                 layout.dir("bad").join(entry.name),
                 "damaged content that was put aside",
-                "remove it when it is of no more use",
+                Hint::RemoveWhenUnused,
             );
         }
         Ok(())

@@ -3,10 +3,11 @@
 use super::layout::Layout;
 use crate::{
     disk::{self, Disk, DiskError, Stat},
+    hint::Hint,
     text,
 };
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -66,12 +67,10 @@ impl ShutOut {
         let group = if is_named && !self.is_shared { String::new() } else { disk::group_name(self.group) };
         format!("sudo chown -R {owner}:{group} {}", text::shell_path(&self.path))
     }
-}
 
-impl fmt::Display for ShutOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (by, owner) = (disk::user_name(self.by), disk::user_name(self.owner));
-        write!(f, "It belongs to {by} and not to {owner}, as a run by {by} leaves it; `{}` gives it back.", self.command())
+    /// What to do about it.
+    pub fn hint(&self) -> Hint {
+        Hint::GiveBack { by: disk::user_name(self.by), owner: disk::user_name(self.owner), command: self.command() }
     }
 }
 

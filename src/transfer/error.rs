@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, ErrorKind},
+    hint::Hint,
     http::HttpError,
     store::StoreError,
 };
@@ -16,6 +17,7 @@ pub enum TransferError {
         /// The file.
         file: String,
         /// The last failure.
+        #[source]
         error: HttpError,
     },
     /// Its first bytes are of another file, or of a damaged one.
@@ -45,27 +47,42 @@ impl TransferError {
             _ => None,
         }
     }
+
+    /// The kind at the crate's door.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Http { error, .. } => error.kind(),
+            Self::Refused { .. } => ErrorKind::Damaged,
+            Self::Store(error) => error.kind(),
+            Self::Cancelled => ErrorKind::Interrupted,
+            Self::Panicked(_) => ErrorKind::Failed,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Http { error, .. } => error.hint(),
+            Self::Refused { .. } => Some(Hint::CheckRepositoryFile),
+            Self::Store(error) => error.hint(),
+            Self::Cancelled => None,
+            Self::Panicked(_) => Some(Hint::ReportBug),
+        }
+    }
 }
 
 impl From<TransferError> for Error {
     fn from(error: TransferError) -> Self {
-        match error {
-            TransferError::Http { file, error } => {
-                let inner = Error::from(error);
-                let new = Self::new(inner.kind(), format!("{file}: {}", inner.message()));
-                match inner.next_step() {
-                    Some(hint) => new.hint(hint),
-                    None => new.hint("What arrived is kept: run the same command again and it goes on from there."),
-                }
-            }
-            TransferError::Refused { .. } => Self::new(ErrorKind::Damaged, error.to_string()).hint(
-                "Nothing of it was kept. A proxy or mirror may have sent something else, or the upload is broken: look at the file in the repository, or try another revision.",
-            ),
-            TransferError::Store(StoreError::Cancelled) | TransferError::Cancelled => {
-                Self::new(ErrorKind::Interrupted, TransferError::Cancelled.to_string())
-            }
-            TransferError::Store(error) => error.into(),
-            TransferError::Panicked(_) => Self::new(ErrorKind::Failed, error.to_string()).hint("This is a bug; please report it."),
+        let error = match error {
+            TransferError::Store(StoreError::Cancelled) => TransferError::Cancelled,
+            TransferError::Store(error) => return error.into(),
+            error => error,
+        };
+        let new = Self::new(error.kind(), error.to_string()).with_hints(error.hint());
+        match &error {
+            TransferError::Http { file, .. } | TransferError::Refused { file, .. } => new.about(file.clone()),
+            _ => new,
         }
+        .caused_by(error)
     }
 }

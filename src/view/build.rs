@@ -203,7 +203,7 @@ impl Views {
     fn make_folders(&self, dir: &Path, store: &Store) -> Result<()> {
         let mode = if store.layout().root().starts_with(&self.models_dir) { store.marker().folder_mode() } else { 0o755 };
         self.disk.create_dirs(dir, mode).map_err(|source| match source.is_read_only() {
-            true => ViewError::ReadOnly { path: self.models_dir.clone(), source },
+            true => ViewError::ReadOnly { path: self.models_dir.clone(), error: source },
             false => source.into(),
         })
     }

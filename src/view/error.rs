@@ -4,9 +4,9 @@ use crate::{
     digest::Sha256Digest,
     disk::DiskError,
     error::{Error, ErrorKind},
+    hint::{Hint, Setting},
     settings::LinkMode,
     store::StoreError,
-    text,
 };
 use std::path::{Path, PathBuf};
 
@@ -83,12 +83,12 @@ pub enum ViewError {
         why: String,
     },
     /// This user cannot write the models directory.
-    #[error("{} cannot be written: {}", path.display(), source.source)]
+    #[error("{} cannot be written: {}", path.display(), error.source)]
     ReadOnly {
         /// The folder.
         path: PathBuf,
         /// What the system said.
-        source: DiskError,
+        error: DiskError,
     },
     /// Copies need more room than there is.
     #[error("not enough disk space in {}: the copies need {need} bytes, {free} are free", path.display())]
@@ -116,54 +116,76 @@ pub(super) fn plural(mode: LinkMode) -> &'static str {
     }
 }
 
-/// The name to move something away to, as a shell reads it.
-fn aside(path: &Path) -> String {
-    text::shell_path(&path.with_file_name(format!("{}.mine", path.file_name().unwrap_or_default().to_string_lossy())))
+impl ViewError {
+    /// The kind at the crate's door.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Disk(error) => StoreError::from(error.clone()).kind(),
+            Self::Store(error) => error.kind(),
+            Self::NoStore { .. } => ErrorKind::NotFound,
+            Self::BlobMissing { .. } => ErrorKind::Damaged,
+            Self::BadFile { .. } => ErrorKind::Usage,
+            Self::NoSpace { .. } => ErrorKind::NoSpace,
+            Self::Foreign { .. }
+            | Self::Edited { .. }
+            | Self::Raced { .. }
+            | Self::Mode { .. }
+            | Self::NoMode { .. }
+            | Self::ReadOnly { .. } => ErrorKind::Failed,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<Hint> {
+        Some(match self {
+            Self::Disk(error) => return StoreError::from(error.clone()).hint(),
+            Self::Store(error) => return error.hint(),
+            Self::NoStore { .. } => Hint::NoStoreYet,
+            Self::Foreign { path, .. } => Hint::MoveForeign { path: path.clone() },
+            Self::Edited { path } => Hint::MoveEdited { path: path.clone() },
+            Self::Raced { .. } => Hint::RunAgain,
+            Self::BlobMissing { path, .. } => Hint::DownloadMissing { path: path.clone() },
+            Self::BadFile { .. } => Hint::CheckPatterns,
+            Self::Mode { mode, .. } => Hint::OtherLinkMode { failed: *mode },
+            Self::NoMode { .. } => Hint::AllowCopies,
+            Self::ReadOnly { .. } => Hint::CheckWritable { settings: vec![Setting::ModelsDir] },
+            Self::NoSpace { .. } => Hint::UseLinks,
+        })
+    }
+
+    /// The file or folder that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disk(error) => Some(&error.path),
+            Self::Store(error) => error.path(),
+            Self::NoStore { path }
+            | Self::Foreign { path, .. }
+            | Self::Edited { path }
+            | Self::Raced { path }
+            | Self::BlobMissing { path, .. }
+            | Self::BadFile { path, .. }
+            | Self::Mode { path, .. }
+            | Self::NoMode { path, .. }
+            | Self::ReadOnly { path, .. }
+            | Self::NoSpace { path, .. } => Some(path),
+        }
+    }
 }
 
 impl From<ViewError> for Error {
     fn from(error: ViewError) -> Self {
-        let message = error.to_string();
-        match error {
-            ViewError::Disk(error) => error.into(),
-            ViewError::Store(error) => error.into(),
-            ViewError::NoStore { .. } => Self::new(ErrorKind::NotFound, message)
-                .hint("Download a model first, or name the store with `--store` or MODEL_MANAGER_STORE."),
-            ViewError::Foreign { path, .. } => Self::new(ErrorKind::Failed, message).hint(format!(
-                "Nothing was changed, and it is left alone: move it away (`mv {0} {1}`) and run the command again. A plain \
-                 file is replaced by a download with `--force`, after its content was kept in the store.",
-                text::shell_path(&path),
-                aside(&path)
-            )),
-            ViewError::Edited { path } => Self::new(ErrorKind::Failed, message).hint(format!(
-                "It may be an edit of yours, and is left alone. To keep it, move it away (`mv {0} {1}`) and run the command \
-                 again; `model-manager verify {0} --repair` puts the published file in its place.",
-                text::shell_path(&path),
-                aside(&path)
-            )),
-            ViewError::Raced { .. } => Self::new(ErrorKind::Failed, message).hint("Run the command again."),
-            ViewError::BlobMissing { path, .. } => {
-                let path = text::shell_path(&path);
-                Self::new(ErrorKind::Damaged, message).hint(format!("Run `model-manager download {path}` to fetch it again."))
-            }
-            ViewError::BadFile { .. } => Self::new(ErrorKind::Usage, message)
-                .hint("Check the entry's `file`, `include` and `exclude` in the registry (`model-manager info <model>`)."),
-            ViewError::Mode { mode, .. } => Self::new(ErrorKind::Failed, message).hint(format!(
-                "Nothing was changed. Take another mode: `--link auto` finds what works here{}.",
-                match mode {
-                    LinkMode::Symlink => ", `--link hardlink` needs the store on the same volume",
-                    _ => ", `--link copy` works everywhere and takes the space twice",
-                }
-            )),
-            ViewError::NoMode { .. } => Self::new(ErrorKind::Failed, message).hint(
-                "Run the command again with `--link copy` to have copies, which take the space twice, or choose another place with \
-                 `--models-dir`.",
-            ),
-            ViewError::ReadOnly { .. } => Self::new(ErrorKind::Failed, message).hint(
-                "Check who owns the folder and whether the volume is mounted read-only; `--models-dir` chooses another place.",
-            ),
-            ViewError::NoSpace { .. } => Self::new(ErrorKind::NoSpace, message)
-                .hint("Links take no space: run the command again with `--link auto`, or remove models you do not use."),
+        let error = match error {
+            ViewError::Disk(error) => return error.into(),
+            ViewError::Store(error) => return error.into(),
+            error => error,
+        };
+        let mut new = Self::new(error.kind(), error.to_string()).with_hints(error.hint());
+        if let Some(path) = error.path() {
+            new = new.at(path);
         }
+        if let ViewError::BlobMissing { digest, .. } = &error {
+            new = new.about(digest.to_string());
+        }
+        new.caused_by(error)
     }
 }

@@ -198,7 +198,7 @@ impl Views {
                 self.disk.remove_if_there(&temp)?;
                 Ok(())
             }
-            Err(source) if source.is_read_only() => Err(ViewError::ReadOnly { path: dir.to_owned(), source }),
+            Err(source) if source.is_read_only() => Err(ViewError::ReadOnly { path: dir.to_owned(), error: source }),
             Err(error) => Err(error.into()),
         }
     }

@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         context::Context,
+        hints,
         output::{Answer, BAD, GOOD, ODD, Page, paint, printable},
         units,
     },
@@ -40,6 +41,7 @@ impl Visit {
 impl Answer for Visit {
     fn json(&self) -> Value {
         let mut value = json!(self.0);
+        hints::word_findings(&mut value, "mend", self.0.findings.iter().map(|finding| hints::phrase(&finding.mend)));
         value["healthy"] = json!(!self.has_loss());
         value
     }
@@ -52,7 +54,7 @@ impl Answer for Visit {
                 Severity::Leftover => (ODD, "note"),
             };
             page.line(format!("{}  {}: {}", paint(style, word), page.path(&finding.path), printable(&finding.what)));
-            page.line(format!("      {}", page.advice(&finding.mend)));
+            page.line(format!("      {}", page.advice(&hints::phrase(&finding.mend))));
         }
         let depth = if self.0.read_bytes { "every byte was read" } else { "contents were not read: `--full` does that" };
         let verdict = match (self.has_loss(), self.0.findings.is_empty()) {

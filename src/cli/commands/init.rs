@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         context::Context,
+        exit,
         output::{Answer, Page},
     },
     error::Result,
@@ -55,7 +56,7 @@ impl Answer for Made {
             Ok(Some(file)) => page.note(format!("Projects of yours may name it from now on: {} allows it.", page.path(file))),
             Err(error) => {
                 let store = text::shell_path(&self.store);
-                let first = error.next_step().map_or_else(String::new, |hint| format!("{hint} "));
+                let first = exit::hint(error).map_or_else(String::new, |hint| format!("{hint} "));
                 page.note(format!("Projects may not name it yet: {error}."));
                 page.note(format!("hint: {first}To allow it then, run `model-manager config set --user allowed_places {store}`."));
             }

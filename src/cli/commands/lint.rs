@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         context::Context,
+        hints,
         output::{Answer, BAD, FAINT, GOOD, ODD, Page, paint, printable},
         units,
     },
@@ -53,6 +54,8 @@ impl Answer for Looked {
         for (key, level) in [("errors", Level::Error), ("warnings", Level::Warning), ("notes", Level::Note)] {
             value[key] = json!(self.report.count(level));
         }
+        let next = self.report.findings.iter().map(|finding| hints::words(&finding.next));
+        hints::word_findings(&mut value, "next", next);
         value["ok"] = json!(!self.fails());
         value
     }
@@ -73,7 +76,7 @@ impl Answer for Looked {
                 Level::Note => page.detail(text),
                 _ => page.line(text),
             }
-            page.detail(format!("    {}", printable(&finding.next)));
+            page.detail(format!("    {}", page.advice(&hints::words(&finding.next))));
         }
         let count = |level, noun| units::count(report.count(level), noun);
         let counts = [count(Level::Error, "error"), count(Level::Warning, "warning"), count(Level::Note, "note")].join(", ");

@@ -2,13 +2,13 @@
 
 use crate::manager::{
     LockCheck, LockProblem, LockProblemKind, ModelManager, Selector,
-    invocation::Invocation,
     lock::entry::view_of,
     lock::{find, shows},
     plan::view_path,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::{Action, Hint, Invocation, Verb},
     names::{RelPath, is_projector},
     registry::{LockFile, LockedFile, LockedView},
     store::{RootRecord, Store, UpstreamFile, ViewKey},
@@ -47,13 +47,13 @@ impl ModelManager {
         if !what.is_empty() {
             let mut chosen = BTreeSet::new();
             for selector in what {
-                let command = Invocation::new("lock");
+                let command = Invocation::new(Verb::Lock);
                 let named = self.form_of(&self.named(selector, command)?, command)?;
                 let is_meant = |view: &ViewKey| named.fits_view(view);
                 let views: Vec<ViewKey> = lock.views().iter().map(view_of).chain(roots.keys().cloned()).filter(is_meant).collect();
                 if views.is_empty() {
                     return Err(Error::new(ErrorKind::NotFound, format!("`{}` is neither locked nor here", selector.model))
-                        .hint(format!("Run {} to lock it.", command.of(&selector.model))));
+                        .hint(Hint::LockIt(command.of(&selector.model))));
                 }
                 chosen.extend(views);
             }
@@ -72,13 +72,10 @@ impl ModelManager {
             wrong.extend(self.contradiction(locked, roots.get(&view), store)?.map(|why| (view, why)));
         }
         let Some((view, _)) = wrong.first() else { return Ok(()) };
-        let remove = Invocation::new("remove").of(&view.name());
+        let remove = Action::new(Verb::Remove).name(view.name());
         let all: Vec<String> = wrong.iter().map(|(view, why)| format!("{view}: {why}")).collect();
         let text = format!("{} contradicts what is here: {}", self.settings.lock_file.display(), list(&all));
-        Err(Error::new(ErrorKind::Damaged, text).hint(format!(
-            "Nothing was changed. Take the lock file from version control again, or run `model-manager lock` to lock what is here. \
-             If what is here is wrong, run {remove} and then `model-manager sync --locked`."
-        )))
+        Err(Error::new(ErrorKind::Damaged, text).hint(Hint::NothingChanged).hint(Hint::ContradictingLock { remove }))
     }
 
     /// In what a locked view cannot be right. A digest has one length and one git id, and a commit has one content under each

@@ -2,7 +2,6 @@
 
 use crate::manager::{
     FileSupply, ModelManager,
-    invocation::Invocation,
     plan::choose::is_below,
     plan::target::{Target, Wanted, quant_of_path},
     plan::{Plan, PlannedFile, view_path},
@@ -10,6 +9,7 @@ use crate::manager::{
 use crate::{
     digest::{GitSha1, SequentialHasher, Sha256Digest},
     error::{Error, ErrorKind, Result},
+    hint::{Action, Hint, Parameter, Verb},
     names::{Quant, RelPath, Revision, companions},
     registry::{ArtifactFile, LockSource, LockedFile, LockedView, UNPUBLISHED},
     store::{RootRecord, Store, Trust, UpstreamFile, ViewFile, ViewKey},
@@ -125,13 +125,12 @@ impl ModelManager {
         Ok(None)
     }
 
-    /// The hint for a view without published hashes: they come from a download. The local files are not from the
+    /// What to do about a view without published hashes: they come from a download. The local files are not from the
     /// repository.
-    fn fetch_to_lock(&self, plan: &Plan, store: Option<&Store>) -> String {
+    fn download_to_lock(&self, plan: &Plan, store: Option<&Store>) -> Hint {
         let is_here = self.own_roots(store).is_ok_and(|roots| roots.contains_key(&plan.target.view));
-        let force = if is_here { "--force" } else { "" };
-        let fetch = Invocation::new("download").with(force).of(&plan.target.view.name());
-        format!("Run {fetch} first: what is fetched has a hash, and then it can be locked.")
+        let download = Action::new(Verb::Download).name(plan.target.view.name());
+        Hint::DownloadToLock(if is_here { download.with(Parameter::Force) } else { download })
     }
 
     /// Finds the SHA-256 of every file whose git blob id alone is known: from a blob in the store that has this id, or by
@@ -154,7 +153,7 @@ impl ModelManager {
                 ErrorKind::Failed,
                 format!("{} cannot be locked: nobody publishes a hash of {}", plan.target.view, unknown.repo_path),
             )
-            .hint(self.fetch_to_lock(plan, store)));
+            .hint(self.download_to_lock(plan, store)));
         }
         if rest.files.is_empty() {
             return Ok(());

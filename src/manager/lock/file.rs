@@ -4,6 +4,7 @@ use crate::manager::{ModelManager, lock::entry::view_of};
 use crate::{
     disk::{Kind, LockKind},
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     registry::{LockFile, LockedFile, MOST_BYTES},
     store::{ViewFile, lock},
 };
@@ -13,13 +14,11 @@ use std::path::PathBuf;
 const FILE_MODE: u32 = 0o644;
 const DIR_MODE: u32 = 0o755;
 
-const AGAIN: &str = "Take it from version control again; or move it away and make it anew with `model-manager lock`.";
-
 impl ModelManager {
     /// What is locked; `None` where there is no lock file.
     pub(in crate::manager) fn read_lock(&self) -> Result<Option<LockFile>> {
         let path = &self.settings.lock_file;
-        let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint(AGAIN);
+        let wrong = |why: String| Error::new(ErrorKind::Usage, why).hint(Hint::RestoreLock { file: None });
         let Some(text) = self.disk.read_at_most(path, MOST_BYTES).map_err(|error| wrong(error.to_string()))? else {
             return match self.disk.find(path)? {
                 Some(stat) if stat.kind == Kind::Symlink => Err(wrong(format!("{} is a link that leads nowhere", path.display()))),
@@ -41,7 +40,8 @@ impl ModelManager {
             let file = |file: &LockedFile| ViewFile { path: file.path.clone(), sha256: file.sha256, size: file.size };
             let files: Vec<ViewFile> = locked.files.iter().map(file).collect();
             views.require_fit(&view_of(locked), &files).map_err(|error| {
-                Error::new(ErrorKind::Usage, format!("{}: {error}", self.settings.lock_file.display())).hint(AGAIN)
+                Error::new(ErrorKind::Usage, format!("{}: {error}", self.settings.lock_file.display()))
+                    .hint(Hint::RestoreLock { file: None })
             })?;
         }
         Ok(())
@@ -51,7 +51,7 @@ impl ModelManager {
     pub(in crate::manager) fn require_lock(&self) -> Result<LockFile> {
         self.read_lock()?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("there is no lock file at {}", self.settings.lock_file.display()))
-                .hint("Run `model-manager lock` to lock what this project uses, or `model-manager lock <model>`.")
+                .hint(Hint::MakeLock)
         })
     }
 

@@ -7,7 +7,7 @@ pub(super) mod file;
 
 use super::{
     ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
-    invocation::{Invocation, repair_command},
+    invocation::repair_command,
     lock::companions::companions_beside,
     lock::entry::{can_be, entry, folder_of, followed, view_of},
     plan::target::{Target, Wanted, view_id},
@@ -17,6 +17,7 @@ use crate::{
     disk::parallel,
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::{Hint, Invocation, Verb},
     names::{Quant, RelPath, RepoId, Revision, companions},
     registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
     source::hub::Pinned,
@@ -136,11 +137,8 @@ impl ModelManager {
             if self.registry()?.origin() == BUILT_IN_ORIGIN {
                 // The project's own registry is missing, as where it was not cloned: that it has no entry is not known.
                 let text = format!("{view} is locked as an entry of a registry, and there is none here but the built-in one");
-                return Err(Error::new(ErrorKind::NotFound, text).hint(format!(
-                    "Bring back configs/models.yaml, or name the registry with `--config`; to drop the view, take it out of {}. \
-                     `model-manager lock <model>` locks other models.",
-                    self.settings.lock_file.display()
-                )));
+                return Err(Error::new(ErrorKind::NotFound, text)
+                    .hint(Hint::RestoreRegistry { lock_file: self.settings.lock_file.clone() }));
             }
             let kept = match run.roots.get(&view) {
                 Some(root) => self.lock_root(&view, root, run)?,
@@ -230,7 +228,7 @@ impl ModelManager {
 
     /// What a selector asks to be locked.
     fn wish(&self, what: &Selector, old: &LockFile, roots: &Roots) -> Result<Wish> {
-        let command = Invocation::new("lock");
+        let command = Invocation::new(Verb::Lock);
         let named = self.named(what, command)?;
         let (mut target, source) = self.target_of(&named, None, command)?;
         if target.open_label
@@ -255,8 +253,8 @@ impl ModelManager {
                 // Asking the Hub to choose could move one of them.
                 let names: Vec<String> = views.iter().map(ToString::to_string).collect();
                 let text = format!("`{}` is locked or here in several quantizations: {}", what.model, crate::text::list(&names));
-                let all: Vec<String> = views.iter().map(|view| command.of(&view.name())).collect();
-                return Err(Error::new(ErrorKind::Usage, text).hint(format!("Name one: {}.", crate::text::list_whole(&all))));
+                let all = views.iter().map(|view| command.of(&view.name())).collect();
+                return Err(Error::new(ErrorKind::Usage, text).hint(Hint::NameOne(all)));
             }
             if let Some(only) = views.first() {
                 quant.clone_from(&only.quant);
@@ -361,7 +359,7 @@ impl ModelManager {
     ) -> Result<Outcome> {
         if let Some(old) = old.filter(|old| view_of(old) != plan.target.view) {
             let text = format!("{} is now {} in {}", view_of(old), plan.target.view, plan.target.repo);
-            return Err(Error::new(ErrorKind::NotFound, text).hint("Name the quantization that is wanted: `owner/repo:QUANT`."));
+            return Err(Error::new(ErrorKind::NotFound, text).hint(Hint::NameQuantization));
         }
         if !run.options.dry_run {
             self.learn_hashes(&mut plan, run.store)?;
@@ -394,9 +392,7 @@ impl ModelManager {
             return Ok(Outcome { line, change: Change::Stay });
         }
         let Some(view) = entry(&plan, source, branch) else {
-            return Err(
-                Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint("Run the command again.")
-            );
+            return Err(Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint(Hint::RunAgain));
         };
         Ok(Outcome { line, change: Change::Put(Box::new(view)) })
     }

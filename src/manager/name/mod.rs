@@ -10,12 +10,12 @@ pub(super) use unknown::forms;
 
 use super::{
     ListedModel, ModelManager, Selector,
-    invocation::Invocation,
     plan::target::{format_of, one_of, quant_of_path, view_id},
 };
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
+    hint::{Action, Hint, Invocation, Parameter, Verb, view_name},
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
     registry::{Registry, RegistryError},
     source::hub::Reference,
@@ -95,15 +95,18 @@ impl Named {
         }
     }
 
-    /// The command that fetches it.
-    pub(super) fn download_command(&self) -> String {
+    /// What downloads it.
+    pub(super) fn download_action(&self) -> Action {
+        let download = Action::new(Verb::Download);
         if let Subject::Repository { repo, revision, path: Some(path) } = &self.subject {
             let revision = revision.as_ref().map_or_else(String::new, |revision| format!("@{revision}"));
-            return format!("`model-manager download {}`", text::shell_word(&format!("hf://{repo}{revision}/{path}")));
+            return download.name(format!("hf://{repo}{revision}/{path}"));
         }
-        let format = self.format.as_ref().filter(|format| !format.is_single_file());
-        let option = format.map_or_else(String::new, |format| format!("--format {format}"));
-        Invocation::new("download").with(&option).of(&self.name())
+        let download = download.name(self.name());
+        match self.format.as_ref().filter(|format| !format.is_single_file()) {
+            Some(format) => download.value(Parameter::Format, format.to_string()),
+            None => download,
+        }
     }
 }
 
@@ -127,7 +130,7 @@ impl ModelManager {
             return match digits_of(digits) {
                 Some(digits) => self.blob(&digits, command).map(Meaning::Blob),
                 None => Err(Error::new(ErrorKind::Usage, format!("`{}` is no digest", text::short(text, 120)))
-                    .hint(format!("Write `{SCHEME}` and {LEAST_DIGITS} to {DIGITS} hexadecimal digits."))),
+                    .hint(Hint::WriteDigest { scheme: SCHEME, least: LEAST_DIGITS, most: DIGITS })),
             };
         }
         if begins_as_path(text) {
@@ -173,8 +176,7 @@ impl ModelManager {
             (Ok(format), Ok(quant)) => (format, quant),
             // Of an id that is known this is a slip, and of an owner a repository.
             (Ok(None), Err(error)) => {
-                let hint = format!("Write `{folder}:LABEL`; `model-manager info {folder}` lists the labels.");
-                return Err(Error::from(error).hint(hint));
+                return Err(Error::from(error).hint(Hint::WriteLabel(folder)));
             }
             _ => return Ok(None),
         };
@@ -300,9 +302,9 @@ impl ModelManager {
             (Some(only), 0) => Ok(only),
             (None, _) => Err(self.no_blob(digits)),
             (Some(first), more) => {
-                let all: Vec<String> = std::iter::once(first).chain(found).map(|digest| command.of(&digest.to_string())).collect();
+                let all = std::iter::once(first).chain(found).map(|digest| command.of(&digest.to_string())).collect();
                 let text = format!("{} blobs have a digest that begins with `{digits}`", more + 1);
-                Err(Error::new(ErrorKind::Usage, text).hint(format!("Give more digits: {}.", text::list_whole(&all))))
+                Err(Error::new(ErrorKind::Usage, text).hint(Hint::MoreDigits(all)))
             }
         }
     }
@@ -327,29 +329,29 @@ impl ModelManager {
                     return Err(self.no_blob(&digest.to_string()));
                 }
                 let sources = store.upstream_files(digest)?;
-                let again = sources
-                    .iter()
-                    .rev()
-                    .find_map(fetch_again)
-                    .map_or_else(String::new, |again| format!(" It came from the Hub: {again}."));
+                let again = sources.iter().rev().find_map(download_again).map(Hint::CameFromHub);
                 let text = format!("{digest} is the content of no model of this project");
-                let why = Invocation::new("why").of(&digest.to_string());
-                Err(Error::new(ErrorKind::NotFound, text).hint(format!("{why} says who needs it.{again}")))
+                Err(Error::new(ErrorKind::NotFound, text).hint(Hint::ShowUsers(digest.to_string())).with_hints(again))
             }
             several => {
                 let names: Vec<String> = several.iter().map(|(view, _)| view.to_string()).collect();
                 let text = format!("{digest} is the content of several models: {}", text::list(&names));
-                let all: Vec<String> = several.iter().map(|(view, _)| command.of(&view.name())).collect();
-                Err(Error::new(ErrorKind::Usage, text).hint(format!("Name one: {}.", text::list_whole(&all))))
+                let all = several.iter().map(|(view, _)| command.of(&view.name())).collect();
+                Err(Error::new(ErrorKind::Usage, text).hint(Hint::NameOne(all)))
             }
         }
     }
 }
 
-/// The command that fetches a blob as a source has it.
-fn fetch_again(source: &UpstreamFile) -> Option<String> {
+/// The name of a listed model that every action takes.
+pub(super) fn listed_name(listed: &ListedModel) -> String {
+    view_name(&listed.model, &listed.format, listed.quant.as_deref())
+}
+
+/// What downloads a blob as a source has it.
+fn download_again(source: &UpstreamFile) -> Option<Action> {
     let (repo, commit, path) = (source.repo.as_ref()?, source.commit.as_ref()?, source.path.as_ref()?);
-    Some(Invocation::new("download").of(&format!("hf://{repo}@{commit}/{path}")))
+    Some(Action::new(Verb::Download).name(format!("hf://{repo}@{commit}/{path}")))
 }
 
 /// The view of a listed model; none where a folder has a name that none of ours has.
@@ -368,7 +370,7 @@ fn with_options(mut named: Named, what: &Selector) -> Result<Named> {
         && format != wanted
     {
         let text = format!("two formats are asked for: `{format}` in the name and `{wanted}` by option");
-        return Err(Error::new(ErrorKind::Usage, text).hint("Give only one of them."));
+        return Err(Error::new(ErrorKind::Usage, text).hint(Hint::GiveOnlyOne));
     }
     named.format = named.format.or_else(|| what.format.clone());
     named.quant = one_of(what.quant.clone(), named.quant)?;

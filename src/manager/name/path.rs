@@ -4,6 +4,7 @@ use super::{Meaning, Named, with_options};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     manager::{ModelManager, Selector},
     names::{Format, ModelId, Quant},
 };
@@ -91,7 +92,6 @@ impl ModelManager {
         if let Some(digest) = self.blob_at(&at) {
             return Ok(Meaning::Blob(digest));
         }
-        let hint = "`model-manager list` shows the models that are here, with their paths.";
         let text = match there {
             true if self.below_models(&at).is_some_and(|parts| parts.is_empty()) => {
                 format!("{} is the models directory, and no model", path.display())
@@ -99,7 +99,7 @@ impl ModelManager {
             true => format!("{} is no model of this project, and not ours: no blob belongs to it", path.display()),
             false => format!("there is nothing at {}", path.display()),
         };
-        Err(Error::new(ErrorKind::NotFound, text).hint(hint))
+        Err(Error::new(ErrorKind::NotFound, text).hint(Hint::ListPaths))
     }
 }
 

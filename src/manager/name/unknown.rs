@@ -3,10 +3,8 @@
 use super::{DIGITS, Named, Subject};
 use crate::{
     error::{Error, ErrorKind},
-    manager::{
-        ListedModel, ModelManager,
-        invocation::{Invocation, listed_name, view_name},
-    },
+    hint::{Action, Hint, Invocation, Verb, view_name},
+    manager::{ListedModel, ModelManager, name::listed_name},
     names::{Format, ModelId, Quant, sort_by_nearness},
     registry::{Registry, RegistryError},
     text,
@@ -29,10 +27,10 @@ impl ModelManager {
         Error::new(ErrorKind::NotFound, text).hint(match entry {
             Some(entry) => {
                 let (id, format) = (entry.model.id.as_str(), entry.format.as_str());
-                let command = Invocation::new("download").of(&view_name(id, format, entry.quant.map(Quant::as_str)));
-                format!("The registry has it: {command}.")
+                let name = view_name(id, format, entry.quant.map(Quant::as_str));
+                Hint::RegistryHas(Action::new(Verb::Download).name(name))
             }
-            None => "`model-manager list` shows the models that are here.".to_owned(),
+            None => Hint::ListModels,
         })
     }
 
@@ -49,14 +47,13 @@ impl ModelManager {
         let near = near(id.as_str(), &mut names);
         let text = error.to_string();
         let error = Error::new(ErrorKind::NotFound, text);
-        let lists = "Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.";
         if near.is_empty() {
-            return error.hint(lists);
+            return error.hint(Hint::ListModelsAndRegistry);
         }
-        let quoted: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
         let with_quant = |name: &str| quant.map_or_else(|| name.to_owned(), |quant| format!("{name}:{quant}"));
-        let commands: Vec<String> = near.iter().map(|name| command.of(&with_quant(name))).collect();
-        error.hint(format!("Did you mean {}? Run {}. {lists}", quoted.join(" or "), commands.join(" or ")))
+        let actions = near.iter().map(|name| command.of(&with_quant(name))).collect();
+        let names = near.iter().map(|name| (*name).to_owned()).collect();
+        error.hint(Hint::DidYouMean { names, actions }).hint(Hint::ListModelsAndRegistry)
     }
 
     /// Why a model cannot be found here: it is not, or not in this form. `here` are its forms that are.
@@ -77,16 +74,15 @@ impl ModelManager {
             let wanted =
                 view_name("", named.format.as_ref().map_or("gguf", Format::as_str), named.quant.as_ref().map(Quant::as_str));
             sort_by_nearness(&wanted, &mut here, |listed| listed.quant.as_deref().unwrap_or(&listed.format));
-            let commands: Vec<String> = here.iter().map(|listed| command.of(&listed_name(listed))).collect();
-            let mut hint = format!("Here is {}: {}.", forms(&here), text::list_whole(&commands));
-            match &named.subject {
-                Subject::Entry(_) if can_be_had.is_ok() => {
-                    hint = format!("{hint} For the other, run {}.", named.download_command());
-                }
-                Subject::Repository { repo, .. } => hint = format!("{hint} `model-manager info {repo}` lists what the Hub has."),
-                _ => {}
-            }
-            return Error::new(ErrorKind::NotFound, format!("`{}` is here, but not as {}", named.folder, form())).hint(hint);
+            let actions = here.iter().map(|listed| command.of(&listed_name(listed))).collect();
+            let other = match &named.subject {
+                Subject::Entry(_) if can_be_had.is_ok() => Some(Hint::DownloadOther(named.download_action())),
+                Subject::Repository { repo, .. } => Some(Hint::ShowRepository(repo.to_string())),
+                _ => None,
+            };
+            return Error::new(ErrorKind::NotFound, format!("`{}` is here, but not as {}", named.folder, form()))
+                .hint(Hint::FormsHere { forms: forms(&here), actions })
+                .with_hints(other);
         }
         // A form that the registry does not have, or not so that it can be used, cannot be downloaded either.
         if let Err(error) = can_be_had
@@ -97,18 +93,18 @@ impl ModelManager {
         let text = format!("`{}` is not downloaded to {}", named.folder, self.settings.models_dir.display());
         let error = Error::new(ErrorKind::NotFound, text);
         if is_folder {
-            return error.hint("`model-manager list` shows what is here.");
+            return error.hint(Hint::ListModels);
         }
-        let fetch = format!("Run {}.", named.download_command());
         let listed = self.list(None).unwrap_or_default();
         let mut names: Vec<&str> = listed.iter().map(|listed| listed.model.as_str()).collect();
         names.dedup();
         // Probably a misspelt local name rather than a repository that differs in one letter.
         match near(&named.folder, &mut names).first() {
             Some(near) if matches!(named.subject, Subject::Repository { .. }) => {
-                error.hint(format!("Did you mean `{near}`? Run {}. Else: {fetch}", command.of(near)))
+                let meant = Hint::DidYouMean { names: vec![(*near).to_owned()], actions: vec![command.of(near)] };
+                error.hint(meant).hint(Hint::Otherwise(named.download_action()))
             }
-            _ => error.hint(fetch),
+            _ => error.hint(Hint::Run(named.download_action())),
         }
     }
 }

@@ -1,11 +1,9 @@
 //! Which of a repository's files are wanted.
 
-use crate::manager::{
-    invocation::Invocation,
-    plan::target::{Target, Wanted, view_id},
-};
+use crate::manager::plan::target::{Target, Wanted, view_id};
 use crate::{
     error::{Error, ErrorKind, Result},
+    hint::{Action, Hint, Parameter, Verb},
     names::{RelPath, Revision},
     registry::ArtifactFile,
     source::hub::{
@@ -36,10 +34,8 @@ impl Companions {
     pub(in crate::manager) fn require_gguf(wanted: &[Companion], view: &ViewKey) -> Result<()> {
         match wanted.first() {
             Some(first) if !view.format.is_single_file() => {
-                let option = first.option(first.name.as_deref().unwrap_or_default());
-                let option = option.trim_end_matches('=');
                 let text = format!("{view} is no GGUF model, and only these have a {} beside them", first.role.noun());
-                Err(Error::new(ErrorKind::Usage, text).hint(format!("Leave `{option}` out: a complete set has all that it needs.")))
+                Err(Error::new(ErrorKind::Usage, text).hint(Hint::OmitCompanion(first.argument(first.name.as_deref()))))
             }
             _ => Ok(()),
         }
@@ -104,14 +100,8 @@ fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) 
 fn no_set(error: HubError, target: &Target, tree: &Tree) -> Error {
     let end = format!(".{}", target.view.format);
     let example = tree.files.iter().find(|file| file.path.as_str().ends_with(&end));
-    let hint = error.hint();
-    match (Error::from(error), hint, example) {
-        (error, Some(hint), Some(file)) => {
-            let one = Invocation::new("download").of(&format!("hf://{}/{}", asked(target), file.path));
-            error.hint(format!("{hint} A file is taken by itself where it is named: {one}."))
-        }
-        (error, ..) => error,
-    }
+    let one = example.map(|file| Action::new(Verb::Download).name(format!("hf://{}/{}", asked(target), file.path)));
+    Error::from(error).with_hints(one.map(Hint::FileByName))
 }
 
 fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
@@ -143,7 +133,7 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
                     ErrorKind::NotFound,
                     format!("no file of {} at {} matches {include:?} without {exclude:?}", pinned.repo, pinned.commit),
                 )
-                .hint("Check `include` and `exclude` in the registry."));
+                .hint(Hint::CheckIncludes));
             }
             for file in expect {
                 let found = listed(file, tree, target, pinned)?;
@@ -157,13 +147,13 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
             let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
             if let Some(file) = folder.as_ref().filter(|folder| tree.files.iter().any(|file| file.path == **folder)) {
                 let text = format!("{file} of {} is no GGUF file, and its name does not tell of which format it is", pinned.repo);
-                let command = Invocation::new("download").with("--format safetensors");
-                let again = command.of(&format!("hf://{}/{file}", asked(target)));
-                return Err(Error::new(ErrorKind::Usage, text).hint(format!("Name its format too: {again}.")));
+                let again = Action::new(Verb::Download).name(format!("hf://{}/{file}", asked(target)));
+                let again = again.value(Parameter::Format, "safetensors");
+                return Err(Error::new(ErrorKind::Usage, text).hint(Hint::NameFormat(again)));
             }
             if let (Some(folder), true) = (folder, !tree.files.iter().any(|file| inside(&file))) {
                 let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
-                return Err(Error::new(ErrorKind::NotFound, text).hint(format!("See the files at {}.", tree.page)));
+                return Err(Error::new(ErrorKind::NotFound, text).hint(Hint::SeeFiles { page: tree.page.clone() }));
             }
             // A label is of the whole repository, whichever folder is meant.
             let mut units = gguf_units(&tree.files);
@@ -209,7 +199,7 @@ fn refuse_empty(chosen: &[&HubFile], pinned: &Pinned) -> Result<()> {
         None => Ok(()),
         Some(file) => {
             let text = format!("{} of {} at {} has no bytes", file.path, pinned.repo, pinned.commit);
-            Err(Error::new(ErrorKind::Damaged, text).hint("The upload is broken: try another revision, or another repository."))
+            Err(Error::new(ErrorKind::Damaged, text).hint(Hint::TryOtherRevision))
         }
     }
 }
@@ -235,18 +225,17 @@ fn listed<'a>(file: &ArtifactFile, tree: &'a Tree, target: &Target, pinned: &Pin
         let is_reference = view_id(&target.repo).is_ok_and(|id| id == target.view.model);
         return Err(match nearest {
             Some(nearest) if is_reference => {
-                let near = Invocation::new("download").of(&format!("hf://{}/{nearest}", asked(target)));
-                error.hint(format!("Did you mean {near}?"))
+                let near = Action::new(Verb::Download).name(format!("hf://{}/{nearest}", asked(target)));
+                error.hint(Hint::DidYouMeanAction(near))
             }
-            Some(nearest) => error.hint(format!("The nearest name there is `{nearest}`: correct it in the registry.")),
-            None => error.hint(format!("See the files at {}.", tree.page)),
+            Some(nearest) => error.hint(Hint::NearestFile(nearest.to_owned())),
+            None => error.hint(Hint::SeeFiles { page: tree.page.clone() }),
         });
     };
     let differs = |what: &str, pinned: String, now: String| {
         let model = &target.view.model;
-        Error::new(ErrorKind::Damaged, format!("the registry gives {what} {pinned} for {}, the Hub {now}", place())).hint(format!(
-            "The file was changed upstream. Correct the entry of `{model}`: pin a `revision`, or update `sha256` and `size`."
-        ))
+        Error::new(ErrorKind::Damaged, format!("the registry gives {what} {pinned} for {}, the Hub {now}", place()))
+            .hint(Hint::UpdatePin { model: model.to_string() })
     };
     if let (Some(a), Some(b)) = (file.sha256, found.sha256)
         && a != b

@@ -9,6 +9,7 @@ use crate::manager::{
 use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
+    hint::Hint,
     names::RelPath,
     source::hub::{ANOTHER_COPY, HubError, HubFile, is_cut_otherwise, missing_from_index},
     store::Store,
@@ -178,8 +179,7 @@ impl ModelManager {
 
 fn no_index(index: &PlannedFile, error: HubError) -> Error {
     let why = if let HubError::Answer { why, .. } = error { why } else { error.to_string() };
-    Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path))
-        .hint("The upload may be broken: try another revision, or another repository.")
+    Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path)).hint(Hint::TryOtherRevision)
 }
 
 /// The folder of a file, with its `/`, and its name.

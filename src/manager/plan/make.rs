@@ -108,7 +108,10 @@ impl ModelManager {
                     let role = Role::of_gguf_name(file.path.file_name());
                     // Only a draft can have a name that shows its role just beside the model's.
                     let role = if role == Role::Model { Role::Draft } else { role };
-                    let option = Companion { role, name: None }.option(file.path.as_str());
+                    let option = match role {
+                        Role::Projector => format!("--mmproj={}", file.path),
+                        role => format!("--with {}={}", role.as_str(), file.path),
+                    };
                     plan.target.notices.push(format!("{} is gone from the store; `{option}` fetches it again", file.path));
                 }
             }

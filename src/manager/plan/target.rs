@@ -2,13 +2,13 @@
 
 use crate::manager::{
     ModelManager, Selector,
-    invocation::Invocation,
     lock::entry::view_of,
     name::{Named, Subject},
 };
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
+    hint::{Hint, Invocation},
     names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
     registry::{Artifact, ArtifactFile, LockSource, LockedView},
     source::hub::HubFile,
@@ -162,10 +162,7 @@ impl ModelManager {
             }
             Subject::Folder => self.registry().and_then(|_| self.target_here(named, command))?.ok_or_else(|| {
                 let (id, text) = (&named.folder, "and neither the registry nor the store knows where it came from");
-                Error::new(ErrorKind::NotFound, format!("`{id}` is here, {text}")).hint(format!(
-                    "`model-manager path {id}` and `model-manager verify {id}` take it; \
-                     `model-manager add owner/repo:LABEL --id {id}` gives it an entry in the registry."
-                ))
+                Error::new(ErrorKind::NotFound, format!("`{id}` is here, {text}")).hint(Hint::WithoutEntry(id.clone()))
             }),
         }
     }
@@ -180,9 +177,9 @@ impl ModelManager {
         views.extend(locked.iter().map(|locked| view_of(locked)));
         if views.len() > 1 {
             let names: Vec<String> = views.iter().map(ToString::to_string).collect();
-            let all: Vec<String> = views.iter().map(|view| command.of(&view.name())).collect();
+            let all = views.iter().map(|view| command.of(&view.name())).collect();
             let text = format!("`{}` is here or locked in several forms: {}", named.folder, crate::text::list(&names));
-            return Err(Error::new(ErrorKind::Usage, text).hint(format!("Name one: {}.", crate::text::list_whole(&all))));
+            return Err(Error::new(ErrorKind::Usage, text).hint(Hint::NameOne(all)));
         }
         let Some(view) = views.first() else { return Ok(None) };
         if let Some(locked) = locked.first() {
@@ -352,7 +349,7 @@ pub(in crate::manager) fn one_of(option: Option<Quant>, named: Option<Quant>) ->
     match (&option, &named) {
         (Some(a), Some(b)) if a != b => {
             Err(Error::new(ErrorKind::Usage, format!("two quantizations are asked for: `{b}` in the name and `{a}` by option"))
-                .hint("Give only one of them."))
+                .hint(Hint::GiveOnlyOne))
         }
         _ => Ok(option.or(named)),
     }

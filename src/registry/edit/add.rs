@@ -6,10 +6,13 @@ use super::{
     planned, replaced, root_of, scope_of, split_format, split_mark,
     yaml::{self, Quote, Style, Yaml},
 };
-use crate::registry::{
-    artifact::Scope,
-    model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status},
-    tree::{Entry, Node, Value},
+use crate::{
+    hint::{Action, Hint, Verb},
+    registry::{
+        artifact::Scope,
+        model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status},
+        tree::{Entry, Node, Value},
+    },
 };
 
 /// Adds an entry to the text of a registry.
@@ -79,15 +82,13 @@ struct Placed {
 
 impl<'r> Spot<'r> {
     fn find(root: &'r [Entry], origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
-        let models = find(root, "models").ok_or_else(|| EditError::Conflict {
-            message: format!("{origin} has no key `models`"),
-            hint: "Write `models:` at the top of the file.".into(),
-        })?;
+        let models = find(root, "models")
+            .ok_or_else(|| EditError::Conflict { message: format!("{origin} has no key `models`"), hint: Hint::AddModelsKey })?;
         match find(below(&models.node), entry.id.as_str()) {
             None => Ok(Self::model(models, entry)),
             Some(model) if entry.description.is_some() => Err(EditError::Conflict {
                 message: format!("model `{}` stands in line {} of {origin} already", entry.id, model.place.line),
-                hint: "Leave out `--description`, which is for a new model, or give another `--id`.".into(),
+                hint: Hint::OmitDescription,
             }),
             Some(model) => Self::in_model(model, origin, entry),
         }
@@ -118,7 +119,7 @@ impl<'r> Spot<'r> {
     fn in_model(model: &'r Entry, origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
         let formats = find(below(&model.node), "formats").ok_or_else(|| EditError::Conflict {
             message: format!("model `{}` of {origin} has no `formats`", entry.id),
-            hint: "Run `model-manager lint`.".into(),
+            hint: Hint::Run(Action::new(Verb::Lint)),
         })?;
         let Some(format) = find(below(&formats.node), entry.format.as_str()) else {
             let (mut fields, tail, license) = source_fields(&scope_of(model, &[]), entry);
@@ -144,21 +145,21 @@ impl<'r> Spot<'r> {
             });
         };
         let (quants, own) = split_format(format);
-        let conflict = |message: String, hint: &str| EditError::Conflict { message, hint: hint.into() };
+        let conflict = |message: String, hint| EditError::Conflict { message, hint };
         let exists = |place: &Entry| EditError::Exists { name: entry.name(), origin: origin.to_owned(), line: place.place.line };
         let quant = match &entry.quant {
             None if quants.is_empty() => return Err(exists(format)),
             None => {
                 let message =
                     format!("format {} of model `{}` consists of quantizations, and none is named", entry.format, entry.id);
-                return Err(conflict(message, "Name one with `--quant`."));
+                return Err(conflict(message, Hint::GiveQuant));
             }
             Some(quant) if quants.is_empty() => {
                 let message = format!(
                     "format {} of model `{}` (line {}) has no quantizations, so `{quant}` cannot be one",
                     entry.format, entry.id, format.place.line
                 );
-                return Err(conflict(message, "Give another id with `--id`."));
+                return Err(conflict(message, Hint::GiveOtherId));
             }
             Some(quant) => quant,
         };
@@ -168,7 +169,7 @@ impl<'r> Spot<'r> {
         let scope = scope_of(model, &own);
         if let Some(status) = scope.status.filter(|status| *status != Status::Active) {
             let message = format!("format {} of model `{}` is {} as a whole", entry.format, entry.id, status.word());
-            return Err(conflict(message, "Give another id with `--id`."));
+            return Err(conflict(message, Hint::GiveOtherId));
         }
         let (mut fields, tail, license) = source_fields(&scope, entry);
         fields.extend(file_fields(entry));

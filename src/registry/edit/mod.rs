@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    hint::Hint,
     names::{Format, ModelId, Quant, RepoId, Revision},
 };
 use std::ops::Range;
@@ -128,8 +129,8 @@ pub enum EditError {
     Conflict {
         /// How.
         message: String,
-        /// The next step.
-        hint: String,
+        /// What to do next.
+        hint: Hint,
     },
     /// The text is written in a way that cannot be edited safely.
     #[error("{origin} was not changed: in line {line}, {why}")]
@@ -148,22 +149,27 @@ pub enum EditError {
 }
 
 impl EditError {
-    /// The next step.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Registry(error) => error.hint(),
-            Self::Exists { name, .. } => {
-                format!("`model-manager add {name} --update` pins it anew at the present commit; `--id` adds it under another id.")
-            }
-            Self::Absent { .. } => {
-                "Leave out `--update` to add it, or name the entry with `--id`, `--format` and `--quant`.".into()
-            }
-            Self::NoEntry { .. } => "Run `model-manager info` to list the models of the registry.".into(),
-            Self::NotRemoved { .. } => "Take it out by hand, then run `model-manager lint`.".into(),
+    /// What to do next.
+    pub fn hints(&self) -> Vec<Hint> {
+        vec![match self {
+            Self::Registry(error) => return error.hints(),
+            Self::Exists { name, .. } => Hint::PinOrOtherId(name.clone()),
+            Self::Absent { .. } => Hint::AddOrName,
+            Self::NoEntry { .. } => Hint::ListRegistry,
+            Self::NotRemoved { .. } => Hint::TakeOutByHand,
             Self::Conflict { hint, .. } => hint.clone(),
-            Self::Refused { below, paste, .. } => {
-                format!("Write it {below} by hand, then run `model-manager lint`:\n{paste}")
+            Self::Refused { below, paste, .. } => Hint::WriteByHand { below: below.clone(), text: paste.clone() },
+        }]
+    }
+
+    /// The entry that it is about.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Registry(error) => error.id(),
+            Self::Exists { name, .. } | Self::Absent { name, .. } | Self::NoEntry { name, .. } | Self::NotRemoved { name, .. } => {
+                Some(name)
             }
+            Self::Conflict { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -176,8 +182,12 @@ impl From<EditError> for Error {
             EditError::Absent { .. } | EditError::NoEntry { .. } => ErrorKind::NotFound,
             EditError::Refused { .. } | EditError::NotRemoved { .. } => ErrorKind::Failed,
         };
-        let hint = error.hint();
-        Self::new(kind, error.to_string()).hint(hint)
+        let new = Self::new(kind, error.to_string()).with_hints(error.hints());
+        match error.id() {
+            Some(id) => new.about(id),
+            None => new,
+        }
+        .caused_by(error)
     }
 }
 

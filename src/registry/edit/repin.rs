@@ -8,11 +8,14 @@ use super::{
     replaced, root_of, scope_of, split_format, split_mark,
     yaml::{self, Quote, Style, Yaml},
 };
-use crate::registry::{
-    error::Place,
-    model::{Artifact, ArtifactFile},
-    read,
-    tree::{Entry, Node, Value},
+use crate::{
+    hint::Hint,
+    registry::{
+        error::Place,
+        model::{Artifact, ArtifactFile},
+        read,
+        tree::{Entry, Node, Value},
+    },
 };
 use std::ops::Range;
 
@@ -118,10 +121,7 @@ impl<'r> Spot<'r> {
 
     /// Only what comes from the same repository and has the same names can be pinned anew.
     fn check(&self, old: &Artifact, origin: &str, entry: &NewEntry) -> Result<(), EditError> {
-        let conflict = |message: String| EditError::Conflict {
-            message,
-            hint: "Correct the entry by hand, or add the new files under another id with `--id`.".into(),
-        };
+        let conflict = |message: String| EditError::Conflict { message, hint: Hint::CorrectOrOtherId };
         let place = format!("`{}` in line {} of {origin}", entry.name(), self.key.place.line);
         if !old.repo.as_str().eq_ignore_ascii_case(entry.repo.as_str()) {
             return Err(conflict(format!("{place} is of {}, not of {}", old.repo, entry.repo)));

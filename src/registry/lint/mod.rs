@@ -8,7 +8,10 @@ use super::{
     model::{Artifact, BadEntry, Model},
     tree::{self, Entry, Node, Value},
 };
-use crate::names::{Format, Quant, RelPath};
+use crate::{
+    hint::{Action, Hint, Parameter, Verb},
+    names::{Format, Quant, RelPath},
+};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -57,7 +60,8 @@ pub struct Finding {
     /// What is odd.
     pub message: String,
     /// What to do.
-    pub next: String,
+    #[serde(skip)]
+    pub next: Vec<Hint>,
 }
 
 /// One entry of a registry: what is downloaded as a unit.
@@ -162,13 +166,14 @@ impl Lint {
         (level, rule): (Level, &'static str),
         at: &str,
         file: Option<&RelPath>,
-        said: (String, String),
+        said: (String, Hint),
     ) {
         let place = self.place(entry, at, file);
         let (model, format) = (Some(entry.model.id.to_string()), Some(entry.format.to_string()));
         let (quant, file) = (entry.quant.map(ToString::to_string), file.map(ToString::to_string));
         let (message, next) = said;
         let about = (rule, model.clone(), format.clone(), quant.clone(), file.clone());
+        let next = vec![next];
         let new = Finding { level, rule, line: place.line, column: place.column, model, format, quant, file, message, next };
         match self.told.get(&about) {
             Some(&at) => self.findings[at] = new,
@@ -210,20 +215,23 @@ impl Lint {
     }
 }
 
-/// The entry as a command line names it.
-pub(crate) fn command_name(entry: &EntryRef<'_>) -> String {
-    match entry.quant {
-        Some(quant) if entry.format.is_single_file() => format!("{}:{quant}", entry.model.id),
-        Some(quant) => format!("{}:{quant} --format {}", entry.model.id, entry.format),
-        None => format!("{} --format {}", entry.model.id, entry.format),
-    }
+/// What pins an entry at the present commit.
+pub(crate) fn repin_action(entry: &EntryRef<'_>) -> Action {
+    let id = &entry.model.id;
+    let name = entry.quant.map_or_else(|| id.to_string(), |quant| format!("{id}:{quant}"));
+    let action = Action::new(Verb::Add).name(name);
+    let needs_format = entry.quant.is_none() || !entry.format.is_single_file();
+    let action = if needs_format { action.value(Parameter::Format, entry.format.to_string()) } else { action };
+    action.with(Parameter::Update)
 }
 
-/// The command that fills in what is not known of an entry: at its own commit, where it has one.
-pub(crate) fn update_command(entry: &EntryRef<'_>) -> String {
-    let at = entry.artifact.revision.as_ref().filter(|revision| revision.is_commit());
-    let at = at.map(|commit| format!(" --revision {commit}")).unwrap_or_default();
-    format!("model-manager add {} --update{at}", command_name(entry))
+/// What fills in what is not known of an entry: at its own commit, where it has one.
+pub(crate) fn update_action(entry: &EntryRef<'_>) -> Action {
+    let commit = entry.artifact.revision.as_ref().filter(|revision| revision.is_commit());
+    match commit {
+        Some(commit) => repin_action(entry).value(Parameter::Revision, commit.to_string()),
+        None => repin_action(entry),
+    }
 }
 
 fn schema(error: &RegistryError, of: Option<&BadEntry>) -> Finding {
@@ -244,7 +252,7 @@ fn schema(error: &RegistryError, of: Option<&BadEntry>) -> Finding {
         quant: of.and_then(|of| of.quant.clone()),
         file: None,
         message,
-        next: error.hint(),
+        next: error.hints(),
     }
 }
 

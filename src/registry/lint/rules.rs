@@ -1,8 +1,9 @@
 //! The rules that need no network.
 
-use super::{EntryRef, Finding, Level, Lint, command_name, update_command};
+use super::{EntryRef, Finding, Level, Lint, repin_action, update_action};
 use crate::{
     digest::Sha256Digest,
+    hint::Hint,
     names::{Quant, RelPath, companions, split_part_suffix},
     registry::{
         Registry,
@@ -21,8 +22,8 @@ impl Lint {
         let told: HashSet<(usize, usize)> = self.findings.iter().map(|finding| (finding.line, finding.column)).collect();
         for key in registry.unknown_keys().iter().filter(|key| !told.contains(&(key.line, key.column))) {
             let next = match &key.suggestion {
-                Some(suggestion) => format!("Did you mean `{suggestion}`?"),
-                None => "Remove it, or write it as a comment.".into(),
+                Some(suggestion) => Hint::DidYouMean { names: vec![suggestion.clone()], actions: Vec::new() },
+                None => Hint::RemoveKey,
             };
             let within = if key.within.is_empty() { "the top of the file".to_owned() } else { format!("`{}`", key.within) };
             self.findings.push(Finding {
@@ -35,25 +36,25 @@ impl Lint {
                 quant: None,
                 file: None,
                 message: format!("nothing reads the key `{}` in {within}", key.key),
-                next,
+                next: vec![next],
             });
         }
     }
 
     pub(super) fn model(&mut self, model: &Model) {
         let place = self.entry_of(model).map_or(Place::START, |entry| entry.place);
-        let mut add = |level, rule, message: String, next: &str| {
+        let mut add = |level, rule, message: String, next: Hint| {
             let (line, column, model) = (place.line, place.column, Some(model.id.to_string()));
-            let next = next.to_owned();
+            let next = vec![next];
             self.findings.push(Finding { level, rule, line, column, model, format: None, quant: None, file: None, message, next });
         };
         if model.description.is_none() {
-            add(Level::Note, "description", format!("model `{}` has no `description`", model.id), "Say in a line what it is.");
+            add(Level::Note, "description", format!("model `{}` has no `description`", model.id), Hint::Describe);
         }
         let artifacts =
             model.formats.iter().flat_map(|format| format.quants.iter().map(|quant| &quant.artifact).chain(&format.whole));
         if artifacts.into_iter().any(|artifact| artifact.license.is_none()) {
-            let next = "Write the licence that the repository's page names.";
+            let next = Hint::WriteLicence;
             add(Level::Note, "license", format!("model `{}` has no `license`", model.id), next);
         }
     }
@@ -61,7 +62,7 @@ impl Lint {
     /// Revision, sizes and hashes that are not known.
     pub(super) fn pins(&mut self, entry: &EntryRef<'_>) {
         let (artifact, name) = (entry.artifact, entry.name());
-        let update = format!("Run `model-manager add {} --update`, or write the commit.", command_name(entry));
+        let update = Hint::WriteCommit { update: repin_action(entry) };
         match &artifact.revision {
             None => {
                 let message = format!("`{name}` has no `revision`: each download asks for what the main branch holds then");
@@ -74,7 +75,7 @@ impl Lint {
             Some(_) => {}
         }
         for file in artifact.files.iter().chain(&artifact.expect) {
-            let next = || format!("Run `model-manager lint --online` to see what the Hub says, or `{}`.", update_command(entry));
+            let next = || Hint::AskHub { update: update_action(entry) };
             if file.sha256.is_none() {
                 let message = format!("no `sha256` is known of {} (`{name}`): the registry vouches for nothing", file.path);
                 self.add(entry, (Level::Warning, "sha256"), "sha256", Some(&file.path), (message, next()));
@@ -103,7 +104,7 @@ impl Lint {
             let known = Quant::of_gguf_name(&format!("m-{quant}.gguf")).is_some_and(|known| known == *quant);
             let level = if known { Level::Error } else { Level::Warning };
             let message = format!("`{}` is the file {}, whose name says `{carried}`", entry.name(), file.path);
-            let next = format!("Correct the file, or rename the quantization to `{carried}`.");
+            let next = Hint::RenameQuant { quant: carried.to_string() };
             self.add(entry, (level, "quant"), "file", Some(&file.path), (message, next));
         }
     }
@@ -123,7 +124,7 @@ impl Lint {
             if !missing.is_empty() {
                 let name = name.replace('|', &format!("-…-of-{parts:05}."));
                 let message = format!("`{}` lacks parts of {name}: {} of {parts}", entry.name(), missing.join(", "));
-                self.add(entry, (Level::Error, "parts"), "files", None, (message, "List every part under `files`.".into()));
+                self.add(entry, (Level::Error, "parts"), "files", None, (message, Hint::ListParts));
             }
         }
     }
@@ -139,13 +140,13 @@ impl Lint {
             let name = if entry.format.is_single_file() { file.path.file_name() } else { file.path.as_str() };
             if let Some(other) = shown.insert(name.to_lowercase(), &file.path) {
                 let message = format!("{other} and {} would be one file in the folder of `{}`", file.path, entry.name());
-                let next = "Make two entries of them.".to_owned();
+                let next = Hint::SplitEntry;
                 self.add(entry, (Level::Error, "same-name"), "files", Some(&file.path), (message, next));
             }
             if folder + name.len() > LONGEST_PATH {
                 let message =
                     format!("the path of {name} below `models/` has {} characters: Windows may refuse it", folder + name.len());
-                let next = "Choose a shorter id.".to_owned();
+                let next = Hint::ShortenId;
                 self.add(entry, (Level::Warning, "long-name"), "file", Some(&file.path), (message, next));
             }
         }
@@ -174,7 +175,7 @@ impl Lint {
                     .find(|other| is(other.model.id.as_str(), id) && other.quant.is_some_and(|own| is(own.as_str(), quant)));
                 if found.is_none() {
                     let message = format!("`{}` names the successor `{name}`, which is not in this file", entry.name());
-                    let next = format!("Run `model-manager info {id}` to see what there is, and correct `superseded_by`.");
+                    let next = Hint::CorrectSuccessor { model: id.to_owned() };
                     self.add(entry, (Level::Error, "successor"), "superseded_by", None, (message, next));
                 }
                 found
@@ -189,10 +190,10 @@ impl Lint {
         let itself = next.model.id == entry.model.id && next.quant == entry.quant && next.format == entry.format;
         if itself {
             let message = format!("`{}` names itself as its successor", entry.name());
-            self.add(entry, (Level::Error, "successor"), "superseded_by", None, (message, "Name what replaces it.".into()));
+            self.add(entry, (Level::Error, "successor"), "superseded_by", None, (message, Hint::NameSuccessor));
         } else if next.artifact.status != Status::Active {
             let message = format!("`{}` is succeeded by `{name}`, which is {} itself", entry.name(), next.artifact.status.word());
-            let next = "Name the entry at the end of the chain.".to_owned();
+            let next = Hint::NameLastSuccessor;
             self.add(entry, (Level::Warning, "successor"), "superseded_by", None, (message, next));
         }
     }
@@ -209,7 +210,7 @@ impl Lint {
                 let twin = places.insert(place, name.clone());
                 if let Some(twin) = &twin {
                     let message = format!("{} of {} is `{twin}` already", file.path, entry.artifact.repo);
-                    let next = "Remove one of the two, unless both names are wanted.".to_owned();
+                    let next = Hint::RemoveDuplicate;
                     self.add(&entry, (Level::Warning, "duplicate"), "file", Some(&file.path), (message, next));
                 }
                 let Some(sha256) = file.sha256 else { continue };
@@ -221,11 +222,11 @@ impl Lint {
                     && *a != b
                 {
                     let message = format!("the sha256 {} has {b} bytes here and {a} in `{other}`", sha256.short());
-                    let next = "One content has one size: correct one of the two.".to_owned();
+                    let next = Hint::CorrectSizes;
                     self.add(&entry, (Level::Error, "two-sizes"), "size", Some(&file.path), (message, next));
                 } else if twin.is_none() {
                     let message = format!("{} (`{name}`) has the same content as `{other}`", file.path);
-                    let next = "Nothing has to be done: the store keeps it once.".to_owned();
+                    let next = Hint::NothingToDo;
                     self.add(&entry, (Level::Note, "same-content"), "sha256", Some(&file.path), (message, next));
                 }
             }

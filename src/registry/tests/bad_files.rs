@@ -193,7 +193,7 @@ fn a_bad_file_is_a_usage_error_whose_hint_names_the_line() {
     let error = Error::from(parse(&gguf("{q8_0: {fiel: x}}")).select("m", None, None).unwrap_err());
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.message().contains("did you mean `file`?"));
-    assert_eq!(error.next_step(), Some("Correct line 5 of configs/models.yaml, then run `model-manager lint` to check it."));
+    assert_eq!(error.hints(), [Hint::CorrectLine { file: "configs/models.yaml".into(), line: 5 }]);
 }
 
 #[test]

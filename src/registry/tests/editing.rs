@@ -9,6 +9,14 @@ fn file(path: &str, size: u64) -> ArtifactFile {
     ArtifactFile { path: path.parse().unwrap(), size: Some(size), sha256: Some("ab".repeat(32).parse().unwrap()) }
 }
 
+/// What is to be written by hand.
+fn paste(error: &EditError) -> &str {
+    match error {
+        EditError::Refused { paste, .. } => paste,
+        other => panic!("{other}"),
+    }
+}
+
 fn entry(id: &str, quant: &str, repo: &str, files: &[&str]) -> NewEntry {
     NewEntry {
         id: id.parse().unwrap(),
@@ -33,7 +41,7 @@ fn whole(id: &str, repo: &str, expect: &[&str]) -> NewEntry {
 fn added(text: &str, entry: &NewEntry) -> String {
     match add(text, "r.yaml", entry) {
         Ok(Edited { text, .. }) => text,
-        Err(error) => panic!("{error}\n{}\n\n{text}", error.hint()),
+        Err(error) => panic!("{error}\n{:?}\n\n{text}", error.hints()),
     }
 }
 
@@ -174,7 +182,7 @@ fn what_cannot_be_edited_safely_is_refused_with_what_to_write() {
         let error = add(old, "r.yaml", &new).expect_err(old);
         assert!(matches!(error, EditError::Refused { .. }), "{error}\n{old}");
         assert!(error.to_string().starts_with("r.yaml was not changed: in line "), "{error}");
-        assert!(error.hint().contains("q4_k_m:") && error.hint().contains("a.Q4_K_M.gguf"), "{}", error.hint());
+        assert!(paste(&error).contains("q4_k_m:") && paste(&error).contains("a.Q4_K_M.gguf"), "{}", paste(&error));
     }
 }
 
@@ -284,7 +292,7 @@ fn other_files_and_other_repositories_are_no_update() {
     assert!(says(&entry("phi-2", "q3_k_m", "o/phi-2", &["x.gguf"])).contains("no entry `phi-2:q3_k_m`"));
     let plain = "models:\n  a:\n    huggingface_id: o/a\n    formats:\n      gguf:\n        q8_0: a.gguf\n";
     let error = repin(plain, "r.yaml", &entry("a", "q8_0", "o/a", &["a.gguf"])).expect_err("refused");
-    assert!(error.hint().contains(&format!("revision: \"{COMMIT}\"")) && error.hint().contains("size: 7"), "{}", error.hint());
+    assert!(paste(&error).contains(&format!("revision: \"{COMMIT}\"")) && paste(&error).contains("size: 7"), "{}", paste(&error));
 }
 
 /// A registry in one of many styles: indentation, quotes, line ends, blank lines, comments.

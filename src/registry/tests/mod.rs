@@ -9,9 +9,14 @@ mod questions;
 mod shipped;
 
 use super::{BadFile, Model, Registry, RegistryError};
+use crate::hint::Hint;
 
 fn parse(text: &str) -> Registry {
     Registry::parse(text, "configs/models.yaml").unwrap_or_else(|error| panic!("{error}\n\n{text}"))
+}
+
+fn did_you_mean(name: &str) -> Hint {
+    Hint::DidYouMean { names: vec![name.to_owned()], actions: Vec::new() }
 }
 
 /// What is wrong with a text: as a whole, or all that is wrong with its entries.

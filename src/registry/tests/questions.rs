@@ -26,7 +26,7 @@ fn an_unknown_id_is_not_found_in_the_registry_and_the_nearest_is_named() {
     assert_eq!(error.to_string(), "model `tinylama-1.1b-chat` not found in registry configs/models.yaml");
     let error = Error::from(error);
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(error.next_step(), Some("Did you mean `tinyllama-1.1b-chat`? Run `model-manager info` to list the models."));
+    assert_eq!(error.hints(), [did_you_mean("tinyllama-1.1b-chat"), Hint::ListRegistry]);
     let far = registry.model("gemma\u{1b}[31m").unwrap_err();
     assert_eq!(far.suggestion(), None);
     assert!(!far.to_string().contains('\u{1b}'));
@@ -82,14 +82,14 @@ fn an_unknown_format_or_quantization_is_answered_with_the_choices_and_the_neares
     assert_eq!(error.to_string(), "model `phi-2` has no format `safetensor`; it has gguf, safetensors");
     let error = Error::from(error);
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(error.next_step(), Some("Did you mean `safetensors`? Run `model-manager info phi-2` to see what it has."));
+    assert_eq!(error.hints(), [did_you_mean("safetensors"), Hint::ShowModel("phi-2".into())]);
 }
 
 #[test]
 fn a_quantization_of_a_format_without_any_is_refused_and_that_is_said() {
     let error = Registry::built_in().select("phi-2", Some(&Format::safetensors()), Some(&quant("q4_k_m"))).unwrap_err();
     assert_eq!(error.to_string(), "format safetensors of model `phi-2` has no quantizations, so `q4_k_m` cannot be one");
-    assert!(error.hint().contains("without `--quant`"));
+    assert!(matches!(error.hints().as_slice(), [Hint::WithoutQuant(_)]));
 }
 
 #[test]

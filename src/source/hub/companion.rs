@@ -4,7 +4,10 @@ use super::{
     HubError, HubFile,
     gguf::{GgufUnit, gguf_units, least},
 };
-use crate::names::{Quant, RelPath, Role, gguf_roles};
+use crate::{
+    hint::{Argument, Parameter},
+    names::{Quant, RelPath, Role, gguf_roles},
+};
 
 /// A companion of a GGUF model: a projector for images, a draft for speculative decoding, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +29,7 @@ impl Companion {
         Self { role: Role::Projector, name: name.filter(|name| !name.is_empty()).map(str::to_owned) }
     }
 
-    /// Reads `ROLE` or `ROLE=NAME`, as `--with` has it.
+    /// Reads `ROLE` or `ROLE=NAME`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (role, name) = text.split_once('=').map_or((text, None), |(role, name)| (role, Some(name)));
         let found = Self::ROLES.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(role));
@@ -34,11 +37,13 @@ impl Companion {
         Ok(Self { role, name: name.filter(|name| !name.is_empty()).map(str::to_owned) })
     }
 
-    /// The option that asks for it.
-    pub fn option(&self, name: &str) -> String {
-        match self.role {
-            Role::Projector => format!("--mmproj={name}"),
-            role => format!("--with {}={name}", role.as_str()),
+    /// The argument that asks for one of this name, or for the best one.
+    pub fn argument(&self, name: Option<&str>) -> Argument {
+        match (self.role, name) {
+            (Role::Projector, None) => Argument::of(Parameter::Projector),
+            (Role::Projector, Some(name)) => Argument::with(Parameter::Projector, name),
+            (role, None) => Argument::with(Parameter::Companion, role.as_str()),
+            (role, Some(name)) => Argument::with(Parameter::Companion, format!("{}={name}", role.as_str())),
         }
     }
 
@@ -110,6 +115,7 @@ pub fn companion_choice<'a>(
 #[cfg(test)]
 mod tests {
     use super::{super::tree::file, *};
+    use crate::hint::Hint;
 
     fn companion(names: &[&str], wanted: &Companion, model: &str) -> Result<Vec<String>, HubError> {
         let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
@@ -132,7 +138,7 @@ mod tests {
         assert!(matches!(companion(&parts[..2], &wanted("draft"), parts[0]), Err(HubError::Incomplete { .. })));
         let two = ["owl-Q8_0.gguf", "mtp-owl.gguf", "eagle3-owl.gguf"];
         let error = companion(&two, &wanted("draft"), two[0]).unwrap_err();
-        assert!(error.hint().unwrap().contains("`--with draft=eagle3-owl.gguf`"), "{error:?}");
+        assert_eq!(error.hint(), Some(Hint::NameCompanion(Argument::with(Parameter::Companion, "draft=eagle3-owl.gguf"))));
         let error = companion(&two, &wanted("draft=q4_0"), two[0]).unwrap_err();
         assert_eq!(error.to_string(), "the repository has no draft `q4_0`");
         assert!(companion(&two, &wanted("tokenizer"), two[0]).unwrap_err().to_string().contains("no tokenizer"));
@@ -148,7 +154,8 @@ mod tests {
         assert_eq!(choose(&names, &named("Q8_0"), names[0]).unwrap(), "mmproj-x-Q8_0.gguf");
         assert_eq!(choose(&names, &named("x-mmproj-F32.gguf"), names[0]).unwrap(), "x-mmproj-F32.gguf");
         let error = choose(&names, &named("f16"), names[0]).unwrap_err();
-        assert!(error.hint().unwrap().contains("mmproj-x-BF16.gguf, mmproj-x-Q8_0.gguf, x-mmproj-F32.gguf"), "{error:?}");
+        let there = ["mmproj-x-BF16.gguf", "mmproj-x-Q8_0.gguf", "x-mmproj-F32.gguf"].map(str::to_owned).to_vec();
+        assert_eq!(error.hint(), Some(Hint::ThereIs(there)));
         assert_eq!(choose(&["mmproj-odd.gguf"], &best, "x.gguf").unwrap(), "mmproj-odd.gguf");
 
         let folders = ["a/x.gguf", "a/mmproj-F16.gguf", "b/mmproj-F16.gguf", "mmproj-F16.gguf"];
@@ -163,7 +170,7 @@ mod tests {
         let two = ["mmproj-a-F16.gguf", "mmproj-b-F16.gguf", "mmproj-a-F32.gguf"];
         let error = choose(&two, &best, "a.gguf").unwrap_err();
         assert!(error.to_string().ends_with("mmproj-a-F16.gguf, mmproj-b-F16.gguf"), "{error}");
-        assert!(error.hint().unwrap().contains("--mmproj=mmproj-a-F16.gguf"), "{error:?}");
+        assert_eq!(error.hint(), Some(Hint::NameCompanion(Argument::with(Parameter::Projector, "mmproj-a-F16.gguf"))));
         assert!(matches!(choose(&["x.gguf"], &best, "x.gguf"), Err(HubError::Nothing { .. })));
     }
 }

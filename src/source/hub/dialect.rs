@@ -1,7 +1,10 @@
 //! What the Hub means by its answers: error codes, rate limits, warnings.
 
 use super::endpoint_info::EndpointInfo;
-use crate::http::{AuthCause, DenyCause, Dialect, Meaning, Missing, Reading, Refused};
+use crate::{
+    hint::Hint,
+    http::{AuthCause, DenyCause, Dialect, Meaning, Missing, Reading, Refused},
+};
 use reqwest::header::HeaderMap;
 use url::Url;
 
@@ -44,12 +47,9 @@ impl Dialect for HubDialect {
         Reading { meaning: Some(meaning), summary, hint: Some(hint) }
     }
 
-    fn rate_limit_hint(&self, url: &str, with_token: bool) -> Option<String> {
+    fn rate_limit_hint(&self, url: &str, with_token: bool) -> Option<Hint> {
         let endpoint = EndpointInfo::of(url);
-        (!with_token && endpoint.knows_tokens()).then(|| {
-            let token = endpoint.token();
-            format!("Wait, then run the same command again; with a token {token} (HF_TOKEN) more requests are allowed.")
-        })
+        (!with_token && endpoint.knows_tokens()).then(|| Hint::Wait { accounts: Some(endpoint.accounts()) })
     }
 
     fn bucket(&self, url: &Url) -> &'static str {
@@ -74,51 +74,29 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned())
 }
 
-fn unauthorized(cause: AuthCause, endpoint: &EndpointInfo, with_token: bool) -> String {
-    let (token, aside) = (endpoint.token(), endpoint.aside());
+fn unauthorized(cause: AuthCause, endpoint: &EndpointInfo, had_token: bool) -> Hint {
+    let accounts = endpoint.accounts();
     match cause {
-        AuthCause::Unknown => format!(
-            "Either the repository {} does not exist, or it is private, or the token is missing or wrong: check the name, then set \
-             HF_TOKEN to a token {token}.{aside}",
-            endpoint.quoted_repo()
-        ),
-        AuthCause::Gated => format!(
-            "The repository is gated and {}: ask for access at {}, then set HF_TOKEN to a token {token}.{aside}",
-            if with_token { "the token in use is not accepted" } else { "no token was sent" },
-            endpoint.access_page()
-        ),
-        AuthCause::BadToken => format!(
-            "The token in use is wrong or has expired: unset HF_TOKEN to go on without one (public repositories need none), or set \
-             it to a token {token}.{aside}"
-        ),
+        AuthCause::Unknown => Hint::CheckNameAndToken { repo: endpoint.repo().map(str::to_owned), accounts },
+        AuthCause::Gated => Hint::RequestAccess { page: endpoint.access_page(), had_token, accounts },
+        AuthCause::BadToken => Hint::ReplaceToken { accounts },
     }
 }
 
-fn forbidden(cause: DenyCause, endpoint: &EndpointInfo) -> String {
-    let aside = endpoint.aside();
+fn forbidden(cause: DenyCause, endpoint: &EndpointInfo) -> Hint {
     match cause {
-        DenyCause::Gated => format!(
-            "The token is good, but access is not granted yet: accept the licence or ask for access at {}.{aside}",
-            endpoint.access_page()
-        ),
-        DenyCause::Disabled => {
-            format!("The Hub has disabled this repository; {} may say why. Use another one.", endpoint.access_page())
-        }
-        DenyCause::Unknown => format!(
-            "Check that the token may read this repository (fine-grained tokens list them); it has to be one {}.{aside}",
-            endpoint.token()
-        ),
+        DenyCause::Gated => Hint::AwaitAccess { page: endpoint.access_page(), accounts: endpoint.accounts() },
+        DenyCause::Disabled => Hint::RepositoryDisabled { page: endpoint.access_page() },
+        DenyCause::Unknown => Hint::CheckTokenRights { accounts: endpoint.accounts() },
     }
 }
 
-fn not_found(kind: Missing, endpoint: &EndpointInfo) -> String {
+fn not_found(kind: Missing, endpoint: &EndpointInfo) -> Hint {
     match kind {
-        Missing::Repo => {
-            format!("Check the name {}; a private repository needs a token that may read it (HF_TOKEN).", endpoint.quoted_repo())
-        }
-        Missing::Revision => format!("See the branches and tags at {}/tree/main.", endpoint.page()),
-        Missing::Entry => format!("See the files at {}/tree/main.", endpoint.page()),
-        Missing::Unknown => format!("Check the repository, revision and file; see {}.", endpoint.page()),
+        Missing::Repo => Hint::CheckRepository { repo: endpoint.repo().map(str::to_owned) },
+        Missing::Revision => Hint::SeeBranches { page: format!("{}/tree/main", endpoint.page()) },
+        Missing::Entry => Hint::SeeFiles { page: format!("{}/tree/main", endpoint.page()) },
+        Missing::Unknown => Hint::CheckReference { page: endpoint.page() },
     }
 }
 
@@ -167,19 +145,19 @@ mod tests {
         let error = Error::from(refused(401, "", "Invalid username or password."));
         assert_eq!(error.kind(), ErrorKind::Auth);
         assert!(error.message().contains("HTTP 401 Unauthorized"), "{error}");
-        let hint = error.next_step().unwrap();
-        assert!(
-            ["does not exist", "private", "HF_TOKEN", "`meta-llama/Llama-2-7b`"].iter().all(|word| hint.contains(word)),
-            "{hint}"
-        );
+        let [Hint::CheckNameAndToken { repo: Some(repo), .. }] = error.hints() else { panic!("{error:?}") };
+        assert_eq!(repo, "meta-llama/Llama-2-7b");
     }
 
     #[test]
     fn gated_repositories_lead_to_the_page_where_access_is_asked() {
-        for (status, cause) in [(401, "no token was sent"), (403, "token is good")] {
+        for status in [401, 403] {
             let error = Error::from(refused(status, "GatedRepo", ""));
-            let hint = error.next_step().unwrap();
-            assert!(hint.contains("https://huggingface.co/meta-llama/Llama-2-7b") && hint.contains(cause), "{hint}");
+            let page = match (status, error.hints()) {
+                (401, [Hint::RequestAccess { page, had_token: false, .. }]) | (403, [Hint::AwaitAccess { page, .. }]) => page,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(page, "https://huggingface.co/meta-llama/Llama-2-7b");
             assert_eq!(error.kind(), ErrorKind::Auth);
         }
     }
@@ -188,7 +166,7 @@ mod tests {
     fn a_stale_token_on_a_public_repository_is_told_as_such() {
         let error = refused(401, "", "Invalid credentials in Authorization header");
         assert!(matches!(error, HttpError::Unauthorized { cause: AuthCause::BadToken, .. }));
-        assert!(error.hint().unwrap().contains("unset HF_TOKEN"));
+        assert!(matches!(error.hint(), Some(Hint::ReplaceToken { .. })));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What an address says of the endpoint that was asked: which repository it is about, and where people get access to it.
 
 use super::hosts::is_hub_host;
-use crate::settings::DEFAULT_ENDPOINT;
+use crate::{hint::Accounts, settings::DEFAULT_ENDPOINT};
 use url::Url;
 
 /// A mirror that many use. It shows the pages of the Hub but nobody can log in there: conditions are accepted at the Hub, and
@@ -65,6 +65,11 @@ impl EndpointInfo {
         Self { base: base.as_str().trim_end_matches('/').to_owned(), repo, kind }
     }
 
+    /// The repository, where the address names one.
+    pub(super) fn repo(&self) -> Option<&str> {
+        self.repo.as_deref()
+    }
+
     /// The repository, as it stands in a sentence.
     pub(super) fn quoted_repo(&self) -> String {
         self.repo.as_ref().map_or_else(|| "of this address".to_owned(), |repo| format!("`{repo}`"))
@@ -84,27 +89,19 @@ impl EndpointInfo {
         self.repo.as_ref().map_or_else(|| base.to_owned(), |repo| format!("{base}/{repo}"))
     }
 
-    /// Which token is good, behind the words "a token".
-    pub(super) fn token(&self) -> String {
-        match self.kind {
-            Kind::Hub => format!("from {}/settings/tokens", self.base),
-            Kind::Mirror => format!("from {MIRRORED}/settings/tokens"),
-            Kind::Other => format!("that {} accepts", self.base),
-        }
+    /// Whose tokens it takes.
+    pub(super) fn accounts(&self) -> Accounts {
+        let tokens_page = match self.kind {
+            Kind::Hub => Some(format!("{}/settings/tokens", self.base)),
+            Kind::Mirror => Some(format!("{MIRRORED}/settings/tokens")),
+            Kind::Other => None,
+        };
+        Accounts { server: self.base.clone(), tokens_page, is_mirror: self.kind == Kind::Mirror }
     }
 
     /// Whether requests of somebody with a token may be many: not at a server that only keeps the bytes.
     pub(super) fn knows_tokens(&self) -> bool {
         self.kind != Kind::Other || self.repo.is_some()
-    }
-
-    /// A sentence about mirrors, with a space before it, where the endpoint is one or may be.
-    pub(super) fn aside(&self) -> String {
-        match self.kind {
-            Kind::Hub => String::new(),
-            Kind::Mirror => format!(" {} is a mirror: it has no accounts of its own and passes the token on.", self.base),
-            Kind::Other => format!(" If {} is a mirror, access and tokens are those of the Hub that it mirrors.", self.base),
-        }
     }
 }
 
@@ -148,18 +145,20 @@ mod tests {
     #[test]
     fn access_and_tokens_are_the_hubs_where_the_mirror_is_known_to_have_none() {
         let asked = |host: &str| EndpointInfo::of(&format!("https://{host}/api/models/a/b/revision/main"));
-        let told = |host: &str| (asked(host).access_page(), asked(host).token(), asked(host).aside());
-        let tokens = "from https://huggingface.co/settings/tokens";
-        assert_eq!(told("huggingface.co"), ("https://huggingface.co/a/b".into(), tokens.into(), String::new()));
+        let told = |host: &str| (asked(host).access_page(), asked(host).accounts());
+        let hub = |server: &str| Accounts {
+            server: server.to_owned(),
+            tokens_page: Some("https://huggingface.co/settings/tokens".into()),
+            is_mirror: server != "https://huggingface.co",
+        };
+        let page = || "https://huggingface.co/a/b".to_owned();
+        assert_eq!(told("huggingface.co"), (page(), hub("https://huggingface.co")));
         for mirror in ["hf-mirror.com", "cn.hf-mirror.com"] {
-            let (page, token, aside) = told(mirror);
-            assert_eq!((page.as_str(), token.as_str()), ("https://huggingface.co/a/b", tokens));
-            assert!(aside.contains(&format!("https://{mirror} is a mirror")), "{aside}");
+            assert_eq!(told(mirror), (page(), hub(&format!("https://{mirror}"))));
         }
         for other in ["not-hf-mirror.com", "huggingface.co.example.org", "hub.example.org"] {
-            let (page, token, aside) = told(other);
-            assert_eq!((page, token), (format!("https://{other}/a/b"), format!("that https://{other} accepts")));
-            assert!(!aside.contains("https://huggingface.co ") && aside.starts_with(" If "), "{aside}");
+            let unknown = Accounts { server: format!("https://{other}"), tokens_page: None, is_mirror: false };
+            assert_eq!(told(other), (format!("https://{other}/a/b"), unknown));
         }
         assert!(!EndpointInfo::of("https://cdn.example.org/xet/1234").knows_tokens());
     }

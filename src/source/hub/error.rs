@@ -3,9 +3,10 @@
 use super::Companion;
 use crate::{
     error::{Error, ErrorKind},
+    hint::{Action, Hint, Parameter, Verb},
     http::HttpError,
     names::NameError,
-    text::{list, list_whole, size},
+    text::{list, size},
 };
 
 /// A question to the Hub that has no good answer.
@@ -116,11 +117,11 @@ fn offered(offers: &[Offer]) -> Vec<String> {
     offers.iter().map(|offer| format!("{} ({})", offer.label, size(offer.size))).collect()
 }
 
-/// The whole command for each, at most ten, and how many more there are.
-fn commands(offers: &[Offer], repo: Option<&str>) -> String {
+/// The download of each, with its size.
+fn downloads(offers: &[Offer], repo: Option<&str>) -> Vec<(Action, u64)> {
     let repo = repo.unwrap_or("owner/repo");
-    let command = |offer: &Offer| format!("`model-manager download {repo}:{}` ({})", offer.label, size(offer.size));
-    list_whole(&offers.iter().map(command).collect::<Vec<_>>()) + "."
+    let download = |offer: &Offer| (Action::new(Verb::Download).name(format!("{repo}:{}", offer.label)), offer.size);
+    offers.iter().map(download).collect()
 }
 
 impl HubError {
@@ -146,30 +147,27 @@ impl HubError {
         }
     }
 
-    /// The next step, for people.
-    pub fn hint(&self) -> Option<String> {
+    /// What to do next.
+    pub fn hint(&self) -> Option<Hint> {
         Some(match self {
             Self::Http(error) => return error.hint(),
-            Self::Answer { .. } => "Check HF_ENDPOINT and `--endpoint`: the server does not behave like a Hub.".into(),
-            Self::HostilePath { .. } => "Nothing was fetched; do not use this repository, and report it to the Hub.".into(),
-            Self::Collision { .. } => "Leave one of them out with an `exclude` pattern in the registry.".into(),
-            Self::Incomplete { .. } => "The upload may be unfinished: try another revision, or another repository.".into(),
-            Self::Nothing { there, .. } if there.is_empty() => "Look at the repository's files in a browser.".into(),
-            Self::Nothing { there, .. } => format!("There is: {}.", list(there)),
-            Self::NoLabel { there, repo, format, .. } if there.is_empty() => match (repo, format) {
-                (Some(repo), Some(format)) => {
-                    format!("It has {format} weights: `model-manager download {repo} --format {format}`.")
-                }
-                _ => "Look at the repository's files in a browser.".into(),
+            Self::Answer { .. } => Hint::NotAHub,
+            Self::HostilePath { .. } => Hint::DoNotUse,
+            Self::Collision { .. } => Hint::ExcludeOne,
+            Self::Incomplete { .. } => Hint::TryOtherRevision,
+            Self::Nothing { there, .. } if there.is_empty() => Hint::SeeRepository,
+            Self::Nothing { there, .. } => Hint::ThereIs(there.clone()),
+            Self::NoLabel { there, repo: Some(repo), format: Some(format), .. } if there.is_empty() => Hint::OtherFormat {
+                format: (*format).to_owned(),
+                action: Action::new(Verb::Download).name(repo).value(Parameter::Format, *format),
             },
-            Self::NoLabel { there, repo, .. } => format!("There is: {}", commands(there, repo.as_deref())),
-            Self::Ambiguous { there, repo, .. } => format!("Name one: {}", commands(there, repo.as_deref())),
+            Self::NoLabel { there, .. } if there.is_empty() => Hint::SeeRepository,
+            Self::NoLabel { there, repo, .. } => Hint::Labels { labels: downloads(there, repo.as_deref()), is_choice: false },
+            Self::Ambiguous { there, repo, .. } => Hint::Labels { labels: downloads(there, repo.as_deref()), is_choice: true },
             Self::AmbiguousCompanion { wanted, candidates } => {
-                format!("Name one: `{}`.", wanted.option(candidates.first().map_or("NAME", String::as_str)))
+                Hint::NameCompanion(wanted.argument(Some(candidates.first().map_or("NAME", String::as_str))))
             }
-            Self::Reference { .. } => {
-                "Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.".into()
-            }
+            Self::Reference { .. } => Hint::WriteReference,
         })
     }
 }
@@ -185,10 +183,9 @@ impl From<HttpError> for HubError {
 
 impl From<HubError> for Error {
     fn from(error: HubError) -> Self {
-        let new = Self::new(error.kind(), error.to_string());
-        match error.hint() {
-            Some(hint) => new.hint(hint),
-            None => new,
+        match error {
+            HubError::Http(error) => error.into(),
+            error => Self::new(error.kind(), error.to_string()).with_hints(error.hint()).caused_by(error),
         }
     }
 }

@@ -228,6 +228,17 @@ pub(super) fn least<'u, T, K: Ord>(all: Vec<&'u T>, key: impl Fn(&'u T) -> K) ->
 #[cfg(test)]
 mod tests {
     use super::{super::tree::file, *};
+    use crate::hint::{Action, Hint, Operand, Parameter, Verb};
+
+    /// The names that a download of each label takes.
+    fn labels_of(error: &HubError) -> Vec<String> {
+        let Some(Hint::Labels { labels, .. }) = error.hint() else { panic!("{error:?}") };
+        let name = |(action, size): (Action, u64)| match &action.operands[..] {
+            [Operand::Name(name)] if size == 1 && action.verb == Verb::Download => name.clone(),
+            other => panic!("{other:?}"),
+        };
+        labels.into_iter().map(name).collect()
+    }
 
     fn choose(files: &[HubFile], quant: Option<&str>) -> Result<Vec<String>, HubError> {
         let quant = quant.map(|q| q.parse().unwrap());
@@ -241,21 +252,20 @@ mod tests {
         assert_eq!(choose(&files, Some("q4_k")).unwrap(), ["x.Q4_K.gguf"]);
         assert_eq!(choose(&files, Some("Q4_K_M")).unwrap(), ["x.Q4_K_M.gguf"]);
         let error = choose(&files, Some("q4_k_xl")).unwrap_err();
-        assert!(error.hint().unwrap().contains("ud-q4_k_xl"), "{error:?}");
+        assert!(labels_of(&error).contains(&"owner/repo:ud-q4_k_xl".to_owned()), "{error:?}");
     }
 
     #[test]
-    fn the_nearest_labels_come_first_with_the_whole_command_and_the_size() {
+    fn the_nearest_labels_come_first_with_the_whole_name_and_the_size() {
         let files = ["x.Q8_0.gguf", "x.Q4_K_M.gguf", "x.Q4_K_S.gguf", "mmproj-F16.gguf"].map(file);
         let error = choose(&files, Some("q4_k_n")).unwrap_err().of_repo("me/x", None);
-        let hint = error.hint().unwrap();
-        let commands = ["`model-manager download me/x:q4_k_m` (1 B)", "me/x:q4_k_s`", "me/x:q8_0`"].map(|text| hint.find(text));
-        assert!(commands.iter().all(Option::is_some) && commands.is_sorted() && !hint.contains("mmproj"), "{hint}");
+        assert_eq!(labels_of(&error), ["me/x:q4_k_m", "me/x:q4_k_s", "me/x:q8_0"]);
         let many: Vec<HubFile> = (0..13).map(|n| file(&format!("voice{}.Q8_0.gguf", (b'a' + n) as char))).collect();
         let error = choose(&many, None).unwrap_err();
-        assert!(error.hint().unwrap().ends_with("and 3 more."), "{error:?}");
+        assert_eq!(labels_of(&error).len(), 13);
         let error = choose(&[file("model.safetensors")], None).unwrap_err().of_repo("me/x", Some("safetensors"));
-        assert!(error.hint().unwrap().contains("`model-manager download me/x --format safetensors`"), "{error:?}");
+        let action = Action::new(Verb::Download).name("me/x").value(Parameter::Format, "safetensors");
+        assert_eq!(error.hint(), Some(Hint::OtherFormat { format: "safetensors".into(), action }));
     }
 
     #[test]

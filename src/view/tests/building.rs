@@ -2,6 +2,7 @@ use super::support::*;
 use crate::{
     disk::Kind,
     error::{Error, ErrorKind},
+    hint::{Hint, Setting},
     settings::LinkMode::{self, *},
     store::{RootRecord, Stamp, TakeIn, ViewFile},
     view::{Adopted, FileState, MANIFEST_FILE, ViewError, Views},
@@ -158,7 +159,7 @@ fn auto_goes_on_to_reflinks_but_never_copies_by_itself() {
     Broken::fail(&house.disk.reflink, NOT_SUPPORTED);
     let error = house.build(&key("tiny/gguf/q5_k_m"), &files, Auto).unwrap_err();
     assert!(matches!(error, ViewError::NoMode { .. }));
-    assert!(Error::from(error).next_step().unwrap().contains("--link copy"));
+    assert_eq!(error.hint(), Some(Hint::OtherLinkMode { failed: LinkMode::Hardlink }));
     assert!(!house.at("tiny/gguf/q5_k_m").exists());
     assert!(house.build(&key("tiny/gguf/q5_k_m"), &files, Copy).unwrap().changed);
 }
@@ -423,7 +424,7 @@ fn a_models_directory_that_cannot_be_written_is_named() {
     for mode in those_that_work([Auto, Symlink, Hardlink]) {
         let error = house.build(&key(VIEW), &[house.file("a.gguf", "weights")], mode).unwrap_err();
         assert!(matches!(&error, ViewError::ReadOnly { path, .. } if *path == house.at(VIEW)), "{error}");
-        assert!(Error::from(error).next_step().unwrap().contains("--models-dir"));
+        assert_eq!(error.hint(), Some(Hint::CheckWritable { settings: vec![Setting::ModelsDir] }));
     }
 }
 

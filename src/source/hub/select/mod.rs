@@ -213,6 +213,7 @@ fn formats_there(files: &[HubFile]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::{super::tree::file, *};
+    use crate::hint::Hint;
 
     fn set(names: &[&str], format: Format) -> Result<Vec<String>, HubError> {
         let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
@@ -261,7 +262,7 @@ mod tests {
         let HubError::Incomplete { missing, .. } = error else { panic!("{error}") };
         assert_eq!(missing, ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"]);
         let error = set(&["pytorch_model.bin", "x.gguf", "config.json"], Format::safetensors()).unwrap_err();
-        assert!(error.hint().unwrap().contains("*.gguf, *.bin"), "{error:?}");
+        assert_eq!(error.hint(), Some(Hint::ThereIs(vec!["*.gguf".into(), "*.bin".into()])));
     }
 
     /// What is taken of a listing in which `-` stands before what is not.

@@ -22,6 +22,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     text,
 };
+pub use hints::Terminal;
+
 use args::{Cli, When};
 use clap::{Parser, error::ErrorKind as ClapError};
 use context::Context;

@@ -50,6 +50,31 @@ pub enum Verb {
     Why,
 }
 
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::Add,
+        Self::Grant,
+        Self::Doctor,
+        Self::Download,
+        Self::Gc,
+        Self::Info,
+        Self::Init,
+        Self::Lint,
+        Self::List,
+        Self::Lock,
+        Self::Path,
+        Self::ForgetProject,
+        Self::Projects,
+        Self::Unregister,
+        Self::Remove,
+        Self::Sync,
+        Self::Use,
+        Self::Verify,
+        Self::Why,
+    ];
+}
+
 /// What an action is applied to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operand {

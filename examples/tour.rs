@@ -61,8 +61,9 @@ fn tour() -> Result<(), Error> {
         let reporter: Arc<dyn model_manager::event::Reporter> = if events { Arc::new(tell) } else { Arc::new(Silent) };
         ModelManager::new(settings, reporter)
     };
-    let model = Selector { model: "tiny-llama".into(), ..Selector::default() };
-    let quant = Selector { quant: Some("q4_k_m".parse()?), ..model.clone() };
+    let model = Selector::new("tiny-llama");
+    let mut quant = model.clone();
+    quant.quant = Some("q4_k_m".parse()?);
 
     step("download tiny-llama --quant q4_k_m", "project `game`, an empty store");
     let in_game = manager(&game, true)?;

@@ -65,6 +65,7 @@ impl ErrorKind {
 
 /// A failed use-case.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Error {
     kind: ErrorKind,
     message: String,

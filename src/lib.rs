@@ -1,31 +1,230 @@
 //! A content-addressed store for LLM files, filled from the Hugging Face Hub and shown as a tree of links.
 //!
 //! Files are fetched once, verified while they arrive, kept under `models/.blobs/sha256/…` and shown as
-//! `models/<id>/<format>/<quant>/<file>`. The rooms of the crate and the arrows between them are drawn in
-//! `ARCHITECTURE.md`; the format on disk is specified in `store-layout.md`.
+//! `models/<id>/<format>/<quant>/<file>`. What a run may do is in [`Settings`], which [`settings_for`] reads from the
+//! environment and the settings files as the command line does. A [`Session`] lives as long as the program and is cheap to
+//! clone; each use of it is a [`Call`] with its own [`Reporter`] and its own cancel token. Every failure is an [`Error`] of a
+//! [kind](ErrorKind).
+//!
+//! # A first download
+//!
+//! [`Session::blocking`] gives the use-cases as functions that return when they are done.
+//!
+//! ```no_run
+//! use model_manager::{Call, DownloadOptions, Selector, Session, Settings};
+//!
+//! let session = Session::new(Settings::new("models"))?;
+//! let model = Selector::new("TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF:Q4_K_M");
+//! let report = session.blocking(Call::default()).download(&model, &DownloadOptions::default())?;
+//! println!("{} bytes came; the model is at {}", report.fetched, report.path.display());
+//! # Ok::<(), model_manager::Error>(())
+//! ```
+//!
+//! # Inside an asynchronous program
+//!
+//! The use-cases that may ask the network are asynchronous on [`Session`] itself, under any runtime. A future that is dropped
+//! stops its call; what arrived is kept, and the next download goes on from there. Everything else runs by
+//! [`Session::run`].
+//!
+//! ```
+//! use model_manager::{Call, CancellationToken, DownloadOptions, ErrorKind, Selector, Session, Settings};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let models = folder.path().join("models");
+//! # runtime.block_on(async {
+//! let mut settings = Settings::new(models);
+//! settings.network.offline = true;
+//! let session = Session::new(settings)?;
+//!
+//! // Two calls at once, of which the first can be stopped from elsewhere.
+//! let stop = CancellationToken::new();
+//! let download = session.download(
+//!     Call::default().stopped_by(stop.clone()),
+//!     Selector::new("owner/repo:Q4_K_M"),
+//!     DownloadOptions::default(),
+//! );
+//! let list = session.run(Call::default(), |manager| manager.list(None));
+//! let (downloaded, listed) = tokio::join!(download, list);
+//!
+//! // Nothing is here, and nobody may be asked.
+//! assert_eq!(downloaded.unwrap_err().kind(), ErrorKind::Network);
+//! assert!(listed?.is_empty());
+//! # Ok::<(), model_manager::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Hearing what happens
+//!
+//! A reporter is any function that takes an [`Event`]. It is called from any thread and must return soon.
+//!
+//! ```
+//! use model_manager::{Call, Event, Session, Settings};
+//! use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+//!
+//! let fetched = Arc::new(AtomicU64::new(0));
+//! let sum = fetched.clone();
+//! let call = Call::new(move |event: &Event| match event {
+//!     Event::FileFinished { fetched, .. } => drop(sum.fetch_add(*fetched, Ordering::Relaxed)),
+//!     Event::Progress { file, done, size, .. } => println!("{file}: {done} of {size} bytes"),
+//!     _ => {}
+//! });
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let models = folder.path().join("models");
+//! let session = Session::new(Settings::new(models))?;
+//! assert!(session.blocking(call).list(None)?.is_empty());
+//! assert_eq!(fetched.load(Ordering::Relaxed), 0);
+//! # Ok::<(), model_manager::Error>(())
+//! ```
+//!
+//! # What is stable
+//!
+//! The names below are. Structs and enums to which more may be added are `#[non_exhaustive]`: make them by their constructors
+//! or from their defaults, and match with a last arm. With the feature `unstable` the rooms of the crate are public too, for
+//! its own tests, benches and fuzz targets; they change without notice. `ARCHITECTURE.md` draws the rooms and the arrows
+//! between them, and `store-layout.md` specifies the format on disk.
+#![cfg_attr(not(feature = "unstable"), deny(unnameable_types))]
+// What only tests and benches use is public in the rooms.
+#![cfg_attr(not(feature = "unstable"), allow(dead_code, unused_imports))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bounds;
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", not(feature = "unstable")))]
+mod cli;
+#[cfg(all(feature = "cli", feature = "unstable"))]
 pub mod cli;
+#[cfg(not(feature = "unstable"))]
+mod config;
+#[cfg(feature = "unstable")]
 pub mod config;
+#[cfg(not(feature = "unstable"))]
+mod digest;
+#[cfg(feature = "unstable")]
 pub mod digest;
+#[cfg(not(feature = "unstable"))]
+mod disk;
+#[cfg(feature = "unstable")]
 pub mod disk;
+#[cfg(not(feature = "unstable"))]
+mod error;
+#[cfg(feature = "unstable")]
 pub mod error;
+#[cfg(not(feature = "unstable"))]
+mod event;
+#[cfg(feature = "unstable")]
 pub mod event;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(not(feature = "unstable"))]
+mod hint;
+#[cfg(feature = "unstable")]
 pub mod hint;
+#[cfg(not(feature = "unstable"))]
+mod http;
+#[cfg(feature = "unstable")]
 pub mod http;
 mod json;
+#[cfg(not(feature = "unstable"))]
+mod manager;
+#[cfg(feature = "unstable")]
 pub mod manager;
+#[cfg(not(feature = "unstable"))]
+mod names;
+#[cfg(feature = "unstable")]
 pub mod names;
+#[cfg(not(feature = "unstable"))]
+mod registry;
+#[cfg(feature = "unstable")]
 pub mod registry;
+#[cfg(not(feature = "unstable"))]
+mod settings;
+#[cfg(feature = "unstable")]
 pub mod settings;
+#[cfg(not(feature = "unstable"))]
+mod source;
+#[cfg(feature = "unstable")]
 pub mod source;
+#[cfg(not(feature = "unstable"))]
+mod store;
+#[cfg(feature = "unstable")]
 pub mod store;
+#[cfg(not(feature = "unstable"))]
+mod text;
+#[cfg(feature = "unstable")]
 pub mod text;
+#[cfg(not(feature = "unstable"))]
+mod transfer;
+#[cfg(feature = "unstable")]
 pub mod transfer;
+#[cfg(not(feature = "unstable"))]
+mod view;
+#[cfg(feature = "unstable")]
 pub mod view;
+#[cfg(not(feature = "unstable"))]
+mod weights;
+#[cfg(feature = "unstable")]
 pub mod weights;
 mod yaml;
+
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use cli::{main as command_line, run as run_command_line};
+
+pub use config::{Layer, LockTimeout, Overrides, Resolved, settings_for};
+pub use digest::{GitSha1, Sha256Digest};
+pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, Reporter, Silent};
+pub use manager::{
+    AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions, UsePlan,
+};
+pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role};
+pub use registry::{Backend, Registry};
+pub use settings::{Bounds, Connections, LinkMode, Network, Proxies, ProxyVariable, Settings, Token};
+pub use source::hub::Companion;
+pub use store::{CheckMode, GcOptions, Trust, ViewKey};
+pub use tokio_util::sync::CancellationToken;
+
+/// What the use-cases answer.
+pub mod reports {
+    pub use crate::{
+        manager::{
+            AddReport, BlobLine, ChangeKind, DfReport, DoctorReport, DownloadReport, FileChange, FileReport, FileSupply, GcSummary,
+            InfoForm, InfoModel, KeptFile, LabelInfo, LeftOut, LintReport, ListedModel, ListedState, LockCheck, LockLine,
+            LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict, MendedBlob, PartialLine, PlanReport,
+            ProjectLine, ProjectState, RemoveReport, RepairReport, RepairedFile, SharedBlob, SyncReport, UnregisterReport,
+            UseReport, VerifiedFile, VerifyState, WeightsInfo, WhyReport,
+        },
+        registry::{Finding, Level},
+        store::{Finding as StoreFinding, OpaqueJson, Provenance, RootOwner, Severity, TrustWord, Unreferenced, UpstreamFile},
+    };
+}
+
+/// What a [`Registry`] holds.
+pub mod entries {
+    pub use crate::registry::{
+        Artifact, ArtifactFile, BadEntry, EntryRef, FormatEntry, Model, QuantEntry, Selection, Status, UnknownKey,
+    };
+}
+
+/// What to do next, as values: each interface words them in its own terms.
+pub mod hints {
+    pub use crate::hint::{Accounts, Action, Argument, Hint, Operand, Parameter, Replacement, Setting, Terms, Verb, phrase, words};
+}
+
+/// The typed causes of an [`Error`], which its [`source`](std::error::Error::source) is, and what they are made of.
+pub mod causes {
+    pub use crate::{
+        config::{Count, Endpoint, RateLimit, Timeout},
+        digest::DigestError,
+        disk::DiskError,
+        http::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry},
+        names::NameError,
+        registry::{BadFile, EditError, RegistryError},
+        settings::Misplaced,
+        source::hub::{HubError, Offer},
+        store::{IntakeKey, StoreError, WhyReadOnly},
+        transfer::TransferError,
+        view::ViewError,
+    };
+}

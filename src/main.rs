@@ -1,5 +1,5 @@
 //! The `model-manager` command.
 
 fn main() -> std::process::ExitCode {
-    model_manager::cli::main()
+    model_manager::command_line()
 }

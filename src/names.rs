@@ -11,6 +11,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {kind}: {why}")]
+#[non_exhaustive]
 pub struct NameError {
     /// What the text should have been, for people.
     pub kind: &'static str,

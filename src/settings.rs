@@ -8,6 +8,7 @@ use std::{
 
 /// How a view shows a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum LinkMode {
     /// Probe the models directory and take the first that works: symlink, hardlink, reflink, copy.
     #[default]
@@ -138,6 +139,7 @@ impl fmt::Debug for ProxyVariable {
 
 /// The proxies that the environment names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Proxies {
     /// For `http://` addresses.
     pub http: Option<ProxyVariable>,
@@ -149,6 +151,7 @@ pub struct Proxies {
 
 /// Settings of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Network {
     /// Base addresses of the Hub and its mirrors, without a trailing slash, in the order in which they are tried.
     pub endpoints: Vec<String>,
@@ -197,6 +200,7 @@ impl Default for Network {
 
 /// Settings of one manager.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// The visible tree; `<project root>/models` unless told otherwise.
     pub models_dir: PathBuf,
@@ -231,6 +235,7 @@ const OWN_HIDDEN: &str = ".blobs";
 /// Where files may be that the user did not name: in the project, and in places that the user allowed. All as real
 /// paths, without links.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// The project's folder.
     pub root: PathBuf,
@@ -242,6 +247,7 @@ pub struct Bounds {
 
 /// Why files of a project may not be at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Misplaced {
     /// It is outside of the project.
     Outside,

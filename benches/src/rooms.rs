@@ -179,7 +179,8 @@ fn transfer(c: &mut Criterion) {
     let data = Arc::new(random(FILE_LEN));
     let key = IntakeKey::Sha256(sha256_of(&data));
     let address = serve(data);
-    let network = Network { endpoints: vec![format!("http://{address}")], ..Network::default() };
+    let mut network = Network::default();
+    network.endpoints = vec![format!("http://{address}")];
     let http = Http::new(&network, None, Arc::new(Silent)).unwrap();
     let location = Location::new(format!("http://{address}/a/b/resolve/main/model.gguf").parse().unwrap());
     let runtime =

@@ -40,11 +40,10 @@ pub struct Which(String, Option<String>, Option<String>);
 impl Which {
     fn selector(&self) -> Result<Selector> {
         let Self(model, format, quant) = self;
-        Ok(Selector {
-            model: model.clone(),
-            format: format.as_deref().map(str::parse).transpose()?,
-            quant: quant.as_deref().map(str::parse).transpose()?,
-        })
+        let mut selector = Selector::new(model.clone());
+        selector.format = format.as_deref().map(str::parse).transpose()?;
+        selector.quant = quant.as_deref().map(str::parse).transpose()?;
+        Ok(selector)
     }
 }
 
@@ -80,22 +79,20 @@ impl Mmproj {
 
 impl Addition {
     fn request(self, which: &Which, new_registry: PathBuf) -> Result<AddRequest> {
-        let Selector { model: reference, format, quant } = which.selector()?;
+        let which = which.selector()?;
         let projector_if_any = !matches!(self.mmproj, Some(Mmproj::Flag(false)));
         let projector = self.mmproj.as_ref().and_then(Mmproj::wanted);
         let wanted = projector.into_iter().chain(parsed(&self.companions)?).collect();
-        Ok(AddRequest {
-            reference,
-            id: self.id.as_deref().map(str::parse).transpose()?,
-            format,
-            quant,
-            revision: self.revision.as_deref().map(str::parse).transpose()?,
-            description: self.description,
-            companions: Companions { wanted, projector_if_any },
-            update: self.update,
-            dry_run: self.dry_run,
-            new_registry,
-        })
+        let mut request = AddRequest::default();
+        request.reference = which.model;
+        request.id = self.id.as_deref().map(str::parse).transpose()?;
+        (request.format, request.quant) = (which.format, which.quant);
+        request.revision = self.revision.as_deref().map(str::parse).transpose()?;
+        request.description = self.description;
+        request.companions = Companions { wanted, projector_if_any };
+        (request.update, request.dry_run) = (self.update, self.dry_run);
+        request.new_registry = new_registry;
+        Ok(request)
     }
 }
 
@@ -140,7 +137,7 @@ impl Native {
             .map_err(|error| Error::new(ErrorKind::Failed, "the current directory cannot be told").caused_by(error))?;
         let mut settings = self.session.settings().clone();
         settings.models_dir = models_dir;
-        Ok((self.session.with_settings(settings), UseOptions { backend, file, root: self.root.clone() }))
+        Ok((self.session.with_settings(settings), UseOptions::new(backend, file, self.root.clone())))
     }
 }
 
@@ -283,7 +280,9 @@ impl Native {
         update: bool,
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Lock", move |manager| manager.lock(&selectors(&which)?, LockOptions { update, dry_run }))
+        let mut options = LockOptions::default();
+        (options.update, options.dry_run) = (update, dry_run);
+        self.run(py, watch, "Lock", move |manager| manager.lock(&selectors(&which)?, options))
     }
 
     fn check_lock<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>) -> PyResult<Bound<'py, PyAny>> {
@@ -299,7 +298,9 @@ impl Native {
         quick: bool,
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Sync", move |manager| manager.sync(SyncOptions { locked, prune, quick, dry_run }))
+        let mut options = SyncOptions::default();
+        (options.locked, options.prune, options.quick, options.dry_run) = (locked, prune, quick, dry_run);
+        self.run(py, watch, "Sync", move |manager| manager.sync(options))
     }
 
     fn add<'py>(&self, py: Python<'py>, watch: Watch, which: Which, addition: Addition) -> PyResult<Bound<'py, PyAny>> {
@@ -405,8 +406,11 @@ fn check_mode(word: &str) -> Result<CheckMode> {
 
 /// Companions of a model, each as `ROLE` or `ROLE=NAME`.
 fn download_options(revision: Option<String>, force: bool, companions: &[String]) -> Result<DownloadOptions> {
-    let with = parsed(companions)?;
-    Ok(DownloadOptions { force, revision: revision.as_deref().map(str::parse).transpose()?, with })
+    let mut options = DownloadOptions::default();
+    options.force = force;
+    options.revision = revision.as_deref().map(str::parse).transpose()?;
+    options.with = parsed(companions)?;
+    Ok(options)
 }
 
 fn parsed(companions: &[String]) -> Result<Vec<Companion>> {

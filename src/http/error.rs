@@ -12,6 +12,7 @@ use std::{fmt, time::Duration};
 
 /// Which thing a 404 is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Missing {
     /// The repository.
     Repo,
@@ -25,6 +26,7 @@ pub enum Missing {
 
 /// Why a 401 was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum AuthCause {
     /// The repository is missing or private, or needs a token.
     Unknown,
@@ -36,6 +38,7 @@ pub enum AuthCause {
 
 /// Why a 403 was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DenyCause {
     /// The token is good, but access was not granted yet.
     Gated,

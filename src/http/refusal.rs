@@ -19,6 +19,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a server said when it refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The address, without its query.
     pub url: String,

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// What is to be added, or pinned anew.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct AddRequest {
     /// A reference such as `owner/repo:Q4_K_M`; for an update also an id of the registry.
     pub reference: String,
@@ -44,6 +45,7 @@ pub struct AddRequest {
 
 /// An entry that was added, or would be.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct AddReport {
     /// The model's id.
     pub id: ModelId,

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 /// What a look through the registry found.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LintReport {
     /// The registry file.
     pub registry: String,

@@ -7,6 +7,7 @@ use crate::{
 
 /// Which model, and which of its forms.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Selector {
     /// Its name: an id, a repository such as `owner/repo:Q4_K_M`, a path or a digest.
     pub model: String,
@@ -16,8 +17,16 @@ pub struct Selector {
     pub quant: Option<Quant>,
 }
 
+impl Selector {
+    /// The model of this name, in any of its forms.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self { model: model.into(), format: None, quant: None }
+    }
+}
+
 /// Choices of a download.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct DownloadOptions {
     /// Fetch again even what is present.
     pub force: bool,
@@ -29,6 +38,7 @@ pub struct DownloadOptions {
 
 /// Choices of locking.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct LockOptions {
     /// Ask the Hub what the branches of locked views stand for now.
     pub update: bool,
@@ -38,6 +48,7 @@ pub struct LockOptions {
 
 /// Choices of a sync.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct SyncOptions {
     /// Never change the lock file; one that the registry disagrees with is an error.
     pub locked: bool,

@@ -94,14 +94,19 @@ impl Session {
     /// # Errors
     /// Where `settings.config` names a file that is not there or is none.
     pub fn new(settings: Settings) -> Result<Self> {
-        Self::on_disk(settings, Arc::new(RealDisk))
+        Self::on(settings, Arc::new(RealDisk))
     }
 
     /// The same on another disk than that of the system.
     ///
     /// # Errors
     /// Where `settings.config` names a file that is not there or is none.
+    #[cfg(feature = "unstable")]
     pub fn on_disk(settings: Settings, disk: Arc<dyn Disk>) -> Result<Self> {
+        Self::on(settings, disk)
+    }
+
+    fn on(settings: Settings, disk: Arc<dyn Disk>) -> Result<Self> {
         if let Some(path) = &settings.config {
             registry_file::require_named(&*disk, path)?;
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// An entry that was taken out of the registry, or would be.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct UnregisterReport {
     /// The model's id.
     pub id: ModelId,

@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Where a model is to be used.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct UseOptions {
     /// The program.
     pub backend: Backend,
@@ -22,8 +23,16 @@ pub struct UseOptions {
     pub root: PathBuf,
 }
 
+impl UseOptions {
+    /// The settings of a program, in the project at `root`.
+    pub fn new(backend: Backend, file: Option<PathBuf>, root: PathBuf) -> Self {
+        Self { backend, file, root }
+    }
+}
+
 /// What using a model changes, decided.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct UsePlan {
     /// For people and programs.
     pub report: UseReport,
@@ -37,6 +46,7 @@ pub struct UsePlan {
 
 /// What using a model changed, or would change.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct UseReport {
     /// The model's file or folder.
     pub path: PathBuf,

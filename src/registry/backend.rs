@@ -12,6 +12,7 @@ use crate::names::Format;
 
 /// A program that runs models, and whose settings name one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// llama.cpp: one GGUF file.
     LlamaCpp,

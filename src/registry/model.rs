@@ -9,6 +9,7 @@ use serde::Serialize;
 
 /// One model of the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Model {
     /// Its id: the first level of `models/`.
     pub id: ModelId,
@@ -43,6 +44,7 @@ impl Model {
 
 /// One format of a model: either quantizations, or one whole set of files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FormatEntry {
     /// The format: the second level of `models/`.
     pub format: Format,
@@ -65,6 +67,7 @@ impl FormatEntry {
 
 /// One quantization of a format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct QuantEntry {
     /// The quantization: the third level of `models/`.
     pub quant: Quant,
@@ -77,6 +80,7 @@ pub struct QuantEntry {
 /// Non-empty `files` are exactly the files. Otherwise the repository's file list at the revision decides: the files that
 /// match `include` (empty: the format's complete set) and no pattern of `exclude`; each file of `expect` must be among them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Artifact {
     /// The repository.
     pub repo: RepoId,
@@ -164,6 +168,7 @@ impl Status {
 
 /// A key of the file that nothing reads: a newer version's, another tool's, or a slip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct UnknownKey {
     /// The key.
     pub key: String,
@@ -179,6 +184,7 @@ pub struct UnknownKey {
 
 /// An entry that cannot be used: a model, one of its formats, or one of its quantizations.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BadEntry {
     /// The model, as it is written.
     pub model: String,

@@ -26,6 +26,7 @@ const READ: usize = 128 << 10;
 
 /// How thorough a check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum CheckMode {
     /// Size, modification time and inode are those noted at the last verification.
     Quick,

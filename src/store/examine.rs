@@ -21,6 +21,7 @@ use uuid::Uuid;
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// Left over from an interrupted command; harmless.
     Leftover,
@@ -32,6 +33,7 @@ pub enum Severity {
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, serde::Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,

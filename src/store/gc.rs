@@ -50,6 +50,7 @@ impl Default for GcOptions {
 
 /// A blob that nothing needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unreferenced {
     /// Its address.
     pub digest: Sha256Digest,

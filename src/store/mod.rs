@@ -23,7 +23,9 @@ pub use check::{BlobState, CheckMode, Progress};
 pub use damage::Damage;
 pub use error::{Result, StoreError};
 pub use examine::{Examined, Finding, Severity};
-pub use format::{BlobMeta, OpaqueJson, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, UpstreamFile, ViewFile, ViewKey};
+pub use format::{
+    BlobMeta, OpaqueJson, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, TrustWord, UpstreamFile, ViewFile, ViewKey,
+};
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use ingest::hash::{Front, Reached, Standing};
 pub use ingest::import::{TakeIn, hash_file};
@@ -95,6 +97,7 @@ enum Access {
 
 /// Why a store can only be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WhyReadOnly {
     /// Its volume is mounted read-only.
     Volume,

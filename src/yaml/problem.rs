@@ -51,6 +51,7 @@ pub(crate) fn conflict(lines: &[&str], then: &str) -> Option<Problem> {
 ///
 /// Displayed as `<origin>:<line>:<column>: <message>`, the line itself, and a caret under the place.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BadFile {
     /// The file, as its reader was told it is called.
     pub origin: String,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod surface;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

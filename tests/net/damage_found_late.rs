@@ -112,7 +112,8 @@ impl Stand {
     }
 
     fn start(&self, connections: usize, check_head: Option<HeadCheck>) -> Under {
-        let network = Network { endpoints: vec![self.hub.url()], ..Network::default() };
+        let mut network = Network::default();
+        network.endpoints = vec![self.hub.url()];
         let held = Arc::new(Held::default());
         let http = Http::new(&network, None, held.clone()).unwrap();
         let resolve = format!("{}/{REPO}/resolve/main/{FILE}", self.hub.url());

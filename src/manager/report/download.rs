@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 /// One file of a planned or finished download.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct FileReport {
     /// Its path below the view's folder.
     pub file: String,
@@ -31,6 +32,7 @@ pub struct FileReport {
 /// Where the bytes of a file come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum FileSupply {
     /// They are in the store.
     Present,
@@ -46,6 +48,7 @@ pub enum FileSupply {
 
 /// What a download would do.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PlanReport {
     /// The view it would make.
     #[serde(flatten)]
@@ -89,6 +92,7 @@ pub struct PlanReport {
 
 /// A file of the repository that a set leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LeftOut {
     /// Its path in the repository.
     pub file: String,
@@ -106,6 +110,7 @@ impl LeftOut {
 
 /// What a download did.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct DownloadReport {
     /// The view.
     #[serde(flatten)]

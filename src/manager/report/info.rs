@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// One quantization, or the one form of a format without any, in `info`.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct InfoForm {
     /// The format.
     pub format: Format,
@@ -42,6 +43,7 @@ pub struct InfoForm {
 
 /// What the files of a model say about themselves: GGUF headers, or safetensors headers and `config.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct WeightsInfo {
     /// What it is for, such as `mmproj` or `adapter`, where a GGUF header says that it is no model.
     pub role: Option<&'static str>,
@@ -61,6 +63,7 @@ pub struct WeightsInfo {
 
 /// One model in `info`.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct InfoModel {
     /// Its registry id.
     pub model: String,
@@ -86,6 +89,7 @@ pub struct InfoModel {
 
 /// A GGUF file, or set of parts, of a repository.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LabelInfo {
     /// What `owner/repo:LABEL` calls it.
     pub label: String,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// One line of `list`.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ListedModel {
     /// The model's folder name.
     pub model: String,
@@ -29,6 +30,7 @@ pub struct ListedModel {
 /// How the files of a listed model are, as far as it can be told without reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ListedState {
     /// All lead into the store.
     Stored,

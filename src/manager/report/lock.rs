@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// What was locked, or would be.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LockReport {
     /// The lock file.
     pub lock_file: PathBuf,
@@ -19,6 +20,7 @@ pub struct LockReport {
 
 /// What became of one view in the lock file.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LockLine {
     /// The view.
     #[serde(flatten)]
@@ -46,6 +48,7 @@ pub struct LockLine {
 /// What became of a view in the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LockState {
     /// It is new there.
     Added,
@@ -65,6 +68,7 @@ pub enum LockState {
 
 /// A file that is another than before.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct FileChange {
     /// Its path below the view's folder.
     pub file: String,
@@ -79,6 +83,7 @@ pub struct FileChange {
 /// How a file is another than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ChangeKind {
     /// It was not there.
     Added,
@@ -90,6 +95,7 @@ pub enum ChangeKind {
 
 /// Whether a lock file holds what it should.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LockCheck {
     /// The lock file.
     pub lock_file: PathBuf,
@@ -101,6 +107,7 @@ pub struct LockCheck {
 
 /// A view that is not locked as it is used or as the registry has it.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LockProblem {
     /// The view.
     #[serde(flatten)]
@@ -114,6 +121,7 @@ pub struct LockProblem {
 /// How a locked view is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LockProblemKind {
     /// It cannot be right, by what is here.
     Contradicts,

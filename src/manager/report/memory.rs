@@ -19,6 +19,7 @@ const OTHERS: u64 = 2_000_000_000;
 
 /// Whether a model fits the memory of this machine, and the numbers behind the answer. Sizes are bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct MemoryReport {
     /// The answer.
     pub verdict: MemoryVerdict,
@@ -37,6 +38,7 @@ pub struct MemoryReport {
 /// Whether a model fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MemoryVerdict {
     /// With ease.
     Fits,

@@ -6,6 +6,7 @@ use serde::Serialize;
 /// What became of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ProjectState {
     /// It is where it was.
     Live,
@@ -17,6 +18,7 @@ pub enum ProjectState {
 
 /// A project that uses the store.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ProjectLine {
     /// Its identity.
     pub uuid: String,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// What a removal did, or would do.
 #[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct RemoveReport {
     /// Views that are gone.
     pub views: Vec<ViewKey>,
@@ -26,6 +27,7 @@ pub struct RemoveReport {
 
 /// A blob that somebody else uses.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct SharedBlob {
     /// Its address.
     pub sha256: Sha256Digest,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// A blob in a report.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[non_exhaustive]
 pub struct BlobLine {
     /// Its address.
     pub sha256: Sha256Digest,
@@ -24,6 +25,7 @@ impl From<&Unreferenced> for BlobLine {
 
 /// A partial download in a report.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PartialLine {
     /// Its name in the store.
     pub key: String,
@@ -41,6 +43,7 @@ impl From<&(IntakeKey, String, u64)> for PartialLine {
 
 /// What a collection did, or would do.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct GcSummary {
     /// Whether this was only a plan.
     pub dry_run: bool,
@@ -68,6 +71,7 @@ pub struct GcSummary {
 
 /// Who keeps a blob.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct WhyReport {
     /// Its address.
     pub sha256: Sha256Digest,
@@ -89,6 +93,7 @@ pub struct WhyReport {
 
 /// Where the store's bytes are.
 #[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct DfReport {
     /// The store.
     pub store: PathBuf,
@@ -116,6 +121,7 @@ pub struct DfReport {
 
 /// What a doctor's visit found.
 #[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct DoctorReport {
     /// The store.
     pub store: PathBuf,

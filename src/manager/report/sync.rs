@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 /// What a sync did, or would do.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct SyncReport {
     /// The lock file.
     pub lock_file: PathBuf,
@@ -36,6 +37,7 @@ pub struct SyncReport {
 
 /// Damaged content that is whole again.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct MendedBlob {
     /// The file that shows it.
     pub path: PathBuf,
@@ -47,6 +49,7 @@ pub struct MendedBlob {
 
 /// A file that stays where it is.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct KeptFile {
     /// The file.
     pub path: PathBuf,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// State of one file after verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum VerifyState {
     /// Its content is what was published, or what the registry pins.
     Ok,
@@ -22,6 +23,7 @@ pub enum VerifyState {
 
 /// One verified file.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct VerifiedFile {
     /// The model's folder name.
     pub model: String,
@@ -48,6 +50,7 @@ pub struct VerifiedFile {
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct RepairReport {
     /// Every file that was damaged or missing.
     pub files: Vec<RepairedFile>,
@@ -57,6 +60,7 @@ pub struct RepairReport {
 
 /// One file that was to be mended.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct RepairedFile {
     /// The file.
     pub path: PathBuf,

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Level {
     /// It does not work, or not as it says.
     Error,
@@ -40,6 +41,7 @@ impl Level {
 
 /// Something odd in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
     pub level: Level,

@@ -3,7 +3,7 @@
 
 mod gguf;
 
-pub use gguf::{Role, companions, gguf_roles, is_apple_double, is_projector, quant_in_stem, split_part_suffix, words};
+pub use gguf::{Role, companions, gguf_roles, is_apple_double, quant_in_stem, split_part_suffix, words};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -35,6 +35,11 @@ macro_rules! text_type {
         impl $name {
             /// The name as text.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
                 &self.0
             }
         }

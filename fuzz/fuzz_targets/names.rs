@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use model_manager::{
     digest::{GitSha1, Sha256Digest},
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, is_projector, nearest, split_part_suffix},
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, nearest, split_part_suffix},
     source::hub::matches,
     store::IntakeKey,
 };
@@ -80,7 +80,7 @@ fuzz_target!(|data: &[u8]| {
                 assert!((1..=count).contains(&number));
                 assert_eq!(format!("{stem}-{number:05}-of-{count:05}"), text);
             }
-            let _ = is_projector(text);
+            let _ = Role::of_gguf_name(text);
             for quant in [Quant::of_gguf_name(text), Quant::of_gguf_path(text)].into_iter().flatten() {
                 assert_safe_part(quant.as_str());
                 assert!(text.to_ascii_lowercase().contains(quant.as_str().trim_start_matches("ud-")));

@@ -10,9 +10,10 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     hint::{Argument, Hint, Invocation, Parameter, Verb},
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, companions, is_projector},
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, companions},
     registry::{self, ArtifactFile, BUILT_IN_ORIGIN, Edited, NewEntry},
     text,
+    weights::is_weights,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -127,7 +128,7 @@ impl ModelManager {
         // One alone is what was asked for.
         let has_model = entry.files.len() > beside.len();
         let beside = beside.into_iter().filter(|_| has_model).cloned();
-        let (projectors, companions) = beside.partition(|path| is_projector(path.file_name()));
+        let (projectors, companions) = beside.partition(|path| Role::of_gguf_name(path.file_name()) == Role::Projector);
         Ok(AddReport {
             projectors,
             companions,
@@ -264,10 +265,6 @@ pub(super) fn label(path: &Path, new_registry: &Path) -> String {
     let root = new_registry.parent().and_then(Path::parent);
     let below = root.and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
     below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/").replace("//", "/")
-}
-
-fn is_weights(path: &RelPath) -> bool {
-    path.as_str().rsplit_once('.').is_some_and(|(_, end)| ["safetensors", "bin", "pt", "pth"].contains(&end))
 }
 
 #[cfg(test)]

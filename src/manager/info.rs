@@ -2,6 +2,7 @@
 
 use super::{
     DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
+    inspect::Inspection,
     name::Subject,
     plan::choose::Companions,
     plan::target::{Target, Wanted},
@@ -61,17 +62,17 @@ impl ModelManager {
             model.forms.retain(fits);
         }
         for form in &mut model.forms {
-            let looked = match here.find(&model.model, &form.format, form.quant.as_ref()) {
-                Some(listed) => self.look_at_view(listed),
+            let inspected = match here.find(&model.model, &form.format, form.quant.as_ref()) {
+                Some(listed) => self.inspect_view(listed),
                 None if remote => {
                     let format = Some(form.format.clone());
                     let what = Selector { model: model.model.clone(), format, quant: form.quant.clone() };
                     let plan = self.plan_to_look(self.target(&what, None, command)?)?;
-                    self.look_at_plan(&plan, self.existing_store()?.as_ref())?
+                    self.inspect_plan(&plan, self.existing_store()?.as_ref())?
                 }
                 None => continue,
             };
-            (form.weights, form.weights_note) = looked;
+            (form.weights, form.weights_note) = (inspected.info, inspected.note);
         }
         Ok(model)
     }
@@ -98,9 +99,9 @@ impl ModelManager {
         let Some(plan) = plan else { return Ok(model) };
         let ViewKey { model: id, format, quant } = &plan.target.view;
         let listed = here.find(id.as_str(), format, quant.as_ref());
-        let (weights, weights_note) = match listed {
-            Some(listed) => self.look_at_view(listed),
-            None => self.look_at_plan(&plan, store.as_ref())?,
+        let Inspection { info: weights, note: weights_note } = match listed {
+            Some(listed) => self.inspect_view(listed),
+            None => self.inspect_plan(&plan, store.as_ref())?,
         };
         if let Some(role) = weights.as_ref().and_then(|weights| weights.role) {
             let is_it = |label: &&mut LabelInfo| plan.files.iter().any(|file| label.files.contains(&file.repo_path.to_string()));

@@ -4,7 +4,6 @@ use super::{
     ListedModel, ListedState, ModelManager, Selector,
     name::listed_name,
     name::{Named, Subject, forms, key_of},
-    plan::target::format_of,
 };
 use crate::{
     disk::Kind,
@@ -13,6 +12,7 @@ use crate::{
     names::{Format, Quant, RelPath},
     store::ViewKey,
     view::ViewError,
+    weights::format_of,
 };
 use std::path::PathBuf;
 

@@ -1,12 +1,13 @@
 //! Makes a model that is here the one that a backend's settings name.
 
-use super::{ModelManager, Selector, name::Subject, plan::target::format_of};
+use super::{ModelManager, Selector, name::Subject};
 use crate::{
     disk::{Kind, absent_is_none},
     error::{Error, ErrorKind, Result},
     hint::{Action, Argument, Hint, Invocation, Operand, Parameter, Replacement, Verb},
     names::Role,
     registry::{Backend, CannotEdit, MODEL_PATH_KEY, MOST_BYTES, model_path_line, set_model_path},
+    weights::format_of,
 };
 use serde::Serialize;
 use std::path::{Component, Path, PathBuf};

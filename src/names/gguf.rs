@@ -398,7 +398,7 @@ fn strip_suffix_ignore_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> 
 
 /// Whether a file of this name is the projector (`mmproj`) that a multimodal GGUF model needs for pictures or sound: a
 /// companion of a model, not one itself.
-pub fn is_projector(file_name: &str) -> bool {
+fn is_projector(file_name: &str) -> bool {
     let lower = file_name.to_ascii_lowercase();
     lower.ends_with(".gguf") && lower.contains("mmproj")
 }

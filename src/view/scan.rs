@@ -12,6 +12,7 @@ use crate::{
     disk::{DiskError, Entry, Folder, Kind, parallel},
     names::Format,
     store::{Project, RootRecord, Store, ViewFile, ViewKey},
+    weights::format_of,
 };
 use std::{
     cell::OnceCell,
@@ -333,10 +334,7 @@ impl Walk<'_> {
             None => place.manifest(self.views)?.map(ViewManifest::view_files),
         };
         let Some(recorded) = recorded.filter(|files| !files.is_empty()) else {
-            let is_weights = |found: &Found| {
-                let end = found.file.rsplit_once('.').map(|(_, end)| end);
-                end.is_some_and(|end| end.eq_ignore_ascii_case(place.format))
-            };
+            let is_weights = |found: &Found| format_of(&found.file).is_some_and(|format| format.as_str() == place.format);
             // One model of such a format is one file; what lies beside it is not the model.
             if place.format.parse::<Format>().is_ok_and(|format| format.is_single_file()) {
                 self.found.iter_mut().filter(|found| is_here(found)).for_each(|found| found.belongs = is_weights(found));

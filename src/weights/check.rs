@@ -4,7 +4,7 @@
 //! weights, and a header of the right format whose tensors do not fit the file. What is merely unknown, such as a version
 //! to come or bytes without a magic, is left to the hash.
 
-use super::{GgufHeader, HeaderError, SafetensorsHeader, gguf};
+use super::{FileKind, GgufHeader, HeaderError, SafetensorsHeader, gguf};
 use std::str;
 
 /// Looks at the first bytes of a file of so many bytes; an error says what is wrong, and goes on after the file's name.
@@ -12,9 +12,9 @@ pub type HeadCheck = fn(&[u8], u64) -> Result<(), String>;
 
 /// The check for a file of this name, if there is one.
 pub fn head_check(name: &str) -> Option<HeadCheck> {
-    match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
-        "gguf" => Some(check_gguf),
-        "safetensors" => Some(check_safetensors),
+    match FileKind::of(name)? {
+        FileKind::Gguf => Some(check_gguf),
+        FileKind::Safetensors => Some(check_safetensors),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What files of weights say about themselves: GGUF and safetensors headers, read from the first bytes.
+//! What files of weights say about themselves: by their names, and in the headers of GGUF and safetensors files.
 //!
 //! Nothing in here reads a file or the network. Every length is held against the bytes that are left in the file before it
 //! is believed, sums are checked, and memory is taken only for what is kept.
@@ -6,12 +6,18 @@
 mod check;
 mod error;
 mod gguf;
+mod kind;
+mod reader;
 mod safetensors;
+mod settings;
 
 pub use check::head_check;
 pub use error::HeaderError;
 pub use gguf::GgufHeader;
+pub use kind::{FileKind, format_of, is_weights};
+pub use reader::{Header, HeaderReader};
 pub use safetensors::SafetensorsHeader;
+pub use settings::ModelConfig;
 
 /// How far a header could be read from the bytes that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,14 @@ pub enum Parsed<T> {
 }
 
 impl<T> Parsed<T> {
+    /// The same with what was read as something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Parsed<U> {
+        match self {
+            Self::Done(header) => Parsed::Done(f(header)),
+            Self::NeedMore(bytes) => Parsed::NeedMore(bytes),
+        }
+    }
+
     /// The header, if all of it was there.
     pub fn done(self) -> Option<T> {
         match self {

@@ -9,7 +9,7 @@ use crate::manager::{
 use crate::{
     error::{Error, ErrorKind, Result},
     hint::{Action, Hint, Invocation, Verb},
-    names::{RelPath, is_projector},
+    names::{RelPath, Role},
     registry::{LockFile, LockedFile, LockedView},
     store::{RootRecord, Store, UpstreamFile, ViewKey},
     text::list,
@@ -124,7 +124,7 @@ impl ModelManager {
             if let Some(other) = same_content.iter().find(|locked| !is_placed(locked)).filter(|_| !is_locked) {
                 return Ok(Some(format!("{} is locked as {}", file.path, other.path)));
             }
-            let is_model = view.format.is_single_file() && !is_projector(file.path.file_name());
+            let is_model = view.format.is_single_file() && Role::of_gguf_name(file.path.file_name()) != Role::Projector;
             let has_other = locked.files.iter().any(|locked| {
                 root.is_some_and(|root| root.files.iter().any(|file| (&file.path, file.sha256) == (&locked.path, locked.sha256)))
             });

@@ -10,7 +10,7 @@ pub(super) use unknown::forms;
 
 use super::{
     ListedModel, ModelManager, Selector,
-    plan::target::{format_of, one_of, quant_of_path, view_id},
+    plan::target::{one_of, quant_of_path, view_id},
 };
 use crate::{
     digest::Sha256Digest,
@@ -21,6 +21,7 @@ use crate::{
     source::hub::Reference,
     store::{RootRecord, StoreError, UpstreamFile, ViewKey},
     text,
+    weights::format_of,
 };
 use path::begins_as_path;
 use std::{collections::BTreeSet, path::Path};

@@ -4,7 +4,7 @@ use crate::manager::plan::target::{Target, Wanted, view_id};
 use crate::{
     error::{Error, ErrorKind, Result},
     hint::{Action, Hint, Parameter, Verb},
-    names::{RelPath, Revision},
+    names::{Format, RelPath, Revision},
     registry::ArtifactFile,
     source::hub::{
         Companion, GgufUnit, HubError, HubFile, Pinned, SetChoice, Tree, choose_unit, companion_choice, complete_set, gguf_units,
@@ -12,6 +12,7 @@ use crate::{
     },
     store::ViewKey,
     text::list,
+    weights::{FileKind, format_of},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,9 +164,10 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
                 quant.is_some() && first.is_some_and(|first| target.kept.iter().any(|kept| kept == first.path.file_name()))
             };
             let unit = choose_unit(units, quant.as_ref(), &is_kept).map_err(|error| {
-                let has = |end: &str| tree.files.iter().any(|file| file.path.depth() == 0 && file.path.as_str().ends_with(end));
-                let format = [(".safetensors", "safetensors"), (".bin", "pytorch")].into_iter().find(|(end, _)| has(end));
-                error.of_repo(&asked(target), format.map(|(_, format)| format))
+                let in_root: Vec<Format> =
+                    tree.files.iter().filter(|file| file.path.depth() == 0).filter_map(|file| format_of(&file.path)).collect();
+                let is_there = |format: &&str| in_root.iter().any(|there| there.as_str() == *format);
+                error.of_repo(&asked(target), ["safetensors", "pytorch"].into_iter().find(is_there))
             })?;
             match quant {
                 None => target.notices.push(format!("no label was named: {} was chosen", unit.label)),
@@ -191,10 +193,8 @@ pub(in crate::manager) fn left_out_lines(left_out: &[(HubFile, &'static str)]) -
 
 /// Refuses weights without a byte: what the repository has is no model.
 fn refuse_empty(chosen: &[&HubFile], pinned: &Pinned) -> Result<()> {
-    let is_empty = |file: &&&HubFile| {
-        let lower = file.path.as_str().to_ascii_lowercase();
-        file.size == 0 && (lower.ends_with(".gguf") || lower.ends_with(".safetensors"))
-    };
+    let has_header = |kind: FileKind| matches!(kind, FileKind::Gguf | FileKind::Safetensors);
+    let is_empty = |file: &&&HubFile| file.size == 0 && FileKind::of(&file.path).is_some_and(has_header);
     match chosen.iter().find(is_empty) {
         None => Ok(()),
         Some(file) => {

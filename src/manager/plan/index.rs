@@ -13,6 +13,7 @@ use crate::{
     names::RelPath,
     source::hub::{ANOTHER_COPY, HubError, HubFile, is_cut_otherwise, missing_from_index},
     store::Store,
+    weights::is_weights,
 };
 use std::collections::BTreeSet;
 
@@ -201,9 +202,4 @@ fn is_of_or_below(path: &RelPath, folder: &str, end: &str) -> bool {
 /// Whether these are the weights of an adapter, which no index of a model names.
 fn is_adapter(path: &RelPath) -> bool {
     path.file_name().starts_with("adapter_model.")
-}
-
-pub(in crate::manager) fn is_weights(path: &RelPath) -> bool {
-    let end = path.file_name().rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
-    end.is_some_and(|end| ["safetensors", "bin", "pt", "pth", "gguf"].contains(&end.as_str()))
 }

@@ -12,14 +12,14 @@ use crate::{
     manager::{
         DownloadOptions, FileSupply, ModelManager,
         plan::choose::{Companions, choose, is_below},
-        plan::index::is_weights,
-        plan::target::{Target, Wanted, format_of, view_of_file},
+        plan::target::{Target, Wanted, view_of_file},
     },
     names::{Format, RelPath, Revision, Role, companions},
     registry::ArtifactFile,
     source::hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
     store::{IntakeKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
     view::FileState,
+    weights::{format_of, is_weights},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},

@@ -5,9 +5,7 @@ pub(super) mod index;
 mod make;
 pub(super) mod target;
 
-use super::{
-    FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport, plan::index::is_weights, plan::target::Target,
-};
+use super::{FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport, plan::target::Target};
 use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::total_memory,
@@ -17,6 +15,7 @@ use crate::{
     source::hub::HubFile,
     store::{IntakeKey, Store, Trust, ViewFile, ViewKey},
     view::Awaited,
+    weights::is_weights,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},

@@ -13,6 +13,7 @@ use crate::{
     registry::{Artifact, ArtifactFile, LockSource, LockedView},
     source::hub::HubFile,
     store::{Project, RootRecord, Store, UpstreamFile, ViewFile, ViewKey},
+    weights::{FileKind, format_of},
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -329,19 +330,10 @@ fn all_parts(path: RelPath) -> Vec<RelPath> {
     let parts = || {
         let (stem, end) = path.as_str().rsplit_once('.')?;
         let (stem, part) = split_part_suffix(stem);
-        let (_, count) = part.filter(|_| end.eq_ignore_ascii_case("gguf"))?;
+        let (_, count) = part.filter(|_| FileKind::of(&path) == Some(FileKind::Gguf))?;
         (1..=count).map(|number| format!("{stem}-{number:05}-of-{count:05}.{end}").parse().ok()).collect::<Option<Vec<_>>>()
     };
     parts().unwrap_or_else(|| vec![path])
-}
-
-pub(in crate::manager) fn format_of(path: &RelPath) -> Option<Format> {
-    match path.file_name().rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
-        "gguf" => Some(Format::gguf()),
-        "safetensors" => Some(Format::safetensors()),
-        "bin" | "pt" | "pth" => Some(Format::pytorch()),
-        _ => None,
-    }
 }
 
 /// `--quant` and `id:quant` may both be given if they agree.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     hint::{Argument, Parameter},
     names::{Quant, RelPath, Role, gguf_roles},
+    weights::FileKind,
 };
 
 /// A companion of a GGUF model: a projector for images, a draft for speculative decoding, and so on.
@@ -49,7 +50,7 @@ impl Companion {
 
     /// Whether one of these files, which stand together, is it.
     pub fn is_among<'p>(&self, paths: impl IntoIterator<Item = &'p RelPath>) -> bool {
-        let paths: Vec<&RelPath> = paths.into_iter().filter(|path| has_extension(path)).collect();
+        let paths: Vec<&RelPath> = paths.into_iter().filter(|path| FileKind::of(path) == Some(FileKind::Gguf)).collect();
         let roles = gguf_roles(&paths.iter().map(|path| path.as_str()).collect::<Vec<_>>());
         paths.iter().zip(roles).any(|(path, role)| role == self.role && self.is_named(path, None))
     }
@@ -60,10 +61,6 @@ impl Companion {
         let is_label = label.is_some_and(|label| label.as_str().eq_ignore_ascii_case(name));
         path.as_str() == name || path.file_name() == name || is_label || Quant::in_gguf_path(path.as_str()).is_some_and(is_quant)
     }
-}
-
-fn has_extension(path: &RelPath) -> bool {
-    path.file_name().rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("gguf"))
 }
 
 /// The companion for `model`, a file of the same listing: of several those of the model's folder, or else of the

@@ -5,7 +5,10 @@ use super::{
     error::Offer,
     label::{Labelled, labels},
 };
-use crate::names::{Quant, RelPath, Role, gguf_roles, is_apple_double, split_part_suffix, words};
+use crate::{
+    names::{Quant, RelPath, Role, gguf_roles, is_apple_double, split_part_suffix, words},
+    weights::FileKind,
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -94,9 +97,8 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
     let mut groups: BTreeMap<(String, u32), BTreeMap<u32, &HubFile>> = BTreeMap::new();
     for file in files {
         let path = file.path.as_str();
-        let Some(cut) = path.len().checked_sub(5).filter(|cut| path.is_char_boundary(*cut)) else { continue };
-        let (stem, extension) = path.split_at(cut);
-        if !extension.eq_ignore_ascii_case(".gguf") || is_apple_double(path) {
+        let Some((stem, _)) = path.rsplit_once('.') else { continue };
+        if FileKind::of(path) != Some(FileKind::Gguf) || is_apple_double(path) {
             continue;
         }
         let (stem, part) = split_part_suffix(stem);

@@ -4,6 +4,7 @@ use super::{HubError, hosts::is_public_hub};
 use crate::{
     http::Origin,
     names::{ModelId, NameError, Quant, RelPath, RepoId, Revision},
+    weights::FileKind,
 };
 use percent_encoding::percent_decode_str;
 use std::str::FromStr;
@@ -97,7 +98,7 @@ fn tagged(repo: &str, tail: &str) -> Result<Reference, String> {
         }
     }
     match tag {
-        Some(tag) if tag.to_ascii_lowercase().ends_with(".gguf") => path = Some(name(tag)?),
+        Some(tag) if FileKind::of(tag) == Some(FileKind::Gguf) => path = Some(name(tag)?),
         // As Ollama writes "whichever is usual".
         Some(tag) if tag.eq_ignore_ascii_case("latest") => {}
         Some(tag) => quant = Some(name(without_matrix(tag))?),

@@ -1,7 +1,7 @@
 //! What comes along beside the chosen weights, and why the rest does not.
 
 use super::{Listing, kind::is_variant};
-use crate::{names::is_apple_double, source::hub::HubFile};
+use crate::{names::is_apple_double, source::hub::HubFile, weights::FileKind};
 use std::collections::BTreeSet;
 
 /// The longest file that is no weights and comes along unasked: vocabularies are the longest of them.
@@ -22,17 +22,17 @@ impl Listing<'_> {
     ) -> Option<&'static str> {
         let (name, folder) = (file.path.file_name(), file.path.folder());
         let lower = name.to_ascii_lowercase();
-        let ends = |known: &[&str]| known.iter().any(|end| lower.ends_with(end));
+        let kind = FileKind::of(name);
         if is_of_others(folder) {
             return Some("of another framework or form");
         }
         if is_apple_double(file.path.as_str()) || matches!(lower.as_str(), ".gitattributes" | ".gitignore" | ".ds_store") {
             return Some("of no use to a loader");
         }
-        if ends(&WEIGHTS) {
+        if kind.is_some_and(FileKind::holds_weights) {
             return Some(if self.is_of_format(file) { ANOTHER_COPY } else { "weights in another format" });
         }
-        if lower.contains(".index.") && lower.ends_with(".json") {
+        if kind == Some(FileKind::ShardIndex) {
             let stem = self.stem_of_index(name);
             let stem = stem.as_deref();
             let of_folder = || described.iter().filter(|(its, _)| *its == folder).map(|(_, stem)| *stem);
@@ -42,7 +42,7 @@ impl Listing<'_> {
             let describes = stem.is_some_and(|stem| described.contains(&(folder, stem)) || (is_own(stem) && !is_of_variant()));
             return (!describes).then_some("describes weights that are left out");
         }
-        if ends(&MEDIA) {
+        if kind == Some(FileKind::Media) {
             return Some("a picture, a film, a sound or a paper");
         }
         if file.size > LONGEST_SMALL {
@@ -67,37 +67,9 @@ impl Listing<'_> {
     }
 }
 
-/// How files of weights end, of any framework, and archives.
-const WEIGHTS: [&str; 22] = [
-    ".safetensors",
-    ".bin",
-    ".pt",
-    ".pth",
-    ".gguf",
-    ".ggml",
-    ".onnx",
-    ".onnx_data",
-    ".h5",
-    ".msgpack",
-    ".ot",
-    ".ckpt",
-    ".tflite",
-    ".pb",
-    ".mlmodel",
-    ".npz",
-    ".nemo",
-    ".tar",
-    ".gz",
-    ".zip",
-    ".pdparams",
-    ".parquet",
-];
-const MEDIA: [&str; 11] = [".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4", ".mov", ".pdf", ".mp3", ".wav"];
-
 /// Whether a file has weights of any framework, by its name.
 pub(super) fn has_weights(file: &HubFile) -> bool {
-    let lower = file.path.file_name().to_ascii_lowercase();
-    WEIGHTS.iter().any(|end| lower.ends_with(end))
+    FileKind::of(&file.path).is_some_and(FileKind::holds_weights)
 }
 
 /// Whether a folder holds the model for another framework, in its maker's own form, or the state of a training run.

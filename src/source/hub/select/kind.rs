@@ -1,20 +1,20 @@
 //! How the weights of a format are called, and which of a folder's are taken.
 
 use super::shards::split_shard;
-use crate::source::hub::HubFile;
+use crate::{source::hub::HubFile, weights::FileKind};
 
-/// How the weights of a format are called.
-pub(super) struct Kind {
-    pub(super) ends: &'static [&'static str],
+/// How loaders expect the weights of one kind to be named.
+pub(super) struct WeightNames {
+    pub(super) kind: FileKind,
     /// The stem of the weights themselves, beside which other stems are variants or something else.
     usual: &'static str,
 }
 
-impl Kind {
+impl WeightNames {
     pub(super) const SAFETENSORS_INDEX: &'static str = ".safetensors.index.json";
-    pub(super) const SAFETENSORS: Self = Self { ends: &[".safetensors"], usual: "model" };
-    pub(super) const BIN: Self = Self { ends: &[".bin"], usual: "pytorch_model" };
-    pub(super) const PT: Self = Self { ends: &[".pt", ".pth"], usual: "model" };
+    pub(super) const SAFETENSORS: Self = Self { kind: FileKind::Safetensors, usual: "model" };
+    pub(super) const BIN: Self = Self { kind: FileKind::PytorchBin, usual: "pytorch_model" };
+    pub(super) const PICKLE: Self = Self { kind: FileKind::PytorchPickle, usual: "model" };
     /// State of a training run, and Meta's own format: not weights that a loader looks for.
     const OTHERS: [&'static str; 8] =
         ["consolidated", "training_args", "optimizer", "scheduler", "scaler", "rng_state", "random_states", "tokenizer"];
@@ -24,8 +24,12 @@ impl Kind {
         self.usual == stem || USUAL.contains(&stem)
     }
 
+    /// The stem of weights of this kind; loaders ask for the extension in lower case.
     fn stem<'n>(&self, name: &'n str) -> Option<&'n str> {
-        let stem = self.ends.iter().find_map(|end| name.strip_suffix(end))?;
+        let (stem, extension) = name.rsplit_once('.')?;
+        if !self.kind.extensions().contains(&extension) {
+            return None;
+        }
         (!Self::OTHERS.iter().any(|other| stem.starts_with(other))).then_some(stem)
     }
 
@@ -49,8 +53,8 @@ impl Kind {
             all.iter().filter(move |(_, stem)| fits(stem)).map(|(file, _)| *file).collect::<Vec<_>>()
         };
         let (single, shards) = (usual(true), usual(false));
-        let end = self.ends.first().copied().unwrap_or_default();
-        let index = format!("{usual_stem}{end}.index.json");
+        let extension = self.kind.extensions().first().copied().unwrap_or_default();
+        let index = format!("{usual_stem}.{extension}.index.json");
         let indexed = folder.iter().any(|file| file.path.file_name() == index);
         match (single.is_empty(), shards.is_empty()) {
             (true, true) => all.into_iter().map(|(file, _)| file).collect(),

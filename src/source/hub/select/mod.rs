@@ -13,9 +13,9 @@ pub use index::missing_from_index;
 pub use shards::{is_cut_otherwise, missing_shards};
 
 use super::{HubError, HubFile, matches};
-use crate::names::Format;
+use crate::{names::Format, weights::FileKind};
 use beside::{has_weights, is_of_others};
-use kind::Kind;
+use kind::WeightNames;
 use shards::{sharded_stems, split_shard};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,9 +44,9 @@ impl SetChoice<'_> {
 /// The complete set in `format` (`safetensors` or `pytorch`): one copy of the weights, and with them everything small that does
 /// not belong to another framework.
 pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoice<'a>, HubError> {
-    let (kinds, index_end): (&[Kind], &str) = match format.as_str() {
-        "safetensors" => (&[Kind::SAFETENSORS], ".safetensors.index.json"),
-        "pytorch" => (&[Kind::BIN, Kind::PT], ".bin.index.json"),
+    let (kinds, index_end): (&[WeightNames], &str) = match format.as_str() {
+        "safetensors" => (&[WeightNames::SAFETENSORS], ".safetensors.index.json"),
+        "pytorch" => (&[WeightNames::BIN, WeightNames::PICKLE], ".bin.index.json"),
         _ => return Err(HubError::Nothing { wanted: format!("known set of files for the format `{format}`"), there: Vec::new() }),
     };
     let mut folders: BTreeMap<&str, Vec<&HubFile>> = BTreeMap::new();
@@ -88,7 +88,7 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
 struct Listing<'a> {
     folders: BTreeMap<&'a str, Vec<&'a HubFile>>,
     has: BTreeSet<&'a str>,
-    kinds: &'static [Kind],
+    kinds: &'static [WeightNames],
     index_end: &'static str,
 }
 
@@ -99,8 +99,7 @@ impl<'a> Listing<'a> {
 
     /// Whether a file is named as weights of this format are.
     fn is_of_format(&self, file: &HubFile) -> bool {
-        let lower = file.path.file_name().to_ascii_lowercase();
-        self.kinds.iter().any(|kind| kind.ends.iter().any(|end| lower.ends_with(end)))
+        FileKind::of(&file.path).is_some_and(|kind| self.kinds.iter().any(|names| names.kind == kind))
     }
 
     /// Folders that can hold parts of the model.
@@ -117,7 +116,7 @@ impl<'a> Listing<'a> {
     fn model(&self) -> (Vec<&'a HubFile>, BTreeSet<String>) {
         let mut weights = self.weights_in("");
         let mut needs = &["config.json", "adapter_config.json", "open_clip_config.json"][..];
-        if weights.is_empty() && self.index_end == Kind::SAFETENSORS_INDEX {
+        if weights.is_empty() && self.index_end == WeightNames::SAFETENSORS_INDEX {
             weights = self.consolidated();
             needs = &["params.json", "config.json"];
         }
@@ -151,7 +150,7 @@ impl<'a> Listing<'a> {
             if own.is_empty() {
                 // A module or adapter without a copy in this format is needed as it is.
                 let files = self.in_folder(folder);
-                let others = [Kind::SAFETENSORS, Kind::BIN].map(|kind| kind.weights(files));
+                let others = [WeightNames::SAFETENSORS, WeightNames::BIN].map(|kind| kind.weights(files));
                 own = others.into_iter().find(|weights| !weights.is_empty()).unwrap_or_default();
             }
             weights.extend(own);
@@ -163,10 +162,11 @@ impl<'a> Listing<'a> {
     /// and a loader that finds it wants them.
     fn adapter_beside(&self, weights: &[&'a HubFile]) -> Vec<&'a HubFile> {
         let is_taken = |file: &&HubFile| weights.iter().any(|taken| taken.path == file.path);
-        let named = |end: &str| format!("adapter_model{end}");
+        let named = |extension: &str| format!("adapter_model.{extension}");
         let there: Vec<&HubFile> = self.in_folder("").to_vec();
-        let ends = self.kinds.iter().chain(&[Kind::SAFETENSORS, Kind::BIN]).flat_map(|kind| kind.ends);
-        let first = ends.filter_map(|end| there.iter().find(|file| file.path.as_str() == named(end))).next();
+        let all = self.kinds.iter().chain(&[WeightNames::SAFETENSORS, WeightNames::BIN]);
+        let mut extensions = all.flat_map(|names| names.kind.extensions());
+        let first = extensions.find_map(|extension| there.iter().find(|file| file.path.as_str() == named(extension)));
         let is_wanted = self.has.contains("adapter_config.json") && !weights.is_empty();
         first.copied().filter(|file| is_wanted && !is_taken(file)).into_iter().collect()
     }
@@ -205,9 +205,9 @@ impl<'a> Listing<'a> {
 
 /// The formats of a repository, for an error.
 fn formats_there(files: &[HubFile]) -> Vec<String> {
-    const ENDS: [&str; 9] = [".gguf", ".safetensors", ".bin", ".pt", ".pth", ".onnx", ".h5", ".msgpack", ".ggml"];
-    let there = |end: &&&str| files.iter().any(|file| file.path.as_str().to_ascii_lowercase().ends_with(**end));
-    ENDS.iter().filter(there).map(|end| format!("*{end}")).collect()
+    let extension = |file: &HubFile| Some(file.path.file_name().rsplit_once('.')?.1.to_ascii_lowercase());
+    let there: BTreeSet<String> = files.iter().filter_map(extension).collect();
+    FileKind::weight_extensions().filter(|known| there.contains(*known)).map(|known| format!("*.{known}")).collect()
 }
 
 #[cfg(test)]

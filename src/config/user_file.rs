@@ -14,7 +14,10 @@ use crate::{
     names::nearest,
     store::{Wait, lock},
     text,
-    yaml::{self, Entry, Node, Value},
+    yaml::{
+        self, Node, Value,
+        edit::{Edit, Source, double_quoted, entry_at, first_proven, sets_only},
+    },
 };
 use std::{
     io,
@@ -194,82 +197,58 @@ fn write(disk: &dyn Disk, file: &Path, folder: &Path, setting: &Setting, new: Ve
 
 /// The text with these values, the rest of it unchanged; `None` where that cannot be had.
 fn edited(text: &str, key: &str, values: &[String], added: &[String], is_list: bool) -> Option<String> {
-    let entries = entries_of(text)?;
-    let at = entries.iter().position(|entry| entry.key == key);
-    // YAML knows more line breaks than `str::lines`.
-    let lines = yaml::line_ranges(text);
-    let start = |line: usize| lines.get(line).map_or(text.len(), |range| range.start);
-    let content = |line: usize| lines.get(line).and_then(|range| text.get(range.clone())).unwrap_or_default();
-    // The text before line `upto`, a new middle, and the text from line `from`.
-    let with = |upto: usize, middle: &str, from: usize| {
-        let head = &text[..start(upto)];
-        let gap = if head.is_empty() || head.ends_with(yaml::LINE_BREAKS) { "" } else { "\n" };
-        format!("{head}{gap}{middle}{}", &text[start(from)..])
+    let old = yaml::read(text).ok()?;
+    let entries = match &old {
+        None | Some(Node { value: Value::Null, .. }) => &[][..],
+        Some(Node { value: Value::Map(entries), .. }) => entries,
+        Some(_) => return None,
     };
+    let source = Source::new(text);
     let canonical = lines_of(key, values, is_list);
+    let lines: Vec<&str> = canonical.lines().collect();
+    let with = |change: &dyn Fn(&mut Edit<'_>)| {
+        let mut edit = Edit::new(&source);
+        change(&mut edit);
+        edit.done()
+    };
+    let count = source.line_count();
     let mut candidates = Vec::new();
-    match at {
-        None => candidates.push(with(lines.len(), &canonical, lines.len())),
+    match entries.iter().position(|entry| entry.key == key) {
+        None => candidates.push(with(&|edit| edit.append(&lines))),
         Some(at) => {
             let first = entries[at].place.line - 1;
-            let next = entries.get(at + 1).map_or(lines.len(), |entry| entry.place.line - 1);
+            let next = entries.get(at + 1).map_or(count, |entry| entry.place.line - 1);
             if let (Value::List(nodes), false) = (&entries[at].node.value, added.is_empty())
-                && let Some(last) = nodes.last().map(|node| node.place.line).filter(|line| *line > first + 1)
+                && let Some(last) = nodes.last().map(|node| node.place.line - 1).filter(|line| *line > first)
             {
-                let indent: String = content(last - 1).chars().take_while(|c| *c == ' ').collect();
-                let more: String = added.iter().map(|value| format!("{indent}- {}\n", quoted(value))).collect();
-                candidates.push(with(last, &more, last));
+                let indent: String = source.line(last).chars().take_while(|c| *c == ' ').collect();
+                let more: Vec<String> = added.iter().map(|value| format!("{indent}- {}", quoted(value))).collect();
+                candidates.push(with(&|edit| edit.insert_behind(last, &more)));
             }
-            let is_beside = |line: &usize| content(*line).trim().is_empty() || content(*line).trim_start().starts_with('#');
+            let is_beside = |line: &usize| source.line(*line).trim().is_empty() || source.line(*line).trim_start().starts_with('#');
             let end = next - (first..next).rev().take_while(is_beside).count();
             // A comment behind the value stays there.
             if end == first + 1 {
-                let line = content(first);
+                let line = source.line(first);
                 candidates.extend(line.match_indices('#').map(|(at, _)| {
-                    let value = canonical.replacen('\n', &format!("  {}\n", &line[at..]), 1);
-                    with(first, &value, end)
+                    let mut lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+                    lines[0].push_str(&format!("  {}", &line[at..]));
+                    with(&|edit| edit.replace_lines(first..end, &lines))
                 }));
             }
-            if !(first..end).any(|line| content(line).contains('#')) {
-                candidates.push(with(first, &canonical, end));
+            if !(first..end).any(|line| source.line(line).contains('#')) {
+                candidates.push(with(&|edit| edit.replace_lines(first..end, &lines)));
             }
         }
     }
-    let wanted = entries_of(&canonical)?;
-    let others = |entries: &[Entry]| entries.iter().filter(|entry| entry.key != key).cloned().collect::<Vec<_>>();
-    let is_right = |candidate: &str| {
-        let Some(found) = entries_of(candidate) else { return false };
-        let of_key: Vec<Entry> = found.iter().filter(|entry| entry.key == key).cloned().collect();
-        same_entries(&of_key, &wanted) && same_entries(&others(&found), &others(&entries)) && comments(candidate) >= comments(text)
-    };
-    candidates.into_iter().find(|candidate| is_right(candidate))
+    let wanted = yaml::read(&canonical).ok()?;
+    let value = &entry_at(wanted.as_ref(), &[key])?.node.value;
+    let is_meant = |new: &str, root: Option<&Node>| sets_only(old.as_ref(), root, &[key], value) && comments(new) >= comments(text);
+    first_proven(candidates, is_meant)
 }
 
 fn comments(text: &str) -> usize {
     yaml::lines(text).iter().filter(|line| line.contains('#')).count()
-}
-
-fn entries_of(text: &str) -> Option<Vec<Entry>> {
-    match yaml::read(text).ok()? {
-        None => Some(Vec::new()),
-        Some(Node { value: Value::Map(entries), .. }) => Some(entries),
-        Some(Node { value: Value::Null, .. }) => Some(Vec::new()),
-        Some(_) => None,
-    }
-}
-
-fn same_entries(a: &[Entry], b: &[Entry]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.key == b.key && same(&a.node, &b.node))
-}
-
-fn same(a: &Node, b: &Node) -> bool {
-    match (&a.value, &b.value) {
-        (Value::Null, Value::Null) => true,
-        (Value::Text(a), Value::Text(b)) | (Value::Bare(a), Value::Bare(b)) => a == b,
-        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Map(a), Value::Map(b)) => same_entries(a, b),
-        _ => false,
-    }
 }
 
 /// The values of a key, as they are written.
@@ -281,8 +260,8 @@ fn values_in(text: &str, key: &str) -> Vec<String> {
             Value::Null | Value::Map(_) => Vec::new(),
         }
     }
-    let entries = entries_of(text).unwrap_or_default();
-    entries.iter().find(|entry| entry.key == key).map(|entry| words(&entry.node)).unwrap_or_default()
+    let root = yaml::read(text).ok().flatten();
+    entry_at(root.as_ref(), &[key]).map(|entry| words(&entry.node)).unwrap_or_default()
 }
 
 /// A setting as this program writes it.
@@ -293,10 +272,10 @@ fn lines_of(key: &str, values: &[String], is_list: bool) -> String {
     }
 }
 
-/// A value as YAML; text in double quotes has the rules of JSON.
+/// A value as YAML; numbers and booleans stand for themselves.
 fn quoted(value: &str) -> String {
     let is_plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric());
-    if is_plain { value.to_owned() } else { serde_json::Value::from(value).to_string() }
+    if is_plain { value.to_owned() } else { double_quoted(value) }
 }
 
 fn absolute_text(cwd: &Path, environment: &Environment<'_>, value: &str) -> Result<String> {
@@ -351,10 +330,12 @@ mod tests {
         }
         for end in ["\r", "\r\n", "\u{85}", "\u{2028}"] {
             let text = ["link: copy", "# few", "tries: 3", "offline: true"].map(|line| format!("{line}{end}")).concat();
-            let changed = text.replace(&format!("tries: 3{end}"), "tries: 9\n");
+            // Only the line breaks that every editor knows are written.
+            let written = if end.contains('\r') { end } else { "\n" };
+            let changed = text.replace(&format!("tries: 3{end}"), &format!("tries: 9{written}"));
             assert_eq!(edited(&text, "tries", &texts(&["9"]), &[], false), Some(changed), "{text:?}");
             let listed = ["allowed_places:", "  - /a", "tries: 3"].map(|line| format!("{line}{end}")).concat();
-            let changed = listed.replace(&format!("- /a{end}"), &format!("- /a{end}  - \"/b c\"\n"));
+            let changed = listed.replace(&format!("- /a{end}"), &format!("- /a{end}  - \"/b c\"{written}"));
             assert_eq!(grant(&listed), Some(changed), "{listed:?}");
         }
         let replaced = |text: &str| edited(text, "tries", &texts(&["9"]), &[], false);

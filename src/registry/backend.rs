@@ -1,14 +1,17 @@
 //! `configs/backend/*.yaml`: the path of the model in a backend's settings, changed without touching anything else.
 //!
-//! Text in, text out. Whatever the text looks like, what comes out was read again and differs from what went in by this one
+//! Text in, text out, by the means of `yaml/edit`: what comes out was read again and differs from what went in by this one
 //! value; where that cannot be had, the answer is what to write by hand.
 
 use super::{
-    edit::double_quoted,
     error::{Place, cut},
     tree::{self, Entry, Node, Value},
 };
-use crate::names::Format;
+use crate::{
+    names::Format,
+    yaml::edit::{Edit, Quote, Source, double_quoted, entry_at, first_proven, scalar, sets_only, split_mark},
+};
+use std::cell::Cell;
 
 /// A program that runs models, and whose settings name one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,36 +110,39 @@ pub fn model_path_line(path: &str) -> String {
 /// # Errors
 /// Text that is no YAML, has no `backend:`, or says the path in a way that cannot be replaced by itself.
 pub fn set_model_path(text: &str, path: &str) -> Result<EditedSettings, CannotEdit> {
-    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mark = &text[..text.len() - body.len()];
+    let (mark, body) = split_mark(text);
     let old = tree::read(body).map_err(|problem| {
         let problem = tree::conflict(&tree::lines(body), "take either").unwrap_or(problem);
         CannotEdit::new(Some(problem.place), problem.message)
     })?;
     let settings = settings_of(old.as_ref())?;
     let entry = get(settings, KEY);
-    let before = entry.and_then(|entry| scalar(&entry.node.value));
-    let declared = get(settings, "type").and_then(|entry| scalar(&entry.node.value)).map(str::to_owned);
-    let edited = |new: String, place: Place| EditedSettings {
-        line: place.line,
-        line_text: tree::lines(&new).get(place.line - 1).copied().unwrap_or_default().to_owned(),
+    let before = entry.and_then(|entry| scalar_text(&entry.node.value));
+    let declared = get(settings, "type").and_then(|entry| scalar_text(&entry.node.value)).map(str::to_owned);
+    let edited = |new: String, line: usize| EditedSettings {
+        line,
+        line_text: tree::lines(&new).get(line - 1).copied().unwrap_or_default().to_owned(),
         text: format!("{mark}{new}"),
         before: before.map(str::to_owned),
         declared: declared.clone(),
     };
-    if let Some(entry) = entry.filter(|entry| matches!(&entry.node.value, Value::Text(text) if text == path)) {
-        return Ok(edited(body.to_owned(), entry.place));
+    let value = Value::Text(path.to_owned());
+    if let Some(entry) = entry.filter(|entry| entry.node.value == value) {
+        return Ok(edited(body.to_owned(), entry.place.line));
     }
+    let source = Source::new(body);
     let candidates = match entry {
-        Some(entry) => replaced(body, entry, path),
-        None => inserted(body, settings, path),
+        Some(entry) => replaced(&source, entry, path),
+        None => inserted(&source, settings, path),
     };
-    for new in candidates {
-        if let Ok(Some(root)) = tree::read(&new)
-            && let Some(place) = old.as_ref().and_then(|old| only_change(old, &root, path))
-        {
-            return Ok(edited(new, place));
-        }
+    let at = [MAP, KEY];
+    let line = Cell::new(0);
+    let proven = first_proven(candidates, |_, new| {
+        line.set(entry_at(new, &at).map_or(0, |entry| entry.place.line));
+        sets_only(old.as_ref(), new, &at, &value)
+    });
+    if let Some(new) = proven {
+        return Ok(edited(new, line.get()));
     }
     let place = entry.map_or(settings.first().map(|first| first.place), |entry| Some(entry.place));
     Err(CannotEdit::new(place, format!("`{MODEL_PATH_KEY}` is written in a way that cannot be changed without touching more")))
@@ -162,7 +168,7 @@ fn get<'n>(entries: &'n [Entry], key: &str) -> Option<&'n Entry> {
     entries.iter().find(|entry| entry.key == key)
 }
 
-fn scalar(value: &Value) -> Option<&str> {
+fn scalar_text(value: &Value) -> Option<&str> {
     match value {
         Value::Text(text) | Value::Bare(text) => Some(text),
         _ => None,
@@ -170,126 +176,34 @@ fn scalar(value: &Value) -> Option<&str> {
 }
 
 /// The text with the value of `entry` replaced, quoted as it was and, where it cannot be, in double quotes.
-fn replaced(text: &str, entry: &Entry, path: &str) -> Vec<String> {
-    let Some(start) = offset(text, entry.node.place) else { return Vec::new() };
-    let rest = tree::lines(&text[start..])[0];
-    let Some((len, quote)) = token(rest, &entry.node.value) else { return Vec::new() };
-    let as_before = match quote {
-        Quote::Single => Some(format!("'{}'", path.replace('\'', "''"))),
-        Quote::Plain => Some(path.to_owned()),
-        Quote::Double | Quote::Nothing => None,
+fn replaced(source: &Source<'_>, entry: &Entry, path: &str) -> Vec<String> {
+    let as_before = match source.scalar(&entry.node) {
+        Some((_, Quote::Single)) => Some(scalar(path, Quote::Single)),
+        Some((_, Quote::Plain)) => Some(path.to_owned()),
+        Some((_, Quote::Double)) | None => None,
     };
-    let gap = if quote == Quote::Nothing { " " } else { "" };
-    let with = |value: String| format!("{}{gap}{value}{}", &text[..start], &text[start + len..]);
-    as_before.into_iter().chain([double_quoted(path)]).map(with).collect()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Quote {
-    Double,
-    Single,
-    Plain,
-    /// The key has no value.
-    Nothing,
-}
-
-/// How long the value at the start of `rest` is, and how it is quoted; `None` for what is more than one plain token on
-/// one line.
-fn token(rest: &str, value: &Value) -> Option<(usize, Quote)> {
-    match (rest.chars().next(), value) {
-        (Some('"'), Value::Text(_)) => {
-            let mut escaped = false;
-            for (at, c) in rest.char_indices().skip(1) {
-                match c {
-                    _ if escaped => escaped = false,
-                    '\\' => escaped = true,
-                    '"' => return Some((at + 1, Quote::Double)),
-                    _ => {}
-                }
-            }
-            None
-        }
-        (Some('\''), Value::Text(_)) => {
-            let mut from = 1;
-            loop {
-                let at = from + rest[from..].find('\'')?;
-                if !rest[at + 1..].starts_with('\'') {
-                    return Some((at + 1, Quote::Single));
-                }
-                from = at + 2;
-            }
-        }
-        // A plain value has no escapes: what it says is how it is spelled.
-        (_, Value::Text(text) | Value::Bare(text)) => rest.starts_with(text.as_str()).then_some((text.len(), Quote::Plain)),
-        (_, Value::Null) => {
-            let word = ["~", "null", "Null", "NULL"].into_iter().find(|word| rest.starts_with(word));
-            Some(word.map_or((0, Quote::Nothing), |word| (word.len(), Quote::Plain)))
-        }
-        _ => None,
-    }
+    let spellings = as_before.into_iter().chain([double_quoted(path)]);
+    let set = |spelled: String| {
+        let mut edit = Edit::new(source);
+        edit.set(entry, &spelled).ok().map(|()| edit.done())
+    };
+    spellings.filter_map(set).collect()
 }
 
 /// The text with a line for the path: behind `type`, else before the first setting.
-fn inserted(text: &str, settings: &[Entry], path: &str) -> Vec<String> {
-    let Some(first) = settings.first() else { return Vec::new() };
-    let lines = tree::lines(text);
-    let Some(indent) = lines.get(first.place.line - 1).and_then(|line| line.get(..first.place.column - 1)) else {
+fn inserted(source: &Source<'_>, settings: &[Entry], path: &str) -> Vec<String> {
+    let Some((first, indent)) = settings.first().and_then(|first| Some((first, source.indent_of(first)?))) else {
         return Vec::new();
     };
-    if !indent.bytes().all(|byte| byte == b' ') {
-        return Vec::new();
-    }
-    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let line = format!("{indent}{}", model_path_line(path));
-    let start_of = |line: usize| offset(text, Place { line, column: 1 });
-    let behind_type = get(settings, "type").map(|entry| match start_of(entry.node.place.line + 1) {
-        Some(at) => format!("{}{line}{end}{}", &text[..at], &text[at..]),
-        // The last line of a text without a line break at its end.
-        None => format!("{text}{end}{line}"),
+    let line = format!("{}{}", " ".repeat(indent), model_path_line(path));
+    let behind_type = get(settings, "type").map(|entry| {
+        let mut edit = Edit::new(source);
+        edit.insert_behind(entry.node.place.line - 1, &[&line]);
+        edit.done()
     });
-    let before_first = start_of(first.place.line).map(|at| format!("{}{line}{end}{}", &text[..at], &text[at..]));
-    behind_type.into_iter().chain(before_first).collect()
-}
-
-/// Where the path stands in `new`, if it is all that differs from `old`.
-fn only_change(old: &Node, new: &Node, path: &str) -> Option<Place> {
-    let (Value::Map(old_top), Value::Map(new_top)) = (&old.value, &new.value) else { return None };
-    let (Value::Map(old_settings), Value::Map(new_settings)) = (&get(old_top, MAP)?.node.value, &get(new_top, MAP)?.node.value)
-    else {
-        return None;
-    };
-    let entry = get(new_settings, KEY)?;
-    let is_path = matches!(&entry.node.value, Value::Text(text) if text == path);
-    (is_path && same_without(old_top, new_top, MAP) && same_without(old_settings, new_settings, KEY)).then_some(entry.place)
-}
-
-/// Whether two maps are the same, key by key in order, but for one key.
-fn same_without(old: &[Entry], new: &[Entry], key: &str) -> bool {
-    let others = |entries: &'_ [Entry]| entries.iter().filter(|entry| entry.key != key).cloned().collect::<Vec<_>>();
-    let (old, new) = (others(old), others(new));
-    old.len() == new.len() && old.iter().zip(&new).all(|(old, new)| old.key == new.key && same(&old.node.value, &new.node.value))
-}
-
-fn same(old: &Value, new: &Value) -> bool {
-    match (old, new) {
-        (Value::Null, Value::Null) => true,
-        (Value::Text(old), Value::Text(new)) | (Value::Bare(old), Value::Bare(new)) => old == new,
-        (Value::List(old), Value::List(new)) => {
-            old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(&old.value, &new.value))
-        }
-        (Value::Map(old), Value::Map(new)) => {
-            old.len() == new.len()
-                && old.iter().zip(new).all(|(old, new)| old.key == new.key && same(&old.node.value, &new.node.value))
-        }
-        _ => false,
-    }
-}
-
-/// The byte at a place; `None` where the text has no such place.
-fn offset(text: &str, place: Place) -> Option<usize> {
-    let start = tree::line_ranges(text).get(place.line.checked_sub(1)?)?.start;
-    let column = text[start..].char_indices().map(|(at, _)| at).chain([text.len() - start]).nth(place.column.checked_sub(1)?)?;
-    Some(start + column)
+    let mut before_first = Edit::new(source);
+    before_first.insert_before(first.place.line - 1, &line);
+    behind_type.into_iter().chain([before_first.done()]).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@
 use super::{
     RegistryError,
     artifact::Folder,
-    edit::double_quoted,
     error::{BadFile, Place, Problem, cut},
     fields::{self, Notes},
     tree::{self, Entry, Node, Value},
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     digest::{GitSha1, Sha256Digest},
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, nearest},
+    yaml::edit::double_quoted,
 };
 use std::{collections::HashMap, fmt::Display, fmt::Write as _, str::FromStr};
 

@@ -1,11 +1,6 @@
 //! A new entry, put behind its neighbours and written as they are.
 
-use super::{
-    EditError, Edited, NewEntry, Says, below, find,
-    place::{Body, Source},
-    planned, replaced, root_of, scope_of, split_format, split_mark,
-    yaml::{self, Quote, Style, Yaml},
-};
+use super::{EditError, Edited, NewEntry, Says, below, find, planned, root_of, scope_of, split_format};
 use crate::{
     hint::{Action, Hint, Verb},
     registry::{
@@ -13,6 +8,7 @@ use crate::{
         model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status},
         tree::{Entry, Node, Value},
     },
+    yaml::edit::{self as yaml, Body, Edit, Quote, Source, Style, Yaml, split_mark},
 };
 
 /// Adds an entry to the text of a registry.
@@ -40,7 +36,7 @@ pub fn add(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditErr
         }
     };
     let placed = placed.map_err(|(why, in_flow)| refused(why, in_flow))?;
-    let new = replaced(body, placed.parts);
+    let new = placed.edit.done();
     let expected = spot.expected(before, entry);
     match Says::of(&new, origin) {
         Ok(after) if after == expected => {}
@@ -74,8 +70,8 @@ enum Level {
 }
 
 /// What is put where.
-struct Placed {
-    parts: Vec<(std::ops::Range<usize>, String)>,
+struct Placed<'s> {
+    edit: Edit<'s>,
     lines: Vec<String>,
     line: usize,
 }
@@ -187,17 +183,19 @@ impl<'r> Spot<'r> {
     }
 
     /// Where the lines go, and in which style; or what is in the way, and whether that is flow style.
-    fn place(&self, source: &Source<'_>, root: &[Entry]) -> Result<Placed, (&'static str, bool)> {
+    fn place<'s>(&self, source: &'s Source<'s>, root: &[Entry]) -> Result<Placed<'s>, (&'static str, bool)> {
         let from = self.container.place.line - 1;
         let outer = source.indent_of(self.container).unwrap_or(0);
         let end = source.block_end(from, outer);
         let inside: Vec<&Entry> = self.siblings.iter().filter(|entry| (from + 1..=end).contains(&(entry.place.line - 1))).collect();
         let last = inside.iter().max_by_key(|entry| entry.place.line).copied();
-        let mut parts = Vec::new();
+        let mut edit = Edit::new(source);
         let (indent, after) = match source.body(self.container, &self.siblings) {
             Body::Block(indent) => (indent, source.with_comments(end, indent)),
             Body::Empty(word) => {
-                parts.extend(word.map(|word| (word, String::new())));
+                if let Some(word) = word {
+                    edit.replace(word, "");
+                }
                 let after = source.with_comments(from, outer + 1);
                 let comment = source.line(after);
                 let indent = if after > from { comment.len() - comment.trim_start().len() } else { outer + DEFAULT.step };
@@ -227,18 +225,9 @@ impl<'r> Spot<'r> {
             (Level::Model, 1, _) => true,
             (_, count, Some(last)) => count > 1 && source.is_spaced(last),
         };
-        let line_break = source.line_break(after);
-        let mut written = String::new();
-        if spaced {
-            written.push_str(line_break);
-        }
-        written.push_str(&lines.join(line_break));
-        parts.push(match source.is_last(after) {
-            // A file without a line break at its end keeps that way.
-            true => (source.end_of(after)..source.end_of(after), format!("{line_break}{written}")),
-            false => (source.start_of(after + 1)..source.start_of(after + 1), format!("{written}{line_break}")),
-        });
-        Ok(Placed { parts, lines, line: after + 2 + usize::from(spaced) })
+        let blank = spaced.then_some("");
+        edit.insert_behind(after, &blank.into_iter().chain(lines.iter().map(String::as_str)).collect::<Vec<_>>());
+        Ok(Placed { edit, lines, line: after + 2 + usize::from(spaced) })
     }
 
     /// What the registry has to say afterwards.

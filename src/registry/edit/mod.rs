@@ -1,21 +1,17 @@
 //! Edits of a registry's text that keep every comment, every quote and every line that they are not about.
 //!
-//! Text in, text out. An edit is refused unless the new text, read again, says exactly what was meant: all entries of before
-//! unchanged, and the one entry as planned. So whatever the text does that this room does not understand (anchors, braces,
-//! odd indentation), the worst that happens is a refusal that says what to write by hand.
+//! Text in, text out, by the means of `yaml/edit`. An edit is refused unless the new text, read again, says exactly what
+//! was meant: all entries of before unchanged, and the one entry as planned. The refusal says what to write by hand.
 
 mod add;
 mod diff;
-mod place;
 mod remove;
 mod repin;
-mod yaml;
 
 pub use add::add;
 pub use diff::unified_diff;
 pub use remove::{EntryName, remove};
 pub use repin::repin;
-pub(super) use yaml::double_quoted;
 
 use super::{
     artifact::Scope,
@@ -31,8 +27,6 @@ use crate::{
     hint::Hint,
     names::{Format, ModelId, Quant, RepoId, Revision},
 };
-use std::ops::Range;
-
 /// An entry for a registry: which files of which commit a model consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
@@ -191,7 +185,7 @@ impl From<EditError> for Error {
     }
 }
 
-/// What a registry says, for a comparison before and after.
+/// All that a registry's text says, for a comparison before and after an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Says {
     models: Vec<Model>,
@@ -226,14 +220,6 @@ impl Says {
     }
 }
 
-/// The text behind a byte order mark, and the mark.
-fn split_mark(text: &str) -> (&str, &str) {
-    match text.strip_prefix('\u{feff}') {
-        Some(rest) => (&text[..text.len() - rest.len()], rest),
-        None => ("", text),
-    }
-}
-
 /// The tree of a text that was read before.
 fn root_of(text: &str, origin: &str) -> Result<Vec<Entry>, RegistryError> {
     let root = tree::read(text)
@@ -263,20 +249,6 @@ fn scope_of(model: &Entry, format_fields: &[Entry]) -> Scope {
     // The entry was read before, so that no field of it is wrong.
     let mut nothing = Notes::default();
     Scope::of_model(below(&model.node), &mut nothing).below(format_fields, &mut nothing)
-}
-
-/// Applies replacements that do not overlap.
-fn replaced(text: &str, mut parts: Vec<(Range<usize>, String)>) -> String {
-    parts.sort_by_key(|(range, _)| range.start);
-    let mut out = String::with_capacity(text.len() + 1024);
-    let mut at = 0;
-    for (range, with) in parts {
-        out.push_str(&text[at..range.start]);
-        out.push_str(&with);
-        at = range.end;
-    }
-    out.push_str(&text[at..]);
-    out
 }
 
 /// An artifact as a new entry plans it, below a scope.

@@ -1,13 +1,10 @@
 //! An entry taken out; every line that is not of it stays, comments above and behind it included.
 
-use super::{
-    EditError, Edited, Says, below, find,
-    place::{Body, Source},
-    replaced, root_of, split_format, split_mark,
-};
+use super::{EditError, Edited, Says, below, find, root_of, split_format};
 use crate::{
     names::{Format, Quant},
     registry::tree::Entry,
+    yaml::edit::{Body, Edit, Source, split_mark},
 };
 
 /// What is taken out: a model, or one form of it.
@@ -51,20 +48,19 @@ pub fn remove(text: &str, origin: &str, name: &EntryName) -> Result<Edited, Edit
         true => (0..from).rev().take_while(|index| is_blank(*index)).last().unwrap_or(from),
         false => from,
     };
-    let start = source.start_of(first);
-    let end = source.start_of(last + 1);
-    let mut parts = vec![(start..end, String::new())];
+    let mut edit = Edit::new(&source);
+    edit.replace_lines(first..last + 1, &[""; 0]);
     if spot.siblings.len() == 1 {
         let (behind, _) = source.behind_key(spot.container).ok_or_else(|| refused("its key is written in an unusual way"))?;
-        parts.push((behind..behind, " {}".to_owned()));
+        edit.insert(behind, " {}");
     }
-    let new = replaced(body, parts);
+    let new = edit.done();
     match Says::of(&new, origin) {
         Ok(after) if after == before.clone().without(&spot, name, &after) => {}
         Ok(after) if after.bad.len() > before.bad.len() => return Err(refused("another entry of the registry refers to it")),
         _ => return Err(refused("the rest would not have been read as before")),
     }
-    let entry = body[source.start_of(from)..end].trim_end().to_owned();
+    let entry = body[source.start_of(from)..source.start_of(last + 1)].trim_end().to_owned();
     Ok(Edited { text: format!("{mark}{new}"), entry, line: spot.entry.place.line })
 }
 

@@ -3,10 +3,7 @@
 use super::{
     EditError, Edited, NewEntry, Says,
     add::{listed, quote_in},
-    below, find,
-    place::Source,
-    replaced, root_of, scope_of, split_format, split_mark,
-    yaml::{self, Quote, Style, Yaml},
+    below, find, root_of, scope_of, split_format,
 };
 use crate::{
     hint::Hint,
@@ -16,6 +13,7 @@ use crate::{
         read,
         tree::{Entry, Node, Value},
     },
+    yaml::edit::{self as yaml, Edit, Quote, Source, Style, Yaml, split_mark},
 };
 use std::ops::Range;
 
@@ -50,8 +48,8 @@ pub fn repin(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditE
         below: format!("over what `{}` has in line {}", entry.name(), spot.key.place.line),
         paste: pins(entry),
     };
-    let parts = Changes { source: &source, spot: &spot, parts: Vec::new() }.all(&old, entry).map_err(refused)?;
-    let new = replaced(body, parts);
+    let changes = Changes { source: &source, spot: &spot, edit: Edit::new(&source) };
+    let new = changes.all(&old, entry).map_err(refused)?.done();
     match Says::of(&new, origin) {
         Ok(after) if after == expected => {}
         _ => return Err(refused("the values there cannot be replaced one by one")),
@@ -141,11 +139,11 @@ impl<'r> Spot<'r> {
 struct Changes<'a> {
     source: &'a Source<'a>,
     spot: &'a Spot<'a>,
-    parts: Vec<(Range<usize>, String)>,
+    edit: Edit<'a>,
 }
 
-impl Changes<'_> {
-    fn all(mut self, old: &Artifact, entry: &NewEntry) -> Result<Vec<(Range<usize>, String)>, &'static str> {
+impl<'a> Changes<'a> {
+    fn all(mut self, old: &Artifact, entry: &NewEntry) -> Result<Edit<'a>, &'static str> {
         let fields = &self.spot.fields;
         let Some(first) = fields.first() else { return Err("the entry has no fields to write beside") };
         self.revision(old, entry, first)?;
@@ -153,7 +151,7 @@ impl Changes<'_> {
             && let Some(beside) = find(fields, "file")
         {
             self.known(fields, beside, old.files.first(), file)?;
-            return Ok(self.parts);
+            return Ok(self.edit);
         }
         let (name, before, now) = match entry.files.is_empty() {
             true => ("expect", &old.expect, &entry.expect),
@@ -164,7 +162,7 @@ impl Changes<'_> {
             None if now.is_empty() => {}
             None => self.append_list(name, now, first)?,
         }
-        Ok(self.parts)
+        Ok(self.edit)
     }
 
     fn revision(&mut self, old: &Artifact, entry: &NewEntry, first: &Entry) -> Result<(), &'static str> {
@@ -184,13 +182,11 @@ impl Changes<'_> {
         let place = first.place;
         match self.margin(first.place) {
             Some(margin) => {
-                let start = self.source.start_of(place.line - 1);
-                let line_break = self.source.line_break(place.line - 1);
-                self.parts.push((start..start, format!("{}{text}{line_break}", " ".repeat(margin))));
+                self.edit.insert_before(place.line - 1, &format!("{}{text}", " ".repeat(margin)));
             }
             None => {
                 let at = self.source.offset(place.line, place.column).ok_or("its first field is not where it was read")?;
-                self.parts.push((at..at, format!("{text}, ")));
+                self.edit.insert(at, format!("{text}, "));
             }
         }
         Ok(())
@@ -226,13 +222,13 @@ impl Changes<'_> {
         let Range { start, end } = self.scalar(node)?;
         match self.margin(node.place) {
             Some(margin) => {
-                self.parts.push((start..start, "path: ".into()));
+                self.edit.insert(start, "path: ");
                 let lines: Vec<String> = known.iter().map(|text| format!("{}{text}", " ".repeat(margin))).collect();
-                self.lines_behind(node.place.line - 1, &lines);
+                self.edit.insert_behind(node.place.line - 1, &lines);
             }
             None => {
-                self.parts.push((start..start, "{ path: ".into()));
-                self.parts.push((end..end, format!(", {} }}", known.join(", "))));
+                self.edit.insert(start, "{ path: ");
+                self.edit.insert(end, format!(", {} }}", known.join(", ")));
             }
         }
         Ok(())
@@ -263,11 +259,11 @@ impl Changes<'_> {
             Some(margin) => {
                 let margin = " ".repeat(margin);
                 let lines: Vec<String> = missing.iter().map(|text| format!("{margin}{text}")).collect();
-                self.lines_behind(beside.place.line - 1, &lines);
+                self.edit.insert_behind(beside.place.line - 1, &lines);
             }
             None => {
                 let end = self.scalar(&beside.node)?.end;
-                self.parts.push((end..end, missing.iter().map(|text| format!(", {text}")).collect()));
+                self.edit.insert(end, missing.iter().map(|text| format!(", {text}")).collect::<String>());
             }
         }
         Ok(())
@@ -275,24 +271,15 @@ impl Changes<'_> {
 
     /// Puts a value in the place of another one, quoted like it.
     fn set(&mut self, there: &Entry, value: &Yaml) -> Result<(), &'static str> {
-        let (start, behind) = self.source.behind_key(there).ok_or("a key is written in an unusual way")?;
-        let trimmed = behind.trim_start();
-        if matches!(there.node.value, Value::Null) && (trimmed.is_empty() || trimmed.starts_with(['#', ',', '}'])) {
-            self.parts.push((start..start, format!(" {}", yaml::flow(value, self.quote()))));
-            return Ok(());
-        }
         let quote = match there.node.value {
             Value::Text(_) => self.source.quote_at(there.node.place.line, there.node.place.column).unwrap_or(Quote::Double),
             _ => self.quote(),
         };
-        let range = self.scalar(&there.node)?;
-        self.parts.push((range, yaml::flow(value, quote)));
-        Ok(())
+        self.edit.set(there, &yaml::flow(value, quote))
     }
 
     fn scalar(&self, node: &Node) -> Result<Range<usize>, &'static str> {
-        let start = self.source.offset(node.place.line, node.place.column);
-        start.and_then(|start| self.source.scalar_at(start, true)).ok_or("a value is not written in one line")
+        self.source.scalar(node).map(|(range, _)| range).ok_or("a value is not written in one line")
     }
 
     /// A list that was not there, behind everything else of the entry.
@@ -301,7 +288,7 @@ impl Changes<'_> {
         let outer = self.source.indent_of(self.spot.key).ok_or("the entry is written in flow style")?;
         let style = Style { quote: self.quote(), step: margin.saturating_sub(outer).max(1) };
         let lines = yaml::block(name, &listed(files), margin, style);
-        self.lines_behind(self.source.block_end(self.spot.key.place.line - 1, outer), &lines);
+        self.edit.insert_behind(self.source.block_end(self.spot.key.place.line - 1, outer), &lines);
         Ok(())
     }
 
@@ -313,17 +300,8 @@ impl Changes<'_> {
         let dash = margin.checked_sub(2).filter(|dash| *dash > outer).ok_or(FLOW)?;
         let style = Style { quote: self.quote(), step: dash - outer };
         let lines = yaml::block("files", &listed(std::slice::from_ref(file)), outer, style);
-        self.lines_behind(self.source.block_end(list.place.line - 1, outer), &lines[1..]);
+        self.edit.insert_behind(self.source.block_end(list.place.line - 1, outer), &lines[1..]);
         Ok(())
-    }
-
-    fn lines_behind(&mut self, index: usize, lines: &[String]) {
-        let line_break = self.source.line_break(index);
-        let text = lines.join(line_break);
-        self.parts.push(match self.source.is_last(index) {
-            true => (self.source.end_of(index)..self.source.end_of(index), format!("{line_break}{text}")),
-            false => (self.source.start_of(index + 1)..self.source.start_of(index + 1), format!("{text}{line_break}")),
-        });
     }
 
     /// The column of what stands here in block style, as a key or behind the dash of a list.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A value to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Yaml {
+pub(crate) enum Yaml {
     Null,
     Flag(bool),
     Number(u64),
@@ -21,7 +21,7 @@ impl Yaml {
 
 /// How text is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quote {
+pub(crate) enum Quote {
     Double,
     Single,
     /// Only where it must be.
@@ -30,14 +30,14 @@ pub(super) enum Quote {
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Style {
+pub(crate) struct Style {
     pub quote: Quote,
     /// Columns from a key to the keys below it.
     pub step: usize,
 }
 
 /// The lines of `key` and its value, in block style.
-pub(super) fn block(key: &str, value: &Yaml, indent: usize, style: Style) -> Vec<String> {
+pub(crate) fn block(key: &str, value: &Yaml, indent: usize, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     push(&mut lines, key, value, indent, style);
     lines
@@ -80,7 +80,7 @@ fn push_item(lines: &mut Vec<String>, value: &Yaml, indent: usize, style: Style)
 }
 
 /// A value in one line.
-pub(super) fn flow(value: &Yaml, quote: Quote) -> String {
+pub(crate) fn flow(value: &Yaml, quote: Quote) -> String {
     match value {
         Yaml::Null => "null".into(),
         Yaml::Flag(flag) => flag.to_string(),
@@ -100,7 +100,7 @@ pub(super) fn flow(value: &Yaml, quote: Quote) -> String {
 }
 
 /// A text as a scalar that every YAML tool reads as this text.
-pub(super) fn scalar(text: &str, quote: Quote) -> String {
+pub(crate) fn scalar(text: &str, quote: Quote) -> String {
     let single = !text.chars().any(is_special);
     match quote {
         Quote::Plain if is_plain(text) => text.to_owned(),
@@ -129,7 +129,7 @@ fn is_special(c: char) -> bool {
 }
 
 /// A text in double quotes, of which YAML reads every character as it is.
-pub(in crate::registry) fn double_quoted(text: &str) -> String {
+pub(crate) fn double_quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,17 +1,17 @@
-//! Where things stand in the text of a registry: blocks, their ends, and the style of what is there.
+//! Where things stand in a text: blocks, their ends, and the style of what is there.
 
-use super::yaml::Quote;
-use crate::registry::tree::{Entry, line_ranges};
+use super::write::Quote;
+use crate::yaml::{Entry, Node, Value, line_ranges};
 use std::ops::Range;
 
 /// A text and its lines.
-pub(super) struct Source<'t> {
+pub(crate) struct Source<'t> {
     pub text: &'t str,
     lines: Vec<Range<usize>>,
 }
 
 /// Whether the entries of a map can be followed by another one in block style.
-pub(super) enum Body {
+pub(crate) enum Body {
     /// They stand in lines of their own, at this indentation.
     Block(usize),
     /// There is nothing; of what stands behind the key for that (`{}`, `null`), the bytes.
@@ -28,6 +28,11 @@ impl<'t> Source<'t> {
     /// A line by its index from 0, without what ends it.
     pub fn line(&self, index: usize) -> &'t str {
         self.lines.get(index).map_or("", |range| &self.text[range.clone()])
+    }
+
+    /// How many lines there are; behind a line break at the end, one without anything.
+    pub fn line_count(&self) -> usize {
+        self.lines.len()
     }
 
     /// Where a line begins.
@@ -76,7 +81,7 @@ impl<'t> Source<'t> {
         let start = self.offset(entry.place.line, entry.place.column)?;
         let end = self.end_of(entry.place.line.checked_sub(1)?);
         let text = self.text.get(start..end)?;
-        let key = token(text, false)?;
+        let key = token(text)?;
         let rest = &text[key..];
         let colon = rest.find(':')?;
         rest[..colon].trim().is_empty().then(|| (start + key + colon + 1, &rest[colon + 1..]))
@@ -160,16 +165,27 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// The bytes of the scalar that begins at an offset; a plain one ends at a comment, at the end of its line and, in flow
-    /// style, at a sign of that.
-    pub fn scalar_at(&self, start: usize, in_flow: bool) -> Option<Range<usize>> {
-        let line = self.lines.iter().find(|range| range.start <= start && start <= range.end)?;
-        token(&self.text[start..line.end], in_flow).map(|len| start..start + len)
+    /// The bytes of a node's scalar, and how it is quoted; `None` for anything else, and for more than one line.
+    pub fn scalar(&self, node: &Node) -> Option<(Range<usize>, Quote)> {
+        let start = self.offset(node.place.line, node.place.column)?;
+        let rest = self.text.get(start..self.end_of(node.place.line.checked_sub(1)?))?;
+        let (len, quote) = match (&node.value, rest.chars().next()) {
+            (Value::Text(_), Some('"')) => (token(rest)?, Quote::Double),
+            (Value::Text(_), Some('\'')) => (token(rest)?, Quote::Single),
+            // A plain scalar has no escapes: what it says is how it is spelled.
+            (Value::Text(text) | Value::Bare(text), _) if rest.starts_with(text) => (text.len(), Quote::Plain),
+            (Value::Null, _) => {
+                let word = ["~", "null", "Null", "NULL"].into_iter().find(|word| rest.starts_with(word))?;
+                (word.len(), Quote::Plain)
+            }
+            _ => return None,
+        };
+        Some((start..start + len, quote))
     }
 }
 
-/// The length of the key or scalar that a text begins with.
-fn token(text: &str, in_flow: bool) -> Option<usize> {
+/// The length of the key that a text begins with.
+fn token(text: &str) -> Option<usize> {
     let mut chars = text.char_indices();
     match chars.next()?.1 {
         '"' => {
@@ -199,7 +215,6 @@ fn token(text: &str, in_flow: bool) -> Option<usize> {
             let ends = |at: usize, c: char| match c {
                 ':' => text[at + 1..].chars().next().is_none_or(char::is_whitespace),
                 '#' => text[..at].ends_with([' ', '\t']),
-                ',' | '}' | ']' => in_flow,
                 _ => false,
             };
             let end = text.char_indices().find(|(at, c)| ends(*at, *c)).map_or(text.len(), |(at, _)| at);

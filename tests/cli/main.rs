@@ -9,6 +9,7 @@ mod support;
 mod headers;
 mod kit;
 mod mounts;
+mod transcript;
 
 mod advice;
 mod companions;
@@ -24,6 +25,8 @@ mod lock;
 mod main_job;
 #[cfg(unix)]
 mod members;
+#[cfg(unix)]
+mod messages;
 mod moves;
 mod name;
 mod network;

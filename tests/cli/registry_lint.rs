@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::kit::{Desk, FILE, MIB, OTHER, REPO, entry, open_entry};
 use crate::support::hub::{Content, Gating};
+use crate::transcript::Transcript;
+use snapbox::{IntoData, assert_data_eq, str};
 
 impl Desk {
     /// The findings as `level rule line quant`.
@@ -98,7 +100,67 @@ fn every_slip_is_found_at_its_place() {
     assert_eq!((slip["column"].as_u64(), slip["next"].as_str()), (Some(5), Some("Did you mean `description`?")));
     let next = |finding: &Value| finding["next"].as_str().is_some_and(|next| !next.is_empty());
     assert!(json["findings"].as_array().unwrap().iter().all(next), "{json:#}");
-    desk.run("lint").code(1).prints("configs/models.yaml:9:").prints("whose name says `q8_0`");
+    let mut said = Transcript::of(&desk);
+    said.run(&desk, &["lint"]);
+    assert_data_eq!(
+        said.to_string(),
+        str![[r#"
+$ lint  # exit code 1
+configs/models.yaml:2:3: note: model `m` has no `description` [description]
+    Say in a line what it is.
+configs/models.yaml:4:5: warning: the revision `main` of `m:old` is a name that can move, not a commit of 40 digits [revision]
+    Run `model-manager add m:old --update`, or write the commit.
+configs/models.yaml:4:5: warning: the revision `main` of `m:older` is a name that can move, not a commit of 40 digits [revision]
+    Run `model-manager add m:older --update`, or write the commit.
+configs/models.yaml:4:5: warning: the revision `main` of `m:q4_k_m` is a name that can move, not a commit of 40 digits [revision]
+    Run `model-manager add m:q4_k_m --update`, or write the commit.
+configs/models.yaml:4:5: warning: the revision `main` of `m:q5_k_m` is a name that can move, not a commit of 40 digits [revision]
+    Run `model-manager add m:q5_k_m --update`, or write the commit.
+configs/models.yaml:4:5: warning: the revision `main` of `m:q6_k` is a name that can move, not a commit of 40 digits [revision]
+    Run `model-manager add m:q6_k --update`, or write the commit.
+configs/models.yaml:4:5: warning: the revision `main` of `m:q8_0` is a name that can move, not a commit of 40 digits [revision]
+    Run `model-manager add m:q8_0 --update`, or write the commit.
+configs/models.yaml:4:5: warning: the revision `main` of `m:twice` is a name that can move, not a commit of 40 digits [revision]
+    Run `model-manager add m:twice --update`, or write the commit.
+configs/models.yaml:5:5: warning: nothing reads the key `describtion` in `models.m` [unknown-key]
+    Did you mean `description`?
+configs/models.yaml:9:19: error: `m:q4_k_m` is the file x.Q8_0.gguf, whose name says `q8_0` [quant]
+    Correct the file, or rename the quantization to `q8_0`.
+configs/models.yaml:10:40: error: the sha256 [ID] has 2 bytes here and 1 in `m:q4_k_m` [two-sizes]
+    One content has one size: correct one of the two.
+configs/models.yaml:11:17: error: `m:q6_k` lacks parts of y-…-of-00003.gguf: 2, 3 of 3 [parts]
+    List every part under `files`.
+configs/models.yaml:12:17: warning: x.Q8_0.gguf of o/r is `m:q4_k_m` already [duplicate]
+    Remove one of the two, unless both names are wanted.
+configs/models.yaml:13:41: warning: no `sha256` is known of old.gguf (`m:old`): the registry vouches for nothing [sha256]
+    Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:old --update`.
+configs/models.yaml:13:75: warning: `m:old` is succeeded by `older`, which is superseded itself [successor]
+    Name the entry at the end of the chain.
+configs/models.yaml:14:36: note: no `size` is known of older.gguf (`m:older`): each download asks the Hub [size]
+    Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:older --update`.
+configs/models.yaml:14:48: note: older.gguf (`m:older`) has the same content as `m:q6_k` [same-content]
+    Nothing has to be done: the store keeps it once.
+configs/models.yaml:14:122: error: `m:older` names the successor `n:q2_k`, which is not in this file [successor]
+    Run `model-manager info n` to see what there is, and correct `superseded_by`.
+configs/models.yaml:15:26: warning: no `sha256` is known of a/z.gguf (`m:twice`): the registry vouches for nothing [sha256]
+    Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
+configs/models.yaml:15:26: note: no `size` is known of a/z.gguf (`m:twice`): each download asks the Hub [size]
+    Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
+configs/models.yaml:15:36: error: a/z.gguf and b/z.gguf would be one file in the folder of `m:twice` [same-name]
+    Make two entries of them.
+configs/models.yaml:15:36: warning: no `sha256` is known of b/z.gguf (`m:twice`): the registry vouches for nothing [sha256]
+    Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
+configs/models.yaml:15:36: note: no `size` is known of b/z.gguf (`m:twice`): each download asks the Hub [size]
+    Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
+configs/models.yaml:16:3: note: model `n` has no `license` [license]
+    Write the licence that the repository's page names.
+configs/models.yaml:20:51: error: the sha256 [ID] has 5 bytes here and 1 in `m:q6_k` [two-sizes]
+    One content has one size: correct one of the two.
+failed: configs/models.yaml, 8 entries: 6 errors, 13 warnings, 6 notes
+
+"#]]
+        .raw()
+    );
 }
 
 #[test]

@@ -5,33 +5,70 @@ use std::process::Stdio;
 
 use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, entry, set_mode};
 use crate::support::hub::{Fault, Match};
+use crate::support::run::Output;
+use crate::transcript::Transcript;
+use snapbox::{IntoData, assert_data_eq, str};
 
-/// Fails with this code and these words, sends nothing and writes nothing.
+/// Fails with this code and these words.
 #[track_caller]
 fn refuses(desk: &Desk, line: &str, code: i32, words: &[&str]) {
-    let (before, sent) = (desk.s.tree(), desk.hub.count().total_requests());
-    let output = desk.run(line).code(code);
+    let output = refused(desk, line).code(code);
     for word in words {
         assert!(output.stderr.contains(word), "stderr lacks {word:?}: {output}");
     }
+}
+
+/// Fails with one error and a next step, sends nothing and writes nothing.
+#[track_caller]
+fn refused(desk: &Desk, line: &str) -> Output {
+    let (before, sent) = (desk.s.tree(), desk.hub.count().total_requests());
+    let output = desk.run(line);
+    assert_ne!(output.status.code(), Some(0), "{output}");
     assert_eq!(output.stdout, "", "{output}");
     assert_eq!(output.stderr.matches("error: ").count(), 1, "one error: {output}");
     assert!(output.stderr.contains("hint: ") || output.stderr.contains("--help"), "no next step: {output}");
     assert!(!output.stderr.contains("panicked") && !output.stderr.contains("Some("), "{output}");
     assert_eq!(desk.hub.count().total_requests(), sent, "{line}");
     before.assert_same(&desk.s.tree());
+    output
+}
+
+/// The whole messages of commands that are refused.
+#[track_caller]
+fn refusals(desk: &Desk, lines: &[&str]) -> String {
+    let mut said = Transcript::of(desk);
+    for line in lines {
+        said.add(line, &refused(desk, line));
+    }
+    said.to_string()
 }
 
 #[test]
 fn an_unknown_model_gets_the_nearest_name() {
     let desk = Desk::new();
-    for command in ["download", "info", "path", "verify", "remove"] {
-        refuses(
-            &desk,
-            &format!("{command} tinny"),
-            3,
-            &["`tinny` not found in registry", "Did you mean `tiny`?", "model-manager info"],
-        );
+    let lines = ["download tinny", "info tinny", "path tinny", "verify tinny", "remove tinny", "download something-else"];
+    assert_data_eq!(refusals(&desk, &lines), str![[r#"
+$ download tinny  # exit code 3
+! error: model `tinny` not found in registry [PROJECT]/configs/models.yaml
+! hint: Did you mean `tiny`? Run `model-manager download tiny`. Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.
+$ info tinny  # exit code 3
+! error: model `tinny` not found in registry [PROJECT]/configs/models.yaml
+! hint: Did you mean `tiny`? Run `model-manager info tiny`. Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.
+$ path tinny  # exit code 3
+! error: model `tinny` not found in registry [PROJECT]/configs/models.yaml
+! hint: Did you mean `tiny`? Run `model-manager path tiny`. Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.
+$ verify tinny  # exit code 3
+! error: model `tinny` not found in registry [PROJECT]/configs/models.yaml
+! hint: Did you mean `tiny`? Run `model-manager verify tiny`. Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.
+$ remove tinny  # exit code 3
+! error: model `tinny` not found in registry [PROJECT]/configs/models.yaml
+! hint: Did you mean `tiny`? Run `model-manager remove tiny`. Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.
+$ download something-else  # exit code 3
+! error: model `something-else` not found in registry [PROJECT]/configs/models.yaml
+! hint: Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.
+
+"#]].raw());
+    for command in ["info", "path", "verify", "remove"] {
         refuses(&desk, &format!("{command} something-else"), 3, &["model-manager info"]);
     }
 }
@@ -39,12 +76,40 @@ fn an_unknown_model_gets_the_nearest_name() {
 #[test]
 fn an_unknown_form_lists_what_there_is() {
     let desk = Desk::new();
-    refuses(&desk, "download tiny --quant q5_k_m", 3, &["no quantization `q5_k_m`", "q4_k_m, q8_0"]);
-    refuses(&desk, "download tiny --quant q4km", 3, &["q4_k_m, q8_0"]);
-    refuses(&desk, "download tiny:q9", 3, &["q4_k_m, q8_0"]);
-    refuses(&desk, "download tiny --format safetensors", 3, &["no format `safetensors`", "gguf"]);
-    refuses(&desk, "download tiny:q8_0 --quant q4_k_m", 2, &["two quantizations"]);
-    refuses(&desk, "download tiny --quant a/b", 2, &["a/b"]);
+    let lines = [
+        "download tiny --quant q5_k_m",
+        "download tiny --quant q4km",
+        "download tiny:q9",
+        "download tiny --format safetensors",
+        "download tiny:q8_0 --quant q4_k_m",
+        "download tiny --quant a/b",
+    ];
+    assert_data_eq!(
+        refusals(&desk, &lines),
+        str![[r#"
+$ download tiny --quant q5_k_m  # exit code 3
+! error: model `tiny` has no quantization `q5_k_m` in format gguf; it has q4_k_m, q8_0
+! hint: Did you mean `q4_k_m`? Run `model-manager info tiny` to see what it has.
+$ download tiny --quant q4km  # exit code 3
+! error: model `tiny` has no quantization `q4km` in format gguf; it has q4_k_m, q8_0
+! hint: Did you mean `q4_k_m`? Run `model-manager info tiny` to see what it has.
+$ download tiny:q9  # exit code 3
+! error: model `tiny` has no quantization `q9` in format gguf; it has q4_k_m, q8_0
+! hint: Run `model-manager info tiny` to see what it has.
+$ download tiny --format safetensors  # exit code 3
+! error: model `tiny` has no format `safetensors`; it has gguf
+! hint: Run `model-manager info tiny` to see what it has.
+$ download tiny:q8_0 --quant q4_k_m  # exit code 2
+! error: two quantizations are asked for: `q8_0` in the name and `q4_k_m` by option
+! hint: Give only one of them.
+$ download tiny --quant a/b  # exit code 2
+! error: invalid value 'a/b' for '--quant <QUANT>': `a/b` is not a quantization: the character `/` may not stand in a file name
+!
+! For more information, try '--help'.
+
+"#]]
+        .raw()
+    );
 }
 
 #[test]
@@ -153,28 +218,121 @@ fn a_bad_registry_keeps_nobody_from_looking_around_and_making_room() {
 #[test]
 fn bad_options_are_usage_errors_with_the_value() {
     let desk = Desk::new();
-    for (line, word) in [
-        ("download tiny --limit-rate fast", "fast"),
-        ("download tiny --limit-rate -5", "-5"),
-        ("download tiny --limit-rate 0", "0"),
-        ("download tiny --lock-timeout soon", "soon"),
-        ("download tiny --link teleport", "teleport"),
-        ("download tiny --connections 0", "0"),
-        ("download tiny --connections many", "many"),
-        ("download tiny --endpoint huggingface.co", "huggingface.co"),
-        ("download tiny --endpoint ftp://x", "ftp://x"),
-        ("download tiny --revision ../x", "../x"),
-        ("download tiny --colour always", "--colour"),
-        ("downlod tiny", "download"),
-        ("download", "<MODEL>"),
-        ("verify tiny --quick --rehash", "--rehash"),
-        ("list extra", "extra"),
-        ("download tiny --config nowhere.yaml", "nowhere.yaml"),
-        ("list --config nowhere.yaml", "nowhere.yaml"),
-        ("download tiny --ca-file nowhere.pem", "nowhere.pem"),
-    ] {
-        refuses(&desk, line, 2, &[word]);
-    }
+    let lines = [
+        "download tiny --limit-rate fast",
+        "download tiny --limit-rate -5",
+        "download tiny --limit-rate 0",
+        "download tiny --lock-timeout soon",
+        "download tiny --link teleport",
+        "download tiny --connections 0",
+        "download tiny --connections many",
+        "download tiny --endpoint huggingface.co",
+        "download tiny --endpoint ftp://x",
+        "download tiny --revision ../x",
+        "download tiny --colour always",
+        "downlod tiny",
+        "download",
+        "verify tiny --quick --rehash",
+        "list extra",
+        "download tiny --config nowhere.yaml",
+        "list --config nowhere.yaml",
+        "download tiny --ca-file nowhere.pem",
+    ];
+    let said = refusals(&desk, &lines);
+    assert_eq!(said.matches("# exit code 2").count(), lines.len(), "{said}");
+    assert_data_eq!(said, str![[r#"
+$ download tiny --limit-rate fast  # exit code 2
+! error: invalid value 'fast' for '--limit-rate <RATE>': expected bytes per second such as `800K`, `5M` or `1.5MB`, or `none`
+!
+! For more information, try '--help'.
+$ download tiny --limit-rate -5  # exit code 2
+! error: unexpected argument '-5' found
+!
+!   tip: to pass '-5' as a value, use '-- -5'
+!
+! Usage: model-manager download [OPTIONS] <MODEL>...
+!
+! For more information, try '--help'.
+$ download tiny --limit-rate 0  # exit code 2
+! error: invalid value '0' for '--limit-rate <RATE>': a limit is at least one byte and at most a petabyte per second; expected bytes per second such as `800K`, `5M` or `1.5MB`, or `none`
+!
+! For more information, try '--help'.
+$ download tiny --lock-timeout soon  # exit code 2
+! error: invalid value 'soon' for '--lock-timeout <TIME>': expected a time such as `30s`, `5m` or `1h`, or `never` to wait for ever
+!
+! For more information, try '--help'.
+$ download tiny --link teleport  # exit code 2
+! error: invalid value 'teleport' for '--link <MODE>'
+!   [possible values: auto, symlink, hardlink, reflink, copy]
+!
+! For more information, try '--help'.
+$ download tiny --connections 0  # exit code 2
+! error: invalid value '0' for '--connections <N>': expected a number from 1 to 64
+!
+! For more information, try '--help'.
+$ download tiny --connections many  # exit code 2
+! error: invalid value 'many' for '--connections <N>': expected a number from 1 to 64
+!
+! For more information, try '--help'.
+$ download tiny --endpoint huggingface.co  # exit code 2
+! error: invalid value 'huggingface.co' for '--endpoint <URL>': relative URL without a base; expected an address such as `https://huggingface.co`
+!
+! For more information, try '--help'.
+$ download tiny --endpoint ftp://x  # exit code 2
+! error: invalid value 'ftp://x' for '--endpoint <URL>': expected an address such as `https://huggingface.co`
+!
+! For more information, try '--help'.
+$ download tiny --revision ../x  # exit code 2
+! error: invalid value '../x' for '--revision <REVISION>': `../x` is not a revision: a part of it is empty, `.` or `..`
+!
+! For more information, try '--help'.
+$ download tiny --colour always  # exit code 2
+! error: unexpected argument '--colour' found
+!
+!   tip: a similar argument exists: '--color'
+!
+! Usage: model-manager download --color <WHEN> <MODEL>...
+!
+! For more information, try '--help'.
+$ downlod tiny  # exit code 2
+! error: unrecognized subcommand 'downlod'
+!
+!   tip: a similar subcommand exists: 'download'
+!
+! Usage: model-manager [OPTIONS] <COMMAND>
+!
+! For more information, try '--help'.
+$ download  # exit code 2
+! error: the following required arguments were not provided:
+!   <MODEL>...
+!
+! Usage: model-manager download <MODEL>...
+!
+! For more information, try '--help'.
+$ verify tiny --quick --rehash  # exit code 2
+! error: the argument '--quick' cannot be used with '--rehash'
+!
+! Usage: model-manager verify --quick <MODEL>...
+!
+! For more information, try '--help'.
+$ list extra  # exit code 2
+! error: unexpected argument 'extra' found
+!
+! Usage: model-manager list [OPTIONS]
+!
+! For more information, try '--help'.
+$ download tiny --config nowhere.yaml  # exit code 2
+! error: there is no registry at [PROJECT]/nowhere.yaml
+! hint: Name another file with `--config`, or leave it out to use the built-in registry.
+$ list --config nowhere.yaml  # exit code 2
+! error: there is no registry at [PROJECT]/nowhere.yaml
+! hint: Name another file with `--config`, or leave it out to use the built-in registry.
+$ download tiny --ca-file nowhere.pem  # exit code 2
+! note: no quantization named: chose `q4_k_m` for `tiny` out of q4_k_m, q8_0
+! error: there is no certificate file at [PROJECT]/nowhere.pem
+! hint: Check `--ca-file` and SSL_CERT_FILE.
+
+"#]].raw());
 }
 
 #[test]
@@ -205,21 +363,39 @@ fn bad_variables_are_named_and_secrets_are_not_repeated() {
 #[test]
 fn references_that_name_nothing_are_explained() {
     let desk = Desk::new();
-    for line in [
+    let lines = [
         "download https://example.org/a/b",
         "download a/b/c/d",
         "download hf://",
         "download owner/",
         "download :q4",
         "download ///",
-    ] {
-        let before = desk.s.tree();
-        let output = desk.run(line);
-        assert!(matches!(output.status.code(), Some(2 | 3)), "{output}");
-        assert!(output.stderr.contains("hint: "), "{output}");
-        assert_eq!(desk.hub.count().total_requests(), 0, "{output}");
-        before.assert_same(&desk.s.tree());
-    }
+    ];
+    assert_data_eq!(
+        refusals(&desk, &lines),
+        str![[r#"
+$ download https://example.org/a/b  # exit code 2
+! error: `https://example.org/a/b` does not name a model: `example.org` is neither the Hub nor an endpoint in use
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+$ download a/b/c/d  # exit code 2
+! error: `a/b/c/d` does not name a model: a file in a repository is written `hf://owner/repo/path`
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+$ download hf://  # exit code 2
+! error: `hf://` does not name a model: expected `hf://owner/repo`
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+$ download owner/  # exit code 2
+! error: `owner/` does not name a model: `owner/` is not a repository: a part of it is empty
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+$ download :q4  # exit code 2
+! error: `:q4` does not name a model: `` is not a model id: a part of it is empty
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+$ download ///  # exit code 3
+! error: /// is no model of this project, and not ours: no blob belongs to it
+! hint: `model-manager list` shows the models that are here, with their paths.
+
+"#]]
+        .raw()
+    );
 }
 
 #[test]

@@ -13,15 +13,6 @@ use crate::support::snapshot::tree;
 const MALLORY: u32 = 54_003;
 const EVE: u32 = 54_004;
 
-/// Whether tests were told to do without what only root may do.
-fn without_root() -> bool {
-    let is_told = std::env::var("MODEL_MANAGER_TEST_NO_MOUNTS").is_ok_and(|value| value == "1");
-    if is_told {
-        eprintln!("skipped: it needs root");
-    }
-    is_told
-}
-
 /// A folder that holds Mallory's `configs`, with a server that wants the token, and the user's own folder in it.
 struct Trap {
     desk: Desk,
@@ -78,10 +69,8 @@ fn configs(folder: &Path, server: &Recorder, owner: u32) {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_folder_of_somebody_else_is_passed_over_until_its_user_allows_it() {
-    if without_root() {
-        return;
-    }
     // Mallory's own folder, and one that everybody may write, as /tmp.
     for (owner, mode) in [(MALLORY, 0o755), (MALLORY, 0o1777), (0, 0o1777), (0, 0o777)] {
         let trap = Trap::new(owner, mode);
@@ -99,10 +88,8 @@ fn a_folder_of_somebody_else_is_passed_over_until_its_user_allows_it() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn nothing_in_a_folder_of_somebody_else_is_read_or_written_for_a_project() {
-    if without_root() {
-        return;
-    }
     for (owner, mode) in [(MALLORY, 0o755), (0, 0o777)] {
         for kept in ["models.yaml", "manager.yaml", "models.lock", "backend"] {
             let trap = Trap::new(owner, mode);
@@ -131,10 +118,8 @@ fn nothing_in_a_folder_of_somebody_else_is_read_or_written_for_a_project() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn the_search_does_not_go_on_above_a_folder_of_somebody_else() {
-    if without_root() {
-        return;
-    }
     let trap = Trap::new(0, 0o755);
     configs(&trap.above, &trap.server, 0);
     // The user's folder lies in one of Mallory's, without a project, in one of the user's.
@@ -147,10 +132,8 @@ fn the_search_does_not_go_on_above_a_folder_of_somebody_else() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn root_takes_the_project_of_who_ran_sudo() {
-    if without_root() {
-        return;
-    }
     let mut trap = Trap::new(MALLORY, 0o755);
     chown(trap.above.join("mine"), Some(MALLORY), Some(MALLORY)).unwrap();
     chown(&trap.mine, Some(MALLORY), Some(MALLORY)).unwrap();
@@ -163,10 +146,8 @@ fn root_takes_the_project_of_who_ran_sudo() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_user_is_not_led_by_roots_folder_nor_by_a_variable_of_sudo() {
-    if without_root() {
-        return;
-    }
     let mut trap = Trap::new(0, 0o755);
     trap.desk.s.set_env("SUDO_UID", "0");
     let binary = trap.desk.s.root().join("model-manager");
@@ -184,10 +165,8 @@ fn a_user_is_not_led_by_roots_folder_nor_by_a_variable_of_sudo() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn the_search_ends_below_the_folder_of_all_homes() {
-    if without_root() {
-        return;
-    }
     let mut trap = Trap::new(0, 0o755);
     configs(&trap.above, &trap.server, 0);
     trap.desk.s.set_env("HOME", trap.above.join("mine"));
@@ -196,14 +175,12 @@ fn the_search_ends_below_the_folder_of_all_homes() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn the_search_ends_at_the_volumes_edge() {
-    if without_root() {
-        return;
-    }
     let trap = Trap::new(0, 0o755);
     configs(&trap.above, &trap.server, 0);
     let mounted = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&trap.mine).status().unwrap();
-    assert!(mounted.success(), "this test mounts a file system; MODEL_MANAGER_TEST_NO_MOUNTS=1 leaves it out");
+    assert!(mounted.success(), "this test mounts a file system, which needs root");
     let output = trap.run(&trap.mine, "download tiny");
     let unmounted = Command::new("umount").arg(&trap.mine).status().unwrap();
     assert!(unmounted.success());
@@ -212,10 +189,8 @@ fn the_search_ends_at_the_volumes_edge() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_registry_that_the_user_names_is_the_users_word() {
-    if without_root() {
-        return;
-    }
     let mut trap = Trap::new(MALLORY, 0o755);
     let registry = trap.above.join("configs/models.yaml");
     let output = trap.run(&trap.mine, &format!("download tiny --config {}", registry.display()));

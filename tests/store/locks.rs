@@ -91,13 +91,17 @@ fn waiting_can_be_stopped() {
     let home = home();
     let data = content(1, 10);
     let _held = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
-    let wait = Wait { timeout: None, ..quick() };
-    let cancel = wait.cancel.clone();
+    let (told, waiting) = std::sync::mpsc::channel();
+    let reporter = move |event: &Event| {
+        let _nobody_listens_any_more = matches!(event, Event::Waiting { .. }).then(|| told.send(()));
+    };
+    let cancel = CancellationToken::new();
+    let wait = Wait::new(None, Arc::new(reporter), cancel.clone());
     let waiter = std::thread::spawn({
         let (store, data) = (home.store.clone(), data.clone());
         move || store.admit(want(&data), &lease(&store), &wait).unwrap_err()
     });
-    std::thread::sleep(Duration::from_millis(50));
+    waiting.recv_timeout(Duration::from_secs(60)).expect("it waits, and says so");
     cancel.cancel();
     assert!(matches!(waiter.join().unwrap(), StoreError::Cancelled));
 }

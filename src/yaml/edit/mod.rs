@@ -3,6 +3,10 @@
 //! Text in, text out. [`Source`] finds where things stand, [`Edit`] gathers changes and applies them, and the caller takes
 //! the changed text only if, read again, it says exactly what was meant ([`sets_only`], [`first_proven`]). Whatever a text
 //! does that is not understood here (anchors, braces, odd indentation), the worst that happens is a refusal.
+//!
+//! The crate `yamlpatch` 1.30 was tried in its place: it adds 0.65 MB to a stripped program and needs Rust 1.97; of 24 edits
+//! of the tests here it made 8 as they are wanted. It drops quotes, writes `\n` among `\r\n`, writes a flow map anew, and
+//! in `{type: x, model_path: y, n: 1}` replaced the map's content for one key.
 
 mod source;
 mod write;

@@ -48,7 +48,7 @@ impl ErrorKind {
     }
 
     /// The word for this kind in JSON output.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Usage => "usage",

@@ -25,7 +25,7 @@ pub enum LinkMode {
 
 impl LinkMode {
     /// The word for this mode on the command line and in files.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Symlink => "symlink",
@@ -37,13 +37,13 @@ impl LinkMode {
 
     /// The mode that `word` names.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Auto, Self::Symlink, Self::Hardlink, Self::Reflink, Self::Copy].into_iter().find(|mode| mode.word() == word)
+        [Self::Auto, Self::Symlink, Self::Hardlink, Self::Reflink, Self::Copy].into_iter().find(|mode| mode.as_str() == word)
     }
 }
 
 impl fmt::Display for LinkMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 

@@ -141,7 +141,7 @@ impl Terms for Package {
             Setting::Config => "config_path=".to_owned(),
             Setting::Endpoint => "endpoint=".to_owned(),
             Setting::Link(None) => "link=".to_owned(),
-            Setting::Link(Some(mode)) => format!("link={}", literal(mode.word())),
+            Setting::Link(Some(mode)) => format!("link={}", literal(mode.as_str())),
             Setting::LockTimeout => "lock_timeout=".to_owned(),
             Setting::ModelsDir => "models_dir=".to_owned(),
             Setting::Offline => "offline=True".to_owned(),

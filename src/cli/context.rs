@@ -67,7 +67,7 @@ impl<'a> Context<'a> {
     }
 
     /// Writes a setting into the user's own file.
-    pub fn set_for_user(&self, key: &str, values: &[String]) -> Result<user_file::Written> {
+    pub fn set_for_user(&self, key: &str, values: &[String]) -> Result<user_file::WrittenSetting> {
         user_file::set(&RealDisk, &self.environment, &self.cwd, key, values)
     }
 

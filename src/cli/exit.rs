@@ -70,7 +70,7 @@ pub fn render(error: &Error) -> String {
 /// An error for programs.
 pub fn json(error: &Error) -> Value {
     json!({
-        "kind": error.kind().word(),
+        "kind": error.kind().as_str(),
         "message": error.message(),
         "causes": causes(error),
         "hint": hint(error),

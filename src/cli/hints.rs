@@ -118,7 +118,7 @@ impl Terms for Terminal {
         let flag = SETTINGS.iter().find(|row| row.key == setting.key()).and_then(|row| row.flag);
         let option = flag.map_or_else(|| setting.key().to_owned(), |flag| format!("--{}", flag.long));
         match setting {
-            Setting::Link(Some(mode)) => format!("`{option} {}`", mode.word()),
+            Setting::Link(Some(mode)) => format!("`{option} {}`", mode.as_str()),
             _ => format!("`{option}`"),
         }
     }

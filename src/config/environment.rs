@@ -4,7 +4,7 @@
 //! variable that is set to nothing counts as not set. A value that makes no sense is an error that names the variable; values are not repeated,
 //! because one of them is a secret.
 
-use super::value::Value;
+use super::value::SettingValue;
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
@@ -45,12 +45,12 @@ impl<'a> Environment<'a> {
         self.raw(name).map(|value| value.into_string().map_err(unreadable)).transpose()
     }
 
-    fn parsed<T: Value>(&self, name: &str) -> Result<Option<T>> {
+    fn parsed<T: SettingValue>(&self, name: &str) -> Result<Option<T>> {
         self.raw(name).map(|value| T::of_variable(&value).map_err(|why| bad(name, why))).transpose()
     }
 
     /// What the first of these variables that is set says.
-    pub(super) fn first_of<T: Value>(&self, names: &[&str]) -> Result<Option<T>> {
+    pub(super) fn first_of<T: SettingValue>(&self, names: &[&str]) -> Result<Option<T>> {
         names.iter().find_map(|name| self.parsed(name).transpose()).transpose()
     }
 

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hint::{Action, Hint, Replacement},
     names::nearest,
-    yaml::{self, Node, Place, Problem, Value, cut},
+    yaml::{self, Node, Position, Problem, Value, cut},
 };
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub struct Overreach {
 
 /// A settings file, read.
 #[derive(Debug, Clone, Default)]
-pub struct Said {
+pub struct FileSettings {
     /// Settings of any layer.
     pub layer: Layer,
     /// Of the user's file.
@@ -56,10 +56,10 @@ impl Overreach {
 }
 
 /// Reads a settings file, or nothing where there is none. Paths in it stay as they are written.
-pub fn read(disk: &dyn Disk, path: &Path, whose: Whose) -> Result<Said> {
+pub fn read(disk: &dyn Disk, path: &Path, whose: Whose) -> Result<FileSettings> {
     match read_text(disk, path)? {
         Some(text) => parse(&text, &path.display().to_string(), whose),
-        None => Ok(Said::default()),
+        None => Ok(FileSettings::default()),
     }
 }
 
@@ -76,21 +76,21 @@ pub fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>> {
 }
 
 /// Reads settings from text; `origin` is what messages call it.
-pub fn parse(text: &str, origin: &str, whose: Whose) -> Result<Said> {
+pub fn parse(text: &str, origin: &str, whose: Whose) -> Result<FileSettings> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    yaml::read_to(text, |root| said(root, whose), |said| !said.overreach.is_empty()).map_err(|problem| {
+    yaml::read_to(text, |root| parsed(root, whose), |parsed| !parsed.overreach.is_empty()).map_err(|problem| {
         let problem = yaml::conflict(&yaml::lines(text), "take either").unwrap_or(problem);
-        let Problem { place: Place { line, column }, message, suggestion } = problem;
+        let Problem { place: Position { line, column }, message, suggestion } = problem;
         let suggestion = suggestion.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         Error::new(ErrorKind::Usage, format!("{origin}:{line}:{column}: {message}{suggestion}"))
             .hint(Hint::CorrectSetting { file: origin.to_owned(), line })
     })
 }
 
-fn said(root: Option<&Node>, whose: Whose) -> Result<Said, Problem> {
-    let mut said = Said::default();
+fn parsed(root: Option<&Node>, whose: Whose) -> Result<FileSettings, Problem> {
+    let mut parsed = FileSettings::default();
     let entries = match root.map(|root| (&root.value, root.place)) {
-        None | Some((Value::Null, _)) => return Ok(said),
+        None | Some((Value::Null, _)) => return Ok(parsed),
         Some((Value::Map(entries), _)) => entries,
         Some((other, place)) => {
             let message = format!("expected settings, one `key: value` a line, found {}", other.kind());
@@ -108,13 +108,13 @@ fn said(root: Option<&Node>, whose: Whose) -> Result<Said, Problem> {
             return Err(Problem::new(entry.place, message).suggest(suggestion));
         };
         if whose.may_set(setting) {
-            said.set(setting.key, &entry.node)?;
+            parsed.set(setting.key, &entry.node)?;
         } else {
-            let Place { line, column } = entry.place;
-            said.overreach.push(Overreach { setting, line, column, values: shown_values(&entry.node) });
+            let Position { line, column } = entry.place;
+            parsed.overreach.push(Overreach { setting, line, column, values: shown_values(&entry.node) });
         }
     }
-    Ok(said)
+    Ok(parsed)
 }
 
 impl Whose {
@@ -126,7 +126,7 @@ impl Whose {
     }
 }
 
-impl Said {
+impl FileSettings {
     fn set(&mut self, key: &str, node: &Node) -> Result<(), Problem> {
         match self.layer.set_yaml(key, node)? || self.grants.set_yaml(key, node)? {
             true => Ok(()),
@@ -148,14 +148,14 @@ fn shown_values(node: &Node) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{
-        config::value::{LockTimeout, RateLimit, Timeout, Value as _},
+        config::value::{LockTimeout, RateLimit, SettingValue as _, Timeout},
         settings::LinkMode,
     };
     use proptest::prelude::*;
     use std::time::Duration;
 
     fn parse(text: &str, origin: &str) -> Result<Layer> {
-        super::parse(text, origin, Whose::Project).map(|said| said.layer)
+        super::parse(text, origin, Whose::Project).map(|parsed| parsed.layer)
     }
 
     fn keys() -> impl Iterator<Item = &'static str> {
@@ -227,12 +227,14 @@ mod tests {
             ("\nallowed_places: ..\n", Action::grant("allowed_places").path("/p/..")),
             ("\nsafe_projects: {}\n", Action::grant("safe_projects")),
         ] {
-            let said = super::parse(text, "m.yaml", Whose::Project).expect("read");
-            let error = said.overreach[0].error(Path::new("m.yaml"), Path::new("/p"));
+            let parsed = super::parse(text, "m.yaml", Whose::Project).expect("read");
+            let error = parsed.overreach[0].error(Path::new("m.yaml"), Path::new("/p"));
             assert!(error.message().starts_with("m.yaml:2:1: a project may not set"), "{error}");
             let line = text.lines().count();
             assert_eq!(error.hints(), [Hint::GrantOrRemove { file: "m.yaml".into(), line, grant }]);
-            assert!(super::parse(text, "c.yaml", Whose::User).is_ok_and(|said| said.overreach.is_empty()) || text.contains('{'));
+            assert!(
+                super::parse(text, "c.yaml", Whose::User).is_ok_and(|parsed| parsed.overreach.is_empty()) || text.contains('{')
+            );
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) mod fuzzing {
 
     /// What a project's settings file says.
     pub fn parse_settings(text: &str, origin: &str) -> Result<Layer> {
-        file::parse(text, origin, Whose::Project).map(|said| said.layer)
+        file::parse(text, origin, Whose::Project).map(|parsed| parsed.layer)
     }
 }
 

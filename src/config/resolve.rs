@@ -4,7 +4,7 @@
 use super::{
     current_user::CurrentUser,
     environment::{self, Environment},
-    file::{self, Said, Whose},
+    file::{self, FileSettings, Whose},
     project::{Finder, Project},
     table::Layer,
     user_file,
@@ -83,27 +83,27 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     let home = finder.home.as_ref().and_then(|home| disk.real_place(home).ok());
     let mut bounds = Bounds { root: disk.real_place(&project.root)?, home, allowed };
     require_own_files(disk, &bounds, &project)?;
-    let said = match project.is_safe {
+    let parsed = match project.is_safe {
         true => file::read(disk, &project.settings_file(), Whose::Project)?,
-        false => Said::default(),
+        false => FileSettings::default(),
     };
     let told: Vec<String> =
         [&flags, &variables, &user.layer].into_iter().flat_map(|layer| &layer.endpoints).flatten().map(address).collect();
     let named = flags.over(variables);
-    for beyond in &said.overreach {
+    for beyond in &parsed.overreach {
         // The user's setting has precedence, so the project's has no effect.
         let is_overruled = beyond.setting.key == "ca_file" && (named.ca_file.is_some() || user.layer.ca_file.is_some());
         if !is_overruled {
             return Err(beyond.error(&project.settings_file(), &project.root));
         }
     }
-    let file = said.layer.based_at(&project.root, environment)?;
+    let file = parsed.layer.based_at(&project.root, environment)?;
     let models_dir = Chosen::of(&named.models_dir, &file.models_dir, &user.layer.models_dir);
     let store = Chosen::of(&named.store, &file.store, &user.layer.store);
-    let said = named.over(file).over(user.layer);
+    let parsed = named.over(file).over(user.layer);
 
-    let mut settings = Settings::new(said.models_dir.unwrap_or_else(|| project.root.join("models")));
-    let store_dir = said.store.clone().unwrap_or_else(|| settings.models_dir.join(STORE_DIR));
+    let mut settings = Settings::new(parsed.models_dir.unwrap_or_else(|| project.root.join("models")));
+    let store_dir = parsed.store.clone().unwrap_or_else(|| settings.models_dir.join(STORE_DIR));
     let mut unnamed = Vec::new();
     match models_dir {
         Chosen::ByUser => bounds.allowed.push(disk.real_place(&settings.models_dir)?),
@@ -123,26 +123,29 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     };
     settings.lock_file = project.lock_file();
     settings.config = project.config;
-    settings.store = said.store;
-    settings.link = said.link.unwrap_or(settings.link);
-    settings.lock_timeout = said.lock_timeout.map_or(settings.lock_timeout, |timeout| timeout.0);
+    settings.store = parsed.store;
+    settings.link = parsed.link.unwrap_or(settings.link);
+    settings.lock_timeout = parsed.lock_timeout.map_or(settings.lock_timeout, |timeout| timeout.0);
     settings.bounds = Some(bounds);
     let default = Network::default();
     let is_clear = |address: &&String| address.to_ascii_lowercase().starts_with("http:");
     let trusted: Vec<String> = user.grants.trusted_endpoints.iter().map(address).collect();
     settings.network = Network {
-        endpoints: said.endpoints.filter(|all| !all.is_empty()).map_or(default.endpoints, |all| all.iter().map(address).collect()),
+        endpoints: parsed
+            .endpoints
+            .filter(|all| !all.is_empty())
+            .map_or(default.endpoints, |all| all.iter().map(address).collect()),
         token,
         clear_text_endpoints: trusted.iter().filter(is_clear).cloned().collect(),
         token_endpoints: told.into_iter().chain(trusted).collect(),
-        offline: said.offline.unwrap_or(default.offline),
-        connections: said.connections.map_or(default.connections, |count| Connections::exactly(count.get() as usize)),
-        limit_rate: said.limit_rate.map_or(default.limit_rate, |limit| limit.get()),
-        stall_timeout: said.stall_timeout.map_or(default.stall_timeout, |time| time.get()),
-        connect_timeout: said.connect_timeout.map_or(default.connect_timeout, |time| time.get()),
+        offline: parsed.offline.unwrap_or(default.offline),
+        connections: parsed.connections.map_or(default.connections, |count| Connections::exactly(count.get() as usize)),
+        limit_rate: parsed.limit_rate.map_or(default.limit_rate, |limit| limit.get()),
+        stall_timeout: parsed.stall_timeout.map_or(default.stall_timeout, |time| time.get()),
+        connect_timeout: parsed.connect_timeout.map_or(default.connect_timeout, |time| time.get()),
         proxies: environment.proxies()?,
-        ca_file: said.ca_file,
-        tries: said.tries.map_or(default.tries, |count| count.get()),
+        ca_file: parsed.ca_file,
+        tries: parsed.tries.map_or(default.tries, |count| count.get()),
     };
     let named_store = (store == Chosen::ByUser).then_some(store_dir);
     Ok(Resolved { settings, root: project.root, named_store, warnings })
@@ -192,12 +195,12 @@ mod tests {
     use crate::{config::table::Setting, disk::RealDisk};
     use std::{ffi::OsString, time::Duration};
 
-    struct Place {
+    struct TestProject {
         root: tempfile::TempDir,
         cwd: PathBuf,
     }
 
-    impl Place {
+    impl TestProject {
         fn new() -> Self {
             let root = tempfile::tempdir().expect("a folder");
             let cwd = root.path().join("project/src/deep");
@@ -240,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_project_is_the_nearest_folder_above_with_a_registry() {
-        let place = Place::new();
+        let place = TestProject::new();
         let outer = place.write("configs/models.yaml", "models: {}");
         let inner = place.write("project/configs/models.yaml", "models: {}");
         let settings = place.resolve("", &[]).expect("settings");
@@ -252,7 +255,7 @@ mod tests {
 
     #[test]
     fn without_a_registry_above_the_current_directory_is_the_project() {
-        let place = Place::new();
+        let place = TestProject::new();
         let settings = place.resolve("", &[]).expect("settings");
         assert_eq!((settings.config, settings.models_dir), (None, place.cwd.join("models")));
         assert_eq!(settings.store, None);
@@ -260,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_lock_file_lies_beside_the_registry_under_its_name() {
-        let place = Place::new();
+        let place = TestProject::new();
         let lock = |line: &str| place.resolve(line, &[]).expect("settings").lock_file;
         assert_eq!(lock(""), place.cwd.join("configs/models.lock"));
         assert_eq!(lock("--config my.yaml --models-dir /elsewhere"), place.cwd.join("my.lock"));
@@ -270,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_named_registry_brings_its_project_only_from_a_configs_folder() {
-        let place = Place::new();
+        let place = TestProject::new();
         let settings = place.resolve("--config ../../../other/configs/models.yaml", &[]).expect("settings");
         assert_eq!(settings.models_dir, place.absolute("../../../other/models"));
         let settings = place.resolve("--config my.yaml", &[]).expect("settings");
@@ -281,7 +284,7 @@ mod tests {
 
     #[test]
     fn flags_win_over_variables_and_those_over_the_file_and_that_over_defaults() {
-        let place = Place::new();
+        let place = TestProject::new();
         let from = |path: &str| place.absolute(path);
         place.write("project/configs/models.yaml", "models: {}");
         let default = place.resolve("", &[]).expect("settings");
@@ -318,8 +321,8 @@ mod tests {
 
     #[test]
     fn other_programs_are_held_to_what_a_command_line_can_say() {
-        let place = Place::new();
-        let said = |settings: Layer| place.resolve_overrides(Overrides { settings, ..Overrides::default() }, &[]);
+        let place = TestProject::new();
+        let parsed = |settings: Layer| place.resolve_overrides(Overrides { settings, ..Overrides::default() }, &[]);
         for (key, words) in [
             ("endpoints", &["huggingface.co"][..]),
             ("endpoints", &[]),
@@ -335,10 +338,11 @@ mod tests {
         assert_eq!(error.hints(), [connections]);
         let mut settings = Layer::default();
         settings.set("endpoints", &["https://a.org/"]).expect("an address");
-        let resolved = said(settings).expect("settings");
+        let resolved = parsed(settings).expect("settings");
         assert_eq!((resolved.settings.network.endpoints, resolved.root), (vec!["https://a.org".to_owned()], place.cwd.clone()));
         assert!(
-            said(Layer { endpoints: Some(vec![]), ..Layer::default() }).is_ok_and(|all| all.settings.network.endpoints.len() == 1)
+            parsed(Layer { endpoints: Some(vec![]), ..Layer::default() })
+                .is_ok_and(|all| all.settings.network.endpoints.len() == 1)
         );
         let none = Overrides { token: Some(None), ..Overrides::default() };
         let resolved = place.resolve_overrides(none, &[("HF_TOKEN", "hf_env")]).expect("settings");
@@ -347,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_tilde_in_the_settings_file_is_the_users_home() {
-        let place = Place::new();
+        let place = TestProject::new();
         place.write("project/src/deep/configs/manager.yaml", "store: ~/models\n");
         let home = place.root.path().join("project").to_str().expect("Unicode").to_owned();
         let error = place.resolve("", &[("HOME", &home)]).expect_err("refused");
@@ -362,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_slip_in_the_settings_file_stops_the_run() {
-        let place = Place::new();
+        let place = TestProject::new();
         place.write("project/configs/models.yaml", "models: {}");
         place.write("project/configs/manager.yaml", "# comment\nstorr: x\n");
         let error = place.resolve("", &[]).expect_err("refused");

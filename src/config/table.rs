@@ -8,7 +8,7 @@
 
 use super::{
     environment::Environment,
-    value::{Count, Endpoint, LockTimeout, RateLimit, Timeout, Value},
+    value::{Count, Endpoint, LockTimeout, RateLimit, SettingValue, Timeout},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -120,9 +120,9 @@ macro_rules! settings {
                 variables: &$variables,
                 user: User::$user,
                 project: ProjectMay::$project,
-                is_list: <$type as Value>::IS_LIST,
-                is_path: <$type as Value>::IS_PATH,
-                words: <$type as Value>::WORDS,
+                is_list: <$type as SettingValue>::IS_LIST,
+                is_path: <$type as SettingValue>::IS_PATH,
+                words: <$type as SettingValue>::WORDS,
             },)*
             $(Setting {
                 key: stringify!($grant),
@@ -131,9 +131,9 @@ macro_rules! settings {
                 variables: &[],
                 user: User::Grants,
                 project: ProjectMay::No,
-                is_list: <$grant_type as Value>::IS_LIST,
-                is_path: <$grant_type as Value>::IS_PATH,
-                words: <$grant_type as Value>::WORDS,
+                is_list: <$grant_type as SettingValue>::IS_LIST,
+                is_path: <$grant_type as SettingValue>::IS_PATH,
+                words: <$grant_type as SettingValue>::WORDS,
             },)*
             $(Setting {
                 key: $name,
@@ -157,14 +157,14 @@ macro_rules! settings {
             /// Every path in it.
             pub(super) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
                 let mut paths = Vec::new();
-                $(paths.extend(self.$key.iter_mut().flat_map(Value::paths_mut));)*
+                $(paths.extend(self.$key.iter_mut().flat_map(SettingValue::paths_mut));)*
                 paths
             }
 
             /// Reads a setting from words of the command line. `false` where there is none of this key.
             pub(crate) fn set_words(&mut self, key: &str, words: &[&OsStr]) -> Result<bool, String> {
                 match key {
-                    $(stringify!($key) => self.$key = Some(Value::of_words(words)?),)*
+                    $(stringify!($key) => self.$key = Some(SettingValue::of_words(words)?),)*
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -173,7 +173,7 @@ macro_rules! settings {
             /// Reads a setting from a settings file. `false` where there is none of this key.
             pub(super) fn set_yaml(&mut self, key: &str, node: &Node) -> Result<bool, Problem> {
                 match key {
-                    $(stringify!($key) => self.$key = Value::of_yaml(node, key)?,)*
+                    $(stringify!($key) => self.$key = SettingValue::of_yaml(node, key)?,)*
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -196,7 +196,7 @@ macro_rules! settings {
             /// Reads a grant from the user's file. `false` where there is none of this key.
             pub(super) fn set_yaml(&mut self, key: &str, node: &Node) -> Result<bool, Problem> {
                 match key {
-                    $(stringify!($grant) => self.$grant = Value::of_yaml(node, key)?.unwrap_or_default(),)*
+                    $(stringify!($grant) => self.$grant = SettingValue::of_yaml(node, key)?.unwrap_or_default(),)*
                     _ => return Ok(false),
                 }
                 Ok(true)

@@ -4,7 +4,7 @@
 use super::{
     current_user::CurrentUser,
     environment::Environment,
-    file::{self, Said, Whose},
+    file::{self, FileSettings, Whose},
     table::{Setting, User},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     text,
     yaml::{
         self, Node, Value,
-        edit::{Edit, Source, double_quoted, entry_at, first_proven, sets_only},
+        edit::{Edit, SourceText, double_quoted, entry_at, first_proven, sets_only},
     },
 };
 use std::{
@@ -37,24 +37,24 @@ pub fn place(environment: &Environment<'_>) -> Option<PathBuf> {
 }
 
 /// Reads the file. One that another user may have written is ignored: it would decide whom this user trusts.
-pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<String>) -> Result<Said> {
-    let Some(path) = place(environment) else { return Ok(Said::default()) };
+pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<String>) -> Result<FileSettings> {
+    let Some(path) = place(environment) else { return Ok(FileSettings::default()) };
     match disk.stat_follow(&path) {
         Ok(_) => {}
-        Err(error) if error.is_not_found() => return Ok(Said::default()),
+        Err(error) if error.is_not_found() => return Ok(FileSettings::default()),
         // For example after `su` or `sudo` that keeps the first user's `HOME`.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             warnings.push(format!("going on without {}: {error}", path.display()));
-            return Ok(Said::default());
+            return Ok(FileSettings::default());
         }
         Err(error) => return Err(error.into()),
     }
     if let Some(why) = distrusted(disk, &path, &CurrentUser::of_process(environment))? {
         warnings.push(format!("going on without {}: {why}", path.display()));
-        return Ok(Said::default());
+        return Ok(FileSettings::default());
     }
-    let mut said = file::read(disk, &path, Whose::User)?;
-    let Said { layer, grants, .. } = &mut said;
+    let mut parsed = file::read(disk, &path, Whose::User)?;
+    let FileSettings { layer, grants, .. } = &mut parsed;
     for named in layer.paths_mut().into_iter().chain(grants.paths_mut()) {
         *named = environment.expand(std::mem::take(named));
         if !named.is_absolute() {
@@ -62,7 +62,7 @@ pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<S
             return Err(Error::new(ErrorKind::Usage, message).hint(Hint::WriteFullPath));
         }
     }
-    Ok(said)
+    Ok(parsed)
 }
 
 /// Resolves granted places. One that cannot be resolved grants nothing and causes a warning, not an error.
@@ -111,7 +111,7 @@ fn distrusted(disk: &dyn Disk, path: &Path, owner: &CurrentUser) -> Result<Optio
 
 /// What `set` did.
 #[derive(Debug)]
-pub struct Written {
+pub struct WrittenSetting {
     /// The file.
     pub path: PathBuf,
     /// What the key says now.
@@ -122,7 +122,7 @@ pub struct Written {
 
 /// Writes a setting into the user's file. What grants trust is added to what is granted already; any other value replaces
 /// the one before. Everything else in the file stays as it is.
-pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str, values: &[String]) -> Result<Written> {
+pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str, values: &[String]) -> Result<WrittenSetting> {
     let wrong = |message: String| Error::new(ErrorKind::Usage, message);
     let Some(setting) = Setting::of_key(key).filter(|setting| setting.user != User::No) else {
         let keys = || Setting::of_files().map(|setting| setting.key);
@@ -166,7 +166,7 @@ pub fn set(disk: &dyn Disk, environment: &Environment<'_>, cwd: &Path, key: &str
     // Under the lock: a waiting process sees that the file lost its name, and creates a new one.
     disk.remove_if_there(held.path())?;
     drop(held);
-    result.map(|(values, changed)| Written { path, values, changed })
+    result.map(|(values, changed)| WrittenSetting { path, values, changed })
 }
 
 fn write(disk: &dyn Disk, file: &Path, folder: &Path, setting: &Setting, new: Vec<String>) -> Result<(Vec<String>, bool)> {
@@ -203,7 +203,7 @@ fn edited(text: &str, key: &str, values: &[String], added: &[String], is_list: b
         Some(Node { value: Value::Map(entries), .. }) => entries,
         Some(_) => return None,
     };
-    let source = Source::new(text);
+    let source = SourceText::new(text);
     let canonical = lines_of(key, values, is_list);
     let lines: Vec<&str> = canonical.lines().collect();
     let with = |change: &dyn Fn(&mut Edit<'_>)| {

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// A type that a setting may have.
-pub(crate) trait Value: Sized {
+pub(crate) trait SettingValue: Sized {
     /// Whether it takes several words.
     const IS_LIST: bool = false;
     /// Whether its words are paths.
@@ -115,7 +115,7 @@ macro_rules! read_by {
             }
         }
 
-        impl Value for $type {
+        impl SettingValue for $type {
             fn parse(text: &str) -> Result<Self, String> {
                 text.parse()
             }
@@ -141,16 +141,16 @@ read_by! {
     };
 }
 
-impl Value for LinkMode {
+impl SettingValue for LinkMode {
     const WORDS: &'static [&'static str] =
-        &[Self::Auto.word(), Self::Symlink.word(), Self::Hardlink.word(), Self::Reflink.word(), Self::Copy.word()];
+        &[Self::Auto.as_str(), Self::Symlink.as_str(), Self::Hardlink.as_str(), Self::Reflink.as_str(), Self::Copy.as_str()];
 
     fn parse(text: &str) -> Result<Self, String> {
         Self::from_word(text).ok_or_else(|| "expected auto, symlink, hardlink, reflink or copy".into())
     }
 }
 
-impl Value for bool {
+impl SettingValue for bool {
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "expected true or false".into())
     }
@@ -165,7 +165,7 @@ impl Value for bool {
     }
 }
 
-impl Value for PathBuf {
+impl SettingValue for PathBuf {
     const IS_PATH: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -182,7 +182,7 @@ impl Value for PathBuf {
 }
 
 /// One word alone counts as a list of one.
-impl<T: Value> Value for Vec<T> {
+impl<T: SettingValue> SettingValue for Vec<T> {
     const IS_LIST: bool = true;
     const IS_PATH: bool = T::IS_PATH;
 

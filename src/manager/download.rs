@@ -218,7 +218,7 @@ impl ModelManager {
             files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index), &trusts)).collect(),
             size: plan.files.iter().filter_map(|file| file.size).sum(),
             fetched: (0..plan.files.len()).map(fetched).sum(),
-            link: Some(link.word()),
+            link: Some(link.as_str()),
             notices,
         }
     }

@@ -240,7 +240,7 @@ fn form(format: &Format, quant: Option<&Quant>, artifact: &Artifact, present: bo
         pinned: artifact.is_pinned(),
         verified: !artifact.files.is_empty() && artifact.files.iter().all(|file| file.sha256.is_some()),
         present,
-        status: artifact.status.word(),
+        status: artifact.status.as_str(),
         superseded_by: artifact.superseded_by.clone(),
         gated: artifact.gated,
         license: artifact.license.clone(),

@@ -78,7 +78,7 @@ impl ModelManager {
         let path = self.path_for(what, backend)?;
         let value = value_of(&path, &options.root)?;
         let file =
-            options.file.clone().unwrap_or_else(|| options.root.join("configs/backend").join(format!("{}.yaml", backend.word())));
+            options.file.clone().unwrap_or_else(|| options.root.join("configs/backend").join(format!("{}.yaml", backend.as_str())));
         self.require_settings_within(&file, what, backend)?;
         let old = self.disk.read_at_most(&file, MOST_BYTES).map_err(|error| {
             Error::new(ErrorKind::Usage, error.to_string()).hint(Hint::MakeReadable(Replacement::OtherBackendFile))
@@ -104,15 +104,15 @@ impl ModelManager {
             Error::new(ErrorKind::Usage, format!("{}{place}: {why}", file.display())).hint(by_hand)
         })?;
         if let Some(other) = edited.declared.as_deref().and_then(Backend::from_word).filter(|other| *other != backend) {
-            let text = format!("{} has the settings of {}, not of {}", file.display(), other.word(), backend.word());
+            let text = format!("{} has the settings of {}, not of {}", file.display(), other.as_str(), backend.as_str());
             return Err(
-                Error::new(ErrorKind::Usage, text).hint(Hint::OtherBackend(Argument::with(Parameter::Backend, other.word())))
+                Error::new(ErrorKind::Usage, text).hint(Hint::OtherBackend(Argument::with(Parameter::Backend, other.as_str())))
             );
         }
         let changed = old.as_deref() != Some(edited.text.as_bytes());
         let report = UseReport {
             path,
-            backend: backend.word(),
+            backend: backend.as_str(),
             file,
             key: MODEL_PATH_KEY,
             value,
@@ -135,7 +135,7 @@ impl ModelManager {
             if let Some(quant) = &what.quant {
                 again = again.value(Parameter::Quant, quant.to_string());
             }
-            let again = again.value(Parameter::Backend, backend.word());
+            let again = again.value(Parameter::Backend, backend.as_str());
             Hint::UseThatFile(again.with(Argument { parameter: Parameter::File, value: Some(Operand::Path(real.to_owned())) }))
         })
     }
@@ -165,7 +165,7 @@ impl ModelManager {
 
     /// The path of a model in a form that the backend can load.
     fn path_for(&self, what: &Selector, backend: Backend) -> Result<PathBuf> {
-        let arguments = [Argument::with(Parameter::Backend, backend.word())];
+        let arguments = [Argument::with(Parameter::Backend, backend.as_str())];
         let command = Invocation::new(Verb::Use).with(&arguments);
         let named = self.named(what, command)?;
         let of_path = match &named.subject {
@@ -180,7 +180,7 @@ impl ModelManager {
             };
             Err(Error::new(ErrorKind::Usage, what).hint(Hint::FormatOrBackend {
                 format: Argument::with(Parameter::Format, backend.format().as_str()),
-                backend: Argument::with(Parameter::Backend, other.word()),
+                backend: Argument::with(Parameter::Backend, other.as_str()),
             }))
         };
         let takes = match backend {

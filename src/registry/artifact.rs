@@ -1,10 +1,10 @@
 //! The fields that say where files come from, and how they pass from a model to its formats and their quantizations.
 
 use super::{
-    error::{Place, Problem},
-    fields::{self, Notes},
+    error::{Position, Problem},
+    fields::{self, Diagnostics},
     model::{Artifact, ArtifactFile, Status},
-    tree::{Entry, Node, Value},
+    tree::{MapEntry, Node, Value},
 };
 use crate::names::{Format, RelPath, RepoId, Revision, nearest, split_part_suffix};
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ const MAX_PATTERN: usize = 1024;
 
 /// What a level of the file hands down to the levels below it.
 #[derive(Clone, Default)]
-pub(super) struct Scope {
+pub(super) struct InheritedFields {
     pub repo: Option<RepoId>,
     /// What names it cannot be read, which is told where that stands.
     repo_is_bad: bool,
@@ -55,53 +55,53 @@ pub(super) struct Scope {
     pub note: Option<String>,
 }
 
-impl Scope {
+impl InheritedFields {
     /// What a model hands down.
-    pub fn of_model(entries: &[Entry], notes: &mut Notes) -> Self {
-        Self::default().with_source(entries, notes)
+    pub fn of_model(entries: &[MapEntry], diagnostics: &mut Diagnostics) -> Self {
+        Self::default().with_source(entries, diagnostics)
     }
 
     /// This level's repository, revision, gate and licence over those of the level above. Revision and gate belong to a
     /// repository: a level that names another one starts without them.
-    fn with_source(&self, entries: &[Entry], notes: &mut Notes) -> Self {
+    fn with_source(&self, entries: &[MapEntry], diagnostics: &mut Diagnostics) -> Self {
         let mut scope = self.clone();
-        match notes.keep(repository(entries)) {
+        match diagnostics.keep(repository(entries)) {
             None => scope.repo_is_bad = true,
             Some(Some(repo)) if scope.repo.as_ref() != Some(&repo) => {
                 scope = Self { repo: Some(repo), repo_is_bad: false, revision: None, gated: false, ..scope };
             }
             Some(_) => {}
         }
-        if let Some(revision) = notes.field(fields::parsed(entries, "revision")) {
+        if let Some(revision) = diagnostics.field(fields::parsed(entries, "revision")) {
             scope.revision = Some(revision);
         }
-        if let Some(license) = notes.field(fields::text(entries, "license")) {
+        if let Some(license) = diagnostics.field(fields::text(entries, "license")) {
             scope.license = Some(license);
         }
-        if let Some(gated) = notes.field(fields::flag(entries, "gated")) {
+        if let Some(gated) = diagnostics.field(fields::flag(entries, "gated")) {
             scope.gated = gated;
         }
         scope
     }
 
     /// What a format hands down, or a quantization has, over the level above.
-    pub fn below(&self, entries: &[Entry], notes: &mut Notes) -> Self {
-        let mut scope = self.with_source(entries, notes);
-        if let Some(include) = notes.field(patterns(entries, "include")) {
+    pub fn below(&self, entries: &[MapEntry], diagnostics: &mut Diagnostics) -> Self {
+        let mut scope = self.with_source(entries, diagnostics);
+        if let Some(include) = diagnostics.field(patterns(entries, "include")) {
             scope.include = include;
         }
-        if let Some(exclude) = notes.field(patterns(entries, "exclude")) {
+        if let Some(exclude) = diagnostics.field(patterns(entries, "exclude")) {
             scope.exclude = exclude;
         }
-        let superseded_by = notes.field(fields::text(entries, "superseded_by"));
+        let superseded_by = diagnostics.field(fields::text(entries, "superseded_by"));
         if superseded_by.is_some() {
             scope.superseded_by = superseded_by;
             scope.status = Some(Status::Superseded);
         }
-        if let Some(status) = notes.field(status(entries)) {
+        if let Some(status) = diagnostics.field(status(entries)) {
             scope.status = Some(status);
         }
-        if let Some(note) = notes.field(fields::text(entries, "note")) {
+        if let Some(note) = diagnostics.field(fields::text(entries, "note")) {
             scope.note = Some(note);
         }
         scope
@@ -109,54 +109,66 @@ impl Scope {
 }
 
 /// The repository that a level names. A number or a boolean is none, although a name without an owner may look like it.
-fn repository(entries: &[Entry]) -> Result<Option<RepoId>, Problem> {
+fn repository(entries: &[MapEntry]) -> Result<Option<RepoId>, Problem> {
     let key = "huggingface_id";
-    if let Some(Entry { node: Node { place, value: value @ Value::Bare(_) }, .. }) = fields::get(entries, key) {
+    if let Some(MapEntry { node: Node { place, value: value @ Value::Bare(_) }, .. }) = fields::get(entries, key) {
         return Err(Problem::new(*place, format!("`{key}`: expected `owner/name`, found {}", value.kind())));
     }
     fields::parsed(entries, key)
 }
 
 /// Where an artifact stands in the file, for what is said about it.
-pub(super) struct Spot<'a> {
+pub(super) struct ArtifactLocation<'a> {
     pub model: &'a str,
     /// The model's own fields.
-    pub model_entries: &'a [Entry],
+    pub model_entries: &'a [MapEntry],
     pub format: &'a Format,
     /// The quantization or format the artifact is of.
     pub name: &'a str,
-    pub place: Place,
+    pub place: Position,
     /// The keys down to it, with dots.
     pub within: &'a str,
 }
 
-/// Reads what `entries` at `spot` consist of, below `above`; `None` where something is wrong, which is noted.
-pub(super) fn read(entries: &[Entry], above: &Scope, spot: &Spot<'_>, notes: &mut Notes) -> Option<Artifact> {
-    let before = notes.problems.len();
-    let scope = above.below(entries, notes);
-    let files = named_files(entries, notes, spot.within);
+/// Reads what `entries` at `location` consist of, below `above`; `None` where something is wrong, which is noted.
+pub(super) fn read(
+    entries: &[MapEntry],
+    above: &InheritedFields,
+    location: &ArtifactLocation<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Artifact> {
+    let before = diagnostics.problems.len();
+    let scope = above.below(entries, diagnostics);
+    let files = named_files(entries, diagnostics, location.within);
     let expect = match fields::list(entries, "expect") {
-        Some(nodes) => file_list(nodes, "expect", notes, spot.within),
+        Some(nodes) => file_list(nodes, "expect", diagnostics, location.within),
         None => Vec::new(),
     };
     if !files.is_empty() {
         let other = ["include", "exclude", "expect"].into_iter().find_map(|key| fields::get(entries, key));
         if let Some(other) = other {
             let message = format!("`{}` cannot stand beside `file` or `files`, which name exactly what is fetched", other.key);
-            notes.problems.push(Problem::new(other.place, message));
+            diagnostics.problems.push(Problem::new(other.place, message));
         }
     }
     // What could not be read is not said to be missing.
-    let is_whole = notes.problems.len() == before;
-    if is_whole && files.is_empty() && scope.include.is_empty() && spot.format.is_single_file() {
-        let message = format!("`{}` of model `{}` names no file: expected `file`, `files` or `include`", spot.name, spot.model);
-        notes.problems.push(fields::missing(entries, &FIELDS, &NAMING, spot.place, &message));
+    let is_whole = diagnostics.problems.len() == before;
+    if is_whole && files.is_empty() && scope.include.is_empty() && location.format.is_single_file() {
+        let message =
+            format!("`{}` of model `{}` names no file: expected `file`, `files` or `include`", location.name, location.model);
+        diagnostics.problems.push(fields::missing(entries, &FIELDS, &NAMING, location.place, &message));
     }
     if scope.repo.is_none() && !scope.repo_is_bad {
-        let message = format!("`{}` of model `{}` has no `huggingface_id`, nor has the model", spot.name, spot.model);
-        notes.problems.push(fields::missing(spot.model_entries, &MODEL_FIELDS, &["huggingface_id"], spot.place, &message));
+        let message = format!("`{}` of model `{}` has no `huggingface_id`, nor has the model", location.name, location.model);
+        diagnostics.problems.push(fields::missing(
+            location.model_entries,
+            &MODEL_FIELDS,
+            &["huggingface_id"],
+            location.place,
+            &message,
+        ));
     }
-    let repo = scope.repo.filter(|_| notes.problems.len() == before)?;
+    let repo = scope.repo.filter(|_| diagnostics.problems.len() == before)?;
     let fetched_by_name = !files.is_empty();
     Some(Artifact {
         repo,
@@ -174,65 +186,66 @@ pub(super) fn read(entries: &[Entry], above: &Scope, spot: &Spot<'_>, notes: &mu
 }
 
 /// The files of `file` with `size` and `sha256` beside it, or of `files`. What is wrong is noted.
-fn named_files(entries: &[Entry], notes: &mut Notes, within: &str) -> Vec<ArtifactFile> {
+fn named_files(entries: &[MapEntry], diagnostics: &mut Diagnostics, within: &str) -> Vec<ArtifactFile> {
     let file = fields::get(entries, "file");
     let beside = ["size", "sha256"].into_iter().find_map(|key| fields::get(entries, key));
     let Some(files) = fields::get(entries, "files") else {
         if let Some(file) = file {
-            return single(file, entries, notes).into_iter().collect();
+            return single(file, entries, diagnostics).into_iter().collect();
         }
         if let Some(beside) = beside {
             let message = format!("`{}` says something of a file, but no `file` stands beside it", beside.key);
-            notes.problems.push(fields::missing(entries, &FIELDS, &["file"], beside.place, &message));
+            diagnostics.problems.push(fields::missing(entries, &FIELDS, &["file"], beside.place, &message));
         }
         return Vec::new();
     };
     if let Some(other) = file.or(beside) {
         let message = format!("`{}` cannot stand beside `files`; write it into the list", other.key);
-        notes.problems.push(Problem::new(other.place, message));
+        diagnostics.problems.push(Problem::new(other.place, message));
     }
     let nodes = fields::list(entries, "files").unwrap_or_default();
     if nodes.is_empty() {
-        notes.problems.push(Problem::new(files.place, "`files`: expected at least one file, found an empty list"));
+        diagnostics.problems.push(Problem::new(files.place, "`files`: expected at least one file, found an empty list"));
     }
-    file_list(nodes, "files", notes, within)
+    file_list(nodes, "files", diagnostics, within)
 }
 
-fn single(file: &Entry, entries: &[Entry], notes: &mut Notes) -> Option<ArtifactFile> {
-    let path = notes.keep(fields::parsed_of::<RelPath>(&file.node, "file"));
-    let (size, sha256) = (notes.field(fields::size(entries, "size")), notes.field(fields::parsed(entries, "sha256")));
+fn single(file: &MapEntry, entries: &[MapEntry], diagnostics: &mut Diagnostics) -> Option<ArtifactFile> {
+    let path = diagnostics.keep(fields::parsed_of::<RelPath>(&file.node, "file"));
+    let (size, sha256) = (diagnostics.field(fields::size(entries, "size")), diagnostics.field(fields::parsed(entries, "sha256")));
     let path = path?;
     let name = path.file_name();
     if let Some((_, Some((part, parts)))) = name.rsplit_once('.').map(|(stem, _)| split_part_suffix(stem))
         && parts > 1
     {
         let message = format!("`file`: `{name}` is part {part} of {parts}; expected all parts, as a list under `files`");
-        notes.problems.push(Problem::new(file.node.place, message).suggest(Some("files")));
+        diagnostics.problems.push(Problem::new(file.node.place, message).suggest(Some("files")));
     }
     Some(ArtifactFile { path, size, sha256 })
 }
 
 /// Reads a list whose entries are paths, or mappings with `path`, `size` and `sha256`. What is wrong is noted.
-fn file_list(nodes: &[Node], key: &str, notes: &mut Notes, within: &str) -> Vec<ArtifactFile> {
+fn file_list(nodes: &[Node], key: &str, diagnostics: &mut Diagnostics, within: &str) -> Vec<ArtifactFile> {
     let mut files: Vec<ArtifactFile> = Vec::with_capacity(nodes.len());
-    let mut tree = Folder::default();
+    let mut tree = CaseFoldedPaths::default();
     for node in nodes {
         let file = match &node.value {
             Value::Map(entries) => {
-                fields::note_unknown(&mut notes.unknown, entries, &FILE_FIELDS, &format!("{within}.{key}"));
-                let (size, sha256) = (notes.field(fields::size(entries, "size")), notes.field(fields::parsed(entries, "sha256")));
+                fields::note_unknown(&mut diagnostics.unknown, entries, &FILE_FIELDS, &format!("{within}.{key}"));
+                let (size, sha256) =
+                    (diagnostics.field(fields::size(entries, "size")), diagnostics.field(fields::parsed(entries, "sha256")));
                 let path = fields::get(entries, "path").or_else(|| fields::get(entries, "file")).ok_or_else(|| {
                     let message = format!("`{key}`: expected a `path` in each mapping");
                     fields::missing(entries, &FILE_FIELDS, &["path", "file"], node.place, &message)
                 });
                 let path = path.and_then(|path| fields::parsed_of(&path.node, &path.key));
-                notes.keep(path).map(|path| ArtifactFile { path, size, sha256 })
+                diagnostics.keep(path).map(|path| ArtifactFile { path, size, sha256 })
             }
-            _ => notes.keep(fields::parsed_of(node, key)).map(|path| ArtifactFile { path, size: None, sha256: None }),
+            _ => diagnostics.keep(fields::parsed_of(node, key)).map(|path| ArtifactFile { path, size: None, sha256: None }),
         };
         let Some(file) = file else { continue };
         if let Err(clash) = tree.add(&file.path) {
-            notes.problems.push(Problem::new(node.place, format!("`{key}`: {clash}")));
+            diagnostics.problems.push(Problem::new(node.place, format!("`{key}`: {clash}")));
         }
         files.push(file);
     }
@@ -241,13 +254,13 @@ fn file_list(nodes: &[Node], key: &str, notes: &mut Notes, within: &str) -> Vec<
 
 /// Files as a file system that does not tell cases apart would hold them.
 #[derive(Default)]
-pub(super) struct Folder {
+pub(super) struct CaseFoldedPaths {
     files: HashMap<String, RelPath>,
     /// Each folder, and a file inside it.
     folders: HashMap<String, RelPath>,
 }
 
-impl Folder {
+impl CaseFoldedPaths {
     /// Adds a file; `Err` says which other one is in its way.
     pub(super) fn add(&mut self, path: &RelPath) -> Result<(), String> {
         let key = path.case_key();
@@ -268,7 +281,7 @@ impl Folder {
     }
 }
 
-fn patterns(entries: &[Entry], key: &str) -> Result<Option<Vec<String>>, Problem> {
+fn patterns(entries: &[MapEntry], key: &str) -> Result<Option<Vec<String>>, Problem> {
     let Some(nodes) = fields::list(entries, key) else { return Ok(None) };
     let pattern = |node: &Node| {
         let text = fields::text_of(node, key)?;
@@ -283,7 +296,7 @@ fn patterns(entries: &[Entry], key: &str) -> Result<Option<Vec<String>>, Problem
     nodes.iter().map(pattern).collect::<Result<_, _>>().map(Some)
 }
 
-fn status(entries: &[Entry]) -> Result<Option<Status>, Problem> {
+fn status(entries: &[MapEntry]) -> Result<Option<Status>, Problem> {
     let Some(entry) = fields::get(entries, "status") else { return Ok(None) };
     let word = fields::text_of(&entry.node, "status")?;
     let wrong = || {

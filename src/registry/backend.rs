@@ -4,12 +4,12 @@
 //! value; where that cannot be had, the answer is what to write by hand.
 
 use super::{
-    error::{Place, cut},
-    tree::{self, Entry, Node, Value},
+    error::{Position, cut},
+    tree::{self, MapEntry, Node, Value},
 };
 use crate::{
     names::Format,
-    yaml::edit::{Edit, Quote, Source, double_quoted, entry_at, first_proven, scalar, sets_only, split_mark},
+    yaml::edit::{Edit, Quote, SourceText, double_quoted, entry_at, first_proven, scalar, sets_only, split_mark},
 };
 use std::cell::Cell;
 
@@ -28,7 +28,7 @@ impl Backend {
     pub const ALL: [Self; 2] = [Self::LlamaCpp, Self::Vllm];
 
     /// Its name in files and on the command line.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::LlamaCpp => "llama_cpp",
             Self::Vllm => "vllm",
@@ -37,7 +37,7 @@ impl Backend {
 
     /// The backend that `word` names.
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|backend| backend.word() == word)
+        Self::ALL.into_iter().find(|backend| backend.as_str() == word)
     }
 
     /// What it loads unless told otherwise.
@@ -95,7 +95,7 @@ pub struct CannotEdit {
 }
 
 impl CannotEdit {
-    fn new(place: Option<Place>, why: impl Into<String>) -> Self {
+    fn new(place: Option<Position>, why: impl Into<String>) -> Self {
         Self { line: place.map(|place| place.line), why: why.into() }
     }
 }
@@ -130,7 +130,7 @@ pub fn set_model_path(text: &str, path: &str) -> Result<EditedSettings, CannotEd
     if let Some(entry) = entry.filter(|entry| entry.node.value == value) {
         return Ok(edited(body.to_owned(), entry.place.line));
     }
-    let source = Source::new(body);
+    let source = SourceText::new(body);
     let candidates = match entry {
         Some(entry) => replaced(&source, entry, path),
         None => inserted(&source, settings, path),
@@ -149,7 +149,7 @@ pub fn set_model_path(text: &str, path: &str) -> Result<EditedSettings, CannotEd
 }
 
 /// The settings below `backend:`.
-fn settings_of(root: Option<&Node>) -> Result<&[Entry], CannotEdit> {
+fn settings_of(root: Option<&Node>) -> Result<&[MapEntry], CannotEdit> {
     let Some(Node { value: Value::Map(top), .. }) = root else {
         return Err(CannotEdit::new(None, format!("it has no `{MAP}:`")));
     };
@@ -164,7 +164,7 @@ fn settings_of(root: Option<&Node>) -> Result<&[Entry], CannotEdit> {
     }
 }
 
-fn get<'n>(entries: &'n [Entry], key: &str) -> Option<&'n Entry> {
+fn get<'n>(entries: &'n [MapEntry], key: &str) -> Option<&'n MapEntry> {
     entries.iter().find(|entry| entry.key == key)
 }
 
@@ -176,7 +176,7 @@ fn scalar_text(value: &Value) -> Option<&str> {
 }
 
 /// The text with the value of `entry` replaced, quoted as it was and, where it cannot be, in double quotes.
-fn replaced(source: &Source<'_>, entry: &Entry, path: &str) -> Vec<String> {
+fn replaced(source: &SourceText<'_>, entry: &MapEntry, path: &str) -> Vec<String> {
     let as_before = match source.scalar(&entry.node) {
         Some((_, Quote::Single)) => Some(scalar(path, Quote::Single)),
         Some((_, Quote::Plain)) => Some(path.to_owned()),
@@ -191,7 +191,7 @@ fn replaced(source: &Source<'_>, entry: &Entry, path: &str) -> Vec<String> {
 }
 
 /// The text with a line for the path: behind `type`, else before the first setting.
-fn inserted(source: &Source<'_>, settings: &[Entry], path: &str) -> Vec<String> {
+fn inserted(source: &SourceText<'_>, settings: &[MapEntry], path: &str) -> Vec<String> {
     let Some((first, indent)) = settings.first().and_then(|first| Some((first, source.indent_of(first)?))) else {
         return Vec::new();
     };
@@ -308,7 +308,7 @@ mod tests {
     fn the_shipped_settings_can_be_changed() {
         for backend in Backend::ALL {
             let edited = set_model_path(backend.shipped(), NEW).unwrap();
-            assert_eq!(edited.declared.as_deref(), Some(backend.word()));
+            assert_eq!(edited.declared.as_deref(), Some(backend.as_str()));
             let differing = backend.shipped().lines().zip(edited.text.lines()).filter(|(old, new)| old != new).count();
             assert_eq!(differing, 1, "{}", edited.text);
         }

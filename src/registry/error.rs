@@ -1,7 +1,7 @@
 //! What can be wrong with a registry file or with a question to it.
 
 pub use crate::yaml::BadFile;
-pub(super) use crate::yaml::{Place, Problem, cut};
+pub(super) use crate::yaml::{Position, Problem, cut};
 use crate::{
     error::{Error, ErrorKind},
     hint::{Action, Hint, Parameter, Verb},

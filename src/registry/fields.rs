@@ -1,9 +1,9 @@
 //! Keys of a map as typed values, each complaint with its place.
 
 use super::{
-    error::{Place, Problem, cut},
+    error::{Position, Problem, cut},
     model::UnknownKey,
-    tree::{Entry, Node, Value},
+    tree::{MapEntry, Node, Value},
 };
 use crate::{digest::LONGEST_FILE, names::nearest};
 use std::{fmt::Display, str::FromStr};
@@ -13,12 +13,12 @@ const MAX_TEXT: usize = 4096;
 
 /// What is found beside the models, all of it, so that it can be told at once.
 #[derive(Default)]
-pub(super) struct Notes {
+pub(super) struct Diagnostics {
     pub unknown: Vec<UnknownKey>,
     pub problems: Vec<Problem>,
 }
 
-impl Notes {
+impl Diagnostics {
     /// What was read, or `None` where that is a problem, which is noted.
     pub fn keep<T>(&mut self, read: Result<T, Problem>) -> Option<T> {
         read.map_err(|problem| self.problems.push(problem)).ok()
@@ -31,7 +31,7 @@ impl Notes {
 }
 
 /// The map a node is; nothing there counts as an empty one.
-pub(super) fn map<'n>(node: &'n Node, what: &str) -> Result<&'n [Entry], Problem> {
+pub(super) fn map<'n>(node: &'n Node, what: &str) -> Result<&'n [MapEntry], Problem> {
     match &node.value {
         Value::Map(entries) => Ok(entries),
         Value::Null => Ok(&[]),
@@ -40,12 +40,12 @@ pub(super) fn map<'n>(node: &'n Node, what: &str) -> Result<&'n [Entry], Problem
 }
 
 /// The entry of a key whose value is not null.
-pub(super) fn get<'n>(entries: &'n [Entry], key: &str) -> Option<&'n Entry> {
+pub(super) fn get<'n>(entries: &'n [MapEntry], key: &str) -> Option<&'n MapEntry> {
     entries.iter().find(|entry| entry.key == key && !matches!(entry.node.value, Value::Null))
 }
 
 /// A field that is text. Numbers are taken as they are spelled, because `1.1`, `7` and a revision like `1234567` mean text.
-pub(super) fn text(entries: &[Entry], key: &str) -> Result<Option<String>, Problem> {
+pub(super) fn text(entries: &[MapEntry], key: &str) -> Result<Option<String>, Problem> {
     get(entries, key).map(|entry| Ok(text_of(&entry.node, key)?.trim().to_owned())).transpose()
 }
 
@@ -65,7 +65,7 @@ pub(super) fn text_of(node: &Node, key: &str) -> Result<String, Problem> {
 }
 
 /// A field that is a name or a digest.
-pub(super) fn parsed<T: FromStr<Err: Display>>(entries: &[Entry], key: &str) -> Result<Option<T>, Problem> {
+pub(super) fn parsed<T: FromStr<Err: Display>>(entries: &[MapEntry], key: &str) -> Result<Option<T>, Problem> {
     get(entries, key).map(|entry| parsed_of(&entry.node, key)).transpose()
 }
 
@@ -74,7 +74,7 @@ pub(super) fn parsed_of<T: FromStr<Err: Display>>(node: &Node, key: &str) -> Res
 }
 
 /// A field that is a boolean.
-pub(super) fn flag(entries: &[Entry], key: &str) -> Result<Option<bool>, Problem> {
+pub(super) fn flag(entries: &[MapEntry], key: &str) -> Result<Option<bool>, Problem> {
     let Some(entry) = get(entries, key) else { return Ok(None) };
     match &entry.node.value {
         Value::Bare(word) if word.eq_ignore_ascii_case("true") => Ok(Some(true)),
@@ -84,7 +84,7 @@ pub(super) fn flag(entries: &[Entry], key: &str) -> Result<Option<bool>, Problem
 }
 
 /// A field that is a size in bytes.
-pub(super) fn size(entries: &[Entry], key: &str) -> Result<Option<u64>, Problem> {
+pub(super) fn size(entries: &[MapEntry], key: &str) -> Result<Option<u64>, Problem> {
     let Some(entry) = get(entries, key) else { return Ok(None) };
     let found = match &entry.node.value {
         Value::Text(text) | Value::Bare(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
@@ -103,15 +103,15 @@ pub(super) fn size(entries: &[Entry], key: &str) -> Result<Option<u64>, Problem>
 }
 
 /// A field that is a list; a single value counts as a list of one.
-pub(super) fn list<'n>(entries: &'n [Entry], key: &str) -> Option<&'n [Node]> {
+pub(super) fn list<'n>(entries: &'n [MapEntry], key: &str) -> Option<&'n [Node]> {
     get(entries, key).map(|entry| match &entry.node.value {
         Value::List(nodes) => nodes.as_slice(),
         _ => std::slice::from_ref(&entry.node),
     })
 }
 
-/// Notes the keys that nothing reads.
-pub(super) fn note_unknown(unknown: &mut Vec<UnknownKey>, entries: &[Entry], known: &[&str], within: &str) {
+/// Diagnostics the keys that nothing reads.
+pub(super) fn note_unknown(unknown: &mut Vec<UnknownKey>, entries: &[MapEntry], known: &[&str], within: &str) {
     for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
         unknown.push(UnknownKey {
             key: cut(&entry.key),
@@ -124,7 +124,7 @@ pub(super) fn note_unknown(unknown: &mut Vec<UnknownKey>, entries: &[Entry], kno
 }
 
 /// That a map lacks one of the `wanted` keys: at the key that looks like a slip of one, else at `place`.
-pub(super) fn missing(entries: &[Entry], known: &[&str], wanted: &[&str], place: Place, message: &str) -> Problem {
+pub(super) fn missing(entries: &[MapEntry], known: &[&str], wanted: &[&str], place: Position, message: &str) -> Problem {
     let strange = entries.iter().filter(|entry| !known.contains(&entry.key.as_str()));
     let slip = strange.into_iter().find_map(|entry| nearest(&entry.key, wanted.iter().copied()).map(|key| (entry, key)));
     match slip {

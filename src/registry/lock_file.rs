@@ -10,10 +10,10 @@
 
 use super::{
     RegistryError,
-    artifact::Folder,
-    error::{BadFile, Place, Problem, cut},
-    fields::{self, Notes},
-    tree::{self, Entry, Node, Value},
+    artifact::CaseFoldedPaths,
+    error::{BadFile, Position, Problem, cut},
+    fields::{self, Diagnostics},
+    tree::{self, MapEntry, Node, Value},
 };
 use crate::{
     digest::{GitSha1, Sha256Digest},
@@ -106,7 +106,7 @@ impl LockSource {
     const WORDS: [&'static str; 3] = ["registry", "repository", "file"];
 
     /// The word for it in the file.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Registry => "registry",
             Self::Repository => "repository",
@@ -115,7 +115,7 @@ impl LockSource {
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        [Self::Registry, Self::Repository, Self::File].into_iter().find(|source| source.word() == word)
+        [Self::Registry, Self::Repository, Self::File].into_iter().find(|source| source.as_str() == word)
     }
 }
 
@@ -211,7 +211,7 @@ fn write_view(text: &mut String, view: &LockedView) {
     if let Some(quant) = &view.quant {
         line("quant", double_quoted(quant.as_str()));
     }
-    line("source", double_quoted(view.source.word()));
+    line("source", double_quoted(view.source.as_str()));
     line("repo", double_quoted(view.repo.as_str()));
     if let Some(revision) = &view.revision {
         line("revision", double_quoted(revision.as_str()));
@@ -248,16 +248,16 @@ fn write_view(text: &mut String, view: &LockedView) {
 struct Reader {
     views: Vec<LockedView>,
     /// The lines in which they stand, by their folders.
-    folders: HashMap<String, Place>,
+    folders: HashMap<String, Position>,
     models: HashMap<String, String>,
-    tree: Folder,
-    notes: Notes,
+    tree: CaseFoldedPaths,
+    notes: Diagnostics,
 }
 
 impl Reader {
     /// Reads the root of a file; `Err` if nothing can be read. `keys` are errors of keys in their maps.
     fn read(root: Option<&Node>, keys: Vec<Problem>) -> Result<Self, Problem> {
-        let nothing = || Problem::new(Place::START, "expected `version:` and `views:`, found nothing");
+        let nothing = || Problem::new(Position::START, "expected `version:` and `views:`, found nothing");
         let root = root.filter(|node| !matches!(node.value, Value::Null)).ok_or_else(nothing)?;
         let top = fields::map(root, "a mapping with the keys `version` and `views`")?;
         // Before anything else: what a newer version writes need not make sense here.
@@ -269,7 +269,7 @@ impl Reader {
             let message = format!("this is a lock file of version {}, and this program knows {LOCK_VERSION}{next}", cut(&word));
             return Err(Problem::new(version.node.place, message));
         }
-        let mut reader = Self { notes: Notes { problems: keys, ..Notes::default() }, ..Self::default() };
+        let mut reader = Self { notes: Diagnostics { problems: keys, ..Diagnostics::default() }, ..Self::default() };
         reader.only_known(top, &TOP_FIELDS);
         let views = required(top, "views", &TOP_FIELDS, root.place);
         let nodes = views.and_then(|views| list(views, "`views` to be a list of views"));
@@ -299,7 +299,7 @@ impl Reader {
         let exclude = notes.keep(patterns(entries, "exclude")).unwrap_or_default();
         let files = notes.keep(required(entries, "files", &VIEW_FIELDS, place));
         let nodes = files.and_then(|files| notes.keep(list(files, "`files` to be a list of files")).zip(Some(files.place)));
-        let read: Vec<(Place, LockedFile)> = nodes
+        let read: Vec<(Position, LockedFile)> = nodes
             .map(|(nodes, _)| nodes)
             .unwrap_or_default()
             .iter()
@@ -366,7 +366,7 @@ impl Reader {
         Some(LockedFile { repo_path, size: size?.unwrap_or_default(), sha256: sha256?, git_sha1, trust, path })
     }
 
-    fn only_known(&mut self, entries: &[Entry], known: &[&str]) {
+    fn only_known(&mut self, entries: &[MapEntry], known: &[&str]) {
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let message = format!("unknown key `{}`; expected one of {}", cut(&entry.key), known.join(", "));
             let nearest = nearest(&entry.key, known.iter().copied());
@@ -375,7 +375,7 @@ impl Reader {
     }
 }
 
-fn source(entries: &[Entry], place: Place) -> Result<LockSource, Problem> {
+fn source(entries: &[MapEntry], place: Position) -> Result<LockSource, Problem> {
     let entry = required(entries, "source", &VIEW_FIELDS, place)?;
     let word = fields::text_of(&entry.node, "source")?;
     LockSource::from_word(&word).ok_or_else(|| {
@@ -384,7 +384,7 @@ fn source(entries: &[Entry], place: Place) -> Result<LockSource, Problem> {
     })
 }
 
-fn commit(entries: &[Entry], place: Place) -> Result<Revision, Problem> {
+fn commit(entries: &[MapEntry], place: Position) -> Result<Revision, Problem> {
     let entry = required(entries, "commit", &VIEW_FIELDS, place)?;
     let text = fields::text_of(&entry.node, "commit")?.to_ascii_lowercase();
     text.parse::<Revision>().ok().filter(Revision::is_commit).ok_or_else(|| {
@@ -393,19 +393,19 @@ fn commit(entries: &[Entry], place: Place) -> Result<Revision, Problem> {
     })
 }
 
-fn patterns(entries: &[Entry], key: &str) -> Result<Vec<String>, Problem> {
+fn patterns(entries: &[MapEntry], key: &str) -> Result<Vec<String>, Problem> {
     fields::list(entries, key).unwrap_or_default().iter().map(|node| fields::text_of(node, key)).collect()
 }
 
-fn required<'n>(entries: &'n [Entry], key: &str, known: &[&str], place: Place) -> Result<&'n Entry, Problem> {
+fn required<'n>(entries: &'n [MapEntry], key: &str, known: &[&str], place: Position) -> Result<&'n MapEntry, Problem> {
     fields::get(entries, key).ok_or_else(|| fields::missing(entries, known, &[key], place, &format!("expected `{key}` here")))
 }
 
-fn parsed<T: FromStr<Err: Display>>(entries: &[Entry], key: &str, known: &[&str], place: Place) -> Result<T, Problem> {
+fn parsed<T: FromStr<Err: Display>>(entries: &[MapEntry], key: &str, known: &[&str], place: Position) -> Result<T, Problem> {
     fields::parsed_of(&required(entries, key, known, place)?.node, key)
 }
 
-fn list<'n>(entry: &'n Entry, what: &str) -> Result<&'n [Node], Problem> {
+fn list<'n>(entry: &'n MapEntry, what: &str) -> Result<&'n [Node], Problem> {
     match &entry.node.value {
         Value::List(nodes) => Ok(nodes),
         other => Err(Problem::new(entry.node.place, format!("expected {what}, found {}", other.kind()))),

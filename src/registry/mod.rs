@@ -82,7 +82,7 @@ impl Registry {
     pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
         // Editors on Windows leave a byte order mark, which YAML would read as a part of the first key.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let names_places = |contents: &read::Contents| !contents.notes.unknown.is_empty() || !contents.bad.is_empty();
+        let names_places = |contents: &read::Contents| !contents.diagnostics.unknown.is_empty() || !contents.bad.is_empty();
         match tree::read_on_to(text, read::contents, names_places) {
             Ok(contents) => {
                 let lines = if contents.bad.is_empty() { Vec::new() } else { tree::lines(text) };
@@ -93,7 +93,7 @@ impl Registry {
                     error: BadFile::new(origin, &lines, problem),
                 });
                 let bad = bad.collect();
-                Ok(Self { origin: origin.to_owned(), models: contents.models, unknown: contents.notes.unknown, bad })
+                Ok(Self { origin: origin.to_owned(), models: contents.models, unknown: contents.diagnostics.unknown, bad })
             }
             Err(problem) => {
                 let lines = tree::lines(text);

@@ -152,7 +152,7 @@ impl Status {
     pub(super) const WORDS: [&'static str; 3] = ["active", "superseded", "deprecated"];
 
     /// The word for it in the file.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Superseded => "superseded",
@@ -162,7 +162,7 @@ impl Status {
 
     /// The status that `word` names.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Active, Self::Superseded, Self::Deprecated].into_iter().find(|status| status.word() == word)
+        [Self::Active, Self::Superseded, Self::Deprecated].into_iter().find(|status| status.as_str() == word)
     }
 }
 

@@ -154,8 +154,8 @@ fn remarks(model: &Model, format: &FormatEntry, quant: Option<&Quant>, artifact:
     let mut remarks = Vec::new();
     match (artifact.status, &artifact.superseded_by) {
         (Status::Active, _) => {}
-        (status, None) => remarks.push(format!("`{name}` is {}", status.word())),
-        (status, Some(next)) => remarks.push(format!("`{name}` is {}; take `{next}` instead", status.word())),
+        (status, None) => remarks.push(format!("`{name}` is {}", status.as_str())),
+        (status, Some(next)) => remarks.push(format!("`{name}` is {}; take `{next}` instead", status.as_str())),
     }
     // A slip of copy and paste that would otherwise show only in the quality of the answers. An own suffix (`q4_k_m-old`) is none.
     let carried = artifact.files.first().and_then(|file| Quant::of_gguf_name(file.path.file_name()));

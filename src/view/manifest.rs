@@ -148,7 +148,7 @@ mod link_word {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(mode: &LinkMode, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(mode.word())
+        serializer.serialize_str(mode.as_str())
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LinkMode, D::Error> {

@@ -133,9 +133,9 @@ struct Tensor {
 
 /// The writer's notes; what is too much of them is passed over.
 #[derive(Default)]
-struct Notes(BTreeMap<String, String>);
+struct WriterMetadata(BTreeMap<String, String>);
 
-impl<'de> FromJson<'de> for Notes {
+impl<'de> FromJson<'de> for WriterMetadata {
     const EXPECTED: &'static str = "an object of texts";
 
     fn other() -> Option<Self> {
@@ -155,7 +155,7 @@ impl<'de> FromJson<'de> for Notes {
     }
 }
 
-impl<'de> Deserialize<'de> for Notes {
+impl<'de> Deserialize<'de> for WriterMetadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_json(deserializer)
     }
@@ -177,7 +177,7 @@ impl<'de> FromJson<'de> for Json {
         let mut json = Self { tensors: Vec::new(), metadata: BTreeMap::new() };
         while let Some(key) = object.next_key::<String>()? {
             match key.as_str() {
-                "__metadata__" => json.metadata = object.next_value::<Notes>()?.0,
+                "__metadata__" => json.metadata = object.next_value::<WriterMetadata>()?.0,
                 _ if json.tensors.len() >= MOST_TENSORS => {
                     return Err(A::Error::custom(format_args!("it names more than {MOST_TENSORS} tensors")));
                 }

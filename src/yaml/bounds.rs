@@ -4,7 +4,7 @@
 //! collections. So length, tokens and depth are estimated first, without a parser: never fewer than the parser would
 //! count, and hardly more for an ordinary file.
 
-use super::{Place, Problem};
+use super::{Position, Problem};
 
 /// A registry of a thousand models has about one megabyte.
 pub(crate) const MOST_BYTES: usize = 4 << 20;
@@ -18,11 +18,11 @@ const MOST_DEPTH: u32 = 1_000;
 /// Refuses a text that would cost more than a settings file may.
 pub(super) fn check(text: &str) -> Result<(), Problem> {
     if text.len() > MOST_BYTES {
-        return Err(Problem::new(Place::START, format!("the file has {} bytes; expected {MOST_BYTES} at most", text.len())));
+        return Err(Problem::new(Position::START, format!("the file has {} bytes; expected {MOST_BYTES} at most", text.len())));
     }
-    let mut here = Place::START;
+    let mut here = Position::START;
     let mut marks = 0;
-    let mut flow = Flow::default();
+    let mut flow = FlowDepth::default();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let next = chars.peek().copied();
@@ -39,8 +39,8 @@ pub(super) fn check(text: &str) -> Result<(), Problem> {
             return Err(Problem::new(here, "recursion limit exceeded: lists or mappings are nested too deeply"));
         }
         here = match c {
-            '\n' => Place { line: here.line + 1, column: 1 },
-            _ => Place { line: here.line, column: here.column + 1 },
+            '\n' => Position { line: here.line + 1, column: 1 },
+            _ => Position { line: here.line, column: here.column + 1 },
         };
     }
     Ok(())
@@ -57,7 +57,7 @@ fn is_break(c: char) -> bool {
 
 /// The context of a character inside of brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     /// A token may begin.
     Between,
     /// In text without quotes.
@@ -87,13 +87,13 @@ const STATES: usize = 12;
 /// Outside of brackets it takes a parser to tell text from structure, so there each opening bracket is taken for a real one.
 /// Inside, the next state follows from the character alone: the deepest nesting of each state is never less than the truth.
 #[derive(Debug, Default)]
-struct Flow {
-    /// Indexed by [`State`]; 0 where it is not in this state.
+struct FlowDepth {
+    /// Indexed by [`ScanState`]; 0 where it is not in this state.
     depth: [u32; STATES],
     is_active: bool,
 }
 
-impl Flow {
+impl FlowDepth {
     /// Takes the next character; the greatest depth now.
     fn step(&mut self, c: char, next: Option<char>) -> u32 {
         let opens = matches!(c, '[' | '{');
@@ -102,7 +102,7 @@ impl Flow {
         }
         let before = std::mem::take(&mut self.depth);
         let mut deepest = 0;
-        let mut reach = |state: State, depth: u32| {
+        let mut reach = |state: ScanState, depth: u32| {
             let known = &mut self.depth[state as usize];
             *known = (*known).max(depth);
             deepest = deepest.max(depth);
@@ -112,29 +112,29 @@ impl Flow {
             reach(state, depth.saturating_add_signed(change));
         }
         if opens {
-            reach(State::Between, 1);
+            reach(ScanState::Between, 1);
         }
         self.is_active = deepest > 0;
         deepest
     }
 }
 
-const ALL: [State; STATES] = [
-    State::Between,
-    State::Plain,
-    State::PlainSpace,
-    State::Single,
-    State::SingleEnd,
-    State::Double,
-    State::Escape,
-    State::Comment,
-    State::Name,
-    State::TagStart,
-    State::Tag,
-    State::VerbatimTag,
+const ALL: [ScanState; STATES] = [
+    ScanState::Between,
+    ScanState::Plain,
+    ScanState::PlainSpace,
+    ScanState::Single,
+    ScanState::SingleEnd,
+    ScanState::Double,
+    ScanState::Escape,
+    ScanState::Comment,
+    ScanState::Name,
+    ScanState::TagStart,
+    ScanState::Tag,
+    ScanState::VerbatimTag,
 ];
 
-impl State {
+impl ScanState {
     /// The state behind `c`, and what that does to the depth. A text that the parser refuses at this place may lead anywhere.
     fn next(self, c: char, next: Option<char>) -> (Self, i32) {
         let stay = (self, 0);
@@ -199,18 +199,18 @@ impl State {
 }
 
 /// Where a token may begin.
-fn between(c: char) -> (State, i32) {
+fn between(c: char) -> (ScanState, i32) {
     match c {
-        '[' | '{' => (State::Between, 1),
-        ']' | '}' => (State::Between, -1),
-        ',' | '?' | ':' => (State::Between, 0),
-        '#' => (State::Comment, 0),
-        '*' | '&' => (State::Name, 0),
-        '!' => (State::TagStart, 0),
-        '\'' => (State::Single, 0),
-        '"' => (State::Double, 0),
-        c if is_space(c) => (State::Between, 0),
-        _ => (State::Plain, 0),
+        '[' | '{' => (ScanState::Between, 1),
+        ']' | '}' => (ScanState::Between, -1),
+        ',' | '?' | ':' => (ScanState::Between, 0),
+        '#' => (ScanState::Comment, 0),
+        '*' | '&' => (ScanState::Name, 0),
+        '!' => (ScanState::TagStart, 0),
+        '\'' => (ScanState::Single, 0),
+        '"' => (ScanState::Double, 0),
+        c if is_space(c) => (ScanState::Between, 0),
+        _ => (ScanState::Plain, 0),
     }
 }
 
@@ -220,7 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn deepest(text: &str) -> u32 {
-        let mut flow = Flow::default();
+        let mut flow = FlowDepth::default();
         let next = text.chars().skip(1).map(Some).chain([None]);
         text.chars().zip(next).map(|(c, next)| flow.step(c, next)).max().unwrap_or_default()
     }

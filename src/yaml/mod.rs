@@ -11,16 +11,16 @@ mod visit;
 
 pub(crate) use bounds::MOST_BYTES;
 pub use problem::BadFile;
-pub(crate) use problem::{Place, Problem, conflict, cut};
+pub(crate) use problem::{Position, Problem, conflict, cut};
 
 use std::ops::Range;
-use visit::Source;
+use visit::DocumentReader;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     /// The value's first character; of a map or list, that of its first entry.
-    pub place: Place,
+    pub place: Position,
     pub value: Value,
 }
 
@@ -33,14 +33,14 @@ pub(crate) enum Value {
     /// A number or a boolean, as it is spelled in the file.
     Bare(String),
     List(Vec<Node>),
-    Map(Vec<Entry>),
+    Map(Vec<MapEntry>),
 }
 
 /// One key of a map.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct MapEntry {
     pub key: String,
-    pub place: Place,
+    pub place: Position,
     pub node: Node,
 }
 
@@ -53,13 +53,13 @@ impl PartialEq for Node {
 
 impl Eq for Node {}
 
-impl PartialEq for Entry {
+impl PartialEq for MapEntry {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key && self.node == other.node
     }
 }
 
-impl Eq for Entry {}
+impl Eq for MapEntry {}
 
 impl Value {
     /// What it is, for "expected ..., found ...".
@@ -98,7 +98,7 @@ fn line_ranges(text: &str) -> Vec<Range<usize>> {
 
 /// Reads the one document of a text; `None` when there is none.
 pub(crate) fn read(text: &str) -> Result<Option<Node>, Problem> {
-    read_with(text, Places::Known)
+    read_with(text, Positions::Known)
 }
 
 /// What `make` makes of the document of a text. It may be called twice: for a tree whose places mean nothing, and, if
@@ -108,7 +108,7 @@ pub(crate) fn read_to<T>(
     make: impl Fn(Option<&Node>) -> Result<T, Problem>,
     names_places: impl Fn(&T) -> bool,
 ) -> Result<T, Problem> {
-    let quick = read_with(text, Places::Unknown).and_then(|root| make(root.as_ref()));
+    let quick = read_with(text, Positions::Unknown).and_then(|root| make(root.as_ref()));
     match quick.ok().filter(|made| !names_places(made)) {
         Some(made) => Ok(made),
         None => make(read(text)?.as_ref()),
@@ -122,11 +122,11 @@ pub(crate) fn read_on_to<T>(
     make: impl Fn(Option<&Node>, Vec<Problem>) -> Result<T, Problem>,
     names_places: impl Fn(&T) -> bool,
 ) -> Result<T, Problem> {
-    let quick = read_with(text, Places::Unknown).and_then(|root| make(root.as_ref(), Vec::new()));
+    let quick = read_with(text, Positions::Unknown).and_then(|root| make(root.as_ref(), Vec::new()));
     match quick.ok().filter(|made| !names_places(made)) {
         Some(made) => Ok(made),
         None => {
-            let source = Source::new(text, Places::Known).forgiving();
+            let source = DocumentReader::new(text, Positions::Known).forgiving();
             let root = read_from(&source, text)?;
             make(root.as_ref(), source.into_key_problems())
         }
@@ -135,16 +135,16 @@ pub(crate) fn read_on_to<T>(
 
 /// Whether the nodes of a tree say where they stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Places {
+enum Positions {
     Known,
     Unknown,
 }
 
-fn read_with(text: &str, places: Places) -> Result<Option<Node>, Problem> {
-    read_from(&Source::new(text, places), text)
+fn read_with(text: &str, places: Positions) -> Result<Option<Node>, Problem> {
+    read_from(&DocumentReader::new(text, places), text)
 }
 
-fn read_from(source: &Source<'_>, text: &str) -> Result<Option<Node>, Problem> {
+fn read_from(source: &DocumentReader<'_>, text: &str) -> Result<Option<Node>, Problem> {
     bounds::check(text)?;
     let mut root = None;
     for document in serde_yaml::Deserializer::from_str(text) {
@@ -168,7 +168,7 @@ mod tests {
             "a: {1e7: 0x10, 007: true, ~: null, 'quoted': \"1\"}\nb: [x, 1_000, -0.0, &n {k: v}, *n, !!str 5, |\n  text\n  ]\n";
         let merged = "base: &b {size: 010, sha256: ~}\nmore:\n  <<: *b\n  size: +5 # why\n  list:\n  - 12:30\n  - 2026-11-25\n";
         for text in [crate::registry::BUILT_IN, odd, merged, "7.50", "text", "~", "", "a: 1\na: 2\n", "a: [", "? {a: b}\n: c\n"] {
-            let [known, unknown] = [Places::Known, Places::Unknown]
+            let [known, unknown] = [Positions::Known, Positions::Unknown]
                 .map(|places| read_with(text, places).map_err(|problem| problem.message.contains("YAML")));
             assert_eq!(known, unknown, "{text}");
         }
@@ -179,12 +179,12 @@ mod tests {
         let text = "a: 1\nb:\n  c: x\n";
         let line_of_b = |root: Option<&Node>| match root.map(|root| &root.value) {
             Some(Value::Map(entries)) => Ok(entries[1].place.line),
-            other => Err(Problem::new(Place::START, format!("{other:?}"))),
+            other => Err(Problem::new(Position::START, format!("{other:?}"))),
         };
         assert_eq!(read_to(text, line_of_b, |_| true).ok(), Some(2));
         let complain = |root: Option<&Node>| {
             let line = line_of_b(root)?;
-            Err::<(), _>(Problem::new(Place { line, column: 1 }, "no"))
+            Err::<(), _>(Problem::new(Position { line, column: 1 }, "no"))
         };
         assert_eq!(read_to(text, complain, |()| false).err().map(|problem| problem.place.line), Some(2));
     }

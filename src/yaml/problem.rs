@@ -5,25 +5,25 @@ use std::fmt;
 
 /// A line and column of a file, both counted from one; columns are characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub line: usize,
     pub column: usize,
 }
 
-impl Place {
+impl Position {
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
 /// Something wrong at a place, before the file's name and text are known.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    pub place: Place,
+    pub place: Position,
     pub message: String,
     pub suggestion: Option<String>,
 }
 
 impl Problem {
-    pub fn new(place: Place, message: impl Into<String>) -> Self {
+    pub fn new(place: Position, message: impl Into<String>) -> Self {
         Self { place, message: message.into(), suggestion: None }
     }
 
@@ -44,7 +44,7 @@ pub(crate) fn conflict(lines: &[&str], then: &str) -> Option<Problem> {
     let is_mark = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") || **line == *"=======";
     let line = lines.iter().position(is_mark)? + 1;
     let message = format!("a merge left a conflict here; expected one side of it: {then}");
-    Some(Problem::new(Place { line, column: 1 }, message))
+    Some(Problem::new(Position { line, column: 1 }, message))
 }
 
 /// A file that cannot be used: what is wrong, and where.
@@ -72,7 +72,7 @@ impl BadFile {
         let Problem { mut place, message, suggestion } = problem;
         // The YAML crate puts what is missing at the end of a file behind its last line.
         if let Some(last) = lines.last().filter(|_| place.line > lines.len()) {
-            place = Place { line: lines.len(), column: last.chars().count() + 1 };
+            place = Position { line: lines.len(), column: last.chars().count() + 1 };
         }
         let source_line = lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default().to_owned();
         Self { origin: origin.to_owned(), line: place.line, column: place.column, message, suggestion, source_line }

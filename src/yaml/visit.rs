@@ -5,7 +5,7 @@
 //! the value waits in a slot, and reading goes on. Maps and lists end as usual. That also shows every duplicate key, which
 //! the crate would let win silently.
 
-use super::{Entry, Node, Place, Places, Problem, Value, cut, lines};
+use super::{MapEntry, Node, Position, Positions, Problem, Value, cut, lines};
 use crate::text;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::{
@@ -39,9 +39,9 @@ enum Scalar {
 }
 
 /// A text, and what was found out about it.
-pub(super) struct Source<'t> {
+pub(super) struct DocumentReader<'t> {
     lines: Vec<&'t str>,
-    places: Places,
+    places: Positions,
     nodes: Cell<usize>,
     /// Bytes of all texts.
     text: Cell<usize>,
@@ -55,8 +55,8 @@ pub(super) struct Source<'t> {
     problem: RefCell<Option<Problem>>,
 }
 
-impl<'t> Source<'t> {
-    pub(super) fn new(text: &'t str, places: Places) -> Self {
+impl<'t> DocumentReader<'t> {
+    pub(super) fn new(text: &'t str, places: Positions) -> Self {
         Self {
             lines: lines(text),
             places,
@@ -82,8 +82,8 @@ impl<'t> Source<'t> {
     /// Reads one document of the text.
     pub(super) fn document(&self, document: serde_yaml::Deserializer<'_>) -> Result<Node, Problem> {
         let mut slot = None;
-        let found = ReadNode { source: self, at: Place::START, slot: &mut slot }.deserialize(document);
-        let node = self.settle(found, slot, Place::START);
+        let found = ReadNode { source: self, at: Position::START, slot: &mut slot }.deserialize(document);
+        let node = self.settle(found, slot, Position::START);
         node.map_err(|error| self.problem.take().unwrap_or_else(|| syntax_problem(&error)))
     }
 
@@ -92,7 +92,7 @@ impl<'t> Source<'t> {
         &self,
         found: Result<Value, E>,
         slot: Option<Scalar>,
-        at: Place,
+        at: Position,
     ) -> Result<Node, E> {
         let node = match (found, slot) {
             (Err(error), Some(scalar)) => {
@@ -130,7 +130,7 @@ impl<'t> Source<'t> {
     }
 
     /// How a number or boolean is written at a place.
-    fn spelling(&self, place: Place) -> Option<String> {
+    fn spelling(&self, place: Position) -> Option<String> {
         let line = *self.lines.get(place.line.checked_sub(1)?)?;
         let column = place.column.checked_sub(1)?;
         let mut offsets = self.offsets.borrow_mut();
@@ -148,7 +148,7 @@ impl<'t> Source<'t> {
     }
 
     /// Notes what is wrong with a key, where reading goes on behind it.
-    fn note_key<E: serde::de::Error>(&self, place: Place, message: String) -> Result<(), E> {
+    fn note_key<E: serde::de::Error>(&self, place: Position, message: String) -> Result<(), E> {
         match &self.key_problems {
             Some(problems) => problems.borrow_mut().push(Problem::new(place, message)),
             None => return Err(self.fail(place, message)),
@@ -156,33 +156,33 @@ impl<'t> Source<'t> {
         Ok(())
     }
 
-    fn fail<E: serde::de::Error>(&self, place: Place, message: String) -> E {
+    fn fail<E: serde::de::Error>(&self, place: Position, message: String) -> E {
         *self.problem.borrow_mut() = Some(Problem::new(place, message));
         E::custom("see the problem that was noted")
     }
 }
 
 /// The position at the end of an error's text; the crate leaves it out for the first character of the file.
-fn place_of(text: &str) -> Place {
+fn place_of(text: &str) -> Position {
     let parse = || {
         let (rest, column) = text.rsplit_once(" column ")?;
         let (_, line) = rest.rsplit_once("line ")?;
-        Some(Place { line: line.parse().ok()?, column: column.parse().ok()? })
+        Some(Position { line: line.parse().ok()?, column: column.parse().ok()? })
     };
-    parse().unwrap_or(Place::START)
+    parse().unwrap_or(Position::START)
 }
 
 struct ReadNode<'a, 't> {
-    source: &'a Source<'t>,
+    source: &'a DocumentReader<'t>,
     /// Where the key or list stands that holds this value.
-    at: Place,
+    at: Position,
     slot: &'a mut Option<Scalar>,
 }
 
 impl ReadNode<'_, '_> {
     /// Leaves a scalar in its slot, with an error that will say where it stands.
     fn wait<E: serde::de::Error>(self, scalar: Scalar) -> Result<Value, E> {
-        if self.source.places == Places::Unknown {
+        if self.source.places == Positions::Unknown {
             match scalar {
                 Scalar::Null => return Ok(Value::Null),
                 Scalar::Text(text) => return Ok(Value::Text(text)),
@@ -251,7 +251,7 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<MapEntry> = Vec::new();
         let mut seen = HashMap::new();
         loop {
             let mut slot = None;
@@ -283,7 +283,7 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
             let mut slot = None;
             let found = map.next_value_seed(ReadNode { source: self.source, at: place, slot: &mut slot });
             let node = self.source.settle(found, slot, place)?;
-            entries.push(Entry { key, place, node });
+            entries.push(MapEntry { key, place, node });
         }
         if entries.iter().any(|entry| entry.key == MERGE_KEY) {
             entries = self.merged(entries).map_err(|problem| self.source.fail(problem.place, problem.message))?;
@@ -294,10 +294,10 @@ impl<'de> Visitor<'de> for ReadNode<'_, '_> {
 
 impl ReadNode<'_, '_> {
     /// Applies `<<: *anchor` as YAML 1.1 tools do: keys of the map itself win, then those of the earlier source.
-    fn merged(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, Problem> {
-        let (merges, mut own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == MERGE_KEY);
+    fn merged(&self, entries: Vec<MapEntry>) -> Result<Vec<MapEntry>, Problem> {
+        let (merges, mut own): (Vec<MapEntry>, Vec<MapEntry>) = entries.into_iter().partition(|entry| entry.key == MERGE_KEY);
         let mut known: HashSet<String> = own.iter().map(|entry| entry.key.clone()).collect();
-        for Entry { place, node, .. } in merges {
+        for MapEntry { place, node, .. } in merges {
             let sources = match node.value {
                 Value::List(nodes) => nodes,
                 _ => vec![node],
@@ -319,7 +319,7 @@ impl ReadNode<'_, '_> {
 
 /// The YAML crate's own complaint, its position moved from the text to the place.
 fn syntax_problem(error: &serde_yaml::Error) -> Problem {
-    let place = error.location().map_or(Place::START, |at| Place { line: at.line(), column: at.column() });
+    let place = error.location().map_or(Position::START, |at| Position { line: at.line(), column: at.column() });
     let whole = error.to_string();
     let message = whole.strip_suffix(&format!(" at line {} column {}", place.line, place.column)).unwrap_or(&whole);
     // It repeats keys as they are written, with whatever characters stand in them.

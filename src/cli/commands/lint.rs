@@ -70,7 +70,7 @@ impl Answer for Looked {
                 Level::Note => FAINT,
             };
             let line =
-                format!("{origin}:{}:{}: {}", finding.line, finding.column, paint(style, format!("{}:", finding.level.word())));
+                format!("{origin}:{}:{}: {}", finding.line, finding.column, paint(style, format!("{}:", finding.level.as_str())));
             let text = format!("{line} {} [{}]", printable(&finding.message), finding.rule);
             match finding.level {
                 Level::Note => page.detail(text),

@@ -38,7 +38,7 @@ pub struct Args {
 
 fn backend() -> ValueParser {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(Backend::ALL.map(Backend::word))
+    PossibleValuesParser::new(Backend::ALL.map(Backend::as_str))
         .try_map(|word| Backend::from_word(&word).ok_or("no such backend"))
         .into()
 }

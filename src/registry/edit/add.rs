@@ -1,14 +1,14 @@
 //! A new entry, put behind its neighbours and written as they are.
 
-use super::{EditError, Edited, NewEntry, Says, below, find, planned, root_of, scope_of, split_format};
+use super::{EditError, Edited, EntryLevel, NewEntry, RegistryContents, below, find, planned, root_of, scope_of, split_format};
 use crate::{
     hint::{Action, Hint, Verb},
     registry::{
-        artifact::Scope,
+        artifact::InheritedFields,
         model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status},
-        tree::{Entry, Node, Value},
+        tree::{MapEntry, Node, Value},
     },
-    yaml::edit::{self as yaml, Body, Edit, Quote, Source, Style, Yaml, split_mark},
+    yaml::edit::{self as yaml, Edit, MapStyle, Quote, SourceText, Style, Yaml, split_mark},
 };
 
 /// Adds an entry to the text of a registry.
@@ -17,28 +17,28 @@ use crate::{
 /// The text is no registry, has the entry already, or is written in a way that cannot be edited safely.
 pub fn add(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditError> {
     let (mark, body) = split_mark(text);
-    let before = Says::of_good(body, origin, entry.id.as_str())?;
+    let before = RegistryContents::of_good(body, origin, entry.id.as_str())?;
     let root = root_of(body, origin)?;
-    let spot = Spot::find(&root, origin, entry)?;
-    let source = Source::new(body);
-    let placed = spot.place(&source, &root);
+    let insertion = Insertion::find(&root, origin, entry)?;
+    let source = SourceText::new(body);
+    let placed = insertion.place(&source, &root);
     let refused = |why: &str, in_flow: bool| {
         let paste = match in_flow {
-            true => format!("{}: {}", yaml::scalar(&spot.key, Quote::Plain), yaml::flow(&spot.value, Quote::Double)),
-            false => yaml::block(&spot.key, &spot.value, spot.depth, DEFAULT).join("\n"),
+            true => format!("{}: {}", yaml::scalar(&insertion.key, Quote::Plain), yaml::flow(&insertion.value, Quote::Double)),
+            false => yaml::block(&insertion.key, &insertion.value, insertion.depth, DEFAULT).join("\n"),
         };
         EditError::Refused {
             origin: origin.to_owned(),
-            line: spot.container.place.line,
+            line: insertion.container.place.line,
             why: why.to_owned(),
-            below: spot.below.clone(),
+            below: insertion.below.clone(),
             paste,
         }
     };
     let placed = placed.map_err(|(why, in_flow)| refused(why, in_flow))?;
     let new = placed.edit.done();
-    let expected = spot.expected(before, entry);
-    match Says::of(&new, origin) {
+    let expected = insertion.expected(before, entry);
+    match RegistryContents::of(&new, origin) {
         Ok(after) if after == expected => {}
         _ => return Err(refused("a line put there would not have been read as this entry alone", false)),
     }
@@ -49,24 +49,17 @@ pub fn add(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditErr
 const DEFAULT: Style = Style { quote: Quote::Double, step: 2 };
 
 /// Where an entry goes in the tree, and what it consists of there.
-struct Spot<'r> {
-    level: Level,
+struct Insertion<'r> {
+    level: EntryLevel,
     /// The key under which it goes, and what is there.
-    container: &'r Entry,
-    siblings: Vec<Entry>,
+    container: &'r MapEntry,
+    siblings: Vec<MapEntry>,
     key: String,
     value: Yaml,
     artifact: Artifact,
     /// Where that is, for people, and the indentation the shipped registry has there.
     below: String,
     depth: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Model,
-    Format,
-    Quant,
 }
 
 /// What is put where.
@@ -76,8 +69,8 @@ struct Placed<'s> {
     line: usize,
 }
 
-impl<'r> Spot<'r> {
-    fn find(root: &'r [Entry], origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
+impl<'r> Insertion<'r> {
+    fn find(root: &'r [MapEntry], origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
         let models = find(root, "models")
             .ok_or_else(|| EditError::Conflict { message: format!("{origin} has no key `models`"), hint: Hint::AddModelsKey })?;
         match find(below(&models.node), entry.id.as_str()) {
@@ -90,8 +83,8 @@ impl<'r> Spot<'r> {
         }
     }
 
-    fn model(models: &'r Entry, entry: &NewEntry) -> Self {
-        let (head, tail, license) = source_fields(&Scope::default(), entry);
+    fn model(models: &'r MapEntry, entry: &NewEntry) -> Self {
+        let (head, tail, license) = source_fields(&InheritedFields::default(), entry);
         let mut fields = head;
         fields.extend(entry.description.as_ref().map(|text| ("description".to_owned(), Yaml::text(text))));
         fields.extend(tail);
@@ -101,7 +94,7 @@ impl<'r> Spot<'r> {
         };
         fields.push(("formats".into(), Yaml::Map(vec![(entry.format.to_string(), form)])));
         Self {
-            level: Level::Model,
+            level: EntryLevel::Model,
             container: models,
             siblings: below(&models.node).to_vec(),
             key: entry.id.to_string(),
@@ -112,7 +105,7 @@ impl<'r> Spot<'r> {
         }
     }
 
-    fn in_model(model: &'r Entry, origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
+    fn in_model(model: &'r MapEntry, origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
         let formats = find(below(&model.node), "formats").ok_or_else(|| EditError::Conflict {
             message: format!("model `{}` of {origin} has no `formats`", entry.id),
             hint: Hint::Run(Action::new(Verb::Lint)),
@@ -130,7 +123,7 @@ impl<'r> Spot<'r> {
                 }
             }
             return Ok(Self {
-                level: Level::Format,
+                level: EntryLevel::Format,
                 container: formats,
                 siblings: below(&formats.node).to_vec(),
                 key: entry.format.to_string(),
@@ -142,7 +135,7 @@ impl<'r> Spot<'r> {
         };
         let (quants, own) = split_format(format);
         let conflict = |message: String, hint| EditError::Conflict { message, hint };
-        let exists = |place: &Entry| EditError::Exists { name: entry.name(), origin: origin.to_owned(), line: place.place.line };
+        let exists = |place: &MapEntry| EditError::Exists { name: entry.name(), origin: origin.to_owned(), line: place.place.line };
         let quant = match &entry.quant {
             None if quants.is_empty() => return Err(exists(format)),
             None => {
@@ -164,14 +157,14 @@ impl<'r> Spot<'r> {
         }
         let scope = scope_of(model, &own);
         if let Some(status) = scope.status.filter(|status| *status != Status::Active) {
-            let message = format!("format {} of model `{}` is {} as a whole", entry.format, entry.id, status.word());
+            let message = format!("format {} of model `{}` is {} as a whole", entry.format, entry.id, status.as_str());
             return Err(conflict(message, Hint::GiveOtherId));
         }
         let (mut fields, tail, license) = source_fields(&scope, entry);
         fields.extend(file_fields(entry));
         fields.extend(tail);
         Ok(Self {
-            level: Level::Quant,
+            level: EntryLevel::Quant,
             container: format,
             siblings: below(&format.node).to_vec(),
             key: quant.to_string(),
@@ -183,16 +176,17 @@ impl<'r> Spot<'r> {
     }
 
     /// Where the lines go, and in which style; or what is in the way, and whether that is flow style.
-    fn place<'s>(&self, source: &'s Source<'s>, root: &[Entry]) -> Result<Placed<'s>, (&'static str, bool)> {
+    fn place<'s>(&self, source: &'s SourceText<'s>, root: &[MapEntry]) -> Result<Placed<'s>, (&'static str, bool)> {
         let from = self.container.place.line - 1;
         let outer = source.indent_of(self.container).unwrap_or(0);
         let end = source.block_end(from, outer);
-        let inside: Vec<&Entry> = self.siblings.iter().filter(|entry| (from + 1..=end).contains(&(entry.place.line - 1))).collect();
+        let inside: Vec<&MapEntry> =
+            self.siblings.iter().filter(|entry| (from + 1..=end).contains(&(entry.place.line - 1))).collect();
         let last = inside.iter().max_by_key(|entry| entry.place.line).copied();
         let mut edit = Edit::new(source);
         let (indent, after) = match source.body(self.container, &self.siblings) {
-            Body::Block(indent) => (indent, source.with_comments(end, indent)),
-            Body::Empty(word) => {
+            MapStyle::Block(indent) => (indent, source.with_comments(end, indent)),
+            MapStyle::Empty(word) => {
                 if let Some(word) = word {
                     edit.replace(word, "");
                 }
@@ -201,7 +195,7 @@ impl<'r> Spot<'r> {
                 let indent = if after > from { comment.len() - comment.trim_start().len() } else { outer + DEFAULT.step };
                 (indent, after)
             }
-            Body::Other(why) => return Err((why, why.contains("flow style") || why.contains("one line"))),
+            MapStyle::Other(why) => return Err((why, why.contains("flow style") || why.contains("one line"))),
         };
         let step = last
             .and_then(|last| source.indent_of(below(&last.node).first()?)?.checked_sub(indent))
@@ -212,7 +206,7 @@ impl<'r> Spot<'r> {
             .or_else(|| root.iter().find_map(|entry| quote_in(source, &entry.node)));
         let style = Style { quote: quote.unwrap_or(DEFAULT.quote), step };
         let braces = last.and_then(|last| source.behind_key(last)).is_some_and(|(_, behind)| behind.trim_start().starts_with('{'));
-        let one_line = self.level == Level::Quant && braces && self.artifact.files.len() == 1;
+        let one_line = self.level == EntryLevel::Quant && braces && self.artifact.files.len() == 1;
         let lines = match one_line {
             true => {
                 let (key, value) = (yaml::scalar(&self.key, Quote::Plain), yaml::flow(&self.value, style.quote));
@@ -222,7 +216,7 @@ impl<'r> Spot<'r> {
         };
         let spaced = match (self.level, inside.len(), last) {
             (_, 0, _) | (_, _, None) => false,
-            (Level::Model, 1, _) => true,
+            (EntryLevel::Model, 1, _) => true,
             (_, count, Some(last)) => count > 1 && source.is_spaced(last),
         };
         let blank = spaced.then_some("");
@@ -231,7 +225,7 @@ impl<'r> Spot<'r> {
     }
 
     /// What the registry has to say afterwards.
-    fn expected(&self, mut says: Says, entry: &NewEntry) -> Says {
+    fn expected(&self, mut contents: RegistryContents, entry: &NewEntry) -> RegistryContents {
         let artifact = self.artifact.clone();
         let format = |whole_or_quant: Artifact| {
             let (quants, whole) = match &entry.quant {
@@ -242,7 +236,7 @@ impl<'r> Spot<'r> {
             FormatEntry { format: entry.format.clone(), huggingface_id: Some(repo), revision: Some(commit), quants, whole }
         };
         match self.level {
-            Level::Model => says.models.push(Model {
+            EntryLevel::Model => contents.models.push(Model {
                 id: entry.id.clone(),
                 huggingface_id: Some(entry.repo.clone()),
                 revision: Some(entry.commit.clone()),
@@ -255,20 +249,20 @@ impl<'r> Spot<'r> {
                 gated: artifact.gated,
                 formats: vec![format(artifact)],
             }),
-            Level::Format => {
-                if let Some(model) = says.model(entry.id.as_str()) {
+            EntryLevel::Format => {
+                if let Some(model) = contents.model(entry.id.as_str()) {
                     model.formats.push(format(artifact));
                 }
             }
-            Level::Quant => {
-                let model = says.model(entry.id.as_str());
+            EntryLevel::Quant => {
+                let model = contents.model(entry.id.as_str());
                 let formats = model.and_then(|model| model.formats.iter_mut().find(|there| there.format == entry.format));
                 if let (Some(there), Some(quant)) = (formats, &entry.quant) {
                     there.quants.push(QuantEntry { quant: quant.clone(), artifact });
                 }
             }
         }
-        says
+        contents
     }
 }
 
@@ -276,7 +270,7 @@ type Fields = Vec<(String, Yaml)>;
 
 /// Where an entry comes from, as far as `scope` does not say it: what stands before its files, what behind them, and the
 /// licence that then holds. A licence that somebody wrote for the same repository stays.
-fn source_fields(scope: &Scope, entry: &NewEntry) -> (Fields, Fields, Option<String>) {
+fn source_fields(scope: &InheritedFields, entry: &NewEntry) -> (Fields, Fields, Option<String>) {
     let same = scope.repo.as_ref() == Some(&entry.repo);
     let (mut head, mut tail) = (Vec::new(), Vec::new());
     if !same {
@@ -324,7 +318,7 @@ fn known(file: &ArtifactFile, name: &str) -> Fields {
 }
 
 /// How the first text below a node is quoted.
-pub(super) fn quote_in(source: &Source<'_>, node: &Node) -> Option<Quote> {
+pub(super) fn quote_in(source: &SourceText<'_>, node: &Node) -> Option<Quote> {
     match &node.value {
         Value::Text(_) => source.quote_at(node.place.line, node.place.column),
         Value::Map(entries) => entries.iter().find_map(|entry| quote_in(source, &entry.node)),

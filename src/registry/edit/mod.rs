@@ -14,13 +14,13 @@ pub use remove::{EntryName, remove};
 pub use repin::repin;
 
 use super::{
-    artifact::Scope,
+    artifact::InheritedFields,
     error::BadFile,
     error::RegistryError,
-    fields::Notes,
+    fields::Diagnostics,
     model::{Artifact, ArtifactFile, BadEntry, Model, UnknownKey},
     read, tree,
-    tree::{Entry, Node, Value},
+    tree::{MapEntry, Node, Value},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -60,6 +60,14 @@ impl NewEntry {
             None => format!("{}/{}", self.id, self.format),
         }
     }
+}
+
+/// Which part of a registry an edit adds or takes out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EntryLevel {
+    Model,
+    Format,
+    Quant,
 }
 
 /// A changed text.
@@ -185,9 +193,9 @@ impl From<EditError> for Error {
     }
 }
 
-/// All that a registry's text says, for a comparison before and after an edit.
+/// All that a registry's text contents, for a comparison before and after an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Says {
+struct RegistryContents {
     models: Vec<Model>,
     /// Keys that nothing reads, without the lines they stand in.
     unknown: Vec<(String, String)>,
@@ -195,7 +203,7 @@ struct Says {
     bad: Vec<(String, Option<String>, Option<String>, String)>,
 }
 
-impl Says {
+impl RegistryContents {
     fn of(text: &str, origin: &str) -> Result<Self, RegistryError> {
         let registry = super::Registry::parse(text, origin)?;
         let key = |key: &UnknownKey| (key.within.clone(), key.key.clone());
@@ -221,34 +229,34 @@ impl Says {
 }
 
 /// The tree of a text that was read before.
-fn root_of(text: &str, origin: &str) -> Result<Vec<Entry>, RegistryError> {
+fn root_of(text: &str, origin: &str) -> Result<Vec<MapEntry>, RegistryError> {
     let root = tree::read(text)
         .map_err(|problem| RegistryError::BadFile(Box::new(super::error::BadFile::new(origin, &tree::lines(text), problem))))?;
     Ok(root.map(|node| below(&node).to_vec()).unwrap_or_default())
 }
 
 /// The entries of a map; none of anything else.
-fn below(node: &Node) -> &[Entry] {
+fn below(node: &Node) -> &[MapEntry] {
     match &node.value {
         Value::Map(entries) => entries,
         _ => &[],
     }
 }
 
-fn find<'e>(entries: &'e [Entry], key: &str) -> Option<&'e Entry> {
+fn find<'e>(entries: &'e [MapEntry], key: &str) -> Option<&'e MapEntry> {
     entries.iter().find(|entry| entry.key.trim().eq_ignore_ascii_case(key))
 }
 
 /// The quantizations of a format, and its own fields.
-fn split_format(format: &Entry) -> (Vec<Entry>, Vec<Entry>) {
+fn split_format(format: &MapEntry) -> (Vec<MapEntry>, Vec<MapEntry>) {
     below(&format.node).iter().cloned().partition(read::is_quant)
 }
 
 /// What holds below a model and, if one is given, below the fields of one of its formats.
-fn scope_of(model: &Entry, format_fields: &[Entry]) -> Scope {
+fn scope_of(model: &MapEntry, format_fields: &[MapEntry]) -> InheritedFields {
     // The entry was read before, so that no field of it is wrong.
-    let mut nothing = Notes::default();
-    Scope::of_model(below(&model.node), &mut nothing).below(format_fields, &mut nothing)
+    let mut nothing = Diagnostics::default();
+    InheritedFields::of_model(below(&model.node), &mut nothing).below(format_fields, &mut nothing)
 }
 
 /// An artifact as a new entry plans it, below a scope.

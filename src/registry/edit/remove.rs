@@ -1,10 +1,10 @@
 //! An entry taken out; every line that is not of it stays, comments above and behind it included.
 
-use super::{EditError, Edited, Says, below, find, root_of, split_format};
+use super::{EditError, Edited, EntryLevel, RegistryContents, below, find, root_of, split_format};
 use crate::{
     names::{Format, Quant},
-    registry::tree::Entry,
-    yaml::edit::{Body, Edit, Source, split_mark},
+    registry::tree::MapEntry,
+    yaml::edit::{Edit, MapStyle, SourceText, split_mark},
 };
 
 /// What is taken out: a model, or one form of it.
@@ -24,25 +24,25 @@ pub struct EntryName {
 /// The text is no registry, has no such entry, needs it elsewhere, or is written in a way that cannot be edited safely.
 pub fn remove(text: &str, origin: &str, name: &EntryName) -> Result<Edited, EditError> {
     let (mark, body) = split_mark(text);
-    let before = Says::of(body, origin)?;
+    let before = RegistryContents::of(body, origin)?;
     let root = root_of(body, origin)?;
-    let spot = Spot::find(&root, name).ok_or_else(|| EditError::NoEntry { name: name.shown(), origin: origin.to_owned() })?;
+    let removal = Removal::find(&root, name).ok_or_else(|| EditError::NoEntry { name: name.shown(), origin: origin.to_owned() })?;
     let refused = |why: &str| EditError::NotRemoved {
         name: name.shown(),
         origin: origin.to_owned(),
-        line: spot.entry.place.line,
+        line: removal.entry.place.line,
         why: why.to_owned(),
     };
-    let source = Source::new(body);
-    let indent = match source.body(spot.container, spot.siblings) {
-        Body::Block(indent) => indent,
-        Body::Other(why) => return Err(refused(why)),
-        Body::Empty(_) => return Err(refused("nothing stands there")),
+    let source = SourceText::new(body);
+    let indent = match source.body(removal.container, removal.siblings) {
+        MapStyle::Block(indent) => indent,
+        MapStyle::Other(why) => return Err(refused(why)),
+        MapStyle::Empty(_) => return Err(refused("nothing stands there")),
     };
-    let from = spot.entry.place.line - 1;
+    let from = removal.entry.place.line - 1;
     let last = source.with_comments(source.block_end(from, indent), indent + 1);
     // Of the blank lines before and behind it, those before it go, and so do those that set the last entry apart.
-    let is_last = spot.siblings.iter().all(|other| other.place.line <= spot.entry.place.line);
+    let is_last = removal.siblings.iter().all(|other| other.place.line <= removal.entry.place.line);
     let is_blank = |index: usize| source.line(index).trim().is_empty();
     let first = match is_last || is_blank(last + 1) {
         true => (0..from).rev().take_while(|index| is_blank(*index)).last().unwrap_or(from),
@@ -50,18 +50,18 @@ pub fn remove(text: &str, origin: &str, name: &EntryName) -> Result<Edited, Edit
     };
     let mut edit = Edit::new(&source);
     edit.replace_lines(first..last + 1, &[""; 0]);
-    if spot.siblings.len() == 1 {
-        let (behind, _) = source.behind_key(spot.container).ok_or_else(|| refused("its key is written in an unusual way"))?;
+    if removal.siblings.len() == 1 {
+        let (behind, _) = source.behind_key(removal.container).ok_or_else(|| refused("its key is written in an unusual way"))?;
         edit.insert(behind, " {}");
     }
     let new = edit.done();
-    match Says::of(&new, origin) {
-        Ok(after) if after == before.clone().without(&spot, name, &after) => {}
+    match RegistryContents::of(&new, origin) {
+        Ok(after) if after == before.clone().without(&removal, name, &after) => {}
         Ok(after) if after.bad.len() > before.bad.len() => return Err(refused("another entry of the registry refers to it")),
         _ => return Err(refused("the rest would not have been read as before")),
     }
     let entry = body[source.start_of(from)..source.start_of(last + 1)].trim_end().to_owned();
-    Ok(Edited { text: format!("{mark}{new}"), entry, line: spot.entry.place.line })
+    Ok(Edited { text: format!("{mark}{new}"), entry, line: removal.entry.place.line })
 }
 
 impl EntryName {
@@ -72,30 +72,22 @@ impl EntryName {
     }
 }
 
-/// How much goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Model,
-    Format,
-    Quant,
-}
-
 /// Where an entry stands.
-struct Spot<'r> {
-    level: Level,
-    model: &'r Entry,
-    container: &'r Entry,
-    siblings: &'r [Entry],
-    entry: &'r Entry,
+struct Removal<'r> {
+    level: EntryLevel,
+    model: &'r MapEntry,
+    container: &'r MapEntry,
+    siblings: &'r [MapEntry],
+    entry: &'r MapEntry,
 }
 
-impl<'r> Spot<'r> {
+impl<'r> Removal<'r> {
     /// The smallest part of the text that has no more than the entry in it.
-    fn find(root: &'r [Entry], name: &EntryName) -> Option<Self> {
+    fn find(root: &'r [MapEntry], name: &EntryName) -> Option<Self> {
         let models = find(root, "models")?;
         let model = find(below(&models.node), &name.id)?;
-        let of = |level, container: &'r Entry, entry| Self { level, model, container, siblings: below(&container.node), entry };
-        let whole = of(Level::Model, models, model);
+        let of = |level, container: &'r MapEntry, entry| Self { level, model, container, siblings: below(&container.node), entry };
+        let whole = of(EntryLevel::Model, models, model);
         let Some(wanted) = &name.format else { return Some(whole) };
         let formats = find(below(&model.node), "formats")?;
         let format = find(below(&formats.node), wanted.as_str())?;
@@ -103,39 +95,39 @@ impl<'r> Spot<'r> {
         if let Some(quant) = &name.quant {
             let quant = find(below(&format.node), quant.as_str())?;
             if split_format(format).0.len() > 1 {
-                return Some(of(Level::Quant, format, quant));
+                return Some(of(EntryLevel::Quant, format, quant));
             }
         }
-        Some(if is_only_format { whole } else { of(Level::Format, formats, format) })
+        Some(if is_only_format { whole } else { of(EntryLevel::Format, formats, format) })
     }
 }
 
-impl Says {
+impl RegistryContents {
     /// The same without an entry. Keys of its model that nothing reads may be gone from `after`.
-    fn without(mut self, spot: &Spot<'_>, name: &EntryName, after: &Self) -> Self {
+    fn without(mut self, removal: &Removal<'_>, name: &EntryName, after: &Self) -> Self {
         let is_model = |id: &str| id.eq_ignore_ascii_case(&name.id);
         let is_format = |format: &str| name.format.as_ref().is_some_and(|wanted| wanted.as_str().eq_ignore_ascii_case(format));
         let is_quant = |quant: &str| name.quant.as_ref().is_some_and(|wanted| wanted.as_str().eq_ignore_ascii_case(quant));
         self.bad.retain(|(id, format, quant, _)| {
             let is_format = format.as_deref().is_some_and(is_format);
             !is_model(id)
-                || match spot.level {
-                    Level::Model => false,
-                    Level::Format => !is_format,
-                    Level::Quant => !(is_format && quant.as_deref().is_some_and(is_quant)),
+                || match removal.level {
+                    EntryLevel::Model => false,
+                    EntryLevel::Format => !is_format,
+                    EntryLevel::Quant => !(is_format && quant.as_deref().is_some_and(is_quant)),
                 }
         });
-        let model = format!("models.{}", spot.model.key.trim());
+        let model = format!("models.{}", removal.model.key.trim());
         let is_within = |within: &str| within.strip_prefix(&model).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         self.unknown.retain(|key| !is_within(&key.0) || after.unknown.contains(key));
-        match spot.level {
-            Level::Model => self.models.retain(|model| !is_model(model.id.as_str())),
-            Level::Format => {
+        match removal.level {
+            EntryLevel::Model => self.models.retain(|model| !is_model(model.id.as_str())),
+            EntryLevel::Format => {
                 for model in self.models.iter_mut().filter(|model| is_model(model.id.as_str())) {
                     model.formats.retain(|format| !is_format(format.format.as_str()));
                 }
             }
-            Level::Quant => {
+            EntryLevel::Quant => {
                 let formats =
                     self.models.iter_mut().filter(|model| is_model(model.id.as_str())).flat_map(|model| &mut model.formats);
                 for format in formats.filter(|format| is_format(format.format.as_str())) {

@@ -1,19 +1,19 @@
 //! An entry that is there, pinned anew: its revision, sizes and hashes, and nothing else.
 
 use super::{
-    EditError, Edited, NewEntry, Says,
+    EditError, Edited, NewEntry, RegistryContents,
     add::{listed, quote_in},
     below, find, root_of, scope_of, split_format,
 };
 use crate::{
     hint::Hint,
     registry::{
-        error::Place,
+        error::Position,
         model::{Artifact, ArtifactFile},
         read,
-        tree::{Entry, Node, Value},
+        tree::{MapEntry, Node, Value},
     },
-    yaml::edit::{self as yaml, Edit, Quote, Source, Style, Yaml, split_mark},
+    yaml::edit::{self as yaml, Edit, Quote, SourceText, Style, Yaml, split_mark},
 };
 use std::ops::Range;
 
@@ -23,12 +23,12 @@ use std::ops::Range;
 /// The text is no registry, has no such entry or one of other files, or is written in a way that cannot be edited safely.
 pub fn repin(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditError> {
     let (mark, body) = split_mark(text);
-    let mut expected = Says::of_good(body, origin, entry.id.as_str())?;
+    let mut expected = RegistryContents::of_good(body, origin, entry.id.as_str())?;
     let root = root_of(body, origin)?;
     let absent = || EditError::Absent { name: entry.name(), origin: origin.to_owned() };
-    let spot = Spot::find(&root, entry).ok_or_else(absent)?;
+    let target = PinTarget::find(&root, entry).ok_or_else(absent)?;
     let artifact = expected_artifact(&mut expected, entry).ok_or_else(absent)?;
-    spot.check(artifact, origin, entry)?;
+    target.check(artifact, origin, entry)?;
     let old = artifact.clone();
     artifact.revision = Some(entry.commit.clone());
     update(&mut artifact.files, &entry.files);
@@ -40,23 +40,23 @@ pub fn repin(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditE
         format.revision = Some(entry.commit.clone());
     }
 
-    let source = Source::new(body);
+    let source = SourceText::new(body);
     let refused = |why: &str| EditError::Refused {
         origin: origin.to_owned(),
-        line: spot.key.place.line,
+        line: target.key.place.line,
         why: why.to_owned(),
-        below: format!("over what `{}` has in line {}", entry.name(), spot.key.place.line),
+        below: format!("over what `{}` has in line {}", entry.name(), target.key.place.line),
         paste: pins(entry),
     };
-    let changes = Changes { source: &source, spot: &spot, edit: Edit::new(&source) };
+    let changes = Changes { source: &source, target: &target, edit: Edit::new(&source) };
     let new = changes.all(&old, entry).map_err(refused)?.done();
-    match Says::of(&new, origin) {
+    match RegistryContents::of(&new, origin) {
         Ok(after) if after == expected => {}
         _ => return Err(refused("the values there cannot be replaced one by one")),
     }
-    let line = spot.key.place.line;
-    let after = Source::new(&new);
-    let end = after.block_end(line - 1, after.indent_of(spot.key).unwrap_or(0));
+    let line = target.key.place.line;
+    let after = SourceText::new(&new);
+    let end = after.block_end(line - 1, after.indent_of(target.key).unwrap_or(0));
     let lines: Vec<&str> = (line - 1..=end).map(|index| after.line(index)).collect();
     let shown = lines.join("\n");
     Ok(Edited { text: format!("{mark}{new}"), entry: shown, line })
@@ -74,8 +74,8 @@ fn pins(entry: &NewEntry) -> String {
     lines.join("\n")
 }
 
-fn expected_artifact<'s>(says: &'s mut Says, entry: &NewEntry) -> Option<&'s mut Artifact> {
-    let format = says.model(entry.id.as_str())?.formats.iter_mut().find(|format| format.format == entry.format)?;
+fn expected_artifact<'s>(contents: &'s mut RegistryContents, entry: &NewEntry) -> Option<&'s mut Artifact> {
+    let format = contents.model(entry.id.as_str())?.formats.iter_mut().find(|format| format.format == entry.format)?;
     match &entry.quant {
         Some(quant) => format.quants.iter_mut().find(|there| there.quant == *quant).map(|there| &mut there.artifact),
         None => format.whole.as_mut(),
@@ -93,18 +93,18 @@ fn update(files: &mut Vec<ArtifactFile>, now: &[ArtifactFile]) {
 }
 
 /// Where the entry stands.
-struct Spot<'r> {
-    model: &'r Entry,
+struct PinTarget<'r> {
+    model: &'r MapEntry,
     /// The key of the quantization or, without one, of the format.
-    key: &'r Entry,
+    key: &'r MapEntry,
     /// The fields of the entry.
-    fields: Vec<Entry>,
+    fields: Vec<MapEntry>,
     /// The fields of the format above a quantization.
-    above: Vec<Entry>,
+    above: Vec<MapEntry>,
 }
 
-impl<'r> Spot<'r> {
-    fn find(root: &'r [Entry], entry: &NewEntry) -> Option<Self> {
+impl<'r> PinTarget<'r> {
+    fn find(root: &'r [MapEntry], entry: &NewEntry) -> Option<Self> {
         let model = find(below(&find(root, "models")?.node), entry.id.as_str())?;
         let format = find(below(&find(below(&model.node), "formats")?.node), entry.format.as_str())?;
         let (quants, own) = split_format(format);
@@ -137,14 +137,14 @@ impl<'r> Spot<'r> {
 
 /// Replacements in the making; `Err` says what is in the way.
 struct Changes<'a> {
-    source: &'a Source<'a>,
-    spot: &'a Spot<'a>,
+    source: &'a SourceText<'a>,
+    target: &'a PinTarget<'a>,
     edit: Edit<'a>,
 }
 
 impl<'a> Changes<'a> {
     fn all(mut self, old: &Artifact, entry: &NewEntry) -> Result<Edit<'a>, &'static str> {
-        let fields = &self.spot.fields;
+        let fields = &self.target.fields;
         let Some(first) = fields.first() else { return Err("the entry has no fields to write beside") };
         self.revision(old, entry, first)?;
         if let [file] = entry.files.as_slice()
@@ -165,15 +165,15 @@ impl<'a> Changes<'a> {
         Ok(self.edit)
     }
 
-    fn revision(&mut self, old: &Artifact, entry: &NewEntry, first: &Entry) -> Result<(), &'static str> {
+    fn revision(&mut self, old: &Artifact, entry: &NewEntry, first: &MapEntry) -> Result<(), &'static str> {
         if old.revision.as_ref() == Some(&entry.commit) {
             return Ok(());
         }
         let value = Yaml::text(&entry.commit);
-        if let Some(there) = find(&self.spot.fields, "revision") {
+        if let Some(there) = find(&self.target.fields, "revision") {
             return self.set(there, &value);
         }
-        let scope = scope_of(self.spot.model, &self.spot.above);
+        let scope = scope_of(self.target.model, &self.target.above);
         if scope.repo.as_ref() == Some(&old.repo) && scope.revision.as_ref() == Some(&entry.commit) {
             return Ok(());
         }
@@ -193,7 +193,7 @@ impl<'a> Changes<'a> {
     }
 
     /// The pins of files in a list.
-    fn list(&mut self, list: &Entry, before: &[ArtifactFile], now: &[ArtifactFile]) -> Result<(), &'static str> {
+    fn list(&mut self, list: &MapEntry, before: &[ArtifactFile], now: &[ArtifactFile]) -> Result<(), &'static str> {
         let Value::List(nodes) = &list.node.value else { return Err("the files are not a list") };
         for file in now {
             let Some(index) = before.iter().position(|old| old.path == file.path) else {
@@ -237,8 +237,8 @@ impl<'a> Changes<'a> {
     /// Size and hash beside the key that names the file.
     fn known(
         &mut self,
-        fields: &[Entry],
-        beside: &Entry,
+        fields: &[MapEntry],
+        beside: &MapEntry,
         old: Option<&ArtifactFile>,
         new: &ArtifactFile,
     ) -> Result<(), &'static str> {
@@ -270,7 +270,7 @@ impl<'a> Changes<'a> {
     }
 
     /// Puts a value in the place of another one, quoted like it.
-    fn set(&mut self, there: &Entry, value: &Yaml) -> Result<(), &'static str> {
+    fn set(&mut self, there: &MapEntry, value: &Yaml) -> Result<(), &'static str> {
         let quote = match there.node.value {
             Value::Text(_) => self.source.quote_at(there.node.place.line, there.node.place.column).unwrap_or(Quote::Double),
             _ => self.quote(),
@@ -283,17 +283,17 @@ impl<'a> Changes<'a> {
     }
 
     /// A list that was not there, behind everything else of the entry.
-    fn append_list(&mut self, name: &str, files: &[ArtifactFile], first: &Entry) -> Result<(), &'static str> {
+    fn append_list(&mut self, name: &str, files: &[ArtifactFile], first: &MapEntry) -> Result<(), &'static str> {
         let margin = self.margin(first.place).ok_or("the entry is written in flow style")?;
-        let outer = self.source.indent_of(self.spot.key).ok_or("the entry is written in flow style")?;
+        let outer = self.source.indent_of(self.target.key).ok_or("the entry is written in flow style")?;
         let style = Style { quote: self.quote(), step: margin.saturating_sub(outer).max(1) };
         let lines = yaml::block(name, &listed(files), margin, style);
-        self.edit.insert_behind(self.source.block_end(self.spot.key.place.line - 1, outer), &lines);
+        self.edit.insert_behind(self.source.block_end(self.target.key.place.line - 1, outer), &lines);
         Ok(())
     }
 
     /// One more item behind the others of a list in block style.
-    fn append_item(&mut self, list: &Entry, nodes: &[Node], file: &ArtifactFile) -> Result<(), &'static str> {
+    fn append_item(&mut self, list: &MapEntry, nodes: &[Node], file: &ArtifactFile) -> Result<(), &'static str> {
         const FLOW: &str = "the list of files is not written in lines of its own";
         let first = nodes.first().and_then(|node| below(node).first()).ok_or(FLOW)?;
         let (margin, outer) = (self.margin(first.place).ok_or(FLOW)?, self.source.indent_of(list).ok_or(FLOW)?);
@@ -305,7 +305,7 @@ impl<'a> Changes<'a> {
     }
 
     /// The column of what stands here in block style, as a key or behind the dash of a list.
-    fn margin(&self, place: Place) -> Option<usize> {
+    fn margin(&self, place: Position) -> Option<usize> {
         let column = place.column.checked_sub(1)?;
         let line = self.source.line(place.line.checked_sub(1)?);
         let before = line.get(..column)?;
@@ -313,6 +313,6 @@ impl<'a> Changes<'a> {
     }
 
     fn quote(&self) -> Quote {
-        quote_in(self.source, &self.spot.key.node).unwrap_or(Quote::Double)
+        quote_in(self.source, &self.target.key.node).unwrap_or(Quote::Double)
     }
 }

@@ -4,9 +4,9 @@ mod rules;
 
 use super::{
     Registry, RegistryError,
-    error::Place,
+    error::Position,
     model::{Artifact, BadEntry, Model},
-    tree::{self, Entry, Node, Value},
+    tree::{self, MapEntry, Node, Value},
 };
 use crate::{
     hint::{Action, Hint, Parameter, Verb},
@@ -30,7 +30,7 @@ pub enum Level {
 
 impl Level {
     /// The word for it.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -106,7 +106,7 @@ impl Registry {
 #[derive(Default)]
 pub struct Lint {
     registry: Option<Registry>,
-    root: Vec<Entry>,
+    root: Vec<MapEntry>,
     /// Where the models stand in the tree, by their ids in lower case.
     models: HashMap<String, usize>,
     findings: Vec<Finding>,
@@ -187,15 +187,15 @@ impl Lint {
     }
 
     /// The model in the tree.
-    fn entry_of(&self, model: &Model) -> Option<&Entry> {
+    fn entry_of(&self, model: &Model) -> Option<&MapEntry> {
         let models = get(&self.root, "models")?;
         entries_of(&models.node).get(*self.models.get(&model.id.as_str().to_ascii_lowercase())?)
     }
 
     /// Where a key of an entry stands: in the map that names the file, in the entry, in its format or its model; else the
     /// entry itself.
-    fn place(&self, entry: &EntryRef<'_>, key: &str, file: Option<&RelPath>) -> Place {
-        let Some(model) = self.entry_of(entry.model) else { return Place::START };
+    fn place(&self, entry: &EntryRef<'_>, key: &str, file: Option<&RelPath>) -> Position {
+        let Some(model) = self.entry_of(entry.model) else { return Position::START };
         let formats = get(entries_of(&model.node), "formats").map(|formats| entries_of(&formats.node)).unwrap_or_default();
         let Some(format) = get(formats, entry.format.as_str()) else { return model.place };
         let own = entry.quant.and_then(|quant| get(entries_of(&format.node), quant.as_str()));
@@ -212,7 +212,7 @@ impl Lint {
             return get(entries_of(item), key).map_or(item.place, |found| found.place);
         }
         let inherited = ["revision", "huggingface_id", "license", "gated"].contains(&key);
-        let above: &[&Entry] = if inherited { &[spot, format, model] } else { &[spot] };
+        let above: &[&MapEntry] = if inherited { &[spot, format, model] } else { &[spot] };
         above.iter().find_map(|level| get(entries_of(&level.node), key)).map_or(spot.place, |found| found.place)
     }
 }
@@ -258,13 +258,13 @@ fn schema(error: &RegistryError, of: Option<&BadEntry>) -> Finding {
     }
 }
 
-fn entries_of(node: &Node) -> &[Entry] {
+fn entries_of(node: &Node) -> &[MapEntry] {
     match &node.value {
         Value::Map(entries) => entries,
         _ => &[],
     }
 }
 
-fn get<'e>(entries: &'e [Entry], key: &str) -> Option<&'e Entry> {
+fn get<'e>(entries: &'e [MapEntry], key: &str) -> Option<&'e MapEntry> {
     entries.iter().find(|entry| entry.key.trim().eq_ignore_ascii_case(key))
 }

@@ -7,7 +7,7 @@ use crate::{
     names::{Quant, RelPath, companions, split_part_suffix},
     registry::{
         Registry,
-        error::Place,
+        error::Position,
         model::{ArtifactFile, Model, Status},
     },
 };
@@ -42,7 +42,7 @@ impl Lint {
     }
 
     pub(super) fn model(&mut self, model: &Model) {
-        let place = self.entry_of(model).map_or(Place::START, |entry| entry.place);
+        let place = self.entry_of(model).map_or(Position::START, |entry| entry.place);
         let mut add = |level, rule, message: String, next: Hint| {
             let (line, column, model) = (place.line, place.column, Some(model.id.to_string()));
             let next = vec![next];
@@ -192,7 +192,7 @@ impl Lint {
             let message = format!("`{}` names itself as its successor", entry.name());
             self.add(entry, (Level::Error, "successor"), "superseded_by", None, (message, Hint::NameSuccessor));
         } else if next.artifact.status != Status::Active {
-            let message = format!("`{}` is succeeded by `{name}`, which is {} itself", entry.name(), next.artifact.status.word());
+            let message = format!("`{}` is succeeded by `{name}`, which is {} itself", entry.name(), next.artifact.status.as_str());
             let next = Hint::NameLastSuccessor;
             self.add(entry, (Level::Warning, "successor"), "superseded_by", None, (message, next));
         }

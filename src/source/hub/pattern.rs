@@ -7,7 +7,7 @@ use super::HubFile;
 pub fn matches(pattern: &str, name: &str) -> bool {
     let mut tokens = tokens(pattern);
     if pattern.ends_with('/') {
-        tokens.push(Token::Any);
+        tokens.push(PatternToken::Any);
     }
     let name: Vec<char> = name.chars().collect();
     // The usual walk with one place to come back to: the last `*` may take one character more.
@@ -15,7 +15,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     let mut back: Option<(usize, usize)> = None;
     while n < name.len() {
         match tokens.get(t) {
-            Some(Token::Any) => {
+            Some(PatternToken::Any) => {
                 back = Some((t, n));
                 t += 1;
             }
@@ -32,7 +32,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
             },
         }
     }
-    tokens[t..].iter().all(|token| matches!(token, Token::Any))
+    tokens[t..].iter().all(|token| matches!(token, PatternToken::Any))
 }
 
 /// The files that fit one of `include` (all, if there is none) and none of `exclude`.
@@ -41,14 +41,14 @@ pub fn select_files<'a>(files: &'a [HubFile], include: &[String], exclude: &[Str
     files.iter().filter(|file| (include.is_empty() || fits(include, file)) && !fits(exclude, file)).collect()
 }
 
-enum Token {
+enum PatternToken {
     Any,
     One,
     Char(char),
     Set { inverted: bool, ranges: Vec<(char, char)> },
 }
 
-impl Token {
+impl PatternToken {
     fn takes(&self, c: char) -> bool {
         match self {
             Self::Any => false,
@@ -59,26 +59,26 @@ impl Token {
     }
 }
 
-fn tokens(pattern: &str) -> Vec<Token> {
+fn tokens(pattern: &str) -> Vec<PatternToken> {
     let chars: Vec<char> = pattern.chars().collect();
     let mut tokens = Vec::with_capacity(chars.len());
     let mut at = 0;
     while at < chars.len() {
         match chars[at] {
             '*' => {
-                if !matches!(tokens.last(), Some(Token::Any)) {
-                    tokens.push(Token::Any);
+                if !matches!(tokens.last(), Some(PatternToken::Any)) {
+                    tokens.push(PatternToken::Any);
                 }
             }
-            '?' => tokens.push(Token::One),
+            '?' => tokens.push(PatternToken::One),
             '[' => match set(&chars[at + 1..]) {
                 Some((token, used)) => {
                     tokens.push(token);
                     at += used;
                 }
-                None => tokens.push(Token::Char('[')),
+                None => tokens.push(PatternToken::Char('[')),
             },
-            c => tokens.push(Token::Char(c)),
+            c => tokens.push(PatternToken::Char(c)),
         }
         at += 1;
     }
@@ -86,7 +86,7 @@ fn tokens(pattern: &str) -> Vec<Token> {
 }
 
 /// Reads a set behind its `[`: the token and the characters used, the `]` included. A set without end is plain text.
-fn set(chars: &[char]) -> Option<(Token, usize)> {
+fn set(chars: &[char]) -> Option<(PatternToken, usize)> {
     let inverted = chars.first() == Some(&'!');
     let start = usize::from(inverted);
     // A `]` right at the beginning stands for itself.
@@ -101,7 +101,7 @@ fn set(chars: &[char]) -> Option<(Token, usize)> {
             at += 1;
         }
     }
-    Some((Token::Set { inverted, ranges }, end + 1))
+    Some((PatternToken::Set { inverted, ranges }, end + 1))
 }
 
 #[cfg(test)]

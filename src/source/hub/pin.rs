@@ -86,7 +86,7 @@ impl Hub {
 /// The fields that are read of a repository's metadata.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Info {
+struct RepoInfo {
     sha: Fact,
     id: Fact,
     #[serde(rename = "modelId")]
@@ -108,7 +108,7 @@ struct Card {
 
 fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
     let refuse = |why: String| HubError::Answer { url: bare(url), why };
-    let info: Info = serde_json::from_slice(body).map_err(|error| refuse(format!("it is not JSON ({error})")))?;
+    let info: RepoInfo = serde_json::from_slice(body).map_err(|error| refuse(format!("it is not JSON ({error})")))?;
     let commit = info.sha.text().ok_or_else(|| refuse("it names no commit".into()))?;
     let commit: Revision = commit.parse().map_err(|error| refuse(format!("{error}")))?;
     if !commit.is_commit() {
@@ -142,7 +142,7 @@ pub fn fuzzed(body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned,
 }
 
 /// `cardData.license`, with `license_name` where that says only "other"; else the tag `license:…`.
-fn license(info: &Info) -> Option<String> {
+fn license(info: &RepoInfo) -> Option<String> {
     let card = info.card.get();
     let in_card = |fact: fn(&Card) -> &Fact| card.and_then(|card| fact(card).first_text());
     let tag = || info.tags.texts().iter().find_map(|tag| tag.strip_prefix("license:"));

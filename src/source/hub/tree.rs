@@ -65,14 +65,14 @@ impl Hub {
     }
 
     /// Reads all pages at one endpoint.
-    async fn list(&self, endpoint: &Url, first: &Url, tries: u32) -> Result<Listing, HubError> {
+    async fn list(&self, endpoint: &Url, first: &Url, tries: u32) -> Result<TreeListing, HubError> {
         let deadline = self.http.question_deadline();
-        let mut listing = Listing::default();
+        let mut listing = TreeListing::default();
         let mut next = first.clone();
         let mut seen = HashSet::from([next.clone()]);
         let mut trail = Trail::default();
         loop {
-            let mut page = Page::new(&mut listing, self.http.longest_stream());
+            let mut page = TreePage::new(&mut listing, self.http.longest_stream());
             let answer = self.http.get(&next, tries, deadline, &trail, &mut page).await?;
             let Some(link) = answer.link.as_deref().and_then(next_page) else { return Ok(listing) };
             next = page_address(endpoint, &answer.url, link)?;
@@ -84,7 +84,7 @@ impl Hub {
     }
 
     /// Makes a tree of what was listed.
-    fn listed(&self, listing: Listing, endpoint: &Url, pinned: &Pinned) -> Result<Tree, HubError> {
+    fn listed(&self, listing: TreeListing, endpoint: &Url, pinned: &Pinned) -> Result<Tree, HubError> {
         if let Some(source) = listing.hostile {
             return Err(HubError::HostilePath { repo: pinned.repo.to_string(), source });
         }
@@ -102,7 +102,7 @@ impl Hub {
 
 /// What the pages so far have.
 #[derive(Default)]
-struct Listing {
+struct TreeListing {
     files: Vec<HubFile>,
     places: HashMap<String, usize>,
     /// The first names that were left out, and how many there are.
@@ -117,23 +117,23 @@ struct Listing {
 }
 
 /// A page while it comes. A try that fails leaves its entries behind, which the next finds to be the same.
-struct Page<'a> {
-    listing: &'a mut Listing,
+struct TreePage<'a> {
+    listing: &'a mut TreeListing,
     limit: u64,
     elements: Elements,
     /// What was counted before this page.
     before: (usize, usize, u64, usize),
 }
 
-impl<'a> Page<'a> {
-    fn new(listing: &'a mut Listing, longest: u64) -> Self {
+impl<'a> TreePage<'a> {
+    fn new(listing: &'a mut TreeListing, longest: u64) -> Self {
         let limit = longest.min(LONGEST_LISTING.saturating_sub(listing.bytes));
         let before = (listing.entries, listing.names, listing.bytes, listing.left_out);
         Self { listing, limit, elements: Elements::default(), before }
     }
 }
 
-impl Sink for Page<'_> {
+impl Sink for TreePage<'_> {
     fn limit(&self) -> u64 {
         self.limit
     }
@@ -158,7 +158,7 @@ impl Sink for Page<'_> {
 /// An entry of a listing.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Entry {
+struct TreeEntry {
     #[serde(rename = "type")]
     kind: Fact,
     path: Fact,
@@ -177,13 +177,13 @@ struct Lfs {
     size: Fact,
 }
 
-impl Listing {
+impl TreeListing {
     fn take(&mut self, entry: &[u8]) -> Result<(), String> {
         self.entries += 1;
         if self.entries > MOST_ENTRIES {
             return Err(format!("it lists more than {MOST_ENTRIES} files"));
         }
-        let entry: Entry = serde_json::from_slice(entry)
+        let entry: TreeEntry = serde_json::from_slice(entry)
             .map_err(|error| format!("it is not a list of files in JSON ({:.200})", error.to_string()))?;
         if entry.kind.text() != Some("file") {
             return Ok(());
@@ -224,7 +224,7 @@ impl Listing {
 
 /// Drops whatever is not a hash: without access the Hub fills some fields with asterisks. A file then has none, and nothing
 /// is said of it that was not published.
-fn read_entry(path: RelPath, entry: &Entry) -> Option<HubFile> {
+fn read_entry(path: RelPath, entry: &TreeEntry) -> Option<HubFile> {
     let lfs = entry.lfs.get();
     let size = lfs.and_then(|lfs| lfs.size.number()).or_else(|| entry.size.number()).filter(|size| *size <= LONGEST_FILE)?;
     let hash = |from: &Fact| from.text().map(|text| text.trim_start_matches("sha256:").to_owned());
@@ -292,7 +292,7 @@ pub fn check_collisions(files: &[&HubFile]) -> Result<(), HubError> {
 /// For `fuzz/`: pages of a listing, and the address of the next one.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzed {
-    use super::{HubError, HubFile, Listing, Page, Pinned, Sink, Url, bare};
+    use super::{HubError, HubFile, Pinned, Sink, TreeListing, TreePage, Url, bare};
 
     /// What pages of a listing hold.
     #[derive(Debug)]
@@ -305,9 +305,9 @@ pub mod fuzzed {
 
     /// Reads pages of a listing.
     pub fn listing(from: &Url, pages: &[&[u8]], pinned: &Pinned) -> Result<Listed, HubError> {
-        let mut listing = Listing::default();
+        let mut listing = TreeListing::default();
         for page in pages {
-            let mut sink = Page::new(&mut listing, u64::MAX);
+            let mut sink = TreePage::new(&mut listing, u64::MAX);
             sink.begin();
             let read = sink.take(page).and_then(|()| sink.end());
             read.map_err(|why| HubError::Answer { url: bare(from), why })?;
@@ -346,10 +346,10 @@ mod tests {
         Pinned::assumed(&"o/r".parse().unwrap(), &"0123456789abcdef0123456789abcdef01234567".parse::<Revision>().unwrap()).unwrap()
     }
 
-    fn list(body: &str) -> Result<Listing, HubError> {
-        let mut listing = Listing::default();
+    fn list(body: &str) -> Result<TreeListing, HubError> {
+        let mut listing = TreeListing::default();
         let nonsense = |why| HubError::Answer { url: "https://h/api".into(), why };
-        let mut page = Page::new(&mut listing, 1 << 20);
+        let mut page = TreePage::new(&mut listing, 1 << 20);
         page.take(body.as_bytes()).and_then(|()| page.end()).map_err(nonsense)?;
         Ok(listing)
     }

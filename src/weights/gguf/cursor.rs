@@ -20,12 +20,12 @@ pub(super) fn bad<T>(why: impl Into<String>) -> Result<T, Stop> {
 }
 
 /// A value that is kept.
-pub(super) enum Value {
+pub(super) enum MetadataValue {
     Number(u64),
     Text(String),
 }
 
-impl Value {
+impl MetadataValue {
     pub(super) fn number(&self) -> Option<u64> {
         if let Self::Number(number) = self { Some(*number) } else { None }
     }
@@ -35,14 +35,14 @@ impl Value {
 }
 
 /// What is there of the file, and how far it was read.
-pub(super) struct Cursor<'a> {
+pub(super) struct HeaderCursor<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: u64,
     /// Of the whole file.
     pub(super) len: u64,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> HeaderCursor<'a> {
     pub(super) fn left(&self) -> u64 {
         self.len.saturating_sub(self.at)
     }
@@ -93,9 +93,9 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a value; gives it back if it is `wanted` and of a kind that can be.
-    pub(super) fn value(&mut self, kind: u32, wanted: bool, depth: u32) -> Result<Option<Value>, Stop> {
+    pub(super) fn value(&mut self, kind: u32, wanted: bool, depth: u32) -> Result<Option<MetadataValue>, Stop> {
         match kind {
-            8 if wanted => return Ok(self.text("a text")?.map(Value::Text)),
+            8 if wanted => return Ok(self.text("a text")?.map(MetadataValue::Text)),
             8 => {
                 self.string("a text")?;
             }
@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
                 let signed = matches!(kind, 1 | 3 | 5 | 11);
                 let negative = signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
                 if wanted && !matches!(kind, 6 | 12) && !negative {
-                    return Ok(Some(Value::Number(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))));
+                    return Ok(Some(MetadataValue::Number(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))));
                 }
             }
         }

@@ -9,7 +9,7 @@ pub(super) mod tests;
 mod types;
 
 use super::{HeaderError, Parsed};
-use cursor::{Cursor, NAME, Stop, Value, bad};
+use cursor::{HeaderCursor, MetadataValue, NAME, Stop, bad};
 use std::collections::HashMap;
 use types::{file_type, tensor_type};
 
@@ -53,7 +53,7 @@ pub struct GgufHeader {
 impl GgufHeader {
     /// Reads the header from the first bytes of a file that is `file_len` bytes long.
     pub fn parse(prefix: &[u8], file_len: u64) -> Result<Parsed<Self>, HeaderError> {
-        match read(&mut Cursor { bytes: prefix, at: 0, len: file_len }) {
+        match read(&mut HeaderCursor { bytes: prefix, at: 0, len: file_len }) {
             Ok(header) => Ok(Parsed::Done(header)),
             Err(Stop::More(bytes)) => Ok(Parsed::NeedMore(bytes)),
             Err(Stop::Bad(error)) => Err(error),
@@ -61,7 +61,7 @@ impl GgufHeader {
     }
 }
 
-fn read(cursor: &mut Cursor<'_>) -> Result<GgufHeader, Stop> {
+fn read(cursor: &mut HeaderCursor<'_>) -> Result<GgufHeader, Stop> {
     if cursor.bytes.iter().zip(MAGIC).any(|(a, b)| a != b) || cursor.len < MAGIC.len() as u64 {
         return Err(Stop::Bad(HeaderError::NotThis { format: NAME, why: "it does not begin with `GGUF`".into() }));
     }
@@ -87,9 +87,9 @@ fn read(cursor: &mut Cursor<'_>) -> Result<GgufHeader, Stop> {
             kept.entry(key).or_insert(value);
         }
     }
-    let table = Table::read(cursor, tensors)?;
-    let number = |key: &str| kept.get(key).and_then(Value::number);
-    let text = |key: &str| kept.get(key).and_then(Value::text);
+    let table = TensorTable::read(cursor, tensors)?;
+    let number = |key: &str| kept.get(key).and_then(MetadataValue::number);
+    let text = |key: &str| kept.get(key).and_then(MetadataValue::text);
     let alignment = number("general.alignment").unwrap_or(USUAL_ALIGNMENT);
     if !alignment.is_power_of_two() || alignment > 1 << 30 {
         return bad(format!("its alignment, {alignment}, is no power of two"));
@@ -132,7 +132,7 @@ fn is_kept(key: &str) -> bool {
 
 /// The table of tensors, of which only sums and the tensor that ends last are kept.
 #[derive(Default)]
-struct Table {
+struct TensorTable {
     elements: u64,
     /// Elements by type of tensor.
     by_type: HashMap<u32, u64>,
@@ -142,8 +142,8 @@ struct Table {
     offsets: u64,
 }
 
-impl Table {
-    fn read(cursor: &mut Cursor<'_>, tensors: u64) -> Result<Self, Stop> {
+impl TensorTable {
+    fn read(cursor: &mut HeaderCursor<'_>, tensors: u64) -> Result<Self, Stop> {
         let mut table = Self::default();
         for _ in 0..tensors {
             let name = cursor.text("the name of a tensor")?.unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Changes of YAML text that keep every comment, every quote and every line that they are not about.
 //!
-//! Text in, text out. [`Source`] finds where things stand, [`Edit`] gathers changes and applies them, and the caller takes
+//! Text in, text out. [`SourceText`] finds where things stand, [`Edit`] gathers changes and applies them, and the caller takes
 //! the changed text only if, read again, it says exactly what was meant ([`sets_only`], [`first_proven`]). Whatever a text
 //! does that is not understood here (anchors, braces, odd indentation), the worst that happens is a refusal.
 //!
@@ -11,20 +11,20 @@
 mod source;
 mod write;
 
-pub(crate) use source::{Body, Source};
+pub(crate) use source::{MapStyle, SourceText};
 pub(crate) use write::{Quote, Style, Yaml, block, double_quoted, flow, scalar};
 
-use super::{Entry, LINE_BREAKS, Node, Value};
+use super::{LINE_BREAKS, MapEntry, Node, Value};
 use std::ops::Range;
 
 /// Changes of one text that do not overlap, applied together.
 pub(crate) struct Edit<'s> {
-    source: &'s Source<'s>,
+    source: &'s SourceText<'s>,
     parts: Vec<(Range<usize>, String)>,
 }
 
 impl<'s> Edit<'s> {
-    pub fn new(source: &'s Source<'s>) -> Self {
+    pub fn new(source: &'s SourceText<'s>) -> Self {
         Self { source, parts: Vec::new() }
     }
 
@@ -42,7 +42,7 @@ impl<'s> Edit<'s> {
     ///
     /// # Errors
     /// What is in the way: a value that is more than one scalar in one line.
-    pub fn set(&mut self, entry: &Entry, spelled: &str) -> Result<(), &'static str> {
+    pub fn set(&mut self, entry: &MapEntry, spelled: &str) -> Result<(), &'static str> {
         if matches!(entry.node.value, Value::Null) {
             let (start, behind) = self.source.behind_key(entry).ok_or("a key is written in an unusual way")?;
             let trimmed = behind.trim_start();
@@ -110,7 +110,7 @@ pub(crate) fn sets_only(old: Option<&Node>, new: Option<&Node>, path: &[&str], v
 }
 
 /// The entry at a path of keys.
-pub(crate) fn entry_at<'n>(root: Option<&'n Node>, path: &[&str]) -> Option<&'n Entry> {
+pub(crate) fn entry_at<'n>(root: Option<&'n Node>, path: &[&str]) -> Option<&'n MapEntry> {
     let (key, rest) = path.split_first()?;
     let Value::Map(entries) = &root?.value else { return None };
     let entry = entries.iter().find(|entry| entry.key == *key)?;
@@ -118,15 +118,15 @@ pub(crate) fn entry_at<'n>(root: Option<&'n Node>, path: &[&str]) -> Option<&'n 
 }
 
 /// The entries of a map without what stands at `path`; none of anything else.
-fn without(root: Option<&Node>, path: &[&str]) -> Vec<Entry> {
+fn without(root: Option<&Node>, path: &[&str]) -> Vec<MapEntry> {
     let (Some(Node { value: Value::Map(entries), .. }), Some((key, rest))) = (root, path.split_first()) else {
         return Vec::new();
     };
-    let kept = |entry: &Entry| match entry.key == *key {
+    let kept = |entry: &MapEntry| match entry.key == *key {
         true if rest.is_empty() => None,
         true => {
             let value = Value::Map(without(Some(&entry.node), rest));
-            Some(Entry { node: Node { value, ..entry.node }, ..entry.clone() })
+            Some(MapEntry { node: Node { value, ..entry.node }, ..entry.clone() })
         }
         false => Some(entry.clone()),
     };
@@ -155,7 +155,7 @@ mod tests {
 
     fn set(text: &str, path: &[&str], spelled: &str) -> Result<String, &'static str> {
         let root = super::super::read(text).unwrap();
-        let source = Source::new(text);
+        let source = SourceText::new(text);
         let mut edit = Edit::new(&source);
         edit.set(entry_at(root.as_ref(), path).unwrap(), spelled).map(|()| edit.done())
     }
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn lines_are_put_in_and_taken_out_with_the_line_breaks_of_the_text() {
-        let source = Source::new("a\r\nb\r\nc");
+        let source = SourceText::new("a\r\nb\r\nc");
         let changed = |change: &dyn Fn(&mut Edit<'_>)| {
             let mut edit = Edit::new(&source);
             change(&mut edit);

@@ -1,17 +1,17 @@
 //! Where things stand in a text: blocks, their ends, and the style of what is there.
 
 use super::write::Quote;
-use crate::yaml::{Entry, Node, Value, line_ranges};
+use crate::yaml::{MapEntry, Node, Value, line_ranges};
 use std::ops::Range;
 
 /// A text and its lines.
-pub(crate) struct Source<'t> {
+pub(crate) struct SourceText<'t> {
     pub text: &'t str,
     lines: Vec<Range<usize>>,
 }
 
 /// Whether the entries of a map can be followed by another one in block style.
-pub(crate) enum Body {
+pub(crate) enum MapStyle {
     /// They stand in lines of their own, at this indentation.
     Block(usize),
     /// There is nothing; of what stands behind the key for that (`{}`, `null`), the bytes.
@@ -20,7 +20,7 @@ pub(crate) enum Body {
     Other(&'static str),
 }
 
-impl<'t> Source<'t> {
+impl<'t> SourceText<'t> {
     pub fn new(text: &'t str) -> Self {
         Self { text, lines: line_ranges(text) }
     }
@@ -70,14 +70,14 @@ impl<'t> Source<'t> {
     }
 
     /// The indentation of a key that is the first thing in its line.
-    pub fn indent_of(&self, entry: &Entry) -> Option<usize> {
+    pub fn indent_of(&self, entry: &MapEntry) -> Option<usize> {
         let column = entry.place.column.checked_sub(1)?;
         let line = self.line(entry.place.line.checked_sub(1)?);
         (line.len() >= column && line.bytes().take(column).all(|b| b == b' ')).then_some(column)
     }
 
     /// What stands behind a key in its line, and where it begins.
-    pub fn behind_key(&self, entry: &Entry) -> Option<(usize, &'t str)> {
+    pub fn behind_key(&self, entry: &MapEntry) -> Option<(usize, &'t str)> {
         let start = self.offset(entry.place.line, entry.place.column)?;
         let end = self.end_of(entry.place.line.checked_sub(1)?);
         let text = self.text.get(start..end)?;
@@ -115,14 +115,18 @@ impl<'t> Source<'t> {
     }
 
     /// How the value of `container` is written.
-    pub fn body(&self, container: &Entry, entries: &[Entry]) -> Body {
-        let Some(indent) = self.indent_of(container) else { return Body::Other("it is written in one line with what is above it") };
-        let Some((start, behind)) = self.behind_key(container) else { return Body::Other("its key is written in an unusual way") };
+    pub fn body(&self, container: &MapEntry, entries: &[MapEntry]) -> MapStyle {
+        let Some(indent) = self.indent_of(container) else {
+            return MapStyle::Other("it is written in one line with what is above it");
+        };
+        let Some((start, behind)) = self.behind_key(container) else {
+            return MapStyle::Other("its key is written in an unusual way");
+        };
         let trimmed = behind.trim_start();
         let at = start + behind.len() - trimmed.len();
         let from = container.place.line - 1;
         if trimmed.starts_with('*') {
-            return Body::Other("it is an alias of what stands elsewhere");
+            return MapStyle::Other("it is an alias of what stands elsewhere");
         }
         if entries.is_empty() {
             let words = ["{}", "null", "Null", "NULL", "~"];
@@ -133,25 +137,25 @@ impl<'t> Source<'t> {
                 })
             });
             return match word {
-                Some(word) => Body::Empty(Some(start..at + word.len())),
-                None if trimmed.is_empty() || trimmed.starts_with('#') => Body::Empty(None),
-                None => Body::Other("nothing can be written below it"),
+                Some(word) => MapStyle::Empty(Some(start..at + word.len())),
+                None if trimmed.is_empty() || trimmed.starts_with('#') => MapStyle::Empty(None),
+                None => MapStyle::Other("nothing can be written below it"),
             };
         }
         if trimmed.starts_with(['{', '[']) {
-            return Body::Other("it is written in flow style, with braces");
+            return MapStyle::Other("it is written in flow style, with braces");
         }
         let end = self.block_end(from, indent);
-        let inside: Vec<&Entry> = entries.iter().filter(|entry| (from + 1..=end).contains(&(entry.place.line - 1))).collect();
+        let inside: Vec<&MapEntry> = entries.iter().filter(|entry| (from + 1..=end).contains(&(entry.place.line - 1))).collect();
         let indents: Vec<Option<usize>> = inside.iter().map(|entry| self.indent_of(entry)).collect();
         match indents.first() {
-            Some(Some(first)) if *first > indent && indents.iter().all(|indent| *indent == Some(*first)) => Body::Block(*first),
-            _ => Body::Other("its keys do not stand in lines of their own"),
+            Some(Some(first)) if *first > indent && indents.iter().all(|indent| *indent == Some(*first)) => MapStyle::Block(*first),
+            _ => MapStyle::Other("its keys do not stand in lines of their own"),
         }
     }
 
     /// Whether a blank line stands before a key and the comments above it.
-    pub fn is_spaced(&self, entry: &Entry) -> bool {
+    pub fn is_spaced(&self, entry: &MapEntry) -> bool {
         let above = (0..entry.place.line.saturating_sub(1)).rev().map(|index| self.line(index).trim());
         above.into_iter().find(|line| !line.starts_with('#')).is_some_and(str::is_empty)
     }

@@ -1,20 +1,20 @@
 //! The complete set of files that vLLM and transformers need: weights, index, configuration, tokenizer, licence.
 //!
-//! Which weights: here, by the names of [`kind`]. What comes with them: [`beside`]. Whether shards are all there:
+//! Which weights: here, by the names of [`kind`]. What comes with them: [`extra_files`]. Whether shards are all there:
 //! [`shards`] by their names, [`index`] by what their index says.
 
-mod beside;
+mod extra_files;
 mod index;
 mod kind;
 mod shards;
 
-pub use beside::ANOTHER_COPY;
+pub use extra_files::ANOTHER_COPY;
 pub use index::missing_from_index;
 pub use shards::{is_cut_otherwise, missing_shards};
 
 use super::{HubError, HubFile, matches};
 use crate::{names::Format, weights::FileKind};
-use beside::{has_weights, is_of_others};
+use extra_files::{has_weights, is_of_others};
 use kind::WeightNames;
 use shards::{sharded_stems, split_shard};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,12 +51,12 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
     };
     let mut folders: BTreeMap<&str, Vec<&HubFile>> = BTreeMap::new();
     files.iter().for_each(|file| folders.entry(file.path.folder()).or_default().push(file));
-    let listing = Listing { folders, has: files.iter().map(|file| file.path.as_str()).collect(), kinds, index_end };
-    let (weights, missing) = match listing.has.contains("model_index.json") {
-        true => (listing.pipeline(), BTreeSet::new()),
-        false => listing.model(),
+    let repo_files = RepoFiles { folders, has: files.iter().map(|file| file.path.as_str()).collect(), kinds, index_end };
+    let (weights, missing) = match repo_files.has.contains("model_index.json") {
+        true => (repo_files.pipeline(), BTreeSet::new()),
+        false => repo_files.model(),
     };
-    let index = listing.index().filter(|_| weights.is_empty() && files.iter().any(|file| listing.is_of_format(file)));
+    let index = repo_files.index().filter(|_| weights.is_empty() && files.iter().any(|file| repo_files.is_of_format(file)));
     if weights.is_empty() && index.is_none() {
         return Err(HubError::Nothing { wanted: format!("{format} weights in its root folder"), there: formats_there(files) });
     }
@@ -70,11 +70,15 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
         .filter_map(|file| Some((file.path.folder(), split_shard(file.path.file_name().rsplit_once('.')?.0).0)))
         .collect();
     described.extend(index.and_then(|index| index.strip_suffix(index_end)).map(|stem| ("", stem)));
-    let of_others: BTreeSet<&str> =
-        listing.folders.iter().filter(|(_, files)| files.iter().any(|file| has_weights(file))).map(|(folder, _)| *folder).collect();
+    let of_others: BTreeSet<&str> = repo_files
+        .folders
+        .iter()
+        .filter(|(_, files)| files.iter().any(|file| has_weights(file)))
+        .map(|(folder, _)| *folder)
+        .collect();
     let mut choice = SetChoice { files: weights, left_out: Vec::new() };
     for file in files.iter().filter(|file| !taken.contains(file.path.as_str())) {
-        match listing.why_not(file, &beside, &described, &of_others) {
+        match repo_files.why_not(file, &beside, &described, &of_others) {
             None => choice.files.push(file),
             Some(why) => choice.left_out.push((file, why)),
         }
@@ -85,14 +89,14 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
 }
 
 /// The files of a repository, seen by one format.
-struct Listing<'a> {
+struct RepoFiles<'a> {
     folders: BTreeMap<&'a str, Vec<&'a HubFile>>,
     has: BTreeSet<&'a str>,
     kinds: &'static [WeightNames],
     index_end: &'static str,
 }
 
-impl<'a> Listing<'a> {
+impl<'a> RepoFiles<'a> {
     fn in_folder(&self, folder: &str) -> &[&'a HubFile] {
         self.folders.get(folder).map_or(&[], Vec::as_slice)
     }
@@ -265,12 +269,12 @@ mod tests {
         assert_eq!(error.hint(), Some(Hint::ThereIs(vec!["*.gguf".into(), "*.bin".into()])));
     }
 
-    /// What is taken of a listing in which `-` stands before what is not.
-    fn holds(format: Format, listing: &[&str]) {
-        let names: Vec<&str> = listing.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect();
-        let wanted: BTreeSet<&str> = listing.iter().copied().filter(|name| !name.starts_with('-')).collect();
+    /// What is taken of a repo_files in which `-` stands before what is not.
+    fn holds(format: Format, repo_files: &[&str]) {
+        let names: Vec<&str> = repo_files.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect();
+        let wanted: BTreeSet<&str> = repo_files.iter().copied().filter(|name| !name.starts_with('-')).collect();
         let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
-        let set = complete_set(&files, &format).unwrap_or_else(|error| panic!("{listing:?}: {error}"));
+        let set = complete_set(&files, &format).unwrap_or_else(|error| panic!("{repo_files:?}: {error}"));
         let taken: BTreeSet<&str> = set.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(taken, wanted);
         assert_eq!(set.files.len() + set.left_out.len(), files.len(), "what is left out is told");

@@ -1,6 +1,6 @@
 //! What comes along beside the chosen weights, and why the rest does not.
 
-use super::{Listing, kind::is_variant};
+use super::{RepoFiles, kind::is_variant};
 use crate::{names::is_apple_double, source::hub::HubFile, weights::FileKind};
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ const LONGEST_SMALL: u64 = 128 << 20;
 /// Why weights of the wanted format are left out where others of it are taken.
 pub const ANOTHER_COPY: &str = "another copy, variant or part of the weights";
 
-impl Listing<'_> {
+impl RepoFiles<'_> {
     /// Why a file that is not among the chosen weights is left out: from the folders that weights are taken from, the
     /// stems of shards there, and the folders that have any weights.
     pub(super) fn why_not(
@@ -53,7 +53,7 @@ impl Listing<'_> {
     }
 }
 
-impl Listing<'_> {
+impl RepoFiles<'_> {
     /// The stem of the weights that an index of this name describes: `model.safetensors.index.fp16.json` those of
     /// `model.fp16`.
     fn stem_of_index(&self, name: &str) -> Option<String> {

@@ -69,7 +69,7 @@ fn tour() -> Result<(), Error> {
     let in_game = manager(&game, true)?;
     let begun = Instant::now();
     let report = in_game.download(&quant, &DownloadOptions::default())?;
-    println!("  {} bytes came over the wire in {:.0} ms", report.fetched, begun.elapsed().as_secs_f64() * 1e3);
+    println!("  {} bytes came over the wire in {:.0} ms", report.download_bytes, begun.elapsed().as_secs_f64() * 1e3);
     println!("  {}\n", below(&report.path, place.path()));
 
     step("download tiny-llama --quant q4_k_m", "project `lab`, the same store");
@@ -79,14 +79,14 @@ fn tour() -> Result<(), Error> {
     let report = in_lab.download(&quant, &DownloadOptions::default())?;
     let took = begun.elapsed();
     let requests = hub.count().requests.len();
-    println!("  {} bytes, {requests} requests, {:.1} ms", report.fetched, took.as_secs_f64() * 1e3);
+    println!("  {} bytes, {requests} requests, {:.1} ms", report.download_bytes, took.as_secs_f64() * 1e3);
     println!("  {}", below(&report.path, place.path()));
     println!("    -> {}\n", below(&std::fs::canonicalize(&report.path).expect("a link that leads to the blob"), place.path()));
 
     step("list", "project `lab`");
     for listed in in_lab.list(None)? {
         let quant = listed.quant.map_or_else(String::new, |quant| format!("/{quant}"));
-        println!("  {} {} {quant} {:.1} MB", listed.model, listed.format, listed.size as f64 / 1e6);
+        println!("  {} {} {quant} {:.1} MB", listed.model, listed.format, listed.total_bytes as f64 / 1e6);
     }
 
     step("\nverify", "project `lab`: every byte, by BLAKE3, on all cores");
@@ -96,11 +96,15 @@ fn tour() -> Result<(), Error> {
 
     step("\nremove tiny-llama", "project `game`: the blob stays, `lab` uses it");
     let removed = in_game.remove(&model, false, false)?;
-    println!("  freed {} bytes; still used by {}", removed.freed, removed.shared.iter().flat_map(|blob| &blob.users).count());
+    println!(
+        "  freed {} bytes; still used by {}",
+        removed.totals.freed_bytes,
+        removed.shared.iter().flat_map(|blob| &blob.users).count()
+    );
 
     step("\nremove tiny-llama", "project `lab`: nobody uses it any more");
     let removed = in_lab.remove(&model, false, false)?;
-    println!("  freed {:.1} MB", removed.freed as f64 / 1e6);
+    println!("  freed {:.1} MB", removed.totals.freed_bytes as f64 / 1e6);
     Ok(())
 }
 
@@ -118,7 +122,8 @@ fn tell(event: &Event) {
             let state = if *published { "verified" } else { "its source published no hash" };
             println!("  {file}: {:.1} MB, {state}", *size as f64 / 1e6);
         }
-        Event::Notice(text) | Event::Warning(text) => println!("  {text}"),
+        Event::Notice(notice) => println!("  {notice}"),
+        Event::Warning(text) => println!("  {text}"),
         _ => {}
     }
 }

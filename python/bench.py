@@ -71,7 +71,7 @@ def main() -> None:
             start = time.perf_counter()
             done = Manager(f"models{run}").download("big")
             seconds = time.perf_counter() - start
-            print(f"download of {mib} MiB, run {run + 1} {done.fetched / seconds / 1e6:8.0f} MB/s")
+            print(f"download of {mib} MiB, run {run + 1} {done.download_bytes / seconds / 1e6:8.0f} MB/s")
         if program is not None:
             start = time.perf_counter()
             subprocess.run([program, "--models-dir", "models-cli", "download", "big"], check=True, stdout=subprocess.DEVNULL)

@@ -3,6 +3,7 @@
 //! Contract of a [`Reporter`]: it is called from any thread, must return quickly and must not panic. Between a
 //! `FileStarted` and its `FileFinished` or `FileFailed` there are any number of `Progress` events of that file.
 
+use crate::notice::Notice;
 use std::time::Duration;
 
 /// One thing that happened.
@@ -89,7 +90,7 @@ pub enum Event {
         since: Duration,
     },
     /// Something worth one line, not a fault.
-    Notice(String),
+    Notice(Notice),
     /// Something that may need attention, not a failure.
     Warning(String),
 }

@@ -134,6 +134,10 @@ mod names;
 #[cfg(feature = "unstable")]
 pub mod names;
 #[cfg(not(feature = "unstable"))]
+mod notice;
+#[cfg(feature = "unstable")]
+pub mod notice;
+#[cfg(not(feature = "unstable"))]
 mod registry;
 #[cfg(feature = "unstable")]
 pub mod registry;
@@ -179,6 +183,7 @@ pub use manager::{
     AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions, UsePlan,
 };
 pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role};
+pub use notice::Notice;
 pub use registry::{Backend, Registry};
 pub use settings::{Bounds, Connections, LinkMode, Network, Proxies, ProxyVariable, Settings, Token};
 pub use source::hub::Companion;
@@ -189,11 +194,12 @@ pub use tokio_util::sync::CancellationToken;
 pub mod reports {
     pub use crate::{
         manager::{
-            AddReport, BlobLine, ChangeKind, DfReport, DoctorReport, DownloadReport, FileChange, FileReport, FileSupply, GcSummary,
-            InfoForm, InfoModel, KeptFile, LabelInfo, LeftOut, LintReport, ListedModel, ListedState, LockCheck, LockLine,
-            LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict, MendedBlob, PartialLine, PlanReport,
-            ProjectLine, ProjectState, RemoveReport, RepairReport, RepairedFile, SharedBlob, SyncReport, UnregisterReport,
-            UseReport, VerifiedFile, VerifyState, WeightsInfo, WhyReport,
+            AddReport, BlobReport, BlobUser, ByteRange, ChangeKind, DfReport, DfTotals, DoctorReport, DoctorTotals, DownloadReport,
+            FileChange, FileReport, FileSupply, GcSummary, GcTotals, InfoForm, InfoModel, KeptFile, LabelInfo, LeftOut, LintReport,
+            LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck, LockCheckTotals, LockEntryReport,
+            LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict, ModelOrigin, PartialReport,
+            PlanReport, ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport, RepairedFile, RepoFile, SharedBlob,
+            SyncReport, SyncTotals, UnregisterReport, UseReport, VerifiedFile, VerifyState, WeightsInfo, WhyReport,
         },
         registry::{Finding, Level},
         store::{Finding as StoreFinding, OpaqueJson, Provenance, RootOwner, Severity, TrustWord, Unreferenced, UpstreamFile},

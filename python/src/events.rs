@@ -58,12 +58,13 @@ pub fn tell(py: Python<'_>, listener: &Py<PyAny>, event: &Event) -> PyResult<()>
             fields.set_item("since", seconds(since))?;
             "waiting"
         }
-        Event::Notice(text) => {
-            fields.set_item("text", text)?;
+        Event::Notice(notice) => {
+            fields.set_item("kind", notice.kind())?;
+            fields.set_item("message", notice.to_string())?;
             "notice"
         }
         Event::Warning(text) => {
-            fields.set_item("text", text)?;
+            fields.set_item("message", text)?;
             "warning"
         }
         _ => return Ok(()),

@@ -312,8 +312,8 @@ impl Native {
     fn lint<'py>(&self, py: Python<'py>, watch: Watch, online: bool) -> PyResult<Bound<'py, PyAny>> {
         self.run(py, watch, "Lint", move |manager| {
             let report = manager.lint(online)?;
-            let next = report.findings.iter().map(|finding| hints::text(&finding.next).unwrap_or_default());
-            hints::with_findings(&report, "next", next)
+            let words = report.findings.iter().map(|finding| hints::text(&finding.hint).unwrap_or_default());
+            hints::with_findings(&report, "hint", words)
         })
     }
 
@@ -368,7 +368,7 @@ impl Native {
     fn doctor<'py>(&self, py: Python<'py>, watch: Watch, full: bool) -> PyResult<Bound<'py, PyAny>> {
         self.run(py, watch, "Diagnosis", move |manager| {
             let report = manager.doctor(full)?;
-            hints::with_findings(&report, "mend", report.findings.iter().map(|finding| hints::phrase(&finding.mend)))
+            hints::with_findings(&report, "repair", report.findings.iter().map(|finding| hints::phrase(&finding.repair)))
         })
     }
 

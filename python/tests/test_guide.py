@@ -75,7 +75,7 @@ def test_a_custom_model(hub: MakeHub) -> None:
 """
     )
     hub({"author/model-repo-name": {"model-filename.Q4_K_M.gguf": gguf()}})
-    assert Manager().download("your-model-name", quant="q4_k_m").fetched == 4096
+    assert Manager().download("your-model-name", quant="q4_k_m").download_bytes == 4096
 
 
 COMMANDS = """
@@ -161,7 +161,7 @@ def test_ctrl_c_ends_the_command_as_it_ends_the_binary(hub: MakeHub) -> None:
     assert (process.returncode, out) == (130, ""), problem
     assert "Traceback" not in problem
     assert "Go on with: `python -m tools.model_manager download big" in problem
-    assert Manager().download("big").fetched < 13 * MIB
+    assert Manager().download("big").download_bytes < 13 * MIB
 
 
 def test_the_command_names_itself_as_it_was_called() -> None:

@@ -18,6 +18,7 @@ import model_manager
 from conftest import MakeHub, model, python, write_registry
 from hub import MIB, Hub, gguf, sha256
 from model_manager import Manager, ModelManager, errors, events
+from model_manager.results import ByteRange
 
 FILE = "big.Q4_K_M.gguf"
 REPO = "test/test-model-gguf"
@@ -31,7 +32,7 @@ def progress(event):
     if isinstance(event, Progress):
         print("progress", event.done, flush=True)
 done = Manager().download("test-model", progress=progress)
-print("fetched", done.fetched, flush=True)
+print("fetched", done.download_bytes, flush=True)
 """
 
 
@@ -63,15 +64,15 @@ def settled(hub: Hub) -> int:
 def test_results(fast: Hub) -> None:
     manager = Manager()
     plan = manager.plan("test-model")
-    assert (plan.model, plan.format, plan.quant, plan.repo, plan.fetch) == ("test-model", "gguf", "q4_k_m", REPO, len(BIG))
+    assert (plan.model, plan.format, plan.quant, plan.origin.repo, plan.download_bytes) == ("test-model", "gguf", "q4_k_m", REPO, len(BIG))
     assert fast.content_bytes() == 0
-    assert (plan.take, plan.store, plan.requests) == (len(BIG), manager.store_dir, plan.api_requests + 1)
-    assert plan.free is not None and plan.free_after == plan.free - plan.take
+    assert (plan.disk_bytes, plan.store, plan.requests) == (len(BIG), manager.store_dir, plan.api_requests + 1)
+    assert plan.free_bytes is not None and plan.free_bytes_after == plan.free_bytes - plan.disk_bytes
     assert plan.memory.verdict == "fits" and plan.memory.weights == len(BIG)
     assert plan.memory.need == len(BIG) + len(BIG) // 10 + 500_000_000
     done = manager.download("test-model:Q4_K_M")
     assert done.path == Path.cwd() / "models/test-model/gguf/q4_k_m" / FILE
-    assert (done.size, done.fetched, done.link) == (len(BIG), len(BIG), "symlink")
+    assert (done.total_bytes, done.download_bytes, done.link) == (len(BIG), len(BIG), "symlink")
     assert done.files[0].sha256 == sha256(BIG)
     with open(done, "rb") as file:
         assert file.read(4) == b"GGUF"
@@ -82,9 +83,9 @@ def test_results(fast: Hub) -> None:
     assert verified.state == "ok" and verified.is_good
     info = manager.info("test-model")[0]
     assert info.forms[0].present and not info.forms[0].pinned
-    assert manager.remove("test-model", dry_run=True).freed >= len(BIG)
+    assert manager.remove("test-model", dry_run=True).totals.freed_bytes >= len(BIG)
     removal = manager.remove("test-model")
-    assert removal.views[0].model == "test-model" and not removal.dry_run
+    assert removal.models[0].model == "test-model" and not removal.dry_run
     assert manager.list() == []
 
 
@@ -133,7 +134,7 @@ def test_damage_is_found(fast: Hub) -> None:
         file.write(b"damage")
     (verified,) = manager.verify("test-model")
     assert verified.state == "modified" and not verified.is_good
-    assert verified.damaged == ((5 * MIB, 6 * MIB),)
+    assert verified.damaged_ranges == (ByteRange(5 * MIB, 6 * MIB),)
 
 
 def test_remove_keeps_what_is_not_ours(fast: Hub) -> None:
@@ -141,7 +142,7 @@ def test_remove_keeps_what_is_not_ours(fast: Hub) -> None:
     folder = manager.download("test-model").path.parent
     (folder / "notes.txt").write_text("mine")
     removal = manager.remove("test-model")
-    assert removal.kept[0][0] == folder / "notes.txt"
+    assert removal.kept[0].path == folder / "notes.txt"
     assert (folder / "notes.txt").exists()
 
 
@@ -209,7 +210,7 @@ def test_what_came_without_a_published_hash_is_never_called_verified(hub: MakeHu
     assert file.state == "unverified" and "never compared with a published hash" in (file.note or "")
     (blob,) = manager.why(done.path)
     assert blob.trust == "tofu"
-    (locked,) = manager.lock().views
+    (locked,) = manager.lock().models
     assert locked.unpublished == 1
 
 
@@ -219,7 +220,7 @@ def test_what_has_a_published_hash_says_so(fast: Hub) -> None:
     done = manager.download("test-model", progress=seen.append)
     assert done.files[0].trust == "sha256-upstream"
     assert [event.published for event in seen if isinstance(event, events.FileFinished)] == [True]
-    (locked,) = manager.lock().views
+    (locked,) = manager.lock().models
     assert locked.unpublished == 0
 
 
@@ -233,7 +234,7 @@ def test_what_a_callback_raises_stops_the_download(slow: Hub) -> None:
     assert settled(slow) < len(BIG)
     # The next call goes on from there.
     done = Manager().download("test-model")
-    assert done.fetched < len(BIG)
+    assert done.download_bytes < len(BIG)
     assert done.path.read_bytes() == BIG
 
 
@@ -263,7 +264,7 @@ def test_ctrl_c_stops_it_and_the_next_run_goes_on(slow: Hub, call: str) -> None:
     assert "KeyboardInterrupt" in problem
     assert process.returncode in (-signal.SIGINT, 130)
     done = Manager().download("test-model")
-    assert done.fetched < len(BIG) - 3 * MIB
+    assert done.download_bytes < len(BIG) - 3 * MIB
     assert done.path.read_bytes() == BIG
 
 
@@ -275,7 +276,7 @@ def test_a_child_that_is_killed_leaves_what_it_had(slow: Hub) -> None:
             break
     process.kill()
     process.communicate()
-    assert Manager().download("test-model").fetched < len(BIG) - 3 * MIB
+    assert Manager().download("test-model").download_bytes < len(BIG) - 3 * MIB
 
 
 def test_two_processes_make_one_transfer(slow: Hub) -> None:
@@ -292,7 +293,7 @@ def test_two_processes_make_one_transfer(slow: Hub) -> None:
 def test_many_threads_and_managers_make_one_transfer_and_python_goes_on(slow: Hub) -> None:
     managers = [Manager(), ModelManager()] * 2
     results: list[int] = []
-    work = [threading.Thread(target=lambda one=one: results.append(one.download("test-model").fetched)) for one in managers]
+    work = [threading.Thread(target=lambda one=one: results.append(one.download("test-model").download_bytes)) for one in managers]
     ticks = 0
     for thread in work:
         thread.start()
@@ -313,7 +314,7 @@ def test_after_a_fork_the_child_can_go_on(fast: Hub) -> None:
         code = 1
         try:
             manager.remove("test-model")
-            if manager.download("test-model").fetched == len(BIG) and manager.verify()[0].is_good:
+            if manager.download("test-model").download_bytes == len(BIG) and manager.verify()[0].is_good:
                 code = 0
         finally:
             os._exit(code)
@@ -325,7 +326,7 @@ def test_after_a_fork_the_child_can_go_on(fast: Hub) -> None:
 def test_a_fork_in_the_middle_of_a_download_harms_neither(slow: Hub) -> None:
     manager = Manager()
     results: list[int] = []
-    thread = threading.Thread(target=lambda: results.append(manager.download("test-model").fetched))
+    thread = threading.Thread(target=lambda: results.append(manager.download("test-model").download_bytes))
     thread.start()
     time.sleep(0.8)
     child = os.fork()
@@ -354,7 +355,7 @@ def test_a_child_forked_in_the_middle_holds_no_lock(slow: Hub) -> None:
         thread.join()
         manager = Manager(lock_timeout=3)
         manager.remove("test-model")
-        assert manager.download("test-model").fetched == len(BIG)
+        assert manager.download("test-model").download_bytes == len(BIG)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -382,7 +383,7 @@ def test_asyncio(slow: Hub) -> None:
         while not task.done():
             await asyncio.sleep(0.01)
             ticks += 1
-        return task.result().fetched, ticks
+        return task.result().download_bytes, ticks
 
     fetched, ticks = asyncio.run(both())
     assert fetched == len(BIG) and ticks > 20
@@ -396,7 +397,7 @@ def test_a_cell_of_a_notebook_may_call_either(fast: Hub) -> None:
         manager = ModelManager()
         path = manager.download_model("test-model")
         assert path is not None and manager.verify_model(path)
-        assert (await manager.download_async("test-model")).fetched == 0
+        assert (await manager.download_async("test-model")).download_bytes == 0
 
     asyncio.run(cells())
 
@@ -427,7 +428,7 @@ def test_bars(fast: Hub, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_store_can_be_shared(fast: Hub) -> None:
     Manager("a", store="store").download("test-model")
-    assert Manager("b", store="store").download("test-model").fetched == 0
+    assert Manager("b", store="store").download("test-model").download_bytes == 0
     assert fast.content_bytes() == len(BIG)
     assert Manager("b", store="store").store_dir == Path("store")
 

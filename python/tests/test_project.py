@@ -57,25 +57,25 @@ def test_what_is_locked_is_made_elsewhere(server: Hub, monkeypatch: pytest.Monke
     assert plan.dry_run and not plan.written and not LOCK.exists()
     lock = manager.lock()
     assert (lock.lock_file, lock.written, lock.dry_run, lock.is_complete) == (manager.lock_file, True, False, True)
-    (locked,) = lock.views
+    (locked,) = lock.models
     assert (locked.model, locked.format, locked.quant, locked.state) == ("test-model", "gguf", "q4_k_m", "added")
-    assert (locked.repo, locked.revision, locked.size, locked.old_commit) == (REPO, "main", len(BIG), None)
+    assert (locked.origin.repo, locked.origin.revision, locked.total_bytes, locked.old_origin) == (REPO, "main", len(BIG), None)
     assert locked.commit is not None and len(locked.commit) == 40
     assert [(file.file, file.change, file.size, file.old_size) for file in locked.files] == [(FILE, "added", len(BIG), None)]
-    assert [view.state for view in manager.lock().views] == ["kept"] and not manager.lock().written
+    assert [model.state for model in manager.lock().models] == ["kept"] and not manager.lock().written
 
     clone_to("clone", monkeypatch)
     clone = Manager()
     todo = clone.sync(locked=True, dry_run=True)
-    assert todo.dry_run and todo.fetched == todo.plans[0].fetch == len(BIG)
-    assert (todo.views, clone.list()) == ((), [])
+    assert todo.dry_run and todo.totals.download_bytes == todo.plans[0].download_bytes == len(BIG)
+    assert (todo.models, clone.list()) == ((), [])
     seen: list[events.Event] = []
     done = clone.sync(locked=True, progress=seen.append)
-    (made,) = done.views
+    (made,) = done.models
     assert made.path == clone.path("test-model") and made.path.read_bytes() == BIG
-    assert (done.fetched, done.plans, done.mended, done.removed, done.kept, done.pruned) == (len(BIG), (), (), (), (), None)
+    assert (done.totals.download_bytes, done.plans, done.repairs, done.removed, done.kept, done.pruned) == (len(BIG), (), (), (), (), None)
     assert any(isinstance(event, events.FileFinished) for event in seen)
-    assert clone.sync(quick=True).fetched == 0
+    assert clone.sync(quick=True).totals.download_bytes == 0
 
 
 def test_sync_mends_trims_prunes_and_keeps_what_is_not_ours(server: Hub) -> None:
@@ -90,12 +90,13 @@ def test_sync_mends_trims_prunes_and_keeps_what_is_not_ours(server: Hub) -> None
         file.seek(MIB)
         file.write(b"damage")
     done = manager.sync(prune=True)
-    (mended,) = done.mended
-    assert (mended.path, mended.sha256, mended.fetched) == (path, sha256(BIG), MIB) and done.fetched == MIB
+    (repaired,) = done.repairs
+    assert (repaired.path, repaired.sha256, repaired.download_bytes) == (path, sha256(BIG), MIB)
+    assert repaired.repaired and done.totals.download_bytes == MIB
     assert path.read_bytes() == BIG
-    ((kept, why),) = done.kept
-    assert kept == path.parent / "notes.txt" and why and kept.exists()
-    assert done.pruned is not None and done.pruned.removed == (other,) and not other.exists()
+    (kept,) = done.kept
+    assert kept.path == path.parent / "notes.txt" and kept.reason and kept.path.exists()
+    assert done.pruned is not None and done.pruned.removed[0].path == other and not other.exists()
 
 
 def test_a_sync_that_cannot_be_is_an_exception(server: Hub) -> None:
@@ -126,7 +127,7 @@ def test_a_sync_that_cannot_be_is_an_exception(server: Hub) -> None:
         manager.sync(locked=True)
     (problem,) = manager.lock(check=True).problems
     assert problem.model == "test-model" and problem.what
-    assert asyncio.run(Manager().sync_async()).views[0].path.read_bytes() == BIG
+    assert asyncio.run(Manager().sync_async()).models[0].path.read_bytes() == BIG
 
 
 def test_all_errors_of_a_lock_are_reported_with_their_lines(server: Hub) -> None:
@@ -149,15 +150,15 @@ def test_locks_are_checked_and_updated(server: Hub) -> None:
     manager = Manager()
     manager.download("test-model")
     lock = manager.lock([f"{OTHER}:q4_k_m"])
-    assert [(view.repo, view.state) for view in lock.views] == [(OTHER, "added")]
+    assert [(model.origin.repo, model.state) for model in lock.models] == [(OTHER, "added")]
     check = manager.lock(check=True)
-    assert (check.lock_file, check.views, check.is_good) == (manager.lock_file, 1, False)
+    assert (check.lock_file, check.totals.models, check.is_good) == (manager.lock_file, 1, False)
     assert [(problem.model, problem.quant) for problem in check.problems] == [("test-model", "q4_k_m")]
     manager.lock()
     requests = server.requests()
     assert manager.lock(check=True).is_good and manager.lock("test-model", check=True).is_good
     assert server.requests() == requests, "a check asks nobody"
-    assert {view.state for view in manager.lock(update=True).views} == {"kept"}
+    assert {model.state for model in manager.lock(update=True).models} == {"kept"}
     text = LOCK.read_text()
     with pytest.raises(errors.NotFoundError):
         manager.lock(["test-model", "nope"])
@@ -176,15 +177,15 @@ def test_an_added_model_is_known_at_once(server: Hub) -> None:
     assert plan.dry_run and plan.changed and plan.diff.startswith("--- ")
     assert manager.config_path.read_text() == text and "new-7b" not in manager.registry["models"]
     added = manager.add(f"{OTHER}:Q4_K_M", id="mine", description="Mine")
-    assert (added.id, added.format, added.quant, added.repo) == ("mine", "gguf", "q4_k_m", OTHER)
-    assert (added.size, added.path, added.created, added.changed) == (len(NEW), manager.config_path, False, True)
+    assert (added.model, added.format, added.quant, added.origin.repo) == ("mine", "gguf", "q4_k_m", OTHER)
+    assert (added.total_bytes, added.registry, added.created, added.changed) == (len(NEW), manager.config_path, False, True)
     assert added.entry.strip() in manager.config_path.read_text()
     assert "mine" in manager.config_path.read_text().splitlines()[added.line - 1]
     assert manager.registry["models"]["mine"]["description"] == "Mine"
     assert manager.registry == Manager().registry
     assert manager.download("mine").path.read_bytes() == NEW
     again = manager.add("mine", update=True)
-    assert (again.changed, again.revision) == (False, added.revision)
+    assert (again.changed, again.origin) == (False, added.origin)
     with pytest.raises(errors.UsageError):
         manager.add("mine", update=True, description="other")
     with pytest.raises(errors.UsageError):
@@ -199,7 +200,8 @@ def test_an_added_model_has_its_projector(hub: MakeHub) -> None:
     assert manager.add("a/Seer-GGUF", mmproj="f32", dry_run=True).projectors == (names[2],)
     assert manager.add("a/Seer-GGUF", mmproj=True, dry_run=True).projectors == (names[1],)
     added = manager.add("a/Seer-GGUF")
-    assert added.projectors == (names[1],) and any(names[1] in notice for notice in added.notices)
+    assert [file.repo_path for file in added.projectors] == [names[1]]
+    assert any(names[1] in notice.message for notice in added.notices)
     assert sorted(path.name for path in manager.download("seer").path.parent.glob("*.gguf")) == list(names[:2])
     with pytest.raises(errors.UsageError):
         manager.add("seer", update=True, mmproj=True)
@@ -241,10 +243,10 @@ def test_without_a_registry_file_one_is_made_from_the_built_in_one(hub: MakeHub)
 def test_lint(server: Hub) -> None:
     manager = Manager()
     lint = manager.lint()
-    assert (lint.registry, lint.online, lint.entries, lint.is_good, lint.differs) == (str(manager.config_path), False, 1, True, False)
+    assert (lint.registry, lint.online, lint.totals.entries, lint.is_good, lint.differs) == (str(manager.config_path), False, 1, True, False)
     finding = next(finding for finding in lint.findings if finding.rule == "revision")
     assert (finding.level, finding.model, finding.format, finding.quant) == ("warning", "test-model", "gguf", "q4_k_m")
-    assert finding.line > 1 and finding.column >= 1 and finding.message and finding.next
+    assert finding.line > 1 and finding.column >= 1 and finding.message and finding.hint
     assert manager.lint(online=True).online
     write_registry({"test-model": model(FILE, REPO, size=1, sha256="0" * 64)})
     wrong = manager.lint(online=True)
@@ -253,7 +255,7 @@ def test_lint(server: Hub) -> None:
         Manager(offline=True).lint(online=True)
     Path("bad.yaml").write_text("models:\n  a: [\n")
     bad = ModelManager(config_path="bad.yaml").lint()
-    assert (bad.entries, bad.is_good) == (0, False) and bad.findings[0].line >= 2
+    assert (bad.totals.entries, bad.is_good) == (0, False) and bad.findings[0].line >= 2
     assert Manager.lint(ModelManager(models_dir="elsewhere")).registry == str(manager.config_path)
 
 
@@ -269,7 +271,7 @@ def test_use(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(SETTINGS)
     used = manager.use("test-model", backend="llama_cpp")
     value = f"models/test-model/gguf/q4_k_m/{FILE}"
-    assert (used.path, used.backend, used.file, used.key) == (path, "llama_cpp", Path.cwd() / file, "backend.model_path")
+    assert (used.path, used.backend, used.settings_file, used.key) == (path, "llama_cpp", Path.cwd() / file, "backend.model_path")
     assert (used.value, used.before, used.line, used.created, used.changed) == (value, "models/old.gguf", 4, False, True)
     assert file.read_text() == used.text == SETTINGS.replace("models/old.gguf", value)
     assert not manager.use("test-model", backend="llama_cpp").changed
@@ -282,7 +284,7 @@ def test_use(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("deep").mkdir()
     monkeypatch.chdir("deep")
     inside = Manager().use("test-model", "llama_cpp", file="mine.yaml")
-    assert (inside.value, inside.file, inside.before) == (value, Path.cwd() / "mine.yaml", None)
+    assert (inside.value, inside.settings_file, inside.before) == (value, Path.cwd() / "mine.yaml", None)
 
 
 def test_info_says_what_files_say(server: Hub) -> None:
@@ -296,7 +298,7 @@ def test_info_says_what_files_say(server: Hub) -> None:
     (here,) = manager.info("test-model")[0].forms
     assert here.present and here.weights == asked.weights
     (found,) = manager.info(f"{OTHER}:q4_k_m")
-    assert found.forms[0].repo == OTHER
+    assert found.forms[0].origin.repo == OTHER
     with pytest.raises(errors.UsageError):
         manager.info(remote=True)
 
@@ -354,16 +356,20 @@ def test_results_have_every_field_that_the_command_prints(server: Hub) -> None:
         (results.Form, "info test-model", "models", "forms"),
         (results.Weights, "info test-model", "models", "forms", "weights"),
         (results.Listed, "list", "models"),
+        (results.ListedFile, "list", "models", "files"),
         (results.Plan, "download test-model --dry-run", "plans"),
         (results.Memory, "download test-model --dry-run", "plans", "memory"),
         (results.Download, "download test-model", "models"),
         (results.File, "download test-model", "models", "files"),
         (results.Verified, "verify test-model", "files"),
-        (results.Locked, "lock", "views"),
-        (results.Download, "sync", "views"),
+        (results.Origin, "lock", "models", "origin"),
+        (results.Locked, "lock", "models"),
+        (results.Download, "sync", "models"),
         (results.LintFinding, "lint", "findings"),
         (results.Project, "projects", "projects"),
         (results.Why, "why test-model", "blobs"),
+        (results.BlobUser, "why test-model", "blobs", "users"),
+        (results.Source, "why test-model", "blobs", "sources"),
     ):
         # The time that it took is the command's own.
         assert printed(line, *keys) - {"took_seconds"} <= known(cls), line

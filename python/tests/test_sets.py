@@ -138,8 +138,8 @@ def downloaded(hub: MakeHub, made: Path, offered: Path) -> Path:
     """What a download of the set with all its companions of other frameworks shows: the set alone."""
     hub({"test/owl": offered})
     plan = Manager().plan("test/owl", format="safetensors")
-    assert {file.file for file in plan.left_out} == below(offered) - below(made)
-    assert all(file.why for file in plan.left_out)
+    assert {file.repo_path for file in plan.left_out} == below(offered) - below(made)
+    assert all(file.reason for file in plan.left_out)
     shown = Manager().download("test/owl", format="safetensors").path
     assert below(shown) == below(made)
     return shown

@@ -58,7 +58,7 @@ def test_an_argument_names_who_sees_the_token(
     with pytest.raises(AuthError):
         Manager(token="hf_secret").download(f"{REPO}:q4_k_m")
     assert f"`model-manager config set --user trusted_endpoints {server.url}`" in caplog.text
-    assert Manager(token="hf_secret", endpoint=server.url).download(f"{REPO}:q4_k_m").fetched
+    assert Manager(token="hf_secret", endpoint=server.url).download(f"{REPO}:q4_k_m").download_bytes
 
 
 def test_a_project_cannot_name_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_offline_variables(variable: str, hub: MakeHub, monkeypatch: pytest.Monk
     with pytest.raises(NetworkError):
         Manager().download(f"{REPO}:q4_k_m")
     assert server.requests() == 0
-    assert Manager(offline=False).download(f"{REPO}:q4_k_m").fetched
+    assert Manager(offline=False).download(f"{REPO}:q4_k_m").download_bytes
     monkeypatch.setenv(variable, "perhaps")
     with pytest.raises(UsageError, match=variable):
         Manager()
@@ -107,7 +107,7 @@ def test_a_saved_token_is_found_where_the_command_finds_it(
     folder /= {"HF_HOME": "", "XDG_CACHE_HOME": "huggingface", "HOME": ".cache/huggingface"}[place]
     folder.mkdir(parents=True)
     (folder / "token").write_text("hf_secret\n")
-    assert Manager().download(f"{REPO}:q4_k_m").fetched
+    assert Manager().download(f"{REPO}:q4_k_m").download_bytes
     with pytest.raises(AuthError):
         Manager("other", token="").download(f"{REPO}:q4_k_m")
 

@@ -47,9 +47,9 @@ def test_gc_takes_what_nothing_needs_after_its_grace(server: Hub) -> None:
     assert manager.gc(grace=0).blobs == ()
     manager.remove("test-model", keep_blobs=True)
     young = manager.gc()
-    assert (young.young, young.young_bytes, young.freed, young.blobs) == (1, len(BIG), 0, ())
+    assert (young.totals.young_blobs, young.totals.young_bytes, young.totals.freed_bytes, young.blobs) == (1, len(BIG), 0, ())
     plan = manager.gc(grace=0, dry_run=True)
-    assert plan.dry_run and plan.blobs[0].sha256 == done.files[0].sha256 and plan.freed >= len(BIG)
+    assert plan.dry_run and plan.blobs[0].sha256 == done.files[0].sha256 and plan.totals.freed_bytes >= len(BIG)
     assert manager.df().reclaimable >= len(BIG)
     collected = manager.gc(grace=0)
     assert (collected.blobs, collected.dry_run) == (plan.blobs, False)
@@ -64,16 +64,16 @@ def test_damage_that_was_found_is_said_by_all_until_it_is_repaired(server: Hub) 
     assert [file.state for file in manager.verify("test-model")] == ["modified"]
     other = Manager()
     (listed,) = other.list()
-    assert (listed.state, listed.damaged, listed.missing) == ("damaged", (FILE,), ())
+    assert (listed.state, [(file.file, file.state) for file in listed.files]) == ("damaged", [(FILE, "damaged")])
     with pytest.raises(DamagedError) as told:
         other.path("test-model")
     assert "damaged" in str(told.value) and "--repair" in (told.value.hint or "")
     assert other.plan("test-model").files[0].state == "damaged"
-    assert other.df().damaged == 1 and other.why("test-model")[0].damaged
+    assert other.df().totals.damaged_blobs == 1 and other.why("test-model")[0].damaged
     assert not other.doctor().is_healthy
-    assert other.download("test-model").fetched == MIB, "only the damaged segment travels"
+    assert other.download("test-model").download_bytes == MIB, "only the damaged segment travels"
     assert manager.list()[0].state == "stored" and manager.path("test-model") == path
-    assert manager.df().damaged == 0 and manager.doctor(full=True).findings == ()
+    assert manager.df().totals.damaged_blobs == 0 and manager.doctor(full=True).findings == ()
 
 
 def test_what_a_model_has_is_what_its_record_says(server: Hub) -> None:
@@ -83,13 +83,13 @@ def test_what_a_model_has_is_what_its_record_says(server: Hub) -> None:
     assert manager.path("test-model") == path and manager.list()[0].files == (FILE,)
     path.unlink()
     (listed,) = manager.list()
-    assert (listed.state, listed.missing) == ("broken", (FILE,))
+    assert (listed.state, [(file.file, file.state) for file in listed.files]) == ("broken", [(FILE, "missing")])
     assert [file.state for file in manager.verify("test-model")] == ["foreign", "missing"]
     with pytest.raises(NotFoundError):
         manager.path("test-model")
     assert manager.repair().is_complete and manager.path("test-model") == path
     removal = manager.remove("test-model")
-    assert removal.removed == (path,) and (path.parent / "AAA.gguf").exists()
+    assert removal.removed[0].path == path and (path.parent / "AAA.gguf").exists()
 
 
 def test_why(server: Hub) -> None:
@@ -97,9 +97,10 @@ def test_why(server: Hub) -> None:
     path = manager.download("test-model").path
     (by_model,) = manager.why("test-model")
     assert by_model.sha256 == sha256(BIG) and by_model.size == len(BIG) and by_model.present and not by_model.leased
-    assert len(by_model.users) == 1 and "test-model/gguf/q4_k_m" in by_model.users[0]
+    (user,) = by_model.users
+    assert (user.model, user.format, user.quant) == ("test-model", "gguf", "q4_k_m")
     (source,) = by_model.sources
-    assert (source.endpoint, source.repo, source.path) == (server.url, REPO, FILE)
+    assert (source.endpoint, source.repo, source.repo_path) == (server.url, REPO, FILE)
     assert manager.why(path) == manager.why(str(path)) == manager.why(sha256(BIG)[:8]) == [by_model]
     with pytest.raises(NotFoundError):
         manager.why("0" * 64)
@@ -109,16 +110,16 @@ def test_df_counts_shared_bytes_once(server: Hub) -> None:
     for name in ("a", "b"):
         Manager(name, store="store").download("test-model")
     space = Manager("a", store="store").df()
-    assert (space.store, space.blobs, space.projects) == (Path("store"), 1, 2)
-    assert (space.logical, space.shared) == (2 * len(BIG), len(BIG))
-    assert space.physical >= len(BIG) and 0 < space.free <= space.total
+    assert (space.store, space.totals.blobs, space.totals.projects) == (Path("store"), 1, 2)
+    assert (space.totals.shown_bytes, space.totals.shared_bytes) == (2 * len(BIG), len(BIG))
+    assert space.totals.stored_bytes >= len(BIG) and 0 < space.totals.free_bytes <= space.totals.volume_bytes
 
 
 def test_projects_are_known_and_can_be_forgotten(server: Hub) -> None:
     one, two = Manager("a", store="store"), Manager("b", store="store")
     one.download("test-model")
     two.download("test-model")
-    assert sorted((project.path, project.state, project.size) for project in one.projects()) == [
+    assert sorted((project.path, project.state, project.total_bytes) for project in one.projects()) == [
         (Path.cwd() / "a", "live", len(BIG)),
         (Path.cwd() / "b", "live", len(BIG)),
     ]
@@ -138,11 +139,11 @@ def test_the_doctor_finds_what_is_lost(server: Hub) -> None:
     manager = Manager()
     path = manager.download("test-model").path
     healthy = manager.doctor(full=True)
-    assert (healthy.is_healthy, healthy.findings, healthy.blobs, healthy.read_bytes) == (True, (), 1, True)
+    assert (healthy.is_healthy, healthy.findings, healthy.totals.blobs, healthy.full) == (True, (), 1, True)
     path.resolve().unlink()
     ill = manager.doctor()
-    assert not ill.is_healthy and not ill.read_bytes
-    assert ill.findings[0].severity == "loss" and ill.findings[0].mend
+    assert not ill.is_healthy and not ill.full
+    assert ill.findings[0].severity == "loss" and ill.findings[0].repair
     assert path in [finding.path for finding in ill.findings]
 
 
@@ -153,16 +154,16 @@ def test_repair_fetches_damaged_ranges_only(server: Hub) -> None:
     damage(path)
     before = server.content_bytes()
     repair = manager.repair("test-model")
-    assert repair.is_complete and repair.fetched == MIB == server.content_bytes() - before
+    assert repair.is_complete and repair.download_bytes == MIB == server.content_bytes() - before
     (file,) = repair.files
-    assert (file.path, file.mended, file.fetched, file.note) == (path, True, MIB, None)
+    assert (file.path, file.repaired, file.download_bytes, file.note) == (path, True, MIB, None)
     assert path.read_bytes() == BIG
     path.resolve().unlink()
-    assert manager.repair().fetched == len(BIG)
+    assert manager.repair().download_bytes == len(BIG)
     assert manager.repair().is_complete and path.read_bytes() == BIG
 
 
-def test_what_cannot_be_mended_is_told(server: Hub, tmp_path: Path) -> None:
+def test_what_cannot_be_repaired_is_told(server: Hub, tmp_path: Path) -> None:
     manager = Manager()
     path = manager.download("test-model").path
     damage(path)

@@ -34,16 +34,17 @@ async def rich(cancel: CancelToken) -> Download:
     if all(one.state == "ok" for one in manager.verify(mode="quick")):
         return await manager.download_async("a", progress=told)
     if not manager.repair().is_complete or not manager.doctor(full=True).is_healthy:
-        print([finding.mend for finding in manager.doctor().findings])
+        print([finding.repair for finding in manager.doctor().findings])
     lock_file: Path = manager.lock(["a", "b:q4_k_m"], update=True).lock_file
-    problems = [problem.what for problem in manager.lock(check=True).problems]
+    problems = [problem.message for problem in manager.lock(check=True).problems]
     synced = await manager.sync_async(progress=told)
-    mended: int = sum(blob.fetched for blob in manager.sync(locked=True, prune=True).mended) + synced.fetched
+    repaired: int = sum(file.download_bytes for file in manager.sync(locked=True, prune=True).repairs)
+    repaired += synced.totals.download_bytes
     wrong = [finding.line for finding in manager.lint(online=True).findings if finding.level == "error"]
-    line: str = manager.use(manager.add("o/r:Q4_K_M").id, backend="llama_cpp", dry_run=True).line_text
-    print(lock_file, problems, mended, wrong, line, manager.init(shared=True))
-    freed: int = manager.gc(grace=0, dry_run=True).freed + manager.df().reclaimable
+    line: str = manager.use(manager.add("o/r:Q4_K_M").model, backend="llama_cpp", dry_run=True).line_text
+    print(lock_file, problems, repaired, wrong, line, manager.init(shared=True))
+    freed: int = manager.gc(grace=0, dry_run=True).totals.freed_bytes + manager.df().totals.reclaimable_bytes
     users = [user for blob in manager.why(Path("models/a")) for user in blob.users]
     gone = [project.path for project in manager.projects() if project.state == "missing"]
-    print(freed, users, [manager.forget_project(path).size for path in gone])
+    print(freed, users, [manager.forget_project(path).total_bytes for path in gone])
     raise SystemExit(1)

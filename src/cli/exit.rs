@@ -72,7 +72,7 @@ pub fn json(error: &Error) -> Value {
     json!({
         "kind": error.kind().as_str(),
         "message": error.message(),
-        "causes": causes(error),
+        "causes": causes(error).into_iter().map(|message| json!({ "message": message })).collect::<Vec<_>>(),
         "hint": hint(error),
         "exit_code": error.kind().exit_code(),
     })

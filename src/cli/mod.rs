@@ -12,6 +12,7 @@ mod context;
 mod exit;
 mod hints;
 mod interrupt;
+mod notices;
 mod output;
 mod progress;
 mod units;

@@ -136,12 +136,16 @@ pub fn advised<'t>(text: &'t str, places: &[(&'static str, String)]) -> Cow<'t, 
 /// The same in what a document advises.
 pub fn advise_in(value: &mut Value, places: &[(&'static str, String)]) {
     match value {
-        Value::String(text) => *text = advised(text, places).into_owned(),
         Value::Array(values) => values.iter_mut().for_each(|value| advise_in(value, places)),
         Value::Object(fields) => {
-            let advises =
-                |key: &str| matches!(key, "hint" | "mend" | "note" | "notices" | "error" | "findings" | "files" | "views");
-            fields.iter_mut().filter(|(key, _)| advises(key)).for_each(|(_, value)| advise_in(value, places));
+            for (key, value) in fields {
+                match value {
+                    Value::String(text) if matches!(key.as_str(), "hint" | "repair" | "note" | "message") => {
+                        *text = advised(text, places).into_owned();
+                    }
+                    other => advise_in(other, places),
+                }
+            }
         }
         _ => {}
     }

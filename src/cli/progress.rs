@@ -1,6 +1,7 @@
 //! What a run is doing, on stderr: bars on a terminal, else a line every ten seconds.
 
 use super::{
+    notices,
     output::{FAINT, Manner, ODD, paint, printable},
     units,
 };
@@ -260,7 +261,7 @@ impl Reporter for Progress {
                 }
             }
             Event::Waiting { what, holder, since } => self.waiting(what, holder, *since),
-            Event::Notice(text) => self.notice(text),
+            Event::Notice(notice) => self.notice(&notices::words(notice)),
             Event::Warning(text) => self.warning(text),
         }
     }

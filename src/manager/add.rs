@@ -1,7 +1,7 @@
 //! A repository's files as an entry of the registry, with all that the Hub publishes about them.
 
 use super::{
-    ModelManager, Selector,
+    ModelManager, ModelOrigin, RepoFile, Selector,
     name::Subject,
     plan::choose::Companions,
     plan::target::{Target, Wanted},
@@ -11,6 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hint::{Argument, Hint, Invocation, Parameter, Verb},
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, companions},
+    notice::Notice,
     registry::{self, ArtifactFile, BUILT_IN_ORIGIN, Edited, NewEntry},
     text,
     weights::is_weights,
@@ -49,27 +50,25 @@ pub struct AddRequest {
 #[non_exhaustive]
 pub struct AddReport {
     /// The model's id.
-    pub id: ModelId,
+    pub model: ModelId,
     /// The format.
     pub format: Format,
     /// The quantization.
     pub quant: Option<Quant>,
-    /// The repository.
-    pub repo: RepoId,
-    /// The commit.
-    pub revision: Revision,
+    /// The repository and its commit.
+    pub origin: ModelOrigin,
     /// The licence, as the repository names it.
     pub license: Option<String>,
     /// Whether the repository asks for accepted terms.
     pub gated: bool,
     /// Projectors that the entry names beside the model.
-    pub projectors: Vec<RelPath>,
+    pub projectors: Vec<RepoFile>,
     /// Drafts and the like that it names beside the model.
-    pub companions: Vec<RelPath>,
+    pub companions: Vec<RepoFile>,
     /// Bytes of all files that the entry names.
-    pub size: u64,
+    pub total_bytes: u64,
     /// The registry file.
-    pub path: PathBuf,
+    pub registry: PathBuf,
     /// The line in which the entry begins.
     pub line: usize,
     /// Whether the registry file was made, from the built-in registry.
@@ -83,7 +82,7 @@ pub struct AddReport {
     /// The change as a unified diff.
     pub diff: String,
     /// What was chosen and why.
-    pub notices: Vec<String>,
+    pub notices: Vec<Notice>,
 }
 
 impl ModelManager {
@@ -100,11 +99,11 @@ impl ModelManager {
             return Err(Error::new(ErrorKind::Usage, text).hint(Hint::WriteFileOrOtherId));
         }
         let (plan, id, mut notices) = self.plan_entry(request)?;
-        notices.extend(plan.target.notices.iter().cloned());
+        notices.extend(plan.notices());
         let entry = new_entry(&plan, id, request);
         let unknown = entry.files.iter().chain(&entry.expect).filter(|file| file.sha256.is_none()).count();
         if unknown > 0 {
-            notices.push(format!("the Hub publishes no SHA-256 of {unknown} of its files"));
+            notices.push(Notice::NoSha256 { files: unknown });
         }
         let origin = match &self.settings.config {
             Some(path) => path.display().to_string(),
@@ -121,23 +120,22 @@ impl ModelManager {
         };
         let created = change.old.is_none();
         if created {
-            let verb = if request.dry_run { "would be made" } else { "was made" };
-            notices.push(format!("{} {verb} from the built-in registry, so that its models stay known", change.path.display()));
+            notices.push(Notice::RegistryMade { path: change.path.clone(), dry_run: request.dry_run });
         }
         let beside = companions(entry.files.iter().map(|file| &file.path));
         // One alone is what was asked for.
         let has_model = entry.files.len() > beside.len();
-        let beside = beside.into_iter().filter(|_| has_model).cloned();
-        let (projectors, companions) = beside.partition(|path| Role::of_gguf_name(path.file_name()) == Role::Projector);
+        let beside = entry.files.iter().filter(|file| has_model && beside.contains(&file.path)).map(RepoFile::from);
+        let is_projector = |file: &RepoFile| Role::of_gguf_name(file.repo_path.file_name()) == Role::Projector;
+        let (projectors, companions) = beside.partition(is_projector);
         Ok(AddReport {
             projectors,
             companions,
-            size: entry.files.iter().chain(&entry.expect).filter_map(|file| file.size).sum(),
-            id: entry.id,
+            total_bytes: entry.files.iter().chain(&entry.expect).filter_map(|file| file.size).sum(),
+            model: entry.id,
             format: entry.format,
             quant: entry.quant,
-            repo: entry.repo,
-            revision: entry.commit,
+            origin: ModelOrigin { repo: entry.repo, revision: None, commit: Some(entry.commit) },
             license: entry.license,
             gated: entry.gated,
             line: change.edited.line,
@@ -146,13 +144,13 @@ impl ModelManager {
             dry_run: request.dry_run,
             diff: registry::unified_diff(change.old.as_deref(), &change.edited.text, &label(&change.path, &request.new_registry)),
             entry: change.edited.entry,
-            path: change.path,
+            registry: change.path,
             notices,
         })
     }
 
     /// Which files of which commit, under which id, and what has to be said about that.
-    fn plan_entry(&self, request: &AddRequest) -> Result<(Plan, ModelId, Vec<String>)> {
+    fn plan_entry(&self, request: &AddRequest) -> Result<(Plan, ModelId, Vec<Notice>)> {
         let selector = Selector { model: request.reference.clone(), format: request.format.clone(), quant: request.quant.clone() };
         let mut notices = Vec::new();
         // Of an id no more can be asked.
@@ -204,14 +202,14 @@ impl ModelManager {
     }
 
     /// The id that was named, else one made of the repository's name; as the registry spells it, if it has it.
-    fn id_for(&self, repo: &RepoId, named: Option<&ModelId>, notices: &mut Vec<String>) -> Result<ModelId> {
+    fn id_for(&self, repo: &RepoId, named: Option<&ModelId>, notices: &mut Vec<Notice>) -> Result<ModelId> {
         let id = match named {
             Some(id) => id.clone(),
             None => {
                 let id = derived_id(repo).ok_or_else(|| {
                     Error::new(ErrorKind::Usage, format!("no id can be made of the name `{repo}`")).hint(Hint::GiveId)
                 })?;
-                notices.push(format!("the id is `{id}`; `--id` gives it another one"));
+                notices.push(Notice::IdDerived { id: id.clone() });
                 id
             }
         };

@@ -1,6 +1,6 @@
 //! Collects blobs that nothing needs, and tells what keeps the others.
 
-use super::{BlobLine, DfReport, GcSummary, ModelManager, PartialLine, Selector, WhyReport, name::Meaning};
+use super::{BlobReport, BlobUser, DfReport, GcSummary, GcTotals, ModelManager, PartialReport, Selector, WhyReport, name::Meaning};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
@@ -30,26 +30,28 @@ impl ModelManager {
         }
         let mut summary = GcSummary {
             dry_run,
-            blobs: plan.blobs.iter().chain(&plan.trash).map(BlobLine::from).collect(),
-            partials: plan.partials.iter().map(PartialLine::from).collect(),
+            blobs: plan.blobs.iter().chain(&plan.trash).map(BlobReport::from).collect(),
+            partials: plan.partials.iter().map(PartialReport::from).collect(),
             leftovers: plan.orphans.iter().chain(&plan.strays).cloned().collect(),
-            kept: plan.kept,
-            young: plan.young.0,
-            young_bytes: plan.young.1,
-            freed: plan.frees(),
-            frees_nothing: plan.blobs.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobLine::from).collect(),
+            frees_nothing: plan.blobs.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobReport::from).collect(),
             open: Vec::new(),
+            totals: GcTotals {
+                kept_blobs: plan.kept,
+                young_blobs: plan.young.0,
+                young_bytes: plan.young.1,
+                freed_bytes: plan.frees(),
+            },
             longest_section_ms: None,
         };
         if let Some(collector) = &mut collector {
             let report = collector.carry_out(&plan, options, now)?;
-            summary.blobs = report.removed.iter().map(BlobLine::from).collect();
-            summary.partials = report.partials.iter().map(PartialLine::from).collect();
+            summary.blobs = report.removed.iter().map(BlobReport::from).collect();
+            summary.partials = report.partials.iter().map(PartialReport::from).collect();
             summary.leftovers = report.leftovers;
-            summary.open = report.open.iter().map(BlobLine::from).collect();
-            summary.freed = report.freed;
+            summary.open = report.open.iter().map(BlobReport::from).collect();
+            summary.totals.freed_bytes = report.freed;
             summary.frees_nothing =
-                report.removed.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobLine::from).collect();
+                report.removed.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobReport::from).collect();
             summary.longest_section_ms = Some(report.longest_section.as_secs_f64() * 1e3);
         }
         Ok(summary)
@@ -66,8 +68,8 @@ impl ModelManager {
         for digest in digests {
             let mut by = Vec::new();
             for (project, owner) in users.get(&digest).into_iter().flatten() {
-                let name = self.project_name(&store, project, &mut names)?;
-                by.push(format!("{name}: {owner}"));
+                let project = self.project_name(&store, project, &mut names);
+                by.push(BlobUser { project, owner: owner.clone() });
             }
             let stat = store.stat(&digest)?;
             let meta = store.meta(&digest)?;
@@ -127,35 +129,33 @@ impl ModelManager {
         let users = store.users()?;
         let leased = store.leased()?;
         let mut report = DfReport { store: store.layout().root().to_owned(), ..DfReport::default() };
+        let totals = &mut report.totals;
         for digest in store.blobs()? {
             let Some(stat) = store.stat(&digest)? else { continue };
-            report.blobs += 1;
-            report.physical += stat.allocated;
+            totals.blobs += 1;
+            totals.stored_bytes += stat.allocated;
             match users.get(&digest) {
                 Some(users) => {
-                    report.logical += stat.len * users.len() as u64;
+                    totals.shown_bytes += stat.len * users.len() as u64;
                     if users.len() > 1 {
-                        report.shared += stat.len * (users.len() as u64 - 1);
+                        totals.shared_bytes += stat.len * (users.len() as u64 - 1);
                     }
                 }
                 None if leased.contains(&digest) => {}
-                None => report.reclaimable += if stat.nlink > 1 { 0 } else { stat.allocated },
+                None => totals.reclaimable_bytes += if stat.nlink > 1 { 0 } else { stat.allocated },
             }
         }
-        report.partial = store.partials()?.iter().map(|partial| partial.allocated).sum();
-        report.projects = store.projects()?.len();
-        report.damaged = store.damaged()?.len();
+        totals.partial_bytes = store.partials()?.iter().map(|partial| partial.allocated).sum();
+        totals.projects = store.projects()?.len();
+        totals.damaged_blobs = store.damaged()?.len();
         let space = store.disk().space(store.layout().root())?;
-        (report.free, report.total) = (space.available, space.total);
+        (totals.free_bytes, totals.volume_bytes) = (space.available, space.total);
         Ok(report)
     }
 
-    pub(super) fn project_name(&self, store: &Store, project: &Uuid, names: &mut HashMap<Uuid, String>) -> Result<String> {
-        if let Some(name) = names.get(project) {
-            return Ok(name.clone());
-        }
-        let name = store.known_project(project).map_or_else(|| project.to_string(), |record| record.location.path);
-        names.insert(*project, name.clone());
-        Ok(name)
+    /// The models directory of a project, or its identity where that is not known; each is read once.
+    pub(super) fn project_name(&self, store: &Store, project: &Uuid, names: &mut HashMap<Uuid, String>) -> String {
+        let name = || store.known_project(project).map_or_else(|| project.to_string(), |record| record.location.path);
+        names.entry(*project).or_insert_with(name).clone()
     }
 }

@@ -1,6 +1,6 @@
-//! Says in words what is wrong with project and store, and which command mends it.
+//! Says in words what is wrong with project and store, and which command repairs it.
 
-use super::{DoctorReport, ModelManager, ProjectState, name::key_of};
+use super::{DoctorReport, ModelManager, ProjectState};
 use crate::{
     digest::Sha256Digest,
     disk::{self, Open},
@@ -21,8 +21,8 @@ impl ModelManager {
     pub fn doctor(&self, full: bool) -> Result<DoctorReport> {
         let (dir, models) = (self.store_dir(), self.models_disk());
         let mut report = DoctorReport { store: dir.clone(), ..DoctorReport::default() };
-        let mut add = |severity, path: std::path::PathBuf, what: String, mend: &[Hint]| {
-            report.findings.push(Finding { severity, path, what, mend: mend.to_vec() });
+        let mut add = |severity, path: std::path::PathBuf, message: String, repair: &[Hint]| {
+            report.findings.push(Finding { severity, path, message, repair: repair.to_vec() });
         };
         match self.read_registry() {
             Ok(registry) => {
@@ -58,8 +58,8 @@ impl ModelManager {
                 return Ok(report);
             }
             Err(error @ (StoreError::BadRecord { .. } | StoreError::Disk(_))) => {
-                let mend = error.hint().filter(|_| matches!(error, StoreError::Disk(_))).unwrap_or(Hint::RestoreMarker);
-                add(Severity::Loss, dir, error.to_string(), &[mend]);
+                let repair = error.hint().filter(|_| matches!(error, StoreError::Disk(_))).unwrap_or(Hint::RestoreMarker);
+                add(Severity::Loss, dir, error.to_string(), &[repair]);
                 return Ok(report);
             }
             Err(error) => return Err(error.into()),
@@ -79,7 +79,7 @@ impl ModelManager {
         let hashing = |done| self.report(&Event::Hashing { file: "the store".into(), done, size: 0 });
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
         let findings = store.examine(full, progress)?;
-        report.blobs = findings.blobs;
+        report.totals.blobs = findings.blobs;
         let mut unreadable = None;
         let project = match Project::identify(&*models, &self.settings.models_dir) {
             Err(StoreError::BadRecord { path, why }) => {
@@ -98,15 +98,15 @@ impl ModelManager {
             None => Some(Vec::new()),
         };
         let is_unrooted = |view: &ViewKey| rooted.as_ref().is_some_and(|rooted| !rooted.iter().any(|root| root.view == *view));
-        let mut add = |severity, path: std::path::PathBuf, what: String, mend: Hint| {
-            report.findings.push(Finding { severity, path, what, mend: vec![mend] });
+        let mut add = |severity, path: std::path::PathBuf, message: String, repair: Hint| {
+            report.findings.push(Finding { severity, path, message, repair: vec![repair] });
         };
         if let Some((path, what)) = unreadable {
-            let mut views: Vec<ViewKey> = self.list(None)?.iter().filter_map(key_of).collect();
+            let mut views: Vec<ViewKey> = self.list(None)?.into_iter().filter_map(|listed| listed.view).collect();
             views.sort();
             let downloads = views.iter().map(|view| Action::new(Verb::Download).name(view.name())).collect();
-            let mend = Hint::RestartProject { path: path.clone(), downloads };
-            add(Severity::Repairable, path, what, mend);
+            let repair = Hint::RestartProject { path: path.clone(), downloads };
+            add(Severity::Repairable, path, what, repair);
         }
         let mut told = BTreeSet::new();
         for file in self.views(Some(store.clone())).scan(None)? {
@@ -166,8 +166,8 @@ impl ModelManager {
             if users.as_ref().is_some_and(|users| !users.contains_key(&digest)) {
                 add(Severity::Leftover, path, "it is damaged, and no project uses it".into(), Hint::CollectNow);
             } else {
-                let mend = Hint::FindAndRepair { digest: digest.to_string() };
-                add(Severity::Loss, path, "it is damaged, and this project does not show it".into(), mend);
+                let repair = Hint::FindAndRepair { digest: digest.to_string() };
+                add(Severity::Loss, path, "it is damaged, and this project does not show it".into(), repair);
             }
         }
         let mut lines = Vec::new();
@@ -181,12 +181,12 @@ impl ModelManager {
                 ProjectState::Missing => format!("the project is gone, and {} views of it keep their blobs", line.views.len()),
                 _ => format!("the project on {} cannot be seen from here; its blobs are kept", line.host),
             };
-            add(Severity::Leftover, line.path.into(), what, Hint::ForgetProject { project: line.uuid });
+            add(Severity::Leftover, line.path.into(), what, Hint::ForgetProject { project: line.uuid.to_string() });
         }
         report.findings.extend(findings.list);
         report.findings.extend(self.left_by_root()?);
         report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        report.read_bytes = full;
+        report.full = full;
         Ok(report)
     }
 
@@ -222,8 +222,8 @@ impl ModelManager {
                 findings.push(Finding {
                     severity: Severity::Repairable,
                     path,
-                    what,
-                    mend: vec![Hint::SystemCommand(shut_out.command())],
+                    message: what,
+                    repair: vec![Hint::SystemCommand(shut_out.command())],
                 });
             }
         }

@@ -14,6 +14,7 @@ use crate::{
     hint::{Hint, Invocation, Verb},
     http::bare,
     names::{RelPath, Role},
+    notice::Notice,
     settings::LinkMode,
     source::hub::Hub,
     store::{Admission, IntakeKey, Lease, Progress, Project, Stamp, Store, StoreError, TakeIn, Trust, UpstreamFile, Want},
@@ -39,8 +40,7 @@ impl ModelManager {
         for file in &plan.files {
             let path = dir.join(file.path.to_path());
             if file.displaces {
-                let text = format!("{} is replaced; its content is kept in the store until `model-manager gc`", path.display());
-                plan.target.notices.push(text);
+                plan.notices.push(Notice::WillReplace { path: path.clone() });
             }
             if let (FileSupply::Adopt, Some(expected)) = (file.supply, file.sha256) {
                 let actual = self.hash_plain(&path, file)?;
@@ -55,15 +55,10 @@ impl ModelManager {
     /// Downloads a model, verified, into the store and shows it; what is present is used.
     pub fn download(&self, what: &Selector, options: &DownloadOptions) -> Result<DownloadReport> {
         let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?;
-        for notice in &target.notices {
-            self.report(&Event::Notice(notice.clone()));
-        }
-        let told = target.notices.len();
+        self.report_notices(&target.notices);
         let existing = self.existing_store()?;
         let plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
-        for notice in &plan.target.notices[told..] {
-            self.report(&Event::Notice(notice.clone()));
-        }
+        self.report_notices(&plan.notices);
         self.carry_out(plan, existing, &|store| self.ask(self.plan(target.clone(), options, Some(store))))
     }
 
@@ -116,28 +111,18 @@ impl ModelManager {
         project.put_root(&plan.target.view, &files)?;
         let built = views.build_adopting(&plan.target.view, &files, self.settings.link, project.uuid(), &adopted)?;
         if let Some(why) = &built.why {
-            self.report(&Event::Notice(why.clone()));
+            self.report(&Event::Notice(Notice::OtherLink { why: why.clone() }));
         }
         Ok(self.downloaded(&plan, &store, &fetched, built.mode))
     }
 
     /// Adds a notice about files without a published hash.
     fn tell_unpublished(&self, plan: &Plan) {
-        let names: Vec<&str> = plan
-            .files
-            .iter()
-            .filter(|file| file.is_missing() && !file.trust().is_published())
-            .map(|file| file.path.as_str())
-            .collect();
-        let text = match names.as_slice() {
-            [] => return,
-            [name] => format!("{name} is complete; its source published no hash, so `model-manager verify` calls it unverified"),
-            [first, ..] => format!(
-                "{first} and {} more are complete; their source published no hash, so `model-manager verify` calls them unverified",
-                names.len() - 1
-            ),
-        };
-        self.report(&Event::Notice(text));
+        let files = plan.files.iter().filter(|file| file.is_missing() && !file.trust().is_published());
+        let paths: Vec<RelPath> = files.map(|file| file.path.clone()).collect();
+        if !paths.is_empty() {
+            self.report(&Event::Notice(Notice::Unpublished { paths }));
+        }
     }
 
     /// Refuses where something stands in the place of one of these files that may not be replaced.
@@ -149,7 +134,7 @@ impl ModelManager {
         Ok(views.require_free(&plan.target.view, awaited.map(|file| &file.path))?)
     }
 
-    /// A model whose blobs and root are there: at most its links are mended.
+    /// A model whose blobs and root are there: at most its links are repaired.
     fn already_there(&self, plan: &Plan, store: &Store) -> Result<Option<DownloadReport>> {
         let Some(files) = plan.view_files() else { return Ok(None) };
         let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(None) };
@@ -201,24 +186,21 @@ impl ModelManager {
         let fetched = |index: usize| fetched.get(index).copied().unwrap_or(0);
         let trusts = plan.trusts(Some(store));
         let path = plan.shown_path(self);
-        let mut notices = plan.target.notices.clone();
+        let dir = self.settings.models_dir.join(plan.target.view.dir());
+        let mut notices = plan.notices();
         if let Some(name) = path.file_name().filter(|_| plan.target.view.format.is_single_file())
             && Role::of_gguf_name(&name.to_string_lossy()) == Role::Model
             && let Some(role) = self.role_by_header(&path)
         {
-            let (name, repo) = (name.to_string_lossy(), &plan.asked);
-            notices.push(format!(
-                "{name} is a companion ({}) by its header, and no model: `model-manager info {repo}` lists what there is",
-                role.noun()
-            ));
+            notices.push(Notice::NoModel { file: name.to_string_lossy().into_owned(), role, repo: plan.asked.clone() });
         }
         DownloadReport {
             view: plan.target.view.clone(),
             path,
-            files: plan.files.iter().enumerate().map(|(index, file)| file.report(fetched(index), &trusts)).collect(),
-            size: plan.files.iter().filter_map(|file| file.size).sum(),
-            fetched: (0..plan.files.len()).map(fetched).sum(),
-            link: Some(link.as_str()),
+            files: plan.files.iter().enumerate().map(|(index, file)| file.report(&dir, fetched(index), &trusts)).collect(),
+            total_bytes: plan.files.iter().filter_map(|file| file.size).sum(),
+            download_bytes: (0..plan.files.len()).map(fetched).sum(),
+            link,
             notices,
         }
     }
@@ -246,11 +228,7 @@ impl ModelManager {
             Ok(blob) => {
                 let is_published = store.meta(&blob.digest)?.is_some_and(|meta| meta.trust.is_published());
                 if !is_published {
-                    let text = format!(
-                        "{} was here already and was taken into the store; no published hash vouches for it",
-                        path.display()
-                    );
-                    self.report(&Event::Notice(text));
+                    self.report(&Event::Notice(Notice::ImportedUnverified { path: path.to_owned() }));
                 }
                 Ok(blob.digest)
             }
@@ -271,12 +249,8 @@ impl ModelManager {
         let name = path.display().to_string();
         let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
         let blob = store.take_in(path, TakeIn::Inode, None, lease, &progress, &self.cancel)?;
-        let text = format!(
-            "the content of {name} is kept in the store as {} until `model-manager gc`: {}",
-            blob.digest.short(),
-            store.layout().blob(&blob.digest).display()
-        );
-        self.report(&Event::Notice(text));
+        let (sha256, blob) = (blob.digest, store.layout().blob(&blob.digest));
+        self.report(&Event::Notice(Notice::ContentKept { path: path.to_owned(), sha256, blob }));
         Ok(Stamp::from(&self.models_disk().stat(path)?))
     }
 

@@ -1,7 +1,7 @@
 //! What the registry knows, and which of it is here.
 
 use super::{
-    DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedModel, ModelManager, Selector,
+    DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedFileState, ListedModel, ModelManager, ModelOrigin, RepoFile, Selector,
     inspect::Inspection,
     name::Subject,
     plan::choose::Companions,
@@ -12,19 +12,19 @@ use crate::{
     error::{ErrorKind, Result},
     event::Event,
     hint::{Invocation, Verb},
-    names::{Format, Quant, Revision, Role},
+    names::{Format, ModelId, Quant, Revision, Role},
     registry::{Artifact, Model},
-    source::hub::{GgufUnit, Pinned, gguf_units},
+    source::hub::{GgufUnit, HubFile, Pinned, gguf_units},
     store::{Trust, ViewKey},
 };
 use std::collections::HashMap;
 
-/// What is here with all its files, by the names of its folders.
-struct Here(HashMap<(String, String, Option<String>), ListedModel>);
+/// What is here with all its files.
+struct Here(HashMap<ViewKey, ListedModel>);
 
 impl Here {
-    fn find(&self, model: &str, format: &Format, quant: Option<&Quant>) -> Option<&ListedModel> {
-        self.0.get(&(model.to_owned(), format.to_string(), quant.map(ToString::to_string)))
+    fn find(&self, model: &ModelId, format: &Format, quant: Option<&Quant>) -> Option<&ListedModel> {
+        self.0.get(&ViewKey { model: model.clone(), format: format.clone(), quant: quant.cloned() })
     }
 }
 
@@ -62,7 +62,7 @@ impl ModelManager {
             model.forms.retain(fits);
         }
         for form in &mut model.forms {
-            let inspected = match here.find(&model.model, &form.format, form.quant.as_ref()) {
+            let inspected = match here.find(id, &form.format, form.quant.as_ref()) {
                 Some(listed) => self.inspect_view(listed),
                 None if remote => {
                     let format = Some(form.format.clone());
@@ -79,13 +79,13 @@ impl ModelManager {
 
     fn info_of_hub(&self, target: Target, here: &Here) -> Result<InfoModel> {
         let store = self.existing_store()?;
-        let repo = target.repo.to_string();
+        let repo = target.repo.clone();
         let (plan, labels) = match target.wanted {
             Wanted::Gguf { quant: None, folder: None } => self.plan_with_labels(target, here)?,
             _ => (Some(self.plan_to_look(target)?), Vec::new()),
         };
         let mut model = InfoModel {
-            model: repo.clone(),
+            model: repo.to_string(),
             description: None,
             size_class: None,
             params: None,
@@ -98,13 +98,15 @@ impl ModelManager {
         };
         let Some(plan) = plan else { return Ok(model) };
         let ViewKey { model: id, format, quant } = &plan.target.view;
-        let listed = here.find(id.as_str(), format, quant.as_ref());
+        let listed = here.find(id, format, quant.as_ref());
         let Inspection { info: weights, note: weights_note } = match listed {
             Some(listed) => self.inspect_view(listed),
             None => self.inspect_plan(&plan, store.as_ref())?,
         };
         if let Some(role) = weights.as_ref().and_then(|weights| weights.role) {
-            let is_it = |label: &&mut LabelInfo| plan.files.iter().any(|file| label.files.contains(&file.repo_path.to_string()));
+            let is_it = |label: &&mut LabelInfo| {
+                plan.files.iter().any(|file| label.files.iter().any(|of_label| of_label.repo_path == file.repo_path))
+            };
             model.labels.iter_mut().filter(is_it).for_each(|label| label.role = role);
         }
         let all = |known: fn(&PlannedFile) -> bool| plan.files.iter().all(known);
@@ -114,10 +116,9 @@ impl ModelManager {
         let form = InfoForm {
             format: format.clone(),
             quant: quant.clone(),
-            repo: plan.target.repo.to_string(),
-            revision: Some(plan.revision.to_string()),
-            files: plan.files.iter().map(|file| file.repo_path.to_string()).collect(),
-            size: plan.files.iter().map(|file| file.size).sum(),
+            origin: ModelOrigin::at(&plan.target.repo, Some(&plan.revision)),
+            files: plan.files.iter().map(repo_file).collect(),
+            total_bytes: plan.files.iter().map(|file| file.size).sum(),
             pinned: plan.revision.is_commit() && verified && all(|file| file.size.is_some()),
             verified,
             present: listed.is_some(),
@@ -125,11 +126,11 @@ impl ModelManager {
             superseded_by: None,
             gated: plan.target.gated,
             license: plan.target.license.clone(),
-            note: plan.target.notices.first().cloned(),
+            note: plan.notices().first().map(ToString::to_string),
             weights,
             weights_note,
         };
-        model.repo = Some(plan.target.repo.to_string());
+        model.repo = Some(plan.target.repo.clone());
         model.license.clone_from(&plan.target.license);
         model.forms.push(form);
         Ok(model)
@@ -154,9 +155,9 @@ impl ModelManager {
             let is_other = |listed: &ListedModel| {
                 let is_label = units.iter().any(|unit| listed.quant.as_deref() == Some(unit.label.as_str()));
                 let may_be_other = unit.role != Role::Model || !is_label;
-                listed.model == target.view.model.as_str() && may_be_other && listed.files.iter().any(|file| file == first)
+                listed.model == target.view.model.as_str() && may_be_other && listed.files.iter().any(|file| file.file == first)
             };
-            here.find(target.view.model.as_str(), &target.view.format, Some(&unit.label)).is_some() || here.0.values().any(is_other)
+            here.find(&target.view.model, &target.view.format, Some(&unit.label)).is_some() || here.0.values().any(is_other)
         };
         let store = self.existing_store()?;
         // If the name has no role, the header of a local file may.
@@ -166,14 +167,14 @@ impl ModelManager {
             blob.and_then(|blob| self.role_by_header(&blob)).unwrap_or(unit.role)
         };
         let label = |unit: &GgufUnit<'_>| LabelInfo {
-            label: unit.label.to_string(),
-            role: role(unit).as_str(),
-            size: unit.size(),
-            files: unit.parts.iter().map(|part| part.path.to_string()).collect(),
+            label: unit.label.clone(),
+            role: role(unit),
+            total_bytes: unit.size(),
+            files: unit.parts.iter().map(|part| part_file(part)).collect(),
             present: is_here(unit),
         };
         let mut labels: Vec<(Role, LabelInfo)> = units.iter().map(|unit| (role(unit), label(unit))).collect();
-        labels.sort_by(|(a, x), (b, y)| (a, x.size, &x.label).cmp(&(b, y.size, &y.label)));
+        labels.sort_by(|(a, x), (b, y)| (a, x.total_bytes, &x.label).cmp(&(b, y.total_bytes, &y.label)));
         let labels: Vec<LabelInfo> = labels.into_iter().map(|(_, label)| label).collect();
         let mut plan = match self.plan_of_tree(target, &tree, pinned, 2, &Companions::default()) {
             Ok(plan) => plan,
@@ -192,7 +193,6 @@ impl ModelManager {
     }
 
     fn here(&self) -> Result<Here> {
-        let key = |listed: &ListedModel| (listed.model.clone(), listed.format.clone(), listed.quant.clone());
         // The registry can be read whatever became of the store.
         let listed = self.list(None).or_else(|error| match error.kind() {
             ErrorKind::Failed => {
@@ -201,13 +201,13 @@ impl ModelManager {
             }
             _ => Err(error),
         })?;
-        let complete = listed.into_iter().filter(|listed| listed.missing.is_empty());
-        Ok(Here(complete.map(|listed| (key(&listed), listed)).collect()))
+        let complete = listed.into_iter().filter(|listed| listed.files_that_are(ListedFileState::Missing).is_empty());
+        Ok(Here(complete.filter_map(|listed| Some((listed.view.clone()?, listed))).collect()))
     }
 }
 
 fn describe(model: &Model, here: &Here) -> InfoModel {
-    let present = |format: &Format, quant: Option<&Quant>| here.find(model.id.as_str(), format, quant).is_some();
+    let present = |format: &Format, quant: Option<&Quant>| here.find(&model.id, format, quant).is_some();
     let mut forms = Vec::new();
     for entry in &model.formats {
         let quants = entry.quants.iter().map(|quant| (Some(&quant.quant), &quant.artifact));
@@ -222,7 +222,7 @@ fn describe(model: &Model, here: &Here) -> InfoModel {
         params: model.params.clone(),
         ram: model.ram.clone(),
         use_case: model.use_case.clone(),
-        repo: model.huggingface_id.as_ref().map(ToString::to_string),
+        repo: model.huggingface_id.clone(),
         license: model.license.clone(),
         forms,
         labels: Vec::new(),
@@ -233,10 +233,9 @@ fn form(format: &Format, quant: Option<&Quant>, artifact: &Artifact, present: bo
     InfoForm {
         format: format.clone(),
         quant: quant.cloned(),
-        repo: artifact.repo.to_string(),
-        revision: artifact.revision.as_ref().map(ToString::to_string),
-        files: artifact.files.iter().map(|file| file.path.to_string()).collect(),
-        size: artifact.total_size(),
+        origin: ModelOrigin::at(&artifact.repo, artifact.revision.as_ref()),
+        files: artifact.files.iter().map(RepoFile::from).collect(),
+        total_bytes: artifact.total_size(),
         pinned: artifact.is_pinned(),
         verified: !artifact.files.is_empty() && artifact.files.iter().all(|file| file.sha256.is_some()),
         present,
@@ -248,4 +247,12 @@ fn form(format: &Format, quant: Option<&Quant>, artifact: &Artifact, present: bo
         weights: None,
         weights_note: None,
     }
+}
+
+fn repo_file(file: &PlannedFile) -> RepoFile {
+    RepoFile { repo_path: file.repo_path.clone(), size: file.size, sha256: file.sha256 }
+}
+
+fn part_file(file: &HubFile) -> RepoFile {
+    RepoFile { repo_path: file.path.clone(), size: Some(file.size), sha256: file.sha256 }
 }

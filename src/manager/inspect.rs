@@ -40,7 +40,7 @@ impl ModelManager {
     pub(super) fn inspect_view(&self, listed: &ListedModel) -> Inspection {
         let mut dir = self.settings.models_dir.join(&listed.model).join(&listed.format);
         dir.extend(&listed.quant);
-        let paths: Vec<RelPath> = listed.files.iter().filter_map(|file| file.parse().ok()).collect();
+        let paths: Vec<RelPath> = listed.files.iter().filter_map(|file| file.file.parse().ok()).collect();
         let mut sum = Summary::default();
         describing(&paths).for_each(|path| sum.add(self.read_header(path.as_str(), dir.join(path.to_path()))));
         sum.done()
@@ -289,7 +289,7 @@ impl Summary {
 
     fn done(mut self) -> Inspection {
         if !self.known {
-            self.info.role = self.beside.first().and_then(role_of).map(Role::as_str);
+            self.info.role = self.beside.first().and_then(role_of);
             std::mem::take(&mut self.beside).into_iter().for_each(|header| self.add_gguf(header));
         }
         if self.packed {

@@ -19,18 +19,26 @@ pub struct LintReport {
     pub registry: String,
     /// Whether the Hub was asked.
     pub online: bool,
-    /// Entries that were looked at; 0 where the text is no registry.
-    pub entries: usize,
     /// What is odd, in file order.
     pub findings: Vec<Finding>,
+    /// How much was looked at, and found.
+    pub totals: LintTotals,
+}
+
+/// How much was looked at in a registry, and found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LintTotals {
+    /// Entries that were looked at; 0 where the text is no registry.
+    pub entries: usize,
+    /// Findings that are errors.
+    pub errors: usize,
+    /// Findings that are warnings.
+    pub warnings: usize,
+    /// Findings that are notes.
+    pub notes: usize,
 }
 
 impl LintReport {
-    /// How many findings are this bad.
-    pub fn count(&self, level: Level) -> usize {
-        self.findings.iter().filter(|finding| finding.level == level).count()
-    }
-
     /// Whether a size or hash of the registry is not what the Hub publishes.
     pub fn differs(&self) -> bool {
         self.findings.iter().any(|finding| finding.rule == DIFFERS)
@@ -58,7 +66,11 @@ impl ModelManager {
             self.lint_online(registry, &mut lint)?;
         }
         let entries = registry.as_ref().map_or(0, |registry| registry.entries().count());
-        Ok(LintReport { registry: origin, online: online && registry.is_some(), entries, findings: lint.findings() })
+        let findings = lint.findings();
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+        let totals =
+            LintTotals { entries, errors: count(Level::Error), warnings: count(Level::Warning), notes: count(Level::Note) };
+        Ok(LintReport { registry: origin, online: online && registry.is_some(), findings, totals })
     }
 
     fn lint_online(&self, registry: &Registry, lint: &mut Lint) -> Result<()> {

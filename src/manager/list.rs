@@ -1,6 +1,6 @@
 //! Lists the models that are here.
 
-use super::{ListedModel, ListedState, ModelManager};
+use super::{ListedFile, ListedFileState, ListedModel, ListedState, ModelManager};
 use crate::{
     error::Result,
     names::{Format, RelPath},
@@ -31,17 +31,8 @@ impl ModelManager {
 
     /// The list entry for the files of one view.
     fn listed(&self, files: &[Found]) -> ListedModel {
-        let named = |wanted: Health| -> Vec<String> {
-            files.iter().filter(|file| file.health() == wanted).map(|file| file.file.clone()).collect()
-        };
-        let (missing, damaged) = (named(Health::Missing), named(Health::Damaged));
-        let state = match files.iter().all(|file| file.health() == Health::Whole) {
-            _ if !missing.is_empty() => ListedState::Broken,
-            _ if !damaged.is_empty() => ListedState::Damaged,
-            true => ListedState::Stored,
-            false => ListedState::Foreign,
-        };
         let Found { model, format, quant, .. } = files[0].clone();
+        let view = files[0].view();
         let mut path = self.settings.models_dir.join(&model).join(&format);
         path.extend(&quant);
         if format.parse::<Format>().is_ok_and(|format| format.is_single_file()) {
@@ -50,9 +41,30 @@ impl ModelManager {
             let is_model = |file: &&Found| model.is_some_and(|model| file.file == model.as_str());
             path = files.iter().find(is_model).unwrap_or(&files[0]).path.clone();
         }
-        let size = files.iter().map(|file| file.size).sum();
-        let files = files.iter().map(|file| file.file.clone()).collect();
-        ListedModel { model, format, quant, path, size, files, state, missing, damaged }
+        let total_bytes = files.iter().map(|file| file.size).sum();
+        let files: Vec<ListedFile> = files.iter().map(listed_file).collect();
+        ListedModel { model, format, quant, view, path, state: state_of(&files), total_bytes, files }
+    }
+}
+
+fn listed_file(found: &Found) -> ListedFile {
+    let state = match found.health() {
+        Health::Whole => ListedFileState::Stored,
+        Health::Foreign | Health::Replaced => ListedFileState::Foreign,
+        Health::Missing => ListedFileState::Missing,
+        Health::Damaged => ListedFileState::Damaged,
+    };
+    ListedFile { file: found.file.clone(), path: found.path.clone(), size: found.size, state }
+}
+
+/// How a model is, of which these are the files: the worst of them decides.
+fn state_of(files: &[ListedFile]) -> ListedState {
+    let any = |state| files.iter().any(|file| file.state == state);
+    match () {
+        () if any(ListedFileState::Missing) => ListedState::Broken,
+        () if any(ListedFileState::Damaged) => ListedState::Damaged,
+        () if any(ListedFileState::Foreign) => ListedState::Foreign,
+        () => ListedState::Stored,
     }
 }
 

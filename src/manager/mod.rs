@@ -28,7 +28,7 @@ mod use_model;
 mod verify;
 
 pub use add::{AddReport, AddRequest};
-pub use lint::LintReport;
+pub use lint::{LintReport, LintTotals};
 pub use plan::choose::Companions;
 pub use report::*;
 pub use request::{DownloadOptions, LockOptions, Selector, SyncOptions};
@@ -40,6 +40,7 @@ use crate::{
     disk::{Disk, Space},
     error::Result,
     event::{Event, Reporter},
+    notice::Notice,
     registry::Registry,
     settings::Settings,
     source::hub::Hub,
@@ -231,6 +232,10 @@ impl ModelManager {
         }
         let hub = self.session.network.hub(&*self.disk)?.for_listener(self.reporter.clone());
         Ok(self.hub.get_or_init(|| hub).clone())
+    }
+
+    pub(crate) fn report_notices(&self, notices: &[Notice]) {
+        notices.iter().for_each(|notice| self.report(&Event::Notice(notice.clone())));
     }
 
     pub(crate) fn report(&self, event: &Event) {

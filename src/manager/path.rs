@@ -1,15 +1,15 @@
 //! Finds the path of a model that is here, without a lock and without the network.
 
 use super::{
-    ListedModel, ListedState, ModelManager, Selector,
+    ListedFileState, ListedModel, ListedState, ModelManager, Selector,
     name::listed_name,
-    name::{Named, Subject, forms, key_of},
+    name::{Named, Subject, forms},
 };
 use crate::{
     disk::Kind,
     error::{Error, ErrorKind, Result},
     hint::{self, Action, Hint, Invocation, Verb},
-    names::{Format, Quant, RelPath},
+    names::{Format, RelPath},
     store::ViewKey,
     view::ViewError,
     weights::format_of,
@@ -54,22 +54,25 @@ impl ModelManager {
 
     /// Refuses a view of which a file is missing, or known not to be what it should be.
     fn require_whole_view(&self, listed: &ListedModel) -> Result<()> {
-        let ListedModel { model, format, quant, path, missing, damaged, .. } = listed;
+        let ListedModel { model, format, quant, path, .. } = listed;
+        let (missing, damaged) = (listed.files_that_are(ListedFileState::Missing), listed.files_that_are(ListedFileState::Damaged));
         let name = forms(&[listed]);
         let repair = hint::repair(model, format, quant.as_deref());
         if missing.is_empty() {
-            let text = format!("`{model}` ({name}) is damaged: {}", crate::text::list(damaged));
+            let text = format!("`{model}` ({name}) is damaged: {}", crate::text::list(&damaged));
             let error = Error::new(ErrorKind::Damaged, text).hint(Hint::Run(repair));
             return if damaged.is_empty() { Ok(()) } else { Err(error) };
         }
         let text = match self.disk.find(path)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
-            true if missing.len() == 1 && path.ends_with(&missing[0]) => {
+            true if missing.len() == 1 && path.ends_with(missing[0]) => {
                 format!("{} leads nowhere: its content is not where the link leads", path.display())
             }
-            _ => format!("`{model}` ({name}) is not complete: {} is missing", crate::text::list(missing)),
+            _ => format!("`{model}` ({name}) is not complete: {} is missing", crate::text::list(&missing)),
         };
-        let (form, of) = (format.parse().ok(), quant.as_deref().and_then(|quant| quant.parse().ok()));
-        let is_registered = self.registry().is_ok_and(|registry| registry.select(model, form.as_ref(), of.as_ref()).is_ok());
+        let is_registered = listed.view.as_ref().is_some_and(|view| {
+            self.registry()
+                .is_ok_and(|registry| registry.select(view.model.as_str(), Some(&view.format), view.quant.as_ref()).is_ok())
+        });
         // A download leaves alone what is in the way.
         let is_free = self.is_free(listed)?;
         let command = if is_registered && is_free { Action::new(Verb::Download).name(listed_name(listed)) } else { repair };
@@ -78,9 +81,10 @@ impl ModelManager {
 
     /// Whether nothing foreign stands where the missing files of a view belong.
     fn is_free(&self, listed: &ListedModel) -> Result<bool> {
-        let missing: Vec<RelPath> = listed.missing.iter().filter_map(|file| file.parse().ok()).collect();
-        let Some(view) = key_of(listed) else { return Ok(true) };
-        match self.views(self.existing_store()?).require_free(&view, &missing) {
+        let missing: Vec<RelPath> =
+            listed.files_that_are(ListedFileState::Missing).into_iter().filter_map(|file| file.parse().ok()).collect();
+        let Some(view) = &listed.view else { return Ok(true) };
+        match self.views(self.existing_store()?).require_free(view, &missing) {
             Err(ViewError::Foreign { .. }) => Ok(false),
             free => Ok(free.map(|()| true)?),
         }
@@ -95,9 +99,8 @@ impl ModelManager {
             ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant: selection.quant.cloned() };
         let names: Option<Vec<RelPath>> = selection.artifact.files.iter().map(|file| file.path.file_name().parse().ok()).collect();
         let is_here = |names: &Vec<RelPath>| {
-            let is_shown =
-                (listed.format.as_str(), listed.quant.as_deref()) == (view.format.as_str(), view.quant.as_ref().map(Quant::as_str));
-            let all = names.iter().all(|name| listed.files.iter().any(|file| file == name.as_str()));
+            let is_shown = listed.view.as_ref().is_some_and(|shown| (&shown.format, &shown.quant) == (&view.format, &view.quant));
+            let all = names.iter().all(|name| listed.files.iter().any(|file| file.file == name.as_str()));
             view.format.is_single_file() && is_shown && all && !names.is_empty()
         };
         Ok(names.filter(is_here).map(|names| self.shown_path(&view, &names.iter().collect::<Vec<_>>())))

@@ -1,6 +1,6 @@
 //! The projects that share a store, and what became of them.
 
-use super::{ModelManager, ProjectLine, ProjectState};
+use super::{ModelManager, ProjectReport, ProjectState};
 use crate::{
     disk::{self, Disk},
     error::{Error, ErrorKind, Result},
@@ -12,37 +12,37 @@ use uuid::Uuid;
 
 impl ModelManager {
     /// Every project that the store knows.
-    pub fn projects(&self) -> Result<Vec<ProjectLine>> {
+    pub fn projects(&self) -> Result<Vec<ProjectReport>> {
         let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
         store.projects()?.into_iter().map(|project| self.project_line(&store, project)).collect()
     }
 
-    pub(super) fn project_line(&self, store: &Store, uuid: Uuid) -> Result<ProjectLine> {
+    pub(super) fn project_line(&self, store: &Store, uuid: Uuid) -> Result<ProjectReport> {
         let record = store.known_project(&uuid);
         let roots = store.all_roots_of(&uuid)?;
         let state = record.as_ref().map_or(ProjectState::Unreachable, |record| state_of(&*self.disk, record));
-        Ok(ProjectLine {
-            uuid: uuid.to_string(),
+        Ok(ProjectReport {
+            uuid,
             path: record.as_ref().map(|record| record.location.path.clone()).unwrap_or_default(),
             host: record.as_ref().map(|record| record.location.host.clone()).unwrap_or_default(),
             last_seen: record.map(|record| record.last_seen).unwrap_or_default(),
             state,
-            views: roots.iter().filter_map(|root| Some(root.owner.view()?.to_string())).collect(),
+            views: roots.iter().filter_map(|root| root.owner.view().cloned()).collect(),
             other_owners: roots.iter().filter(|root| root.owner.view().is_none()).map(|root| root.owner.clone()).collect(),
-            size: roots.iter().flat_map(|root| &root.files).map(|file| file.size).sum(),
+            total_bytes: roots.iter().flat_map(|root| &root.files).map(|file| file.size).sum(),
         })
     }
 
     /// Drops the roots of a project, so that its blobs can be collected. `which` is its path or the beginning of its uuid.
     /// A project that is there is refused unless `force` is given: its models would break.
-    pub fn forget_project(&self, which: &str, force: bool) -> Result<ProjectLine> {
+    pub fn forget_project(&self, which: &str, force: bool) -> Result<ProjectReport> {
         let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
         let path = std::path::absolute(Path::new(which)).unwrap_or_else(|_| which.into());
-        let matches = |line: &ProjectLine| {
+        let matches = |line: &ProjectReport| {
             let at = Path::new(&line.path);
-            at == path || at == path.join("models") || (which.len() >= 8 && line.uuid.starts_with(which))
+            at == path || at == path.join("models") || (which.len() >= 8 && line.uuid.to_string().starts_with(which))
         };
-        let found: Vec<ProjectLine> = self.projects()?.into_iter().filter(matches).collect();
+        let found: Vec<ProjectReport> = self.projects()?.into_iter().filter(matches).collect();
         let [line] = found.as_slice() else {
             let message = match found.len() {
                 0 => format!("the store knows no project `{which}`"),
@@ -52,10 +52,9 @@ impl ModelManager {
         };
         if line.state == ProjectState::Live && !force {
             return Err(Error::new(ErrorKind::Usage, format!("{} is still there and uses {} views", line.path, line.views.len()))
-                .hint(Hint::ForgetLiveProject { uuid: line.uuid.clone() }));
+                .hint(Hint::ForgetLiveProject { uuid: line.uuid.to_string() }));
         }
-        let uuid: Uuid = line.uuid.parse().map_err(|_| Error::new(ErrorKind::Failed, format!("`{}` is not a uuid", line.uuid)))?;
-        store.forget(&uuid)?;
+        store.forget(&line.uuid)?;
         Ok(line.clone())
     }
 }

@@ -1,7 +1,7 @@
 //! Removes a model: links first, then the root, then the blobs that nothing else uses.
 
 use super::{
-    BlobLine, ListedModel, ModelManager, RemoveReport, Selector, SharedBlob,
+    BlobReport, BlobUser, KeptFile, ListedModel, ModelManager, RemoveReport, Selector, SharedBlob,
     name::{Named, Subject},
 };
 use crate::{
@@ -99,11 +99,11 @@ impl ModelManager {
             let is_plain = |path: &std::path::Path| plan.plain.iter().any(|file| file.path == path);
             if dry_run {
                 report.removed.extend(removal.files.clone());
-                report.kept.extend(removal.kept.into_iter().filter(|(path, _)| !is_plain(path)));
+                report.kept.extend(removal.kept.into_iter().filter(|(path, _)| !is_plain(path)).map(KeptFile::from));
             } else {
                 let done = views.carry_out(removal)?;
                 report.removed.extend(done.removed);
-                report.kept.extend(done.kept.into_iter().filter(|(path, _)| !is_plain(path)));
+                report.kept.extend(done.kept.into_iter().filter(|(path, _)| !is_plain(path)).map(KeptFile::from));
             }
         }
         self.remove_plain(&plan, dry_run, &mut report)?;
@@ -217,7 +217,7 @@ impl ModelManager {
         for file in &plan.plain {
             let stat = self.disk.find(&file.path)?;
             let Some(stat) = stat.filter(|stat| matches!(stat.kind, Kind::File | Kind::Symlink)) else { continue };
-            report.freed += if stat.nlink > 1 { 0 } else { stat.allocated };
+            report.totals.freed_bytes += if stat.nlink > 1 { 0 } else { stat.allocated };
             report.removed.push(file.path.clone());
             if !dry_run {
                 self.views(None).remove_plain(&file.path)?;
@@ -240,9 +240,9 @@ impl ModelManager {
             if keep_blobs {
                 freed.clear();
             }
-            report.blobs = freed.iter().map(BlobLine::from).collect();
-            report.freed += freed.iter().map(|blob| blob.frees).sum::<u64>();
-            report.freed += plan.partials.iter().map(|key| store.partial_size(key)).sum::<u64>();
+            report.blobs = freed.iter().map(BlobReport::from).collect();
+            report.totals.freed_bytes += freed.iter().map(|blob| blob.frees).sum::<u64>();
+            report.totals.freed_bytes += plan.partials.iter().map(|key| store.partial_size(key)).sum::<u64>();
             return Ok(());
         }
         let registered = Project::register(store, &self.settings.models_dir)?;
@@ -251,15 +251,15 @@ impl ModelManager {
         }
         drop(views_lock);
         for key in &plan.partials {
-            report.freed += store.drop_partial(key)?;
+            report.totals.freed_bytes += store.drop_partial(key)?;
         }
         if keep_blobs || unused.is_empty() {
             return Ok(());
         }
         if let Some(mut collector) = collector {
             let done = collector.drop_unreferenced(&unused)?;
-            report.freed += done.freed;
-            report.blobs = done.removed.iter().map(BlobLine::from).collect();
+            report.totals.freed_bytes += done.freed;
+            report.blobs = done.removed.iter().map(BlobReport::from).collect();
             for blob in &done.open {
                 let digest = blob.digest.short();
                 let text = format!("{digest} stays in the store, for a program has it open; `model-manager gc` takes it later");
@@ -281,11 +281,11 @@ impl ModelManager {
         }
     }
 
-    /// Blobs of the plan that somebody besides the plan's views needs, and who, for people.
-    fn other_users(&self, store: &Store, project: &Uuid, plan: &Plan) -> Result<HashMap<Sha256Digest, Vec<String>>> {
+    /// Blobs of the plan that somebody besides the plan's views needs, and who.
+    fn other_users(&self, store: &Store, project: &Uuid, plan: &Plan) -> Result<HashMap<Sha256Digest, Vec<BlobUser>>> {
         let digests = plan.digests();
-        let mut others: HashMap<Sha256Digest, Vec<String>> = HashMap::new();
-        let mut paths: HashMap<Uuid, String> = HashMap::new();
+        let mut others: HashMap<Sha256Digest, Vec<BlobUser>> = HashMap::new();
+        let mut names: HashMap<Uuid, String> = HashMap::new();
         for (digest, users) in store.users()? {
             if !digests.contains_key(&digest) {
                 continue;
@@ -294,10 +294,8 @@ impl ModelManager {
                 if user == *project && owner.view().is_some_and(|view| plan.views.contains(view)) {
                     continue;
                 }
-                if let std::collections::hash_map::Entry::Vacant(slot) = paths.entry(user) {
-                    slot.insert(store.known_project(&user).map_or_else(|| user.to_string(), |record| record.location.path));
-                }
-                others.entry(digest).or_default().push(format!("{}: {owner}", paths[&user]));
+                let project = self.project_name(store, &user, &mut names);
+                others.entry(digest).or_default().push(BlobUser { project, owner });
             }
         }
         Ok(others)

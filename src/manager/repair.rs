@@ -39,12 +39,11 @@ impl ModelManager {
     /// even a store.
     pub fn repair(&self, found: &[VerifiedFile]) -> Result<RepairReport> {
         let mut report = RepairReport::default();
-        let is_damaged = |file: &VerifiedFile| matches!(file.state, VerifyState::Modified | VerifyState::Missing);
+        let is_damaged = |file: &VerifiedFile| file.state.is_damage();
         let Some(store) = self.existing_store()? else {
             let note = format!("there is no store at {}", self.store_dir().display());
-            let damaged = found.iter().filter(|file| is_damaged(file)).map(|file| file.path.clone());
-            let not_repaired = |path| RepairedFile { path, mended: false, fetched: 0, note: Some(note.clone()) };
-            return Ok(RepairReport { files: damaged.map(not_repaired).collect(), fetched: 0 });
+            let damaged = found.iter().filter(|file| is_damaged(file));
+            return Ok(RepairReport { repairs: damaged.map(|file| not_repaired(file, note.clone())).collect(), download_bytes: 0 });
         };
         let roots: Vec<RootRecord> = self.own_roots(Some(&store))?.into_values().collect();
         let views = self.views(Some(store.clone()));
@@ -59,8 +58,7 @@ impl ModelManager {
                     views_to_repair.entry(damaged.view.clone()).or_insert(view).files.push(damaged);
                 }
                 None if is_damaged(shown) => {
-                    let note = Some("not a file of this store, and left alone".into());
-                    report.files.push(RepairedFile { path: shown.path.clone(), mended: false, fetched: 0, note });
+                    report.repairs.push(not_repaired(shown, "not a file of this store, and left alone".into()));
                 }
                 _ => {}
             }
@@ -98,12 +96,12 @@ impl ModelManager {
             };
             let outcome = match repaired.contains(&damaged.file.sha256) || self.has_whole(store, damaged, state.as_ref())? {
                 true => Ok(0),
-                false => self.mend(store, &damaged.file, &|| self.sources_of(store, damaged)),
+                false => self.repair_blob(store, &damaged.file, &|| self.sources_of(store, damaged)),
             };
             match outcome {
                 Ok(fetched) => {
                     repaired.insert(damaged.file.sha256);
-                    report.fetched += fetched;
+                    report.download_bytes += fetched;
                     if let Some(stat) = stat {
                         if state == Some(FileState::Foreign) && damaged.shown.state == VerifyState::Modified {
                             self.keep_content(store, path, &store.lease()?)?;
@@ -111,7 +109,13 @@ impl ModelManager {
                         let stamp = self.disk.find(path)?.as_ref().map_or(Stamp::from(&stat), Stamp::from);
                         replaced.push(Adopted { path: damaged.file.path.clone(), stamp });
                     }
-                    shown_again.push(RepairedFile { path: path.clone(), mended: true, fetched, note: None });
+                    shown_again.push(RepairedFile {
+                        path: path.clone(),
+                        sha256: Some(damaged.file.sha256),
+                        repaired: true,
+                        download_bytes: fetched,
+                        note: None,
+                    });
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged) => {
                     let aside = store.quarantine(&damaged.file.sha256, store.wait())?;
@@ -119,7 +123,7 @@ impl ModelManager {
                         Some(aside) => format!("{error}; what was left of it is now {}", aside.display()),
                         None => error.to_string(),
                     };
-                    report.files.push(RepairedFile { path: path.clone(), mended: false, fetched: 0, note: Some(note) });
+                    report.repairs.push(not_repaired(&damaged.shown, note));
                 }
                 Err(error) => return Err(error),
             }
@@ -136,12 +140,12 @@ impl ModelManager {
             // for this view, and others are repaired all the same.
             Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Failed) => {
                 for file in &mut shown_again {
-                    (file.mended, file.note) = (false, Some(error.to_string()));
+                    (file.repaired, file.note) = (false, Some(error.to_string()));
                 }
             }
             Err(error) => return Err(error),
         }
-        report.files.extend(shown_again);
+        report.repairs.extend(shown_again);
         Ok(())
     }
 
@@ -157,7 +161,7 @@ impl ModelManager {
 
     /// Makes a blob whole again; returns the bytes that travelled. Where something is missing,
     /// `sources` says where it can be had.
-    pub(super) fn mend(
+    pub(super) fn repair_blob(
         &self,
         store: &Store,
         file: &ViewFile,
@@ -278,17 +282,17 @@ impl ModelManager {
     }
 }
 
+fn not_repaired(file: &VerifiedFile, note: String) -> RepairedFile {
+    RepairedFile { path: file.path.clone(), sha256: file.sha256, repaired: false, download_bytes: 0, note: Some(note) }
+}
+
 /// Repository, commit and path of a file.
 pub(super) type Place = (RepoId, Revision, crate::names::RelPath);
 
 /// The root and the file in it that a verified file is.
 fn damaged(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<(RootRecord, DamagedFile)> {
-    let is_shown = |view: &ViewKey| {
-        view.model.as_str() == shown.model
-            && view.format.as_str() == shown.format
-            && view.quant.as_ref().map(|quant| quant.as_str()) == shown.quant.as_deref()
-    };
-    let root = roots.iter().find(|root| is_shown(&root.view))?;
+    let view = shown.view.as_ref()?;
+    let root = roots.iter().find(|root| root.view == *view)?;
     let dir = models_dir.join(root.view.dir());
     let file = root.files.iter().find(|file| dir.join(file.path.to_path()) == shown.path)?;
     let damaged = DamagedFile { view: root.view.clone(), file: file.clone(), shown: shown.clone() };

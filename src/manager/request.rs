@@ -3,6 +3,7 @@
 use crate::{
     names::{Format, Quant, Revision},
     source::hub::Companion,
+    store::ViewKey,
 };
 
 /// Which model, and which of its forms.
@@ -21,6 +22,12 @@ impl Selector {
     /// The model of this name, in any of its forms.
     pub fn new(model: impl Into<String>) -> Self {
         Self { model: model.into(), format: None, quant: None }
+    }
+}
+
+impl From<ViewKey> for Selector {
+    fn from(ViewKey { model, format, quant }: ViewKey) -> Self {
+        Self { model: model.to_string(), format: Some(format), quant }
     }
 }
 

@@ -4,7 +4,7 @@
 //! way, what is missing, what is damaged. Then each view is made as a download makes it.
 
 use super::{
-    FileSupply, KeptFile, LockLine, LockOptions, MendedBlob, ModelManager, SyncOptions, SyncReport,
+    FileSupply, KeptFile, LockEntryReport, LockOptions, ModelManager, RepairedFile, SyncOptions, SyncReport, SyncTotals,
     lock::entry::view_of,
     lock::{Change, Locking, Outcome, shows},
     plan::{Plan, PlannedFile},
@@ -44,13 +44,13 @@ impl ModelManager {
         let mut report = SyncReport {
             lock_file: self.settings.lock_file.clone(),
             relocked,
-            views: Vec::new(),
+            models: Vec::new(),
             plans: Vec::new(),
-            mended: Vec::new(),
+            repairs: Vec::new(),
             removed: Vec::new(),
             kept: Vec::new(),
             pruned: None,
-            fetched: 0,
+            totals: SyncTotals::default(),
             dry_run: options.dry_run,
         };
         let mut plans = lock.views().iter().map(|locked| self.plan_locked(locked, store.as_ref())).collect::<Result<Vec<_>>>()?;
@@ -60,7 +60,7 @@ impl ModelManager {
         self.require_places(&plans, store.as_ref())?;
         if let Some(plans) = as_planned {
             report.plans = plans.iter().map(|plan| plan.report(self, store.as_ref())).collect();
-            report.fetched = report.plans.iter().map(|plan| plan.fetch).sum();
+            report.totals.download_bytes = report.plans.iter().map(|plan| plan.download_bytes).sum();
             for locked in lock.views() {
                 self.trim(locked, store.as_ref(), &mut report)?;
             }
@@ -70,7 +70,7 @@ impl ModelManager {
         let mut again = BTreeSet::new();
         if let Some(store) = &store {
             let mode = if options.quick { CheckMode::Quick } else { CheckMode::Full };
-            again = self.mend_all(&mut plans, store, mode, &mut report)?;
+            again = self.repair_all(&mut plans, store, mode, &mut report)?;
             store.require_space(room_for(&plans, store))?;
         }
         let mut store = store;
@@ -81,8 +81,8 @@ impl ModelManager {
                 Ok(plan)
             };
             let made = self.carry_out(plan, store.clone(), &anew)?;
-            report.fetched += made.fetched;
-            report.views.push(made);
+            report.totals.download_bytes += made.download_bytes;
+            report.models.push(made);
             if store.is_none() {
                 store = self.existing_store()?;
             }
@@ -109,7 +109,7 @@ impl ModelManager {
     }
 
     /// Locks anew what the registry changed since.
-    fn relock_changed(&self, mut lock: LockFile, dry_run: bool) -> Result<(LockFile, Vec<LockLine>)> {
+    fn relock_changed(&self, mut lock: LockFile, dry_run: bool) -> Result<(LockFile, Vec<LockEntryReport>)> {
         let mut changed = Vec::new();
         for locked in lock.views() {
             if self.disagreement(locked)?.is_some() {
@@ -155,7 +155,7 @@ impl ModelManager {
 
     /// Checks every blob that is to be used, and makes the damaged ones whole. Gives those that must be fetched as a whole,
     /// because no endpoint had the right bytes for the damage alone.
-    fn mend_all(
+    fn repair_all(
         &self,
         plans: &mut [Plan],
         store: &Store,
@@ -196,7 +196,7 @@ impl ModelManager {
             let known = ViewFile { path: file.path.clone(), sha256: digest, size };
             let place = (plan.target.repo.clone(), plan.revision.clone(), file.repo_path.clone());
             let source = self.source(plan.target.repo.as_str(), plan, file);
-            let fetched = match self.mend(store, &known, &|| Ok(vec![(place.clone(), source.clone())])) {
+            let fetched = match self.repair_blob(store, &known, &|| Ok(vec![(place.clone(), source.clone())])) {
                 Ok(fetched) => {
                     store.add_source(&digest, source.clone(), file.trust())?;
                     fetched
@@ -210,8 +210,8 @@ impl ModelManager {
             };
             let views = self.views(Some(store.clone()));
             names.iter().try_for_each(|(path, seen)| views.remove_if_same(path, seen).map(drop))?;
-            report.fetched += fetched;
-            report.mended.push(MendedBlob { path: path.clone(), sha256: digest, fetched });
+            report.totals.download_bytes += fetched;
+            report.repairs.push(repaired(path.clone(), digest, fetched));
         }
         for plan in plans.iter_mut() {
             fetch_again(plan, &again);
@@ -267,7 +267,7 @@ impl ModelManager {
             let is_copy = matches!(states.at(&path)?, Some(FileState::Copy { digest: copied }) if copied == digest);
             if is_copy && matches!(self.look(store, plan, file, Some(&path), &digest, mode)?, BlobState::Modified { .. }) {
                 views.remove_if_same(&path, &stat)?;
-                report.mended.push(MendedBlob { path, sha256: digest, fetched: 0 });
+                report.repairs.push(repaired(path, digest, 0));
             }
         }
         Ok(())
@@ -291,14 +291,14 @@ impl ModelManager {
             if store.root_of(&project, &view)?.is_some_and(|root| shows(&root, locked)) {
                 let done = views.carry_out(extra)?;
                 report.removed.extend(done.removed);
-                report.kept.extend(done.kept.into_iter().map(|(path, why)| KeptFile { path, why }));
+                report.kept.extend(done.kept.into_iter().map(KeptFile::from));
                 return Ok(());
             }
         }
         if report.dry_run {
             report.removed.extend(extra.files);
         }
-        report.kept.extend(extra.kept.into_iter().map(|(path, why)| KeptFile { path, why }));
+        report.kept.extend(extra.kept.into_iter().map(KeptFile::from));
         Ok(())
     }
 
@@ -314,6 +314,10 @@ impl ModelManager {
         }
         Ok(report)
     }
+}
+
+fn repaired(path: PathBuf, sha256: Sha256Digest, download_bytes: u64) -> RepairedFile {
+    RepairedFile { path, sha256: Some(sha256), repaired: true, download_bytes, note: None }
 }
 
 /// Counts a damaged file as present.

@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub struct UnregisterReport {
     /// The model's id.
-    pub id: ModelId,
+    pub model: ModelId,
     /// The format, where not the whole model was named.
     pub format: Option<Format>,
     /// The quantization, where one was named.
     pub quant: Option<Quant>,
     /// The registry file.
-    pub path: PathBuf,
+    pub registry: PathBuf,
     /// The line in which the entry began.
     pub line: usize,
     /// The entry as it stood in the file.
@@ -65,13 +65,13 @@ impl ModelManager {
             _ => Some(id.to_string()),
         };
         Ok(UnregisterReport {
-            id: id.clone(),
+            model: id.clone(),
             format,
             quant: named.quant,
             line: change.edited.line,
             diff: registry::unified_diff(change.old.as_deref(), &change.edited.text, &label(&change.path, new_registry)),
             entry: change.edited.entry,
-            path: change.path,
+            registry: change.path,
             here,
             dry_run,
         })

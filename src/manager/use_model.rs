@@ -54,7 +54,7 @@ pub struct UseReport {
     /// `llama_cpp` or `vllm`.
     pub backend: &'static str,
     /// The backend's settings.
-    pub file: PathBuf,
+    pub settings_file: PathBuf,
     /// The key in them.
     pub key: &'static str,
     /// What stands there, relative to the project where the model lies in it.
@@ -113,7 +113,7 @@ impl ModelManager {
         let report = UseReport {
             path,
             backend: backend.as_str(),
-            file,
+            settings_file: file,
             key: MODEL_PATH_KEY,
             value,
             before: edited.before.filter(|_| old.is_some()),
@@ -148,7 +148,7 @@ impl ModelManager {
         let file = &plan.target;
         let folder = file.parent().unwrap_or(Path::new("."));
         // Between the look and now a folder on the way may have become a link.
-        self.require_shared_within(&plan.report.file)?;
+        self.require_shared_within(&plan.report.settings_file)?;
         if self.disk.read_at_most(file, MOST_BYTES)? != plan.old {
             return Err(Error::new(ErrorKind::Failed, format!("{} was changed by somebody else meanwhile", file.display()))
                 .hint(Hint::RunAgain));

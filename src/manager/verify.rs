@@ -1,7 +1,7 @@
 //! Checks what stands in the models directory, offline, and says honestly what is known.
 
 use super::{
-    ModelManager, Selector, VerifiedFile, VerifyState,
+    ByteRange, ModelManager, Selector, VerifiedFile, VerifyState,
     invocation::{download_command, repair_command},
 };
 use crate::{
@@ -89,11 +89,12 @@ impl ModelManager {
             model: file.model.clone(),
             format: file.format.clone(),
             quant: file.quant.clone(),
+            view: file.view(),
             path: file.path.clone(),
             size: file.size,
             state: VerifyState::Foreign,
             sha256: file.digest().or(pinned),
-            damaged: Vec::new(),
+            damaged_ranges: Vec::new(),
             is_plain: file.state == FileState::Foreign && file.recorded.is_none(),
             note: None,
         };
@@ -252,8 +253,8 @@ impl VerifiedFile {
             BlobState::Ok { .. } => (VerifyState::Ok, None),
             BlobState::Missing => (VerifyState::Missing, Some("its blob is gone from the store".into())),
             BlobState::Modified { segments } => {
-                self.damaged = byte_ranges(&segments, self.size);
-                let note = match self.damaged.len() {
+                self.damaged_ranges = byte_ranges(&segments, self.size);
+                let note = match self.damaged_ranges.len() {
                     0 => "its content is not what its sha256 says".to_owned(),
                     _ => format!("damaged: {} of {} segments of 1 MiB", segments.len(), segment_count(self.size)),
                 };
@@ -263,14 +264,14 @@ impl VerifiedFile {
     }
 }
 
-/// Neighbouring segments as byte ranges `[start, end)`.
-fn byte_ranges(segments: &[u64], size: u64) -> Vec<(u64, u64)> {
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
+/// Neighbouring segments as one range.
+fn byte_ranges(segments: &[u64], size: u64) -> Vec<ByteRange> {
+    let mut ranges: Vec<ByteRange> = Vec::new();
     for segment in segments {
         let (start, end) = (segment * SEGMENT_LEN, ((segment + 1) * SEGMENT_LEN).min(size));
         match ranges.last_mut() {
-            Some(last) if last.1 == start => last.1 = end,
-            _ => ranges.push((start, end)),
+            Some(last) if last.end == start => last.end = end,
+            _ => ranges.push(ByteRange { start, end }),
         }
     }
     ranges

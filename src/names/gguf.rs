@@ -216,6 +216,12 @@ pub enum Role {
     Adapter,
 }
 
+impl serde::Serialize for Role {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl Role {
     /// The role in reports, and in the labels of companions.
     pub fn as_str(self) -> &'static str {

@@ -5,7 +5,10 @@ use super::{
     error::RegistryError,
     model::{Artifact, FormatEntry, Model, QuantEntry, Status},
 };
-use crate::names::{Format, Quant, nearest};
+use crate::{
+    names::{Format, Quant, nearest},
+    notice::Notice,
+};
 
 /// The answer to "which files are that?".
 #[derive(Debug, Clone)]
@@ -18,8 +21,8 @@ pub struct Selection<'r> {
     pub quant: Option<&'r Quant>,
     /// The files.
     pub artifact: &'r Artifact,
-    /// What the user should know: a choice made for them, a successor, a remark. Whole lines without a full stop.
-    pub notices: Vec<String>,
+    /// What the user should know: a choice made for them, a successor, a remark.
+    pub notices: Vec<Notice>,
 }
 
 impl Registry {
@@ -125,7 +128,7 @@ fn choose_quant<'r>(
     model: &Model,
     format: &'r FormatEntry,
     wanted: Option<&Quant>,
-    notices: &mut Vec<String>,
+    notices: &mut Vec<Notice>,
 ) -> Result<&'r QuantEntry, RegistryError> {
     let names = || format.quants.iter().map(|entry| entry.quant.as_str());
     let unknown = |quant: &str| RegistryError::UnknownQuant {
@@ -142,28 +145,27 @@ fn choose_quant<'r>(
     // `min_by_key` keeps the first of equals, so unknown names stand in file order.
     let chosen = format.quants.iter().min_by_key(rank).ok_or_else(|| unknown("any"))?;
     if format.quants.len() > 1 {
-        let choices = crate::text::list(&names().collect::<Vec<_>>());
-        notices.push(format!("no quantization named: chose `{}` for `{}` out of {choices}", chosen.quant, model.id));
+        let choices = format.quants.iter().map(|entry| entry.quant.clone()).collect();
+        notices.push(Notice::QuantChosen { model: model.id.clone(), quant: chosen.quant.clone(), choices });
     }
     Ok(chosen)
 }
 
 /// What the entry itself says to whoever selects it.
-fn remarks(model: &Model, format: &FormatEntry, quant: Option<&Quant>, artifact: &Artifact) -> Vec<String> {
+fn remarks(model: &Model, format: &FormatEntry, quant: Option<&Quant>, artifact: &Artifact) -> Vec<Notice> {
     let name = format!("{}:{}", model.id, quant.map_or(format.format.as_str(), Quant::as_str));
     let mut remarks = Vec::new();
-    match (artifact.status, &artifact.superseded_by) {
-        (Status::Active, _) => {}
-        (status, None) => remarks.push(format!("`{name}` is {}", status.as_str())),
-        (status, Some(next)) => remarks.push(format!("`{name}` is {}; take `{next}` instead", status.as_str())),
+    if artifact.status != Status::Active {
+        let (status, instead) = (artifact.status.as_str(), artifact.superseded_by.clone());
+        remarks.push(Notice::NotRecommended { name: name.clone(), status, instead });
     }
     // A slip of copy and paste that would otherwise show only in the quality of the answers. An own suffix (`q4_k_m-old`) is none.
     let carried = artifact.files.first().and_then(|file| Quant::of_gguf_name(file.path.file_name()));
     if let (Some(quant), Some(carried)) = (quant, carried)
         && !quant.as_str().contains(carried.as_str())
     {
-        remarks.push(format!("the file of `{name}` is named like `{carried}`"));
+        remarks.push(Notice::NamedLike { name: name.clone(), quant: carried });
     }
-    remarks.extend(artifact.note.as_ref().map(|note| format!("`{name}`: {note}")));
+    remarks.extend(artifact.note.clone().map(|remark| Notice::Remark { name, remark }));
     remarks
 }

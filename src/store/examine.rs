@@ -1,4 +1,4 @@
-//! Accounts for every file in a store: what is wrong, and which command mends it.
+//! Accounts for every file in a store: what is wrong, and which command repairs it.
 
 use super::{
     CheckMode, Partial, Progress, Result, RootOwner, ShutOut, Store, StoreError,
@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub enum Severity {
     /// Left over from an interrupted command; harmless.
     Leftover,
-    /// It can be mended from what is there.
+    /// It can be repaired from what is there.
     Repairable,
     /// Something is lost or wrong.
     Loss,
@@ -40,10 +40,10 @@ pub struct Finding {
     /// The file or folder.
     pub path: PathBuf,
     /// What is wrong, for people.
-    pub what: String,
+    pub message: String,
     /// What repairs it.
     #[serde(skip)]
-    pub mend: Vec<Hint>,
+    pub repair: Vec<Hint>,
 }
 
 /// What was seen in a store.
@@ -86,8 +86,8 @@ struct Findings<'a> {
 const IN_THE_WAY: &str = "something that is no file is in the way";
 
 impl Findings<'_> {
-    fn add(&mut self, severity: Severity, path: impl Into<PathBuf>, what: impl Into<String>, mend: Hint) {
-        self.list.push(Finding { severity, path: path.into(), what: what.into(), mend: vec![mend] });
+    fn add(&mut self, severity: Severity, path: impl Into<PathBuf>, what: impl Into<String>, repair: Hint) {
+        self.list.push(Finding { severity, path: path.into(), message: what.into(), repair: vec![repair] });
     }
 
     /// Turns an error for something that cannot be examined into a finding and `None`.
@@ -99,13 +99,13 @@ impl Findings<'_> {
         if self.is_shut(&error.path) {
             return Ok(None);
         }
-        let mend = match ShutOut::of(self.store.disk(), &error) {
+        let repair = match ShutOut::of(self.store.disk(), &error) {
             Some(shut_out) => Hint::SystemCommand(shut_out.command()),
             None if error.is_wrong_kind() => Hint::MoveElsewhere,
             None => Hint::MakeReadableOrMove,
         };
         let path = error.path.clone();
-        self.add(Severity::Repairable, path, error.to_string(), mend);
+        self.add(Severity::Repairable, path, error.to_string(), repair);
         Ok(None)
     }
 
@@ -136,8 +136,8 @@ impl Findings<'_> {
         }
         if cfg!(unix) && self.root.mode & 0o002 != 0 {
             let what = format!("its mode is {:o}: every user of this machine can change what is in it", self.root.mode);
-            let mend = Hint::SystemCommand(format!("chmod o-w {}", text::shell_path(layout.root())));
-            self.add(Severity::Repairable, layout.root(), what, mend);
+            let repair = Hint::SystemCommand(format!("chmod o-w {}", text::shell_path(layout.root())));
+            self.add(Severity::Repairable, layout.root(), what, repair);
         }
         let known = |name: &str| Layout::is_fixed_dir(name) || matches!(name, "STORE.json" | "CACHEDIR.TAG");
         for entry in self.names(layout.root())? {
@@ -182,12 +182,12 @@ impl Findings<'_> {
             Some(None) if self.is_shut(&dir) => {}
             Some(None) => self.add(Severity::Repairable, dir, "the folder is missing", Hint::Run(Action::new(Verb::Init))),
             Some(Some(stat)) if stat.kind != Kind::Dir => {
-                let (what, mend) = match stat.kind {
+                let (what, repair) = match stat.kind {
                     Kind::Symlink => ("a symbolic link is in the place of a folder, and none is followed", Hint::ReplaceLink),
                     _ => ("something that is no folder is in the way", Hint::RestoreFolder),
                 };
                 self.shut.insert(dir.clone());
-                self.add(Severity::Repairable, dir, what, mend);
+                self.add(Severity::Repairable, dir, what, repair);
             }
             Some(Some(stat)) => self.mode(dir, &stat, mode),
         }
@@ -203,9 +203,9 @@ impl Findings<'_> {
             if entry.kind == Kind::File {
                 self.record_mode(path)?;
             } else if self.store.layout().is_lock(&path) {
-                let (what, mend) =
+                let (what, repair) =
                     ("it is no lock file, and what needs this lock fails until then", self.way_out(&path, entry.kind));
-                self.add(Severity::Repairable, path, what, mend);
+                self.add(Severity::Repairable, path, what, repair);
             } else if is_ours || entry.name.starts_with(".tmp-") {
                 self.add(Severity::Repairable, path, IN_THE_WAY, Hint::MoveElsewhere);
             }
@@ -245,22 +245,22 @@ impl Findings<'_> {
         if !is_shared && stat.uid != self.root.uid {
             self.strangers.entry(stat.uid).or_insert((0, path.clone())).0 += 1;
         }
-        let mend = match is_shared {
+        let repair = match is_shared {
             true => Hint::ShareAsOwner,
             false => Hint::SystemCommand(format!("chmod {wanted:o} {}", text::shell_path(&path))),
         };
         let is_too_open = stat.mode & !wanted & if is_lock { 0o077 } else { 0o022 } != 0;
         if stat.mode & wanted != wanted {
             let what = format!("its mode is {:o} and should be {wanted:o}: it shuts other users of the store out", stat.mode);
-            self.add(Severity::Repairable, path, what, mend);
+            self.add(Severity::Repairable, path, what, repair);
         } else if is_shared && stat.gid != self.root.gid {
             let (is, should) = (disk::group_name(stat.gid), disk::group_name(self.root.gid));
             let what = format!("it belongs to the group {is} and not to {should}, whose members it shuts out");
-            self.add(Severity::Repairable, path, what, mend);
+            self.add(Severity::Repairable, path, what, repair);
         } else if is_too_open {
             let (is, who) = (stat.mode, if is_lock { "can hold it and make everybody wait" } else { "can change what is in it" });
             let what = format!("its mode is {is:o} and should be {wanted:o}: who does not belong to the store {who}");
-            self.add(Severity::Repairable, path, what, mend);
+            self.add(Severity::Repairable, path, what, repair);
         }
     }
 
@@ -301,11 +301,11 @@ impl Findings<'_> {
         }
         if stat.mode & 0o222 != 0 {
             let command = if cfg!(windows) { "attrib +R" } else { "chmod 444" };
-            let mend = Hint::SystemCommand(format!("{command} {}", text::shell_path(path)));
-            self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), mend);
+            let repair = Hint::SystemCommand(format!("{command} {}", text::shell_path(path)));
+            self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), repair);
         } else if cfg!(unix) && stat.mode & 0o444 != 0o444 {
-            let mend = Hint::SystemCommand(format!("chmod 444 {}", text::shell_path(path)));
-            self.add(Severity::Repairable, path, format!("not everybody can read it (mode {:o})", stat.mode), mend);
+            let repair = Hint::SystemCommand(format!("chmod 444 {}", text::shell_path(path)));
+            self.add(Severity::Repairable, path, format!("not everybody can read it (mode {:o})", stat.mode), repair);
         }
         match self.store.meta(digest)? {
             None if self.store.has_newer_meta(digest)? => {}
@@ -317,8 +317,8 @@ impl Findings<'_> {
             ),
             Some(meta) if meta.size != stat.len => {
                 let what = format!("it is {} bytes long and should be {}", stat.len, meta.size);
-                let mend = self.repair_of(digest)?;
-                self.add(Severity::Loss, path, what, mend);
+                let repair = self.repair_of(digest)?;
+                self.add(Severity::Loss, path, what, repair);
                 return Ok(());
             }
             Some(meta) => {
@@ -334,8 +334,8 @@ impl Findings<'_> {
             && self.store.damage(digest)?.is_none()
         {
             let what = "its content is not what its name says";
-            let mend = self.repair_of(digest)?;
-            self.add(Severity::Loss, path, what, mend);
+            let repair = self.repair_of(digest)?;
+            self.add(Severity::Loss, path, what, repair);
         }
         Ok(())
     }
@@ -408,8 +408,8 @@ impl Findings<'_> {
                 ),
                 Err(error) => {
                     let path = dir.join("project.json");
-                    let mend = Hint::RestoreOrForget { path: path.clone(), project: project.to_string() };
-                    self.add(Severity::Repairable, path, error.to_string(), mend);
+                    let repair = Hint::RestoreOrForget { path: path.clone(), project: project.to_string() };
+                    self.add(Severity::Repairable, path, error.to_string(), repair);
                 }
             }
             for entry in self.names(&dir)?.into_iter().filter(|entry| roots::is_root_name(&entry.name)) {
@@ -423,11 +423,11 @@ impl Findings<'_> {
                                 continue;
                             }
                             let what = format!("{} needs the blob {}, which is gone", root.owner, file.sha256);
-                            let mend = match root.owner.view() {
+                            let repair = match root.owner.view() {
                                 Some(view) => Hint::DownloadInProject(Action::new(Verb::Download).name(view.name())),
                                 None => Hint::DownloadModel,
                             };
-                            self.add(Severity::Loss, path.clone(), what, mend);
+                            self.add(Severity::Loss, path.clone(), what, repair);
                         }
                         if let RootOwner::Unknown(_) = root.owner {
                             let what = format!("{} keeps {} of the blobs", root.owner, root.files.len());

@@ -55,7 +55,7 @@ impl Store {
         Ok(intake)
     }
 
-    /// Puts a blob aside that cannot be mended, so that nothing takes it for good. Tells where it is now.
+    /// Puts a blob aside that cannot be repaired, so that nothing takes it for good. Tells where it is now.
     pub fn quarantine(&self, digest: &Sha256Digest, wait: &Wait) -> Result<Option<std::path::PathBuf>> {
         self.require_writable()?;
         let _lock = self.lock_blob(&IntakeKey::Sha256(*digest), "a damaged blob", wait)?;

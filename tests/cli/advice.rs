@@ -129,10 +129,10 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint forget_project", "projects forget {}", In(gone_project)),
     ("hint restart_project", "projects list", In(unreadable_project)),
     ("manager/download.rs", "@download", In(|| nothing("download tinny"))),
-    ("manager/download.rs", "gc", In(|| Scene { line: "download tiny:q4_k_m --force".to_owned(), ..in_the_way() })),
-    ("manager/download.rs", "info {repo}", Like("info owner/repo")),
+    ("cli/notices.rs", "gc", In(|| Scene { line: "download tiny:q4_k_m --force".to_owned(), ..in_the_way() })),
+    ("cli/notices.rs", "info {repo}", Like("info owner/repo")),
     ("hint move_plain", "remove {}", In(in_the_way)),
-    ("manager/download.rs", "verify", In(|| Scene::new(silent(), format!("download {REPO}:Q4_K_M")))),
+    ("cli/notices.rs", "verify", In(|| Scene::new(silent(), format!("download {REPO}:Q4_K_M")))),
     ("manager/info.rs", "@info", In(|| nothing("info tinny"))),
     ("registry/lint/mod.rs", "@add", In(unpinned_online)),
     ("manager/lock/mod.rs", "@lock", In(|| nothing(&format!("lock {REPO}")).before(&format!("lock {REPO}:Q4_K_M {REPO}:Q8_0")))),
@@ -770,7 +770,7 @@ fn a_command_that_is_named_acts_where_the_one_did_that_names_it() {
     remove(desk.s.project().join(PATH));
     let doctor = desk.run("doctor --store ../store").ok().prints("`model-manager --store ../store verify tiny:q4_k_m --repair`");
     let json = desk.run("doctor --store ../store --json").ok().json();
-    let repair = json["findings"][0]["mend"].as_str().unwrap().to_owned();
+    let repair = json["findings"][0]["repair"].as_str().unwrap().to_owned();
     assert!(repair.contains("`model-manager --store ../store verify tiny:q4_k_m --repair`"), "{doctor}\n{json:#}");
     assert!(!desk.store().exists());
 }

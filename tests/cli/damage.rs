@@ -1,4 +1,4 @@
-//! Records and blobs that something else damaged: what is lost is told, what can be mended is, and nothing else stops.
+//! Records and blobs that something else damaged: what is lost is told, what can be repaired is, and nothing else stops.
 
 use std::path::PathBuf;
 
@@ -52,7 +52,7 @@ fn a_blob_that_lost_its_length_is_not_present_and_is_fetched_anew() {
 }
 
 #[test]
-fn a_hard_link_that_was_cut_may_be_somebodys_edit_and_is_mended_only_where_that_is_asked_for() {
+fn a_hard_link_that_was_cut_may_be_somebodys_edit_and_is_repaired_only_where_that_is_asked_for() {
     for mend in ["verify tiny --repair", "download tiny --force"] {
         let desk = Desk::new();
         desk.run("download tiny --link hardlink").ok();

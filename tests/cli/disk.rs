@@ -242,7 +242,7 @@ fn every_way_of_showing_files_works_and_is_kept() {
         desk.run("download tiny").ok();
         before.assert_same(&desk.s.tree());
         let freed = desk.run("remove tiny --json").ok().json();
-        assert!(freed["freed"].as_u64().unwrap() >= 2 * MIB, "{mode}: {freed:#}");
+        assert!(freed["totals"]["freed_bytes"].as_u64().unwrap() >= 2 * MIB, "{mode}: {freed:#}");
         assert!(!path.exists() && !desk.blob(&desk.content()).exists());
     }
     // From one mode to another, in place.

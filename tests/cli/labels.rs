@@ -34,7 +34,8 @@ fn measure(desk: &Desk, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
     let info = desk.run(&format!("info {repo} --json")).ok().json();
     let labels = info["models"][0]["labels"].as_array().unwrap().clone();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let listed: BTreeSet<String> = labels.iter().flat_map(|label| label["files"].as_array().unwrap().iter().map(text)).collect();
+    let listed: BTreeSet<String> =
+        labels.iter().flat_map(|label| label["files"].as_array().unwrap().iter().map(|file| text(&file["repo_path"]))).collect();
     let missing: Vec<&&str> = paths.iter().filter(|path| !listed.contains(**path)).collect();
     if !missing.is_empty() {
         found.faults.push(format!("{repo}: no label has {missing:?}"));
@@ -49,7 +50,8 @@ fn measure(desk: &Desk, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
         found.faults.push(format!("{repo}: {} labels, {} plans: {}", labels.len(), plans.len(), planned["error"]));
     }
     for (label, plan) in labels.iter().zip(&plans) {
-        let wanted: BTreeSet<String> = label["files"].as_array().unwrap().iter().map(|path| digest(&text(path))).collect();
+        let wanted: BTreeSet<String> =
+            label["files"].as_array().unwrap().iter().map(|file| digest(&text(&file["repo_path"]))).collect();
         let taken: BTreeSet<String> = plan["files"].as_array().unwrap().iter().map(|file| text(&file["sha256"])).collect();
         if wanted != taken {
             found.faults.push(format!("{repo}:{} plans {}", label["label"], plan["files"]));

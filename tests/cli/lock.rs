@@ -321,16 +321,16 @@ fn processes_that_lock_at_once_lose_nothing() {
 fn lock_and_sync_answer_in_json() {
     let desk = open_desk();
     let added = desk.run("lock tiny --json").ok().json();
-    assert_eq!((&added["version"], &added["written"], &added["views"][0]["state"]), (&json!(1), &json!(true), &json!("added")));
-    assert_eq!(added["views"][0]["commit"], desk.hub.commit(REPO));
-    assert_eq!(added["views"][0]["files"][0]["change"], "added");
+    assert_eq!((&added["version"], &added["written"], &added["models"][0]["state"]), (&json!(1), &json!(true), &json!("added")));
+    assert_eq!(added["models"][0]["origin"]["commit"], desk.hub.commit(REPO));
+    assert_eq!(added["models"][0]["files"][0]["change"], "added");
     let check = desk.run("lock --check --json").ok().json();
     assert_eq!((&check["ok"], &check["problems"]), (&json!(true), &json!([])));
     let plan = desk.run("sync --dry-run --json").ok().json();
-    assert_eq!((&plan["plans"][0]["fetch"], &plan["views"]), (&json!(desk.content().len()), &json!([])));
+    assert_eq!((&plan["plans"][0]["download_bytes"], &plan["models"]), (&json!(desk.content().len()), &json!([])));
     assert!(!desk.s.models().exists());
     let done = desk.run("sync --json").ok().json();
-    assert_eq!((&done["fetched"], &done["views"][0]["model"]), (&json!(desk.content().len()), &json!("tiny")));
+    assert_eq!((&done["totals"]["download_bytes"], &done["models"][0]["model"]), (&json!(desk.content().len()), &json!("tiny")));
     let error = desk.run("sync --locked --offline --store elsewhere --json").code(6).json();
     assert_eq!(error["error"]["kind"], "network");
     assert!(blob_in(&desk.store(), &desk.content()).exists());

@@ -7,6 +7,7 @@ mod fsck;
 mod support;
 
 mod headers;
+mod json;
 mod kit;
 mod mounts;
 mod transcript;

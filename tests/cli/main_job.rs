@@ -86,7 +86,7 @@ fn another_model_with_the_same_file_sends_nothing() {
     assert_eq!(desk.hub.count().total_requests(), 0);
     desk.assert_tidy();
     let freed = desk.run("remove twin --json").ok().json();
-    assert_eq!(freed["freed"], 0, "{freed:#}");
+    assert_eq!(freed["totals"]["freed_bytes"], 0, "{freed:#}");
     assert_content(&desk.s.project().join(PATH), &desk.content());
 }
 
@@ -329,7 +329,10 @@ fn a_dry_run_tells_all_and_does_nothing() {
         .prints("free on the volume of models/.blobs now")
         .prints("memory: fits: running it takes about 0.50 GB");
     let plan = desk.run("download tiny --dry-run --json").ok().json();
-    assert_eq!((plan["plans"][0]["fetch"].as_u64(), plan["plans"][0]["api_requests"].as_u64()), (Some(2 * MIB + 7), Some(0)));
+    assert_eq!(
+        (plan["plans"][0]["download_bytes"].as_u64(), plan["plans"][0]["api_requests"].as_u64()),
+        (Some(2 * MIB + 7), Some(0))
+    );
     assert_eq!(desk.hub.count().total_requests(), 0);
     before.assert_same(&desk.s.tree());
     desk.run("download tiny").ok();
@@ -383,8 +386,8 @@ fn a_dry_run_tells_the_numbers_behind_its_answers() {
     let plan = |line: &str| desk.run(&format!("{line} --dry-run --json")).ok().json()["plans"][0].clone();
     let huge = plan("download huge");
     assert_eq!(huge["memory"]["verdict"], "does_not_fit", "{huge:#}");
-    assert_eq!(huge["memory"]["total"], total);
-    assert_eq!((huge["memory"]["weights"].as_u64(), huge["memory"]["ram"].as_str()), (Some(total), Some("4-8 GB")));
+    assert_eq!(huge["memory"]["memory_bytes"], total);
+    assert_eq!((huge["memory"]["weights_bytes"].as_u64(), huge["memory"]["ram"].as_str()), (Some(total), Some("4-8 GB")));
     assert_eq!(plan("download exact")["memory"]["verdict"], "tight");
     desk.run("download huge --dry-run").ok().prints("does not fit").prints("mit; access must be asked for");
 
@@ -394,12 +397,15 @@ fn a_dry_run_tells_the_numbers_behind_its_answers() {
     assert_eq!((set["api_requests"].as_u64(), set["requests"].as_u64()), (Some(2), Some(4)), "{set:#}");
     assert_eq!(set["files"][0]["file"], "config.json");
     assert!(set["files"][0]["sha256"].is_null() && set["files"][0]["git_sha1"].as_str().is_some_and(|hash| hash.len() == 40));
-    assert_eq!((set["fetch"].as_u64(), set["take"].as_u64()), (Some(3 * MIB + 2), Some(3 * MIB + 2)));
-    assert_eq!(set["free_after"].as_u64(), set["free"].as_u64().map(|free| free - (3 * MIB + 2)));
+    assert_eq!((set["download_bytes"].as_u64(), set["disk_bytes"].as_u64()), (Some(3 * MIB + 2), Some(3 * MIB + 2)));
+    assert_eq!(set["free_bytes_after"].as_u64(), set["free_bytes"].as_u64().map(|free| free - (3 * MIB + 2)));
     assert_eq!(set["store"].as_str(), Some(&*slashes(desk.store().to_str().unwrap())));
     let before = desk.hub.count().total_requests();
     desk.run("download a/set --format safetensors").ok();
     assert!(desk.hub.count().total_requests() - before >= 4);
     let again = plan("download a/set --format safetensors");
-    assert_eq!((again["fetch"].as_u64(), again["requests"].as_u64(), again["api_requests"].as_u64()), (Some(0), Some(0), Some(0)));
+    assert_eq!(
+        (again["download_bytes"].as_u64(), again["requests"].as_u64(), again["api_requests"].as_u64()),
+        (Some(0), Some(0), Some(0))
+    );
 }

@@ -75,7 +75,7 @@ fn a_view_without_one_is_completed_and_keeps_it() {
     assert_eq!(shown(&desk, DIR), [MODEL]);
     desk.hub.reset_counters();
     let plan = desk.run("download seer --mmproj=mmproj-Seer-BF16.gguf --dry-run --json").ok().json();
-    assert_eq!(plan["plans"][0]["fetch"], MIB + 11);
+    assert_eq!(plan["plans"][0]["download_bytes"], MIB + 11);
     desk.run("download seer --mmproj=mmproj-Seer-BF16.gguf").ok();
     assert_eq!(desk.hub.count().content_bytes(), MIB + 11, "the model does not travel again");
     assert_eq!(shown(&desk, DIR), [MODEL, "mmproj-Seer-BF16.gguf"]);
@@ -97,7 +97,7 @@ fn a_view_without_one_is_completed_and_keeps_it() {
 }
 
 #[test]
-fn a_reference_takes_one_and_a_damaged_one_is_mended() {
+fn a_reference_takes_one_and_a_damaged_one_is_repaired() {
     let desk = desk();
     let output = desk.run(&format!("download {REPO} --mmproj=bf16")).ok();
     let dir = "models/ggml-org--Seer-GGUF/gguf/q4_k_m";
@@ -282,8 +282,8 @@ fn an_added_model_has_its_projector_in_the_registry_and_comes_with_it() {
 
     // Another quantization of it: the same projector, which is here already.
     let json = desk.run(&format!("add {REPO}:q8_0 --id eye --json")).ok().json();
-    assert_eq!(json["projectors"], serde_json::json!(["mmproj-Seer-F16.gguf"]));
-    assert_eq!(json["size"], 2 * (MIB + 5), "the model and its projector");
+    assert_eq!(json["projectors"][0]["repo_path"], "mmproj-Seer-F16.gguf");
+    assert_eq!(json["total_bytes"], 2 * (MIB + 5), "the model and its projector");
     desk.hub.reset_counters();
     desk.run("download eye:q8_0").ok();
     assert_eq!(desk.hub.count().content_bytes(), MIB + 1);
@@ -340,14 +340,18 @@ fn a_projector_is_added_only_where_it_is_clear_which_goes_with_the_model() {
     // In another folder it may be that of another model; the root's is for all.
     let many = desk.hub.repo("a/many").lfs("a/a.Q4_K_M.gguf", "1").lfs("a/mmproj-BF16.gguf", "2").lfs("b/b.Q8_0.gguf", "3");
     many.lfs("c/mmproj-F16.gguf", "4").commit();
-    let projectors = |line: &str| desk.run(&format!("add {line} --dry-run --json")).ok().json()["projectors"].clone();
-    assert_eq!(projectors("a/many:q4_k_m"), serde_json::json!(["a/mmproj-BF16.gguf"]));
-    assert_eq!(projectors("a/many:q8_0"), serde_json::json!([]));
+    let projectors = |line: &str| -> Vec<String> {
+        let added = desk.run(&format!("add {line} --dry-run --json")).ok().json();
+        let path = |file: &serde_json::Value| file["repo_path"].as_str().unwrap().to_owned();
+        added["projectors"].as_array().unwrap().iter().map(path).collect()
+    };
+    assert_eq!(projectors("a/many:q4_k_m"), ["a/mmproj-BF16.gguf"]);
+    assert!(projectors("a/many:q8_0").is_empty());
     desk.hub.repo("a/many").lfs("mmproj-F32.gguf", "5").commit();
-    assert_eq!(projectors("a/many:q8_0"), serde_json::json!(["mmproj-F32.gguf"]));
+    assert_eq!(projectors("a/many:q8_0"), ["mmproj-F32.gguf"]);
     desk.hub.repo("a/many").lfs("mmproj-F16.gguf", "6").commit();
-    assert_eq!(projectors("a/many:q8_0"), serde_json::json!(["mmproj-F16.gguf"]));
-    assert_eq!(projectors("a/many:q4_k_m"), serde_json::json!(["a/mmproj-BF16.gguf"]), "its own folder's before the root's");
+    assert_eq!(projectors("a/many:q8_0"), ["mmproj-F16.gguf"]);
+    assert_eq!(projectors("a/many:q4_k_m"), ["a/mmproj-BF16.gguf"], "its own folder's before the root's");
 }
 
 #[test]

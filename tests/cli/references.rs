@@ -92,7 +92,7 @@ fn info_lists_labels_roles_sizes_and_what_is_here() {
     assert_eq!(desk.hub.count().api, 2, "one question for the commit and one for its files");
     let told = |at: usize| {
         let label = &info["models"][0]["labels"][at];
-        format!("{} {} {} {}", label["label"], label["role"], label["size"], label["present"]).replace('"', "")
+        format!("{} {} {} {}", label["label"], label["role"], label["total_bytes"], label["present"]).replace('"', "")
     };
     assert_eq!([told(0), told(1), told(2)], ["a-q4_k_m model 3 false", "b-q4_k_m model 5 true", "mmproj-f16 mmproj 1 false"]);
     desk.run("info a/two").ok().prints("a-q4_k_m").prints("mmproj-f16");
@@ -136,8 +136,9 @@ fn plans(desk: &Desk, name: &str, listing: &[&str]) {
     files.commit();
     let plan = desk.run(&format!("download {repo} --format safetensors --dry-run --json")).ok().json()["plans"][0].clone();
     let planned = |list: &str| {
+        let key = if list == "files" { "file" } else { "repo_path" };
         let all = plan[list].as_array().unwrap().iter();
-        all.map(|file| file["file"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+        all.map(|file| file[key].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
     };
     let wanted = |is_out: bool| {
         let of = listing.iter().filter(|path| path.starts_with('-') == is_out);
@@ -145,9 +146,9 @@ fn plans(desk: &Desk, name: &str, listing: &[&str]) {
     };
     assert_eq!((planned("files"), planned("left_out")), (wanted(false), wanted(true)), "{name}");
     let left_out = plan["left_out"].as_array().unwrap();
-    assert!(left_out.iter().all(|file| !file["why"].as_str().unwrap().is_empty() && file["size"].is_u64()), "{plan:#}");
+    assert!(left_out.iter().all(|file| !file["reason"].as_str().unwrap().is_empty() && file["size"].is_u64()), "{plan:#}");
     let shown = desk.run(&format!("download {repo} --format safetensors --dry-run")).ok();
-    for why in left_out.iter().map(|file| file["why"].as_str().unwrap()) {
+    for why in left_out.iter().map(|file| file["reason"].as_str().unwrap()) {
         assert!(shown.stdout.contains(&format!("left out, {why}: ")), "{shown}");
     }
 }
@@ -222,7 +223,10 @@ fn what_the_registry_does_not_select_or_excludes_is_listed_as_left_out() {
         desk.s.write("configs/models.yaml", entry);
         let plan = desk.run("download m --dry-run --json").ok().json();
         let left_out = &plan["plans"][0]["left_out"];
-        assert!(left_out.as_array().unwrap().iter().any(|file| file["file"] == "notes.md" && file["why"] == why), "{plan:#}");
+        assert!(
+            left_out.as_array().unwrap().iter().any(|file| file["repo_path"] == "notes.md" && file["reason"] == why),
+            "{plan:#}"
+        );
     }
 }
 
@@ -256,7 +260,7 @@ fn an_index_is_held_against_the_weights_before_anything_travels() {
     let plan = desk.run("download a/more --format safetensors --dry-run --json").ok().json()["plans"][0].clone();
     let files: Vec<&str> = plan["files"].as_array().unwrap().iter().filter_map(|file| file["file"].as_str()).collect();
     assert_eq!(files, ["config.json", two[0], two[1], "model.safetensors.index.json", "mtp.safetensors"]);
-    let left_out = serde_json::json!([{"file": more[2], "size": 39, "why": "not named by the index of the weights"}]);
+    let left_out = serde_json::json!([{"repo_path": more[2], "size": 39, "reason": "not named by the index of the weights"}]);
     assert_eq!(plan["left_out"], left_out);
     desk.run("lock a/more --format safetensors").ok();
     let locked = crate::lock::lock_text(&desk.s.project());

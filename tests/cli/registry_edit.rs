@@ -93,7 +93,7 @@ fn the_parts_of_a_split_gguf_are_listed() {
     // Whoever names one part means them all.
     let reference = "hf://me/Big-GGUF/big/big.Q6_K-00002-of-00002.gguf";
     let json = desk.run(&format!("add {reference} --id same --json")).ok().json();
-    assert_eq!((json["quant"].as_str(), json["size"].as_u64()), (Some("q6_k"), Some(2 * MIB + 7)), "{json:#}");
+    assert_eq!((json["quant"].as_str(), json["total_bytes"].as_u64()), (Some("q6_k"), Some(2 * MIB + 7)), "{json:#}");
     desk.downloads_without_a_question("same");
 }
 
@@ -174,7 +174,7 @@ fn a_dry_run_shows_a_diff_and_writes_nothing() {
     let json = desk.run("add me/New-7B-GGUF --dry-run --json").ok().json();
     before.assert_same(&desk.s.tree());
     assert_eq!(
-        (json["id"].as_str(), json["format"].as_str(), json["quant"].as_str()),
+        (json["model"].as_str(), json["format"].as_str(), json["quant"].as_str()),
         (Some("new-7b"), Some("gguf"), Some("q4_k_m"))
     );
     assert_eq!(json["diff"].as_str(), Some(output.stdout.as_str()));
@@ -330,7 +330,7 @@ fn what_add_wrote_registry_remove_takes_out_again() {
     desk.run("registry remove odd").ok();
     assert_eq!(text(), before);
     let json = desk.run("registry remove tiny --json").ok().json();
-    assert_eq!((&json["id"], &json["dry_run"]), (&"tiny".into(), &false.into()), "{json:#}");
+    assert_eq!((&json["model"], &json["dry_run"]), (&"tiny".into(), &false.into()), "{json:#}");
     assert_eq!(text(), "models: {}\n# the end\n");
 }
 

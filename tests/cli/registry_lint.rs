@@ -97,8 +97,8 @@ fn every_slip_is_found_at_its_place() {
     }
     assert_eq!(json["ok"], false);
     let slip = json["findings"].as_array().unwrap().iter().find(|finding| finding["rule"] == "unknown-key").unwrap();
-    assert_eq!((slip["column"].as_u64(), slip["next"].as_str()), (Some(5), Some("Did you mean `description`?")));
-    let next = |finding: &Value| finding["next"].as_str().is_some_and(|next| !next.is_empty());
+    assert_eq!((slip["column"].as_u64(), slip["hint"].as_str()), (Some(5), Some("Did you mean `description`?")));
+    let next = |finding: &Value| finding["hint"].as_str().is_some_and(|next| !next.is_empty());
     assert!(json["findings"].as_array().unwrap().iter().all(next), "{json:#}");
     let mut said = Transcript::of(&desk);
     said.run(&desk, &["lint"]);
@@ -249,7 +249,7 @@ fn what_became_of_repositories_is_found() {
         let all = json["findings"].as_array().unwrap().iter().filter(|finding| finding["model"] == model);
         let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
         all.map(|finding| {
-            (format!("{} {}", text(finding, "level"), text(finding, "rule")), text(finding, "message") + &text(finding, "next"))
+            (format!("{} {}", text(finding, "level"), text(finding, "rule")), text(finding, "message") + &text(finding, "hint"))
         })
         .collect()
     };

@@ -25,7 +25,7 @@ fn one_flipped_bit_costs_one_ranged_request_of_one_segment() {
     let blob = desk.blob(&desk.content());
     damage(&blob, |bytes| bytes[MIB + 5] ^= 1);
     desk.hub.reset_counters();
-    desk.run("verify --repair").ok().prints("mended");
+    desk.run("verify --repair").ok().prints("repaired");
     assert_eq!(content_bytes(&desk), MIB as u64);
     assert_eq!(desk.hub.count().of(Part::Cdn).count(), 1);
     desk.run("verify --rehash").ok();
@@ -84,12 +84,12 @@ fn a_damaged_record_beside_a_damaged_file_fetches_the_file_anew() {
 }
 
 #[test]
-fn a_hard_link_to_the_damaged_file_shows_the_mended_one() {
+fn a_hard_link_to_the_damaged_file_shows_the_repaired_one() {
     let desk = Desk::new();
     desk.run("download tiny --link hardlink").ok();
     let blob = desk.blob(&desk.content());
     damage(&blob, |bytes| bytes[9] ^= 1);
-    desk.run("verify --repair").ok().prints("mended");
+    desk.run("verify --repair").ok().prints("repaired");
     assert_eq!(fs::read(desk.s.project().join(PATH)).unwrap(), fs::read(&blob).unwrap());
     desk.run("verify --rehash").ok();
 }
@@ -102,7 +102,7 @@ fn wrong_bytes_for_the_damage_publish_nothing_and_what_is_left_is_put_aside() {
     let blob = desk.blob(&desk.content());
     damage(&blob, |bytes| bytes[MIB + 5] ^= 1);
     let fault = desk.hub.fault(Match::cdn().always(), Fault::WrongBytes { offset: MIB as u64 + 9 });
-    desk.run("verify --repair").code(4).prints("not mended");
+    desk.run("verify --repair").code(4).prints("not repaired");
     assert!(!blob.exists());
     assert_eq!(fs::read_dir(desk.s.models().join(".blobs/bad")).unwrap().count(), 1);
     desk.hub.remove_fault(&fault);

@@ -29,7 +29,7 @@ fn frozen(desk: &Desk, line: &str, after: u64) -> (Running, Hold) {
 /// What a dry run believes to have of `tiny`.
 fn held(desk: &Desk) -> u64 {
     let plan = desk.run("download tiny --dry-run --json").ok().json();
-    plan["plans"][0]["size"].as_u64().unwrap() - plan["plans"][0]["fetch"].as_u64().unwrap()
+    plan["plans"][0]["total_bytes"].as_u64().unwrap() - plan["plans"][0]["download_bytes"].as_u64().unwrap()
 }
 
 #[test]

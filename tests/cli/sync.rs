@@ -179,7 +179,7 @@ fn a_registry_that_changed_refuses_a_locked_sync_and_is_locked_anew_by_one_that_
 
 #[test]
 #[cfg_attr(windows, ignore = "views are hard links there, and what was changed in one may be somebody's edit")]
-fn damage_in_the_store_is_mended_or_told_and_never_shown_as_right() {
+fn damage_in_the_store_is_repaired_or_told_and_never_shown_as_right() {
     let desk = Desk::with(3 * MIB + 5);
     desk.run("download tiny").ok();
     desk.run("lock").ok();
@@ -191,7 +191,7 @@ fn damage_in_the_store_is_mended_or_told_and_never_shown_as_right() {
     desk.run("sync --locked --offline").code(4).says("is damaged").says(&format!("tiny/gguf/q4_k_m/{FILE}")).says("--repair");
     before.assert_same(&desk.s.tree());
     desk.hub.reset_counters();
-    desk.run("sync --locked").ok().prints("Mended");
+    desk.run("sync --locked").ok().prints("Repaired");
     assert_eq!(desk.hub.count().content_bytes(), MIB, "the damaged range alone travels");
     assert_content(&desk.s.project().join(PATH), &desk.content());
 
@@ -230,7 +230,7 @@ fn damaged_hard_links_and_copies_are_made_anew() {
             if silent {
                 std::fs::File::options().write(true).open(&shown).unwrap().set_modified(stamp).unwrap();
             }
-            desk.run("sync --locked").ok().prints("Mended");
+            desk.run("sync --locked").ok().prints("Repaired");
             assert_content(&shown, &desk.content());
             assert_content(&desk.blob(&desk.content()), &desk.content());
         }
@@ -289,14 +289,14 @@ fn pruning_removes_our_views_that_are_not_locked_and_nothing_else() {
     desk.run("sync --locked --prune --dry-run").ok().prints("Would remove tiny gguf/q8_0").prints("Would remove twin gguf/q4_k_m");
     before.assert_same(&desk.s.tree());
     let json = desk.run("sync --locked --prune --json").ok().json();
-    assert_eq!(json["pruned"]["views"].as_array().unwrap().len(), 2, "{json:#}");
+    assert_eq!(json["pruned"]["models"].as_array().unwrap().len(), 2, "{json:#}");
     assert_content(&desk.s.project().join(PATH), &desk.content());
     assert!(!desk.s.models().join("twin").exists() && !desk.s.models().join("tiny/gguf/q8_0").exists());
     assert!(desk.s.models().join("old/gguf/q4_k_m/old.gguf").exists());
     assert!(!desk.blob(&desk.hub.content(REPO, OTHER)).exists(), "what nothing needs gives its space back");
     desk.assert_tidy();
     let again = desk.run("sync --locked --prune --json").ok().json();
-    assert_eq!(again["pruned"]["views"], json!([]), "{again:#}");
+    assert_eq!(again["pruned"]["models"], json!([]), "{again:#}");
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn every_command_says_the_same_of_what_no_source_vouches_for() {
     let info = desk.run(&format!("info {REPO}:q4_k_m --json")).ok().json();
     let form = &info["models"][0]["forms"][0];
     assert_eq!((form["verified"].as_bool(), form["pinned"].as_bool()), (Some(false), Some(false)), "{info}");
-    assert_eq!(desk.run("lock --json").ok().json()["views"][0]["unpublished"], 1);
+    assert_eq!(desk.run("lock --json").ok().json()["models"][0]["unpublished"], 1);
     for line in ["list", "doctor", "doctor --full", "lock", "sync --locked", "verify"] {
         assert_never_verified(&desk.run(line).ok());
     }

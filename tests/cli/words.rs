@@ -194,7 +194,7 @@ fn a_link_of_somebody_elses_that_leads_nowhere_is_no_loss() {
         let own: Vec<_> =
             said["findings"].as_array().unwrap().iter().filter(|finding| finding.to_string().contains("mine")).collect();
         assert_eq!(own.len(), 1, "{said:#}");
-        assert!(own[0]["what"].as_str().unwrap().starts_with("somebody else's link"), "{said:#}");
+        assert!(own[0]["message"].as_str().unwrap().starts_with("somebody else's link"), "{said:#}");
         assert_ne!(own[0]["severity"], "loss", "{said:#}");
     }
 }
@@ -526,7 +526,7 @@ fn verify_never_calls_ok_what_it_cannot_know() {
     desk.run("verify").code(4).prints("1 of 3 segments of 1 MiB");
     desk.run("verify --rehash").code(4).prints("modified");
     let json = desk.run("verify --json").code(4).json();
-    assert_eq!(json["files"][0]["damaged"], serde_json::json!([[MIB, 2 * MIB]]));
+    assert_eq!(json["files"][0]["damaged_ranges"], serde_json::json!([{ "start": MIB, "end": 2 * MIB }]));
     assert_eq!(json["ok"], false);
     std::fs::write(&blob, &bytes).unwrap();
     desk.run("verify").ok().prints("1 ok");

@@ -183,7 +183,7 @@ class InProject(Base):
             self._load_registry()
             self._read = self._known
         elif found := self._native.registry_text():
-            self.registry.setdefault("models", {})[added.id] = _native.read_yaml(*found)["models"][added.id]
+            self.registry.setdefault("models", {})[added.model] = _native.read_yaml(*found)["models"][added.model]
 
     def lint(self, *, online: bool = False, cancel: CancelToken | None = None) -> Lint:
         """Looks through the registry file for what is wrong, missing or odd. A text that is no registry is a finding.

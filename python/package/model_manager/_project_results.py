@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .results import Download, Plan, Removal
+    from .results import Download, Kept, Notice, Origin, Place, Plan, Removal, Repaired, RepoFile
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,11 @@ class Locked:
     state: Literal["added", "kept", "pinned", "moved", "changed", "removed", "unknown"]
     """``pinned`` was to be updated and is pinned to a commit; ``unknown`` is used here and cannot be locked, because nobody
     knows where it came from."""
-    repo: str | None
-    revision: str | None
-    """The branch or tag that it follows; `None` where it is pinned to a commit."""
-    commit: str | None
-    old_commit: str | None
-    size: int
+    origin: Origin | None
+    """Where it comes from, as it is locked now; `None` where it is not."""
+    old_origin: Origin | None
+    """Where it came from, as it was locked before; `None` where it was not."""
+    total_bytes: int
     unpublished: int
     """Number of files whose sources published no hash: what is locked of them is what came first."""
     files: tuple[FileChange, ...]
@@ -49,7 +48,7 @@ class Lock:
     """What was locked, or would be."""
 
     lock_file: Path
-    views: tuple[Locked, ...]
+    models: tuple[Locked, ...]
     """Every view that was looked at."""
     written: bool
     """Whether the lock file was written."""
@@ -58,7 +57,7 @@ class Lock:
     @property
     def is_complete(self) -> bool:
         """Whether no view is ``unknown``."""
-        return all(view.state != "unknown" for view in self.views)
+        return all(model.state != "unknown" for model in self.models)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,15 @@ class LockProblem:
     quant: str | None
     kind: str
     """`contradicts` (it cannot be right, by what is here), `disagrees` (with the registry), `not_locked` or `not_shown`."""
-    what: str
+    message: str
+
+
+@dataclass(frozen=True)
+class LockCheckTotals:
+    """What was checked."""
+
+    models: int
+    """Number of locked views."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,8 @@ class LockCheck:
     """Whether a lock file holds what it should."""
 
     lock_file: Path
-    views: int
-    """Number of locked views."""
     problems: tuple[LockProblem, ...]
+    totals: LockCheckTotals
 
     @property
     def is_good(self) -> bool:
@@ -89,14 +95,11 @@ class LockCheck:
 
 
 @dataclass(frozen=True)
-class Mended:
-    """Damaged content that is whole again."""
+class SyncTotals:
+    """What a sync comes to."""
 
-    path: Path
-    """The file that shows it."""
-    sha256: str
-    fetched: int
-    """0 for a copy that was made anew, or where the whole is fetched with its view."""
+    download_bytes: int
+    """Bytes that were downloaded, or, in a dry run, that would be."""
 
 
 @dataclass(frozen=True)
@@ -106,19 +109,19 @@ class Sync:
     lock_file: Path
     relocked: tuple[Locked, ...]
     """Entries that were locked anew first, because the registry changed."""
-    views: tuple[Download, ...]
+    models: tuple[Download, ...]
     """Every locked view; empty in a dry run."""
     plans: tuple[Plan, ...]
     """Every locked view, in a dry run."""
-    mended: tuple[Mended, ...]
-    removed: tuple[Path, ...]
+    repairs: tuple[Repaired, ...]
+    """Damaged content that is whole again."""
+    removed: tuple[Place, ...]
     """Files of ours in locked views that do not belong there, which are gone."""
-    kept: tuple[tuple[Path, str], ...]
-    """Files in locked views that stay because they are not ours, and why."""
+    kept: tuple[Kept, ...]
+    """Files in locked views that stay because they are not ours."""
     pruned: Removal | None
     """Views that are not locked, which are gone; `None` where that was not asked for."""
-    fetched: int
-    """Bytes that travelled, or, in a dry run, that would."""
+    totals: SyncTotals
     dry_run: bool
 
 
@@ -134,11 +137,22 @@ class LintFinding:
     model: str | None
     format: str | None
     quant: str | None
-    file: str | None
+    repo_path: str | None
     """The file of a repository it is about."""
     message: str
-    next: str
+    hint: str
     """What to do."""
+
+
+@dataclass(frozen=True)
+class LintTotals:
+    """How much was looked at, and found."""
+
+    entries: int
+    """Entries that were looked at; 0 where the text is no registry."""
+    errors: int
+    warnings: int
+    notes: int
 
 
 @dataclass(frozen=True)
@@ -149,10 +163,9 @@ class Lint:
     """The registry file."""
     online: bool
     """Whether the Hub was asked."""
-    entries: int
-    """Entries that were looked at; 0 where the text is no registry."""
     findings: tuple[LintFinding, ...]
     """In file order."""
+    totals: LintTotals
 
     @property
     def is_good(self) -> bool:
@@ -169,20 +182,19 @@ class Lint:
 class Addition:
     """An entry of the registry that was added or pinned anew, or would be."""
 
-    id: str
+    model: str
     format: str
     quant: str | None
-    repo: str
-    revision: str
-    """The commit."""
+    origin: Origin
+    """The repository and its commit."""
     license: str | None
     gated: bool
-    projectors: tuple[str, ...]
+    projectors: tuple[RepoFile, ...]
     """Projectors that the entry names beside the model."""
-    companions: tuple[str, ...]
+    companions: tuple[RepoFile, ...]
     """Drafts and the like that it names beside the model."""
-    size: int
-    path: Path
+    total_bytes: int
+    registry: Path
     """The registry file."""
     line: int
     """Where the entry begins in it."""
@@ -195,7 +207,7 @@ class Addition:
     """The entry as it stands in the file."""
     diff: str
     """The change as a unified diff."""
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
     """What was chosen and why."""
 
 
@@ -206,7 +218,7 @@ class Use:
     path: Path
     """The model's file or folder."""
     backend: Literal["llama_cpp", "vllm"]
-    file: Path
+    settings_file: Path
     """The settings."""
     key: str
     value: str

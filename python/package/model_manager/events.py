@@ -114,14 +114,16 @@ class Waiting:
 class Notice:
     """Something worth one line, not a fault. Without a `progress=` function it goes to the log."""
 
-    text: str
+    kind: str
+    """What it is about: a word that stays the same."""
+    message: str
 
 
 @dataclass(frozen=True)
 class Warning:
     """Something that may need attention. Without a `progress=` function it goes to the log."""
 
-    text: str
+    message: str
 
 
 Event = Union[
@@ -160,9 +162,9 @@ def from_kind(kind: str, fields: dict[str, Any]) -> Event:
 def to_log(event: Event) -> None:
     """Tells the log what is worth a line, for callers without a `progress=` function."""
     if isinstance(event, Warning):
-        log("warning", "%s", event.text)
+        log("warning", "%s", event.message)
     elif isinstance(event, Notice):
-        log("info", "%s", event.text)
+        log("info", "%s", event.message)
     elif isinstance(event, Retry):
         log("info", "%s: %s; next try in %.0f s", event.what, event.why, event.after)
     elif isinstance(event, Waiting):

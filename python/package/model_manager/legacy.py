@@ -70,11 +70,9 @@ class ModelManager(Manager):
         """
         files = []
         for listed in self.list(format_filter):
-            folder = self.models_dir / listed.model / listed.format / (listed.quant or "")
-            for name in listed.files:
-                path = folder / name
+            for file in listed.files:
                 try:
-                    size = path.stat().st_size
+                    size = file.path.stat().st_size
                 except OSError:
                     # A link that leads nowhere is no model.
                     continue
@@ -83,8 +81,8 @@ class ModelManager(Manager):
                         "model": listed.model,
                         "format": listed.format,
                         "quantization": listed.quant,
-                        "file": name,
-                        "path": str(path),
+                        "file": file.file,
+                        "path": str(file.path),
                         "size_bytes": size,
                         "size_gb": size / 1024**3,
                     }
@@ -130,7 +128,7 @@ class ModelManager(Manager):
         except ModelManagerError as error:
             _failed(f"cannot remove {model_id}", error)
             return False
-        return bool(removal.views or removal.removed or removal.freed)
+        return bool(removal.models or removal.removed or removal.totals.freed_bytes)
 
     def _get_model_dir(self, model_id: str, format: str, quantization: str | None = None) -> Path:
         return self.models_dir / model_id / format / (quantization or "")

@@ -191,7 +191,7 @@ class Manager(InProject):
         progress: ProgressFunction | None = None,
         cancel: CancelToken | None = None,
     ) -> Repair:
-        """Checks the files of a model, or of all, as `verify` does, and mends what is damaged or missing.
+        """Checks the files of a model, or of all, as `verify` does, and repairs what is damaged or missing.
 
         Only damaged ranges are fetched. What no source can give is put aside into the store's ``bad`` folder.
         """

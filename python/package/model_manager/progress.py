@@ -34,7 +34,7 @@ class TqdmProgress:
                     bar.update(event.size - bar.n)
                 bar.close()
         elif isinstance(event, (events.Notice, events.Warning)):
-            self._tqdm.write(event.text)
+            self._tqdm.write(event.message)
         elif isinstance(event, events.Waiting):
             self._tqdm.write(f"waiting for {event.what}, held by {event.holder}")
         elif isinstance(event, events.Retry):

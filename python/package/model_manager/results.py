@@ -1,4 +1,7 @@
-"""What the methods of `Manager` return. Sizes are bytes."""
+"""What the methods of `Manager` return: the words of ``--json``, which `docs/json.md` lists.
+
+`size` is the length of one file, every other amount of bytes is called ``*_bytes``.
+"""
 
 from __future__ import annotations
 
@@ -11,53 +14,100 @@ from ._project_results import (
     FileChange,
     Lint,
     LintFinding,
+    LintTotals,
     Lock,
     LockCheck,
+    LockCheckTotals,
     LockProblem,
     Locked,
-    Mended,
     Sync,
+    SyncTotals,
     Use,
 )
 
 __all__ = [
     "Addition",
     "Blob",
+    "BlobUser",
+    "ByteRange",
     "Collection",
+    "CollectionTotals",
     "Diagnosis",
+    "DiagnosisTotals",
     "Download",
     "File",
     "FileChange",
     "Finding",
     "Form",
+    "Kept",
     "Label",
     "LeftOut",
     "Lint",
     "LintFinding",
+    "LintTotals",
     "Listed",
+    "ListedFile",
     "Lock",
     "LockCheck",
+    "LockCheckTotals",
     "LockProblem",
     "Locked",
     "Memory",
-    "Mended",
     "ModelInfo",
+    "Notice",
+    "Origin",
+    "Owner",
     "Partial",
+    "Place",
     "Plan",
     "Project",
     "Removal",
+    "RemovalTotals",
     "Repair",
     "Repaired",
+    "RepoFile",
     "SharedBlob",
     "Source",
     "Space",
+    "SpaceTotals",
     "Sync",
+    "SyncTotals",
     "Use",
     "Verified",
     "View",
     "Weights",
     "Why",
 ]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What was chosen and why, or what else is worth a line."""
+
+    kind: str
+    """What it is about: a word that stays the same."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from."""
+
+    repo: str
+    revision: str | None
+    """The branch or tag that is followed; `None` where a commit is pinned, or the repository's own branch is meant."""
+    commit: str | None
+    """`None` while nobody was asked."""
+
+
+@dataclass(frozen=True)
+class RepoFile:
+    """A file of a repository."""
+
+    repo_path: str
+    """Its path in the repository."""
+    size: int | None
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -75,6 +125,8 @@ class File:
 
     file: str
     """Its path below the view's folder."""
+    path: Path
+    """Where it stands, or will."""
     size: int | None
     sha256: str | None
     git_sha1: str | None
@@ -83,18 +135,18 @@ class File:
     """How far what is here is vouched for: ``tofu`` where nobody published a hash. `None` while it is not here."""
     state: Literal["present", "damaged", "adopt", "partial", "fetch"]
     """Where its bytes are or come from."""
-    fetched: int
-    """Bytes that travelled, or, in a plan, that would."""
+    download_bytes: int
+    """Bytes that were downloaded for it, or, in a plan, that would be."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
     """A file of the repository that a set leaves out."""
 
-    file: str
+    repo_path: str
     """Its path in the repository."""
     size: int
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -102,14 +154,14 @@ class Memory:
     """Whether a model fits the memory of this machine, and the numbers behind the answer."""
 
     verdict: Literal["fits", "tight", "does_not_fit", "unknown"]
-    weights: int | None
-    need: int | None
+    weights_bytes: int | None
+    required_bytes: int | None
     """What running it takes at least: the weights, a tenth of them and 0.5 GB."""
-    wanted: int | None
+    recommended_bytes: int | None
     """The memory of a machine that runs it with ease: 2 GB more, or the least that the registry names."""
     ram: str | None
     """What the registry says, for people."""
-    total: int | None
+    memory_bytes: int | None
     """The memory of this machine, where that can be told."""
 
 
@@ -122,20 +174,20 @@ class Plan:
     quant: str | None
     path: Path
     """The path it would return."""
-    repo: str
-    revision: str
+    origin: Origin
     license: str | None
     gated: bool
     files: tuple[File, ...]
-    size: int
-    fetch: int
-    """Bytes that would travel."""
-    take: int
+    total_bytes: int
+    """Bytes of all files whose size is known."""
+    download_bytes: int
+    """Bytes that would be downloaded."""
+    disk_bytes: int
     """Bytes that would be taken on the store's volume."""
     store: Path
-    free: int | None
+    free_bytes: int | None
     """Bytes free on the store's volume, where that can be told."""
-    free_after: int | None
+    free_bytes_after: int | None
     """`None` where they do not suffice."""
     memory: Memory
     api_requests: int
@@ -144,7 +196,7 @@ class Plan:
     """Requests that the download would make at least."""
     left_out: tuple[LeftOut, ...]
     """Files of the repository that a set leaves out, the first thousand of them."""
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
     """What was chosen and why."""
 
 
@@ -158,12 +210,13 @@ class Download:
     path: Path
     """What to give to a backend: the file of a GGUF (part 1 of a split one), the folder of a set."""
     files: tuple[File, ...]
-    size: int
-    fetched: int
-    """Bytes that travelled."""
-    link: str | None
+    total_bytes: int
+    """Bytes of all files."""
+    download_bytes: int
+    """Bytes that were downloaded."""
+    link: str
     """How the tree shows the files: symlink, hardlink, reflink or copy."""
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
     """What was chosen and why."""
 
     def __fspath__(self) -> str:
@@ -179,15 +232,24 @@ class Listed:
     format: str
     quant: str | None
     path: Path
-    files: tuple[str, ...]
-    """What its record says it has; what else lies in its folder is not among them."""
-    size: int
     state: Literal["stored", "foreign", "broken", "damaged"]
     """Whether its files lead into the store, are plain files, are missing, or are known not to be what they should be."""
-    missing: tuple[str, ...]
-    """Those of its files that are not there."""
-    damaged: tuple[str, ...]
-    """Those that are known not to be what they should be."""
+    total_bytes: int
+    """Bytes of all its files."""
+    files: tuple[ListedFile, ...]
+    """What its record says it has; what else lies in its folder is not among them."""
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file of a listed model."""
+
+    file: str
+    """Its path below the view's folder."""
+    path: Path
+    size: int
+    """0 where it cannot be read."""
+    state: Literal["stored", "foreign", "missing", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -202,14 +264,22 @@ class Verified:
     state: Literal["ok", "unverified", "modified", "missing", "foreign"]
     """``unverified`` is as it was recorded when it came, but was never compared with a published hash."""
     sha256: str | None
-    damaged: tuple[tuple[int, int], ...]
-    """Damaged byte ranges ``[start, end)``, where the records tell."""
+    damaged_ranges: tuple[ByteRange, ...]
+    """Parts of it that are damaged, where the records tell."""
     note: str | None
 
     @property
     def is_good(self) -> bool:
         """Whether nothing speaks against the file: it is ``ok`` or ``unverified``."""
         return self.state in ("ok", "unverified")
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """A part of a file: from `start` to before `end`."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -226,20 +296,59 @@ class SharedBlob:
 
     sha256: str
     size: int
-    users: tuple[str, ...]
+    users: tuple[BlobUser, ...]
+
+
+@dataclass(frozen=True)
+class BlobUser:
+    """A view that uses a blob."""
+
+    project: str
+    """The models directory of its project, or the project's uuid where that is not known."""
+    kind: str
+    """``view``, ``exposure``, ``remote`` or ``unknown``."""
+    model: str | None
+    format: str | None
+    quant: str | None
+    name: str | None
+    """The application or the remote."""
+    entry: str | None
+    """What a later version wrote, as it stands in the record."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file or folder."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file that stays where it is."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class RemovalTotals:
+    """What a removal comes to."""
+
+    freed_bytes: int
 
 
 @dataclass(frozen=True)
 class Removal:
     """What a removal did, or would do."""
 
-    views: tuple[View, ...]
-    removed: tuple[Path, ...]
-    kept: tuple[tuple[Path, str], ...]
-    """Files that stay because they are not the model's, and why."""
+    models: tuple[View, ...]
+    removed: tuple[Place, ...]
+    kept: tuple[Kept, ...]
+    """Files that stay because they are not the model's."""
     blobs: tuple[Blob, ...]
-    freed: int
     shared: tuple[SharedBlob, ...]
+    totals: RemovalTotals
     dry_run: bool
 
 
@@ -268,11 +377,10 @@ class Form:
 
     format: str
     quant: str | None
-    repo: str
-    revision: str | None
-    files: tuple[str, ...]
+    origin: Origin
+    files: tuple[RepoFile, ...]
     """Empty for a complete set."""
-    size: int | None
+    total_bytes: int | None
     pinned: bool
     """Whether revision, sizes and hashes are all known."""
     verified: bool
@@ -314,8 +422,8 @@ class Label:
     """What ``owner/repo:LABEL`` names."""
     role: Literal["model", "mmproj", "draft", "imatrix", "tokenizer", "encoder", "vae", "adapter"]
     """By its name, or by its header where that was read and the name says nothing."""
-    size: int
-    files: tuple[str, ...]
+    total_bytes: int
+    files: tuple[RepoFile, ...]
     present: bool
     """Whether it is here."""
 
@@ -326,9 +434,9 @@ class Partial:
 
     key: str
     """Its name in the store."""
-    what: str
+    file: str
     """The file it would become."""
-    bytes: int
+    disk_bytes: int
 
 
 @dataclass(frozen=True)
@@ -339,32 +447,47 @@ class Collection:
     blobs: tuple[Blob, ...]
     partials: tuple[Partial, ...]
     """Abandoned downloads."""
-    leftovers: tuple[Path, ...]
+    leftovers: tuple[Place, ...]
     """Records without a blob, and temporary files of processes that are no more."""
-    kept: int
-    """Blobs that something needs."""
-    young: int
-    """Blobs that nothing needs, but that are younger than the grace period."""
-    young_bytes: int
-    freed: int
     frees_nothing: tuple[Blob, ...]
     """Those among `blobs` whose file has further names (hard links)."""
     open: tuple[Blob, ...]
     """Blobs that stay because a program has them open, which happens on Windows."""
+    totals: CollectionTotals
     longest_section_ms: float | None
     """The longest time others were shut out, in milliseconds."""
+
+
+@dataclass(frozen=True)
+class CollectionTotals:
+    """What a collection comes to."""
+
+    kept_blobs: int
+    """Blobs that something needs."""
+    young_blobs: int
+    """Blobs that nothing needs, but that are younger than the grace period."""
+    young_bytes: int
+    freed_bytes: int
 
 
 @dataclass(frozen=True)
 class Source:
     """Where a blob came from."""
 
-    endpoint: str
-    """The Hub or mirror; ``local`` for a file that was on this machine."""
+    kind: str
+    """``source``, ``local``, ``app``, ``remote`` or ``unknown``."""
+    endpoint: str | None
+    """The Hub or mirror."""
     repo: str | None
     commit: str | None
-    path: str | None
+    repo_path: str | None
     git_sha1: str | None
+    path: str | None
+    """Where a local file was."""
+    name: str | None
+    """The application or the remote."""
+    entry: str | None
+    """What a later version wrote, as it stands in the record."""
 
 
 @dataclass(frozen=True)
@@ -376,8 +499,7 @@ class Why:
     present: bool
     damaged: bool
     """Whether it is known not to be what its hash says."""
-    users: tuple[str, ...]
-    """Project and view."""
+    users: tuple[BlobUser, ...]
     leased: bool
     """Whether a running process relies on it."""
     trust: Literal["sha256-upstream", "git-sha1-upstream", "tofu"] | None
@@ -390,22 +512,29 @@ class Space:
     """Where the store's bytes are."""
 
     store: Path
+    totals: SpaceTotals
+
+
+@dataclass(frozen=True)
+class SpaceTotals:
+    """What a store holds."""
+
     blobs: int
-    damaged: int
+    damaged_blobs: int
     """Blobs that are known to be damaged."""
     projects: int
-    logical: int
+    shown_bytes: int
     """What all views together show."""
-    physical: int
+    stored_bytes: int
     """What all blobs take on the volume."""
-    shared: int
+    shared_bytes: int
     """What sharing saves."""
-    reclaimable: int
+    reclaimable_bytes: int
     """Blobs that nothing needs."""
-    partial: int
+    partial_bytes: int
     """Interrupted downloads."""
-    free: int
-    total: int
+    free_bytes: int
+    volume_bytes: int
 
 
 @dataclass(frozen=True)
@@ -420,8 +549,23 @@ class Project:
     """RFC 3339."""
     state: Literal["live", "missing", "unreachable"]
     """``unreachable``: another host, a volume that is not mounted, no permission."""
-    views: tuple[str, ...]
-    size: int
+    models: tuple[View, ...]
+    other_owners: tuple[Owner, ...]
+    """What else keeps blobs for it."""
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What keeps blobs for a project."""
+
+    kind: str
+    """``view``, ``exposure``, ``remote`` or ``unknown``."""
+    model: str | None
+    format: str | None
+    quant: str | None
+    name: str | None
+    entry: str | None
 
 
 @dataclass(frozen=True)
@@ -430,9 +574,16 @@ class Finding:
 
     severity: Literal["leftover", "repairable", "loss"]
     path: Path
-    what: str
-    mend: str
+    message: str
+    repair: str
     """What to do about it, in terms of the command line."""
+
+
+@dataclass(frozen=True)
+class DiagnosisTotals:
+    """What was looked at."""
+
+    blobs: int
 
 
 @dataclass(frozen=True)
@@ -440,11 +591,11 @@ class Diagnosis:
     """What a doctor's visit found."""
 
     store: Path
-    blobs: int
-    read_bytes: bool
+    full: bool
     """Whether every byte was read."""
     findings: tuple[Finding, ...]
     """The worst first."""
+    totals: DiagnosisTotals
 
     @property
     def is_healthy(self) -> bool:
@@ -457,22 +608,25 @@ class Repaired:
     """A file that was damaged or missing."""
 
     path: Path
-    mended: bool
-    fetched: int
+    sha256: str | None
+    """The digest it should have, where known."""
+    repaired: bool
+    download_bytes: int
+    """0 for a copy that was made again, or where the whole is downloaded with its model."""
     note: str | None
-    """Why it is not mended."""
+    """Why it is not repaired."""
 
 
 @dataclass(frozen=True)
 class Repair:
     """What a repair did."""
 
-    files: tuple[Repaired, ...]
+    repairs: tuple[Repaired, ...]
     """Every file that was damaged or missing."""
-    fetched: int
-    """Bytes that travelled."""
+    download_bytes: int
+    """Bytes that were downloaded."""
 
     @property
     def is_complete(self) -> bool:
         """Whether every file is whole again."""
-        return all(file.mended for file in self.files)
+        return all(file.repaired for file in self.repairs)

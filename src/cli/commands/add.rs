@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         context::Context,
+        notices,
         output::{Answer, Page, STRONG, paint, printable},
         units,
     },
@@ -93,12 +94,13 @@ impl Answer for Added {
     fn write(&self, page: &mut Page) {
         let report = &self.report;
         for notice in &report.notices {
-            page.note(printable(notice));
+            page.note(printable(&notices::words(notice)));
         }
         let name = match &report.quant {
-            Some(quant) => format!("{}:{quant}", report.id),
-            None => format!("{} --format {}", report.id, report.format),
+            Some(quant) => format!("{}:{quant}", report.model),
+            None => format!("{} --format {}", report.model, report.format),
         };
+        let commit = report.origin.commit.as_ref().map_or("", Revision::as_str);
         if report.dry_run {
             // For `patch`, byte for byte.
             match page.people {
@@ -106,28 +108,28 @@ impl Answer for Added {
                 false => page.out.push_str(&report.diff),
             }
             if !report.changed {
-                page.note(format!("Nothing would change: {name} is pinned at {} already.", report.revision));
+                page.note(format!("Nothing would change: {name} is pinned at {commit} already."));
             }
             return;
         }
-        let place = format!("{}:{}", page.path(&report.path), report.line);
+        let place = format!("{}:{}", page.path(&report.registry), report.line);
         if !report.changed {
-            page.line(format!("Unchanged: {} is pinned at {} already ({place})", paint(STRONG, &name), report.revision));
+            page.line(format!("Unchanged: {} is pinned at {commit} already ({place})", paint(STRONG, &name)));
             return;
         }
         let verb = if self.update { "Updated" } else { "Added" };
         page.line(format!("{verb} {} in {place}", paint(STRONG, &name)));
-        page.detail(format!("  from     {} at {}", report.repo, report.revision));
+        page.detail(format!("  from     {} at {commit}", report.origin.repo));
         let license = report.license.as_deref().unwrap_or("not known");
         let gate = if report.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
         page.detail(format!("  licence  {}{gate}", printable(license)));
         for projector in &report.projectors {
-            page.detail(format!("  mmproj   {}", printable(projector.as_str())));
+            page.detail(format!("  mmproj   {}", printable(projector.repo_path.as_str())));
         }
         for companion in &report.companions {
-            page.detail(format!("  beside   {}", printable(companion.as_str())));
+            page.detail(format!("  beside   {}", printable(companion.repo_path.as_str())));
         }
-        page.detail(format!("  size     {}", units::size(report.size)));
+        page.detail(format!("  size     {}", units::size(report.total_bytes)));
         page.note(format!("Fetch it with `model-manager download {name}`."));
     }
 }

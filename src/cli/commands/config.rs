@@ -71,7 +71,8 @@ impl Args {
 
 impl Answer for Written {
     fn json(&self) -> Value {
-        json!({ "key": self.key, "values": self.values, "file": self.path, "changed": self.changed })
+        let values: Vec<Value> = self.values.iter().map(|value| json!({ "value": value })).collect();
+        json!({ "key": self.key, "values": values, "settings_file": self.path, "changed": self.changed })
     }
 
     fn write(&self, page: &mut Page) {

@@ -30,31 +30,31 @@ impl Answer for Usage {
     }
 
     fn write(&self, page: &mut Page) {
-        let usage = &self.0;
+        let DfReport { store, totals } = &self.0;
         let rows = [
-            ("shown", usage.logical, "all views of all projects together"),
-            ("stored", usage.physical, "what their content takes on the disk"),
-            ("shared", usage.shared, "what sharing saves"),
-            ("reclaimable", usage.reclaimable, "content nothing needs: `model-manager gc`"),
-            ("partial", usage.partial, "interrupted downloads"),
-            ("free", usage.free, "on this volume"),
+            ("shown", totals.shown_bytes, "all views of all projects together"),
+            ("stored", totals.stored_bytes, "what their content takes on the disk"),
+            ("shared", totals.shared_bytes, "what sharing saves"),
+            ("reclaimable", totals.reclaimable_bytes, "content nothing needs: `model-manager gc`"),
+            ("partial", totals.partial_bytes, "interrupted downloads"),
+            ("free", totals.free_bytes, "on this volume"),
         ];
         if !page.people {
             for (name, bytes, _) in rows {
                 page.fields([name, &bytes.to_string()]);
             }
-            page.fields(["damaged", &usage.damaged.to_string()]);
+            page.fields(["damaged", &totals.damaged_blobs.to_string()]);
             return;
         }
         page.line(format!(
             "{}: {}, {}",
-            page.path(&usage.store),
-            units::count(usage.blobs, "blob"),
-            units::count(usage.projects, "project")
+            page.path(store),
+            units::count(totals.blobs, "blob"),
+            units::count(totals.projects, "project")
         ));
-        if usage.damaged > 0 {
+        if totals.damaged_blobs > 0 {
             let text = "of them damaged: `model-manager doctor` names the models and what repairs them";
-            page.line(format!("{} {text}", usage.damaged));
+            page.line(format!("{} {text}", totals.damaged_blobs));
         }
         let mut table = Table::new(&["", "", ""]).right(1);
         for (name, bytes, meaning) in rows {

@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong, in words, and the command that mends it.
+//! `doctor`: what is wrong, in words, and the command that repairs it.
 
 use crate::{
     cli::{
@@ -13,7 +13,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// Look for anything wrong with the models and the store, and say how to mend it
+/// Look for anything wrong with the models and the store, and say how to repair it
 ///
 /// Ends with exit code 4 when something is lost or damaged, else with 0.
 #[derive(Debug, clap::Args)]
@@ -41,8 +41,8 @@ impl Visit {
 impl Answer for Visit {
     fn json(&self) -> Value {
         let mut value = json!(self.0);
-        hints::word_findings(&mut value, "mend", self.0.findings.iter().map(|finding| hints::phrase(&finding.mend)));
-        value["healthy"] = json!(!self.has_loss());
+        hints::word_findings(&mut value, "repair", self.0.findings.iter().map(|finding| hints::phrase(&finding.repair)));
+        value["ok"] = json!(!self.has_loss());
         value
     }
 
@@ -53,16 +53,16 @@ impl Answer for Visit {
                 Severity::Repairable => (ODD, "odd"),
                 Severity::Leftover => (ODD, "note"),
             };
-            page.line(format!("{}  {}: {}", paint(style, word), page.path(&finding.path), printable(&finding.what)));
-            page.line(format!("      {}", page.advice(&hints::phrase(&finding.mend))));
+            page.line(format!("{}  {}: {}", paint(style, word), page.path(&finding.path), printable(&finding.message)));
+            page.line(format!("      {}", page.advice(&hints::phrase(&finding.repair))));
         }
-        let depth = if self.0.read_bytes { "every byte was read" } else { "contents were not read: `--full` does that" };
+        let depth = if self.0.full { "every byte was read" } else { "contents were not read: `--full` does that" };
         let verdict = match (self.has_loss(), self.0.findings.is_empty()) {
             (true, _) => paint(BAD, "something is lost"),
             (false, false) => paint(GOOD, "nothing is lost"),
             (false, true) => paint(GOOD, "all is well"),
         };
-        page.line(format!("{verdict}: {} in {}; {depth}", units::count(self.0.blobs, "blob"), page.path(&self.0.store)));
+        page.line(format!("{verdict}: {} in {}; {depth}", units::count(self.0.totals.blobs, "blob"), page.path(&self.0.store)));
     }
 
     fn exit_code(&self) -> u8 {

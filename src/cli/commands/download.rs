@@ -5,13 +5,14 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
-        exit,
+        exit, notices,
         output::{Answer, Page, STRONG, Table, paint, printable},
         units,
     },
     error::{Error, ErrorKind, Result},
-    manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, PlanReport},
+    manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, ModelOrigin, PlanReport},
     names::Revision,
+    settings::LinkMode,
     source::hub::Companion,
 };
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ impl Args {
             } else {
                 let start = Instant::now();
                 manager.download(&what, &options).map(|report| {
-                    report.notices.iter().for_each(|text| context.progress().notice(text));
+                    report.notices.iter().for_each(|notice| context.progress().notice(&notices::words(notice)));
                     downloads.done.push((report, start.elapsed()));
                 })
             };
@@ -99,11 +100,16 @@ impl Downloads {
 
 impl Answer for Downloads {
     fn json(&self) -> Value {
-        if self.dry_run {
-            return json!({ "dry_run": true, "plans": self.plans });
-        }
         let models: Vec<Value> = self.done.iter().map(|(report, took)| with_time(report, *took)).collect();
-        json!({ "models": models })
+        let amounts = self.plans.iter().map(|plan| (plan.total_bytes, plan.download_bytes));
+        let amounts = amounts.chain(self.done.iter().map(|(report, _)| (report.total_bytes, report.download_bytes)));
+        let (total, download) = amounts.fold((0, 0), |(total, download), (a, b)| (total + a, download + b));
+        json!({
+            "plans": self.plans,
+            "models": models,
+            "totals": { "total_bytes": total, "download_bytes": download },
+            "dry_run": self.dry_run,
+        })
     }
 
     fn write(&self, page: &mut Page) {
@@ -133,30 +139,30 @@ fn with_time(report: &DownloadReport, took: Duration) -> Value {
 /// One file by its name, several by their number.
 fn files_text(files: &[FileReport]) -> String {
     match files {
-        [only] => printable(&only.file),
+        [only] => printable(only.file.as_str()),
         many => units::count(many.len(), "file"),
     }
 }
 
 /// What happened, in one line.
 fn summary(report: &DownloadReport, took: Duration) -> String {
-    let mut parts = vec![files_text(&report.files), units::size(report.size)];
-    if report.fetched == 0 {
+    let mut parts = vec![files_text(&report.files), units::size(report.total_bytes)];
+    if report.download_bytes == 0 {
         let adopted = report.files.iter().any(|file| file.state == FileSupply::Adopt);
         parts.push(if adopted { "taken into the store, nothing fetched".into() } else { "already present".into() });
     } else {
-        let all = report.fetched >= report.size;
-        let amount = if all { "fetched".into() } else { format!("{} of it fetched", units::size(report.fetched)) };
+        let all = report.download_bytes >= report.total_bytes;
+        let amount = if all { "fetched".into() } else { format!("{} of it fetched", units::size(report.download_bytes)) };
         parts.push(format!("{amount} in {}", units::time(took)));
-        parts.extend(units::rate_of(report.fetched, took));
+        parts.extend(units::rate_of(report.download_bytes, took));
     }
-    parts.extend(report.link.map(|link| if link == "copy" { "copied".to_owned() } else { format!("shown by {link}") }));
+    parts.push(if report.link == LinkMode::Copy { "copied".to_owned() } else { format!("shown by {}", report.link) });
     format!("{}: {}", paint(STRONG, name_of(&report.view)), parts.join(", "))
 }
 
 pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
     page.line(paint(STRONG, name_of(&plan.view)));
-    page.line(format!("  from     {} at {}", plan.repo, plan.revision));
+    page.line(format!("  from     {}", origin(&plan.origin)));
     let license = plan.license.as_deref().unwrap_or("not known");
     let gate = if plan.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
     page.line(format!("  licence  {}{gate}", printable(license)));
@@ -171,7 +177,7 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
             (None, None) => "not known".into(),
         };
         let size = file.size.map_or("not known".into(), units::size);
-        table.row([file.file.clone(), size, digest, supply(file.state).into(), units::size(file.fetched)]);
+        table.row([file.file.to_string(), size, digest, file.state.as_str().into(), units::size(file.download_bytes)]);
     }
     table.write(page, "  ");
     page.line("");
@@ -179,18 +185,18 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
     let more = if unknown > 0 { format!(", and {} of unknown size", units::count(unknown, "file")) } else { String::new() };
     page.line(format!(
         "  {} of {} to fetch{more}; {} to plan, {} to download",
-        units::size(plan.fetch),
-        units::size(plan.size),
+        units::size(plan.download_bytes),
+        units::size(plan.total_bytes),
         requests(plan.api_requests),
         if plan.requests == 0 { "none".into() } else { format!("at least {}", plan.requests) }
     ));
-    if let Some(free) = plan.free {
+    if let Some(free) = plan.free_bytes {
         let volume = format!("on the volume of {}", page.path(&plan.store));
-        match plan.free_after {
+        match plan.free_bytes_after {
             Some(left) => page.line(format!("  {} free {volume} now, {} after", units::size(free), units::size(left))),
             None => {
                 page.line(format!("  {} free {volume} now", units::size(free)));
-                let missing = units::size(plan.take.saturating_sub(free));
+                let missing = units::size(plan.disk_bytes.saturating_sub(free));
                 page.warn(format!(
                     "{} does not fit: {missing} more is needed. `model-manager list` shows what models take, `model-manager remove <model>` frees it.",
                     name_of(&plan.view)
@@ -200,18 +206,20 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
     }
     page.line(format!("  memory: {}", memory(&plan.memory)));
     for notice in &plan.notices {
-        page.line(format!("  {}", printable(notice)));
+        page.line(format!("  {}", printable(&notices::words(notice))));
     }
 }
 
 /// Whether it fits the memory, with the numbers.
 fn memory(report: &MemoryReport) -> String {
     let mut parts = Vec::new();
-    parts.extend(report.need.map(|need| format!("running it takes about {}", units::size(need))));
+    parts.extend(report.required_bytes.map(|need| format!("running it takes about {}", units::size(need))));
     parts.extend(report.ram.as_ref().map(|ram| format!("the registry says {}", printable(ram))));
-    parts.extend(report.wanted.map(|wanted| format!("with ease from {}", units::size(wanted))));
+    parts.extend(report.recommended_bytes.map(|wanted| format!("with ease from {}", units::size(wanted))));
     parts.push(
-        report.total.map_or("this machine's is not known".into(), |total| format!("this machine has {}", units::size(total))),
+        report
+            .memory_bytes
+            .map_or("this machine's is not known".into(), |total| format!("this machine has {}", units::size(total))),
     );
     let verdict = match report.verdict {
         MemoryVerdict::Fits => "fits",
@@ -229,13 +237,11 @@ fn requests(number: u32) -> String {
     }
 }
 
-fn supply(state: FileSupply) -> &'static str {
-    match state {
-        FileSupply::Present => "present",
-        FileSupply::Damaged => "damaged",
-        FileSupply::Adopt => "adopt",
-        FileSupply::Partial => "partial",
-        FileSupply::Fetch => "fetch",
+/// The repository, and what of it.
+fn origin(origin: &ModelOrigin) -> String {
+    match origin.commit.as_ref().or(origin.revision.as_ref()) {
+        Some(at) => format!("{} at {at}", origin.repo),
+        None => origin.repo.to_string(),
     }
 }
 
@@ -255,27 +261,28 @@ mod tests {
         }
     }
 
-    fn file(state: FileSupply, fetched: u64) -> FileReport {
+    fn file(state: FileSupply, download_bytes: u64) -> FileReport {
         let sha256 = Some("324356668fa5ba9f4135de348447bb2bbe2467eaa1b8fcfb53719de62fbd2499".parse().expect("a digest"));
         FileReport {
-            file: "phi-2.Q4_K_M.gguf".into(),
+            file: "phi-2.Q4_K_M.gguf".parse().expect("a path"),
+            path: "/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
             size: Some(1_789_239_136),
             sha256,
             git_sha1: None,
             trust: None,
             state,
-            fetched,
+            download_bytes,
         }
     }
 
-    fn report(state: FileSupply, fetched: u64) -> DownloadReport {
+    fn report(state: FileSupply, download_bytes: u64) -> DownloadReport {
         DownloadReport {
             view: view(),
             path: "/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
-            files: vec![file(state, fetched)],
-            size: 1_789_239_136,
-            fetched,
-            link: Some("symlink"),
+            files: vec![file(state, download_bytes)],
+            total_bytes: 1_789_239_136,
+            download_bytes,
+            link: LinkMode::Symlink,
             notices: vec![],
         }
     }
@@ -284,24 +291,27 @@ mod tests {
         PlanReport {
             view: view(),
             path: "/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into(),
-            repo: "TheBloke/phi-2-GGUF".into(),
-            revision: "5a454d977c6438bb9fb2df233c8ca70f21c87420".into(),
+            origin: ModelOrigin {
+                repo: "TheBloke/phi-2-GGUF".parse().expect("a repository"),
+                revision: None,
+                commit: Some("5a454d977c6438bb9fb2df233c8ca70f21c87420".parse().expect("a commit")),
+            },
             license: Some("mit".into()),
             gated: false,
             files: vec![file(FileSupply::Partial, 789_239_136)],
-            size: 1_789_239_136,
-            fetch: 789_239_136,
-            take: 789_239_136,
+            total_bytes: 1_789_239_136,
+            download_bytes: 789_239_136,
+            disk_bytes: 789_239_136,
             store: "/srv/models/.blobs".into(),
-            free: Some(2_000_000_000),
-            free_after: Some(1_210_760_864),
+            free_bytes: Some(2_000_000_000),
+            free_bytes_after: Some(1_210_760_864),
             memory: MemoryReport {
                 verdict: MemoryVerdict::Tight,
-                weights: Some(1_789_239_136),
-                need: Some(2_468_163_049),
-                wanted: Some(4_468_163_049),
+                weights_bytes: Some(1_789_239_136),
+                required_bytes: Some(2_468_163_049),
+                recommended_bytes: Some(4_468_163_049),
                 ram: Some("4-8 GB".into()),
-                total: Some(4_000_000_000),
+                memory_bytes: Some(4_000_000_000),
             },
             api_requests: 0,
             requests: 1,
@@ -346,10 +356,10 @@ phi-2 gguf/q4_k_m
         assert_eq!(notes, "");
         let plan = &document(&downloads)["plans"][0];
         assert_eq!(
-            (&plan["fetch"], &plan["free_after"], &plan["requests"]),
+            (&plan["download_bytes"], &plan["free_bytes_after"], &plan["requests"]),
             (&json!(789_239_136), &json!(1_210_760_864), &json!(1))
         );
-        assert_eq!((&plan["memory"]["verdict"], &plan["memory"]["need"]), (&json!("tight"), &json!(2_468_163_049u64)));
+        assert_eq!((&plan["memory"]["verdict"], &plan["memory"]["required_bytes"]), (&json!("tight"), &json!(2_468_163_049u64)));
     }
 
     fn squeeze(text: &str) -> Vec<Vec<&str>> {
@@ -358,7 +368,7 @@ phi-2 gguf/q4_k_m
 
     #[test]
     fn a_plan_that_does_not_fit_warns_and_is_no_failure() {
-        let plan = PlanReport { free: Some(89_239_136), free_after: None, gated: true, ..plan() };
+        let plan = PlanReport { free_bytes: Some(89_239_136), free_bytes_after: None, gated: true, ..plan() };
         let downloads = Downloads { plans: vec![plan], dry_run: true, ..Downloads::default() };
         let (out, notes) = testing::seen(&downloads);
         assert!(notes.starts_with("warning: phi-2 gguf/q4_k_m does not fit: 0.70 GB more is needed."), "{notes}");

@@ -56,7 +56,11 @@ impl Answer for Collected {
             page.detail(format!("{verb} {}  {}", blob.sha256.short(), units::size(blob.size)));
         }
         for partial in &summary.partials {
-            page.detail(format!("{verb} the interrupted download of {}  {}", printable(&partial.what), units::size(partial.bytes)));
+            page.detail(format!(
+                "{verb} the interrupted download of {}  {}",
+                printable(&partial.file),
+                units::size(partial.disk_bytes)
+            ));
         }
         if !summary.leftovers.is_empty() {
             page.detail(format!("{verb} {}", units::count(summary.leftovers.len(), "leftover")));
@@ -67,13 +71,17 @@ impl Answer for Collected {
         for blob in &summary.open {
             page.note(format!("{} stays, for a program has it open.", blob.sha256.short()));
         }
-        if summary.young > 0 {
+        if summary.totals.young_blobs > 0 {
             page.note(format!(
                 "{} of {} stay, younger than the grace period; `--grace 0` takes them too.",
-                units::count(summary.young, "unneeded blob"),
-                units::size(summary.young_bytes)
+                units::count(summary.totals.young_blobs, "unneeded blob"),
+                units::size(summary.totals.young_bytes)
             ));
         }
-        page.detail(format!("{} {freed}, {} in use", units::size(summary.freed), units::count(summary.kept, "blob")));
+        page.detail(format!(
+            "{} {freed}, {} in use",
+            units::size(summary.totals.freed_bytes),
+            units::count(summary.totals.kept_blobs, "blob")
+        ));
     }
 }

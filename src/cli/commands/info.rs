@@ -155,8 +155,9 @@ fn write_one(page: &mut Page, model: &InfoModel) {
     let license = model.license.clone().or_else(|| model.forms.iter().find_map(|form| form.license.clone()));
     let gate = if gated { "; the repository asks for access, and a token is needed" } else { "" };
     let license = license.map(|license| format!("{license}{gate}")).or_else(|| gated.then(|| gate[2..].to_owned()));
+    let repo = model.repo.as_ref().map(ToString::to_string);
     let facts = [
-        ("repository", &model.repo),
+        ("repository", &repo),
         ("licence", &license),
         ("parameters", &model.params),
         ("RAM", &model.ram),
@@ -173,7 +174,7 @@ fn write_one(page: &mut Page, model: &InfoModel) {
         for label in &model.labels {
             let here = if label.present { "*" } else { "" };
             let files = label.files.len().to_string();
-            table.row([label.label.clone(), label.role.into(), units::size(label.size), files, here.into()]);
+            table.row([label.label.to_string(), label.role.as_str().into(), units::size(label.total_bytes), files, here.into()]);
         }
         table.write(page, "  ");
         page.line("");
@@ -186,7 +187,7 @@ fn write_one(page: &mut Page, model: &InfoModel) {
     }
     let mut table = Table::new(&["format", "quant", "size", "source", "here", "status"]).right(2);
     for form in &model.forms {
-        let size = form.size.map_or("?".into(), units::size);
+        let size = form.total_bytes.map_or("?".into(), units::size);
         let quant = form.quant.as_ref().map_or("-".into(), ToString::to_string);
         let here = if form.present { "*" } else { "" };
         table.row([form.format.to_string(), quant, size, source(form).into(), here.into(), status(form)]);
@@ -194,8 +195,8 @@ fn write_one(page: &mut Page, model: &InfoModel) {
     table.write(page, "  ");
     for form in &model.forms {
         let name = form.quant.as_ref().map_or(form.format.to_string(), |quant| format!("{}/{quant}", form.format));
-        if model.repo.as_ref().is_some_and(|repo| *repo != form.repo) {
-            page.line(format!("  {name}: from {}", printable(&form.repo)));
+        if model.repo.as_ref().is_some_and(|repo| *repo != form.origin.repo) {
+            page.line(format!("  {name}: from {}", form.origin.repo));
         }
         if let Some(note) = &form.note {
             page.line(format!("  {name}: {}", printable(note)));
@@ -218,7 +219,7 @@ fn write_one(page: &mut Page, model: &InfoModel) {
 /// What files say about themselves, in one line.
 fn weights_text(weights: &WeightsInfo) -> String {
     let mut facts = Vec::new();
-    facts.extend(weights.role.map(|role| format!("a companion ({role}) and no model")));
+    facts.extend(weights.role.map(|role| format!("a companion ({}) and no model", role.as_str())));
     facts.extend(weights.architecture.clone());
     facts.extend(weights.parameters.map(|count| format!("{} parameters", units::short_count(count))));
     facts.extend(weights.context_length.map(|tokens| format!("context of {tokens} tokens")));
@@ -232,7 +233,7 @@ fn source(form: &InfoForm) -> &'static str {
     match (form.pinned, form.verified) {
         (true, _) => "pinned",
         (false, true) => "hash known",
-        (false, false) if form.revision.is_some() => "revision known",
+        (false, false) if form.origin.revision.is_some() || form.origin.commit.is_some() => "revision known",
         (false, false) => "not pinned",
     }
 }
@@ -247,16 +248,23 @@ fn status(form: &InfoForm) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::{document, testing};
+    use crate::{
+        cli::output::{document, testing},
+        manager::ModelOrigin,
+        names::RepoId,
+    };
 
     fn form(format: &str, quant: Option<&str>, present: bool) -> InfoForm {
         InfoForm {
             format: format.parse().expect("a format"),
             quant: quant.map(|quant| quant.parse().expect("a quantization")),
-            repo: "TheBloke/phi-2-GGUF".into(),
-            revision: Some("5a454d977c6438bb9fb2df233c8ca70f21c87420".into()),
+            origin: ModelOrigin {
+                repo: repo(),
+                revision: None,
+                commit: Some("5a454d977c6438bb9fb2df233c8ca70f21c87420".parse().expect("a commit")),
+            },
             files: vec![],
-            size: quant.map(|_| 1_789_239_136),
+            total_bytes: quant.map(|_| 1_789_239_136),
             pinned: quant.is_some(),
             verified: quant.is_some(),
             present,
@@ -270,6 +278,10 @@ mod tests {
         }
     }
 
+    fn repo() -> RepoId {
+        "TheBloke/phi-2-GGUF".parse().expect("a repository")
+    }
+
     fn phi(class: &str) -> InfoModel {
         InfoModel {
             model: "phi-2".into(),
@@ -278,7 +290,7 @@ mod tests {
             params: Some("2.7B".into()),
             ram: Some("4-8 GB".into()),
             use_case: Some("Development, good reasoning".into()),
-            repo: Some("TheBloke/phi-2-GGUF".into()),
+            repo: Some(repo()),
             license: Some("mit".into()),
             forms: vec![form("gguf", Some("q4_k_m"), true), form("gguf", Some("q8_0"), false), form("safetensors", None, true)],
             labels: vec![],

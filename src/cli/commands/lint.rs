@@ -8,7 +8,7 @@ use crate::{
         units,
     },
     error::{ErrorKind, Result},
-    manager::LintReport,
+    manager::{LintReport, LintTotals},
     registry::Level,
 };
 use serde_json::{Value, json};
@@ -44,18 +44,15 @@ impl Args {
 
 impl Looked {
     fn fails(&self) -> bool {
-        self.report.count(Level::Error) > 0 || (self.strict && self.report.count(Level::Warning) > 0)
+        self.report.totals.errors > 0 || (self.strict && self.report.totals.warnings > 0)
     }
 }
 
 impl Answer for Looked {
     fn json(&self) -> Value {
         let mut value = json!(self.report);
-        for (key, level) in [("errors", Level::Error), ("warnings", Level::Warning), ("notes", Level::Note)] {
-            value[key] = json!(self.report.count(level));
-        }
-        let next = self.report.findings.iter().map(|finding| hints::words(&finding.next));
-        hints::word_findings(&mut value, "next", next);
+        let next = self.report.findings.iter().map(|finding| hints::words(&finding.hint));
+        hints::word_findings(&mut value, "hint", next);
         value["ok"] = json!(!self.fails());
         value
     }
@@ -76,13 +73,13 @@ impl Answer for Looked {
                 Level::Note => page.detail(text),
                 _ => page.line(text),
             }
-            page.detail(format!("    {}", page.advice(&hints::words(&finding.next))));
+            page.detail(format!("    {}", page.advice(&hints::words(&finding.hint))));
         }
-        let count = |level, noun| units::count(report.count(level), noun);
-        let counts = [count(Level::Error, "error"), count(Level::Warning, "warning"), count(Level::Note, "note")].join(", ");
+        let LintTotals { entries, errors, warnings, notes } = report.totals;
+        let counts = [units::count(errors, "error"), units::count(warnings, "warning"), units::count(notes, "note")].join(", ");
         let asked = if report.online { "; the Hub was asked" } else { "" };
         let verdict = if self.fails() { paint(BAD, "failed") } else { paint(GOOD, "ok") };
-        let entries = if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) };
+        let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
         page.line(format!("{verdict}: {origin}, {entries}: {counts}{asked}"));
     }
 

@@ -34,7 +34,7 @@ impl Args {
 
 impl Answer for List {
     fn json(&self) -> Value {
-        json!({ "models": self.0, "total_size": self.total() })
+        json!({ "models": self.0, "totals": { "models": self.0.len(), "total_bytes": self.total() } })
     }
 
     fn write(&self, page: &mut Page) {
@@ -46,9 +46,9 @@ impl Answer for List {
             self.table(page);
         } else {
             for model in &self.0 {
-                let (size, path) = (model.size.to_string(), page.plain_path(&model.path));
+                let (size, path) = (model.total_bytes.to_string(), page.plain_path(&model.path));
                 let quant = model.quant.as_deref().unwrap_or_default();
-                page.fields([&model.model, &model.format, quant, &size, word(model.state), &path]);
+                page.fields([&model.model, &model.format, quant, &size, model.state.as_str(), &path]);
             }
         }
     }
@@ -56,7 +56,7 @@ impl Answer for List {
 
 impl List {
     fn total(&self) -> u64 {
-        self.0.iter().map(|model| model.size).sum()
+        self.0.iter().map(|model| model.total_bytes).sum()
     }
 
     /// The guide's table; its columns grow only where a name does not fit.
@@ -65,21 +65,21 @@ impl List {
         let model_width = widest(24, &|model| model.model.chars().count());
         let format_width = widest(9, &|model| model.format.chars().count());
         let quant_width = widest(16, &|model| quant(model).chars().count());
-        let size_width = widest(0, &|model| units::size(model.size).len());
+        let size_width = widest(0, &|model| units::size(model.total_bytes).len());
         let rule = "=".repeat(80);
         page.line("Cached Models:");
         page.line(&rule);
         for model in &self.0 {
             let state = match model.state {
                 ListedState::Stored => String::new(),
-                other => format!("  {}", paint(ODD, word(other))),
+                other => format!("  {}", paint(ODD, other.as_str())),
             };
             page.line(format!(
                 "{:<model_width$} {:<format_width$} {:<quant_width$} {:>size_width$}{state}",
                 printable(&model.model),
                 printable(&model.format),
                 quant(model),
-                units::size(model.size),
+                units::size(model.total_bytes),
             ));
         }
         page.line(&rule);
@@ -99,7 +99,6 @@ impl List {
     }
 }
 
-/// The quantization as the last folder of the path.
 /// The name that every command takes.
 fn name(model: &ListedModel) -> String {
     let name = match (model.quant.as_deref(), model.format.as_str()) {
@@ -110,17 +109,9 @@ fn name(model: &ListedModel) -> String {
     printable(&text::shell_word(&name))
 }
 
+/// The quantization as the last folder of the path.
 fn quant(model: &ListedModel) -> String {
     model.quant.as_deref().map(|quant| format!("/{}", printable(quant))).unwrap_or_default()
-}
-
-fn word(state: ListedState) -> &'static str {
-    match state {
-        ListedState::Stored => "stored",
-        ListedState::Foreign => "foreign",
-        ListedState::Broken => "broken",
-        ListedState::Damaged => "damaged",
-    }
 }
 
 #[cfg(test)]
@@ -135,12 +126,11 @@ mod tests {
             model: model.into(),
             format: format.into(),
             quant: quant.map(Into::into),
+            view: None,
             path: format!("{dir}/x.gguf").into(),
-            files: vec!["x.gguf".into()],
-            size,
             state,
-            missing: Vec::new(),
-            damaged: Vec::new(),
+            total_bytes: size,
+            files: Vec::new(),
         }
     }
 
@@ -194,7 +184,7 @@ Total storage: 8.96 GB
     fn json_has_bytes_and_absolute_paths() {
         let document = document(&guide());
         assert_eq!(document["version"], 1);
-        assert_eq!(document["total_size"], 8_960_000_000_u64);
+        assert_eq!(document["totals"]["total_bytes"], 8_960_000_000_u64);
         assert_eq!(document["models"][0]["path"], "/srv/models/llama-2-7b-chat/gguf/q4_k_m/x.gguf");
         assert_eq!(document["models"][0]["state"], "stored");
     }

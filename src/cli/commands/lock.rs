@@ -10,7 +10,8 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     manager::{
-        ChangeKind, FileChange, LockCheck, LockLine, LockOptions, LockProblem, LockProblemKind, LockReport, LockState, Selector,
+        ChangeKind, FileChange, LockCheck, LockEntryReport, LockOptions, LockProblem, LockProblemKind, LockReport, LockState,
+        ModelOrigin, Selector,
     },
 };
 use anstyle::Style;
@@ -61,32 +62,29 @@ impl Args {
     }
 }
 
-fn look_of(state: LockState) -> (&'static str, Style) {
+fn style_of(state: LockState) -> Style {
     match state {
-        LockState::Added => ("added", GOOD),
-        LockState::Kept => ("kept", FAINT),
-        LockState::Pinned => ("pinned", FAINT),
-        LockState::Moved => ("moved", ODD),
-        LockState::Changed => ("changed", ODD),
-        LockState::Removed => ("removed", ODD),
-        LockState::Unknown => ("unknown", BAD),
+        LockState::Added => GOOD,
+        LockState::Kept | LockState::Pinned => FAINT,
+        LockState::Moved | LockState::Changed | LockState::Removed => ODD,
+        LockState::Unknown => BAD,
     }
 }
 
 /// A commit as people compare it.
-fn short(commit: &str) -> String {
-    commit.chars().take(12).collect()
+fn short_commit(origin: &ModelOrigin) -> String {
+    origin.commit.iter().flat_map(|commit| commit.as_str().chars()).take(12).collect()
 }
 
 /// What became of a view, and of each file that is another now.
-pub(super) fn write_line(page: &mut Page, line: &LockLine) {
-    let (word, style) = look_of(line.state);
-    let from = line.repo.as_deref().map(|repo| {
-        let branch = line.revision.as_deref().map(|branch| format!(" {branch}")).unwrap_or_default();
-        let commit = line.commit.as_deref().map(short).unwrap_or_default();
-        let moved = line.old_commit.as_deref().map(short).filter(|old| *old != commit);
+pub(super) fn write_line(page: &mut Page, line: &LockEntryReport) {
+    let (word, style) = (line.state.as_str(), style_of(line.state));
+    let from = line.origin.as_ref().map(|origin| {
+        let branch = origin.revision.as_ref().map(|branch| format!(" {branch}")).unwrap_or_default();
+        let commit = short_commit(origin);
+        let moved = line.old_origin.as_ref().map(short_commit).filter(|old| *old != commit);
         let old = moved.map(|old| format!("{old} -> ")).unwrap_or_default();
-        format!("  {repo}{branch} at {old}{commit}, {}", units::size(line.size))
+        format!("  {}{branch} at {old}{commit}, {}", origin.repo, units::size(line.total_bytes))
     });
     page.detail(format!(
         "{}  {}{}",
@@ -118,7 +116,7 @@ fn file_text(file: &FileChange) -> String {
         ChangeKind::Changed if file.size == file.old_size => ("changed", size(file.size)),
         ChangeKind::Changed => ("changed", format!("{} -> {}", size(file.old_size), size(file.size))),
     };
-    format!("{word:<7}  {}  {sizes}", printable(&file.file))
+    format!("{word:<7}  {}  {sizes}", printable(file.file.as_str()))
 }
 
 impl Answer for Locked {
@@ -128,19 +126,19 @@ impl Answer for Locked {
 
     fn write(&self, page: &mut Page) {
         let report = &self.0;
-        report.views.iter().for_each(|line| write_line(page, line));
+        report.entries.iter().for_each(|line| write_line(page, line));
         let file = page.path(&report.lock_file);
-        let stays = |line: &LockLine| matches!(line.state, LockState::Kept | LockState::Pinned | LockState::Unknown);
-        if report.views.is_empty() {
+        let stays = |line: &LockEntryReport| matches!(line.state, LockState::Kept | LockState::Pinned | LockState::Unknown);
+        if report.entries.is_empty() {
             page.note("Nothing to lock: no model is here. `model-manager lock <model>` locks one before it is downloaded.");
         } else if report.written {
             page.note(format!("{file} was written. Commit it; `model-manager sync --locked` applies it."));
-        } else if report.dry_run && !report.views.iter().all(stays) {
+        } else if report.dry_run && !report.entries.iter().all(stays) {
             page.note(format!("{file} was not written: this was a dry run."));
         } else {
             page.note(format!("{file} stays as it is."));
         }
-        if let Some(line) = report.views.iter().find(|line| line.state == LockState::Unknown) {
+        if let Some(line) = report.entries.iter().find(|line| line.state == LockState::Unknown) {
             let (name, id) = (line.view.name(), &line.view.model);
             page.note(format!(
                 "hint: `model-manager remove {name}` removes it, `model-manager add owner/repo:LABEL --id {id}` adds it to the registry."
@@ -149,7 +147,7 @@ impl Answer for Locked {
     }
 
     fn exit_code(&self) -> u8 {
-        let unknown = self.0.views.iter().any(|line| line.state == LockState::Unknown);
+        let unknown = self.0.entries.iter().any(|line| line.state == LockState::Unknown);
         if unknown { ErrorKind::Failed.exit_code() } else { 0 }
     }
 }
@@ -164,10 +162,10 @@ impl Answer for Checked {
     fn write(&self, page: &mut Page) {
         let file = page.path(&self.0.lock_file);
         for problem in &self.0.problems {
-            page.line(format!("{}: {}", paint(STRONG, name_of(&problem.view)), printable(&problem.what)));
+            page.line(format!("{}: {}", paint(STRONG, name_of(&problem.view)), printable(&problem.message)));
         }
         if self.0.problems.is_empty() {
-            page.detail(format!("{file}: {}, as used here and as in the registry", units::count(self.0.views, "view")));
+            page.detail(format!("{file}: {}, as used here and as in the registry", units::count(self.0.totals.models, "view")));
         } else {
             let is_only_not_shown = self.0.problems.iter().all(|problem| problem.kind == LockProblemKind::NotShown);
             page.note(match is_only_not_shown {
@@ -192,6 +190,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::output::{document, testing},
+        manager::LockCheckTotals,
         store::ViewKey,
     };
 
@@ -199,19 +198,27 @@ mod tests {
         ViewKey { model: "phi-2".parse().expect("an id"), format: "gguf".parse().expect("a format"), quant: None }
     }
 
-    fn line(state: LockState) -> LockLine {
-        LockLine {
+    fn origin(digit: &str) -> Option<ModelOrigin> {
+        let commit = Some(digit.repeat(40).parse().expect("a commit"));
+        Some(ModelOrigin { repo: "o/r".parse().expect("a repository"), revision: Some("main".parse().expect("a branch")), commit })
+    }
+
+    fn line(state: LockState) -> LockEntryReport {
+        LockEntryReport {
             view: view(),
             state,
-            repo: Some("o/r".into()),
-            revision: Some("main".into()),
-            commit: Some("b".repeat(40)),
-            old_commit: Some("a".repeat(40)),
-            size: 2_000_000_000,
+            origin: origin("b"),
+            old_origin: origin("a"),
+            total_bytes: 2_000_000_000,
             unpublished: 0,
             files: vec![
-                FileChange { file: "a.gguf".into(), change: ChangeKind::Changed, size: Some(5), old_size: Some(4) },
-                FileChange { file: "b.gguf".into(), change: ChangeKind::Removed, size: None, old_size: Some(3) },
+                FileChange {
+                    file: "a.gguf".parse().expect("a path"),
+                    change: ChangeKind::Changed,
+                    size: Some(5),
+                    old_size: Some(4),
+                },
+                FileChange { file: "b.gguf".parse().expect("a path"), change: ChangeKind::Removed, size: None, old_size: Some(3) },
             ],
             note: None,
         }
@@ -219,7 +226,7 @@ mod tests {
 
     fn locked(state: LockState) -> Locked {
         let lock_file = "/srv/configs/models.lock".into();
-        Locked(LockReport { lock_file, views: vec![line(state)], written: true, dry_run: false })
+        Locked(LockReport { lock_file, entries: vec![line(state)], written: true, dry_run: false })
     }
 
     #[test]
@@ -233,19 +240,21 @@ moved    phi-2 gguf  o/r main at aaaaaaaaaaaa -> bbbbbbbbbbbb, 2.00 GB
         assert_eq!(out, expected);
         assert!(notes.starts_with("configs/models.lock was written."), "{notes}");
         let document = document(&locked(LockState::Moved));
-        assert_eq!((&document["views"][0]["state"], &document["views"][0]["model"]), (&json!("moved"), &json!("phi-2")));
-        assert_eq!(document["views"][0]["files"][1], json!({"file": "b.gguf", "change": "removed", "size": null, "old_size": 3}));
+        assert_eq!((&document["models"][0]["state"], &document["models"][0]["model"]), (&json!("moved"), &json!("phi-2")));
+        assert_eq!(document["models"][0]["files"][1], json!({"file": "b.gguf", "change": "removed", "size": null, "old_size": 3}));
     }
 
     #[test]
     fn what_cannot_be_locked_and_what_is_not_locked_have_an_exit_code() {
         assert_eq!(locked(LockState::Unknown).exit_code(), 1);
         assert_eq!(locked(LockState::Kept).exit_code(), 0);
-        let check = |problems| Checked(LockCheck { lock_file: "/srv/configs/models.lock".into(), views: 1, problems });
+        let check = |problems| {
+            Checked(LockCheck { lock_file: "/srv/configs/models.lock".into(), problems, totals: LockCheckTotals { models: 1 } })
+        };
         let bad = check(vec![LockProblem {
             view: view(),
             kind: LockProblemKind::NotLocked,
-            what: "it is used here and not locked".into(),
+            message: "it is used here and not locked".into(),
         }]);
         assert_eq!((bad.exit_code(), check(vec![]).exit_code()), (1, 0));
         let (out, notes) = testing::seen(&bad);

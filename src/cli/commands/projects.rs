@@ -7,7 +7,7 @@ use crate::{
         units,
     },
     error::Result,
-    manager::{ProjectLine, ProjectState},
+    manager::{ProjectReport, ProjectState},
 };
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ enum Action {
 
 /// Projects, and what was done to them.
 pub struct Projects {
-    lines: Vec<ProjectLine>,
+    lines: Vec<ProjectReport>,
     forgotten: bool,
 }
 
@@ -58,14 +58,6 @@ impl Args {
     }
 }
 
-fn word(state: ProjectState) -> &'static str {
-    match state {
-        ProjectState::Live => "live",
-        ProjectState::Missing => "missing",
-        ProjectState::Unreachable => "unreachable",
-    }
-}
-
 impl Answer for Projects {
     fn json(&self) -> Value {
         json!({ "projects": self.lines, "forgotten": self.forgotten })
@@ -82,8 +74,15 @@ impl Answer for Projects {
         } else if page.people {
             let mut table = Table::new(&["project", "state", "views", "size", "last seen", "uuid"]).right(2).right(3);
             for line in &self.lines {
-                let (views, size) = (line.views.len().to_string(), units::size(line.size));
-                table.row([printable(&line.path), word(line.state).into(), views, size, line.last_seen.clone(), line.uuid.clone()]);
+                let (views, size) = (line.views.len().to_string(), units::size(line.total_bytes));
+                table.row([
+                    printable(&line.path),
+                    line.state.as_str().into(),
+                    views,
+                    size,
+                    line.last_seen.clone(),
+                    line.uuid.to_string(),
+                ]);
             }
             table.write(page, "");
             for line in &self.lines {
@@ -93,8 +92,8 @@ impl Answer for Projects {
             }
         } else {
             for line in &self.lines {
-                let (views, size) = (line.views.len().to_string(), line.size.to_string());
-                page.fields([line.path.as_str(), word(line.state), &views, &size, &line.last_seen, &line.uuid]);
+                let (views, size) = (line.views.len().to_string(), line.total_bytes.to_string());
+                page.fields([line.path.as_str(), line.state.as_str(), &views, &size, &line.last_seen, &line.uuid.to_string()]);
             }
         }
     }

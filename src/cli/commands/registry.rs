@@ -62,8 +62,8 @@ impl Answer for Changed {
             return;
         }
         let forms = [report.format.as_ref().map(ToString::to_string), report.quant.as_ref().map(ToString::to_string)];
-        let name = forms.into_iter().flatten().fold(report.id.to_string(), |name, part| format!("{name}/{part}"));
-        page.line(format!("Took {} out of {}:{}", paint(STRONG, name), page.path(&report.path), report.line));
+        let name = forms.into_iter().flatten().fold(report.model.to_string(), |name, part| format!("{name}/{part}"));
+        page.line(format!("Took {} out of {}:{}", paint(STRONG, name), page.path(&report.registry), report.line));
         if let Some(here) = &report.here {
             page.note(format!("Its files stay: `model-manager remove {here}` removes them."));
         }

@@ -45,7 +45,7 @@ impl Args {
 
 impl Answer for Removed {
     fn json(&self) -> Value {
-        report_json(&self.report)
+        json!(self.report)
     }
 
     fn write(&self, page: &mut Page) {
@@ -60,19 +60,12 @@ impl Answer for Removed {
     }
 }
 
-/// A removal for programs.
-pub(super) fn report_json(report: &RemoveReport) -> Value {
-    let mut value = json!(report);
-    // Pairs would tell a program nothing by name.
-    value["kept"] = report.kept.iter().map(|(path, why)| json!({ "path": path, "why": why })).collect();
-    value
-}
-
 /// A removal for people.
 pub(super) fn write_report(page: &mut Page, report: &RemoveReport) {
     let (verb, freed) = if report.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
     // Where everything was kept, nothing was removed.
-    let all_kept = report.removed.is_empty() && report.shared.is_empty() && report.freed == 0 && !report.kept.is_empty();
+    let all_kept =
+        report.removed.is_empty() && report.shared.is_empty() && report.totals.freed_bytes == 0 && !report.kept.is_empty();
     for view in report.views.iter().filter(|_| !all_kept) {
         let name = view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()));
         page.detail(format!("{verb} {name}"));
@@ -80,17 +73,17 @@ pub(super) fn write_report(page: &mut Page, report: &RemoveReport) {
     for path in &report.removed {
         page.detail(format!("  {}", page.path(path)));
     }
-    for (path, why) in &report.kept {
-        page.detail(format!("Kept {}: {}", page.path(path), printable(why)));
+    for file in &report.kept {
+        page.detail(format!("Kept {}: {}", page.path(&file.path), printable(&file.reason)));
     }
     for blob in &report.shared {
         let digest: String = blob.sha256.to_string().chars().take(12).collect();
         page.detail(format!("Stays in the store: {digest}, {}, used by", units::size(blob.size)));
         for user in &blob.users {
-            page.detail(format!("  {}", printable(user)));
+            page.detail(format!("  {}", printable(&user.to_string())));
         }
     }
-    page.detail(format!("{} {freed}", units::size(report.freed)));
+    page.detail(format!("{} {freed}", units::size(report.totals.freed_bytes)));
 }
 
 #[cfg(test)]
@@ -98,20 +91,22 @@ mod tests {
     use super::*;
     use crate::{
         cli::output::{document, testing},
-        manager::{BlobLine, SharedBlob},
-        store::ViewKey,
+        manager::{BlobReport, BlobUser, KeptFile, RemoveTotals, SharedBlob},
+        store::{RootOwner, ViewKey},
     };
 
     fn removed(dry_run: bool) -> Removed {
         let digest = || "324356668fa5ba9f4135de348447bb2bbe2467eaa1b8fcfb53719de62fbd2499".parse().expect("a digest");
-        let view = ViewKey { model: "phi-2".parse().expect("an id"), format: "gguf".parse().expect("a format"), quant: None };
+        let view = || ViewKey { model: "phi-2".parse().expect("an id"), format: "gguf".parse().expect("a format"), quant: None };
+        let user = BlobUser { project: "/home/ada/game".into(), owner: RootOwner::View(view()) };
+        let reason = "not made by this program".into();
         let report = RemoveReport {
-            views: vec![view],
+            views: vec![view()],
             removed: vec!["/srv/models/phi-2/gguf/a.gguf".into()],
-            kept: vec![("/srv/models/phi-2/gguf/mine.txt".into(), "not made by this program".into())],
-            blobs: vec![BlobLine { sha256: digest(), size: 3_830_000_000 }],
-            freed: 3_830_000_000,
-            shared: vec![SharedBlob { sha256: digest(), size: 5, users: vec!["/home/ada/game: phi-2/gguf".into()] }],
+            kept: vec![KeptFile { path: "/srv/models/phi-2/gguf/mine.txt".into(), reason }],
+            blobs: vec![BlobReport { sha256: digest(), size: 3_830_000_000 }],
+            totals: RemoveTotals { freed_bytes: 3_830_000_000 },
+            shared: vec![SharedBlob { sha256: digest(), size: 5, users: vec![user] }],
             dry_run,
         };
         Removed { report, kept_blobs: false }
@@ -139,8 +134,8 @@ Stays in the store: 324356668fa5, 5 B, used by
     #[test]
     fn json_names_its_fields() {
         let document = document(&removed(false));
-        assert_eq!(document["freed"], 3_830_000_000_u64);
-        assert_eq!(document["kept"][0], json!({"path": "/srv/models/phi-2/gguf/mine.txt", "why": "not made by this program"}));
+        assert_eq!(document["totals"]["freed_bytes"], 3_830_000_000_u64);
+        assert_eq!(document["kept"][0], json!({"path": "/srv/models/phi-2/gguf/mine.txt", "reason": "not made by this program"}));
         assert_eq!((&document["version"], &document["dry_run"]), (&json!(1), &json!(false)));
     }
 }

@@ -44,19 +44,17 @@ impl Args {
 
 impl Answer for Synced {
     fn json(&self) -> Value {
-        let mut value = json!(self.0);
-        value["pruned"] = self.0.pruned.as_ref().map_or(Value::Null, remove::report_json);
-        value
+        json!(self.0)
     }
 
     fn write(&self, page: &mut Page) {
         let report = &self.0;
         report.relocked.iter().for_each(|line| lock::write_line(page, line));
         report.plans.iter().for_each(|plan| download::write_plan(page, plan));
-        for blob in &report.mended {
-            page.detail(format!("Mended {}", page.path(&blob.path)));
+        for file in &report.repairs {
+            page.detail(format!("Repaired {}", page.path(&file.path)));
         }
-        for view in &report.views {
+        for view in &report.models {
             page.detail(line_of(view));
         }
         let removed = if report.dry_run { "Would remove" } else { "Removed" };
@@ -64,24 +62,24 @@ impl Answer for Synced {
             page.detail(format!("{removed} {}: ours, and not locked", page.path(path)));
         }
         for file in &report.kept {
-            page.detail(format!("Kept {}: {}", page.path(&file.path), printable(&file.why)));
+            page.detail(format!("Kept {}: {}", page.path(&file.path), printable(&file.reason)));
         }
         if let Some(pruned) = report.pruned.as_ref().filter(|pruned| !pruned.views.is_empty()) {
             remove::write_report(page, pruned);
         }
         let file = page.path(&report.lock_file);
         if !report.dry_run {
-            let views = units::count(report.views.len(), "view");
-            page.note(format!("{views} as in {file}, {} fetched", units::size(report.fetched)));
+            let views = units::count(report.models.len(), "view");
+            page.note(format!("{views} as in {file}, {} fetched", units::size(report.totals.download_bytes)));
         }
     }
 }
 
 fn line_of(view: &DownloadReport) -> String {
-    let how = match view.fetched {
+    let how = match view.download_bytes {
         0 => "already present".into(),
         some => format!("{} fetched", units::size(some)),
     };
     let files = units::count(view.files.len(), "file");
-    format!("{}: {files}, {}, {how}", paint(STRONG, name_of(&view.view)), units::size(view.size))
+    format!("{}: {files}, {}, {how}", paint(STRONG, name_of(&view.view)), units::size(view.total_bytes))
 }

@@ -66,15 +66,13 @@ impl Answer for Used {
     fn json(&self) -> Value {
         let mut value = json!(self.plan.report);
         value["written"] = json!(!self.print && self.plan.report.changed);
-        if self.print {
-            value["text"] = json!(self.plan.text);
-        }
+        value["text"] = json!(self.print.then_some(&self.plan.text));
         value
     }
 
     fn write(&self, page: &mut Page) {
         let report = &self.plan.report;
-        let place = format!("{}:{}", page.path(&report.file), report.line);
+        let place = format!("{}:{}", page.path(&report.settings_file), report.line);
         if self.print {
             page.out.push_str(&self.plan.text);
             page.note(format!("{place} would be:  {}", printable(report.line_text.trim())));

@@ -32,12 +32,12 @@ pub struct Args {
     /// Compute every SHA-256 anew and renew the records
     #[arg(long)]
     pub rehash: bool,
-    /// Mend what is damaged or missing: only the damaged ranges are fetched again
+    /// Repair what is damaged or missing: only the damaged ranges are fetched again
     #[arg(long)]
     pub repair: bool,
 }
 
-/// What was found, after mending where that was asked for.
+/// What was found, after a repair where that was asked for.
 pub struct Verified(Vec<VerifiedFile>, Option<RepairReport>);
 
 impl Args {
@@ -62,7 +62,7 @@ impl Args {
             return Ok(Verified(found, None));
         }
         let report = manager.repair(&found)?;
-        if report.files.is_empty() {
+        if report.repairs.is_empty() {
             return Ok(Verified(found, None));
         }
         Ok(Verified(manager.verify(&what, mode)?, Some(report)))
@@ -70,34 +70,27 @@ impl Args {
 
     fn everything_of_this_form(&self, manager: &ModelManager) -> Result<Vec<Selector>> {
         let listed = manager.list(self.form.format.as_ref())?;
-        let is_wanted = |quant: &Option<String>| match (&self.form.quant, quant) {
-            (None, _) => true,
-            (Some(wanted), Some(quant)) => wanted.as_str() == quant,
-            (Some(_), None) => false,
-        };
         // A folder whose name is no name cannot be ours.
-        let selector = |model: crate::manager::ListedModel| {
-            let quant = model.quant.as_deref().map(str::parse).transpose().ok()?;
-            Some(Selector { format: Some(model.format.parse().ok()?), model: model.model, quant })
-        };
-        Ok(listed.into_iter().filter(|model| is_wanted(&model.quant)).filter_map(selector).collect())
+        let views = listed.into_iter().filter_map(|model| model.view);
+        let wanted = views.filter(|view| self.form.quant.is_none() || view.quant == self.form.quant);
+        Ok(wanted.map(Selector::from).collect())
     }
 }
 
-/// Every state, its word and its colour, the good ones first.
-const STATES: [(VerifyState, &str, Style); 5] = [
-    (VerifyState::Ok, "ok", GOOD),
-    (VerifyState::Unverified, "unverified", FAINT),
-    (VerifyState::Foreign, "foreign", ODD),
-    (VerifyState::Modified, "modified", BAD),
-    (VerifyState::Missing, "missing", BAD),
-];
-
-fn is_damage(state: VerifyState) -> bool {
-    matches!(state, VerifyState::Modified | VerifyState::Missing)
+fn style_of(state: VerifyState) -> Style {
+    match state {
+        VerifyState::Ok => GOOD,
+        VerifyState::Unverified => FAINT,
+        VerifyState::Foreign => ODD,
+        VerifyState::Modified | VerifyState::Missing => BAD,
+    }
 }
 
 impl Verified {
+    fn total_bytes(&self) -> u64 {
+        self.0.iter().map(|file| file.size).sum()
+    }
+
     fn number(&self, state: VerifyState) -> usize {
         self.0.iter().filter(|file| file.state == state).count()
     }
@@ -105,9 +98,12 @@ impl Verified {
 
 impl Answer for Verified {
     fn json(&self) -> Value {
-        let totals: Map<String, Value> =
-            STATES.iter().map(|(state, word, _)| ((*word).to_owned(), json!(self.number(*state)))).collect();
-        json!({ "ok": self.exit_code() == 0, "files": self.0, "totals": totals, "repair": self.1 })
+        let by_state = VerifyState::ALL.map(|state| (state.as_str().to_owned(), json!(self.number(state))));
+        let mut totals: Map<String, Value> = by_state.into_iter().collect();
+        totals.insert("total_bytes".into(), json!(self.total_bytes()));
+        totals.insert("download_bytes".into(), json!(self.1.as_ref().map_or(0, |report| report.download_bytes)));
+        let repairs = self.1.as_ref().map_or(&[][..], |report| &report.repairs);
+        json!({ "ok": self.exit_code() == 0, "files": self.0, "repairs": repairs, "totals": totals })
     }
 
     fn write(&self, page: &mut Page) {
@@ -115,21 +111,22 @@ impl Answer for Verified {
             page.note("Nothing here to verify. `model-manager list` shows what is here.");
             return;
         }
-        for file in self.1.iter().flat_map(|report| &report.files) {
-            let (style, word) = if file.mended { (GOOD, "mended") } else { (BAD, "not mended") };
-            let fetched = if file.mended { format!("  {} fetched", units::size(file.fetched)) } else { String::new() };
+        for file in self.1.iter().flat_map(|report| &report.repairs) {
+            let (style, word) = if file.repaired { (GOOD, "repaired") } else { (BAD, "not repaired") };
+            let fetched = if file.repaired { format!("  {} fetched", units::size(file.download_bytes)) } else { String::new() };
             let note = file.note.as_deref().map(|note| format!("  {}", page.advice(note))).unwrap_or_default();
             page.line(format!("{}  {}{fetched}{note}", paint(style, format!("{word:<10}")), page.path(&file.path)));
         }
         for file in &self.0 {
-            let Some((_, word, style)) = STATES.iter().find(|(state, ..)| *state == file.state) else { continue };
+            let (word, style) = (file.state.as_str(), style_of(file.state));
             let note = file.note.as_deref().map(|note| format!("  {}", page.advice(note))).unwrap_or_default();
-            let line = format!("{}  {}{note}", paint(*style, format!("{word:<10}")), page.path(&file.path));
-            if is_damage(file.state) { page.line(line) } else { page.detail(line) }
+            let line = format!("{}  {}{note}", paint(style, format!("{word:<10}")), page.path(&file.path));
+            if file.state.is_damage() { page.line(line) } else { page.detail(line) }
         }
-        let totals = STATES.iter().map(|(state, word, _)| (self.number(*state), word)).filter(|(number, _)| *number > 0);
+        let totals =
+            VerifyState::ALL.map(|state| (self.number(state), state.as_str())).into_iter().filter(|(number, _)| *number > 0);
         let totals: Vec<String> = totals.map(|(number, word)| format!("{number} {word}")).collect();
-        let size = units::size(self.0.iter().map(|file| file.size).sum());
+        let size = units::size(self.total_bytes());
         page.detail(format!("{}, {size}: {}", units::count(self.0.len(), "file"), totals.join(", ")));
         if self.number(VerifyState::Unverified) > 0 {
             page.note("unverified: as it was recorded when it came, but never compared with a published hash.");
@@ -137,11 +134,11 @@ impl Answer for Verified {
         if self.number(VerifyState::Foreign) > 0 {
             page.note("foreign: not downloaded by this program, and never touched by it.");
         }
-        let damaged = |is_plain| self.0.iter().find(|file| is_damage(file.state) && file.is_plain == is_plain);
+        let damaged = |is_plain| self.0.iter().find(|file| file.state.is_damage() && file.is_plain == is_plain);
         if let Some(file) = damaged(false) {
             let form = file.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
             let (verb, again) = match self.1 {
-                None => ("Mend it", format!("model-manager verify {} --format {}{form} --repair", file.model, file.format)),
+                None => ("Repair it", format!("model-manager verify {} --format {}{form} --repair", file.model, file.format)),
                 Some(_) => {
                     ("Fetch it again", format!("model-manager download {} --format {}{form} --force", file.model, file.format))
                 }
@@ -162,7 +159,7 @@ impl Answer for Verified {
     }
 
     fn exit_code(&self) -> u8 {
-        if self.0.iter().any(|file| is_damage(file.state)) { ErrorKind::Damaged.exit_code() } else { 0 }
+        if self.0.iter().any(|file| file.state.is_damage()) { ErrorKind::Damaged.exit_code() } else { 0 }
     }
 }
 
@@ -176,11 +173,12 @@ mod tests {
             model: "phi-2".into(),
             format: "gguf".into(),
             quant: Some("q4_k_m".into()),
+            view: None,
             path: format!("/srv/models/phi-2/gguf/q4_k_m/{name}").into(),
             size: 1_000_000_000,
             state,
             sha256: None,
-            damaged: vec![],
+            damaged_ranges: vec![],
             is_plain: false,
             note: note.map(Into::into),
         }

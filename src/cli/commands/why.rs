@@ -65,7 +65,7 @@ impl Answer for Why {
                 page.line("  damaged; `model-manager doctor` names the model and what repairs it");
             }
             for user in &blob.users {
-                page.line(format!("  used by {}", printable(user)));
+                page.line(format!("  used by {}", printable(&user.to_string())));
             }
             if blob.leased {
                 page.line("  relied on by a running process");

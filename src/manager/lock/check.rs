@@ -1,7 +1,7 @@
 //! Holds the lock file against what the project uses and against the registry.
 
 use crate::manager::{
-    LockCheck, LockProblem, LockProblemKind, ModelManager, Selector,
+    LockCheck, LockCheckTotals, LockProblem, LockProblemKind, ModelManager, Selector,
     lock::entry::view_of,
     lock::{find, shows},
     plan::view_path,
@@ -23,7 +23,7 @@ impl ModelManager {
         let store = self.existing_store()?;
         let roots = self.own_roots(store.as_ref())?;
         let mut problems = Vec::new();
-        let mut note = |view: &ViewKey, kind, what: String| problems.push(LockProblem { view: view.clone(), kind, what });
+        let mut note = |view: &ViewKey, kind, message: String| problems.push(LockProblem { view: view.clone(), kind, message });
         let mut contradicts = BTreeSet::new();
         for locked in lock.views() {
             let view = view_of(locked);
@@ -60,7 +60,11 @@ impl ModelManager {
             problems.retain(|problem| chosen.contains(&problem.view));
         }
         problems.sort_by(|a, b| a.view.cmp(&b.view));
-        Ok(LockCheck { lock_file: self.settings.lock_file.clone(), views: lock.views().len(), problems })
+        Ok(LockCheck {
+            lock_file: self.settings.lock_file.clone(),
+            problems,
+            totals: LockCheckTotals { models: lock.views().len() },
+        })
     }
 
     /// Refuses a lock that cannot be right, by what is known here of the same commits.

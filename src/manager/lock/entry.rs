@@ -71,7 +71,14 @@ impl ModelManager {
         };
         let mut files: Vec<PlannedFile> = locked.files.iter().map(planned).collect();
         self.supply(&target.view, &mut files, false, store)?;
-        Ok(Plan { asked: target.repo.clone(), target, revision: locked.commit.clone(), files, api_requests: 0 })
+        Ok(Plan {
+            asked: target.repo.clone(),
+            target,
+            revision: locked.commit.clone(),
+            files,
+            api_requests: 0,
+            notices: Vec::new(),
+        })
     }
 
     /// In what the registry says otherwise than the lock file; `None` where they agree, as all do that the registry has
@@ -99,7 +106,14 @@ impl ModelManager {
             Ok(PlannedFile::new(view_path(&target.view, &file.path)?, file.path.clone(), file.size, file.sha256).published())
         };
         let files = files.iter().map(planned).collect::<Result<_>>()?;
-        Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision: commit.clone(), files, api_requests: 0 }))
+        Ok(Some(Plan {
+            asked: target.repo.clone(),
+            target: target.clone(),
+            revision: commit.clone(),
+            files,
+            api_requests: 0,
+            notices: Vec::new(),
+        }))
     }
 
     /// What is here, where its records say of which one commit of the wanted repository all of it is.
@@ -120,7 +134,14 @@ impl ModelManager {
                 .collect();
             let Some(files) = files.filter(|files| is_wanted(target, files)) else { continue };
             let revision = commit.parse()?;
-            return Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0 }));
+            return Ok(Some(Plan {
+                asked: target.repo.clone(),
+                target: target.clone(),
+                revision,
+                files,
+                api_requests: 0,
+                notices: Vec::new(),
+            }));
         }
         Ok(None)
     }

@@ -6,7 +6,7 @@ pub(super) mod entry;
 pub(super) mod file;
 
 use super::{
-    ChangeKind, FileChange, LockLine, LockOptions, LockReport, LockState, ModelManager, Selector,
+    ChangeKind, FileChange, LockEntryReport, LockOptions, LockReport, LockState, ModelManager, ModelOrigin, Selector,
     invocation::repair_command,
     lock::companions::companions_beside,
     lock::entry::{can_be, entry, folder_of, followed, view_of},
@@ -16,7 +16,6 @@ use super::{
 use crate::{
     disk::parallel,
     error::{Error, ErrorKind, Result},
-    event::Event,
     hint::{Hint, Invocation, Verb},
     names::{Quant, RelPath, RepoId, Revision, companions},
     registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
@@ -57,7 +56,7 @@ pub(super) struct Wish {
 
 /// What became of a view: the line that tells it, and how the lock file changes.
 pub(super) struct Outcome {
-    pub(super) line: LockLine,
+    pub(super) line: LockEntryReport,
     pub(super) change: Change,
 }
 
@@ -103,7 +102,7 @@ impl ModelManager {
         }
         for selector in what {
             let wish = self.wish(selector, &old, &roots)?;
-            wish.target.notices.iter().for_each(|notice| self.report(&Event::Notice(notice.clone())));
+            self.report_notices(&wish.target.notices);
             outcomes.push(self.lock_wish(wish, &old, run)?);
         }
         for outcome in &mut outcomes {
@@ -114,9 +113,9 @@ impl ModelManager {
             true => self.change_lock(|lock| outcomes.iter().for_each(|outcome| outcome.apply(lock)))?.1,
             false => false,
         };
-        let mut views: Vec<LockLine> = outcomes.into_iter().map(|outcome| outcome.line).collect();
-        views.sort_by(|a, b| a.view.cmp(&b.view));
-        Ok(LockReport { lock_file: self.settings.lock_file.clone(), views, written, dry_run: options.dry_run })
+        let mut entries: Vec<LockEntryReport> = outcomes.into_iter().map(|outcome| outcome.line).collect();
+        entries.sort_by(|a, b| a.view.cmp(&b.view));
+        Ok(LockReport { lock_file: self.settings.lock_file.clone(), entries, written, dry_run: options.dry_run })
     }
 
     /// Every root of this project.
@@ -142,15 +141,15 @@ impl ModelManager {
             }
             let kept = match run.roots.get(&view) {
                 Some(root) => self.lock_root(&view, root, run)?,
-                None => Outcome { line: LockLine::new(&view, LockState::Removed), change: Change::Drop },
+                None => Outcome { line: LockEntryReport::new(&view, LockState::Removed), change: Change::Drop },
             };
             let (state, change) = match kept.line.state {
                 LockState::Unknown | LockState::Removed => (LockState::Removed, Change::Drop),
                 _ => (LockState::Changed, kept.change),
             };
             let note = Some("the registry has no such entry any more".to_owned());
-            let old_commit = Some(locked.commit.to_string());
-            return Ok(Outcome { line: LockLine { state, note, old_commit, ..kept.line }, change });
+            let old_origin = Some(origin_of(locked));
+            return Ok(Outcome { line: LockEntryReport { state, note, old_origin, ..kept.line }, change });
         };
         self.settle(Wish { target, source: locked.source }, Some(locked), run)
     }
@@ -162,7 +161,7 @@ impl ModelManager {
         }
         let Some((target, source)) = self.target_of_root(view, root, run.store)? else {
             let note = "the registry has no such entry, and nobody knows where its files came from".to_owned();
-            let line = LockLine { note: Some(note), ..LockLine::new(view, LockState::Unknown) };
+            let line = LockEntryReport { note: Some(note), ..LockEntryReport::new(view, LockState::Unknown) };
             return Ok(Outcome { line, change: Change::Stay });
         };
         self.settle(Wish { target, source }, None, run)
@@ -286,7 +285,7 @@ impl ModelManager {
             return Ok(outcome);
         }
         let stay = |state, note: Option<String>| {
-            let line = LockLine { note, ..LockLine::of(locked, state, Some(locked)) };
+            let line = LockEntryReport { note, ..LockEntryReport::of(locked, state, Some(locked)) };
             Ok(Outcome { line, change: Change::Stay })
         };
         let branch = followed(&wish.target);
@@ -376,16 +375,14 @@ impl ModelManager {
             let beside = companions(old.files.iter().map(|file| &file.repo_path));
             old.files.iter().find(|file| beside.contains(&file.repo_path) && !plan.has(&file.path))
         });
-        let line = LockLine {
+        let line = LockEntryReport {
             note: gone.map(|file| format!("{} of {} has no {} any more", plan.revision, plan.target.repo, file.repo_path)),
-            repo: Some(plan.asked.to_string()),
-            revision: branch.as_ref().map(ToString::to_string),
-            commit: Some(plan.revision.to_string()),
-            old_commit: old.map(|old| old.commit.to_string()),
-            size: plan.files.iter().filter_map(|file| file.size).sum(),
+            origin: Some(ModelOrigin { repo: plan.asked.clone(), revision: branch.clone(), commit: Some(plan.revision.clone()) }),
+            old_origin: old.map(origin_of),
+            total_bytes: plan.files.iter().filter_map(|file| file.size).sum(),
             unpublished: plan.files.iter().filter(|file| !file.trust().is_published()).count(),
             files: changes(&plan, old),
-            ..LockLine::new(&plan.target.view, state)
+            ..LockEntryReport::new(&plan.target.view, state)
         };
         if run.options.dry_run {
             // What would be written is told, and nothing is to be applied.
@@ -410,16 +407,14 @@ impl Wish {
     }
 }
 
-impl LockLine {
+impl LockEntryReport {
     fn new(view: &ViewKey, state: LockState) -> Self {
         Self {
             view: view.clone(),
             state,
-            repo: None,
-            revision: None,
-            commit: None,
-            old_commit: None,
-            size: 0,
+            origin: None,
+            old_origin: None,
+            total_bytes: 0,
             unpublished: 0,
             files: Vec::new(),
             note: None,
@@ -442,11 +437,9 @@ impl LockLine {
 
     fn of(locked: &LockedView, state: LockState, old: Option<&LockedView>) -> Self {
         Self {
-            repo: Some(locked.repo.to_string()),
-            revision: locked.revision.as_ref().map(ToString::to_string),
-            commit: Some(locked.commit.to_string()),
-            old_commit: old.map(|old| old.commit.to_string()),
-            size: locked.size(),
+            origin: Some(origin_of(locked)),
+            old_origin: old.map(origin_of),
+            total_bytes: locked.size(),
             unpublished: locked.files.iter().filter(|file| file.trust.is_some()).count(),
             ..Self::new(&view_of(locked), state)
         }
@@ -455,6 +448,10 @@ impl LockLine {
 
 pub(super) fn find<'l>(lock: &'l LockFile, view: &ViewKey) -> Option<&'l LockedView> {
     lock.get(&view.model, &view.format, view.quant.as_ref())
+}
+
+fn origin_of(locked: &LockedView) -> ModelOrigin {
+    ModelOrigin { repo: locked.repo.clone(), revision: locked.revision.clone(), commit: Some(locked.commit.clone()) }
 }
 
 /// Whether a root holds exactly what is locked.
@@ -478,10 +475,10 @@ fn changes(plan: &Plan, old: Option<&LockedView>) -> Vec<FileChange> {
             Some(_) => ChangeKind::Changed,
         };
         let old_size = before(&file.path).map(|old| old.size);
-        changes.push(FileChange { file: file.path.to_string(), change, size: file.size, old_size });
+        changes.push(FileChange { file: file.path.clone(), change, size: file.size, old_size });
     }
     for gone in old.iter().flat_map(|old| &old.files).filter(|gone| !plan.files.iter().any(|file| file.path == gone.path)) {
-        let (file, old_size) = (gone.path.to_string(), Some(gone.size));
+        let (file, old_size) = (gone.path.clone(), Some(gone.size));
         changes.push(FileChange { file, change: ChangeKind::Removed, size: None, old_size });
     }
     changes.sort_by(|a, b| a.file.cmp(&b.file));

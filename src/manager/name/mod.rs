@@ -253,7 +253,7 @@ impl ModelManager {
         let mut views: BTreeSet<ViewKey> =
             self.rooted_and_locked().into_iter().filter(|view| view.model.as_str() == folder).collect();
         let listed = self.list(None)?;
-        views.extend(listed.iter().filter(|listed| listed.model == folder).filter_map(key_of));
+        views.extend(listed.into_iter().filter(|listed| listed.model == folder).filter_map(|listed| listed.view));
         Ok(views)
     }
 
@@ -353,12 +353,6 @@ pub(super) fn listed_name(listed: &ListedModel) -> String {
 fn download_again(source: &UpstreamFile) -> Option<Action> {
     let (repo, commit, path) = (source.repo.as_ref()?, source.commit.as_ref()?, source.path.as_ref()?);
     Some(Action::new(Verb::Download).name(format!("hf://{repo}@{commit}/{path}")))
-}
-
-/// The view of a listed model; none where a folder has a name that none of ours has.
-pub(super) fn key_of(listed: &ListedModel) -> Option<ViewKey> {
-    let quant = listed.quant.as_deref().map(str::parse).transpose().ok()?;
-    Some(ViewKey { model: listed.model.parse().ok()?, format: listed.format.parse().ok()?, quant })
 }
 
 fn is_form(view: &ViewKey, named: &Named) -> bool {

@@ -5,13 +5,13 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hint::{Action, Hint, Parameter, Verb},
     names::{Format, RelPath, Revision},
+    notice::Notice,
     registry::ArtifactFile,
     source::hub::{
         Companion, GgufUnit, HubError, HubFile, Pinned, SetChoice, Tree, choose_unit, companion_choice, complete_set, gguf_units,
         select_files,
     },
     store::ViewKey,
-    text::list,
     weights::{FileKind, format_of},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,14 +44,15 @@ impl Companions {
 }
 
 /// The files of a repository that a target means, and the companions that go with them. What was open is settled in the
-/// target, with a notice.
+/// target, and told in `notices`.
 pub(in crate::manager) fn choose<'a>(
     target: &mut Target,
     tree: &'a Tree,
     pinned: &Pinned,
     companions: &Companions,
+    notices: &mut Vec<Notice>,
 ) -> Result<Vec<&'a HubFile>> {
-    let mut chosen = choose_model(target, tree, pinned)?;
+    let mut chosen = choose_model(target, tree, pinned, notices)?;
     refuse_empty(&chosen, pinned)?;
     if let Some(model) = chosen.first().map(|file| file.path.clone()) {
         for wanted in &companions.wanted {
@@ -60,7 +61,7 @@ pub(in crate::manager) fn choose<'a>(
             }
             let found = companion_choice(&tree.files, wanted, &model)?;
             if let (None, Some(first)) = (&wanted.name, found.first()) {
-                target.notices.push(format!("no {} was named: {} was chosen", wanted.role.noun(), first.path));
+                notices.push(Notice::CompanionChosen { role: wanted.role, path: first.path.clone() });
             }
             refuse_empty(&found, pinned)?;
             // Alone, a companion counts as the model.
@@ -70,7 +71,7 @@ pub(in crate::manager) fn choose<'a>(
         }
         let has_projector = || Companion::projector(None).is_among(chosen.iter().map(|file| &file.path));
         if companions.projector_if_any && target.view.format.is_single_file() && !has_projector() {
-            chosen.extend(projector_of(&model, tree, &mut target.notices));
+            chosen.extend(projector_of(&model, tree, notices));
         }
     }
     for path in &target.beside {
@@ -81,16 +82,15 @@ pub(in crate::manager) fn choose<'a>(
 }
 
 /// The projector that goes with a model without being asked for: one of its folder or of one above it, and of no other.
-fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<String>) -> Vec<&'a HubFile> {
+fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<Notice>) -> Vec<&'a HubFile> {
     let beside = tree.files.iter().filter(|file| file.path.folder_holds(model));
     match companion_choice(beside, &Companion::projector(None), model) {
         Ok(projector) => {
-            let names = list(&projector.iter().map(|file| file.path.as_str()).collect::<Vec<_>>());
-            notices.push(format!("the projector {names} goes with it; `--no-mmproj` leaves it out"));
+            notices.push(Notice::ProjectorAdded { paths: projector.iter().map(|file| file.path.clone()).collect() });
             projector
         }
         Err(error @ HubError::AmbiguousCompanion { .. }) => {
-            notices.push(format!("no projector goes with it: {error}; `--mmproj=NAME` takes one of them"));
+            notices.push(Notice::ProjectorAmbiguous { why: error.to_string() });
             Vec::new()
         }
         Err(_) => Vec::new(),
@@ -105,7 +105,7 @@ fn no_set(error: HubError, target: &Target, tree: &Tree) -> Error {
     Error::from(error).with_hints(one.map(Hint::FileByName))
 }
 
-fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Result<Vec<&'a HubFile>> {
+fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned, notices: &mut Vec<Notice>) -> Result<Vec<&'a HubFile>> {
     match &target.wanted {
         Wanted::Files(files) => {
             let chosen = files.iter().map(|file| listed(file, tree, target, pinned)).collect::<Result<Vec<_>>>()?;
@@ -170,9 +170,9 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
                 error.of_repo(&asked(target), ["safetensors", "pytorch"].into_iter().find(is_there))
             })?;
             match quant {
-                None => target.notices.push(format!("no label was named: {} was chosen", unit.label)),
+                None => notices.push(Notice::LabelChosen { label: unit.label.clone(), wanted: None }),
                 Some(quant) if *quant != unit.label && !is_kept(&unit) => {
-                    target.notices.push(format!("nothing is labelled {quant}: {} was chosen", unit.label));
+                    notices.push(Notice::LabelChosen { label: unit.label.clone(), wanted: Some(quant.clone()) });
                 }
                 Some(_) => {}
             }
@@ -185,10 +185,10 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned) -> Res
 }
 
 /// What of a repository a set leaves out, by the reason.
-pub(in crate::manager) fn left_out_lines(left_out: &[(HubFile, &'static str)]) -> Vec<String> {
-    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    left_out.iter().for_each(|(file, why)| by_reason.entry(why).or_default().push(file.path.as_str()));
-    by_reason.into_iter().map(|(why, names)| format!("left out, {why}: {}", list(&names))).collect()
+pub(in crate::manager) fn left_out_notices(left_out: &[(HubFile, &'static str)]) -> Vec<Notice> {
+    let mut by_reason: BTreeMap<&'static str, Vec<RelPath>> = BTreeMap::new();
+    left_out.iter().for_each(|(file, reason)| by_reason.entry(reason).or_default().push(file.path.clone()));
+    by_reason.into_iter().map(|(reason, paths)| Notice::LeftOut { reason, paths }).collect()
 }
 
 /// Refuses weights without a byte: what the repository has is no model.

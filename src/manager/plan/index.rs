@@ -2,7 +2,7 @@
 
 use crate::manager::{
     ModelManager,
-    plan::choose::left_out_lines,
+    plan::choose::left_out_notices,
     plan::target::Wanted,
     plan::{Plan, PlannedFile},
 };
@@ -11,6 +11,7 @@ use crate::{
     event::Event,
     hint::Hint,
     names::RelPath,
+    notice::Notice,
     source::hub::{ANOTHER_COPY, HubError, HubFile, is_cut_otherwise, missing_from_index},
     store::Store,
     weights::is_weights,
@@ -68,7 +69,7 @@ impl Plan {
         if notices.is_empty() && !texts.is_empty() {
             self.leave_unnamed(&named);
         }
-        self.target.notices.extend(notices);
+        self.notices.extend(notices);
         Ok(())
     }
 
@@ -117,7 +118,7 @@ impl Plan {
 
     /// Holds the weights of a folder, those with this end, against their index. The notice is of an index of another
     /// cut.
-    fn check_index(&self, index: &PlannedFile, folder: &str, end: &str, text: &[u8]) -> Result<Option<String>> {
+    fn check_index(&self, index: &PlannedFile, folder: &str, end: &str, text: &[u8]) -> Result<Option<Notice>> {
         let below = |file: &'_ PlannedFile| file.repo_path.as_str().starts_with(folder);
         let all = self.files.iter().filter(|file| below(file)).map(|file| &file.repo_path.as_str()[folder.len()..]);
         let all: Vec<&str> = all.collect();
@@ -129,8 +130,7 @@ impl Plan {
         }
         let names_none = missing_from_index(text, &[]).is_ok_and(|named| named.len() == missing.len());
         if names_none && is_cut_otherwise(&missing, &there) {
-            let text = format!("{} names shards that are not there; those that are there make a whole set", index.repo_path);
-            return Ok(Some(text));
+            return Ok(Some(Notice::OtherShards { index: index.repo_path.clone() }));
         }
         Err(HubError::Incomplete { what: format!("set that {} describes", index.repo_path), missing }.into())
     }
@@ -147,8 +147,7 @@ impl ModelManager {
             texts.extend(self.text_of(plan, &index).await?.map(|text| (index, text)));
         }
         plan.follow(&texts)?;
-        let lines = left_out_lines(&plan.target.left_out);
-        plan.target.notices.extend(lines);
+        plan.notices.extend(left_out_notices(&plan.target.left_out));
         Ok(())
     }
 
@@ -168,10 +167,8 @@ impl ModelManager {
         for (index, folder, end) in plan.indexes() {
             let Some(digest) = &index.sha256 else { continue };
             let Some(text) = store.disk().read_small(&store.layout().blob(digest))? else { continue };
-            if let Some(notice) =
-                plan.check_index(index, folder, end, &text)?.filter(|notice| !plan.target.notices.contains(notice))
-            {
-                self.report(&Event::Warning(notice));
+            if let Some(notice) = plan.check_index(index, folder, end, &text)?.filter(|notice| !plan.notices.contains(notice)) {
+                self.report(&Event::Warning(notice.to_string()));
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::{
         plan::target::{Target, Wanted, view_of_file},
     },
     names::{Format, RelPath, Revision, Role, companions},
+    notice::Notice,
     registry::ArtifactFile,
     source::hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
     store::{IntakeKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
@@ -48,7 +49,7 @@ impl ModelManager {
             let revision_known = revision.is_some() || files.iter().all(|file| file.supply != FileSupply::Fetch);
             if revision_known && files.iter().all(settled) {
                 let revision = revision.unwrap_or_else(Revision::main);
-                let mut plan = Plan { asked: target.repo.clone(), target, revision, files, api_requests: 0 };
+                let mut plan = Plan { asked: target.repo.clone(), target, revision, files, api_requests: 0, notices: Vec::new() };
                 self.mind_the_view(&mut plan, store)?;
                 return Ok(plan);
             }
@@ -96,10 +97,11 @@ impl ModelManager {
         let beside = companions(root.files.iter().map(|file| &file.path));
         let (kept, models): (Vec<&ViewFile>, Vec<&ViewFile>) = leaving.into_iter().partition(|file| beside.contains(&file.path));
         if let (Some(old), Some(new)) = (models.first(), plan.files.first().filter(|_| plan.target.view.format.is_single_file())) {
-            plan.target.notices.push(format!("{} of {} gives way to {}", old.path, plan.target.view, new.path));
+            let (old, new) = (old.path.clone(), new.path.clone());
+            plan.notices.push(Notice::ModelReplaced { view: plan.target.view.to_string(), old, new });
         } else if !models.is_empty() {
-            let names: Vec<&str> = models.iter().map(|file| file.path.as_str()).collect();
-            plan.target.notices.push(format!("no longer a part of {}: {}", plan.target.view, crate::text::list(&names)));
+            let paths = models.iter().map(|file| file.path.clone()).collect();
+            plan.notices.push(Notice::NoLongerPart { view: plan.target.view.to_string(), paths });
         }
         for file in kept {
             match store.find_whole(&file.sha256, Some(file.size))? {
@@ -108,11 +110,7 @@ impl ModelManager {
                     let role = Role::of_gguf_name(file.path.file_name());
                     // Only a draft can have a name that shows its role just beside the model's.
                     let role = if role == Role::Model { Role::Draft } else { role };
-                    let option = match role {
-                        Role::Projector => format!("--mmproj={}", file.path),
-                        role => format!("--with {}={}", role.as_str(), file.path),
-                    };
-                    plan.target.notices.push(format!("{} is gone from the store; `{option}` fetches it again", file.path));
+                    plan.notices.push(Notice::CompanionGone { role, path: file.path.clone() });
                 }
             }
         }
@@ -181,7 +179,7 @@ impl ModelManager {
         let revision = target.revision.clone().unwrap_or_else(Revision::main);
         let mut files: Vec<PlannedFile> = root.files.iter().map(present).collect();
         self.supply(&target.view, &mut files, false, Some(store))?;
-        Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0 }))
+        Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0, notices: Vec::new() }))
     }
 
     /// Whether a blob came from the wanted repository at the wanted commit. A branch or tag asks for nothing more than
@@ -233,15 +231,16 @@ impl ModelManager {
     ) -> Result<Plan> {
         target.license = target.license.take().or(pinned.license.clone());
         target.gated |= pinned.gated != crate::source::hub::Gate::Open;
+        let mut notices = Vec::new();
         if target.open_format && companions.wanted.is_empty() && has_only_safetensors(tree) {
             target.take_safetensors();
-            target.notices.push("the repository has no GGUF file: its safetensors files are meant".into());
+            notices.push(Notice::SafetensorsChosen);
         }
-        let chosen = choose(&mut target, tree, &pinned, companions)?;
+        let chosen = choose(&mut target, tree, &pinned, companions, &mut notices)?;
         check_collisions(&chosen)?;
         let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
         let api_requests = calls + (tree.files.len() as u32).saturating_sub(1) / 1000;
-        let mut plan = Plan { target, asked: asked_repo, revision: pinned.commit, files: Vec::new(), api_requests };
+        let mut plan = Plan { target, asked: asked_repo, revision: pinned.commit, files: Vec::new(), api_requests, notices };
         plan.files = chosen.into_iter().map(|file| plan.planned(file)).collect::<Result<_>>()?;
         Ok(plan)
     }

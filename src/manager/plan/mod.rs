@@ -5,12 +5,13 @@ pub(super) mod index;
 mod make;
 pub(super) mod target;
 
-use super::{FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, PlanReport, plan::target::Target};
+use super::{FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, ModelOrigin, PlanReport, plan::target::Target};
 use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::total_memory,
     error::Result,
     names::{RelPath, RepoId, Revision},
+    notice::Notice,
     settings::LinkMode,
     source::hub::HubFile,
     store::{IntakeKey, Store, Trust, ViewFile, ViewKey},
@@ -19,7 +20,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Files that are left out and reported one by one.
@@ -35,6 +36,8 @@ pub(super) struct Plan {
     pub(super) revision: Revision,
     pub(super) files: Vec<PlannedFile>,
     pub(super) api_requests: u32,
+    /// What planning chose and why, beside what its target says.
+    pub(super) notices: Vec<Notice>,
 }
 
 /// One file of a plan.
@@ -176,39 +179,44 @@ impl Plan {
         digests.into_iter().filter_map(recorded).collect()
     }
 
+    /// All that is to be said of it.
+    pub(super) fn notices(&self) -> Vec<Notice> {
+        self.target.notices.iter().chain(&self.notices).cloned().collect()
+    }
+
     /// The plan for people and programs.
     pub(super) fn report(&self, manager: &ModelManager, store: Option<&Store>) -> PlanReport {
         let space = store.and_then(|store| store.disk().space(store.layout().root()).ok());
         let free = space.or_else(|| manager.space_for_new_store()).map(|space| space.available);
-        let size = self.files.iter().filter_map(|file| file.size).sum();
+        let total_bytes = self.files.iter().filter_map(|file| file.size).sum();
         let missing = self.missing();
-        let fetch = missing.values().map(|file| file.to_fetch()).sum();
+        let download_bytes = missing.values().map(|file| file.to_fetch()).sum();
         let room = |key: &IntakeKey, size: u64| store.map_or(size, |store| store.room_for(key, size));
-        let take = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
+        let disk_bytes = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
         let weights =
             self.files.iter().filter(|file| is_weights(&file.path)).try_fold(0u64, |sum, file| sum.checked_add(file.size?));
-        let mut notices = self.target.notices.clone();
-        if let Some(free) = free.filter(|free| *free < take) {
-            notices.push(format!("it does not fit: {take} bytes are needed, {free} are free"));
+        let mut notices = self.notices();
+        if let Some(free) = free.filter(|free| *free < disk_bytes) {
+            notices.push(Notice::DoesNotFit { disk_bytes, free_bytes: free });
         }
         if manager.settings.link == LinkMode::Copy {
-            notices.push("the view is a copy: it takes as much again in the models folder".to_owned());
+            notices.push(Notice::ViewIsCopy);
         }
         let trusts = self.trusts(store);
+        let dir = manager.settings.models_dir.join(self.target.view.dir());
         PlanReport {
             view: self.target.view.clone(),
             path: self.shown_path(manager),
-            repo: self.target.repo.to_string(),
-            revision: self.revision.to_string(),
+            origin: ModelOrigin::at(&self.target.repo, Some(&self.revision)),
             license: self.target.license.clone(),
             gated: self.target.gated,
-            files: self.files.iter().map(|file| file.report(file.to_fetch(), &trusts)).collect(),
-            size,
-            fetch,
-            take,
+            files: self.files.iter().map(|file| file.report(&dir, file.to_fetch(), &trusts)).collect(),
+            total_bytes,
+            download_bytes,
+            disk_bytes,
             store: manager.store_dir(),
-            free,
-            free_after: free.and_then(|free| free.checked_sub(take)),
+            free_bytes: free,
+            free_bytes_after: free.and_then(|free| free.checked_sub(disk_bytes)),
             memory: MemoryReport::of(weights, self.target.ram.clone(), total_memory()),
             api_requests: self.api_requests,
             requests: self.api_requests + missing.len() as u32,
@@ -229,15 +237,16 @@ impl PlannedFile {
         store?.meta(&self.sha256?).ok().flatten().map(|meta| meta.trust)
     }
 
-    pub(super) fn report(&self, fetched: u64, trusts: &HashMap<Sha256Digest, Trust>) -> FileReport {
+    pub(super) fn report(&self, dir: &Path, download_bytes: u64, trusts: &HashMap<Sha256Digest, Trust>) -> FileReport {
         FileReport {
             trust: self.sha256.and_then(|digest| trusts.get(&digest).copied()),
-            file: self.path.to_string(),
+            file: self.path.clone(),
+            path: dir.join(self.path.to_path()),
             size: self.size,
             sha256: self.sha256,
             git_sha1: self.git_sha1,
             state: self.supply,
-            fetched,
+            download_bytes,
         }
     }
 }

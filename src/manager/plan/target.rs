@@ -10,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     hint::{Hint, Invocation},
     names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
+    notice::Notice,
     registry::{Artifact, ArtifactFile, LockSource, LockedView},
     source::hub::HubFile,
     store::{Project, RootRecord, Store, UpstreamFile, ViewFile, ViewKey},
@@ -46,8 +47,8 @@ pub(in crate::manager) struct Target {
     pub(in crate::manager) kept: Vec<String>,
     /// What of the repository is left out and why, once that was asked.
     pub(in crate::manager) left_out: Vec<(HubFile, &'static str)>,
-    /// What was chosen and why.
-    pub(in crate::manager) notices: Vec<String>,
+    /// What the registry says of what was selected.
+    pub(in crate::manager) notices: Vec<Notice>,
 }
 
 /// Which files of the repository.

@@ -1,8 +1,13 @@
 //! What a download did, or would do.
 
+use super::ModelOrigin;
 use crate::{
     digest::{GitSha1, Sha256Digest},
     manager::MemoryReport,
+    names::RelPath,
+    notice::Notice,
+    settings::LinkMode,
+    source::hub::HubFile,
     store::{Trust, ViewKey},
 };
 use serde::Serialize;
@@ -13,7 +18,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub struct FileReport {
     /// Its path below the view's folder.
-    pub file: String,
+    pub file: RelPath,
+    /// Where it stands, or will.
+    pub path: PathBuf,
     /// Its length in bytes; `null` while nobody knows it.
     pub size: Option<u64>,
     /// Its SHA-256; `null` while nobody knows it.
@@ -25,8 +32,8 @@ pub struct FileReport {
     pub trust: Option<Trust>,
     /// Where its bytes are or come from.
     pub state: FileSupply,
-    /// Bytes that travelled, or, in a plan, that would.
-    pub fetched: u64,
+    /// Bytes that were downloaded for it, or, in a plan, that would be.
+    pub download_bytes: u64,
 }
 
 /// Where the bytes of a file come from.
@@ -46,19 +53,30 @@ pub enum FileSupply {
     Fetch,
 }
 
+impl FileSupply {
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Damaged => "damaged",
+            Self::Adopt => "adopt",
+            Self::Partial => "partial",
+            Self::Fetch => "fetch",
+        }
+    }
+}
+
 /// What a download would do.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PlanReport {
     /// The view it would make.
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "super::view")]
     pub view: ViewKey,
     /// The path it would print.
     pub path: PathBuf,
-    /// The repository.
-    pub repo: String,
-    /// The commit, branch or tag.
-    pub revision: String,
+    /// Where it comes from.
+    pub origin: ModelOrigin,
     /// The licence, where known.
     pub license: Option<String>,
     /// Whether the repository asks for access.
@@ -66,17 +84,17 @@ pub struct PlanReport {
     /// Every file.
     pub files: Vec<FileReport>,
     /// Bytes of all files whose size is known.
-    pub size: u64,
-    /// Bytes that would travel.
-    pub fetch: u64,
+    pub total_bytes: u64,
+    /// Bytes that would be downloaded.
+    pub download_bytes: u64,
     /// Bytes that would be taken on the store's volume.
-    pub take: u64,
+    pub disk_bytes: u64,
     /// The store: its volume is the one that is filled.
     pub store: PathBuf,
     /// Bytes free on that volume now, where that can be told.
-    pub free: Option<u64>,
+    pub free_bytes: Option<u64>,
     /// Bytes free after it; `null` where they do not suffice.
-    pub free_after: Option<u64>,
+    pub free_bytes_after: Option<u64>,
     /// Whether it fits the memory of this machine.
     pub memory: MemoryReport,
     /// API requests that planning took.
@@ -87,7 +105,7 @@ pub struct PlanReport {
     /// asked.
     pub left_out: Vec<LeftOut>,
     /// What was chosen and why.
-    pub notices: Vec<String>,
+    pub notices: Vec<Notice>,
 }
 
 /// A file of the repository that a set leaves out.
@@ -95,16 +113,16 @@ pub struct PlanReport {
 #[non_exhaustive]
 pub struct LeftOut {
     /// Its path in the repository.
-    pub file: String,
+    pub repo_path: RelPath,
     /// Its length in bytes.
     pub size: u64,
     /// Why.
-    pub why: &'static str,
+    pub reason: &'static str,
 }
 
 impl LeftOut {
-    pub(in crate::manager) fn new(file: &crate::source::hub::HubFile, why: &'static str) -> Self {
-        Self { file: file.path.to_string(), size: file.size, why }
+    pub(in crate::manager) fn new(file: &HubFile, reason: &'static str) -> Self {
+        Self { repo_path: file.path.clone(), size: file.size, reason }
     }
 }
 
@@ -113,18 +131,23 @@ impl LeftOut {
 #[non_exhaustive]
 pub struct DownloadReport {
     /// The view.
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "super::view")]
     pub view: ViewKey,
     /// The path to give to a backend: the file of a GGUF (part 1 of a split one), the folder of a set.
     pub path: PathBuf,
     /// Every file.
     pub files: Vec<FileReport>,
     /// Bytes of all files.
-    pub size: u64,
-    /// Bytes that travelled.
-    pub fetched: u64,
+    pub total_bytes: u64,
+    /// Bytes that were downloaded.
+    pub download_bytes: u64,
     /// How the view shows its blobs.
-    pub link: Option<&'static str>,
+    #[serde(serialize_with = "link")]
+    pub link: LinkMode,
     /// What was chosen and why.
-    pub notices: Vec<String>,
+    pub notices: Vec<Notice>,
+}
+
+fn link<S: serde::Serializer>(mode: &LinkMode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(mode)
 }

@@ -1,6 +1,7 @@
 //! What is known about a model.
 
-use crate::names::{Format, Quant};
+use super::{ModelOrigin, RepoFile};
+use crate::names::{Format, Quant, RepoId, Role};
 use serde::Serialize;
 
 /// One quantization, or the one form of a format without any, in `info`.
@@ -11,14 +12,12 @@ pub struct InfoForm {
     pub format: Format,
     /// The quantization.
     pub quant: Option<Quant>,
-    /// The repository.
-    pub repo: String,
-    /// The pinned revision.
-    pub revision: Option<String>,
+    /// Where it comes from.
+    pub origin: ModelOrigin,
     /// The files the registry names; empty for a complete set.
-    pub files: Vec<String>,
-    /// Bytes, where the registry knows them all.
-    pub size: Option<u64>,
+    pub files: Vec<RepoFile>,
+    /// Bytes of all files, where the registry knows them all.
+    pub total_bytes: Option<u64>,
     /// Whether revision, sizes and hashes are all known.
     pub pinned: bool,
     /// Whether its hashes are published.
@@ -46,7 +45,7 @@ pub struct InfoForm {
 #[non_exhaustive]
 pub struct WeightsInfo {
     /// What it is for, such as `mmproj` or `adapter`, where a GGUF header says that it is no model.
-    pub role: Option<&'static str>,
+    pub role: Option<Role>,
     /// The kind of model, such as `llama` or `LlamaForCausalLM`.
     pub architecture: Option<String>,
     /// The model's name.
@@ -65,7 +64,7 @@ pub struct WeightsInfo {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct InfoModel {
-    /// Its registry id.
+    /// Its registry id, or the repository that was named.
     pub model: String,
     /// One line about it.
     pub description: Option<String>,
@@ -78,7 +77,7 @@ pub struct InfoModel {
     /// What it is good for.
     pub use_case: Option<String>,
     /// The repository on the Hub.
-    pub repo: Option<String>,
+    pub repo: Option<RepoId>,
     /// The licence.
     pub license: Option<String>,
     /// Its forms.
@@ -92,14 +91,14 @@ pub struct InfoModel {
 #[non_exhaustive]
 pub struct LabelInfo {
     /// What `owner/repo:LABEL` calls it.
-    pub label: String,
+    pub label: Quant,
     /// `model`, `mmproj`, `draft`, `imatrix`, `tokenizer`, `encoder`, `vae` or `adapter`, by its name, or by its header
     /// where that was read and the name says nothing.
-    pub role: &'static str,
-    /// Bytes.
-    pub size: u64,
+    pub role: Role,
+    /// Bytes of all its files.
+    pub total_bytes: u64,
     /// Its files.
-    pub files: Vec<String>,
+    pub files: Vec<RepoFile>,
     /// Whether it is here.
     pub present: bool,
 }

@@ -1,6 +1,7 @@
 //! What became of views in the lock file.
 
-use crate::store::ViewKey;
+use super::ModelOrigin;
+use crate::{names::RelPath, store::ViewKey};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -11,7 +12,8 @@ pub struct LockReport {
     /// The lock file.
     pub lock_file: PathBuf,
     /// Every view that was looked at, in order.
-    pub views: Vec<LockLine>,
+    #[serde(rename = "models")]
+    pub entries: Vec<LockEntryReport>,
     /// Whether the lock file was written.
     pub written: bool,
     /// Whether this was only a plan.
@@ -21,22 +23,18 @@ pub struct LockReport {
 /// What became of one view in the lock file.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct LockLine {
+pub struct LockEntryReport {
     /// The view.
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "super::view")]
     pub view: ViewKey,
     /// What became of it.
     pub state: LockState,
-    /// Its repository.
-    pub repo: Option<String>,
-    /// The branch or tag that it follows; `null` where it is pinned to a commit.
-    pub revision: Option<String>,
-    /// The commit that is locked now.
-    pub commit: Option<String>,
-    /// The commit that was locked before.
-    pub old_commit: Option<String>,
+    /// Where it comes from, as it is locked now; `null` where it is not.
+    pub origin: Option<ModelOrigin>,
+    /// Where it came from, as it was locked before; `null` where it was not.
+    pub old_origin: Option<ModelOrigin>,
     /// Bytes of all its files.
-    pub size: u64,
+    pub total_bytes: u64,
     /// Number of files whose sources published no hash: what is locked of them is what came first.
     pub unpublished: usize,
     /// The files that are others than before.
@@ -66,12 +64,27 @@ pub enum LockState {
     Unknown,
 }
 
+impl LockState {
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Kept => "kept",
+            Self::Pinned => "pinned",
+            Self::Moved => "moved",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A file that is another than before.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct FileChange {
     /// Its path below the view's folder.
-    pub file: String,
+    pub file: RelPath,
     /// How it is another.
     pub change: ChangeKind,
     /// Its length in bytes now.
@@ -99,10 +112,17 @@ pub enum ChangeKind {
 pub struct LockCheck {
     /// The lock file.
     pub lock_file: PathBuf,
-    /// Number of locked views.
-    pub views: usize,
     /// What is not as it should be; nothing where all is well.
     pub problems: Vec<LockProblem>,
+    /// What was checked.
+    pub totals: LockCheckTotals,
+}
+
+/// What a check of a lock file looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LockCheckTotals {
+    /// Number of locked views.
+    pub models: usize,
 }
 
 /// A view that is not locked as it is used or as the registry has it.
@@ -110,12 +130,12 @@ pub struct LockCheck {
 #[non_exhaustive]
 pub struct LockProblem {
     /// The view.
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "super::view")]
     pub view: ViewKey,
     /// How it is wrong.
     pub kind: LockProblemKind,
     /// What is wrong.
-    pub what: String,
+    pub message: String,
 }
 
 /// How a locked view is not as it should be.

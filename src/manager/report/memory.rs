@@ -2,11 +2,11 @@
 //!
 //! The rule, of which each number is reported:
 //!
-//! - `need` is what running it takes at least: its weights, and room for context and buffers (a tenth of the weights and
-//!   0.5 GB). It holds for a context of a few thousand tokens; a longer one takes more.
-//! - `wanted` is the memory of a machine that does that with ease: `need` and 2 GB for everything else, or the least that the
-//!   registry's `ram` names, if that is more.
-//! - At least `wanted` fits, at least `need` is tight, and less does not fit.
+//! - `required_bytes` is what running it takes at least: its weights, and room for context and buffers (a tenth of the
+//!   weights and 0.5 GB). It holds for a context of a few thousand tokens; a longer one takes more.
+//! - `recommended_bytes` is the memory of a machine that does that with ease: `required_bytes` and 2 GB for everything
+//!   else, or the least that the registry's `ram` names, if that is more.
+//! - At least `recommended_bytes` fits, at least `required_bytes` is tight, and less does not fit.
 //!
 //! A graphics card's own memory is not looked at: layers that are kept there need no room here.
 
@@ -24,15 +24,15 @@ pub struct MemoryReport {
     /// The answer.
     pub verdict: MemoryVerdict,
     /// All weights together; `null` where a size is not known.
-    pub weights: Option<u64>,
+    pub weights_bytes: Option<u64>,
     /// What running it takes at least.
-    pub need: Option<u64>,
+    pub required_bytes: Option<u64>,
     /// The memory of a machine that runs it with ease.
-    pub wanted: Option<u64>,
+    pub recommended_bytes: Option<u64>,
     /// What the registry says, for people.
     pub ram: Option<String>,
     /// The memory of this machine, where that can be told.
-    pub total: Option<u64>,
+    pub memory_bytes: Option<u64>,
 }
 
 /// Whether a model fits.
@@ -53,18 +53,18 @@ pub enum MemoryVerdict {
 impl MemoryReport {
     /// Applies the rule.
     pub(in crate::manager) fn of(weights: Option<u64>, ram: Option<String>, total: Option<u64>) -> Self {
-        let need = weights.map(|weights| weights.saturating_add(weights / 10).saturating_add(ROOM));
+        let required = weights.map(|weights| weights.saturating_add(weights / 10).saturating_add(ROOM));
         let least = ram.as_deref().and_then(least_of).unwrap_or(0);
-        let wanted = need.map(|need| need.saturating_add(OTHERS).max(least));
-        let verdict = match (need, wanted, total) {
-            (Some(need), Some(wanted), Some(total)) => match total {
-                _ if total >= wanted => MemoryVerdict::Fits,
-                _ if total >= need => MemoryVerdict::Tight,
+        let recommended = required.map(|required| required.saturating_add(OTHERS).max(least));
+        let verdict = match (required, recommended, total) {
+            (Some(required), Some(recommended), Some(total)) => match total {
+                _ if total >= recommended => MemoryVerdict::Fits,
+                _ if total >= required => MemoryVerdict::Tight,
                 _ => MemoryVerdict::DoesNotFit,
             },
             _ => MemoryVerdict::Unknown,
         };
-        Self { verdict, weights, need, wanted, ram, total }
+        Self { verdict, weights_bytes: weights, required_bytes: required, recommended_bytes: recommended, ram, memory_bytes: total }
     }
 }
 
@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn the_weights_and_the_registry_decide_and_every_number_is_told() {
         let report = MemoryReport::of(Some(4 * GB), Some("8-16 GB".into()), Some(16 * GB));
-        assert_eq!((report.need, report.wanted, report.verdict), (Some(4_900_000_000), Some(8 * GB), MemoryVerdict::Fits));
+        assert_eq!(
+            (report.required_bytes, report.recommended_bytes, report.verdict),
+            (Some(4_900_000_000), Some(8 * GB), MemoryVerdict::Fits)
+        );
         for (total, expected) in [
             (8 * GB, MemoryVerdict::Fits),
             (8 * GB - 1, MemoryVerdict::Tight),

@@ -1,7 +1,8 @@
 //! The projects that use a store.
 
-use crate::store::RootOwner;
+use crate::store::{RootOwner, ViewKey};
 use serde::Serialize;
+use uuid::Uuid;
 
 /// What became of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,12 +17,23 @@ pub enum ProjectState {
     Unreachable,
 }
 
+impl ProjectState {
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Missing => "missing",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// A project that uses the store.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct ProjectLine {
+pub struct ProjectReport {
     /// Its identity.
-    pub uuid: String,
+    pub uuid: Uuid,
     /// Its models directory when it was last seen.
     pub path: String,
     /// The machine it was seen on.
@@ -31,9 +43,11 @@ pub struct ProjectLine {
     /// What became of it.
     pub state: ProjectState,
     /// Its views.
-    pub views: Vec<String>,
+    #[serde(rename = "models", serialize_with = "super::views")]
+    pub views: Vec<ViewKey>,
     /// What else keeps blobs for it: what was placed in other applications, remotes, and owners of a later version.
+    #[serde(serialize_with = "super::owners")]
     pub other_owners: Vec<RootOwner>,
     /// Bytes that all of these need.
-    pub size: u64,
+    pub total_bytes: u64,
 }

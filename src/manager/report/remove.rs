@@ -1,6 +1,6 @@
 //! What a removal did, or would do.
 
-use super::store::BlobLine;
+use super::store::{BlobReport, BlobUser};
 use crate::{digest::Sha256Digest, store::ViewKey};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -10,19 +10,43 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub struct RemoveReport {
     /// Views that are gone.
+    #[serde(rename = "models", serialize_with = "super::views")]
     pub views: Vec<ViewKey>,
     /// Files and links that are gone.
+    #[serde(serialize_with = "super::paths")]
     pub removed: Vec<PathBuf>,
-    /// Files that stay because they are not ours, and why.
-    pub kept: Vec<(PathBuf, String)>,
+    /// Files that stay because they are not ours.
+    pub kept: Vec<KeptFile>,
     /// Blobs that are gone.
-    pub blobs: Vec<BlobLine>,
-    /// Bytes given back.
-    pub freed: u64,
-    /// Blobs that stay because somebody uses them, and who.
+    pub blobs: Vec<BlobReport>,
+    /// Blobs that stay because somebody uses them.
     pub shared: Vec<SharedBlob>,
+    /// What it comes to.
+    pub totals: RemoveTotals,
     /// Whether this was only a plan.
     pub dry_run: bool,
+}
+
+/// What a removal comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RemoveTotals {
+    /// Bytes given back.
+    pub freed_bytes: u64,
+}
+
+/// A file that stays where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it stays.
+    pub reason: String,
+}
+
+impl From<(PathBuf, String)> for KeptFile {
+    fn from((path, reason): (PathBuf, String)) -> Self {
+        Self { path, reason }
+    }
 }
 
 /// A blob that somebody else uses.
@@ -33,6 +57,6 @@ pub struct SharedBlob {
     pub sha256: Sha256Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// Who uses it: `<project path>: <view>`.
-    pub users: Vec<String>,
+    /// Who uses it.
+    pub users: Vec<BlobUser>,
 }

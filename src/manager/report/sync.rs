@@ -1,11 +1,6 @@
 //! What a sync did, or would do.
 
-use super::{
-    download::{DownloadReport, PlanReport},
-    lock::LockLine,
-    remove::RemoveReport,
-};
-use crate::digest::Sha256Digest;
+use super::{DownloadReport, KeptFile, LockEntryReport, PlanReport, RemoveReport, RepairedFile};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -15,44 +10,31 @@ use std::path::PathBuf;
 pub struct SyncReport {
     /// The lock file.
     pub lock_file: PathBuf,
-    /// Entries that were locked anew first, because the registry changed.
-    pub relocked: Vec<LockLine>,
-    /// Every locked view, made.
-    pub views: Vec<DownloadReport>,
+    /// Entries that were locked again first, because the registry changed.
+    pub relocked: Vec<LockEntryReport>,
+    /// Every locked view; none in a plan.
+    pub models: Vec<DownloadReport>,
     /// Every locked view, planned; of a dry run.
     pub plans: Vec<PlanReport>,
     /// Damaged content that is whole again.
-    pub mended: Vec<MendedBlob>,
+    pub repairs: Vec<RepairedFile>,
     /// Links and files of ours in locked views that do not belong there, which are gone.
+    #[serde(serialize_with = "super::paths")]
     pub removed: Vec<PathBuf>,
     /// Files in locked views that are not ours, which stay.
     pub kept: Vec<KeptFile>,
     /// Views that are not locked, which are gone; `null` where that was not asked for.
     pub pruned: Option<RemoveReport>,
-    /// Bytes that travelled.
-    pub fetched: u64,
+    /// What it comes to.
+    pub totals: SyncTotals,
     /// Whether this was only a plan.
     pub dry_run: bool,
 }
 
-/// Damaged content that is whole again.
-#[derive(Debug, Clone, Serialize)]
+/// What a sync comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct MendedBlob {
-    /// The file that shows it.
-    pub path: PathBuf,
-    /// Its address.
-    pub sha256: Sha256Digest,
-    /// Bytes that travelled for it; 0 for a copy that was made anew, or where the whole is fetched with its view.
-    pub fetched: u64,
-}
-
-/// A file that stays where it is.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct KeptFile {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub why: String,
+pub struct SyncTotals {
+    /// Bytes that were downloaded, or, in a plan, that would be.
+    pub download_bytes: u64,
 }

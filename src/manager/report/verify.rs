@@ -1,6 +1,6 @@
 //! What a verification found, and what a repair did about it.
 
-use crate::digest::Sha256Digest;
+use crate::{digest::Sha256Digest, store::ViewKey};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -21,6 +21,27 @@ pub enum VerifyState {
     Foreign,
 }
 
+impl VerifyState {
+    /// All of them, the good ones first.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Unverified, Self::Foreign, Self::Modified, Self::Missing];
+
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unverified => "unverified",
+            Self::Modified => "modified",
+            Self::Missing => "missing",
+            Self::Foreign => "foreign",
+        }
+    }
+
+    /// Whether a file in this state is lost or wrong.
+    pub const fn is_damage(self) -> bool {
+        matches!(self, Self::Modified | Self::Missing)
+    }
+}
+
 /// One verified file.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -31,7 +52,10 @@ pub struct VerifiedFile {
     pub format: String,
     /// The quantization's folder name, where there is one.
     pub quant: Option<String>,
-    /// The file.
+    /// Its view; none where a folder has a name that none of ours has.
+    #[serde(skip)]
+    pub view: Option<ViewKey>,
+    /// Where it stands, or should.
     pub path: PathBuf,
     /// Its length in bytes.
     pub size: u64,
@@ -39,8 +63,8 @@ pub struct VerifiedFile {
     pub state: VerifyState,
     /// The digest it should have, where known.
     pub sha256: Option<Sha256Digest>,
-    /// Bytes ranges that are damaged, where the records tell.
-    pub damaged: Vec<(u64, u64)>,
+    /// Parts of it that are damaged, where the records tell.
+    pub damaged_ranges: Vec<ByteRange>,
     /// Whether it is a plain file, which is left alone and so not repaired.
     #[serde(skip)]
     pub is_plain: bool,
@@ -48,26 +72,38 @@ pub struct VerifiedFile {
     pub note: Option<String>,
 }
 
+/// A part of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ByteRange {
+    /// Offset of its first byte.
+    pub start: u64,
+    /// Offset of the byte after its last.
+    pub end: u64,
+}
+
 /// What a repair did.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct RepairReport {
     /// Every file that was damaged or missing.
-    pub files: Vec<RepairedFile>,
-    /// Bytes that travelled.
-    pub fetched: u64,
+    pub repairs: Vec<RepairedFile>,
+    /// Bytes that were downloaded.
+    pub download_bytes: u64,
 }
 
-/// One file that was to be mended.
+/// One file that was damaged or missing.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RepairedFile {
     /// The file.
     pub path: PathBuf,
+    /// The digest it should have, where known.
+    pub sha256: Option<Sha256Digest>,
     /// Whether it is whole again.
-    pub mended: bool,
-    /// Bytes that travelled for it.
-    pub fetched: u64,
-    /// Why not, where it is not.
+    pub repaired: bool,
+    /// Bytes that were downloaded for it; 0 for a copy that was made again, or where the whole file is downloaded with its
+    /// model.
+    pub download_bytes: u64,
+    /// Why it is not repaired, or what became of something that stood in the way.
     pub note: Option<String>,
 }

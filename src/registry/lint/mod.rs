@@ -57,13 +57,13 @@ pub struct Finding {
     pub format: Option<String>,
     /// The quantization it is about.
     pub quant: Option<String>,
-    /// The file of a repository it is about.
-    pub file: Option<String>,
+    /// The file of a repository it is about, by its path there.
+    pub repo_path: Option<String>,
     /// What is odd.
     pub message: String,
     /// What to do.
     #[serde(skip)]
-    pub next: Vec<Hint>,
+    pub hint: Vec<Hint>,
 }
 
 /// One entry of a registry: what is downloaded as a unit.
@@ -173,10 +173,11 @@ impl Lint {
         let place = self.place(entry, at, file);
         let (model, format) = (Some(entry.model.id.to_string()), Some(entry.format.to_string()));
         let (quant, file) = (entry.quant.map(ToString::to_string), file.map(ToString::to_string));
-        let (message, next) = said;
+        let (message, hint) = said;
         let about = (rule, model.clone(), format.clone(), quant.clone(), file.clone());
-        let next = vec![next];
-        let new = Finding { level, rule, line: place.line, column: place.column, model, format, quant, file, message, next };
+        let hint = vec![hint];
+        let new =
+            Finding { level, rule, line: place.line, column: place.column, model, format, quant, repo_path: file, message, hint };
         match self.told.get(&about) {
             Some(&at) => self.findings[at] = new,
             None => {
@@ -252,9 +253,9 @@ fn schema(error: &RegistryError, of: Option<&BadEntry>) -> Finding {
         model: of.map(|of| of.model.clone()),
         format: of.and_then(|of| of.format.clone()),
         quant: of.and_then(|of| of.quant.clone()),
-        file: None,
+        repo_path: None,
         message,
-        next: error.hints(),
+        hint: error.hints(),
     }
 }
 

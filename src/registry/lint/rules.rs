@@ -34,9 +34,9 @@ impl Lint {
                 model: key.within.strip_prefix("models.").map(|rest| rest.split(".formats").next().unwrap_or(rest).to_owned()),
                 format: None,
                 quant: None,
-                file: None,
+                repo_path: None,
                 message: format!("nothing reads the key `{}` in {within}", key.key),
-                next: vec![next],
+                hint: vec![next],
             });
         }
     }
@@ -45,8 +45,8 @@ impl Lint {
         let place = self.entry_of(model).map_or(Position::START, |entry| entry.place);
         let mut add = |level, rule, message: String, next: Hint| {
             let (line, column, model) = (place.line, place.column, Some(model.id.to_string()));
-            let next = vec![next];
-            self.findings.push(Finding { level, rule, line, column, model, format: None, quant: None, file: None, message, next });
+            let (format, quant, repo_path, hint) = (None, None, None, vec![next]);
+            self.findings.push(Finding { level, rule, line, column, model, format, quant, repo_path, message, hint });
         };
         if model.description.is_none() {
             add(Level::Note, "description", format!("model `{}` has no `description`", model.id), Hint::Describe);

@@ -50,7 +50,7 @@ fn without_a_quantization_it_is_the_recommended_one_and_a_notice_says_so() {
     let selection = registry.select("mixtral-8x7b-instruct", None, None).unwrap();
     assert_eq!(selection.quant, Some(&quant("q4_k_m")));
     assert_eq!(
-        selection.notices,
+        selection.notices.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["no quantization named: chose `q4_k_m` for `mixtral-8x7b-instruct` out of q4_k_m, q5_k_m, q8_0, q4_k_m-old"]
     );
 }
@@ -95,7 +95,8 @@ fn a_quantization_of_a_format_without_any_is_refused_and_that_is_said() {
 #[test]
 fn a_file_that_is_named_like_another_quantization_is_remarked_on() {
     let registry = parse(&gguf("{q8_0: x.Q4_K_M.gguf, q4_k_m-old: x.Q4_K_M.gguf, custom: model.gguf}"));
-    let notices = |name| registry.select("m", None, Some(&quant(name))).unwrap().notices;
+    let notices =
+        |name| registry.select("m", None, Some(&quant(name))).unwrap().notices.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(notices("q8_0"), ["the file of `m:q8_0` is named like `q4_k_m`"]);
     assert!(notices("q4_k_m-old").is_empty() && notices("custom").is_empty());
 }

@@ -156,7 +156,7 @@ fn the_old_mixtral_file_can_still_be_selected_and_says_what_to_take_instead() {
     let registry = Registry::built_in();
     let old = registry.select("mixtral-8x7b-instruct", None, Some(&"q4_k_m-old".parse().unwrap())).unwrap();
     assert_eq!(
-        old.notices,
+        old.notices.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
             "`mixtral-8x7b-instruct:q4_k_m-old` is superseded; take `q4_k_m` instead",
             "`mixtral-8x7b-instruct:q4_k_m-old`: current llama.cpp does not load this file"

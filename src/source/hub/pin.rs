@@ -6,6 +6,7 @@ use crate::{
     http::{Trail, bare},
     json::{Fact, Object},
     names::{RepoId, Revision},
+    notice::Notice,
     text::is_hidden,
 };
 use serde::Deserialize;
@@ -66,7 +67,8 @@ impl Hub {
             match self.pin_at(&below(endpoint, &path, None), tries, repo, revision).await {
                 Ok(pinned) => {
                     if pinned.repo != *repo {
-                        self.http.report(&Event::Notice(format!("the Hub now keeps `{repo}` as `{}`", pinned.repo)));
+                        let notice = Notice::RepoRenamed { asked: repo.clone(), now: pinned.repo.clone() };
+                        self.http.report(&Event::Notice(notice));
                     }
                     return Ok(pinned);
                 }

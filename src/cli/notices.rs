@@ -1,0 +1,39 @@
+//! Words notices for the terminal: what they say, and which command or option changes that.
+
+use crate::{
+    names::{RelPath, Role},
+    notice::Notice,
+};
+
+/// A notice, with what to type where something can be done about it.
+pub fn words(notice: &Notice) -> String {
+    match notice {
+        Notice::ProjectorAdded { .. } => format!("{notice}; `--no-mmproj` leaves it out"),
+        Notice::ProjectorAmbiguous { .. } => format!("{notice}; `--mmproj=NAME` takes one of them"),
+        Notice::CompanionGone { role, path } => {
+            let option = match role {
+                Role::Projector => format!("--mmproj={path}"),
+                role => format!("--with {}={path}", role.as_str()),
+            };
+            format!("{notice}; `{option}` fetches it again")
+        }
+        Notice::WillReplace { path } => {
+            format!("{} is replaced; its content is kept in the store until `model-manager gc`", path.display())
+        }
+        Notice::ContentKept { path, sha256, blob } => {
+            let (path, digest, blob) = (path.display(), sha256.short(), blob.display());
+            format!("the content of {path} is kept in the store as {digest} until `model-manager gc`: {blob}")
+        }
+        Notice::Unpublished { paths } => match paths.as_slice() {
+            [path] => format!("{path} is complete; its source published no hash, so `model-manager verify` calls it unverified"),
+            paths => format!(
+                "{} and {} more are complete; their source published no hash, so `model-manager verify` calls them unverified",
+                paths.first().map_or("", RelPath::as_str),
+                paths.len().saturating_sub(1)
+            ),
+        },
+        Notice::NoModel { repo, .. } => format!("{notice}: `model-manager info {repo}` lists what there is"),
+        Notice::IdDerived { .. } => format!("{notice}; `--id` gives it another one"),
+        _ => notice.to_string(),
+    }
+}

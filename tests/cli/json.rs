@@ -1,0 +1,392 @@
+//! What `--json` prints and what `docs/json.md` says are the same, key by key, and one word means one thing.
+
+use crate::kit::{Desk, MIB, entry, set_mode};
+use crate::support::gguf::Spec;
+use crate::support::hub::{Content, Fault, Match};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
+
+/// A key with the way to it (`models[].files[].size`), and the types that its values have.
+type Keys = BTreeMap<String, BTreeSet<&'static str>>;
+
+/// Rows that this version documents and fills only elsewhere: what other applications, remotes and later versions own, and
+/// files that Windows keeps because they are open, and errors of the system.
+const NOT_HERE: [(&str, &str); 7] = [
+    ("Owner", ""),
+    ("User", "name"),
+    ("User", "entry"),
+    ("Source", "name"),
+    ("Source", "entry"),
+    ("Source", "path"),
+    ("Errors", "error.causes[].message"),
+];
+const OF_WINDOWS: &str = "open[]";
+
+/// A row of a table: its heading and its key.
+type Row = (String, String);
+
+/// `docs/json.md` as tables: the rows of each heading, as key and type.
+struct Documented {
+    tables: BTreeMap<String, Vec<(String, String)>>,
+}
+
+/// What a heading says of its keys, those of the objects in it included.
+#[derive(Default)]
+struct Expected {
+    keys: Keys,
+    /// Where a key is documented.
+    rows: BTreeMap<String, Row>,
+}
+
+impl Documented {
+    fn read() -> Self {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
+        let mut tables: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        let mut heading = String::new();
+        for line in text.lines() {
+            if let Some(title) = line.strip_prefix("### ").or_else(|| line.strip_prefix("## ")) {
+                heading = title.trim_matches('`').to_owned();
+            }
+            let rows = tables.entry(heading.clone()).or_default();
+            if let Some((key, rest)) = line.strip_prefix("| `").and_then(|row| row.split_once("` | ")) {
+                rows.push((key.to_owned(), rest.split(" | ").next().unwrap_or_default().to_owned()));
+            }
+            if let Some(shape) = line.strip_prefix("The document is a [").and_then(|rest| rest.split(']').next()) {
+                rows.push((String::new(), shape.to_owned()));
+            }
+        }
+        Self { tables }
+    }
+
+    fn of(&self, heading: &str) -> Expected {
+        let mut expected = Expected::default();
+        self.add(&mut expected, "", heading);
+        expected
+    }
+
+    fn add(&self, expected: &mut Expected, prefix: &str, heading: &str) {
+        let rows = self.tables.get(heading).unwrap_or_else(|| panic!("docs/json.md has no heading {heading:?}"));
+        for (key, kind) in rows {
+            let at = format!("{prefix}{key}");
+            add_containers(&mut expected.keys, &at);
+            expected.rows.insert(at.clone(), (heading.to_owned(), key.clone()));
+            let (kind, is_nullable) = kind.strip_suffix(" or null").map_or((kind.as_str(), false), |kind| (kind, true));
+            let types = expected.keys.entry(at.clone()).or_default();
+            types.extend(is_nullable.then_some("null"));
+            if let Some(plain) = ["string", "number", "bool", "object"].into_iter().find(|plain| *plain == kind) {
+                types.insert(plain);
+            } else if let Some(shape) = kind.strip_prefix("list of ") {
+                types.insert("list");
+                expected.keys.entry(format!("{at}[]")).or_default().insert("object");
+                self.add(expected, &format!("{at}[]."), shape);
+            } else if at.is_empty() {
+                expected.keys.clear();
+                self.add(expected, "", kind);
+            } else {
+                types.insert("object");
+                self.add(expected, &format!("{at}."), kind);
+            }
+        }
+    }
+}
+
+/// The lists and objects on the way to a key.
+fn add_containers(keys: &mut Keys, at: &str) {
+    let mut from = 0;
+    while let Some(dot) = at[from..].find('.').map(|dot| from + dot) {
+        let above = &at[..dot];
+        if let Some(list) = above.strip_suffix("[]") {
+            keys.entry(list.to_owned()).or_default().insert("list");
+        }
+        keys.entry(above.to_owned()).or_default().insert("object");
+        from = dot + 1;
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Adds the keys of a value, and holds it against the rules that hold for all documents.
+fn walk(keys: &mut Keys, at: &str, value: &Value) {
+    if !at.is_empty() {
+        keys.entry(at.to_owned()).or_default().insert(type_of(value));
+    }
+    let key = at.rsplit('.').next().unwrap_or_default();
+    let is_absolute = |path: &str| Path::new(path).is_absolute() || path.starts_with('(');
+    match (key, value) {
+        ("size" | "old_size", value) => assert!(value.is_u64() || value.is_null(), "{at}: {value}"),
+        (key, value) if key.ends_with("_bytes") => assert!(value.is_u64() || value.is_null(), "{at}: {value}"),
+        ("sha256", Value::String(text)) => {
+            assert!(text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()), "{at}: {value}");
+        }
+        ("quant" | "revision" | "commit" | "note" | "hint", value) => {
+            assert!(value.is_null() || value.as_str().is_some_and(|text| !text.is_empty()), "{at}: {value}");
+        }
+        ("path" | "store" | "lock_file" | "settings_file" | "registry", Value::String(path)) => {
+            assert!(is_absolute(path), "{at} is not absolute: {path}");
+        }
+        ("file" | "repo_path", Value::String(path)) if !at.contains("sources") => {
+            assert!(!Path::new(path).is_absolute(), "{at} is absolute: {path}");
+        }
+        _ => {}
+    }
+    match value {
+        Value::Array(values) => {
+            for value in values {
+                assert!(value.is_object(), "{at} is a list of other things than objects: {value}");
+                walk(keys, &format!("{at}[]"), value);
+            }
+        }
+        Value::Object(fields) => {
+            let dot = if at.is_empty() { "" } else { "." };
+            fields.iter().for_each(|(key, value)| walk(keys, &format!("{at}{dot}{key}"), value));
+        }
+        _ => {}
+    }
+}
+
+/// What came of each command, by its heading in the document.
+#[derive(Default)]
+struct Seen {
+    commands: BTreeMap<&'static str, Keys>,
+    errors: Keys,
+}
+
+impl Seen {
+    /// Runs a command and notes what it prints.
+    #[track_caller]
+    fn run(&mut self, desk: &Desk, command: &'static str, options: &str, code: i32) -> Value {
+        let output = desk.run(&format!("{command} {options} --json")).code(code);
+        let mut document = output.json();
+        let fields = document.as_object_mut().unwrap();
+        assert_eq!(fields.remove("version"), Some(1.into()), "{output}");
+        if let Some(error) = fields.remove("error") {
+            walk(&mut self.errors, "error", &error);
+            if fields.is_empty() {
+                return error;
+            }
+        }
+        let keys = self.commands.entry(command).or_default();
+        walk(keys, "", &document);
+        document
+    }
+}
+
+impl Seen {
+    /// What differs from the document.
+    fn differences(&self, documented: &Documented) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut came: BTreeMap<Row, BTreeSet<&'static str>> = BTreeMap::new();
+        let mut due: BTreeMap<Row, BTreeSet<&'static str>> = BTreeMap::new();
+        let commands = self.commands.iter().map(|(name, seen)| (*name, seen)).chain([("Errors", &self.errors)]);
+        for (name, seen) in commands {
+            let expected = documented.of(name);
+            for (key, types) in seen {
+                let known = expected.keys.get(key).cloned().unwrap_or_default();
+                let others = types.difference(&known);
+                all.extend(others.map(|kind| format!("{name}: `{key}` was {kind}, documented is {known:?}")));
+            }
+            for (key, row) in &expected.rows {
+                came.entry(row.clone()).or_default().extend(seen.get(key).into_iter().flatten());
+                if cfg!(windows) || !key.starts_with(OF_WINDOWS) {
+                    due.entry(row.clone()).or_default().extend(expected.keys.get(key).into_iter().flatten());
+                }
+            }
+            // No key is left out of a document that has its neighbours.
+            let always = expected.keys.keys().filter(|key| !key.contains(['.', '[']) && !seen.contains_key(*key));
+            all.extend(always.filter(|key| !key.is_empty()).map(|key| format!("{name}: `{key}` never came")));
+        }
+        let is_elsewhere = |heading: &str, key: &str| NOT_HERE.iter().any(|(h, k)| *h == heading && (k.is_empty() || *k == key));
+        for (row, types) in due.into_iter().filter(|((heading, key), _)| !key.is_empty() && !is_elsewhere(heading, key)) {
+            let never = types.difference(&came[&row]).filter(|kind| **kind != "null");
+            all.extend(never.map(|kind| format!("{}: `{}` is documented as {kind} and never came so", row.0, row.1)));
+        }
+        all
+    }
+}
+
+const OWL: &str = "a/owl";
+const MODEL: &str = "owl-Q4_K_M.gguf";
+const SET: &str = "a/set";
+
+/// A model with companions and all that a registry can say of it, its content under another name, and a set.
+fn desk() -> Desk {
+    let desk = Desk::empty();
+    let weights = Content::from(Spec::mib(3).bytes());
+    let repo = desk.hub.repo(OWL).license("mit").lfs(MODEL, weights.clone()).lfs("owl-Q8_0.gguf", Content::synthetic(4 * MIB, 2));
+    repo.lfs("owl-Q4_K_M-mtp.gguf", "draft").lfs("mmproj-F16.gguf", "projector").commit();
+    desk.hub.repo("a/copy").lfs("copy-Q4_K_M.gguf", weights).commit();
+    let header = r#"{"w":{"dtype":"BF16","shape":[512,1024],"data_offsets":[0,1048576]}}"#;
+    let mut small = (header.len() as u64).to_le_bytes().to_vec();
+    small.extend_from_slice(header.as_bytes());
+    small.resize(small.len() + MIB as usize, 0);
+    let repo = desk.hub.repo("a/small").lfs("model.safetensors", small).lfs("flax_model.msgpack", "left out");
+    repo.plain("config.json", r#"{"architectures":["LlamaForCausalLM"]}"#)
+        .plain("tokenizer_config.json", r#"{"chat_template":"{{ messages }}"}"#)
+        .commit();
+    let sight = Spec::tiny().seed(2).bytes_as("mmproj", "clip");
+    desk.hub.repo("a/eye").lfs("eye-sight-F16.gguf", sight).lfs("eye-words-F16.gguf", Spec::tiny().bytes()).commit();
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let index = format!("{{\"metadata\":{{}},\"weight_map\":{{\"a\":\"{}\",\"b\":\"{}\"}}}}", shards[0], shards[1]);
+    let repo = desk.hub.repo(SET).lfs(shards[0], Content::synthetic(MIB + 9, 3)).lfs(shards[1], Content::synthetic(70_001, 4));
+    let repo = repo.plain("model.safetensors.index.json", index);
+    repo.plain("config.json", r#"{"architectures":["LlamaForCausalLM"]}"#)
+        .plain("tokenizer_config.json", r#"{"chat_template":"{{ messages }}"}"#)
+        .commit();
+    desk.registry(&registry(&desk));
+    desk
+}
+
+/// The entries of the registry as they are pinned now.
+fn registry(desk: &Desk) -> [String; 3] {
+    let owl = entry(&desk.hub, "owl", OWL, &[("q4_k_m", MODEL), ("q8_0", "owl-Q8_0.gguf")]);
+    let about = "    description: An owl\n    size_class: small\n    params: 1B\n    ram: 2-4 GB\n    use_case: Tests\n    \
+                 license: mit\n    formats:\n";
+    let old = "        q8_0:\n          status: superseded\n          superseded_by: q4_k_m\n          note: An old one\n";
+    let owl = owl.replacen("    formats:\n", about, 1).replace("        q8_0:\n", old);
+    let copy = entry(&desk.hub, "copy", "a/copy", &[("q4_k_m", "copy-Q4_K_M.gguf")]);
+    let set = format!("  set:\n    huggingface_id: {SET}\n    revision: main\n    formats:\n      safetensors: {{}}\n");
+    [owl, copy, set]
+}
+
+/// Changes a read-only file as a broken disk would.
+fn damage(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    set_mode(path, 0o644);
+    fs::write(path, bytes).unwrap();
+}
+
+/// Kills a download that has some of its bytes.
+fn leave_a_partial(desk: &Desk, name: &str) {
+    let hold = desk.hub.hold(Match::cdn(), 2 * MIB + 5);
+    let running = desk.spawn(&format!("download {name} --connections 1"));
+    assert!(hold.wait_frozen(1, Duration::from_secs(20)), "{}", running.stderr_so_far());
+    crate::kit::until("it has a partial", || !desk.partials().is_empty());
+    running.kill9();
+    hold.release();
+}
+
+fn downloads(seen: &mut Seen) {
+    let desk = desk();
+    seen.run(&desk, "path", "owl", 3);
+    seen.run(&desk, "info", "", 0);
+    for name in [OWL, "a/eye:sight-f16", "a/small --format safetensors", "set --remote"] {
+        seen.run(&desk, "info", name, 0);
+    }
+    let set = "set a/set --format safetensors";
+    for line in ["owl --dry-run", "a/small --format safetensors --dry-run", &format!("{set} --dry-run"), set, OWL] {
+        seen.run(&desk, "download", line, 0);
+    }
+    seen.run(&desk, "download", "owl copy no-such-model", 3);
+    seen.run(&desk, "download", "owl --quant q8_0 --endpoint http://127.0.0.1:9", 6);
+    seen.run(&desk, "info", "owl", 0);
+    seen.run(&desk, "path", "owl", 0);
+    seen.run(&desk, "use", "owl --backend llama_cpp", 0);
+    seen.run(&desk, "use", "owl --backend llama_cpp --print", 0);
+    seen.run(&desk, "list", "", 0);
+    seen.run(&desk, "why", "owl", 0);
+    seen.run(&desk, "why", "models/set/safetensors/config.json", 0);
+    seen.run(&desk, "df", "", 0);
+    seen.run(&desk, "projects", "", 0);
+}
+
+fn damage_and_removal(seen: &mut Seen) {
+    let desk = desk();
+    desk.run("download owl copy").ok();
+    desk.s.write("models/owl/gguf/q4_k_m/Modelfile", "mine");
+    let blob = desk.blob(&desk.hub.content(OWL, MODEL));
+    damage(&blob, MIB as usize + 5);
+    seen.run(&desk, "verify", "owl", 4);
+    seen.run(&desk, "doctor", "--full", 4);
+    let fault = desk.hub.fault(Match::cdn().always(), Fault::WrongBytes { offset: MIB + 9 });
+    seen.run(&desk, "verify", "owl --repair", 4);
+    desk.hub.remove_fault(&fault);
+    seen.run(&desk, "verify", "--repair", 0);
+    seen.run(&desk, "remove", "owl --dry-run", 0);
+    seen.run(&desk, "remove", "owl", 0);
+    seen.run(&desk, "remove", "copy", 0);
+    // What a collection finds: a blob, one with a further name, what is left of a download, and a record of no blob.
+    desk.run("download owl a/owl:mtp-q4_k_m").ok();
+    desk.run("remove owl --keep-blobs").ok();
+    desk.run("remove a/owl:mtp-q4_k_m --keep-blobs").ok();
+    fs::hard_link(&blob, desk.s.root().join("another name")).unwrap();
+    leave_a_partial(&desk, "owl:q8_0");
+    desk.s.write(&format!("models/.blobs/meta/ab/{}.json", "ab".repeat(32)), "{}");
+    seen.run(&desk, "gc", "--dry-run", 0);
+    seen.run(&desk, "gc", "--grace 0 --partials 0", 0);
+    seen.run(&desk, "projects", "forget models --force", 0);
+}
+
+#[cfg(unix)]
+fn locks(seen: &mut Seen) {
+    let desk = desk();
+    desk.run("download owl set").ok();
+    seen.run(&desk, "lock", "", 0);
+    desk.hub.repo(SET).plain("config.json", "{\"architectures\":[\"Llama\"]}").remove("tokenizer_config.json").commit();
+    seen.run(&desk, "lock", "--update", 0);
+    seen.run(&desk, "lock --check", "", 1);
+    seen.run(&desk, "sync", "--dry-run", 0);
+    // One more model, a link and a file beside a locked one, damage, and a registry that changed.
+    desk.run("download copy").ok();
+    let dir = desk.s.models().join("set/safetensors");
+    std::os::unix::fs::symlink(fs::read_link(dir.join("config.json")).unwrap(), dir.join("more.json")).unwrap();
+    fs::write(dir.join("notes.txt"), "mine").unwrap();
+    damage(&desk.blob(&desk.hub.content(OWL, MODEL)), MIB as usize + 5);
+    desk.hub.repo(OWL).lfs("README.md", "more").commit();
+    desk.registry(&registry(&desk));
+    seen.run(&desk, "sync", "--prune", 0);
+}
+
+fn registries_and_settings(seen: &mut Seen) {
+    let desk = desk();
+    seen.run(&desk, "add", "a/owl:q8_0 --id big --with draft", 0);
+    seen.run(&desk, "add", "a/set --id other --dry-run", 0);
+    desk.run("download copy").ok();
+    seen.run(&desk, "registry remove", "copy:q4_k_m", 0);
+    seen.run(&desk, "registry remove", "big --dry-run", 0);
+    seen.run(&desk, "init", "", 0);
+    seen.run(&desk, "config set", "--user tries 3", 0);
+    seen.run(&desk, "completions", "bash", 0);
+    seen.run(&desk, "man", "", 0);
+    let registry = fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();
+    desk.s
+        .write("configs/models.yaml", registry.replacen("huggingface_id", "huggingface", 1).replace("size: 4194304", "size: null"));
+    seen.run(&desk, "lint", "", 1);
+    seen.run(&desk, "lint", "--strict", 1);
+    desk.s.write("configs/models.lock", "no lock");
+    seen.run(&desk, "sync", "", 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn every_command_prints_the_keys_that_are_documented_and_no_others() {
+    let mut seen = Seen::default();
+    downloads(&mut seen);
+    damage_and_removal(&mut seen);
+    locks(&mut seen);
+    registries_and_settings(&mut seen);
+    let documented = Documented::read();
+    let differences = seen.differences(&documented);
+    assert!(differences.is_empty(), "docs/json.md and what came differ:\n{}", differences.join("\n"));
+    // Every command that the program has is among them.
+    let help = Desk::empty().run("--help").ok().stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    for name in commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+        let is_run = seen.commands.keys().any(|command| command.split(' ').next() == Some(name));
+        assert!(is_run, "`{name} --json` was not run");
+    }
+}

@@ -241,21 +241,21 @@ $ add owl:q4_k_m --update
 Unchanged: owl:q4_k_m is pinned at [COMMIT] already (configs/models.yaml:21)
 $ lint
 configs/models.yaml:2:3: note: model `tiny` has no `description` [description]
-    Say in a line what it is.
+    Say in a line what the model is.
 configs/models.yaml:2:3: note: model `tiny` has no `license` [license]
     Write the licence that the repository's page names.
 configs/models.yaml:16:3: note: model `owl` has no `description` [description]
-    Say in a line what it is.
+    Say in a line what the model is.
 configs/models.yaml:16:3: note: model `owl` has no `license` [license]
     Write the licence that the repository's page names.
 ok: configs/models.yaml, 3 entries: 0 errors, 0 warnings, 4 notes
 $ lint --online
 configs/models.yaml:2:3: note: model `tiny` has no `description` [description]
-    Say in a line what it is.
+    Say in a line what the model is.
 configs/models.yaml:2:3: note: model `tiny` has no `license` [license]
     Write the licence that the repository's page names.
 configs/models.yaml:16:3: note: model `owl` has no `description` [description]
-    Say in a line what it is.
+    Say in a line what the model is.
 configs/models.yaml:16:3: note: model `owl` has no `license` [license]
     Write the licence that the repository's page names.
 ok: configs/models.yaml, 3 entries: 0 errors, 0 warnings, 4 notes; the Hub was asked

@@ -107,7 +107,7 @@ fn every_slip_is_found_at_its_place() {
         str![[r#"
 $ lint  # exit code 1
 configs/models.yaml:2:3: note: model `m` has no `description` [description]
-    Say in a line what it is.
+    Say in a line what the model is.
 configs/models.yaml:4:5: warning: the revision `main` of `m:old` is a name that can move, not a commit of 40 digits [revision]
     Run `model-manager add m:old --update`, or write the commit.
 configs/models.yaml:4:5: warning: the revision `main` of `m:older` is a name that can move, not a commit of 40 digits [revision]

@@ -90,7 +90,10 @@ fn masked(line: &str) -> String {
         return line.to_owned();
     }
     let words: Vec<&str> = line.split(' ').collect();
-    let is_unit = |word: Option<&&str>| word.is_some_and(|word| UNITS.contains(&word.trim_end_matches([',', ';', ':', ')', '.'])));
+    let is_unit = |word: Option<&&str>| {
+        let word = word.map(|word| word.trim_end_matches([',', ';', ':', ')', '.']));
+        word.is_some_and(|word| word.ends_with("B/s") || UNITS.contains(&word))
+    };
     let number = |word: &str| word.trim_start_matches('(').parse::<f64>().is_ok();
     let shown = words.iter().enumerate().map(|(at, word)| match number(word) && is_unit(words.get(at + 1)) {
         true => "[N]",

@@ -223,13 +223,13 @@ pub mod causes {
     pub use crate::{
         config::{Count, Endpoint, RateLimit, Timeout},
         digest::DigestError,
-        disk::DiskError,
+        disk::{DiskError, lock::LockError},
         http::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry},
         names::NameError,
         registry::{BadFile, EditError, RegistryError},
         settings::Misplaced,
         source::hub::{HubError, Offer},
-        store::{IntakeKey, StoreError, WhyReadOnly},
+        store::{IngestKey, StoreError, WhyReadOnly},
         transfer::TransferError,
         view::ViewError,
     };

@@ -34,10 +34,13 @@ impl LinkMode {
             Self::Copy => "copy",
         }
     }
+}
 
-    /// The mode that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Auto, Self::Symlink, Self::Hardlink, Self::Reflink, Self::Copy].into_iter().find(|mode| mode.as_str() == word)
+impl std::str::FromStr for LinkMode {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Self::Auto, Self::Symlink, Self::Hardlink, Self::Reflink, Self::Copy];
+        all.into_iter().find(|known| known.as_str() == word).ok_or_else(|| format!("`{word:.40}` is no link mode"))
     }
 }
 

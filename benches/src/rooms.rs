@@ -15,8 +15,10 @@ use model_manager::{
     registry::Registry,
     settings::Connections,
     settings::{LinkMode, Network},
-    store::{Admission, GcOptions, Intake, IntakeKey, Project, Store, Trust, UpstreamFile, ViewFile, ViewKey, Wait, Want},
-    transfer::{self, Effort, Job},
+    store::{
+        Acquired, BlobRequest, BlobWriter, GcOptions, IngestKey, Project, Store, Trust, UpstreamFile, ViewFile, ViewKey, Wait,
+    },
+    transfer::{self, Job, TransferOptions},
     view::Views,
     weights::GgufHeader,
 };
@@ -52,12 +54,12 @@ impl Home {
         self.dir.path().join("models")
     }
 
-    fn intake(&self, key: IntakeKey, size: u64) -> Intake {
+    fn writer(&self, key: IngestKey, size: u64) -> BlobWriter {
         let lease = Arc::new(self.store.lease().unwrap());
-        let want = Want { key, size, what: "model.gguf".into(), trust: Trust::Sha256Upstream };
-        match self.store.admit_again(want, &lease, &Wait::silent(None)).unwrap() {
-            Admission::Open(intake) => *intake,
-            Admission::Present(_) => unreachable!("it is asked for anew"),
+        let request = BlobRequest { key, size, what: "model.gguf".into(), trust: Trust::Sha256Upstream };
+        match self.store.begin_replace(request, &lease, &Wait::silent(None)).unwrap() {
+            Acquired::Writer(writer) => *writer,
+            Acquired::Present(_) => unreachable!("it is asked for anew"),
         }
     }
 
@@ -108,33 +110,29 @@ fn hashing(c: &mut Criterion) {
     group.finish();
 }
 
-fn intake(c: &mut Criterion) {
+fn writer(c: &mut Criterion) {
     let home = Home::new();
     let data = random(FILE_LEN);
-    let key = IntakeKey::Sha256(sha256_of(&data));
-    let mut group = c.benchmark_group("intake");
+    let key = IngestKey::Sha256(sha256_of(&data));
+    let mut group = c.benchmark_group("writer");
     group.sample_size(10).throughput(Throughput::Bytes(FILE_LEN));
     group.bench_function("64 MiB written, hashed, journalled, committed", |b| {
         b.iter(|| {
-            let intake = home.intake(key, FILE_LEN);
-            let mut front = intake.front();
+            let writer = home.writer(key, FILE_LEN);
             for (index, segment) in segments(&data) {
-                intake.write(index, segment).unwrap();
-                front.push(&intake, index, segment).unwrap();
+                writer.write_and_hash(index, segment).unwrap();
             }
-            intake.commit(front, None, source()).unwrap()
+            writer.commit(None, source()).unwrap()
         });
     });
     let small = random(2000);
-    let key = IntakeKey::Sha256(sha256_of(&small));
+    let key = IngestKey::Sha256(sha256_of(&small));
     group.throughput(Throughput::Elements(1));
     group.bench_function("a small file", |b| {
         b.iter(|| {
-            let intake = home.intake(key, 2000);
-            let mut front = intake.front();
-            intake.write(0, &small).unwrap();
-            front.push(&intake, 0, &small).unwrap();
-            intake.commit(front, None, source()).unwrap()
+            let writer = home.writer(key, 2000);
+            writer.write_and_hash(0, &small).unwrap();
+            writer.commit(None, source()).unwrap()
         });
     });
     group.finish();
@@ -177,7 +175,7 @@ fn answer(mut stream: &TcpStream, data: &[u8]) -> std::io::Result<()> {
 fn transfer(c: &mut Criterion) {
     let home = Home::new();
     let data = Arc::new(random(FILE_LEN));
-    let key = IntakeKey::Sha256(sha256_of(&data));
+    let key = IngestKey::Sha256(sha256_of(&data));
     let address = serve(data);
     let mut network = Network::default();
     network.endpoints = vec![format!("http://{address}")];
@@ -191,14 +189,14 @@ fn transfer(c: &mut Criterion) {
         b.iter(|| {
             let job = Job {
                 file: "model.gguf".into(),
-                intake: Box::new(home.intake(key, FILE_LEN)),
+                writer: Box::new(home.writer(key, FILE_LEN)),
                 locations: vec![location.clone()],
                 expected: None,
                 source: Some(source().into()),
                 check_head: None,
                 as_whole: false,
             };
-            let effort = Effort { connections: Connections::default(), tries: 3 };
+            let effort = TransferOptions { connections: Connections::default(), tries: 3 };
             runtime.block_on(transfer::run(&http, vec![job], effort, Arc::new(Silent), &CancellationToken::new())).unwrap()
         });
     });
@@ -224,19 +222,17 @@ fn parsing(c: &mut Criterion) {
 
     let home = Home::new();
     let data = random(MIB);
-    let intake = home.intake(IntakeKey::Sha256(sha256_of(&data)), MIB);
-    let mut front = intake.front();
-    intake.write(0, &data).unwrap();
-    front.push(&intake, 0, &data).unwrap();
-    let blob = intake.commit(front, None, source()).unwrap();
+    let writer = home.writer(IngestKey::Sha256(sha256_of(&data)), MIB);
+    writer.write_and_hash(0, &data).unwrap();
+    let blob = writer.commit(None, source()).unwrap();
     group.bench_function("record of a blob, read", |b| b.iter(|| home.store.meta(&blob.digest).unwrap().unwrap()));
 
     // The claims are of a file of 2 MiB, which the reader finds out record by record, as it would of one of 16 GiB.
-    let key = IntakeKey::Sha256(sha256_of(b"a partial download"));
-    let partial = home.intake(key, 2 * MIB);
+    let key = IngestKey::Sha256(sha256_of(b"a partial download"));
+    let partial = home.writer(key, 2 * MIB);
     partial.write(0, &data).unwrap();
     drop(partial);
-    let journal = home.store.layout().ingest(&key).join("journal");
+    let journal = home.store.layout().partial(&key).journal;
     let written = fs::read(&journal).unwrap();
     let (header, record) = (&written[..64], &written[64..128]);
     fs::write(&journal, [header, &record.repeat(16_384)].concat()).unwrap();
@@ -298,5 +294,5 @@ fn collection(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(rooms, hashing, intake, transfer, parsing, views, collection);
+criterion_group!(rooms, hashing, writer, transfer, parsing, views, collection);
 criterion_main!(rooms);

@@ -6,7 +6,7 @@ use model_manager::{
     digest::{GitSha1, Sha256Digest},
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, nearest, split_part_suffix},
     source::hub::matches,
-    store::IntakeKey,
+    store::IngestKey,
 };
 use model_manager_fuzz::{assert_one_line, assert_safe_part, assert_safe_path, choice};
 use std::{fmt::Display, path::Path, str::FromStr};
@@ -105,7 +105,7 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => {
             // Names of folders that nobody is told of.
-            if let Ok(key) = text.parse::<IntakeKey>() {
+            if let Ok(key) = text.parse::<IngestKey>() {
                 assert_safe_part(&key.to_string());
                 assert_eq!(key.to_string().parse(), Ok(key));
             }

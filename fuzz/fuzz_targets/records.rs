@@ -6,7 +6,7 @@ use model_manager::{
     fuzzing::identity,
     store::{
         BlobMeta, RootOwner, ViewKey,
-        format::{Claim, Marker, ProjectRecord, from_json, lease_from_text, root_from_json, to_json, version_of},
+        format::{PartialRecord, Marker, ProjectRecord, from_json, lease_from_text, root_from_json, to_json, version_of},
     },
     view::ViewManifest,
 };
@@ -66,7 +66,7 @@ fuzz_target!(|data: &[u8]| {
             read::<ProjectRecord>(text);
         }
         4 => {
-            read::<Claim>(text);
+            read::<PartialRecord>(text);
         }
         5 => {
             let digests = lease_from_text(text);

@@ -131,8 +131,9 @@ impl Native {
     /// What using a model needs to know. Settings name models from the project's folder, wherever the caller is, so the
     /// models directory is told in full.
     fn use_options(&self, backend: &str, file: Option<PathBuf>) -> Result<(Session, UseOptions)> {
-        let backend = Backend::from_word(backend)
-            .ok_or_else(|| Error::new(ErrorKind::Usage, format!("`{backend}` is no backend")).hint("Choose llama_cpp or vllm."))?;
+        let backend: Backend = backend
+            .parse()
+            .map_err(|_| Error::new(ErrorKind::Usage, format!("`{backend}` is no backend")).hint("Choose llama_cpp or vllm."))?;
         let models_dir = absolute(&self.session.settings().models_dir)
             .map_err(|error| Error::new(ErrorKind::Failed, "the current directory cannot be told").caused_by(error))?;
         let mut settings = self.session.settings().clone();

@@ -56,8 +56,7 @@ pub fn resolve(arguments: Arguments) -> Result<Resolved> {
 }
 
 fn link(word: &str) -> Result<LinkMode> {
-    LinkMode::from_word(word)
-        .ok_or_else(|| usage(format!("`{word}` is no link mode")).hint("Choose auto, symlink, hardlink, reflink or copy."))
+    word.parse().map_err(|_| usage(format!("`{word}` is no link mode")).hint("Choose auto, symlink, hardlink, reflink or copy."))
 }
 
 fn lock_timeout(seconds: f64) -> Result<LockTimeout> {

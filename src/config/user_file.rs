@@ -8,11 +8,13 @@ use super::{
     table::{Setting, User},
 };
 use crate::{
-    disk::{Disk, LockKind, absent_is_none},
+    disk::{
+        Disk, LockKind, absent_is_none,
+        lock::{self, Wait},
+    },
     error::{Error, ErrorKind, Result},
     hint::Hint,
     names::nearest,
-    store::{Wait, lock},
     text,
     yaml::{
         self, Node, Value,

@@ -146,7 +146,7 @@ impl SettingValue for LinkMode {
         &[Self::Auto.as_str(), Self::Symlink.as_str(), Self::Hardlink.as_str(), Self::Reflink.as_str(), Self::Copy.as_str()];
 
     fn parse(text: &str) -> Result<Self, String> {
-        Self::from_word(text).ok_or_else(|| "expected auto, symlink, hardlink, reflink or copy".into())
+        text.parse().map_err(|_| "expected auto, symlink, hardlink, reflink or copy".into())
     }
 }
 

@@ -8,8 +8,10 @@
 #[cfg_attr(unix, path = "confined/mod.rs")]
 #[cfg_attr(windows, path = "confined_windows.rs")]
 mod confined;
+mod error;
 mod folder;
 pub mod limits;
+pub mod lock;
 mod memory;
 mod ownership;
 pub(crate) mod parallel;
@@ -21,6 +23,7 @@ mod system;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod system;
+mod temp;
 #[cfg(test)]
 mod tests;
 mod unnamed;
@@ -28,6 +31,8 @@ mod unnamed;
 mod windows_paths;
 
 use confined::Confined;
+pub(crate) use error::{At, not_regular};
+pub use error::{DiskError, Result};
 pub use folder::Folder;
 pub use memory::total_memory;
 pub use ownership::{Owner, owner_to_give};
@@ -36,6 +41,7 @@ pub use syncs::Syncs;
 pub use system::{
     boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id, user_id, user_name,
 };
+pub use temp::{TEMP_PREFIX, is_temp_name, temp_name};
 pub use unnamed::Unnamed;
 
 use std::{
@@ -44,94 +50,6 @@ use std::{
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
-
-/// A failed file operation. `Clone` keeps kind and OS code, so one failure can be
-/// reported for several files.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}", path.display())]
-pub struct DiskError {
-    /// What was attempted, as a verb phrase.
-    pub action: &'static str,
-    /// On which path.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-/// Result of a file operation.
-pub type Result<T, E = DiskError> = std::result::Result<T, E>;
-
-impl Clone for DiskError {
-    fn clone(&self) -> Self {
-        let source = match self.source.raw_os_error() {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::new(self.source.kind(), self.source.to_string()),
-        };
-        Self { action: self.action, path: self.path.clone(), source }
-    }
-}
-
-/// Something other than a regular file is in place of one.
-pub(crate) fn not_regular() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
-}
-
-impl DiskError {
-    /// `path` is not a regular file with a single name: a folder, a link, a pipe, a socket, a device, or a file that
-    /// has further names.
-    pub(crate) fn wrong_kind(action: &'static str, path: &Path) -> Self {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file with one name");
-        Self { action, path: path.to_owned(), source }
-    }
-
-    /// Whether the path is not of the expected kind: a folder, a link, a pipe, a socket, a device, or a file that is
-    /// larger than such a file can be.
-    pub fn is_wrong_kind(&self) -> bool {
-        let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::FileTooLarge, io::ErrorKind::IsADirectory];
-        !self.is_too_large() && (kinds.contains(&self.kind()) || self.source.raw_os_error().is_some_and(system::is_wrong_kind))
-    }
-
-    /// The system's class of error.
-    pub fn kind(&self) -> io::ErrorKind {
-        self.source.kind()
-    }
-    /// Whether the path, or a folder above it, does not exist.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-    }
-    /// Whether the volume or the user's quota is full.
-    pub fn is_no_space(&self) -> bool {
-        matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    }
-    /// Whether a program has the file open in a way that shuts others out. Only Windows knows such.
-    pub fn is_in_use(&self) -> bool {
-        // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_USER_MAPPED_FILE
-        cfg!(windows) && matches!(self.source.raw_os_error(), Some(32 | 33 | 1224))
-    }
-    /// Whether this process, or the system, has as many files open as it may.
-    pub fn is_too_many_files(&self) -> bool {
-        cfg!(unix) && crate::error::is_too_many_files(&self.source)
-    }
-    /// Whether a write would have made the file larger than a limit of the process, or the file system, allows.
-    pub fn is_too_large(&self) -> bool {
-        // What this room refuses for its size has no code of the system.
-        self.kind() == io::ErrorKind::FileTooLarge && self.source.raw_os_error().is_some()
-    }
-    /// Whether the place cannot be written by this user.
-    pub fn is_read_only(&self) -> bool {
-        matches!(self.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-    }
-}
-
-pub(crate) trait At<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T>;
-}
-
-impl<T> At<T> for io::Result<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| DiskError { action, path: path.to_owned(), source })
-    }
-}
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,7 +157,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn sync_all(&self) -> Result<()>;
     /// Asks the system to begin writing these bytes out; no promise. Where that fails at once, later syncs fail.
     fn start_writeback(&self, offset: u64, len: u64);
-    /// Makes these bytes zeros and lets the system forget what it knows of how they are stored, but for the room they take.
+    /// Makes these bytes zeros and lets the system forget what it knows of how they are stored, but for the blocks they take.
     /// What is written to them afterwards is written as if they had never been: where the medium refused them once, ext4 may
     /// else leave out that they are to be read at all. Where the system cannot, it is [`Self::drop_cache`].
     fn renew(&self, _offset: u64, _len: u64) -> Result<()> {
@@ -425,7 +343,7 @@ impl dyn Disk + '_ {
     pub fn create_temp(&self, dir: &Path, prefix: &str, mode: u32) -> Result<(PathBuf, Box<dyn DiskFile>)> {
         let named = tempfile::Builder::new()
             .prefix(prefix)
-            .rand_bytes(12)
+            .rand_bytes(temp::TEMP_RANDOM)
             .disable_cleanup(true)
             .make_in(dir, |path| self.open(path, Open::CreateNew(mode)).map_err(|error| error.source))
             .at("create a file in", dir)?;

@@ -256,8 +256,7 @@ pub(super) fn sync_open_dir(dir: fs::File) -> io::Result<()> {
 /// Has the system write a folder out once more, which it takes for written after it failed to: a change makes it dirty again.
 /// Where that fails too, the next change does it.
 fn write_names_again(dir: &fs::File) {
-    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
-    let name = PathBuf::from(format!(".tmp-{random}"));
+    let name = PathBuf::from(super::temp_name());
     if open_at(dir, &name, Open::CreateNew(0o600), Links::Refuse).is_ok() {
         let _ = rustix::fs::unlinkat(dir, &name, AtFlags::empty());
     }

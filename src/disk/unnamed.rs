@@ -1,6 +1,6 @@
 //! Small files that are written before they get their names.
 
-use super::{Disk, DiskFile, Result};
+use super::{Disk, DiskFile, Result, TEMP_PREFIX};
 use std::path::{Path, PathBuf};
 
 /// A small file without a name of its own yet; it goes away when it is dropped before it gets one.
@@ -18,7 +18,7 @@ pub struct Unnamed<'d> {
 impl dyn Disk + '_ {
     /// Writes a small file in `temp_dir`, on the volume where it will get its name. Nothing is synced yet.
     pub fn write_unnamed<'d>(&'d self, content: &[u8], mode: u32, temp_dir: &Path) -> Result<Unnamed<'d>> {
-        let (temp, file) = self.create_temp(temp_dir, ".tmp-", mode)?;
+        let (temp, file) = self.create_temp(temp_dir, TEMP_PREFIX, mode)?;
         let len = content.len() as u64;
         let unnamed = Unnamed { disk: self, temp, file: Some(file), len, is_synced: false, is_named: false };
         if let Some(file) = &unnamed.file {
@@ -30,7 +30,7 @@ impl dyn Disk + '_ {
 }
 
 impl Unnamed<'_> {
-    /// Asks the system to begin writing it out: the first sync of several files then finds the room of all of them taken,
+    /// Asks the system to begin writing it out: the first sync of several files then finds the blocks of all of them allocated,
     /// and the file system commits once.
     pub fn start_writeback(&self) {
         if let Some(file) = &self.file {

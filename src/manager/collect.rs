@@ -32,7 +32,7 @@ impl ModelManager {
             dry_run,
             blobs: plan.blobs.iter().chain(&plan.trash).map(BlobReport::from).collect(),
             partials: plan.partials.iter().map(PartialReport::from).collect(),
-            leftovers: plan.orphans.iter().chain(&plan.strays).cloned().collect(),
+            leftovers: plan.orphans.iter().chain(&plan.orphan_temps).cloned().collect(),
             frees_nothing: plan.blobs.iter().filter(|blob| blob.frees == 0 && blob.size > 0).map(BlobReport::from).collect(),
             open: Vec::new(),
             totals: GcTotals {
@@ -44,7 +44,7 @@ impl ModelManager {
             longest_section_ms: None,
         };
         if let Some(collector) = &mut collector {
-            let report = collector.carry_out(&plan, options, now)?;
+            let report = collector.execute(&plan, options, now)?;
             summary.blobs = report.removed.iter().map(BlobReport::from).collect();
             summary.partials = report.partials.iter().map(PartialReport::from).collect();
             summary.leftovers = report.leftovers;

@@ -17,9 +17,11 @@ use crate::{
     notice::Notice,
     settings::LinkMode,
     source::hub::Hub,
-    store::{Admission, IntakeKey, Lease, Progress, Project, Stamp, Store, StoreError, TakeIn, Trust, UpstreamFile, Want},
-    transfer::{self, Effort, Job, TransferError},
-    view::{Adopted, Awaited, Replaced, Views},
+    store::{
+        Acquired, BlobRequest, ImportMode, IngestKey, Lease, Progress, Project, Stamp, Store, StoreError, Trust, UpstreamFile,
+    },
+    transfer::{self, Job, TransferError, TransferOptions},
+    view::{ExpectedFile, ReplaceRequest, VerifiedExisting, Views},
     weights::head_check,
 };
 use std::{
@@ -59,12 +61,12 @@ impl ModelManager {
         let existing = self.existing_store()?;
         let plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
         self.report_notices(&plan.notices);
-        self.carry_out(plan, existing, &|store| self.ask(self.plan(target.clone(), options, Some(store))))
+        self.execute(plan, existing, &|store| self.ask(self.plan(target.clone(), options, Some(store))))
     }
 
     /// Makes true what was planned, in the one order that keeps every promise. `again` plans anew, for where what the
     /// plan found in the store was collected before it was under a lease.
-    pub(super) fn carry_out(
+    pub(super) fn execute(
         &self,
         mut plan: Plan,
         existing: Option<Store>,
@@ -92,14 +94,14 @@ impl ModelManager {
         let project = Project::register(&store, &self.settings.models_dir)?;
         let views = self.views(Some(store.clone()));
         if hub.is_some() {
-            let awaited: Vec<Awaited<'_>> = plan.files.iter().map(PlannedFile::awaited).collect();
-            views.require_possible(&plan.target.view, &awaited, self.settings.link, || plan.room(&store))?;
+            let expected: Vec<ExpectedFile<'_>> = plan.files.iter().map(PlannedFile::expected).collect();
+            views.require_possible(&plan.target.view, &expected, self.settings.link, || plan.room(&store))?;
         }
         let mut adopted = links_of(&plan, &views)?;
         adopted.extend(self.adopt_all(&mut plan, &store, &lease)?);
         for file in plan.files.iter().filter(|file| file.displaces) {
             let stamp = self.keep_content(&store, &views.dir(&plan.target.view).join(file.path.to_path()), &lease)?;
-            adopted.push(Adopted { path: file.path.clone(), stamp });
+            adopted.push(VerifiedExisting { path: file.path.clone(), stamp });
         }
         let fetched = self.fetch_all(&mut plan, &store, &lease, hub)?;
         self.tell_unpublished(&plan);
@@ -130,8 +132,8 @@ impl ModelManager {
         let links = links_of(plan, views)?;
         let vouched: HashSet<&RelPath> = links.iter().map(|link| &link.path).collect();
         let gives_way = |file: &PlannedFile| file.supply == FileSupply::Adopt || file.displaces;
-        let awaited = plan.files.iter().filter(|file| !gives_way(file) && !vouched.contains(&file.path));
-        Ok(views.require_free(&plan.target.view, awaited.map(|file| &file.path))?)
+        let expected = plan.files.iter().filter(|file| !gives_way(file) && !vouched.contains(&file.path));
+        Ok(views.require_free(&plan.target.view, expected.map(|file| &file.path))?)
     }
 
     /// A model whose blobs and root are there: at most its links are repaired.
@@ -206,14 +208,14 @@ impl ModelManager {
     }
 
     /// Takes plain files that stand where the view's files belong into the store.
-    fn adopt_all(&self, plan: &mut Plan, store: &Store, lease: &Lease) -> Result<Vec<Adopted>> {
+    fn adopt_all(&self, plan: &mut Plan, store: &Store, lease: &Lease) -> Result<Vec<VerifiedExisting>> {
         let dir = self.settings.models_dir.join(plan.target.view.dir());
         let mut adopted = Vec::new();
         for file in plan.files.iter_mut().filter(|file| file.supply == FileSupply::Adopt) {
             let path = dir.join(file.path.to_path());
             let stamp = Stamp::from(&self.models_disk().stat(&path)?);
             file.sha256 = Some(self.adopt(store, &path, file, lease)?);
-            adopted.push(Adopted { path: file.path.clone(), stamp });
+            adopted.push(VerifiedExisting { path: file.path.clone(), stamp });
         }
         Ok(adopted)
     }
@@ -223,7 +225,7 @@ impl ModelManager {
         let name = file.path.to_string();
         let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
         let expected = file.sha256.map(|digest| (digest, file.trust()));
-        let taken = store.take_in(path, TakeIn::Inode, expected, lease, &progress, &self.cancel);
+        let taken = store.import(path, ImportMode::Move, expected, lease, &progress, &self.cancel);
         match taken {
             Ok(blob) => {
                 let is_published = store.meta(&blob.digest)?.is_some_and(|meta| meta.trust.is_published());
@@ -248,7 +250,7 @@ impl ModelManager {
         let size = self.models_disk().stat(path)?.len;
         let name = path.display().to_string();
         let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
-        let blob = store.take_in(path, TakeIn::Inode, None, lease, &progress, &self.cancel)?;
+        let blob = store.import(path, ImportMode::Move, None, lease, &progress, &self.cancel)?;
         let (sha256, blob) = (blob.digest, store.layout().blob(&blob.digest));
         self.report(&Event::Notice(Notice::ContentKept { path: path.to_owned(), sha256, blob }));
         Ok(Stamp::from(&self.models_disk().stat(path)?))
@@ -297,7 +299,7 @@ impl ModelManager {
     /// Fetches these files, as many side by side as may be open.
     fn fetch_some(&self, plan: &mut Plan, order: Vec<usize>, fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
-        let mut order: Vec<(IntakeKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
+        let mut order: Vec<(IngestKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
         order.sort();
         order.chunks(OpenFiles::now().downloads).try_for_each(|part| self.fetch_part(plan, part, fetched, from))
     }
@@ -306,9 +308,9 @@ impl ModelManager {
     ///
     /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
     /// decides, not who serves it.
-    fn fetch_part(&self, plan: &mut Plan, order: &[(IntakeKey, usize)], fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
+    fn fetch_part(&self, plan: &mut Plan, order: &[(IngestKey, usize)], fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
         let connections = self.settings.network.connections.at_most(OpenFiles::now().connections);
-        let effort = Effort { connections, tries: self.settings.network.tries };
+        let effort = TransferOptions { connections, tries: self.settings.network.tries };
         let mut begin: BTreeMap<usize, Begin> = BTreeMap::new();
         let mut wrong = None;
         loop {
@@ -348,7 +350,7 @@ impl ModelManager {
     fn admit_all(
         &self,
         plan: &mut Plan,
-        order: &[(IntakeKey, usize)],
+        order: &[(IngestKey, usize)],
         begin: &BTreeMap<usize, Begin>,
         from: &Supplier<'_>,
     ) -> Result<Batch> {
@@ -362,20 +364,20 @@ impl ModelManager {
                 continue;
             }
             let file = &mut plan.files[index];
-            let want = Want { key, size: file.size.unwrap_or(0), what: file.path.to_string(), trust: file.trust() };
-            let admission = match (file.again, file.supply, file.sha256) {
-                (true, ..) => store.admit_again(want, lease, store.wait())?,
+            let want = BlobRequest { key, size: file.size.unwrap_or(0), what: file.path.to_string(), trust: file.trust() };
+            let acquired = match (file.again, file.supply, file.sha256) {
+                (true, ..) => store.begin_replace(want, lease, store.wait())?,
                 // What is whole of it need not travel again.
                 (false, FileSupply::Damaged, Some(digest)) if store.locks_work() && store.damage(&digest)?.is_some() => {
                     let blob = store.layout().blob(&digest);
                     let progress = Progress { bytes: &|_| (), cancel: &self.cancel };
-                    Admission::Open(store.admit_repair(&digest, want.size, &blob, lease, store.wait(), progress)?)
+                    Acquired::Writer(store.begin_repair(&digest, want.size, &blob, lease, store.wait(), progress)?)
                 }
-                _ => store.admit(want, lease, store.wait())?,
+                _ => store.begin_ingest(want, lease, store.wait())?,
             };
-            match admission {
-                Admission::Present(blob) => file.sha256 = Some(blob.digest),
-                Admission::Open(intake) => {
+            match acquired {
+                Acquired::Present(blob) => file.sha256 = Some(blob.digest),
+                Acquired::Writer(writer) => {
                     let source = self.source(plan.target.repo.as_str(), plan, &plan.files[index]);
                     let file = &plan.files[index];
                     let mut locations = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
@@ -388,7 +390,7 @@ impl ModelManager {
                     batch.job_of.push((index, batch.jobs.len()));
                     batch.jobs.push(Job {
                         file: file.path.to_string(),
-                        intake,
+                        writer,
                         locations,
                         expected: file.sha256,
                         source: Some(source.into()),
@@ -432,9 +434,9 @@ struct Batch {
 }
 
 /// The hard links of ours that go on showing what is fetched anew as it was, for building to replace.
-fn links_of(plan: &Plan, views: &Views) -> Result<Vec<Adopted>> {
+fn links_of(plan: &Plan, views: &Views) -> Result<Vec<VerifiedExisting>> {
     let fetched = plan.files.iter().filter(|file| file.is_missing());
-    let fetched = fetched.map(|file| Replaced { path: &file.path, sha256: file.sha256, again: file.again });
+    let fetched = fetched.map(|file| ReplaceRequest { path: &file.path, sha256: file.sha256, again: file.again });
     Ok(views.links_to(&plan.target.view, fetched)?)
 }
 

@@ -2,11 +2,11 @@
 
 use super::ModelManager;
 use crate::{
-    disk::{Disk, Kind, LockKind},
+    disk::{Disk, Kind, LockKind, TEMP_PREFIX, lock},
     error::{Error, ErrorKind, Result},
     hint::{Hint, Replacement},
     registry::{BUILT_IN, Edited, MOST_BYTES, Registry},
-    store::{Stamp, lock},
+    store::Stamp,
 };
 use std::{
     io,
@@ -181,7 +181,7 @@ impl ModelManager {
                 .hint(Hint::RunAgain)
         };
         let Some(old) = &change.old else {
-            let (temp, handle) = disk.create_temp(folder, ".tmp-", 0o644)?;
+            let (temp, handle) = disk.create_temp(folder, TEMP_PREFIX, 0o644)?;
             let made = (|| {
                 handle.write_at(content, 0)?;
                 handle.sync_all()?;

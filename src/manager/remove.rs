@@ -11,7 +11,7 @@ use crate::{
     event::Event,
     hint::{Action, Hint, Invocation, Verb, view_name},
     names::{Format, Quant},
-    store::{Collector, FileLock, IntakeKey, Project, RootRecord, Store, StoreError, ViewKey},
+    store::{Collector, FileLock, IngestKey, Project, RootRecord, Store, StoreError, ViewKey},
     view::Found,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,7 +32,7 @@ struct Plan {
     roots: Vec<RootRecord>,
     /// Regular files of these models, including those added by hand.
     plain: Vec<Found>,
-    partials: Vec<IntakeKey>,
+    partials: Vec<IngestKey>,
 }
 
 /// What was taken and decided before the first link went.
@@ -101,7 +101,7 @@ impl ModelManager {
                 report.removed.extend(removal.files.clone());
                 report.kept.extend(removal.kept.into_iter().filter(|(path, _)| !is_plain(path)).map(KeptFile::from));
             } else {
-                let done = views.carry_out(removal)?;
+                let done = views.execute(removal)?;
                 report.removed.extend(done.removed);
                 report.kept.extend(done.kept.into_iter().filter(|(path, _)| !is_plain(path)).map(KeptFile::from));
             }
@@ -191,7 +191,7 @@ impl ModelManager {
     }
 
     /// Interrupted downloads of the files that the registry names for the views.
-    fn partials_of(&self, store: &Store, model: &str, is_wanted: &dyn Fn(&ViewKey) -> bool) -> Result<Vec<IntakeKey>> {
+    fn partials_of(&self, store: &Store, model: &str, is_wanted: &dyn Fn(&ViewKey) -> bool) -> Result<Vec<IngestKey>> {
         let Ok(model) = self.registry()?.model(model) else { return Ok(Vec::new()) };
         let mut keys = Vec::new();
         for entry in &model.formats {
@@ -199,14 +199,14 @@ impl ModelManager {
             for (quant, artifact) in quants.chain(entry.whole.iter().map(|artifact| (None, artifact))) {
                 if is_wanted(&ViewKey { model: model.id.clone(), format: entry.format.clone(), quant }) {
                     keys.extend(
-                        artifact.files.iter().chain(&artifact.expect).filter_map(|file| file.sha256).map(IntakeKey::Sha256),
+                        artifact.files.iter().chain(&artifact.expect).filter_map(|file| file.sha256).map(IngestKey::Sha256),
                     );
                 }
             }
         }
         let mut there = Vec::new();
         for key in keys {
-            if self.disk.find(&store.layout().ingest(&key))?.is_some() {
+            if self.disk.find(&store.layout().partial(&key).dir)?.is_some() {
                 there.push(key);
             }
         }

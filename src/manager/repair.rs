@@ -10,8 +10,8 @@ use crate::{
     names::{RepoId, Revision},
     settings::LinkMode,
     store::{BlobState, CheckMode, Progress, Project, RootRecord, Stamp, Store, UpstreamFile, ViewFile, ViewKey},
-    transfer::{self, Effort, Job},
-    view::{Adopted, FileState, States, ViewError},
+    transfer::{self, Job, TransferOptions},
+    view::{FileState, States, VerifiedExisting, ViewError},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -107,7 +107,7 @@ impl ModelManager {
                             self.keep_content(store, path, &store.lease()?)?;
                         }
                         let stamp = self.disk.find(path)?.as_ref().map_or(Stamp::from(&stat), Stamp::from);
-                        replaced.push(Adopted { path: damaged.file.path.clone(), stamp });
+                        replaced.push(VerifiedExisting { path: damaged.file.path.clone(), stamp });
                     }
                     shown_again.push(RepairedFile {
                         path: path.clone(),
@@ -171,9 +171,9 @@ impl ModelManager {
         lease.protect(&[file.sha256])?;
         let hashing = |done| self.report(&Event::Hashing { file: file.path.to_string(), done, size: file.size });
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
-        let intake =
-            store.admit_repair(&file.sha256, file.size, &store.layout().blob(&file.sha256), &lease, store.wait(), progress)?;
-        let missing: u64 = intake.missing().iter().map(|range| range.end - range.start).sum();
+        let writer =
+            store.begin_repair(&file.sha256, file.size, &store.layout().blob(&file.sha256), &lease, store.wait(), progress)?;
+        let missing: u64 = writer.missing().iter().map(|range| range.end - range.start).sum();
         let locations = match missing {
             0 => Vec::new(),
             _ => sources()?,
@@ -188,14 +188,14 @@ impl ModelManager {
         }
         let job = Job {
             file: file.path.to_string(),
-            intake,
+            writer,
             locations: places,
             expected: Some(file.sha256),
             source,
             check_head: None,
             as_whole: false,
         };
-        let effort = Effort { connections: self.settings.network.connections, tries: self.settings.network.tries };
+        let effort = TransferOptions { connections: self.settings.network.connections, tries: self.settings.network.tries };
         let arrived = self.block_on(async {
             Ok::<_, Error>(transfer::run(hub.http(), vec![job], effort, self.reporter.clone(), &self.cancel).await?)
         })?;
@@ -255,7 +255,7 @@ impl ModelManager {
         store: &Store,
         project: &Project,
         root: &RootRecord,
-        replaced: &[Adopted],
+        replaced: &[VerifiedExisting],
     ) -> Result<Vec<(PathBuf, PathBuf)>> {
         let _views_lock = project.lock_views(store.wait())?;
         let views = self.views(Some(store.clone()));

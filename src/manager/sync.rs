@@ -71,7 +71,7 @@ impl ModelManager {
         if let Some(store) = &store {
             let mode = if options.quick { CheckMode::Quick } else { CheckMode::Full };
             again = self.repair_all(&mut plans, store, mode, &mut report)?;
-            store.require_space(room_for(&plans, store))?;
+            store.require_space(required_space(&plans, store))?;
         }
         let mut store = store;
         for (locked, plan) in lock.views().iter().zip(plans) {
@@ -80,7 +80,7 @@ impl ModelManager {
                 fetch_again(&mut plan, &again);
                 Ok(plan)
             };
-            let made = self.carry_out(plan, store.clone(), &anew)?;
+            let made = self.execute(plan, store.clone(), &anew)?;
             report.totals.download_bytes += made.download_bytes;
             report.models.push(made);
             if store.is_none() {
@@ -289,7 +289,7 @@ impl ModelManager {
             extra = plan()?;
             // A download that came in between shows something else on purpose.
             if store.root_of(&project, &view)?.is_some_and(|root| shows(&root, locked)) {
-                let done = views.carry_out(extra)?;
+                let done = views.execute(extra)?;
                 report.removed.extend(done.removed);
                 report.kept.extend(done.kept.into_iter().map(KeptFile::from));
                 return Ok(());
@@ -335,7 +335,7 @@ fn fetch_again(plan: &mut Plan, again: &BTreeSet<Sha256Digest>) {
 }
 
 /// Bytes that all that is missing will take, each content once.
-fn room_for(plans: &[Plan], store: &Store) -> u64 {
+fn required_space(plans: &[Plan], store: &Store) -> u64 {
     let missing: HashMap<_, _> = plans.iter().flat_map(Plan::missing).collect();
-    missing.iter().map(|(key, file)| store.room_for(key, file.size.unwrap_or(0))).sum()
+    missing.iter().map(|(key, file)| store.required_space(key, file.size.unwrap_or(0))).sum()
 }

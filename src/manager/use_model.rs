@@ -103,7 +103,9 @@ impl ModelManager {
             let place = line.map_or_else(String::new, |line| format!(":{line}"));
             Error::new(ErrorKind::Usage, format!("{}{place}: {why}", file.display())).hint(by_hand)
         })?;
-        if let Some(other) = edited.declared.as_deref().and_then(Backend::from_word).filter(|other| *other != backend) {
+        if let Some(other) =
+            edited.declared.as_deref().and_then(|word| word.parse::<Backend>().ok()).filter(|other| *other != backend)
+        {
             let text = format!("{} has the settings of {}, not of {}", file.display(), other.as_str(), backend.as_str());
             return Err(
                 Error::new(ErrorKind::Usage, text).hint(Hint::OtherBackend(Argument::with(Parameter::Backend, other.as_str())))

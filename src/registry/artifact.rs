@@ -303,5 +303,5 @@ fn status(entries: &[MapEntry]) -> Result<Option<Status>, Problem> {
         let message = format!("`status`: expected {}, found {}", Status::WORDS.join(", "), entry.node.value.kind());
         Problem::new(entry.node.place, message).suggest(nearest(&word, Status::WORDS))
     };
-    Status::from_word(&word).map(Some).ok_or_else(wrong)
+    word.parse().map(Some).map_err(|_| wrong())
 }

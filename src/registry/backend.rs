@@ -35,11 +35,6 @@ impl Backend {
         }
     }
 
-    /// The backend that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|backend| backend.as_str() == word)
-    }
-
     /// What it loads unless told otherwise.
     pub fn format(self) -> Format {
         match self {
@@ -59,6 +54,14 @@ impl Backend {
             Self::LlamaCpp => include_str!("../../configs/backend/llama_cpp.yaml"),
             Self::Vllm => include_str!("../../configs/backend/vllm.yaml"),
         }
+    }
+}
+
+impl std::str::FromStr for Backend {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = Self::ALL;
+        all.into_iter().find(|known| known.as_str() == word).ok_or_else(|| format!("`{word:.40}` is no backend"))
     }
 }
 

@@ -113,9 +113,13 @@ impl LockSource {
             Self::File => "file",
         }
     }
+}
 
-    fn from_word(word: &str) -> Option<Self> {
-        [Self::Registry, Self::Repository, Self::File].into_iter().find(|source| source.as_str() == word)
+impl FromStr for LockSource {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Self::Registry, Self::Repository, Self::File];
+        all.into_iter().find(|known| known.as_str() == word).ok_or_else(|| format!("`{word:.40}` is no source of a view"))
     }
 }
 
@@ -378,7 +382,7 @@ impl Reader {
 fn source(entries: &[MapEntry], place: Position) -> Result<LockSource, Problem> {
     let entry = required(entries, "source", &VIEW_FIELDS, place)?;
     let word = fields::text_of(&entry.node, "source")?;
-    LockSource::from_word(&word).ok_or_else(|| {
+    word.parse().map_err(|_| {
         let message = format!("`source`: expected {}, found {}", LockSource::WORDS.join(", "), entry.node.value.kind());
         Problem::new(entry.node.place, message).suggest(nearest(&word, LockSource::WORDS))
     })

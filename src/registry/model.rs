@@ -159,10 +159,13 @@ impl Status {
             Self::Deprecated => "deprecated",
         }
     }
+}
 
-    /// The status that `word` names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Active, Self::Superseded, Self::Deprecated].into_iter().find(|status| status.as_str() == word)
+impl std::str::FromStr for Status {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Self::Active, Self::Superseded, Self::Deprecated];
+        all.into_iter().find(|known| known.as_str() == word).ok_or_else(|| format!("`{word:.40}` is no status"))
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{
     Result, Store,
     format::{self, Stamp},
-    layout::Layout,
+    layout::{Dir, Layout},
 };
 use crate::{
     digest::{Sha256Digest, segment_count, segment_range},
@@ -80,7 +80,7 @@ impl Store {
 
     /// Every blob that has a mark, whether or not it is there.
     pub(super) fn marks(&self) -> Result<Vec<Sha256Digest>> {
-        let entries = match disk::absent_is_none(self.disk().list(&self.layout().dir("bad"))) {
+        let entries = match disk::absent_is_none(self.disk().list(&self.layout().dir(Dir::Damaged))) {
             Err(error) if error.is_read_only() || error.is_wrong_kind() => None,
             entries => entries?,
         };
@@ -128,7 +128,7 @@ impl Store {
             return Ok(());
         }
         if self.disk().remove_if_there(&path)? {
-            self.disk().sync_dir(&self.layout().dir("bad"))?;
+            self.disk().sync_dir(&self.layout().dir(Dir::Damaged))?;
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! What can go wrong in a store, and what that means at the crate's door.
 
-use super::{WhyReadOnly, layout::IntakeKey, ownership::ShutOut};
+use super::{WhyReadOnly, layout::IngestKey, ownership::ShutOut};
 use crate::{
     digest::{LONGEST_FILE, Sha256Digest},
-    disk::{DiskError, RealDisk, limits},
+    disk::{
+        DiskError, RealDisk, limits,
+        lock::{LockError, how_long},
+    },
     error::{Error, ErrorKind},
     hint::{Hint, Setting},
 };
@@ -129,7 +132,7 @@ pub enum StoreError {
     #[error("the partial download {key} still misses {missing} segments")]
     Incomplete {
         /// Its name.
-        key: IntakeKey,
+        key: IngestKey,
         /// How many segments are missing.
         missing: u64,
     },
@@ -139,7 +142,7 @@ pub enum StoreError {
         /// The store.
         path: PathBuf,
     },
-    /// A file changed while it was taken into the store.
+    /// A file changed while it was imported.
     #[error("{} changed while it was being read", path.display())]
     Changed {
         /// The file.
@@ -184,6 +187,22 @@ fn judge(error: &DiskError) -> (ErrorKind, Option<Hint>) {
         _ if is_wrong_kind => (ErrorKind::Failed, Some(Hint::OtherKindInTheWay)),
         _ if error.kind() == std::io::ErrorKind::InvalidFilename => (ErrorKind::Failed, Some(Hint::ShortenName)),
         _ => (ErrorKind::Failed, None),
+    }
+}
+
+impl From<LockError> for StoreError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Disk(error) => error.into(),
+            LockError::Timeout { what, holder, waited, in_all } => Self::LockTimeout { what, holder, waited, in_all },
+            LockError::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        StoreError::from(error).into()
     }
 }
 
@@ -284,16 +303,6 @@ impl From<StoreError> for Error {
             new = new.about(digest.to_string());
         }
         new.caused_by(error)
-    }
-}
-
-/// How long it was waited for a lock, in words: what was asked is in all, and may be no time at all.
-fn how_long(waited: Duration, in_all: Duration) -> String {
-    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-    match in_all.saturating_sub(waited) {
-        _ if in_all < Duration::from_millis(50) => "did not wait for".to_owned(),
-        before if before < Duration::from_millis(100) => format!("waited {} for", seconds(waited)),
-        _ => format!("waited {} for locks, at last for", seconds(in_all)),
     }
 }
 

@@ -2,7 +2,10 @@
 //! digests, and beside it `<name>.lock`, which is locked for as long as the process lives. The collector takes a lease
 //! whose lock is free for dead. (Two files, because a locked file cannot be read by others on Windows.)
 
-use super::{FileLock, Result, Store, StoreError, format, layout::Layout};
+use super::{
+    FileLock, Result, Store, StoreError, format,
+    layout::{Dir, Layout},
+};
 use crate::{
     digest::Sha256Digest,
     disk::{self, DiskFile, Kind, LockKind, Open},
@@ -44,26 +47,27 @@ impl Store {
         }
         // Created and locked in one section: the collector, which is alone in its own, never sees it unlocked.
         let _shared = self.shared()?;
-        let dir = self.layout().dir("leases");
-        let (path, list) = self.disk().create_temp(&dir, "lease-", self.marker().lock_mode())?;
-        let lock = self.acquire(&lock_of(&path), LockKind::Exclusive, "a new lease", self.wait())?;
+        let dir = self.layout().dir(Dir::Leases);
+        let (path, list) = self.disk().create_temp(&dir, Layout::lease_prefix(), self.marker().lock_mode())?;
+        let lock = self.acquire(&Layout::lease_lock(&path), LockKind::Exclusive, "a new lease", self.wait())?;
         Ok(Lease { store: self.clone(), file: Some(LeaseFile { list, path, lock }), end: Mutex::new(0) })
     }
 
     /// The digests under the leases of living processes; leases of dead ones are removed. The caller holds the store
     /// exclusively.
     pub(crate) fn live_leases(&self) -> Result<Vec<Sha256Digest>> {
-        let dir = self.layout().dir("leases");
+        let dir = self.layout().dir(Dir::Leases);
         let mut digests = Vec::new();
         for entry in self.disk().list_sorted(&dir)? {
             // A folder, a pipe or a link of that name is not a lease.
-            if !entry.name.starts_with("lease-") || entry.kind != Kind::File {
+            if !Layout::is_lease(&entry.name) || entry.kind != Kind::File {
                 continue;
             }
-            let Some(name) = entry.name.strip_suffix(".lock") else {
-                // A list whose lock file is missing belongs to nobody: both are made in one section.
-                if self.disk().find(&dir.join(format!("{}.lock", entry.name)))?.is_none() {
-                    self.disk().remove_if_there(&dir.join(&entry.name))?;
+            let Some(name) = Layout::lease_of_lock(&entry.name) else {
+                // A list whose lock file is missing belongs to nobody: both are made in one critical section.
+                let list = dir.join(&entry.name);
+                if self.disk().find(&Layout::lease_lock(&list))?.is_none() {
+                    self.disk().remove_if_there(&list)?;
                 }
                 continue;
             };
@@ -89,10 +93,10 @@ impl Store {
     /// The digests under the leases of living processes, for a plan; needs no lock and changes nothing. Users who may
     /// not write the store cannot open its leases, and learn only that there are some.
     pub fn leased(&self) -> Result<Leased> {
-        let dir = self.layout().dir("leases");
+        let dir = self.layout().dir(Dir::Leases);
         let mut leased = Leased::default();
         for entry in self.disk().list_sorted(&dir)? {
-            let Some(name) = entry.name.strip_suffix(".lock").filter(|name| name.starts_with("lease-")) else { continue };
+            let Some(name) = Layout::lease_of_lock(&entry.name) else { continue };
             if entry.kind != Kind::File {
                 continue;
             }
@@ -147,12 +151,6 @@ impl Leased {
     }
 }
 
-fn lock_of(list: &Path) -> PathBuf {
-    let mut name = list.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
-}
-
 impl Lease {
     /// Protects `digests` from now on, whether the blobs are there yet or not. Look for a blob after this, not before.
     pub fn protect(&self, digests: &[Sha256Digest]) -> Result<()> {
@@ -163,12 +161,12 @@ impl Lease {
         file.list.write_at(lines.as_bytes(), *end)?;
         *end += lines.len() as u64;
         drop(end);
-        // The collector may have condemned a blob just before; what is in the trash can be had back. Many are looked for
+        // The collector may have moved a blob to the trash just before, from which it is restored. Many are looked for
         // there at once: nothing is put there while this section lasts.
         if digests.len() <= FEW {
             return digests.iter().try_for_each(|digest| self.store.restore(digest).map(drop));
         }
-        let trash = disk::absent_is_none(self.store.disk().list(&self.store.layout().dir("trash")))?.unwrap_or_default();
+        let trash = disk::absent_is_none(self.store.disk().list(&self.store.layout().dir(Dir::Trash)))?.unwrap_or_default();
         let condemned: HashSet<Sha256Digest> = trash.iter().filter_map(|entry| Layout::digest_of(&entry.name)).collect();
         let wanted: HashSet<&Sha256Digest> = digests.iter().collect();
         wanted.into_iter().filter(|digest| condemned.contains(digest)).try_for_each(|digest| self.store.restore(digest).map(drop))
@@ -188,7 +186,7 @@ impl Drop for Lease {
 }
 
 impl Store {
-    /// Brings a condemned blob back, if it is in the trash and its address is free. Tells whether the blob is there
+    /// Restores a blob from the trash, if it is there and its address is free. Returns whether the blob is present
     /// afterwards, whoever brought it back. The caller is in a section.
     pub(crate) fn restore(&self, digest: &Sha256Digest) -> Result<bool> {
         let blob = self.layout().blob(digest);

@@ -10,15 +10,17 @@ mod gc;
 mod ingest;
 mod layout;
 mod lease;
-pub mod lock;
+mod lock;
 mod open;
 mod ownership;
+mod project;
 mod records;
 mod relocation;
 mod repair;
 mod roots;
 mod snapshot;
 
+pub use crate::disk::lock::{FileLock, Wait};
 pub use check::{BlobState, CheckMode, Progress};
 pub use damage::Damage;
 pub use error::{Result, StoreError};
@@ -27,21 +29,20 @@ pub use format::{
     BlobMeta, OpaqueJson, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, TrustWord, UpstreamFile, ViewFile, ViewKey,
 };
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
-pub use ingest::hash::{Front, Reached, Standing};
-pub use ingest::import::{TakeIn, hash_file};
+pub use ingest::cursor::{Advance, ResumeState};
+pub use ingest::import::{ImportMode, hash_file};
 pub use ingest::publish::{Complete, commit_all};
-pub use ingest::writer::{Admission, Intake, Want};
-pub use layout::{IntakeKey, Layout, STORE_DIR, leads_to_marker};
+pub use ingest::writer::{Acquired, BlobRequest, BlobWriter};
+pub use layout::{Dir, IngestKey, Layout, PartialPaths, STORE_DIR, leads_to_marker};
 pub use lease::{Lease, Leased};
-pub use lock::{FileLock, Wait};
 pub use open::require_folder_or_nothing;
 pub use ownership::ShutOut;
+pub use project::{PROJECT_FILE, Project};
 pub use relocation::ProjectLocation;
-pub use roots::{PROJECT_FILE, Project};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {
-    pub use super::{journal::fuzzed as journal, roots::fuzzed as identity};
+    pub use super::{ingest::journal::fuzzed as journal, project::fuzzed as identity};
 }
 
 use crate::{
@@ -51,7 +52,6 @@ use crate::{
 use format::Marker;
 use std::{
     collections::HashSet,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -79,7 +79,7 @@ struct Inner {
     layout: Layout,
     marker: Marker,
     access: Access,
-    /// How sections are waited for.
+    /// How critical sections are waited for.
     wait: Wait,
     /// Blobs whose names this process made durable.
     named: Arc<Mutex<HashSet<Sha256Digest>>>,
@@ -109,10 +109,10 @@ pub enum WhyReadOnly {
     NoLocks,
 }
 
-/// A short critical section: while it lasts, no blob is condemned.
+/// A critical section: while it lasts, no blob is moved to the trash.
 #[must_use = "the section ends when this value is dropped"]
 #[derive(Debug)]
-pub struct Shared {
+pub struct StoreGuard {
     _lock: Option<FileLock>,
 }
 
@@ -194,15 +194,15 @@ impl Store {
     }
 
     /// Begins a short critical section. No network, no hashing and no waiting may happen in it.
-    pub fn shared(&self) -> Result<Shared> {
+    pub fn shared(&self) -> Result<StoreGuard> {
         if self.0.access != Access::Trusted {
-            return Ok(Shared { _lock: None });
+            return Ok(StoreGuard { _lock: None });
         }
         let lock = self.acquire(&self.layout().store_lock(), LockKind::Shared, "the store", &self.0.wait)?;
-        Ok(Shared { _lock: Some(lock) })
+        Ok(StoreGuard { _lock: Some(lock) })
     }
 
-    pub(crate) fn lock_blob(&self, key: &IntakeKey, what: &str, wait: &Wait) -> Result<FileLock> {
+    pub(crate) fn lock_blob(&self, key: &IngestKey, what: &str, wait: &Wait) -> Result<FileLock> {
         self.acquire(&self.layout().blob_lock(key), LockKind::Exclusive, what, wait)
     }
 
@@ -226,33 +226,30 @@ impl Store {
     /// Every blob, by a walk over the 256 folders.
     pub fn blobs(&self) -> Result<Vec<Sha256Digest>> {
         let mut blobs = Vec::new();
-        for shard in 0..=255 {
-            let dir = self.layout().dir("sha256").join(format!("{shard:02x}"));
-            let names = crate::disk::absent_is_none(self.disk().list(&dir))?.unwrap_or_default();
+        for first in 0..=255 {
+            let names = crate::disk::absent_is_none(self.disk().list(&self.layout().shard(Dir::Blobs, first)))?.unwrap_or_default();
             let files = names.iter().filter(|entry| entry.kind == Kind::File);
-            let digests = files.filter_map(|entry| Layout::digest_of(&entry.name));
-            blobs.extend(digests.filter(|digest| digest.as_bytes()[0] == shard));
+            blobs.extend(files.filter_map(|entry| Layout::digest_in(Dir::Blobs, first, &entry.name)));
         }
         blobs.sort();
         Ok(blobs)
     }
 
-    /// Every partial download with its claim and the bytes it takes on the volume.
+    /// Every partial download with its record and the bytes it takes on the volume.
     pub fn partials(&self) -> Result<Vec<Partial>> {
-        let dir = self.layout().dir("ingest");
+        let dir = self.layout().dir(Dir::Ingest);
         let mut partials = Vec::new();
         for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| entry.kind == Kind::Dir) {
-            let Ok(key) = entry.name.parse::<IntakeKey>() else { continue };
+            let Ok(key) = entry.name.parse::<IngestKey>() else { continue };
             if key.to_string() != entry.name {
                 continue;
             }
-            let path = dir.join(&entry.name);
-            let claim =
-                self.read_record(&path.join("claim"), format::SHORT_RECORD)?.and_then(|text| serde_json::from_slice(&text).ok());
-            let data = self.disk().find(&path.join("data"))?;
-            // A file that is being taken in has another name and takes nothing here.
+            let paths = self.layout().partial(&key);
+            let record = self.read_record(&paths.record, format::SHORT_RECORD)?.and_then(|text| serde_json::from_slice(&text).ok());
+            let data = self.disk().find(&paths.data)?;
+            // A file that is being imported has another name and takes nothing here.
             let allocated = data.filter(|stat| stat.nlink <= 1).map_or(0, |stat| stat.allocated);
-            partials.push(Partial { key, claim, allocated, path });
+            partials.push(Partial { key, record, allocated, paths });
         }
         Ok(partials)
     }
@@ -262,13 +259,13 @@ impl Store {
 #[derive(Debug, Clone)]
 pub struct Partial {
     /// Its name.
-    pub key: IntakeKey,
+    pub key: IngestKey,
     /// What it will become; `None` where its record is unreadable.
-    pub claim: Option<format::Claim>,
+    pub record: Option<format::PartialRecord>,
     /// Bytes it takes on the volume.
     pub allocated: u64,
-    /// Its folder.
-    pub path: PathBuf,
+    /// Where it is.
+    pub paths: PartialPaths,
 }
 
 const _: () = assert!(SEGMENT_LEN.is_power_of_two());

@@ -1,9 +1,8 @@
 //! Opening, creating and sharing a store, and what a process may do in it.
 
 use super::format::{DirMode, Marker};
-use super::lock::Wait;
-use super::{Access, Inner, Layout, Result, Store, StoreError, WhyReadOnly, format, layout, lock};
-use crate::disk::{Disk, DiskError, Kind, Open, Stat};
+use super::{Access, Dir, Inner, Layout, Result, Store, StoreError, Wait, WhyReadOnly, format};
+use crate::disk::{Disk, DiskError, Kind, Open, Stat, lock};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// The default timeout of a short critical section. One lasts milliseconds; this allows for a suspended holder.
@@ -44,7 +43,7 @@ impl Store {
                 // A full disk must not keep anybody from reading or cleaning.
                 Err(StoreError::Disk(error)) if error.is_no_space() => Access::Trusted,
                 // What is here can still be read.
-                Err(_) if is_in_the_way(&*disk, &layout.dir("lock")) => Access::ReadOnly(WhyReadOnly::NoLocks),
+                Err(_) if is_in_the_way(&*disk, &layout.dir(Dir::Lock)) => Access::ReadOnly(WhyReadOnly::NoLocks),
                 Err(error) => return Err(error),
             }
         };
@@ -75,8 +74,8 @@ impl Store {
         for dir in above.iter().take(missing + 1) {
             disk.sync_dir(dir)?;
         }
-        disk.sync_dir(&layout.dir("lock"))?;
-        let tmp = layout.dir("tmp");
+        disk.sync_dir(&layout.dir(Dir::Lock))?;
+        let tmp = layout.dir(Dir::Temp);
         // This syncs the root folder too, so that the marker is never there without the folders.
         disk.replace_small(&layout.cachedir_tag(), format::CACHEDIR_TAG.as_bytes(), marker.file_mode(), &tmp)?;
         // The marker comes last and never replaces another: of two processes that make the store at once, one wins.
@@ -128,7 +127,7 @@ impl Store {
 
     fn close_locks(&self) -> Result<()> {
         let mode = self.marker().lock_mode();
-        for dir in ["lock", "lock/b", "leases"].map(|dir| self.layout().dir(dir)) {
+        for dir in Dir::WRITTEN_IN_PLACE.map(|dir| self.layout().dir(dir)) {
             for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| entry.kind == Kind::File) {
                 let path = dir.join(entry.name);
                 let is_open = |stat: Stat| stat.mode & 0o777 & !mode != 0;
@@ -175,7 +174,7 @@ impl Store {
                 }
             }
         }
-        let tmp = self.layout().dir("tmp");
+        let tmp = self.layout().dir(Dir::Temp);
         self.disk().replace_small(&self.layout().marker(), &format::to_json(&marker), marker.file_mode(), &tmp)?;
         first_failure?;
         Self::open(self.0.disk.clone(), root)
@@ -202,12 +201,12 @@ impl Store {
 
 /// Whether locks work in a store. Without the folder of its locks it could not even be examined, so that is made again.
 fn test_locks(disk: &dyn Disk, layout: &Layout, dir_mode: u32) -> Result<bool> {
-    match lock::self_test(disk, &layout.dir("lock")) {
-        Err(StoreError::Disk(error)) if error.is_not_found() => {
-            disk.create_dirs(&layout.dir("lock/b"), dir_mode)?;
-            lock::self_test(disk, &layout.dir("lock"))
+    match lock::self_test(disk, &layout.dir(Dir::Lock)) {
+        Err(error) if error.is_not_found() => {
+            disk.create_dirs(&layout.dir(Dir::BlobLocks), dir_mode)?;
+            Ok(lock::self_test(disk, &layout.dir(Dir::Lock))?)
         }
-        other => other,
+        other => Ok(other?),
     }
 }
 
@@ -229,12 +228,12 @@ pub fn require_folder_or_nothing(disk: &dyn Disk, path: &Path) -> Result<()> {
 
 fn create_folders(disk: &dyn Disk, layout: &Layout, mode: u32) -> Result<()> {
     disk.create_dirs(layout.root(), mode)?;
-    for dir in layout::FIXED_DIRS.iter().chain(&layout::MORE_FIXED_DIRS) {
+    for dir in Dir::ALL {
         disk.create_dirs(&layout.dir(dir), mode)?;
     }
-    for dir in layout::SHARDED_DIRS {
-        for shard in 0..=255 {
-            disk.create_dirs(&layout.dir(dir).join(format!("{shard:02x}")), mode)?;
+    for dir in Dir::SHARDED {
+        for first in 0..=255 {
+            disk.create_dirs(&layout.shard(dir, first), mode)?;
         }
         disk.sync_dir(&layout.dir(dir))?;
     }
@@ -243,16 +242,17 @@ fn create_folders(disk: &dyn Disk, layout: &Layout, mode: u32) -> Result<()> {
 
 /// Whether a folder without a marker holds nothing but what an unfinished initialisation leaves.
 fn holds_only_ours(disk: &dyn Disk, root: &Path) -> Result<bool> {
-    let ours = |name: &str| layout::FIXED_DIRS.contains(&name) || name == "tmp" || name == "CACHEDIR.TAG";
+    let layout = Layout::new(root);
+    let ours = |name: &str| Layout::is_fixed_dir(name) || layout.cachedir_tag().ends_with(name);
     let entries = disk.list_sorted(root)?;
     if !entries.iter().all(|entry| ours(&entry.name)) {
         return Ok(false);
     }
-    if !entries.iter().any(|entry| entry.name == "sha256") {
+    if !entries.iter().any(|entry| entry.name == Dir::Blobs.as_str()) {
         return Ok(true);
     }
-    for shard in 0..=255 {
-        if !disk.list_sorted(&root.join("sha256").join(format!("{shard:02x}")))?.is_empty() {
+    for first in 0..=255 {
+        if !disk.list_sorted(&layout.shard(Dir::Blobs, first))?.is_empty() {
             return Ok(false);
         }
     }

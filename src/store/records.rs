@@ -1,6 +1,6 @@
 //! The records of a blob: its metadata and the values of its segments.
 
-use super::{Access, BlobMeta, FileLock, Provenance, Result, Store, Trust, UpstreamFile, format};
+use super::{Access, BlobMeta, Dir, FileLock, Provenance, Result, Store, Trust, UpstreamFile, format};
 use crate::{
     digest::{SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
     disk::LockKind,
@@ -100,7 +100,7 @@ impl Store {
     }
 
     pub(super) fn replace_record(&self, path: &Path, content: &[u8]) -> Result<()> {
-        Ok(self.disk().replace_small(path, content, self.marker().file_mode(), &self.layout().dir("tmp"))?)
+        Ok(self.disk().replace_small(path, content, self.marker().file_mode(), &self.layout().dir(Dir::Temp))?)
     }
 }
 

@@ -1,11 +1,14 @@
-//! Mends a damaged blob: what is good is taken over, so that only the damage has to be fetched.
+//! Repairs a damaged blob: good segments are copied, so that only the damaged ones have to be fetched.
 //!
 //! The damaged file is not written to. A new one is filled beside it, segment by segment: those that still have their
 //! recorded value come from the old file, the others are for the caller to fetch. The whole is published only when its
 //! SHA-256 is right, in the place of the old one.
 
 use super::{
-    Admission, Intake, Lease, Progress, Result, Store, StoreError, Wait, format::Trust, ingest::writer::Want, layout::IntakeKey,
+    Acquired, BlobWriter, Lease, Progress, Result, Store, StoreError, Wait,
+    format::Trust,
+    ingest::writer::BlobRequest,
+    layout::{Dir, IngestKey},
 };
 use crate::{
     digest::{Sha256Digest, segment_value},
@@ -15,8 +18,8 @@ use std::{path::Path, sync::Arc};
 
 impl Store {
     /// Begins the repair of a blob of `size` bytes whose content may be wrong, missing, or too short. `damaged` is a file
-    /// that has some of its bytes: the blob itself or a copy. What the intake misses afterwards is to be fetched.
-    pub fn admit_repair(
+    /// that has some of its bytes: the blob itself or a copy. What the writer misses afterwards is to be fetched.
+    pub fn begin_repair(
         &self,
         digest: &Sha256Digest,
         size: u64,
@@ -24,13 +27,13 @@ impl Store {
         lease: &Arc<Lease>,
         wait: &Wait,
         progress: Progress<'_>,
-    ) -> Result<Box<Intake>> {
+    ) -> Result<Box<BlobWriter>> {
         if !self.locks_work() {
             return Err(StoreError::NoSafeCollection { path: self.layout().root().to_owned() });
         }
         // The digest is that of our own records: what vouches for it is in the record of the blob, and stays.
-        let want = Want { key: IntakeKey::Sha256(*digest), size, what: digest.to_string(), trust: Trust::Tofu };
-        let Admission::Open(intake) = self.admit_again(want, lease, wait)? else {
+        let request = BlobRequest { key: IngestKey::Sha256(*digest), size, what: digest.to_string(), trust: Trust::Tofu };
+        let Acquired::Writer(writer) = self.begin_replace(request, lease, wait)? else {
             return Err(StoreError::Vanished(*digest));
         };
         let recorded = self.meta(digest)?.filter(|meta| meta.size == size);
@@ -38,36 +41,36 @@ impl Store {
         let file = disk::absent_is_none(self.disk().open(damaged, Open::Read))?;
         if let (Some(values), Some(file)) = (values, file) {
             let mut buffer = Vec::new();
-            for index in 0..intake.segments() {
+            for index in 0..writer.segments() {
                 if progress.cancel.is_cancelled() {
                     return Err(StoreError::Cancelled);
                 }
-                let range = intake.range(index);
+                let range = writer.range(index);
                 buffer.resize((range.end - range.start) as usize, 0);
                 // A read error is damage like any other.
                 let whole = file.read_at(&mut buffer, range.start).is_ok_and(|got| got == buffer.len());
-                if whole && !intake.has(index) && segment_value(index, size, &buffer) == values[index as usize] {
-                    intake.write(index, &buffer)?;
+                if whole && !writer.has(index) && segment_value(index, size, &buffer) == values[index as usize] {
+                    writer.write(index, &buffer)?;
                 }
                 (progress.bytes)(range.end);
             }
         }
-        Ok(intake)
+        Ok(writer)
     }
 
     /// Puts a blob aside that cannot be repaired, so that nothing takes it for good. Tells where it is now.
     pub fn quarantine(&self, digest: &Sha256Digest, wait: &Wait) -> Result<Option<std::path::PathBuf>> {
         self.require_writable()?;
-        let _lock = self.lock_blob(&IntakeKey::Sha256(*digest), "a damaged blob", wait)?;
+        let _lock = self.lock_blob(&IngestKey::Sha256(*digest), "a damaged blob", wait)?;
         let _shared = self.shared()?;
-        let aside = self.layout().dir("bad").join(format!("{digest}-{}", uuid::Uuid::new_v4()));
+        let aside = self.layout().set_aside(digest);
         match self.disk().rename_new(&self.layout().blob(digest), &aside) {
             Ok(()) => {}
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         }
         self.disk().remove_if_there(&self.layout().damage(digest))?;
-        self.disk().sync_dir(&self.layout().dir("bad"))?;
+        self.disk().sync_dir(&self.layout().dir(Dir::Damaged))?;
         if let Some(shard) = self.layout().blob(digest).parent() {
             self.disk().sync_dir(shard)?;
         }

@@ -1,6 +1,6 @@
 //! What all roots need, kept by the collector, so that it can look at all of them again in every section.
 
-use super::{Result, Store, format::Stamp, roots};
+use super::{Layout, Result, Store, format::Stamp};
 use crate::{digest::Sha256Digest, disk};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -54,7 +54,7 @@ impl RootSnapshot {
                 return Ok(known);
             }
             roots.dir = is_settled(store, stat.mtime_ns).then_some(stamp);
-            for entry in store.disk().list(&dir)?.into_iter().filter(|entry| roots::is_root_name(&entry.name)) {
+            for entry in store.disk().list(&dir)?.into_iter().filter(|entry| Layout::is_root(&entry.name)) {
                 let path = dir.join(&entry.name);
                 let Some(stat) = store.disk().find(&path)? else { continue };
                 let stamp = Stamp::from(&stat);

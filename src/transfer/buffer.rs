@@ -55,6 +55,12 @@ impl Pool {
     }
 }
 
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl std::ops::Deref for Kept {
     type Target = Vec<u8>;
     fn deref(&self) -> &Vec<u8> {

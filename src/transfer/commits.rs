@@ -3,7 +3,7 @@
 //! Syncing a file costs the disk about as much as syncing many. So small files that become complete while others are
 //! being published wait for these and are then published together: the slower the disk, the larger the groups.
 
-use super::{Run, TransferError, job::Running};
+use super::{Run, TransferError, job::FileTransfer};
 use crate::{digest::SEGMENT_LEN, store::Blob};
 use std::sync::Arc;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -55,8 +55,8 @@ impl Commits {
     }
 
     fn begin(&mut self, numbers: Vec<usize>, run: &Arc<Run>) -> Id {
-        let jobs: Vec<Arc<Running>> = numbers.iter().map(|number| run.jobs[*number].clone()).collect();
-        let task = self.tasks.spawn_blocking(move || numbers.into_iter().zip(Running::commit(&jobs)).collect());
+        let jobs: Vec<Arc<FileTransfer>> = numbers.iter().map(|number| run.jobs[*number].clone()).collect();
+        let task = self.tasks.spawn_blocking(move || numbers.into_iter().zip(FileTransfer::commit(&jobs)).collect());
         task.id()
     }
 }

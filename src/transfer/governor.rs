@@ -24,8 +24,8 @@ const START: usize = 4;
 const STEP: usize = 2;
 /// A step up is kept if it brought this much more...
 const WORTH_IT: f64 = 1.08;
-/// ...or if fewer bytes than this come in a second. So few come in bursts, and what one step brought cannot be told from
-/// chance; where losses keep each connection slow, every one of them counts.
+/// ...or if fewer bytes than this come in a second (32 MiB/s): below that, measurements are too noisy to judge a step, and
+/// on lossy links every connection helps.
 const FEW: f64 = (32 << 20) as f64;
 /// How long connections get to be opened and come to speed before the step beyond is measured, and for how long it then is.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ const RESTING: Duration = Duration::from_secs(60);
 pub(super) struct Governor {
     connections: Connections,
     target: AtomicUsize,
-    trouble: AtomicBool,
+    congested: AtomicBool,
     flow: Mutex<Flow>,
 }
 
@@ -47,15 +47,15 @@ struct Flow {
     before: Option<f64>,
     /// The target that turned out to be enough.
     settled: bool,
-    /// There was trouble: no step is kept any more that does not show that it is worth it.
+    /// There was congestion: from then on a step is kept only if it shows that it is worth it.
     wary: bool,
     pulses: u32,
-    wide: Wide,
+    wide: Probe,
 }
 
 /// The step beyond the usual number.
 #[derive(Default)]
-struct Wide {
+struct Probe {
     /// How long it is not taken yet.
     resting: Duration,
     /// How long connections have had to come to speed.
@@ -73,7 +73,7 @@ impl Governor {
         let usual = connections.usual.max(1);
         let connections = Connections { usual, most: connections.most.max(usual) };
         let target = AtomicUsize::new(START.max(files).min(usual));
-        Self { connections, target, trouble: AtomicBool::new(false), flow: Mutex::default() }
+        Self { connections, target, congested: AtomicBool::new(false), flow: Mutex::default() }
     }
 
     pub(super) fn target(&self) -> usize {
@@ -81,26 +81,26 @@ impl Governor {
     }
 
     /// A server refused or a connection stalled: half the connections, at once.
-    pub(super) fn trouble(&self) {
-        if !self.trouble.swap(true, Ordering::Relaxed) {
+    pub(super) fn on_congestion(&self) {
+        if !self.congested.swap(true, Ordering::Relaxed) {
             let half = self.target().div_ceil(2);
             self.target.store(half, Ordering::Relaxed);
         }
     }
 
     /// When to look at the flow next.
-    pub(super) fn next_pulse(&self) -> Duration {
+    pub(super) fn next_tick(&self) -> Duration {
         if self.flow().pulses < YOUNG { YOUNG_PULSE } else { PULSE }
     }
 
     /// Looks at the flow; `total` is all bytes so far, `took` the time since the last look.
-    pub(super) fn pulse(&self, total: u64, took: Duration) {
+    pub(super) fn tick(&self, total: u64, took: Duration) {
         let mut flow = self.flow();
         let came = total.saturating_sub(flow.bytes);
         let rate = came as f64 / took.max(YOUNG_PULSE / 10).as_secs_f64();
         flow.bytes = total;
         flow.pulses = flow.pulses.saturating_add(1);
-        if self.trouble.swap(false, Ordering::Relaxed) {
+        if self.congested.swap(false, Ordering::Relaxed) {
             *flow = Flow { bytes: total, settled: true, wary: true, pulses: YOUNG, ..Flow::default() };
             return;
         }
@@ -130,7 +130,7 @@ impl Governor {
     }
 
     /// Goes beyond the usual number, and back where that brought too little.
-    fn widen(&self, wide: &mut Wide, target: usize, came: u64, took: Duration) {
+    fn widen(&self, wide: &mut Probe, target: usize, came: u64, took: Duration) {
         let Connections { usual, most } = self.connections;
         wide.resting = wide.resting.saturating_sub(took);
         if (target == most && wide.before.is_none()) || !wide.resting.is_zero() {
@@ -145,7 +145,7 @@ impl Governor {
         if wide.measured < MEASURED {
             return;
         }
-        let Wide { came, measured, before, .. } = std::mem::take(wide);
+        let Probe { came, measured, before, .. } = std::mem::take(wide);
         let rate = came as f64 / measured.as_secs_f64();
         if before.is_some_and(|before| rate < before * WORTH_IT) {
             wide.resting = RESTING;
@@ -172,7 +172,7 @@ mod tests {
         let mut total = 0;
         for _ in 0..count {
             total += rate(governor.target());
-            governor.pulse(total, Duration::from_secs(1));
+            governor.tick(total, Duration::from_secs(1));
         }
     }
 
@@ -196,26 +196,26 @@ mod tests {
         let mut total = 0;
         for bytes in [FEW as u64 / 8, FEW as u64 / 32].repeat(3) {
             total += bytes;
-            governor.pulse(total, Duration::from_secs(1));
+            governor.tick(total, Duration::from_secs(1));
         }
         assert_eq!(governor.target(), 8);
     }
 
     #[test]
-    fn trouble_halves_it_once_for_each_look() {
+    fn congestion_halves_it_once_for_each_look() {
         let governor = Governor::new(EIGHT, 100);
-        governor.trouble();
-        governor.trouble();
+        governor.on_congestion();
+        governor.on_congestion();
         assert_eq!(governor.target(), 4);
-        governor.pulse(1, PULSE);
-        governor.trouble();
+        governor.tick(1, PULSE);
+        governor.on_congestion();
         assert_eq!(governor.target(), 2);
     }
 
     #[test]
-    fn after_trouble_it_does_not_climb_back_where_that_brings_nothing() {
+    fn after_congestion_it_does_not_climb_back_where_that_brings_nothing() {
         let governor = Governor::new(EIGHT, 100);
-        governor.trouble();
+        governor.on_congestion();
         pulses(&governor, |_| FEW as u64 / 100, 3 * QUESTIONED as usize);
         assert!(governor.target() <= 6, "{}", governor.target());
         pulses(&governor, |connections| connections as u64 * 1000, 3 * QUESTIONED as usize);
@@ -226,7 +226,7 @@ mod tests {
     fn it_never_goes_below_one_or_above_the_ceiling() {
         let governor = Governor::new(Connections::exactly(1), 50);
         assert_eq!(governor.target(), 1);
-        governor.trouble();
+        governor.on_congestion();
         pulses(&governor, |_| 5, 50);
         assert_eq!(governor.target(), 1);
     }
@@ -245,7 +245,7 @@ mod tests {
         let mut wide = Vec::new();
         for second in 0..150 {
             total += 2_500_000;
-            governor.pulse(total, Duration::from_secs(1));
+            governor.tick(total, Duration::from_secs(1));
             if governor.target() > 8 {
                 wide.push(second);
             }
@@ -265,10 +265,10 @@ mod tests {
     }
 
     #[test]
-    fn it_never_goes_beyond_the_usual_number_after_trouble() {
+    fn it_never_goes_beyond_the_usual_number_after_congestion() {
         let governor = Governor::new(UP_TO_SIXTEEN, 1);
         pulses(&governor, |connections| connections as u64 * 300_000, 20);
-        governor.trouble();
+        governor.on_congestion();
         pulses(&governor, |connections| connections as u64 * 300_000, 200);
         assert_eq!(governor.target(), 8);
     }

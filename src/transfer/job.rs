@@ -1,7 +1,7 @@
-//! One file of a run: its intake, the front that hashes it, and how far it is.
+//! One file of a run: its writer, what of it is kept in memory for the hash cursor, and how far it is.
 
 use super::{
-    Message, Run, TransferError,
+    Run, Signal, TransferError,
     buffer::{Buffer, Kept},
     schedule::Piece,
 };
@@ -9,20 +9,20 @@ use crate::{
     digest::Sha256Digest,
     event::{Event, Reporter},
     http::{Body, Location},
-    store::{Blob, Complete, Front, Intake, Progress, Provenance, Reached, Standing, StoreError, commit_all},
+    store::{Advance, Blob, BlobWriter, Complete, Progress, Provenance, ResumeState, StoreError, commit_all},
 };
 use std::{
     collections::BTreeMap,
     ops::Range,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-/// Segments this far ahead of the front are kept in memory for it; others it reads back from the page cache.
-const AHEAD: u64 = 16;
+/// Segments this far ahead of the hash cursor are kept in memory for it; others it reads back from the page cache.
+const READ_AHEAD: u64 = 16;
 /// What arrived is made to survive a power loss after this many bytes or this long, whichever is first.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
@@ -36,10 +36,10 @@ pub struct Job {
     /// Its path in the view, for people.
     pub file: String,
     /// Where its bytes go.
-    pub intake: Box<Intake>,
+    pub writer: Box<BlobWriter>,
     /// Where they come from, in order of preference; all must serve the same bytes.
     pub locations: Vec<Location>,
-    /// Its SHA-256, where that is known and is not the intake's key.
+    /// Its SHA-256, where that is known and is not the key.
     pub expected: Option<Sha256Digest>,
     /// Where it comes from, to be recorded; `None` where that is not known, or recorded before.
     pub source: Option<Provenance>,
@@ -49,19 +49,16 @@ pub struct Job {
     pub as_whole: bool,
 }
 
-pub(super) struct Running {
+pub(super) struct FileTransfer {
     pub(super) file: String,
     pub(super) locations: Vec<Location>,
     size: u64,
     segments: u64,
     expected: Option<Sha256Digest>,
     source: Option<Provenance>,
-    intake: Box<Intake>,
-    on_trust: bool,
-    /// Taken out by the commit.
-    front: Mutex<Option<Front>>,
-    /// The segment that the front needs next, for those who must not wait while it hashes.
-    front_at: AtomicU64,
+    writer: Box<BlobWriter>,
+    /// Whether an earlier run had hashed some of it, and nobody has verified that yet.
+    is_unverified: bool,
     /// The first segment that an earlier run did not leave.
     first_missing: u64,
     ready: Mutex<BTreeMap<u64, Kept>>,
@@ -78,24 +75,21 @@ pub(super) struct Running {
     begun: Instant,
 }
 
-impl Running {
+impl FileTransfer {
     pub(super) fn new(job: Job) -> Self {
-        let Job { file, intake, locations, expected, source, check_head, as_whole } = job;
-        let front = intake.front();
+        let Job { file, writer, locations, expected, source, check_head, as_whole } = job;
         Self {
             file,
             locations,
-            size: intake.size(),
-            segments: intake.segments(),
+            size: writer.size(),
+            segments: writer.segments(),
             expected,
             source,
-            on_trust: front.standing(&intake) == Standing::Unproven,
-            front_at: AtomicU64::new(front.next()),
-            first_missing: intake.missing().first().map_or(0, |range| range.start),
-            front: Mutex::new(Some(front)),
-            has_ranges: AtomicBool::new(intake.resumed() > 0),
-            held: AtomicU64::new(intake.resumed()),
-            intake,
+            is_unverified: writer.resume_state() == ResumeState::Unverified,
+            first_missing: writer.missing().first().map_or(0, |range| range.start),
+            has_ranges: AtomicBool::new(writer.resumed() > 0),
+            held: AtomicU64::new(writer.resumed()),
+            writer,
             ready: Mutex::default(),
             check_head,
             as_whole: AtomicBool::new(as_whole),
@@ -111,10 +105,10 @@ impl Running {
         self.size
     }
     pub(super) fn missing(&self) -> Vec<Range<u64>> {
-        self.intake.missing()
+        self.writer.missing()
     }
     pub(super) fn range(&self, segment: u64) -> Range<u64> {
-        self.intake.range(segment)
+        self.writer.range(segment)
     }
     pub(super) fn segments(&self) -> u64 {
         self.segments
@@ -162,32 +156,32 @@ impl Running {
     }
 
     pub(super) fn announce(&self, reporter: &dyn Reporter) {
-        reporter.event(&Event::FileStarted { file: self.file.clone(), size: self.size, resumed: self.intake.resumed() });
+        reporter.event(&Event::FileStarted { file: self.file.clone(), size: self.size, resumed: self.writer.resumed() });
     }
     pub(super) fn finish(&self, reporter: &dyn Reporter) {
         let (file, size, fetched, took) = (self.file.clone(), self.size, self.fetched(), self.begun.elapsed());
-        let published = self.intake.trust(self.expected).is_published();
+        let published = self.writer.trust(self.expected).is_published();
         reporter.event(&Event::FileFinished { file, size, fetched, took, published });
     }
     pub(super) fn fail(&self, reporter: &dyn Reporter) {
         reporter.event(&Event::FileFailed { file: self.file.clone() });
     }
 
-    /// Writes a whole segment and lets the front go on. Runs on a blocking thread.
+    /// Writes a whole segment and advances the hash cursor. Runs on a blocking thread.
     pub(super) fn take_segment(&self, number: usize, index: u64, buffer: Buffer, run: &Run) {
         let len = buffer.len() as u64;
-        let claimed = match self.look(index, &buffer).and_then(|()| Ok(self.intake.write(index, &buffer)?)) {
-            Ok(claimed) => claimed,
-            Err(error) => return run.tell(Message::Failed(number, error)),
+        let is_taken = match self.look(index, &buffer).and_then(|()| Ok(self.writer.write(index, &buffer)?)) {
+            Ok(is_taken) => is_taken,
+            Err(error) => return run.tell(Signal::Failed(number, error)),
         };
-        let next = self.front_at.load(Ordering::Relaxed);
-        let near = claimed && (next..next + AHEAD).contains(&index);
+        let next = self.writer.hashed();
+        let near = is_taken && (next..next + READ_AHEAD).contains(&index);
         if let Some(kept) = near.then(|| run.pool.keep(buffer, run.governor.target())).flatten() {
             lock(&self.ready).insert(index, kept);
         }
         self.drive(number, run);
         if self.is_complete() {
-            // The front may have read this segment back while it was put aside, and nobody will ask for it.
+            // The cursor may have read this segment back while it was put aside, and nobody will ask for it.
             lock(&self.ready).clear();
             // Publishing syncs what there is.
             return;
@@ -195,111 +189,86 @@ impl Running {
         self.checkpoint_if_due(number, len, run);
     }
 
-    /// Whether the front has enough to do, so that fetching this segment now would only make it fall behind: it would
+    /// Whether the hash cursor has enough to do, so that fetching this segment now would only make it fall behind: it would
     /// have to read back, and hash twice, what can be had from memory later; and what it reads back it does more slowly, so
-    /// that it would fall behind further and further. A front that follows what an earlier run left is not waited for.
-    pub(super) fn is_early(&self, index: u64) -> bool {
-        let next = self.front_at.load(Ordering::Relaxed);
-        index >= next + AHEAD && next >= self.first_missing && self.intake.has(next)
+    /// that it would fall behind further and further. A cursor that follows what an earlier run left is not waited for.
+    pub(super) fn exceeds_read_ahead(&self, index: u64) -> bool {
+        let next = self.writer.hashed();
+        index >= next + READ_AHEAD && next >= self.first_missing && self.writer.has(next)
     }
 
-    /// Holds the first segment against what the file should be.
+    /// Compares the first segment with what the file should be.
     fn look(&self, index: u64, segment: &[u8]) -> Result<(), TransferError> {
         let Some(check) = self.check_head.filter(|_| index == 0) else { return Ok(()) };
         check(segment, self.size).map_err(|why| {
-            self.intake.refuse();
+            self.writer.refuse();
             TransferError::Refused { file: self.file.clone(), why }
         })
     }
 
-    /// Hashes as far as the segments are there. Any number of threads may call it: one works, and looks again after it
-    /// let go, so that a segment that came meanwhile is not forgotten.
+    /// Hashes what an earlier run left. Runs on a blocking thread.
+    pub(super) fn resume(&self, number: usize, run: &Run) {
+        // Who verifies what was hashed before looks at its first segment.
+        let looked = if self.is_unverified { Ok(()) } else { self.look_at_head() };
+        match looked {
+            Ok(()) => self.drive(number, run),
+            Err(error) => run.tell(Signal::Failed(number, error)),
+        }
+    }
+
+    /// Hashes as far as the segments are there, and says so when all of them are.
     pub(super) fn drive(&self, number: usize, run: &Run) {
         loop {
-            let mut guard = match self.front.try_lock() {
-                Ok(guard) => guard,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            let Some(front) = guard.as_mut() else { return };
-            if front.standing(&self.intake) == Standing::Stale {
-                *front = self.intake.front();
-            }
-            let stopped = match self.advance(front, number, run) {
-                Ok(next) => next,
-                Err(error) => return run.tell(Message::Failed(number, error)),
-            };
-            let is_sound = front.standing(&self.intake) == Standing::Sound;
-            drop(guard);
-            if stopped == self.segments {
-                // Where its beginning is being looked at, who does that drives it once more.
-                if is_sound && !self.complete.swap(true, Ordering::AcqRel) {
-                    lock(&self.ready).clear();
-                    run.tell(Message::Complete(number));
+            match self.writer.advance(|next| self.recent(next), &run.stop) {
+                Ok(Advance::Busy | Advance::Pending) => return,
+                Ok(Advance::Corrupt(index)) => self.fetch_again(number, index..index + 1, run),
+                Ok(Advance::Complete) => {
+                    if !self.complete.swap(true, Ordering::AcqRel) {
+                        lock(&self.ready).clear();
+                        run.tell(Signal::Complete(number));
+                    }
+                    return;
                 }
-                return;
-            }
-            if run.stop.is_cancelled() || !self.intake.has(stopped) {
-                return;
+                Err(error) => return run.tell(Signal::Failed(number, error.into())),
             }
         }
     }
 
-    fn advance(&self, front: &mut Front, number: usize, run: &Run) -> Result<u64, TransferError> {
-        while !run.stop.is_cancelled() && front.standing(&self.intake) != Standing::Stale {
-            let next = front.next();
-            self.front_at.store(next, Ordering::Relaxed);
-            let ready = {
-                let mut ready = lock(&self.ready);
-                *ready = ready.split_off(&next);
-                ready.remove(&next)
-            };
-            if let Some(buffer) = ready {
-                front.push(&self.intake, next, &buffer)?;
-                continue;
-            }
-            match front.read_back(&self.intake)? {
-                Reached::One => self.look(next, front.just_read())?,
-                Reached::Edge => break,
-                Reached::Damaged(index) => {
-                    self.fetch_again(number, index..index + 1, run);
-                    break;
-                }
-            }
-        }
-        Ok(front.next())
+    /// The segment that is hashed next, if it is still in memory. Those before it are no longer needed.
+    fn recent(&self, next: u64) -> Option<Kept> {
+        let mut ready = lock(&self.ready);
+        *ready = ready.split_off(&next);
+        ready.remove(&next)
     }
 
     fn fetch_again(&self, number: usize, segments: Range<u64>, run: &Run) {
         self.uncount(self.range(segments.end - 1).end - self.range(segments.start).start);
-        run.schedule.give_back(Piece { job: number, segments });
-        run.tell(Message::More);
+        run.schedule.requeue(Piece { job: number, segments });
+        run.tell(Signal::More);
     }
 
-    /// Whether the front began on trust, behind what an earlier run had hashed.
-    pub(super) fn is_on_trust(&self) -> bool {
-        self.on_trust
+    /// Whether what an earlier run had hashed is still to be verified.
+    pub(super) fn is_unverified(&self) -> bool {
+        self.is_unverified
     }
 
-    /// Compares with its values what the front did not read because an earlier run had hashed it. Runs on a blocking
+    /// Compares with its values what the hash cursor did not read because an earlier run had hashed it. Runs on a blocking
     /// thread, beside everything else.
-    pub(super) fn recheck(&self, number: usize, run: &Run) {
+    pub(super) fn verify_resumed(&self, number: usize, run: &Run) {
         let progress = Progress { bytes: &|_| {}, cancel: &run.stop };
-        let checked = self.look_at_head().and_then(|()| Ok(self.intake.recheck(progress)?));
+        let checked = self.look_at_head().and_then(|()| Ok(self.writer.verify_resumed(progress)?));
         match checked {
             // What is given back last is fetched first.
             Ok(damaged) => damaged.into_iter().rev().for_each(|segments| self.fetch_again(number, segments, run)),
             Err(TransferError::Store(StoreError::Cancelled)) => return,
-            Err(error) => return run.tell(Message::Failed(number, error)),
+            Err(error) => return run.tell(Signal::Failed(number, error)),
         }
-        // Whoever drives the front now may have seen it unproven; after that it is for this thread to go on.
-        drop(lock(&self.front));
         self.drive(number, run);
     }
 
-    /// Like the front where that reads the first segment back.
+    /// Compares the first segment that an earlier run left.
     fn look_at_head(&self) -> Result<(), TransferError> {
-        match self.check_head.and(self.intake.head()?) {
+        match self.check_head.and(self.writer.head()?) {
             Some(segment) => self.look(0, &segment),
             None => Ok(()),
         }
@@ -312,16 +281,14 @@ impl Running {
             return;
         }
         self.unsynced.store(0, Ordering::Relaxed);
-        if let Err(error) = self.intake.checkpoint() {
-            run.tell(Message::Failed(number, error.into()));
+        if let Err(error) = self.writer.checkpoint() {
+            run.tell(Signal::Failed(number, error.into()));
         }
         *last = Instant::now();
     }
 
     fn complete(&self) -> Complete<'_> {
-        // A front that was taken out already begins again, and is refused by the store.
-        let front = lock(&self.front).take().unwrap_or_else(|| self.intake.front());
-        Complete { intake: &self.intake, front, expected: self.expected, source: self.source.clone() }
+        Complete { writer: &self.writer, expected: self.expected, source: self.source.clone() }
     }
 
     /// Publishes complete files together, with a result for each. Runs on a blocking thread, once for each file.

@@ -1,7 +1,7 @@
-//! Moves bytes from locations into intakes: several files and several ranges of one file at once.
+//! Moves bytes from locations into blob writers: several files and several ranges of one file at once.
 //!
-//! Connections read; segments of 1 MiB are written, hashed and journalled on blocking threads; a front follows each
-//! file in order and ends with its SHA-256 when the last byte is there. What is in flight is bounded by a pool of
+//! Connections read; segments of 1 MiB are written, hashed and journalled on blocking threads, and the SHA-256 of
+//! each file is known when its last byte is there. What is in flight is bounded by a pool of
 //! buffers, so memory does not depend on the size of a file.
 
 mod buffer;
@@ -21,7 +21,7 @@ use crate::{event::Reporter, http::Http, settings::Connections, store::Blob};
 use buffer::Pool;
 use commits::Commits;
 use governor::Governor;
-use job::Running;
+use job::FileTransfer;
 use mirrors::Mirrors;
 use progress::Ticker;
 use schedule::{Piece, Schedule};
@@ -37,21 +37,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Buffers of one segment each: the memory of a run.
 const BUFFERS: usize = 24;
-/// How many of them may be kept for the front.
+/// How many of them may be kept for the hash cursors.
 const KEPT: usize = 16;
 
-/// How hard to try.
+/// How a run fetches.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub struct TransferOptions {
     /// Connections open at once.
     pub connections: Connections,
     /// Failures of one piece without progress before the run gives up.
     pub tries: u32,
 }
 
-/// A file that arrived.
+/// A file that was fetched and published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrived {
+pub struct Transferred {
     /// The blob it is now.
     pub blob: Blob,
     /// Bytes that travelled for it.
@@ -59,7 +59,7 @@ pub struct Arrived {
 }
 
 /// What the threads of a run tell the one that waits.
-enum Message {
+enum Signal {
     /// Every segment of this job is there and hashed.
     Complete(usize),
     /// A worker ended: it found nothing to do, or there were too many.
@@ -73,14 +73,14 @@ enum Message {
 /// Everything that the tasks of a run share.
 struct Run {
     http: Http,
-    jobs: Vec<Arc<Running>>,
+    jobs: Vec<Arc<FileTransfer>>,
     schedule: Schedule,
     mirrors: Mirrors,
     governor: Governor,
     pool: Pool,
-    effort: Effort,
+    options: TransferOptions,
     reporter: Arc<dyn Reporter>,
-    messages: mpsc::UnboundedSender<Message>,
+    messages: mpsc::UnboundedSender<Signal>,
     workers: AtomicUsize,
     /// What the blocking threads do for the jobs, but for publishing them.
     tasks: TaskTracker,
@@ -88,26 +88,26 @@ struct Run {
     stop: CancellationToken,
 }
 
-/// Fetches what the jobs' intakes miss and publishes each file when it is complete. The results are in the jobs' order.
+/// Fetches what the jobs' writers miss and publishes each file when it is complete. The results are in the jobs' order.
 ///
 /// On failure, and when `cancel` is cancelled, the first error is returned, files that were complete are published, and
 /// every whole segment that arrived of the others stays for the next run, where a file has more than one.
 pub async fn run(
     http: &Http,
     jobs: Vec<Job>,
-    effort: Effort,
+    options: TransferOptions,
     reporter: Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<Vec<Arrived>, TransferError> {
+) -> Result<Vec<Transferred>, TransferError> {
     let (messages, mut inbox) = mpsc::unbounded_channel();
-    let jobs: Vec<Arc<Running>> = jobs.into_iter().map(|job| Arc::new(Running::new(job))).collect();
+    let jobs: Vec<Arc<FileTransfer>> = jobs.into_iter().map(|job| Arc::new(FileTransfer::new(job))).collect();
     let are_small = jobs.iter().all(|job| job.segments() <= 1);
-    let Connections { usual, most } = effort.connections;
+    let Connections { usual, most } = options.connections;
     let connections = match () {
         () if are_small => Connections::exactly(most),
         // The limit makes them slow, and not the way to the server.
         () if http.is_limited() => Connections::exactly(usual),
-        () => effort.connections,
+        () => options.connections,
     };
     let run = Arc::new(Run {
         http: http.clone(),
@@ -117,7 +117,7 @@ pub async fn run(
         governor: Governor::new(connections, jobs.len()),
         pool: Pool::new(BUFFERS, KEPT),
         jobs,
-        effort,
+        options,
         reporter: reporter.clone(),
         messages,
         workers: AtomicUsize::new(0),
@@ -145,59 +145,61 @@ impl Run {
 
     /// Gives back what is missing of each file although it came: it was damaged when the one connection to a server without
     /// ranges was past it. Only at rest is that known for sure, for until then it may be on its way to the disk.
-    fn give_back_missing(&self) {
+    fn requeue_missing(&self) {
         for (number, job) in self.jobs.iter().enumerate() {
-            job.missing().into_iter().for_each(|segments| self.schedule.give_back(Piece { job: number, segments }));
+            job.missing().into_iter().for_each(|segments| self.schedule.requeue(Piece { job: number, segments }));
         }
     }
 }
 
 async fn supervise(
     run: &Arc<Run>,
-    inbox: &mut mpsc::UnboundedReceiver<Message>,
+    inbox: &mut mpsc::UnboundedReceiver<Signal>,
     workers: &mut JoinSet<()>,
     cancel: &CancellationToken,
-) -> Result<Vec<Arrived>, TransferError> {
-    let mut arrived: Vec<Option<Arrived>> = vec![None; run.jobs.len()];
+) -> Result<Vec<Transferred>, TransferError> {
+    let mut arrived: Vec<Option<Transferred>> = vec![None; run.jobs.len()];
     let mut commits = Commits::default();
     let mut failure = None;
     for (number, job) in run.jobs.iter().enumerate() {
         job.announce(&*run.reporter);
         // What an earlier run left is hashed from the disk while the rest is fetched.
         let (run, job) = (run.clone(), job.clone());
-        run.tasks.clone().spawn_blocking(move || job.drive(number, &run));
+        run.tasks.clone().spawn_blocking(move || job.resume(number, &run));
     }
-    let on_trust: Vec<usize> = (0..run.jobs.len()).filter(|number| run.jobs[*number].is_on_trust()).collect();
-    if !on_trust.is_empty() {
+    let unverified: Vec<usize> = (0..run.jobs.len()).filter(|number| run.jobs[*number].is_unverified()).collect();
+    if !unverified.is_empty() {
         // One file after the other, for each takes all cores.
         let run = run.clone();
-        run.tasks.clone().spawn_blocking(move || on_trust.into_iter().for_each(|number| run.jobs[number].recheck(number, &run)));
+        run.tasks
+            .clone()
+            .spawn_blocking(move || unverified.into_iter().for_each(|number| run.jobs[number].verify_resumed(number, &run)));
     }
-    let mut last_pulse = tokio::time::Instant::now();
+    let mut last_tick = tokio::time::Instant::now();
     while failure.is_none() && arrived.iter().any(Option::is_none) {
         if run.is_at_rest() && inbox.is_empty() {
-            run.give_back_missing();
+            run.requeue_missing();
         }
-        for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.room(Instant::now())) {
+        for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.slots(Instant::now())) {
             run.workers.fetch_add(1, Ordering::Relaxed);
             workers.spawn(worker::work(run.clone()));
         }
         tokio::select! {
             () = cancel.cancelled() => failure = Some(TransferError::Cancelled),
             message = inbox.recv() => match message {
-                Some(Message::Complete(number)) => commits.add(number, run),
-                Some(Message::Failed(number, error)) => {
+                Some(Signal::Complete(number)) => commits.add(number, run),
+                Some(Signal::Failed(number, error)) => {
                     run.jobs[number].fail(&*run.reporter);
                     failure = Some(error);
                 }
-                Some(Message::Idle | Message::More) | None => {}
+                Some(Signal::Idle | Signal::More) | None => {}
             },
             Some(committed) = commits.next(run) => {
                 for (number, result) in committed.map_err(|panic| TransferError::Panicked(panic.to_string()))? {
                     match result {
                         Ok(blob) => {
                             run.jobs[number].finish(&*run.reporter);
-                            arrived[number] = Some(Arrived { blob, fetched: run.jobs[number].fetched() });
+                            arrived[number] = Some(Transferred { blob, fetched: run.jobs[number].fetched() });
                         }
                         Err(error) => {
                             run.jobs[number].fail(&*run.reporter);
@@ -206,16 +208,16 @@ async fn supervise(
                     }
                 }
             },
-            () = tokio::time::sleep_until(last_pulse + run.governor.next_pulse()) => {
-                run.governor.pulse(run.jobs.iter().map(|job| job.fetched()).sum(), last_pulse.elapsed());
-                last_pulse = tokio::time::Instant::now();
+            () = tokio::time::sleep_until(last_tick + run.governor.next_tick()) => {
+                run.governor.tick(run.jobs.iter().map(|job| job.fetched()).sum(), last_tick.elapsed());
+                last_tick = tokio::time::Instant::now();
             }
         }
     }
     run.stop.cancel();
     // A file that is complete shall be published whatever became of the others.
     while let Ok(message) = inbox.try_recv() {
-        if let Message::Complete(number) = message {
+        if let Signal::Complete(number) = message {
             commits.add(number, run);
         }
     }

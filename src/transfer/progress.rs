@@ -1,6 +1,6 @@
 //! Tells four times a second how far each file is.
 
-use super::job::Running;
+use super::job::FileTransfer;
 use crate::event::{Event, Reporter};
 use std::{
     collections::VecDeque,
@@ -19,7 +19,7 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    pub(super) fn start(jobs: Vec<Arc<Running>>, reporter: Arc<dyn Reporter>) -> Self {
+    pub(super) fn start(jobs: Vec<Arc<FileTransfer>>, reporter: Arc<dyn Reporter>) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let mut meters: Vec<Meter> = jobs.iter().map(|job| Meter::new(job.fetched())).collect();
@@ -53,7 +53,7 @@ impl Meter {
     }
 
     /// Rate and time left, if there is something new to tell.
-    fn read(&mut self, job: &Running) -> Option<(u64, Option<Duration>)> {
+    fn read(&mut self, job: &FileTransfer) -> Option<(u64, Option<Duration>)> {
         let (held, fetched) = (job.held(), job.fetched());
         if job.is_complete() || (!self.started && fetched == 0) {
             return None;

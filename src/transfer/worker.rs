@@ -1,11 +1,11 @@
 //! One connection: takes pieces until there are none, and fetches each with as many requests as that needs.
 
 use super::{
-    Message, Run, TransferError,
+    Run, Signal, TransferError,
     buffer::Buffer,
-    job::Running,
+    job::FileTransfer,
     mirrors::Rotation,
-    schedule::{Order, Piece},
+    schedule::{Assignment, Piece},
 };
 use crate::{
     event::Event,
@@ -35,17 +35,17 @@ pub(super) async fn work(run: Arc<Run>) {
         () = work_pieces(&run) => {}
     }
     run.workers.fetch_sub(1, Ordering::Release);
-    run.tell(Message::Idle);
+    run.tell(Signal::Idle);
 }
 
 async fn work_pieces(run: &Arc<Run>) {
-    while let Some(order) = run.schedule.take(run.governor.target(), Instant::now()) {
-        let (number, order_number) = (order.piece.job, order.number);
-        let fetched = fetch(run, order).await;
-        run.schedule.end(order_number);
+    while let Some(assignment) = run.schedule.take(run.governor.target(), Instant::now()) {
+        let (number, assignment_number) = (assignment.piece.job, assignment.number);
+        let fetched = fetch(run, assignment).await;
+        run.schedule.end(assignment_number);
         if let Err(error) = fetched {
             let file = run.jobs[number].file.clone();
-            return run.tell(Message::Failed(number, TransferError::Http { file, error }));
+            return run.tell(Signal::Failed(number, TransferError::Http { file, error }));
         }
         if run.workers.load(Ordering::Relaxed) > run.governor.target() {
             return;
@@ -54,15 +54,15 @@ async fn work_pieces(run: &Arc<Run>) {
 }
 
 /// Fetches one piece; retries go on where the last try ended, to the byte.
-async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), HttpError> {
+async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Result<(), HttpError> {
     let job = &run.jobs[piece.job];
     let mut cursor = Cursor::new(job, number, piece);
-    let mut backoff = Backoff::new(run.effort.tries);
+    let mut backoff = Backoff::new(run.options.tries);
     let mut rotation = run.mirrors.rotation(&job.locations);
     // The Hub's own refusal, which is reported whatever its mirrors answer.
     let mut refused = None;
     while cursor.next < cursor.end {
-        let is_last = rotation.is_only_choice() || backoff.failures() + 1 >= run.effort.tries;
+        let is_last = rotation.is_only_choice() || backoff.failures() + 1 >= run.options.tries;
         let progress = run.http.progress();
         let as_whole = job.is_asked_for_all();
         let outcome = attempt(run, job, &mut cursor, &rotation, Try { is_last, as_whole }).await;
@@ -87,7 +87,7 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
             error,
             HttpError::Stalled { .. } | HttpError::Slow { .. } | HttpError::RateLimited { .. } | HttpError::Status(_)
         ) {
-            run.governor.trouble();
+            run.governor.on_congestion();
         }
         if error.is_refusal() && job.locations[rotation.at()].is_authority() {
             refused = Some(error.clone());
@@ -106,7 +106,7 @@ async fn fetch(run: &Arc<Run>, Order { number, piece }: Order) -> Result<(), Htt
             }
             // A server whose ranges are wrong may still have the right file.
             None if error.is_about_ranges() && !as_whole => match job.ask_for_all() {
-                true => backoff = Backoff::new(run.effort.tries),
+                true => backoff = Backoff::new(run.options.tries),
                 // Another connection asks for all of it, and ends the run where it does not get it.
                 false => {
                     job.uncount(cursor.buffered());
@@ -128,12 +128,12 @@ struct Try {
     as_whole: bool,
 }
 
-async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, rotation: &Rotation, how: Try) -> Outcome {
+async fn attempt(run: &Arc<Run>, job: &Arc<FileTransfer>, cursor: &mut Cursor, rotation: &Rotation, how: Try) -> Outcome {
     let location = &job.locations[rotation.at()];
     let start = cursor.position(job);
     let end = job.range(cursor.end - 1).end;
     let asked = Instant::now();
-    run.schedule.comes(cursor.order, None);
+    run.schedule.comes(cursor.assignment, None);
     if how.as_whole && !cursor.is_whole && run.schedule.is_single(cursor.number) {
         return Outcome::Leave;
     }
@@ -148,7 +148,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, rotati
     if !how.as_whole && body.start() == start && body.end() == end {
         job.note_ranges(&body);
         let waited = asked.elapsed();
-        run.schedule.comes(cursor.order, Some(Instant::now()));
+        run.schedule.comes(cursor.assignment, Some(Instant::now()));
         let outcome = read(run, job, cursor, &mut body).await;
         if matches!(outcome, Outcome::Done) {
             run.schedule.learn(waited, asked.elapsed().saturating_sub(waited), cursor.begins_at(job).saturating_sub(start));
@@ -161,17 +161,17 @@ async fn attempt(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, rotati
         return Outcome::Failed(HttpError::BadRange { url: location.shown(), asked, got: "the whole file".into() });
     }
     // One connection takes all of it.
-    if !run.schedule.take_all_of(cursor.order, &Piece { job: cursor.number, segments: 0..job.segments() }) {
+    if !run.schedule.claim_whole_file(cursor.assignment, &Piece { job: cursor.number, segments: 0..job.segments() }) {
         return Outcome::Leave;
     }
     job.start_over();
     cursor.start_over(job);
     let outcome = read(run, job, cursor, &mut body).await;
-    run.schedule.end_all_of(cursor.number);
+    run.schedule.release_whole_file(cursor.number);
     outcome
 }
 
-async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mut Body) -> Outcome {
+async fn read(run: &Arc<Run>, job: &Arc<FileTransfer>, cursor: &mut Cursor, body: &mut Body) -> Outcome {
     loop {
         match body.chunk().await {
             Ok(Some(mut chunk)) => {
@@ -180,7 +180,7 @@ async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mu
                     let buffer = match &mut cursor.buffer {
                         Some(buffer) => buffer,
                         empty => {
-                            while job.is_early(cursor.next) {
+                            while job.exceeds_read_ahead(cursor.next) {
                                 tokio::time::sleep(BREATH).await;
                             }
                             empty.insert(run.pool.take().await)
@@ -208,13 +208,13 @@ async fn read(run: &Arc<Run>, job: &Arc<Running>, cursor: &mut Cursor, body: &mu
 
 /// Where a connection is in its piece.
 struct Cursor {
-    /// The number of its order, and that of its job.
-    order: u64,
+    /// The number of its assignment, and that of its job.
+    assignment: u64,
     number: usize,
     /// The segment being filled.
     next: u64,
     end: u64,
-    /// Another connection took over a part of the order since it was asked for.
+    /// Another connection took over a part of the assignment since it was asked for.
     is_cut: bool,
     /// It fetches all of a server that knows no ranges, where each try begins with the first byte.
     is_whole: bool,
@@ -224,22 +224,22 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(job: &Running, order: u64, piece: Piece) -> Self {
+    fn new(job: &FileTransfer, assignment: u64, piece: Piece) -> Self {
         let Piece { job: number, segments: Range { start: next, end } } = piece;
-        let mut cursor = Self { order, number, next, end, is_cut: false, is_whole: false, furthest: 0, buffer: None };
+        let mut cursor = Self { assignment, number, next, end, is_cut: false, is_whole: false, furthest: 0, buffer: None };
         cursor.furthest = cursor.position(job);
         cursor
     }
 
     /// Goes back to the first byte, for all that there is.
-    fn start_over(&mut self, job: &Running) {
+    fn start_over(&mut self, job: &FileTransfer) {
         let furthest = if self.is_whole { self.furthest } else { 0 };
         *self = Self { next: 0, end: job.segments(), is_cut: false, is_whole: true, furthest, buffer: None, ..*self };
     }
 
     /// How many bytes it came further than in any try before. Only that is progress: a server without ranges may cut now
     /// sooner and now later, and never get to the end.
-    fn came_further(&mut self, job: &Running) -> u64 {
+    fn came_further(&mut self, job: &FileTransfer) -> u64 {
         let before = self.furthest;
         self.furthest = before.max(self.position(job));
         self.furthest - before
@@ -247,7 +247,7 @@ impl Cursor {
 
     /// Tells the schedule how far it is, and whether another connection has taken over what comes next.
     fn ends_early(&mut self, run: &Run) -> bool {
-        let end = run.schedule.advance(self.order, self.next).unwrap_or(self.end);
+        let end = run.schedule.advance(self.assignment, self.next).unwrap_or(self.end);
         let is_shorter = end < self.end;
         self.end = end;
         self.is_cut |= is_shorter;
@@ -255,7 +255,7 @@ impl Cursor {
     }
 
     /// Where the segment begins that is being filled, or the end of the last one.
-    fn begins_at(&self, job: &Running) -> u64 {
+    fn begins_at(&self, job: &FileTransfer) -> u64 {
         match self.next {
             0 => 0,
             next => job.range(next - 1).end,
@@ -263,7 +263,7 @@ impl Cursor {
     }
 
     /// The next byte that is needed.
-    fn position(&self, job: &Running) -> u64 {
+    fn position(&self, job: &FileTransfer) -> u64 {
         match self.next < self.end {
             true => job.range(self.next).start + self.buffered(),
             false => job.size(),
@@ -275,7 +275,7 @@ impl Cursor {
     }
 
     /// Hands a full segment to a blocking thread.
-    fn dispatch(&mut self, run: &Arc<Run>, job: &Arc<Running>) {
+    fn dispatch(&mut self, run: &Arc<Run>, job: &Arc<FileTransfer>) {
         if let Some(buffer) = self.buffer.take() {
             let (run, job, number, index) = (run.clone(), job.clone(), self.number, self.next);
             let tasks = run.tasks.clone();
@@ -286,12 +286,12 @@ impl Cursor {
 }
 
 impl Run {
-    pub(super) fn tell(&self, message: Message) {
+    pub(super) fn tell(&self, message: Signal) {
         // A closed inbox means that the run is over; nobody needs to know then.
         let _ = self.messages.send(message);
     }
 
-    fn retrying(&self, job: &Running, error: &HttpError, pause: Duration) {
+    fn retrying(&self, job: &FileTransfer, error: &HttpError, pause: Duration) {
         if error.retry() != Retry::Never {
             let (what, why) = (job.file.clone(), error.to_string());
             self.reporter.event(&Event::Retry { what, why, after: pause });

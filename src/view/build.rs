@@ -3,12 +3,12 @@
 
 use super::{
     ManifestFile, Result, ViewError, ViewManifest, Views,
-    link::{self, Sample, Source, Targets},
+    inspect::{BuildPlan, PlanEntry, check_names, is_same},
+    link::{self, LinkSource, ProbeSources, Targets},
     state::digest_of_target,
-    survey::{Plan, Slot, check_names, is_same},
 };
 use crate::{
-    disk::{Kind, Stat, parallel},
+    disk::{Kind, Stat, is_temp_name, parallel, temp_name},
     names::RelPath,
     settings::LinkMode,
     store::{RootRecord, Stamp, Store, ViewFile, ViewKey, format, leads_to_marker},
@@ -41,7 +41,7 @@ pub struct Built {
 /// A plain file in a view that the caller vouches for, as one that it hashed and found to be the one that belongs there, or
 /// as a name of a blob that it replaced: with this stamp it may be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adopted {
+pub struct VerifiedExisting {
     /// Its path below the view's folder.
     pub path: RelPath,
     /// What it looked like then.
@@ -63,7 +63,7 @@ struct Request<'r> {
     mode: LinkMode,
     project: &'r Uuid,
     /// Regular files that may be replaced.
-    adopted: &'r [Adopted],
+    adopted: &'r [VerifiedExisting],
 }
 
 impl Views {
@@ -85,7 +85,7 @@ impl Views {
         files: &[ViewFile],
         mode: LinkMode,
         project: &Uuid,
-        adopted: &[Adopted],
+        adopted: &[VerifiedExisting],
     ) -> Result<Built> {
         self.build_again(Request { key, files, mode, project, adopted }, false)
     }
@@ -116,7 +116,7 @@ impl Views {
         }
         let targets = Targets::find(&*self.disk, &self.models_dir, store)?;
         let base_depth = key.dir().components().count();
-        let plan = self.survey(key, files, mode, store, &targets, base_depth, adopted)?;
+        let plan = self.inspect(key, files, mode, store, &targets, base_depth, adopted)?;
         let made_as = plan.old.as_ref().map(|old| old.link);
         let mut link = match mode {
             LinkMode::Auto => made_as.unwrap_or(LinkMode::Symlink),
@@ -124,12 +124,12 @@ impl Views {
         };
         let mut why = None;
         let mut changed = !plan.dropped.is_empty();
-        let lacking: Vec<&ViewFile> = plan.lacking(link).map(|slot| slot.file).collect();
+        let lacking: Vec<&ViewFile> = plan.lacking(link).map(|entry| entry.file).collect();
         if !lacking.is_empty() {
             let mut looked_for = HashSet::new();
-            for slot in plan.lacking(link).filter(|slot| looked_for.insert(slot.file.sha256)) {
-                if store.find(&slot.file.sha256)?.is_none() {
-                    return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
+            for entry in plan.lacking(link).filter(|entry| looked_for.insert(entry.file.sha256)) {
+                if store.find(&entry.file.sha256)?.is_none() {
+                    return Err(ViewError::BlobMissing { path: entry.path.clone(), digest: entry.file.sha256 });
                 }
             }
             if std::mem::take(was_found) {
@@ -138,8 +138,8 @@ impl Views {
             }
             let fresh = self.disk.find(&plan.dir)?.is_none();
             self.make_folders(&plan.dir, store)?;
-            let sample = Sample::of(store, &targets, base_depth, lacking.iter().copied());
-            let chosen = self.choose(mode, made_as, &plan.dir, &sample).and_then(|choice| {
+            let probe_sources = ProbeSources::of(store, &targets, base_depth, lacking.iter().copied());
+            let chosen = self.choose(mode, made_as, &plan.dir, &probe_sources).and_then(|choice| {
                 self.require_space(&plan, choice.0)?;
                 Ok(choice)
             });
@@ -208,11 +208,11 @@ impl Views {
         })
     }
 
-    fn require_space(&self, plan: &Plan<'_>, link: LinkMode) -> Result<()> {
+    fn require_space(&self, plan: &BuildPlan<'_>, link: LinkMode) -> Result<()> {
         if link != LinkMode::Copy {
             return Ok(());
         }
-        let need: u64 = plan.lacking(link).map(|slot| slot.file.size).sum();
+        let need: u64 = plan.lacking(link).map(|entry| entry.file.size).sum();
         let free = self.disk.space(&plan.dir)?.available;
         match need <= free {
             true => Ok(()),
@@ -222,7 +222,7 @@ impl Views {
 
     /// Changes what differs, file by file, and makes it durable. Gives the manifest's entries and how many of them are
     /// not made in the view's mode.
-    fn act(&self, plan: &Plan<'_>, link: LinkMode) -> Result<(Vec<ManifestFile>, usize)> {
+    fn act(&self, plan: &BuildPlan<'_>, link: LinkMode) -> Result<(Vec<ManifestFile>, usize)> {
         let disk = &*self.disk;
         // Even where nothing is to be made: what a copy left that died an hour ago may be as big as a model.
         for dir in plan.folders() {
@@ -235,8 +235,8 @@ impl Views {
         };
         // Files that follow each other in a folder go to one worker: the file system lets one at a time change a folder,
         // and others would wait for their turn.
-        let runs = plan.slots.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
-        let filled = parallel::map(runs, workers, |slots| self.fill(plan, slots, link))?;
+        let runs = plan.entries.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
+        let filled = parallel::map(runs, workers, |entries| self.fill(plan, entries, link))?;
         let mut touched: BTreeSet<PathBuf> =
             filled.iter().filter_map(|filled| filled.touched).flat_map(|dir| self.up_to_here(dir)).collect();
         let entries: Vec<ManifestFile> = filled.into_iter().flat_map(|filled| filled.entries).collect();
@@ -261,22 +261,22 @@ impl Views {
     }
 
     /// Makes these files, which are in one folder.
-    fn fill<'p>(&self, plan: &'p Plan<'_>, slots: &'p [Slot<'_>], link: LinkMode) -> Result<Filled<'p>> {
-        let mut filled = Filled { entries: Vec::with_capacity(slots.len()), touched: None };
-        for slot in slots {
-            let is_right = plan.is_right(slot, link);
+    fn fill<'p>(&self, plan: &'p BuildPlan<'_>, entries: &'p [PlanEntry<'_>], link: LinkMode) -> Result<Filled<'p>> {
+        let mut filled = Filled { entries: Vec::with_capacity(entries.len()), touched: None };
+        for entry in entries {
+            let is_right = plan.is_right(entry, link);
             let made = if is_right {
-                slot.kept_mode(link)
+                entry.kept_mode(link)
             } else {
-                filled.touched = Some(slot.path.parent().unwrap_or(&plan.dir));
-                self.place(plan, slot, link)?
+                filled.touched = Some(entry.path.parent().unwrap_or(&plan.dir));
+                self.place(plan, entry, link)?
             };
             let stamp = match made {
                 LinkMode::Symlink => None,
-                _ if is_right => slot.stat.as_ref().map(Stamp::from),
-                _ => Some(Stamp::from(&self.disk.stat(&slot.path)?)),
+                _ if is_right => entry.stat.as_ref().map(Stamp::from),
+                _ => Some(Stamp::from(&self.disk.stat(&entry.path)?)),
             };
-            let ViewFile { path, sha256, size } = slot.file.clone();
+            let ViewFile { path, sha256, size } = entry.file.clone();
             filled.entries.push(ManifestFile { path, sha256, size, link: made, stamp, mismatch: None });
         }
         Ok(filled)
@@ -289,14 +289,14 @@ impl Views {
 
     /// Puts one file in its place, and makes its folder where that is missing. Somebody's sweep or pruning may take a
     /// temporary name or an empty folder away in between; then it is done again.
-    fn place(&self, plan: &Plan<'_>, slot: &Slot<'_>, link: LinkMode) -> Result<LinkMode> {
-        let parent = slot.path.parent().unwrap_or(&plan.dir);
+    fn place(&self, plan: &BuildPlan<'_>, entry: &PlanEntry<'_>, link: LinkMode) -> Result<LinkMode> {
+        let parent = entry.path.parent().unwrap_or(&plan.dir);
         let mut tries = 1..=RACES;
         loop {
-            match self.try_place(plan, slot, link) {
+            match self.try_place(plan, entry, link) {
                 Err(ViewError::Disk(error)) if error.is_not_found() => {
-                    if plan.store.find(&slot.file.sha256)?.is_none() {
-                        return Err(ViewError::BlobMissing { path: slot.path.clone(), digest: slot.file.sha256 });
+                    if plan.store.find(&entry.file.sha256)?.is_none() {
+                        return Err(ViewError::BlobMissing { path: entry.path.clone(), digest: entry.file.sha256 });
                     }
                     if tries.next().is_none() {
                         return Err(error.into());
@@ -308,14 +308,14 @@ impl Views {
         }
     }
 
-    fn try_place(&self, plan: &Plan<'_>, slot: &Slot<'_>, link: LinkMode) -> Result<LinkMode> {
+    fn try_place(&self, plan: &BuildPlan<'_>, entry: &PlanEntry<'_>, link: LinkMode) -> Result<LinkMode> {
         let disk = &*self.disk;
-        let source = Source { blob: plan.store.layout().blob(&slot.file.sha256), target: slot.target.clone() };
+        let source = LinkSource { blob: plan.store.layout().blob(&entry.file.sha256), target: entry.target.clone() };
         let attempts: &[LinkMode] = match link {
             // All empty files would share one inode, and whoever writes into one writes into all.
-            LinkMode::Hardlink if slot.file.size == 0 => &[LinkMode::Copy],
+            LinkMode::Hardlink if entry.file.size == 0 => &[LinkMode::Copy],
             LinkMode::Hardlink => &[LinkMode::Hardlink, LinkMode::Reflink, LinkMode::Copy],
-            LinkMode::Reflink if slot.file.size == 0 => &[LinkMode::Copy],
+            LinkMode::Reflink if entry.file.size == 0 => &[LinkMode::Copy],
             LinkMode::Reflink => &[LinkMode::Reflink],
             LinkMode::Copy => &[LinkMode::Copy],
             LinkMode::Auto | LinkMode::Symlink => &[LinkMode::Symlink],
@@ -323,19 +323,19 @@ impl Views {
         let mut attempts = attempts.iter().copied().peekable();
         while let Some(mode) = attempts.next() {
             // Links come into being complete and never replace anything, so a free name needs no temporary one.
-            let direct = slot.stat.is_none() && matches!(mode, LinkMode::Symlink | LinkMode::Hardlink);
-            let at = if direct { slot.path.clone() } else { link::temp_path(slot.path.parent().unwrap_or(&plan.dir)) };
+            let direct = entry.stat.is_none() && matches!(mode, LinkMode::Symlink | LinkMode::Hardlink);
+            let at = if direct { entry.path.clone() } else { entry.path.parent().unwrap_or(&plan.dir).join(temp_name()) };
             let made = link::make(disk, mode, &source, &at);
             let error = match made {
                 Ok(()) if direct => return Ok(mode),
-                Ok(()) => match self.swap(&at, slot) {
+                Ok(()) => match self.swap(&at, entry) {
                     Ok(()) => return Ok(mode),
                     Err(error) => {
                         disk.remove_if_there(&at)?;
                         return Err(error);
                     }
                 },
-                Err(error) if direct && error.kind() == io::ErrorKind::AlreadyExists => return Err(raced(&slot.path)),
+                Err(error) if direct && error.kind() == io::ErrorKind::AlreadyExists => return Err(raced(&entry.path)),
                 Err(error) => error,
             };
             if !direct {
@@ -353,17 +353,17 @@ impl Views {
     }
 
     /// Gives `temp` the name of the file, if what stands there is still what was looked at.
-    fn swap(&self, temp: &Path, slot: &Slot<'_>) -> Result<()> {
+    fn swap(&self, temp: &Path, entry: &PlanEntry<'_>) -> Result<()> {
         let disk = &*self.disk;
-        let now = disk.find(&slot.path)?;
-        match (&slot.stat, now) {
-            (None, None) => match disk.rename_new(temp, &slot.path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(raced(&slot.path)),
+        let now = disk.find(&entry.path)?;
+        match (&entry.stat, now) {
+            (None, None) => match disk.rename_new(temp, &entry.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(raced(&entry.path)),
                 other => other?,
             },
-            (Some(seen), Some(now)) if is_same(seen, &now) => disk.rename(temp, &slot.path)?,
-            (Some(_), None) => disk.rename_new(temp, &slot.path)?,
-            (_, Some(_)) => return Err(raced(&slot.path)),
+            (Some(seen), Some(now)) if is_same(seen, &now) => disk.rename(temp, &entry.path)?,
+            (Some(_), None) => disk.rename_new(temp, &entry.path)?,
+            (_, Some(_)) => return Err(raced(&entry.path)),
         }
         // Renaming one name of a file over another of the same file does nothing and leaves both.
         disk.remove_if_there(temp)?;
@@ -381,7 +381,7 @@ impl Views {
 
     pub(super) fn strays(&self, dir: &Path) -> Result<Vec<PathBuf>> {
         let mut strays = Vec::new();
-        for entry in self.disk.list_sorted(dir)?.into_iter().filter(|entry| link::is_temp_name(&entry.name)) {
+        for entry in self.disk.list_sorted(dir)?.into_iter().filter(|entry| is_temp_name(&entry.name)) {
             let path = dir.join(entry.name);
             let ours = match entry.kind {
                 Kind::Symlink => crate::disk::absent_is_none(self.disk.read_link(&path))?

@@ -90,7 +90,7 @@ pub enum ViewError {
         /// What the system said.
         error: DiskError,
     },
-    /// Copies need more room than there is.
+    /// Copies need more space than is free.
     #[error("not enough disk space in {}: the copies need {need} bytes, {free} are free", path.display())]
     NoSpace {
         /// The view's folder.

@@ -3,7 +3,7 @@
 use super::{Result, ViewError, Views, error::plural};
 use crate::{
     digest::Sha256Digest,
-    disk::{Disk, DiskError, Open},
+    disk::{Disk, DiskError, Open, TEMP_PREFIX, temp_name},
     settings::LinkMode,
     store::{Store, ViewFile},
 };
@@ -14,23 +14,8 @@ use std::{
 
 /// Bytes that are copied at once.
 const COPY_BLOCK: usize = 1 << 20;
-/// Every temporary name of this program begins so; twelve letters or digits follow.
-const TEMP_PREFIX: &str = ".tmp-";
-const TEMP_RANDOM: usize = 12;
 /// Blobs and what shows them are read-only, so that no program changes them by accident.
 const FILE_MODE: u32 = 0o444;
-
-/// A name in `dir` that nobody else has.
-pub(super) fn temp_path(dir: &Path) -> PathBuf {
-    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(TEMP_RANDOM).collect();
-    dir.join(format!("{TEMP_PREFIX}{random}"))
-}
-
-/// Whether `name` is one that [`temp_path`] or [`Disk::create_temp`](crate::disk::Disk) makes.
-pub(super) fn is_temp_name(name: &str) -> bool {
-    name.strip_prefix(TEMP_PREFIX)
-        .is_some_and(|rest| rest.len() == TEMP_RANDOM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-}
 
 /// What symbolic links to the store hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,13 +71,13 @@ impl Targets {
 
 /// One blob and the link target that leads to it.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct LinkSource {
     pub(super) blob: PathBuf,
     pub(super) target: PathBuf,
 }
 
 /// Makes `at`, which must not exist, show the blob.
-pub(super) fn make(disk: &dyn Disk, mode: LinkMode, source: &Source, at: &Path) -> Result<(), DiskError> {
+pub(super) fn make(disk: &dyn Disk, mode: LinkMode, source: &LinkSource, at: &Path) -> Result<(), DiskError> {
     match mode {
         LinkMode::Auto | LinkMode::Symlink => disk.symlink(&source.target, at),
         LinkMode::Hardlink => disk.hard_link(&source.blob, at),
@@ -137,10 +122,16 @@ pub(super) fn is_local_failure(error: &DiskError) -> bool {
 pub(super) type Choice = (LinkMode, Option<String>);
 
 impl Views {
-    /// Finds a mode that works in `dir`, which exists, by trying it with `sample`. `kept` is how the view was made before.
-    pub(super) fn choose(&self, asked: LinkMode, kept: Option<LinkMode>, dir: &Path, sample: &Sample) -> Result<Choice> {
+    /// Finds a mode that works in `dir`, which exists, by trying it with `probe_sources`. `kept` is how the view was made before.
+    pub(super) fn choose(
+        &self,
+        asked: LinkMode,
+        kept: Option<LinkMode>,
+        dir: &Path,
+        probe_sources: &ProbeSources,
+    ) -> Result<Choice> {
         if asked != LinkMode::Auto {
-            return match self.probe(asked, dir, sample) {
+            return match self.probe(asked, dir, probe_sources) {
                 Ok(()) => Ok((asked, None)),
                 Err(error) => {
                     self.require_writable(dir)?;
@@ -155,7 +146,7 @@ impl Views {
         let first = kept.filter(|kept| order.contains(kept));
         let mut failures: Vec<String> = Vec::new();
         for mode in first.into_iter().chain(order.into_iter().filter(|mode| Some(*mode) != first)) {
-            match self.probe(mode, dir, sample) {
+            match self.probe(mode, dir, probe_sources) {
                 Ok(()) if failures.is_empty() => return Ok((mode, None)),
                 Ok(()) => return Ok((mode, Some(format!("{} are used: {}", plural(mode), failures.join("; "))))),
                 Err(error) => failures.push(format!("{} do not work here ({})", plural(mode), reason(&error))),
@@ -166,15 +157,15 @@ impl Views {
     }
 
     /// Tries a mode in `dir` and leaves nothing behind.
-    pub(super) fn probe(&self, mode: LinkMode, dir: &Path, sample: &Sample) -> Result<(), DiskError> {
+    pub(super) fn probe(&self, mode: LinkMode, dir: &Path, probe_sources: &ProbeSources) -> Result<(), DiskError> {
         let disk = &*self.disk;
-        let Some(source) = sample.source(mode) else { return Ok(()) };
+        let Some(source) = probe_sources.source(mode) else { return Ok(()) };
         // The models directory itself may be a link.
         let device = disk.stat_follow(dir)?.dev;
         if mode == LinkMode::Symlink && self.symlinks_work_on(device) {
             return Ok(());
         }
-        let temp = temp_path(dir);
+        let temp = dir.join(temp_name());
         let result = match mode {
             LinkMode::Symlink => disk.symlink(&source.target, &temp).and_then(|()| leads_to(disk, &temp, &source.blob)),
             // The blob has all the names it can have, so the volume knows hard links.
@@ -206,14 +197,14 @@ impl Views {
 
 /// What a probe may use: links stand for real files, so the probe makes just those.
 #[derive(Debug, Default)]
-pub(super) struct Sample {
+pub(super) struct ProbeSources {
     /// What a symbolic link may lead to.
-    pub(super) shown: Option<Source>,
+    pub(super) shown: Option<LinkSource>,
     /// What may get a further name or share its extents. Empty files never do.
-    pub(super) solid: Option<Source>,
+    pub(super) solid: Option<LinkSource>,
 }
 
-impl Sample {
+impl ProbeSources {
     /// Of the blobs of these files; the probed folder is `depth` folders below the models directory.
     pub(super) fn of<'f>(
         store: &Store,
@@ -221,13 +212,15 @@ impl Sample {
         depth: usize,
         files: impl IntoIterator<Item = &'f ViewFile> + Clone,
     ) -> Self {
-        let source =
-            |file: &ViewFile| Source { blob: store.layout().blob(&file.sha256), target: targets.of(depth, store, &file.sha256) };
+        let source = |file: &ViewFile| LinkSource {
+            blob: store.layout().blob(&file.sha256),
+            target: targets.of(depth, store, &file.sha256),
+        };
         let (first, solid) = (files.clone().into_iter().next(), files.into_iter().find(|file| file.size > 0));
         Self { shown: first.map(source), solid: solid.map(source) }
     }
 
-    fn source(&self, mode: LinkMode) -> Option<&Source> {
+    fn source(&self, mode: LinkMode) -> Option<&LinkSource> {
         match mode {
             LinkMode::Symlink => self.shown.as_ref(),
             _ => self.solid.as_ref(),

@@ -153,6 +153,6 @@ mod link_word {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LinkMode, D::Error> {
         let word = String::deserialize(deserializer)?;
-        LinkMode::from_word(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is not a link mode")))
+        word.parse().map_err(serde::de::Error::custom)
     }
 }

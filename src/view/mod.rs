@@ -6,26 +6,26 @@
 //!
 //! The caller roots the blobs before it builds a view, and removes a view before it unroots them.
 
-mod ahead;
 mod build;
 mod error;
+mod inspect;
 mod link;
 mod manifest;
+mod preflight;
 mod remove;
 mod scan;
 mod state;
-mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use ahead::Awaited;
-pub use build::{Adopted, Built};
+pub use build::{Built, VerifiedExisting};
 pub use error::{Result, ViewError};
+pub use inspect::ReplaceRequest;
 pub use manifest::{MANIFEST_FILE, ManifestFile, ViewManifest};
+pub use preflight::ExpectedFile;
 pub use remove::{Removal, Removed};
 pub use scan::{Found, Health, Recorded};
 pub use state::{FileState, States};
-pub use survey::Replaced;
 
 use crate::{
     disk::Disk,

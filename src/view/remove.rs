@@ -1,8 +1,8 @@
 //! Taking a view away: only what is ours, and then the folders that are left empty.
 
-use super::{FileState, Result, ViewManifest, Views, link::is_temp_name, manifest::MANIFEST_FILE, state::Judge, survey::is_same};
+use super::{FileState, Result, ViewManifest, Views, inspect::is_same, manifest::MANIFEST_FILE, state::Classifier};
 use crate::{
-    disk::{Kind, Stat},
+    disk::{Kind, Stat, is_temp_name},
     names::RelPath,
     store::ViewKey,
 };
@@ -45,7 +45,7 @@ impl Removal {
 impl Views {
     /// Removes what is ours of a view and the folders that are empty then. Remove it before its root.
     pub fn remove(&self, key: &ViewKey) -> Result<Removed> {
-        self.carry_out(self.plan_remove(key)?)
+        self.execute(self.plan_remove(key)?)
     }
 
     /// What [`Views::remove`] would do.
@@ -54,7 +54,7 @@ impl Views {
         let dir = self.dir(key);
         let manifest = self.manifest(key)?;
         let mut plan = Removal { dir: dir.clone(), ..Removal::default() };
-        let scope = Scope { key, manifest: manifest.as_ref(), judge: Judge::new(&*self.disk, self.store.as_ref()) };
+        let scope = Scope { key, manifest: manifest.as_ref(), classifier: Classifier::new(&*self.disk, self.store.as_ref()) };
         self.plan_folder(&scope, &dir, "", &mut plan)?;
         Ok(plan)
     }
@@ -101,7 +101,7 @@ impl Views {
                 continue;
             }
             let recorded = scope.manifest.and_then(|manifest| manifest.file(&name));
-            let Some((state, _)) = scope.judge.look(&path, entry.kind, || Ok(recorded))? else { continue };
+            let Some((state, _)) = scope.classifier.look(&path, entry.kind, || Ok(recorded))? else { continue };
             let Some(stat) = self.disk.find(&path)? else { continue };
             match (state.is_ours(), recorded.is_some()) {
                 (true, known) if known || scope.covers_unknown(below) => {
@@ -138,7 +138,7 @@ impl Views {
     }
 
     /// Does what was planned. A file that changed since stays.
-    pub fn carry_out(&self, plan: Removal) -> Result<Removed> {
+    pub fn execute(&self, plan: Removal) -> Result<Removed> {
         let disk = &*self.disk;
         let mut done = Removed { removed: Vec::new(), kept: plan.kept };
         for (path, seen) in plan.files.into_iter().zip(&plan.seen) {
@@ -167,7 +167,7 @@ impl Views {
 struct Scope<'a> {
     key: &'a ViewKey,
     manifest: Option<&'a ViewManifest>,
-    judge: Judge<'a>,
+    classifier: Classifier<'a>,
 }
 
 impl Scope<'_> {

@@ -6,7 +6,7 @@
 //!
 //! It costs one reading of each folder, of each record, and one or two looks at each file.
 
-use super::{FileState, Result, States, ViewManifest, Views, manifest::MANIFEST_FILE, state::Judge};
+use super::{FileState, Result, States, ViewManifest, Views, manifest::MANIFEST_FILE, state::Classifier};
 use crate::{
     digest::Sha256Digest,
     disk::{DiskError, Entry, Folder, Kind, parallel},
@@ -128,7 +128,7 @@ impl Views {
         filter: Option<&Format>,
         each: impl Fn(Vec<Found>) -> Vec<T> + Sync,
     ) -> Result<Vec<T>> {
-        let judge = Judge::new(&*self.disk, self.store.as_ref());
+        let classifier = Classifier::new(&*self.disk, self.store.as_ref());
         let Some(top) = open(self.disk.folder(&self.models_dir))? else { return Ok(Vec::new()) };
         let roots = self.roots(only)?;
         let damaged = self.store.as_ref().map(Store::damaged).transpose()?.unwrap_or_default();
@@ -144,7 +144,7 @@ impl Views {
             let mut made = Vec::with_capacity(models.len());
             for (model, linked) in models {
                 let roots = roots.get(*model).map_or(&[][..], Vec::as_slice);
-                let mut walk = Walk { views: self, judge: &judge, roots, damaged: &damaged, found: Vec::new() };
+                let mut walk = TreeWalk { views: self, classifier: &classifier, roots, damaged: &damaged, found: Vec::new() };
                 walk.model(&*top, model, *linked, filter)?;
                 walk.absent_views(filter)?;
                 walk.found.sort_by(|a, b| (&a.format, &a.quant, &a.file).cmp(&(&b.format, &b.quant, &b.file)));
@@ -235,9 +235,9 @@ fn has_manifest(folder: &dyn Folder) -> bool {
     folder.entries().iter().any(|entry| entry.name == MANIFEST_FILE)
 }
 
-struct Walk<'a> {
+struct TreeWalk<'a> {
     views: &'a Views,
-    judge: &'a Judge<'a>,
+    classifier: &'a Classifier<'a>,
     /// The records of this model.
     roots: &'a [RootRecord],
     /// Blobs that are known to be damaged.
@@ -267,7 +267,7 @@ impl Place<'_> {
     }
 }
 
-impl Walk<'_> {
+impl TreeWalk<'_> {
     fn model(&mut self, top: &dyn Folder, model: &str, linked: bool, filter: Option<&Format>) -> Result<()> {
         let Some(folder) = open(top.folder(model))? else { return Ok(()) };
         let dir = self.views.models_dir.join(model);
@@ -427,7 +427,7 @@ impl Walk<'_> {
             Kind::File | Kind::Symlink => {}
         }
         let recorded = || Ok(place.manifest(self.views)?.and_then(|manifest| manifest.file(file)));
-        let looked = self.judge.look_in((folder, &entry.name), path, entry.kind, recorded)?;
+        let looked = self.classifier.look_in((folder, &entry.name), path, entry.kind, recorded)?;
         let Some((state, size)) = looked else { return Ok(None) };
         // A link to a blob is known by its target; only others are looked at again.
         if entry.kind == Kind::Symlink && state == FileState::Foreign && leads_to_folder(folder, &entry.name) {

@@ -74,7 +74,7 @@ pub(super) fn digest_of_target(target: &Path) -> Option<Sha256Digest> {
 
 /// Tells what files are.
 #[derive(Debug)]
-pub(super) struct Judge<'a> {
+pub(super) struct Classifier<'a> {
     disk: &'a dyn Disk,
     store: Option<&'a Store>,
     /// Blobs by inode, made when a plain file may be a name of one and no manifest tells of which.
@@ -82,7 +82,7 @@ pub(super) struct Judge<'a> {
     inodes: Mutex<Option<HashMap<(u64, u64), Sha256Digest>>>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Classifier<'a> {
     pub(super) fn new(disk: &'a dyn Disk, store: Option<&'a Store>) -> Self {
         Self { disk, store, inodes: Mutex::default() }
     }
@@ -229,13 +229,13 @@ fn inodes_of(store: &Store) -> Result<HashMap<(u64, u64), Sha256Digest>> {
 #[derive(Debug)]
 pub struct States<'v> {
     views: &'v Views,
-    judge: Judge<'v>,
+    classifier: Classifier<'v>,
     recorded: HashMap<PathBuf, HashMap<String, ManifestFile>>,
 }
 
 impl<'v> States<'v> {
     fn of(views: &'v Views) -> Self {
-        Self { views, judge: Judge::new(&*views.disk, views.store.as_ref()), recorded: HashMap::new() }
+        Self { views, classifier: Classifier::new(&*views.disk, views.store.as_ref()), recorded: HashMap::new() }
     }
 
     /// What [`Views::state_of`] says of it.
@@ -270,7 +270,7 @@ impl<'v> States<'v> {
             }
         }
         let recorded = recorded.and_then(|(dir, file)| self.recorded.get(&dir)?.get(&file));
-        Ok(self.judge.look(path, stat.kind, || Ok(recorded))?.map(|(state, _)| state))
+        Ok(self.classifier.look(path, stat.kind, || Ok(recorded))?.map(|(state, _)| state))
     }
 }
 

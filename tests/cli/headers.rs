@@ -6,7 +6,7 @@ use crate::support::hub::{Content, Part};
 use model_manager::{
     digest::sha256_of,
     disk::RealDisk,
-    store::{Admission, IntakeKey, Store, Trust, Wait, Want},
+    store::{Acquired, BlobRequest, IngestKey, Store, Trust, Wait},
 };
 use std::sync::Arc;
 
@@ -34,18 +34,18 @@ fn a_part_of_a_wrong_file_from_before_is_refused_when_it_is_read_back() {
     let bytes = desk.content().bytes();
     let store = Store::open_or_init(Arc::new(RealDisk), &desk.store(), false).unwrap();
     let lease = Arc::new(store.lease().unwrap());
-    let want = Want {
-        key: IntakeKey::Sha256(sha256_of(&bytes)),
+    let request = BlobRequest {
+        key: IngestKey::Sha256(sha256_of(&bytes)),
         size: bytes.len() as u64,
         what: FILE.into(),
         trust: Trust::Sha256Upstream,
     };
-    let Admission::Open(intake) = store.admit(want, &lease, &Wait::silent(None)).unwrap() else { panic!("it is there") };
+    let Acquired::Writer(writer) = store.begin_ingest(request, &lease, &Wait::silent(None)).unwrap() else { panic!("it is there") };
     for index in 0..4 {
-        let range = intake.range(index);
-        intake.write(index, &bytes[range.start as usize..range.end as usize]).unwrap();
+        let range = writer.range(index);
+        writer.write(index, &bytes[range.start as usize..range.end as usize]).unwrap();
     }
-    drop((intake, lease));
+    drop((writer, lease));
     assert_eq!(desk.partials().len(), 1);
 
     desk.run("download tiny --quant q4_k_m").code(4).says("is a damaged GGUF file");

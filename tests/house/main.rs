@@ -150,6 +150,23 @@ fn the_http_client_knows_no_server_by_name() {
 }
 
 #[test]
+fn every_path_of_a_store_is_made_by_its_layout() {
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files);
+    let folders =
+        ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "trash", "bad", "tmp", "data", "journal", "claim"];
+    let joins = folders.iter().map(|name| format!(".join(\"{name}\")"));
+    let literals: Vec<String> = joins.chain([".tmp-", "lease-", "dead-"].map(|prefix| format!("\"{prefix}"))).collect();
+    let is_maker = |path: &&PathBuf| path.ends_with("store/layout.rs") || path.ends_with("disk/temp.rs");
+    let mut wrong = Vec::new();
+    for path in files.iter().filter(|path| !is_test_file(path) && !is_maker(path)) {
+        let text = product_text(&fs::read_to_string(path).unwrap());
+        wrong.extend(literals.iter().filter(|literal| text.contains(*literal)).map(|name| format!("{}: {name}", path.display())));
+    }
+    assert!(wrong.is_empty(), "paths that `store/layout.rs` or `disk/temp.rs` makes:\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn every_room_is_in_the_tables() {
     let arrows = drawn_arrows();
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

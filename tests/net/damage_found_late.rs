@@ -6,8 +6,8 @@ use model_manager::{
     event::{Event, Reporter},
     http::{Http, Location},
     settings::{Connections, Network},
-    store::{Admission, Intake, IntakeKey, Store, Trust, UpstreamFile, Wait, Want},
-    transfer::{self, Arrived, Effort, HeadCheck, Job, TransferError},
+    store::{Acquired, BlobRequest, BlobWriter, IngestKey, Store, Trust, UpstreamFile, Wait},
+    transfer::{self, HeadCheck, Job, TransferError, TransferOptions, Transferred},
 };
 use std::{
     fs,
@@ -42,7 +42,7 @@ struct Stand {
 
 /// A run under way.
 struct Under {
-    task: JoinHandle<Result<Vec<Arrived>, TransferError>>,
+    task: JoinHandle<Result<Vec<Transferred>, TransferError>>,
     held: Arc<Held>,
 }
 
@@ -66,27 +66,30 @@ impl Stand {
         let dir = scratch();
         let store = Store::open_or_init(Arc::new(RealDisk), &dir.path().join("models/.blobs"), false).unwrap();
         let stand = Self { hub, dir, store, content, runtime: Runtime::new().unwrap() };
-        let intake = stand.intake();
-        let mut front = intake.front();
+        let writer = stand.writer();
         for index in 0..left {
             let segment = stand.segment(index);
-            assert!(intake.write(index, &segment).unwrap() && front.push(&intake, index, &segment).unwrap());
+            assert!(writer.write_and_hash(index, &segment).unwrap());
         }
         // What no checkpoint covers is read again at once when the next run begins, and damage in it is found then.
-        intake.checkpoint().unwrap();
+        writer.checkpoint().unwrap();
         stand
     }
 
-    fn intake(&self) -> Box<Intake> {
-        let key = IntakeKey::Sha256(self.content.sha256().parse().unwrap());
+    fn writer(&self) -> Box<BlobWriter> {
+        let key = IngestKey::Sha256(self.content.sha256().parse().unwrap());
         let lease = Arc::new(self.store.lease().unwrap());
         match self
             .store
-            .admit(Want { key, size: LEN, what: FILE.into(), trust: Trust::Sha256Upstream }, &lease, &Wait::silent(Some(LONG)))
+            .begin_ingest(
+                BlobRequest { key, size: LEN, what: FILE.into(), trust: Trust::Sha256Upstream },
+                &lease,
+                &Wait::silent(Some(LONG)),
+            )
             .unwrap()
         {
-            Admission::Open(intake) => intake,
-            Admission::Present(blob) => panic!("{} is present already", blob.digest),
+            Acquired::Writer(writer) => writer,
+            Acquired::Present(blob) => panic!("{} is present already", blob.digest),
         }
     }
 
@@ -119,14 +122,14 @@ impl Stand {
         let resolve = format!("{}/{REPO}/resolve/main/{FILE}", self.hub.url());
         let job = Job {
             file: FILE.into(),
-            intake: self.intake(),
+            writer: self.writer(),
             locations: vec![Location::new(resolve.parse().unwrap())],
             expected: None,
             source: Some(UpstreamFile { endpoint: self.hub.url(), repo: None, commit: None, path: None, git_sha1: None }.into()),
             check_head,
             as_whole: false,
         };
-        let effort = Effort { connections: Connections::exactly(connections), tries: 3 };
+        let effort = TransferOptions { connections: Connections::exactly(connections), tries: 3 };
         let reporter = held.clone();
         let task =
             self.runtime.spawn(async move { transfer::run(&http, vec![job], effort, reporter, &CancellationToken::new()).await });

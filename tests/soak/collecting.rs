@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use model_manager::digest::{Sha256Digest, sha256_of};
 use model_manager::disk::RealDisk;
 use model_manager::store::{
-    Admission, GcOptions, IntakeKey, Project, Store, StoreError, Trust, UpstreamFile, ViewFile, ViewKey, Wait, Want,
+    Acquired, BlobRequest, GcOptions, IngestKey, Project, Store, StoreError, Trust, UpstreamFile, ViewFile, ViewKey, Wait,
 };
 
 use crate::fsck::{Expect, fsck};
@@ -25,17 +25,16 @@ fn download(store: &Store, project: &Project, view: &ViewKey, data: &[u8]) -> Re
     let digest: Sha256Digest = sha256_of(data);
     let lease = Arc::new(store.lease()?);
     lease.protect(&[digest])?;
-    let want = Want { key: IntakeKey::Sha256(digest), size: data.len() as u64, what: "model".into(), trust: Trust::Sha256Upstream };
-    if let Admission::Open(intake) = store.admit(want, &lease, &quick())? {
-        let mut front = intake.front();
-        if intake.has(0) {
-            front.read_back(&intake)?;
+    let request =
+        BlobRequest { key: IngestKey::Sha256(digest), size: data.len() as u64, what: "model".into(), trust: Trust::Sha256Upstream };
+    if let Acquired::Writer(writer) = store.begin_ingest(request, &lease, &quick())? {
+        if writer.has(0) {
+            writer.advance_from_disk()?;
         } else {
-            intake.write(0, data)?;
-            front.push(&intake, 0, data)?;
+            writer.write_and_hash(0, data)?;
         }
         let source = UpstreamFile { endpoint: "https://hub".into(), repo: None, commit: None, path: None, git_sha1: None };
-        intake.commit(front, None, source)?;
+        writer.commit(None, source)?;
     }
     let file = ViewFile { path: "a.gguf".parse().unwrap(), sha256: digest, size: data.len() as u64 };
     project.put_root(view, &[file])

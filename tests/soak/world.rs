@@ -152,9 +152,9 @@ impl<'h> World<'h> {
     #[track_caller]
     pub fn assert_comes_clean(&self, what: &str) {
         // As if what died had died long ago: temporary files are swept when they are a day old.
-        let strays = temporary_names(&self.place);
-        if !strays.is_empty() {
-            let aged = Command::new("touch").args(["-h", "-d", "2 days ago"]).args(&strays).status().unwrap();
+        let orphan_temps = temporary_names(&self.place);
+        if !orphan_temps.is_empty() {
+            let aged = Command::new("touch").args(["-h", "-d", "2 days ago"]).args(&orphan_temps).status().unwrap();
             assert!(aged.success());
         }
         for project in 0..2 {
@@ -169,10 +169,10 @@ impl<'h> World<'h> {
         assert!(faults.is_empty(), "{what}: the store is not tidy:\n{}", faults.join("\n"));
         for project in 0..2 {
             self.models.0.keys().for_each(|id| self.assert_view(project, id));
-            let mut strays = temporary_names(&self.project(project));
+            let mut orphan_temps = temporary_names(&self.project(project));
             // Those beside the project file are swept once a day.
-            strays.retain(|path| path.parent() != Some(&self.project(project)));
-            assert!(strays.is_empty(), "{what}: crashes left {strays:?}");
+            orphan_temps.retain(|path| path.parent() != Some(&self.project(project)));
+            assert!(orphan_temps.is_empty(), "{what}: crashes left {orphan_temps:?}");
         }
     }
 }

@@ -211,8 +211,8 @@ fn the_record_of_a_newer_program_is_neither_read_nor_replaced() {
     }
     home.store.add_source(&blob.digest, source(), Trust::Sha256Upstream).unwrap();
     // Published again, as after a download with --force.
-    let intake = open(home.store.admit_again(want(&data), &lease(&home.store), &quick()).unwrap());
-    finish(intake, &data).unwrap();
+    let writer = open(home.store.begin_replace(request(&data), &lease(&home.store), &quick()).unwrap());
+    finish(writer, &data).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     let token = CancellationToken::new();
     let findings = home.store.examine(true, Progress { bytes: &|_| {}, cancel: &token }).unwrap().list;

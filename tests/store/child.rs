@@ -3,7 +3,7 @@
 use crate::kit::*;
 use model_manager::{
     disk::RealDisk,
-    store::{Admission, Store},
+    store::{Acquired, Store},
 };
 use std::{
     io::{BufRead, BufReader, Write},
@@ -79,18 +79,18 @@ fn role() {
     let store = Store::open_or_init(Arc::new(RealDisk), &root, shared).unwrap();
     match get("MM_ROLE").as_str() {
         "init" => say(&store.marker().uuid.to_string()),
-        "fill" => match store.admit(want(&data), &lease(&store), &quick()).unwrap() {
-            Admission::Present(_) => say("present"),
-            Admission::Open(intake) => {
+        "fill" => match store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap() {
+            Acquired::Present(_) => say("present"),
+            Acquired::Writer(writer) => {
                 std::thread::sleep(Duration::from_millis(50));
-                finish(*intake, &data).unwrap();
+                finish(*writer, &data).unwrap();
                 say("filled");
             }
         },
         "hold" | "shared" => {
             put(&store, b"another").unwrap();
-            let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-            intake.write(0, piece(&intake, &data, 0)).unwrap();
+            let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+            writer.write(0, piece(&writer, &data, 0)).unwrap();
             say("holding");
             std::thread::sleep(Duration::from_secs(60));
         }

@@ -3,7 +3,7 @@
 use crate::{fsck::Expect, kit::*};
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
-    store::{GcOptions, Project, StoreError, TakeIn, Wait},
+    store::{GcOptions, ImportMode, Project, StoreError, Wait},
 };
 use std::{
     fs,
@@ -40,7 +40,7 @@ fn a_blob_is_as_young_as_its_publication_however_old_its_bytes() {
     fs::write(&path, content(1, 1000)).unwrap();
     set_mtime(&path, days(900));
     let token = tokio_util::sync::CancellationToken::new();
-    let blob = home.store.take_in(&path, TakeIn::Inode, None, &lease(&home.store), &|_| {}, &token).unwrap();
+    let blob = home.store.import(&path, ImportMode::Move, None, &lease(&home.store), &|_| {}, &token).unwrap();
     fs::remove_file(&path).unwrap();
     assert_eq!(collect_in(&home.store, Duration::ZERO).unwrap().removed, []);
     assert!(home.store.find(&blob.digest).unwrap().is_some());
@@ -64,16 +64,16 @@ fn a_blob_with_further_names_frees_nothing() {
 fn partial_downloads_go_when_they_are_old_and_nobody_holds_them() {
     let home = home();
     let (held, left) = (content(1, 2 * SEGMENT_LEN), content(2, 2 * SEGMENT_LEN));
-    let _held = open(home.store.admit(want(&held), &lease(&home.store), &quick()).unwrap());
-    let intake = open(home.store.admit(want(&left), &lease(&home.store), &quick()).unwrap());
-    intake.write(0, piece(&intake, &left, 0)).unwrap();
-    drop(intake);
+    let _held = open(home.store.begin_ingest(request(&held), &lease(&home.store), &quick()).unwrap());
+    let writer = open(home.store.begin_ingest(request(&left), &lease(&home.store), &quick()).unwrap());
+    writer.write(0, piece(&writer, &left, 0)).unwrap();
+    drop(writer);
     assert_eq!(collect_in(&home.store, days(6)).unwrap().partials, []);
     let report = collect_in(&home.store, days(8)).unwrap();
     assert_eq!(report.partials.len(), 1);
     assert_eq!(report.freed, 2 * SEGMENT_LEN);
     let left: Vec<_> = home.store.partials().unwrap().into_iter().map(|partial| partial.key).collect();
-    assert_eq!(left, [want(&held).key]);
+    assert_eq!(left, [request(&held).key]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn what_a_commit_left_behind_goes_at_once() {
     let data = content(1, SEGMENT_LEN + 1);
     put(&home.store, &data).unwrap();
     // As a process leaves it that was killed between publishing and dropping the journal.
-    let dir = home.store.layout().ingest(&want(&data).key);
+    let dir = home.store.layout().partial(&request(&data).key).dir;
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("journal"), "").unwrap();
     let report = collect_in(&home.store, Duration::ZERO).unwrap();
@@ -108,7 +108,7 @@ fn records_without_a_blob_and_temporary_files_and_trash_go() {
     set_mtime(&old, days(2));
     let plan = home.store.plan_collection(GcOptions::default(), SystemTime::now()).unwrap();
     // The shorter of them has one record only.
-    assert_eq!((plan.orphans.len(), plan.strays.len(), plan.trash.len(), plan.young.0), (3, 1, 2, 1));
+    assert_eq!((plan.orphans.len(), plan.orphan_temps.len(), plan.trash.len(), plan.young.0), (3, 1, 2, 1));
     let report = collect_in(&home.store, Duration::ZERO).unwrap();
     assert_eq!((report.removed.len(), report.freed), (2, plan.frees()));
     assert!(!old.exists() && young.exists() && home.root().join("tmp/notes.txt").exists());
@@ -155,10 +155,10 @@ fn foreign_files_are_neither_touched_nor_in_the_way() {
     let shard = home.store.layout().blob(&blob.digest).parent().unwrap().to_owned();
     let upper = shard.join(blob.digest.to_string().to_uppercase());
     let elsewhere = home.root().join("sha256").join(if shard.ends_with("00") { "01" } else { "00" }).join(blob.digest.to_string());
-    let partial = home.store.layout().ingest(&want(&content(2, SEGMENT_LEN + 9)).key);
-    let intake = open(home.store.admit(want(&content(2, SEGMENT_LEN + 9)), &lease(&home.store), &quick()).unwrap());
-    intake.write(1, piece(&intake, &content(2, SEGMENT_LEN + 9), 1)).unwrap();
-    drop(intake);
+    let partial = home.store.layout().partial(&request(&content(2, SEGMENT_LEN + 9)).key).dir;
+    let writer = open(home.store.begin_ingest(request(&content(2, SEGMENT_LEN + 9)), &lease(&home.store), &quick()).unwrap());
+    writer.write(1, piece(&writer, &content(2, SEGMENT_LEN + 9), 1)).unwrap();
+    drop(writer);
     let foreign = [upper, elsewhere, shard.join("README"), partial.join("notes.txt"), home.root().join("trash/notes.txt")];
     foreign.iter().for_each(|path| fs::write(path, "mine").unwrap());
     assert_eq!(home.store.blobs().unwrap(), [blob.digest]);
@@ -182,7 +182,7 @@ fn a_running_take_in_is_not_taken_for_an_abandoned_download() {
         }
     };
     let token = tokio_util::sync::CancellationToken::new();
-    home.store.take_in(&path, TakeIn::Inode, None, &lease(&home.store), &progress, &token).unwrap();
+    home.store.import(&path, ImportMode::Move, None, &lease(&home.store), &progress, &token).unwrap();
     home.sound(Expect::Tidy);
 }
 

@@ -71,8 +71,8 @@ fn what_is_known_to_be_damaged_gives_way_to_right_content_whatever_brings_it() {
                 fs::create_dir_all(own.parent().unwrap()).unwrap();
                 fs::write(&own, &data).unwrap();
                 let (lease, token) = (lease(&home.store), CancellationToken::new());
-                let how = model_manager::store::TakeIn::Copy;
-                home.store.take_in(&own, how, None, &lease, &|_| {}, &token).unwrap();
+                let how = model_manager::store::ImportMode::Copy;
+                home.store.import(&own, how, None, &lease, &|_| {}, &token).unwrap();
             }
         }
         assert!(home.store.damage(&blob.digest).unwrap().is_none());

@@ -10,7 +10,7 @@ use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::{Disk, DiskFile, Open},
     settings::LinkMode,
-    store::{Admission, BlobState, CheckMode, Intake, Progress, Project, Store, StoreError, TakeIn, Trust},
+    store::{Acquired, BlobState, BlobWriter, CheckMode, ImportMode, Progress, Project, Store, StoreError, Trust},
     view::Views,
 };
 use std::{path::Path, sync::Arc};
@@ -84,15 +84,15 @@ fn sweep<E: std::fmt::Display>(
 fn download(store: &Store, data: &[u8], again: bool) -> Result<(), StoreError> {
     let lease = Arc::new(store.lease()?);
     lease.protect(&[sha256_of(data)])?;
-    let admit = if again { Store::admit_again } else { Store::admit };
-    if let Admission::Open(intake) = admit(store, want(data), &lease, &quick())? {
-        for index in intake.missing().into_iter().flatten() {
-            intake.write(index, piece(&intake, data, index))?;
+    let admit = if again { Store::begin_replace } else { Store::begin_ingest };
+    if let Acquired::Writer(writer) = admit(store, request(data), &lease, &quick())? {
+        for index in writer.missing().into_iter().flatten() {
+            writer.write(index, piece(&writer, data, index))?;
             if index == 1 {
-                let _ = intake.checkpoint();
+                let _ = writer.checkpoint();
             }
         }
-        finish(*intake, data)?;
+        finish(*writer, data)?;
     }
     root(store, &[data])
 }
@@ -156,25 +156,25 @@ fn a_root_after_a_failed_sync_is_on_the_medium() {
 }
 
 #[test]
-fn a_file_that_is_taken_in_after_a_failed_sync_is_on_the_medium() {
+fn a_file_that_is_imported_after_a_failed_sync_is_on_the_medium() {
     let data = content(5, SEGMENT_LEN + 9);
-    for how in [TakeIn::Inode, TakeIn::Copy] {
+    for how in [ImportMode::Move, ImportMode::Copy] {
         sweep(
             "take-in",
             |disk, _| drop(write(disk, OWN_FILE, &data)),
-            |_, store| take_in(store, how, &data),
+            |_, store| import(store, how, &data),
             |medium| has_blob(medium, &data) && read(medium, Path::new(OWN_FILE)) == data,
         );
     }
 }
 
-fn take_in(store: &Store, how: TakeIn, expected: &[u8]) -> Result<(), StoreError> {
+fn import(store: &Store, how: ImportMode, expected: &[u8]) -> Result<(), StoreError> {
     let (path, expected) = (Path::new(OWN_FILE), Some((sha256_of(expected), Trust::Sha256Upstream)));
-    store.take_in(path, how, expected, &store.lease()?, &|_| {}, &CancellationToken::new()).map(drop)
+    store.import(path, how, expected, &store.lease()?, &|_| {}, &CancellationToken::new()).map(drop)
 }
 
 #[test]
-fn a_file_whose_own_program_failed_to_sync_it_is_taken_in_as_it_is_on_the_medium() {
+fn a_file_whose_own_program_failed_to_sync_it_is_imported_as_it_is_on_the_medium() {
     let data = content(6, SEGMENT_LEN + 9);
     // Somebody was told, or nobody was.
     for told in [true, false] {
@@ -188,7 +188,7 @@ fn a_file_whose_own_program_failed_to_sync_it_is_taken_in_as_it_is_on_the_medium
         assert!(!told || file.sync_all().is_err());
         disk.mend();
         assert_eq!(read(&disk, Path::new(OWN_FILE)), data, "it is still to be read");
-        let error = take_in(&store, TakeIn::Inode, &data).unwrap_err();
+        let error = import(&store, ImportMode::Move, &data).unwrap_err();
         assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
         assert_eq!(store.blobs().unwrap(), []);
     }
@@ -209,7 +209,7 @@ fn a_repair_after_a_failed_sync_is_on_the_medium() {
             let token = CancellationToken::new();
             let progress = Progress { bytes: &|_| {}, cancel: &token };
             let damaged = store.layout().blob(&digest);
-            finish(*store.admit_repair(&digest, size, &damaged, &lease(store), &quick(), progress)?, &data).map(drop)
+            finish(*store.begin_repair(&digest, size, &damaged, &lease(store), &quick(), progress)?, &data).map(drop)
         },
         |medium| has_blob(medium, &data),
     );
@@ -267,19 +267,17 @@ fn a_copied_view_after_a_failed_sync_is_on_the_medium() {
     );
 }
 
-fn missing(intake: &Intake) -> Vec<u64> {
-    intake.missing().into_iter().flatten().collect()
+fn missing(writer: &BlobWriter) -> Vec<u64> {
+    writer.missing().into_iter().flatten().collect()
 }
 
 /// A run that wrote and hashed these segments and died. What it wrote is still in the cache; the medium refused the data.
 fn refused(disk: &SimDisk, data: &[u8], segments: u64) {
     let store = store_on(disk);
-    let intake = open(store.admit(want(data), &lease(&store), &quick()).unwrap());
-    let mut front = intake.front();
+    let writer = open(store.begin_ingest(request(data), &lease(&store), &quick()).unwrap());
     disk.fail(move |_, call, path| call == Call::StartWriteback && path.ends_with("data"));
     for index in 0..segments {
-        assert!(intake.write(index, piece(&intake, data, index)).unwrap());
-        assert!(front.push(&intake, index, piece(&intake, data, index)).unwrap());
+        assert!(writer.write_and_hash(index, piece(&writer, data, index)).unwrap());
     }
     disk.mend();
 }
@@ -293,13 +291,13 @@ fn what_a_killed_run_wrote_is_written_again_and_not_fetched_again() {
         refused(&disk, &data, 17);
         let store = store_on(&disk);
         if somebody_synced {
-            let path = store.layout().ingest(&want(&data).key).join("data");
+            let path = store.layout().partial(&request(&data).key).data;
             disk.open(&path, Open::Read).unwrap().sync_all().unwrap_err();
         }
-        let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-        assert_eq!(missing(&intake), [17]);
-        assert_eq!(intake.front().next(), 16, "what was hashed need not be hashed again");
-        finish(intake, &data).unwrap();
+        let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+        assert_eq!(missing(&writer), [17]);
+        assert_eq!(writer.hashed(), 16, "what was hashed need not be hashed again");
+        finish(writer, &data).unwrap();
         assert!(has_blob(&disk.now().crash(|_| false), &data));
     }
 }
@@ -310,10 +308,10 @@ fn what_two_killed_runs_wrote_is_still_hashed_and_not_fetched_again() {
     let disk = SimDisk::new();
     refused(&disk, &data, 17);
     let store = store_on(&disk);
-    drop(open(store.admit(want(&data), &lease(&store), &quick()).unwrap()));
-    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-    assert_eq!((missing(&intake), intake.front().next()), (vec![17], 16));
-    finish(intake, &data).unwrap();
+    drop(open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap()));
+    let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+    assert_eq!((missing(&writer), writer.hashed()), (vec![17], 16));
+    finish(writer, &data).unwrap();
     assert!(has_blob(&disk.now().crash(|_| false), &data));
 }
 
@@ -324,9 +322,9 @@ fn what_the_medium_refused_and_the_cache_forgot_is_wanted_again() {
     refused(&disk, &data, 3);
     disk.drop_caches();
     let store = store_on(&disk);
-    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-    assert_eq!(missing(&intake), [0, 1, 2, 3]);
-    finish(intake, &data).unwrap();
+    let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+    assert_eq!(missing(&writer), [0, 1, 2, 3]);
+    finish(writer, &data).unwrap();
     assert!(has_blob(&disk.now().crash(|_| false), &data));
 }
 
@@ -335,23 +333,23 @@ fn what_was_in_doubt_after_a_failed_sync_is_durable_once_the_partial_is_opened_a
     let data = content(13, 4 * SEGMENT_LEN);
     let disk = SimDisk::new();
     let store = store_on(&disk);
-    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
+    let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
     for index in [2, 0] {
-        intake.write(index, piece(&intake, &data, index)).unwrap();
-        intake.checkpoint().unwrap();
+        writer.write(index, piece(&writer, &data, index)).unwrap();
+        writer.checkpoint().unwrap();
     }
-    intake.write(1, piece(&intake, &data, 1)).unwrap();
+    writer.write(1, piece(&writer, &data, 1)).unwrap();
     // Its neighbour is overwritten with the same bytes, which may destroy it.
-    intake.write(0, piece(&intake, &data, 0)).unwrap();
+    writer.write(0, piece(&writer, &data, 0)).unwrap();
     disk.fail(|_, call, path| call == Call::Sync && path.ends_with("data"));
-    intake.checkpoint().unwrap_err();
+    writer.checkpoint().unwrap_err();
     disk.mend();
-    drop(intake);
-    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-    assert_eq!(missing(&intake), [3]);
-    let path = store.layout().ingest(&want(&data).key).join("data");
+    drop(writer);
+    let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+    assert_eq!(missing(&writer), [3]);
+    let path = store.layout().partial(&request(&data).key).data;
     // What was in doubt was written again, and made durable before anything else.
     assert!(disk.unsynced(&path).is_empty(), "{:?}", disk.unsynced(&path));
-    finish(intake, &data).unwrap();
+    finish(writer, &data).unwrap();
     assert!(has_blob(&disk.now().crash(|_| false), &data));
 }

@@ -8,7 +8,7 @@ use crate::{
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::{Disk, DiskFile, Entry, LockKind, Open, Result, Space, Stat},
-    store::{Admission, Project, Store, StoreError},
+    store::{Acquired, Dir, Project, Store, StoreError},
 };
 use std::{
     io,
@@ -79,7 +79,7 @@ fn a_step_that_fails_for_one_file_of_a_group_leaves_the_others_published() {
         let contents = contents_in(&[1, 2, 3], step + 1);
         let group = Group::filled(&home.store, &contents).unwrap();
         let steps = Arc::new(AtomicU64::new(0));
-        let (taken, leased, leases) = (steps.clone(), AtomicBool::new(false), home.store.layout().dir("leases"));
+        let (taken, leased, leases) = (steps.clone(), AtomicBool::new(false), home.store.layout().dir(Dir::Leases));
         let lock = home.store.layout().records_lock();
         let picks = move |op, path: &Path| {
             // Leasing is a step of all; the first step of each file is to set its mode.
@@ -95,7 +95,7 @@ fn a_step_that_fails_for_one_file_of_a_group_leaves_the_others_published() {
         for (result, data) in results.iter().zip(&contents) {
             let is_published = home.store.find(&sha256_of(data)).unwrap().is_some();
             // What is longer than a segment need not travel again.
-            let (key, size) = (want(data).key, data.len() as u64);
+            let (key, size) = (request(data).key, data.len() as u64);
             let is_held = size > SEGMENT_LEN && home.store.held(&key, size).unwrap() == size;
             assert!(is_published || result.is_err() && (is_held || size <= SEGMENT_LEN), "step {step}: {result:?}");
         }
@@ -161,7 +161,7 @@ fn a_collection_survives_the_failure_of_any_step() {
             let [kept, _gone] = [0, 1].map(|more| put(&home.store, &content(2 * seed + more, 50)).unwrap());
             let project = Project::register(&home.store, &home.models()).unwrap();
             project.put_root(&view("kept"), &files_of(&kept)).unwrap();
-            drop(home.store.admit(want(&content(seed + 100_000, 99)), &lease(&home.store), &quick()).unwrap());
+            drop(home.store.begin_ingest(request(&content(seed + 100_000, 99)), &lease(&home.store), &quick()).unwrap());
         },
         |store, _, _| collect_in(store, days(30)).map(drop),
     );
@@ -172,16 +172,16 @@ fn a_full_disk_publishes_nothing_and_keeps_the_partial() {
     let disk = FaultyDisk::new();
     let home = home_on(Arc::new(disk.clone()));
     let data = content(1, 4 * SEGMENT_LEN);
-    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
-    (0..2).for_each(|index| assert!(intake.write(index, piece(&intake, &data, index)).unwrap()));
+    let writer = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
+    (0..2).for_each(|index| assert!(writer.write(index, piece(&writer, &data, index)).unwrap()));
     disk.set(Rule::Pick(Box::new(|op, _| matches!(op, Op::Write | Op::Allocate).then_some(io::ErrorKind::StorageFull))));
-    let error = finish(intake, &data).unwrap_err();
+    let error = finish(writer, &data).unwrap_err();
     let error: model_manager::error::Error = error.into();
     assert_eq!(error.kind().exit_code(), 7);
     disk.set(Rule::Never);
-    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
-    assert_eq!(intake.held(), 2 * SEGMENT_LEN);
-    finish(intake, &data).unwrap();
+    let writer = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
+    assert_eq!(writer.held(), 2 * SEGMENT_LEN);
+    finish(writer, &data).unwrap();
     home.sound(Expect::Tidy);
 }
 
@@ -197,10 +197,10 @@ fn a_reservation_that_fails_keeps_what_an_earlier_run_brought() {
         let root = dir.path().join(".blobs");
         let store = Store::open_or_init(Arc::new(model_manager::disk::RealDisk), &root, false).unwrap();
         let data = content(1, 8 * SEGMENT_LEN);
-        let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-        (0..2).for_each(|index| assert!(intake.write(index, piece(&intake, &data, index)).unwrap()));
-        let path = store.layout().ingest(&intake.want().key).join("data");
-        drop(intake);
+        let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+        (0..2).for_each(|index| assert!(writer.write(index, piece(&writer, &data, index)).unwrap()));
+        let path = store.layout().partial(&writer.request().key).data;
+        drop(writer);
         // A sparse copy, as a file system without reservation leaves it, and then somebody else fills the volume.
         let bytes = std::fs::read(&path).unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_len(2 * SEGMENT_LEN).unwrap();
@@ -210,14 +210,14 @@ fn a_reservation_that_fails_keeps_what_an_earlier_run_brought() {
         let file = model_manager::disk::RealDisk.open(&path, Open::Write).unwrap();
         assert!(file.allocate(8 * SEGMENT_LEN).unwrap_err().is_no_space());
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "the reservation that failed destroyed the partial download");
-        let error = store.admit(want(&data), &lease(&store), &quick()).unwrap_err();
+        let error = store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap_err();
         assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
         std::fs::remove_file(dir.path().join("filler")).unwrap();
-        let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-        assert_eq!(intake.held(), 2 * SEGMENT_LEN);
-        finish(intake, &data).unwrap();
+        let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+        assert_eq!(writer.held(), 2 * SEGMENT_LEN);
+        finish(writer, &data).unwrap();
         // One that never began leaves nothing behind.
-        let error = store.admit(want(&content(2, 8 * SEGMENT_LEN)), &lease(&store), &quick()).unwrap_err();
+        let error = store.begin_ingest(request(&content(2, 8 * SEGMENT_LEN)), &lease(&store), &quick()).unwrap_err();
         assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
         assert!(store.partials().unwrap().is_empty());
         crate::fsck::assert_sound(&model_manager::disk::RealDisk, &root, Expect::Tidy);
@@ -236,11 +236,11 @@ fn a_complete_partial_that_was_made_read_only_is_published_by_the_next_run() {
     })));
     put(&home.store, &data).unwrap_err();
     disk.set(Rule::Never);
-    let Admission::Open(intake) = home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap() else {
+    let Acquired::Writer(writer) = home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap() else {
         panic!("published")
     };
-    assert_eq!(intake.missing(), []);
-    finish(*intake, &data).unwrap();
+    assert_eq!(writer.missing(), []);
+    finish(*writer, &data).unwrap();
     home.sound(Expect::Tidy);
 }
 

@@ -6,8 +6,8 @@ use model_manager::{
     disk::{Disk, RealDisk},
     names::RelPath,
     store::{
-        Admission, Blob, Complete, Front, GcOptions, GcReport, Intake, IntakeKey, Progress, Reached, Store, StoreError, Trust,
-        UpstreamFile, ViewFile, ViewKey, Wait, Want, commit_all,
+        Acquired, Advance, Blob, BlobRequest, BlobWriter, Complete, GcOptions, GcReport, IngestKey, Progress, Store, StoreError,
+        Trust, UpstreamFile, ViewFile, ViewKey, Wait, commit_all,
     },
 };
 use std::{
@@ -81,59 +81,56 @@ pub fn quick() -> Wait {
     Wait::silent(Some(Duration::from_secs(20)))
 }
 
-pub fn want(data: &[u8]) -> Want {
-    Want {
-        key: IntakeKey::Sha256(sha256_of(data)),
+pub fn request(data: &[u8]) -> BlobRequest {
+    BlobRequest {
+        key: IngestKey::Sha256(sha256_of(data)),
         size: data.len() as u64,
         what: "model.gguf".into(),
         trust: Trust::Sha256Upstream,
     }
 }
 
-pub fn open(admission: Admission) -> Intake {
-    match admission {
-        Admission::Open(intake) => *intake,
-        Admission::Present(blob) => panic!("{} is present already", blob.digest),
+pub fn open(acquired: Acquired) -> BlobWriter {
+    match acquired {
+        Acquired::Writer(writer) => *writer,
+        Acquired::Present(blob) => panic!("{} is present already", blob.digest),
     }
 }
 
-pub fn piece<'a>(intake: &Intake, data: &'a [u8], index: u64) -> &'a [u8] {
-    let range = intake.range(index);
+pub fn piece<'a>(writer: &BlobWriter, data: &'a [u8], index: u64) -> &'a [u8] {
+    let range = writer.range(index);
     &data[range.start as usize..range.end as usize]
 }
 
 /// Fills what is missing, and publishes.
-pub fn finish(intake: Intake, data: &[u8]) -> Result<Blob, StoreError> {
-    let front = fill(&intake, data)?;
-    intake.commit(front, None, source())
+pub fn finish(writer: BlobWriter, data: &[u8]) -> Result<Blob, StoreError> {
+    fill(&writer, data)?;
+    writer.commit(None, source())
 }
 
-/// Looks at what an earlier run had hashed, writes what is missing in random order and follows with a front.
-pub fn fill(intake: &Intake, data: &[u8]) -> Result<Front, StoreError> {
-    recheck(intake)?;
-    let mut front = intake.front();
+/// Verifies what an earlier run had hashed, then writes what is missing in random order and hashes all of it.
+pub fn fill(writer: &BlobWriter, data: &[u8]) -> Result<(), StoreError> {
+    verify_resumed(writer)?;
     loop {
-        let mut missing: Vec<u64> = intake.missing().into_iter().flatten().collect();
+        let mut missing: Vec<u64> = writer.missing().into_iter().flatten().collect();
         fastrand::shuffle(&mut missing);
         for index in missing {
-            intake.write(index, piece(intake, data, index))?;
-            front.push(intake, index, piece(intake, data, index))?;
+            writer.write_and_hash(index, piece(writer, data, index))?;
         }
-        while front.read_back(intake)? == Reached::One {}
-        if intake.missing().is_empty() {
-            return Ok(front);
+        if writer.advance_from_disk()? == Advance::Complete || writer.missing().is_empty() {
+            return Ok(());
         }
     }
 }
 
-/// What is damaged of what an earlier run had hashed.
-pub fn recheck(intake: &Intake) -> Result<Vec<u64>, StoreError> {
-    let damaged = intake.recheck(Progress { bytes: &|_| {}, cancel: &CancellationToken::new() })?;
-    Ok(damaged.into_iter().flatten().collect())
+/// What is corrupt of what an earlier run had hashed.
+pub fn verify_resumed(writer: &BlobWriter) -> Result<Vec<u64>, StoreError> {
+    let corrupt = writer.verify_resumed(Progress { bytes: &|_| {}, cancel: &CancellationToken::new() })?;
+    Ok(corrupt.into_iter().flatten().collect())
 }
 
-/// Intakes under one lease that are full, with the fronts that followed them: what can be published as a group.
-pub struct Group(Vec<(Intake, Front)>);
+/// Writers under one lease that are full and hashed: what can be published as a group.
+pub struct Group(Vec<BlobWriter>);
 
 impl Group {
     /// Of each content that is not in the store yet.
@@ -141,22 +138,21 @@ impl Group {
         let lease = std::sync::Arc::new(store.lease()?);
         let mut filled = Vec::new();
         for data in contents {
-            if let Admission::Open(intake) = store.admit(want(data), &lease, &quick())? {
-                let front = fill(&intake, data)?;
-                filled.push((*intake, front));
+            if let Acquired::Writer(writer) = store.begin_ingest(request(data), &lease, &quick())? {
+                fill(&writer, data)?;
+                filled.push(*writer);
             }
         }
         Ok(Self(filled))
     }
 
-    pub fn of(filled: Vec<(Intake, Front)>) -> Self {
+    pub fn of(filled: Vec<BlobWriter>) -> Self {
         Self(filled)
     }
 
     pub fn commit(self) -> Vec<Result<Blob, StoreError>> {
-        let (intakes, fronts): (Vec<Intake>, Vec<Front>) = self.0.into_iter().unzip();
-        let complete = |(intake, front)| Complete { intake, front, expected: None, source: Some(source().into()) };
-        commit_all(intakes.iter().zip(fronts).map(complete).collect())
+        let complete = |writer| Complete { writer, expected: None, source: Some(source().into()) };
+        commit_all(self.0.iter().map(complete).collect())
     }
 
     pub fn commit_all(self) -> Vec<Blob> {
@@ -185,9 +181,9 @@ pub fn contents_in(folders: &[u8], seed: u64) -> Vec<Vec<u8>> {
 
 /// Makes sure that the store has a blob of this content.
 pub fn put(store: &Store, data: &[u8]) -> Result<Blob, StoreError> {
-    match store.admit(want(data), &std::sync::Arc::new(store.lease()?), &quick())? {
-        Admission::Present(blob) => Ok(blob),
-        Admission::Open(intake) => finish(*intake, data),
+    match store.begin_ingest(request(data), &std::sync::Arc::new(store.lease()?), &quick())? {
+        Acquired::Present(blob) => Ok(blob),
+        Acquired::Writer(writer) => finish(*writer, data),
     }
 }
 

@@ -90,12 +90,12 @@ fn the_constants_of_the_document_are_those_of_the_program() {
     }
     // Mode of a blob, journal magic and record length show in the worked example's files.
     let home = home();
-    let intake = open(home.store.admit(want(&ZEROS), &lease(&home.store), &quick()).unwrap());
-    intake.write(0, &ZEROS[..SEGMENT_LEN as usize]).unwrap();
-    let journal = fs::read(home.store.layout().ingest(&intake.want().key).join("journal")).unwrap();
+    let writer = open(home.store.begin_ingest(request(&ZEROS), &lease(&home.store), &quick()).unwrap());
+    writer.write(0, &ZEROS[..SEGMENT_LEN as usize]).unwrap();
+    let journal = fs::read(home.store.layout().partial(&writer.request().key).journal).unwrap();
     assert_eq!(&journal[..8], constant("journal magic").as_bytes());
     assert_eq!(journal.len(), 2 * constant("journal record length").parse::<usize>().unwrap());
-    let blob = finish(intake, &ZEROS).unwrap();
+    let blob = finish(writer, &ZEROS).unwrap();
     assert_eq!(format!("{:o}", home.store.stat(&blob.digest).unwrap().unwrap().mode), constant("mode of a blob"));
 }
 
@@ -140,7 +140,7 @@ fn the_worked_example_is_what_happens() {
             let filled =
                 text.replace(' ', "").replace("<V0>", &hex(values[0].as_bytes())).replace("<V1>", &hex(values[1].as_bytes()));
             if info == "journal" {
-                let journal = fs::read(layout.ingest(&want(&ZEROS).key).join("journal")).unwrap();
+                let journal = fs::read(layout.partial(&request(&ZEROS).key).journal).unwrap();
                 assert_eq!(filled, format!("{}\n{}\n", hex(&journal[..56]), hex(&journal[64..112])));
                 continue;
             }
@@ -155,10 +155,10 @@ fn the_worked_example_is_what_happens() {
         }
     };
     show(&project_name);
-    let intake = open(home.store.admit(want(b"hello\n"), &lease(&home.store), &quick()).unwrap());
-    intake.write(0, b"hello\n").unwrap();
+    let writer = open(home.store.begin_ingest(request(b"hello\n"), &lease(&home.store), &quick()).unwrap());
+    writer.write(0, b"hello\n").unwrap();
     show(&project_name);
-    let blob = finish(intake, b"hello\n").unwrap();
+    let blob = finish(writer, b"hello\n").unwrap();
     show(&project_name);
     let project = Project::register(&home.store, &home.models()).unwrap();
     project_name = project.uuid().to_string();
@@ -167,10 +167,10 @@ fn the_worked_example_is_what_happens() {
     project.remove_root(&view("greeting")).unwrap();
     collect_in(&home.store, Duration::from_secs(7200)).unwrap();
     show(&project_name);
-    let intake = open(home.store.admit(want(&ZEROS), &lease(&home.store), &quick()).unwrap());
-    intake.write(0, &ZEROS[..SEGMENT_LEN as usize]).unwrap();
+    let writer = open(home.store.begin_ingest(request(&ZEROS), &lease(&home.store), &quick()).unwrap());
+    writer.write(0, &ZEROS[..SEGMENT_LEN as usize]).unwrap();
     show(&project_name);
-    finish(intake, &ZEROS).unwrap();
+    finish(writer, &ZEROS).unwrap();
     show(&project_name);
     assert!(blocks.is_empty());
 }

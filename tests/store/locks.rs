@@ -8,9 +8,12 @@ use crate::{
 };
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
-    disk::{LockKind, RealDisk},
+    disk::{
+        LockKind, RealDisk,
+        lock::{self, LockError},
+    },
     event::Event,
-    store::{Admission, IntakeKey, StoreError, Wait, lock},
+    store::{Acquired, IngestKey, StoreError, Wait},
 };
 use std::{
     fs,
@@ -76,7 +79,7 @@ fn waiting_ends_in_time_and_names_the_holder() {
         move |event: &Event| told.lock().unwrap().push(event.clone())
     };
     let wait = Wait::new(Some(Duration::from_millis(900)), Arc::new(reporter), CancellationToken::new());
-    let error = home.store.admit(want(&content(1, 2 * SEGMENT_LEN)), &lease(&home.store), &wait).unwrap_err();
+    let error = home.store.begin_ingest(request(&content(1, 2 * SEGMENT_LEN)), &lease(&home.store), &wait).unwrap_err();
     let StoreError::LockTimeout { what, holder, waited, .. } = &error else { panic!("{error}") };
     assert_eq!(what, "model.gguf");
     assert!(holder.contains(&format!("process {} on ", other.pid())), "{holder}");
@@ -90,7 +93,7 @@ fn waiting_ends_in_time_and_names_the_holder() {
 fn waiting_can_be_stopped() {
     let home = home();
     let data = content(1, 10);
-    let _held = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    let _held = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
     let (told, waiting) = std::sync::mpsc::channel();
     let reporter = move |event: &Event| {
         let _nobody_listens_any_more = matches!(event, Event::Waiting { .. }).then(|| told.send(()));
@@ -99,7 +102,7 @@ fn waiting_can_be_stopped() {
     let wait = Wait::new(None, Arc::new(reporter), cancel.clone());
     let waiter = std::thread::spawn({
         let (store, data) = (home.store.clone(), data.clone());
-        move || store.admit(want(&data), &lease(&store), &wait).unwrap_err()
+        move || store.begin_ingest(request(&data), &lease(&store), &wait).unwrap_err()
     });
     waiting.recv_timeout(Duration::from_secs(60)).expect("it waits, and says so");
     cancel.cancel();
@@ -114,8 +117,8 @@ fn a_lock_is_free_when_its_holder_was_killed() {
     other.says();
     other.kill_9();
     assert!(matches!(
-        home.store.admit(want(&data), &lease(&home.store), &Wait::silent(Some(Duration::ZERO))).unwrap(),
-        Admission::Open(_)
+        home.store.begin_ingest(request(&data), &lease(&home.store), &Wait::silent(Some(Duration::ZERO))).unwrap(),
+        Acquired::Writer(_)
     ));
 }
 
@@ -175,12 +178,12 @@ fn lock_files_of_finished_downloads_are_swept_and_those_in_use_are_not() {
     let home = home();
     put(&home.store, &content(5, 10)).unwrap();
     let data = content(6, 10);
-    let intake = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    let writer = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
     collect_in(&home.store, Duration::ZERO).unwrap();
     let left: Vec<_> = fs::read_dir(home.root().join("lock/b")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [sha256_of(&data).to_string().as_str()]);
-    assert!(home.store.layout().blob_lock(&IntakeKey::Sha256(sha256_of(&data))).exists());
-    finish(intake, &data).unwrap();
+    assert!(home.store.layout().blob_lock(&IngestKey::Sha256(sha256_of(&data))).exists());
+    finish(writer, &data).unwrap();
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn many_locks_are_waited_for_no_longer_in_all_than_one() {
     })));
     for (number, path) in paths.iter().enumerate() {
         let error = lock::acquire(&disk, path, LockKind::Exclusive, 0o600, "x", &wait.clone()).unwrap_err();
-        let StoreError::LockTimeout { in_all, .. } = &error else { panic!("{error}") };
+        let LockError::Timeout { in_all, .. } = &error else { panic!("{error}") };
         assert!(*in_all >= Duration::from_millis(600), "{error}");
         assert!(error.to_string().starts_with("waited "), "{error}");
         let tries = tries.swap(0, Ordering::SeqCst);

@@ -9,7 +9,7 @@ use crate::{
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::RealDisk,
-    store::{Admission, CheckMode, Progress, Project, Store, StoreError},
+    store::{Acquired, CheckMode, Progress, Project, Store, StoreError},
 };
 use std::{fs, io, path::Path, sync::Arc};
 
@@ -129,7 +129,7 @@ fn a_newer_layout_is_refused_or_only_read() {
     let old = edit("\"min_writer\": 1", "\"min_writer\": 2").unwrap();
     assert!(!old.is_writable());
     assert_eq!(old.find(&blob.digest).unwrap(), Some(blob));
-    assert!(matches!(old.admit(want(b"new"), &lease(&old), &quick()), Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(old.begin_ingest(request(b"new"), &lease(&old), &quick()), Err(StoreError::ReadOnly { .. })));
 }
 
 #[test]
@@ -149,7 +149,9 @@ fn a_store_that_cannot_be_written_can_be_read_and_checked_without_a_write() {
         assert!(!store2.is_writable());
         let before = disk.count();
         assert_eq!(before, 2 * opened);
-        assert!(matches!(store.admit(want(&data), &lease(&store), &quick()).unwrap(), Admission::Present(found) if found == blob));
+        assert!(
+            matches!(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap(), Acquired::Present(found) if found == blob)
+        );
         let token = tokio_util::sync::CancellationToken::new();
         let progress = Progress { bytes: &|_| {}, cancel: &token };
         for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
@@ -162,7 +164,10 @@ fn a_store_that_cannot_be_written_can_be_read_and_checked_without_a_write() {
         assert_eq!(store.users().unwrap().len(), 1);
         let _section = store.shared().unwrap();
         assert_eq!(disk.count(), before, "something was written");
-        assert!(matches!(store.admit(want(b"new"), &crate::kit::lease(&store), &quick()), Err(StoreError::ReadOnly { .. })));
+        assert!(matches!(
+            store.begin_ingest(request(b"new"), &crate::kit::lease(&store), &quick()),
+            Err(StoreError::ReadOnly { .. })
+        ));
         assert!(matches!(store.collector(false, &quick()), Err(StoreError::ReadOnly { .. })));
         assert!(matches!(Project::register(&store, &home.models()), Err(StoreError::ReadOnly { .. })));
     }
@@ -175,8 +180,8 @@ fn where_locks_do_nothing_partials_are_private_and_nothing_is_collected() {
     let home = home_on(Arc::new(crate::faults::LaxLocks(FaultyDisk::new())));
     assert!(home.store.is_writable() && !home.store.locks_work());
     let data = content(1, SEGMENT_LEN + 100);
-    let first = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
-    let second = open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap());
+    let first = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
+    let second = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
     assert_eq!(home.store.partials().unwrap().len(), 2);
     // The digest is still what decides.
     assert!(
@@ -195,7 +200,8 @@ fn where_locks_do_nothing_two_may_take_in_one_small_file_at_once() {
     let temporary = || fs::read_dir(home.root().join("tmp")).unwrap().count();
     for (seed, size) in [(1, 100), (3, SEGMENT_LEN)] {
         let (data, other) = (content(seed, size), content(seed + 1, size));
-        let [wrong, right] = [(); 2].map(|()| open(home.store.admit(want(&data), &lease(&home.store), &quick()).unwrap()));
+        let [wrong, right] =
+            [(); 2].map(|()| open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap()));
         assert!(wrong.write(0, &other).unwrap() && right.write(0, &data).unwrap());
         assert_eq!((temporary(), home.store.partials().unwrap().len()), (2, 0));
         assert!(matches!(finish(wrong, &other), Err(StoreError::Mismatch { .. })), "wrong content was published");

@@ -8,7 +8,7 @@ use crate::{
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::Disk,
-    store::{Blob, Project, Store},
+    store::{Blob, Dir, Project, Store},
 };
 use std::{path::Path, sync::Arc};
 
@@ -125,17 +125,17 @@ fn each_blob_of_a_group_is_there_whole_or_not_at_all() {
 fn what_a_checkpoint_covers_survives() {
     let (disk, store) = ready();
     let data = content(2, 3 * SEGMENT_LEN);
-    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
+    let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
     let first = disk.moments(|| {
-        intake.write(1, piece(&intake, &data, 1)).unwrap();
-        intake.checkpoint().unwrap();
+        writer.write(1, piece(&writer, &data, 1)).unwrap();
+        writer.checkpoint().unwrap();
     });
-    let later = disk.moments(|| assert!(intake.write(2, piece(&intake, &data, 2)).unwrap()));
+    let later = disk.moments(|| assert!(writer.write(2, piece(&writer, &data, 2)).unwrap()));
     for after in later.iter().chain(first.last()).flat_map(|moment| crashes(moment, 3)) {
         let store = store_on(&after);
-        let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-        assert!(!intake.missing().iter().any(|range| range.contains(&1)), "a synced claim was lost");
-        finish(intake, &data).unwrap();
+        let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+        assert!(!writer.missing().iter().any(|range| range.contains(&1)), "a synced claim was lost");
+        finish(writer, &data).unwrap();
         assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
     }
 }
@@ -144,25 +144,23 @@ fn what_a_checkpoint_covers_survives() {
 fn a_hash_that_goes_on_after_a_power_loss_is_of_what_is_left() {
     let (disk, store) = ready();
     let data = content(3, 17 * SEGMENT_LEN + 5);
-    let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-    let mut front = intake.front();
-    let mut hash = |index| {
-        intake.write(index, piece(&intake, &data, index)).unwrap();
-        front.push(&intake, index, piece(&intake, &data, index)).unwrap();
+    let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+    let hash = |index| {
+        writer.write_and_hash(index, piece(&writer, &data, index)).unwrap();
     };
-    (0..15).for_each(&mut hash);
-    intake.checkpoint().unwrap();
+    (0..15).for_each(hash);
+    writer.checkpoint().unwrap();
     // The sixteenth segment comes with a note.
     let moments = disk.moments(|| {
-        (15..17).for_each(&mut hash);
-        intake.checkpoint().unwrap();
+        (15..17).for_each(hash);
+        writer.checkpoint().unwrap();
     });
     let mut noted = 0;
     for after in moments.iter().flat_map(|moment| crashes(moment, 3)) {
         let store = store_on(&after);
-        let intake = open(store.admit(want(&data), &lease(&store), &quick()).unwrap());
-        noted += u32::from(intake.front().next() == 16);
-        finish(intake, &data).unwrap();
+        let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+        noted += u32::from(writer.hashed() == 16);
+        finish(writer, &data).unwrap();
         assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
     }
     assert!(noted > 0);
@@ -209,7 +207,7 @@ fn a_rooted_blob_stays_that_another_process_has_not_made_durable_yet() {
         let blob = put(if was_ours { &store } else { &other }, &data).unwrap();
         // Where the other process is before its last step: the blob has its name, and its folder is not synced.
         let layout = store.layout();
-        let (named, unnamed) = (layout.blob(&blob.digest), layout.dir("tmp").join(".tmp-abcdefghijkl"));
+        let (named, unnamed) = (layout.blob(&blob.digest), layout.dir(Dir::Temp).join(".tmp-abcdefghijkl"));
         disk.rename(&named, &unnamed).unwrap();
         disk.sync_everything();
         let project = Project::register(&store, Path::new("/models")).unwrap();
@@ -230,9 +228,9 @@ fn rooted_blobs_stay_that_the_process_itself_published() {
     // While the lease is held, putting the root relies on what publishing made durable.
     let lease = lease(&store);
     let fill_one = |data: &Vec<u8>| {
-        let intake = open(store.admit(want(data), &lease, &quick()).unwrap());
-        let front = fill(&intake, data).unwrap();
-        (intake, front)
+        let writer = open(store.begin_ingest(request(data), &lease, &quick()).unwrap());
+        fill(&writer, data).unwrap();
+        writer
     };
     // Partials and a loose one, two of them in one folder.
     let group = Group::of(contents_in(&[9, 9, 17], 1).iter().map(fill_one).collect());

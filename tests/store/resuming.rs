@@ -3,7 +3,7 @@
 use crate::{fsck::Expect, kit::*};
 use model_manager::{
     digest::{GitSha1, SEGMENT_LEN, sha256_of},
-    store::{Front, Intake, IntakeKey, Progress, Reached, Standing, StoreError, Trust, Want},
+    store::{Advance, BlobRequest, BlobWriter, IngestKey, Progress, ResumeState, StoreError, Trust},
 };
 use std::{fs, os::unix::fs::FileExt, path::PathBuf};
 use tokio_util::sync::CancellationToken;
@@ -12,21 +12,19 @@ use tokio_util::sync::CancellationToken;
 const LEN: u64 = 35 * SEGMENT_LEN + 77;
 const RECORD: usize = 64;
 
-fn reopen(home: &Home, data: &[u8]) -> Intake {
-    open(home.store.admit(want(data), &lease(&home.store), &quick()).unwrap())
+fn reopen(home: &Home, data: &[u8]) -> BlobWriter {
+    open(home.store.begin_ingest(request(data), &lease(&home.store), &quick()).unwrap())
 }
 
 /// A run that ends after it wrote and hashed so many segments of `data`, on the way to `aim`.
 fn interrupted(home: &Home, aim: &[u8], data: &[u8], segments: u64) -> PathBuf {
-    let intake = reopen(home, aim);
-    let mut front = intake.front();
+    let writer = reopen(home, aim);
     for index in 0..segments {
-        assert!(intake.write(index, piece(&intake, data, index)).unwrap());
-        assert!(front.push(&intake, index, piece(&intake, data, index)).unwrap());
+        assert!(writer.write_and_hash(index, piece(&writer, data, index)).unwrap());
     }
     // What was not synced is looked at when it is opened.
-    intake.checkpoint().unwrap();
-    home.store.layout().ingest(&intake.want().key)
+    writer.checkpoint().unwrap();
+    home.store.layout().partial(&writer.request().key).dir
 }
 
 fn damage(partial: &std::path::Path, segment: u64) {
@@ -34,20 +32,20 @@ fn damage(partial: &std::path::Path, segment: u64) {
     file.write_all_at(b"damage", segment * SEGMENT_LEN + 4711).unwrap();
 }
 
-/// Writes what is missing and follows with this front; whether it got to the end.
-fn fill(intake: &Intake, front: &mut Front, data: &[u8]) -> bool {
-    for index in intake.missing().into_iter().flatten() {
-        assert!(intake.write(index, piece(intake, data, index)).unwrap());
+/// Writes what is missing and hashes from the disk; whether all of it is hashed.
+fn fill(writer: &BlobWriter, data: &[u8]) -> bool {
+    for index in writer.missing().into_iter().flatten() {
+        assert!(writer.write(index, piece(writer, data, index)).unwrap());
     }
-    while front.read_back(intake).unwrap() == Reached::One {}
-    front.next() == intake.segments()
+    assert!(!matches!(writer.advance_from_disk().unwrap(), Advance::Busy | Advance::Corrupt(_)));
+    writer.hashed() == writer.segments()
 }
 
-/// Writes what is missing, and publishes what this front saw.
-fn publish(home: &Home, intake: Intake, mut front: Front, data: &[u8]) {
-    assert!(fill(&intake, &mut front, data));
-    intake.commit(front, None, source()).unwrap();
-    drop(intake);
+/// Writes what is missing, and publishes.
+fn publish(home: &Home, writer: BlobWriter, data: &[u8]) {
+    assert!(fill(&writer, data));
+    writer.commit(None, source()).unwrap();
+    drop(writer);
     assert_eq!(fs::read(home.store.layout().blob(&sha256_of(data))).unwrap(), data);
     home.sound(Expect::Tidy);
 }
@@ -58,16 +56,16 @@ fn notes(journal: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn the_hash_goes_on_behind_the_last_note() {
+fn the_hash_goes_on_from_the_last_checkpoint() {
     let data = content(13, LEN);
     for (segments, noted) in [(15, 0), (16, 16), (31, 16), (35, 32)] {
         let home = home();
         interrupted(&home, &data, &data, segments);
-        let intake = reopen(&home, &data);
-        assert_eq!(intake.front().next(), noted);
-        assert_eq!(recheck(&intake).unwrap(), [0_u64; 0]);
-        assert_eq!(intake.front().next(), noted);
-        assert_eq!(finish(intake, &data).unwrap().digest, sha256_of(&data));
+        let writer = reopen(&home, &data);
+        assert_eq!(writer.hashed(), noted);
+        assert_eq!(verify_resumed(&writer).unwrap(), [0_u64; 0]);
+        assert_eq!(writer.hashed(), noted);
+        assert_eq!(finish(writer, &data).unwrap().digest, sha256_of(&data));
         home.sound(Expect::Tidy);
     }
 }
@@ -77,43 +75,36 @@ fn nothing_is_published_before_somebody_looked_at_what_was_hashed() {
     let home = home();
     let data = content(1, LEN);
     interrupted(&home, &data, &data, 20);
-    let intake = reopen(&home, &data);
-    let mut front = intake.front();
-    assert!(fill(&intake, &mut front, &data));
-    assert_eq!(front.standing(&intake), Standing::Unproven);
-    let error = intake.commit(front, None, source()).unwrap_err();
+    let writer = reopen(&home, &data);
+    assert!(fill(&writer, &data));
+    assert_eq!(writer.resume_state(), ResumeState::Unverified);
+    let error = writer.commit(None, source()).unwrap_err();
     assert!(matches!(error, StoreError::Incomplete { missing: 16, .. }), "{error}");
     assert_eq!(home.store.blobs().unwrap(), []);
 
-    // Looking may end before or after the front does.
-    let mut front = intake.front();
-    assert!(fill(&intake, &mut front, &data));
-    assert_eq!(recheck(&intake).unwrap(), [0_u64; 0]);
-    assert_eq!(front.standing(&intake), Standing::Sound);
-    intake.commit(front, None, source()).unwrap();
-    drop(intake);
+    assert_eq!(verify_resumed(&writer).unwrap(), [0_u64; 0]);
+    assert_eq!(writer.resume_state(), ResumeState::Verified);
+    assert_eq!(writer.advance_from_disk().unwrap(), Advance::Complete);
+    writer.commit(None, source()).unwrap();
+    drop(writer);
     home.sound(Expect::Tidy);
 }
 
 #[test]
-fn damage_before_the_note_is_found_and_only_that_is_wanted_again() {
+fn damage_before_the_checkpoint_is_found_and_only_that_is_wanted_again() {
     let data = content(2, LEN);
     for (damaged, begin) in [(vec![0], 0), (vec![5, 6, 20], 0), (vec![16], 16), (vec![20, 31], 16)] {
         let home = home();
         let partial = interrupted(&home, &data, &data, 35);
         damaged.iter().for_each(|segment| damage(&partial, *segment));
-        let intake = reopen(&home, &data);
-        let mut front = intake.front();
-        assert_eq!(front.next(), 32);
-        assert!(fill(&intake, &mut front, &data), "the front does not wait for who looks");
-        assert_eq!(recheck(&intake).unwrap(), damaged);
-        assert_eq!(intake.missing().into_iter().flatten().collect::<Vec<_>>(), damaged);
-        assert_eq!(front.standing(&intake), Standing::Stale);
-        assert!(intake.commit(front, None, source()).is_err());
-
-        let front = intake.front();
-        assert_eq!((front.next(), front.standing(&intake)), (begin, Standing::Sound));
-        publish(&home, intake, front, &data);
+        let writer = reopen(&home, &data);
+        assert_eq!(writer.hashed(), 32);
+        assert!(fill(&writer, &data), "hashing does not wait for the verification");
+        assert_eq!(verify_resumed(&writer).unwrap(), damaged);
+        assert_eq!(writer.missing().into_iter().flatten().collect::<Vec<_>>(), damaged);
+        assert_eq!((writer.hashed(), writer.resume_state()), (begin, ResumeState::Verified));
+        assert!(writer.commit(None, source()).is_err());
+        publish(&home, writer, &data);
     }
 }
 
@@ -123,13 +114,13 @@ fn looking_can_be_stopped_and_proves_nothing_then() {
     let data = content(3, LEN);
     let partial = interrupted(&home, &data, &data, 20);
     damage(&partial, 3);
-    let intake = reopen(&home, &data);
+    let writer = reopen(&home, &data);
     let token = CancellationToken::new();
     token.cancel();
-    let error = intake.recheck(Progress { bytes: &|_| {}, cancel: &token }).unwrap_err();
+    let error = writer.verify_resumed(Progress { bytes: &|_| {}, cancel: &token }).unwrap_err();
     assert!(matches!(error, StoreError::Cancelled), "{error}");
-    assert_eq!(intake.front().standing(&intake), Standing::Unproven);
-    assert_eq!(recheck(&intake).unwrap(), [3]);
+    assert_eq!(writer.resume_state(), ResumeState::Unverified);
+    assert_eq!(verify_resumed(&writer).unwrap(), [3]);
 }
 
 #[test]
@@ -149,9 +140,9 @@ fn a_note_that_is_damaged_or_torn_is_passed_over() {
         let last = notes(&journal)[1];
         change(&mut journal, last);
         fs::write(&path, journal).unwrap();
-        let intake = reopen(&home, &data);
-        assert_eq!(intake.front().next(), 16, "{name}");
-        finish(intake, &data).unwrap();
+        let writer = reopen(&home, &data);
+        assert_eq!(writer.hashed(), 16, "{name}");
+        finish(writer, &data).unwrap();
         home.sound(Expect::Tidy);
     }
 }
@@ -166,15 +157,15 @@ fn a_note_of_a_segment_whose_claim_is_lost_is_passed_over() {
     assert_eq!(notes(&journal), [17 * RECORD, 34 * RECORD]);
     journal[20 * RECORD + 17] ^= 1;
     fs::write(&path, journal).unwrap();
-    let intake = reopen(&home, &data);
-    assert_eq!(intake.missing()[0], 18..19);
-    assert_eq!(intake.front().next(), 16);
-    finish(intake, &data).unwrap();
+    let writer = reopen(&home, &data);
+    assert_eq!(writer.missing()[0], 18..19);
+    assert_eq!(writer.hashed(), 16);
+    finish(writer, &data).unwrap();
     home.sound(Expect::Tidy);
 }
 
 #[test]
-fn a_note_that_lies_publishes_nothing() {
+fn a_checkpoint_that_lies_publishes_nothing() {
     let home = home();
     let data = content(6, LEN);
     let path = interrupted(&home, &data, &data, 32).join("journal");
@@ -184,9 +175,9 @@ fn a_note_that_lies_publishes_nothing() {
     let check = blake3::hash(&journal[last..last + 56]);
     journal[last + 56..last + RECORD].copy_from_slice(&check.as_bytes()[..8]);
     fs::write(&path, journal).unwrap();
-    let intake = reopen(&home, &data);
-    assert_eq!(intake.front().next(), 32);
-    let error = finish(intake, &data).unwrap_err();
+    let writer = reopen(&home, &data);
+    assert_eq!(writer.hashed(), 32);
+    let error = finish(writer, &data).unwrap_err();
     assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");
     assert_eq!(home.store.blobs().unwrap(), []);
     put(&home.store, &data).unwrap();
@@ -201,25 +192,25 @@ fn a_note_is_of_no_use_once_one_of_its_segments_was_fetched_again() {
     wrong[3 * SEGMENT_LEN as usize + 9] ^= 1;
     let partial = interrupted(&home, &data, &wrong, 20);
     damage(&partial, 3);
-    let intake = reopen(&home, &data);
-    assert_eq!(recheck(&intake).unwrap(), [3]);
-    assert!(intake.write(3, piece(&intake, &data, 3)).unwrap());
-    drop(intake);
+    let writer = reopen(&home, &data);
+    assert_eq!(verify_resumed(&writer).unwrap(), [3]);
+    assert!(writer.write(3, piece(&writer, &data, 3)).unwrap());
+    drop(writer);
     // What was noted is the hash of other bytes than are there now.
-    let intake = reopen(&home, &data);
-    assert_eq!(intake.front().next(), 0);
-    finish(intake, &data).unwrap();
+    let writer = reopen(&home, &data);
+    assert_eq!(writer.hashed(), 0);
+    finish(writer, &data).unwrap();
     home.sound(Expect::Tidy);
 }
 
 #[test]
-fn a_partial_of_another_length_has_no_notes() {
+fn a_partial_of_another_length_has_no_checkpoints() {
     let home = home();
     let data = content(8, LEN);
     interrupted(&home, &data, &data, 20);
-    let other = Want { size: LEN + 1, ..want(&data) };
-    let intake = open(home.store.admit(other, &lease(&home.store), &quick()).unwrap());
-    assert_eq!((intake.held(), intake.front().next()), (0, 0));
+    let other = BlobRequest { size: LEN + 1, ..request(&data) };
+    let writer = open(home.store.begin_ingest(other, &lease(&home.store), &quick()).unwrap());
+    assert_eq!((writer.held(), writer.hashed()), (0, 0));
 }
 
 #[test]
@@ -227,41 +218,40 @@ fn a_file_named_by_its_git_blob_id_is_hashed_from_its_first_byte() {
     let home = home();
     let data = content(9, 17 * SEGMENT_LEN);
     let key: GitSha1 = "ce013625030ba8dba906f756967f9e9ca394464a".parse().unwrap();
-    let want =
-        || Want { key: IntakeKey::Git(key), size: data.len() as u64, what: "tokenizer.json".into(), trust: Trust::Sha256Upstream };
-    let admit = || open(home.store.admit(want(), &lease(&home.store), &quick()).unwrap());
-    let intake = admit();
-    let mut front = intake.front();
+    let request = || BlobRequest {
+        key: IngestKey::Git(key),
+        size: data.len() as u64,
+        what: "tokenizer.json".into(),
+        trust: Trust::Sha256Upstream,
+    };
+    let admit = || open(home.store.begin_ingest(request(), &lease(&home.store), &quick()).unwrap());
+    let writer = admit();
     for index in 0..17 {
-        assert!(intake.write(index, piece(&intake, &data, index)).unwrap());
-        assert!(front.push(&intake, index, piece(&intake, &data, index)).unwrap());
+        assert!(writer.write_and_hash(index, piece(&writer, &data, index)).unwrap());
     }
-    drop(intake);
-    let intake = admit();
-    assert_eq!((intake.missing(), intake.front().next()), (vec![], 0));
+    drop(writer);
+    let writer = admit();
+    assert_eq!((writer.missing(), writer.hashed()), (vec![], 0));
 }
 
 #[test]
-fn other_content_for_a_claimed_segment_is_not_written() {
+fn other_content_for_a_recorded_segment_is_not_written() {
     let home = home();
     let (data, other) = (content(10, 3 * SEGMENT_LEN), content(11, 3 * SEGMENT_LEN));
-    let intake = reopen(&home, &data);
-    let mut front = intake.front();
-    assert!(intake.write(0, piece(&intake, &data, 0)).unwrap());
-    assert!(front.push(&intake, 0, piece(&intake, &data, 0)).unwrap());
-    assert!(!intake.write(0, piece(&intake, &other, 0)).unwrap());
-    publish(&home, intake, front, &data);
+    let writer = reopen(&home, &data);
+    assert!(writer.write_and_hash(0, piece(&writer, &data, 0)).unwrap());
+    assert!(!writer.write(0, piece(&writer, &other, 0)).unwrap());
+    publish(&home, writer, &data);
 }
 
 #[test]
-fn the_same_content_for_a_claimed_segment_mends_it() {
+fn the_same_content_for_a_recorded_segment_repairs_it() {
     let home = home();
     let data = content(12, 3 * SEGMENT_LEN);
     let partial = interrupted(&home, &data, &data, 2);
     damage(&partial, 1);
-    let intake = reopen(&home, &data);
-    assert!(intake.write(1, piece(&intake, &data, 1)).unwrap());
-    let mut front = intake.front();
-    assert!(fill(&intake, &mut front, &data));
-    intake.commit(front, None, source()).unwrap();
+    let writer = reopen(&home, &data);
+    assert!(writer.write(1, piece(&writer, &data, 1)).unwrap());
+    assert!(fill(&writer, &data));
+    writer.commit(None, source()).unwrap();
 }

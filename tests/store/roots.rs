@@ -8,7 +8,7 @@ use crate::{
 use model_manager::{
     digest::sha256_of,
     disk::RealDisk,
-    store::{Admission, PROJECT_FILE, Project, RootOwner, Store, StoreError},
+    store::{Acquired, PROJECT_FILE, Project, RootOwner, Store, StoreError},
 };
 use std::{
     fs,
@@ -54,10 +54,10 @@ fn a_blob_whose_name_could_not_be_made_durable_is_not_taken_for_durable_when_it_
         let folder = home.store.layout().blob(&sha256_of(&data)).parent().unwrap().to_owned();
         disk.set(Rule::Pick(Box::new(move |op, path| (op == Op::SyncDir && path == folder).then_some(std::io::ErrorKind::Other))));
         let lease = lease(&home.store);
-        let admit = || home.store.admit(want(&data), &lease, &quick()).unwrap();
+        let admit = || home.store.begin_ingest(request(&data), &lease, &quick()).unwrap();
         finish(open(admit()), &data).unwrap_err();
         // It has its name and is found, and rooting it syncs the folder, which fails again.
-        let Admission::Present(blob) = admit() else { panic!("it has no name") };
+        let Acquired::Present(blob) = admit() else { panic!("it has no name") };
         project.put_root(&view("a"), &files_of(&blob)).unwrap_err();
         // Nor does it count that the record stands there from the first time.
         project.put_root(&view("a"), &files_of(&blob)).unwrap_err();
@@ -317,12 +317,12 @@ fn two_processes_that_register_at_once_agree() {
 fn a_root_that_cannot_be_read_ends_the_collection_and_is_named() {
     let home = home();
     let blob = put(&home.store, &content(1, 10)).unwrap();
-    let stray = put(&home.store, &content(2, 10)).unwrap();
+    let unrooted = put(&home.store, &content(2, 10)).unwrap();
     let project = Project::register(&home.store, &home.models()).unwrap();
     project.put_root(&view("a"), &files_of(&blob)).unwrap();
     let path = home.store.layout().project(project.uuid()).join("a~gguf~q4_k_m.json");
     let good = fs::read_to_string(&path).unwrap();
-    let other = stray.digest.to_string();
+    let other = unrooted.digest.to_string();
     let damaged = [
         "".to_owned(),
         "{".to_owned(),

@@ -4,7 +4,7 @@ use crate::{fsck::Expect, kit::*};
 use model_manager::{
     digest::{GitSha1, SequentialHasher, sha256_of},
     disk::RealDisk,
-    store::{Blob, CheckMode, IntakeKey, Progress, Store, TakeIn, Trust, UpstreamFile, Want},
+    store::{Blob, BlobRequest, CheckMode, ImportMode, IngestKey, Progress, Store, Trust, UpstreamFile},
 };
 use std::{fs, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -26,24 +26,25 @@ fn git_sha1_of(data: &[u8]) -> GitSha1 {
 }
 
 /// Puts bytes that come from a repository which published as much as `trust` says.
-fn put_from(store: &Store, data: &[u8], key: IntakeKey, trust: Trust, repo: &str, again: bool) -> Blob {
-    let want = Want { key, trust, ..want(data) };
+fn put_from(store: &Store, data: &[u8], key: IngestKey, trust: Trust, repo: &str, again: bool) -> Blob {
+    let request = BlobRequest { key, trust, ..request(data) };
     let lease = lease(store);
-    let admitted = if again { store.admit_again(want, &lease, &quick()) } else { store.admit(want, &lease, &quick()) };
-    let intake = open(admitted.unwrap());
-    let front = fill(&intake, data).unwrap();
-    intake.commit(front, None, from(repo)).unwrap()
+    let admitted =
+        if again { store.begin_replace(request, &lease, &quick()) } else { store.begin_ingest(request, &lease, &quick()) };
+    let writer = open(admitted.unwrap());
+    fill(&writer, data).unwrap();
+    writer.commit(None, from(repo)).unwrap()
 }
 
 #[test]
 fn a_key_that_nobody_published_vouches_for_nothing() {
     let data = content(1, 5000);
     let home = home();
-    let blob = put_from(&home.store, &data, IntakeKey::Sha256(sha256_of(&data)), Trust::Tofu, "a/lock", false);
+    let blob = put_from(&home.store, &data, IngestKey::Sha256(sha256_of(&data)), Trust::Tofu, "a/lock", false);
     assert_eq!(recorded(&home.store, &blob).0, Trust::Tofu);
     // Nor does more than the key count.
     let data = content(2, 5000);
-    let blob = put_from(&home.store, &data, IntakeKey::private(), Trust::Sha256Upstream, "a/b", false);
+    let blob = put_from(&home.store, &data, IngestKey::private(), Trust::Sha256Upstream, "a/b", false);
     assert_eq!(recorded(&home.store, &blob).0, Trust::Tofu);
     home.sound(Expect::Tidy);
 }
@@ -53,7 +54,7 @@ fn what_is_fetched_again_keeps_its_sources_and_who_vouches_for_it() {
     for before in [Trust::Tofu, Trust::GitSha1Upstream, Trust::Sha256Upstream] {
         let home = home();
         let data = content(1, 5000);
-        let key = IntakeKey::Sha256(sha256_of(&data));
+        let key = IngestKey::Sha256(sha256_of(&data));
         let blob = put_from(&home.store, &data, key, before, "a/first", false);
         put_from(&home.store, &data, key, Trust::Tofu, "a/second", true);
         assert_eq!(recorded(&home.store, &blob), (before, vec!["a/first".into(), "a/second".into()]));
@@ -66,7 +67,7 @@ fn a_repair_changes_nothing_of_who_vouches_for_a_blob() {
     for before in [Trust::Tofu, Trust::Sha256Upstream] {
         let home = home();
         let data = content(1, 3 << 20);
-        let blob = put_from(&home.store, &data, IntakeKey::Sha256(sha256_of(&data)), before, "a/first", false);
+        let blob = put_from(&home.store, &data, IngestKey::Sha256(sha256_of(&data)), before, "a/first", false);
         home.store.add_source(&blob.digest, from("a/second"), Trust::Tofu).unwrap();
         let path = home.store.layout().blob(&blob.digest);
         let mut damaged = data.clone();
@@ -75,10 +76,10 @@ fn a_repair_changes_nothing_of_who_vouches_for_a_blob() {
         fs::write(&path, damaged).unwrap();
         let token = CancellationToken::new();
         let progress = Progress { bytes: &|_| {}, cancel: &token };
-        let intake = home.store.admit_repair(&blob.digest, blob.size, &path, &lease(&home.store), &quick(), progress).unwrap();
-        let front = fill(&intake, &data).unwrap();
-        intake.commit(front, None, from("a/second")).unwrap();
-        drop(intake);
+        let writer = home.store.begin_repair(&blob.digest, blob.size, &path, &lease(&home.store), &quick(), progress).unwrap();
+        fill(&writer, &data).unwrap();
+        writer.commit(None, from("a/second")).unwrap();
+        drop(writer);
         assert_eq!(recorded(&home.store, &blob), (before, vec!["a/first".into(), "a/second".into()]));
         home.sound(Expect::Tidy);
     }
@@ -88,28 +89,28 @@ fn a_repair_changes_nothing_of_who_vouches_for_a_blob() {
 fn a_published_hash_that_was_compared_vouches_for_what_came_without_one() {
     let home = home();
     let data = content(1, 5000);
-    let blob = put_from(&home.store, &data, IntakeKey::private(), Trust::Tofu, "a/silent", false);
+    let blob = put_from(&home.store, &data, IngestKey::private(), Trust::Tofu, "a/silent", false);
     assert_eq!(recorded(&home.store, &blob).0, Trust::Tofu);
     // Fetched under another key, it is found to be the same.
-    put_from(&home.store, &data, IntakeKey::Git(git_sha1_of(&data)), Trust::GitSha1Upstream, "a/git", false);
+    put_from(&home.store, &data, IngestKey::Git(git_sha1_of(&data)), Trust::GitSha1Upstream, "a/git", false);
     assert_eq!(recorded(&home.store, &blob).0, Trust::GitSha1Upstream);
     home.store.add_source(&blob.digest, from("a/loud"), Trust::Sha256Upstream).unwrap();
     // And a source that publishes nothing takes none of it back.
     home.store.add_source(&blob.digest, from("a/mute"), Trust::Tofu).unwrap();
-    put_from(&home.store, &data, IntakeKey::private(), Trust::Tofu, "a/silent", false);
+    put_from(&home.store, &data, IngestKey::private(), Trust::Tofu, "a/silent", false);
     let repos = ["a/silent", "a/git", "a/loud", "a/mute"].map(String::from).to_vec();
     assert_eq!(recorded(&home.store, &blob), (Trust::Sha256Upstream, repos));
     home.sound(Expect::Tidy);
 }
 
 #[test]
-fn a_file_that_is_taken_in_is_vouched_for_by_a_published_hash_only() {
+fn a_file_that_is_imported_is_vouched_for_by_a_published_hash_only() {
     let home = home();
     let path = home.path("file");
     let take = |expected| {
         fs::write(&path, b"bytes").unwrap();
         let token = CancellationToken::new();
-        home.store.take_in(&path, TakeIn::Copy, expected, &lease(&home.store), &|_| {}, &token).unwrap()
+        home.store.import(&path, ImportMode::Copy, expected, &lease(&home.store), &|_| {}, &token).unwrap()
     };
     let digest = sha256_of(b"bytes");
     for (expected, trust) in [
@@ -127,7 +128,7 @@ fn a_file_that_is_taken_in_is_vouched_for_by_a_published_hash_only() {
 fn checking_a_blob_proves_nothing_about_who_vouches_for_it() {
     let home = home();
     let data = content(1, 5000);
-    let blob = put_from(&home.store, &data, IntakeKey::private(), Trust::Tofu, "a/silent", false);
+    let blob = put_from(&home.store, &data, IngestKey::private(), Trust::Tofu, "a/silent", false);
     let token = CancellationToken::new();
     for mode in [CheckMode::Quick, CheckMode::Full, CheckMode::Rehash] {
         home.store.check(&blob.digest, mode, Progress { bytes: &|_| {}, cancel: &token }).unwrap();
@@ -151,8 +152,8 @@ fn no_source_is_lost_that_is_noted_at_the_same_time_as_another() {
                 for round in 0..8 {
                     let repo = format!("a/{thread}-{round}");
                     match thread {
-                        0 => drop(put_from(&store, data, IntakeKey::private(), Trust::Tofu, &repo, false)),
-                        1 => drop(put_from(&store, data, IntakeKey::Sha256(digest), Trust::Tofu, &repo, true)),
+                        0 => drop(put_from(&store, data, IngestKey::private(), Trust::Tofu, &repo, false)),
+                        1 => drop(put_from(&store, data, IngestKey::Sha256(digest), Trust::Tofu, &repo, true)),
                         _ => store.add_source(&digest, from(&repo), Trust::Tofu).unwrap(),
                     }
                     store.check(&digest, CheckMode::Rehash, Progress { bytes: &|_| {}, cancel: &token }).unwrap();

@@ -38,9 +38,7 @@ pub struct Args {
 
 fn backend() -> ValueParser {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(Backend::ALL.map(Backend::as_str))
-        .try_map(|word| Backend::from_word(&word).ok_or("no such backend"))
-        .into()
+    PossibleValuesParser::new(Backend::ALL.map(Backend::as_str)).try_map(|word| word.parse::<Backend>()).into()
 }
 
 /// The settings with the model, and whether they were only to be shown.

@@ -2,11 +2,11 @@
 
 use crate::manager::{ModelManager, lock::entry::view_of};
 use crate::{
-    disk::{Kind, LockKind},
+    disk::{Kind, LockKind, lock},
     error::{Error, ErrorKind, Result},
     hint::Hint,
     registry::{LockFile, LockedFile, MOST_BYTES},
-    store::{ViewFile, lock},
+    store::ViewFile,
 };
 use std::path::PathBuf;
 

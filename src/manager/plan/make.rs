@@ -18,7 +18,7 @@ use crate::{
     notice::Notice,
     registry::ArtifactFile,
     source::hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
-    store::{IntakeKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
+    store::{IngestKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
     view::FileState,
     weights::{format_of, is_weights},
 };
@@ -298,7 +298,7 @@ impl ModelManager {
                 continue;
             }
             if let (Some(store), Some(size)) = (store, file.size)
-                && !matches!(file.key(), IntakeKey::Private(_))
+                && !matches!(file.key(), IngestKey::Private(_))
             {
                 file.held = store.held(&file.key(), size)?;
                 if file.held > 0 {

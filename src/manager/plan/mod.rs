@@ -14,8 +14,8 @@ use crate::{
     notice::Notice,
     settings::LinkMode,
     source::hub::HubFile,
-    store::{IntakeKey, Store, Trust, ViewFile, ViewKey},
-    view::Awaited,
+    store::{IngestKey, Store, Trust, ViewFile, ViewKey},
+    view::ExpectedFile,
     weights::is_weights,
 };
 use std::{
@@ -106,11 +106,11 @@ impl PlannedFile {
     }
 
     /// What is known of the content.
-    pub(super) fn key(&self) -> IntakeKey {
+    pub(super) fn key(&self) -> IngestKey {
         match (self.sha256, self.git_sha1) {
-            (Some(digest), _) => IntakeKey::Sha256(digest),
-            (None, Some(sha1)) => IntakeKey::Git(sha1),
-            (None, None) => IntakeKey::private(),
+            (Some(digest), _) => IngestKey::Sha256(digest),
+            (None, Some(sha1)) => IngestKey::Git(sha1),
+            (None, None) => IngestKey::private(),
         }
     }
 }
@@ -128,13 +128,13 @@ impl Plan {
     }
 
     /// What must travel: one content under several names is fetched and kept once.
-    pub(super) fn missing(&self) -> BTreeMap<IntakeKey, &PlannedFile> {
+    pub(super) fn missing(&self) -> BTreeMap<IngestKey, &PlannedFile> {
         self.files.iter().filter(|file| file.is_missing()).map(|file| (file.key(), file)).collect()
     }
 
     /// Bytes that what must travel still takes in the store.
     pub(super) fn room(&self, store: &Store) -> u64 {
-        self.missing().iter().map(|(key, file)| store.room_for(key, file.size.unwrap_or(0))).sum()
+        self.missing().iter().map(|(key, file)| store.required_space(key, file.size.unwrap_or(0))).sum()
     }
 
     /// Whether nothing has to travel or be taken in.
@@ -191,7 +191,7 @@ impl Plan {
         let total_bytes = self.files.iter().filter_map(|file| file.size).sum();
         let missing = self.missing();
         let download_bytes = missing.values().map(|file| file.to_fetch()).sum();
-        let room = |key: &IntakeKey, size: u64| store.map_or(size, |store| store.room_for(key, size));
+        let room = |key: &IngestKey, size: u64| store.map_or(size, |store| store.required_space(key, size));
         let disk_bytes = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
         let weights =
             self.files.iter().filter(|file| is_weights(&file.path)).try_fold(0u64, |sum, file| sum.checked_add(file.size?));
@@ -228,8 +228,8 @@ impl Plan {
 
 impl PlannedFile {
     /// What the view is told of it before it is here.
-    pub(super) fn awaited(&self) -> Awaited<'_> {
-        Awaited { path: &self.path, sha256: self.sha256, size: self.size.unwrap_or(0) }
+    pub(super) fn expected(&self) -> ExpectedFile<'_> {
+        ExpectedFile { path: &self.path, sha256: self.sha256, size: self.size.unwrap_or(0) }
     }
 
     /// How far what is here is vouched for; `None` while it is not here, or where nothing is recorded.

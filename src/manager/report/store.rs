@@ -2,7 +2,7 @@
 
 use crate::{
     digest::{GitSha1, Sha256Digest},
-    store::{Finding, IntakeKey, Provenance, RootOwner, Trust, Unreferenced},
+    store::{Finding, IngestKey, Provenance, RootOwner, Trust, Unreferenced},
 };
 use serde::{Serialize, Serializer};
 use std::path::PathBuf;
@@ -51,8 +51,8 @@ pub struct PartialReport {
     pub disk_bytes: u64,
 }
 
-impl From<&(IntakeKey, String, u64)> for PartialReport {
-    fn from((key, file, bytes): &(IntakeKey, String, u64)) -> Self {
+impl From<&(IngestKey, String, u64)> for PartialReport {
+    fn from((key, file, bytes): &(IngestKey, String, u64)) -> Self {
         Self { key: key.to_string(), file: file.clone(), disk_bytes: *bytes }
     }
 }

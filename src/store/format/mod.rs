@@ -136,9 +136,9 @@ impl Marker {
     }
 }
 
-/// `ingest/<key>/claim`: what a partial download will become, for people and for the collector.
+/// The file `claim` of a partial download: what it will become, for people and for the collector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct PartialRecord {
     /// Version of this file.
     pub format: u32,
     /// Length of the finished file.

@@ -1,11 +1,11 @@
-//! Takes a file that is already on this machine into the store, hashing it once and using no network.
+//! Imports a file that is already on this machine: it is hashed once, and nothing travels.
 
 use crate::store::{
     Blob, Progress, Result, Store, StoreError,
     format::{Provenance, Stamp, Trust},
     ingest::partial,
     ingest::publish::{self, Finished},
-    layout::IntakeKey,
+    layout::IngestKey,
     lease::Lease,
 };
 use crate::{
@@ -28,21 +28,21 @@ const _: () = assert!(WRITEBACK.is_multiple_of(BLOCK) && SEGMENT_LEN.is_multiple
 
 /// How the bytes get into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TakeIn {
-    /// The file becomes the blob: its inode gets the blob's name, and the caller replaces the old name by a view. Only
-    /// for a file that has no other name; one on another volume is copied.
-    Inode,
+pub enum ImportMode {
+    /// The file becomes the blob: its inode gets the blob's name, and the caller removes or replaces the old name. Only for
+    /// a file that has no other name; one on another volume is copied.
+    Move,
     /// The file stays as it is: reflink where the file system can, else a copy.
     Copy,
 }
 
 impl Store {
-    /// Takes `path` in; the blob is under `lease` before it is published. With `expected`, other content is refused and
+    /// Imports `path`; the blob is under `lease` before it is published. With `expected`, other content is refused and
     /// the file is left as it was; the blob gets the trust of that digest. `progress` gets the number of hashed bytes.
-    pub fn take_in(
+    pub fn import(
         &self,
         path: &Path,
-        how: TakeIn,
+        how: ImportMode,
         expected: Option<(Sha256Digest, Trust)>,
         lease: &Lease,
         progress: &(dyn Fn(u64) + Sync),
@@ -51,37 +51,37 @@ impl Store {
         self.require_writable()?;
         let disk = self.disk();
         if disk.stat(path)?.kind != Kind::File {
-            return Err(not_a_file("take in", path).into());
+            return Err(not_a_file("import", path).into());
         }
         let source = disk.open(path, Open::Read)?;
         // Of what was opened: the path may name another file by now.
         let before = source.stat()?;
         if before.kind != Kind::File {
-            return Err(not_a_file("take in", path).into());
+            return Err(not_a_file("import", path).into());
         }
-        let key = IntakeKey::private();
+        let key = IngestKey::private();
         let what = path.display().to_string();
         // Held so that a collector does not take the folder for an abandoned one, as old as the file may be.
         let _lock = self.locks_work().then(|| self.lock_blob(&key, &what, self.wait())).transpose()?;
-        let dir = self.layout().ingest(&key);
-        let data_path = dir.join("data");
+        let paths = self.layout().partial(&key);
+        let data_path = &paths.data;
         let result = (|| {
-            disk.create_dirs(&dir, self.marker().folder_mode())?;
+            disk.create_dirs(&paths.dir, self.marker().folder_mode())?;
             // Only its owner can make a file read-only; that of another user is copied.
-            let is_ours = how == TakeIn::Inode && before.nlink == 1 && source.set_mode(before.mode).is_ok();
-            let inode = is_ours && disk.hard_link(path, &data_path).is_ok();
-            let shares_bytes = inode || disk.reflink(path, &data_path).is_ok();
+            let is_ours = how == ImportMode::Move && before.nlink == 1 && source.set_mode(before.mode).is_ok();
+            let inode = is_ours && disk.hard_link(path, data_path).is_ok();
+            let shares_bytes = inode || disk.reflink(path, data_path).is_ok();
             if !shares_bytes {
-                disk.remove_if_there(&data_path)?;
+                disk.remove_if_there(data_path)?;
                 self.require_space(before.len)?;
             }
             if inode {
                 // A failed writeback of another program may have been reported already. A pending error is consumed
                 // here, and the hash is of what can be read afterwards.
-                let _ = disk.open(&data_path, Open::Read)?.sync_all();
+                let _ = disk.open(data_path, Open::Read)?.sync_all();
             }
             let mode = self.marker().file_mode();
-            let data = disk.open(&data_path, if shares_bytes { Open::Read } else { Open::CreateNew(mode) })?;
+            let data = disk.open(data_path, if shares_bytes { Open::Read } else { Open::CreateNew(mode) })?;
             let of = |file: &dyn DiskFile| file.stat().map(|stat| (stat.dev, stat.ino));
             if inode && of(&*data)? != of(&*source)? {
                 // The path is another file now, which was not hashed and must not be published.
@@ -113,7 +113,7 @@ impl Store {
             let finished = Finished { data: &*data, path, digest, values, size, trust, source, replaces: false };
             publish::only(publish::publish(self, vec![Ok(finished)]))
         })();
-        let tidied = partial::remove_ingest_dir(self, &dir);
+        let tidied = partial::remove_partial(self, &paths);
         // A file that did not become the blob after all gets its mode back.
         let stat = source.stat()?;
         if stat.nlink == 1 && stat.mode != before.mode {
@@ -121,7 +121,7 @@ impl Store {
         }
         drop(source);
         // Windows may keep the names of a file until nobody has it open.
-        let tidied = if cfg!(windows) { tidied.and_then(|()| partial::remove_ingest_dir(self, &dir)) } else { tidied };
+        let tidied = if cfg!(windows) { tidied.and_then(|()| partial::remove_partial(self, &paths)) } else { tidied };
         let blob = result?;
         tidied?;
         Ok(blob)

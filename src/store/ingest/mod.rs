@@ -1,6 +1,6 @@
 //! How bytes become a blob: written and hashed, kept through a crash, published under their digest.
 
-pub(super) mod hash;
+pub(in crate::store) mod cursor;
 pub(super) mod import;
 pub(super) mod journal;
 pub(super) mod partial;

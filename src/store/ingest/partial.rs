@@ -3,15 +3,15 @@
 use crate::store::{
     Store,
     error::{Result, StoreError},
-    format::{self, Claim},
-    ingest::hash::ranges,
-    ingest::journal::{self, Journal},
-    ingest::writer::Want,
-    layout::IntakeKey,
+    format::{self, PartialRecord},
+    ingest::cursor::ranges,
+    ingest::journal::{self, Journal, JournalState},
+    ingest::writer::BlobRequest,
+    layout::{Dir, IngestKey, PartialPaths},
 };
 use crate::{
     digest::{SegmentValue, segment_range, segment_value},
-    disk::{self, Disk, DiskError, DiskFile, Entry, Kind, Open},
+    disk::{self, Disk, DiskError, DiskFile, Entry, Kind, Open, TEMP_PREFIX},
 };
 use std::{
     io,
@@ -25,7 +25,7 @@ use std::{
 /// A partial download that this process fills.
 #[derive(Debug)]
 pub(in crate::store) struct PartialDir {
-    pub(in crate::store) dir: PathBuf,
+    pub(in crate::store) paths: PartialPaths,
     pub(in crate::store) data: Box<dyn DiskFile>,
     pub(in crate::store) journal: Journal,
     names_synced: AtomicBool,
@@ -50,70 +50,70 @@ impl Drop for Emptied {
 }
 
 impl PartialDir {
-    /// Opens or begins the partial of `key`, with what its journal claims. Its data has the full length afterwards.
-    pub(in crate::store) fn open(store: &Store, want: &Want, key: &IntakeKey) -> Result<(Self, journal::Found)> {
+    /// Opens or begins the partial of `key`, with what its journal records. Its data has the full length afterwards.
+    pub(in crate::store) fn open(store: &Store, request: &BlobRequest, key: &IngestKey) -> Result<(Self, JournalState)> {
         let disk = store.disk();
         let (dir_mode, file_mode) = (store.marker().folder_mode(), store.marker().file_mode());
-        let dir = store.layout().ingest(key);
-        disk.create_dirs(&dir, dir_mode)?;
-        let claimed = store
-            .read_record(&dir.join("claim"), format::SHORT_RECORD)?
-            .and_then(|text| serde_json::from_slice::<Claim>(&text).ok());
-        if claimed.is_none_or(|claimed| claimed.size != want.size) {
-            let claim = Claim { format: 1, size: want.size, what: want.what.clone(), begun: format::now() };
-            // Durability begins with the first checkpoint; a claim that is lost is written again.
-            disk.replace_hint(&dir.join("claim"), &format::to_json(&claim), file_mode, &dir)?;
+        let paths = store.layout().partial(key);
+        disk.create_dirs(&paths.dir, dir_mode)?;
+        let recorded = store
+            .read_record(&paths.record, format::SHORT_RECORD)?
+            .and_then(|text| serde_json::from_slice::<PartialRecord>(&text).ok());
+        if recorded.is_none_or(|recorded| recorded.size != request.size) {
+            let record = PartialRecord { format: 1, size: request.size, what: request.what.clone(), begun: format::now() };
+            // Durability begins with the first checkpoint; a record that is lost is written again.
+            disk.replace_hint(&paths.record, &format::to_json(&record), file_mode, &paths.dir)?;
         }
-        let text = match disk.read_at_most(&dir.join("journal"), journal::longest(want.size)) {
-            // What is longer than a journal of this file can be claims nothing.
+        let text = match disk.read_at_most(&paths.journal, journal::longest(request.size)) {
+            // What is longer than a journal of this file can be proves nothing.
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                disk.remove_if_there(&dir.join("journal"))?;
+                disk.remove_if_there(&paths.journal)?;
                 None
             }
             text => text?,
         };
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             // A new file: any part of the old one may have failed to be written.
-            disk.replace_small(&dir.join("journal"), &text, file_mode, &dir)?;
+            disk.replace_small(&paths.journal, &text, file_mode, &paths.dir)?;
         }
-        hear_out(disk, &dir.join("data"));
-        let found = open_data(disk, &dir.join("data"), file_mode)?;
-        let journal = disk.open(&dir.join("journal"), Open::CreateIfMissing(file_mode))?;
-        require_single(&*journal, &dir.join("journal"))?;
+        consume_pending_error(disk, &paths.data);
+        let found = open_data(disk, &paths.data, file_mode)?;
+        let journal = disk.open(&paths.journal, Open::CreateIfMissing(file_mode))?;
+        require_single(&*journal, &paths.journal)?;
         let had_data = found.file.stat()?.len > 0;
-        if found.file.stat()?.len != want.size {
-            // The claims are of another data file. They go before the length is right again and they look good.
+        if found.file.stat()?.len != request.size {
+            // The records are of another data file. They go before the length is right again and they look good.
             journal.set_len(0)?;
         }
-        let (journal, mut read) = Journal::open(journal, want.size, &disk::boot_id())?;
+        let (journal, mut read) = Journal::open(journal, request.size, &disk::boot_id())?;
         let data = match found.is_ours {
             true => found.file,
-            false => take_over(store, &dir, &*found.file, want.size, &read.claims)?,
+            false => take_over(store, &paths, &*found.file, request.size, &read.records)?,
         };
-        let partial = Self { dir, data, journal, names_synced: AtomicBool::new(false), emptied: Emptied::default() };
-        if let Err(error) = partial.reserve(store, want.size) {
-            if read.claims.iter().all(Option::is_none) {
-                // What never began leaves nothing behind; if that fails too, the first error is the one to tell.
-                let dir = partial.dir.clone();
+        let partial = Self { paths, data, journal, names_synced: AtomicBool::new(false), emptied: Emptied::default() };
+        if let Err(error) = partial.reserve(store, request.size) {
+            if read.records.iter().all(Option::is_none) {
+                // What never began leaves nothing behind; if that fails too, the first error is the one to report.
+                let paths = partial.paths.clone();
                 drop(partial);
-                let _ = remove_ingest_dir(store, &dir);
+                let _ = remove_partial(store, &paths);
             }
             return Err(error);
         }
         if had_data {
-            partial.write_again(store, want.size, &mut read)?;
+            partial.write_again(store, request.size, &mut read)?;
         }
         Ok((partial, read))
     }
 
-    /// Writes claimed segments that were not synced again, so that the syncs of this process prove them, and zeroes
+    /// Writes recorded segments that were not synced again, so that the syncs of this process prove them, and zeroes
     /// everything else that was not synced.
     ///
     /// Such data can be readable without being on the medium: a failed writeback is reported once, to any one process,
-    /// and later syncs succeed unless the data is written again. A segment that does not match its claim is missing.
-    fn write_again(&self, store: &Store, size: u64, found: &mut journal::Found) -> Result<()> {
-        for unclaimed in ranges((0..).zip(&found.claims).filter(|(_, claim)| claim.is_none()).map(|(index, _)| index)) {
-            let (start, end) = (segment_range(unclaimed.start, size).start, segment_range(unclaimed.end - 1, size).end);
+    /// and later syncs succeed unless the data is written again. A segment that does not match its record is missing.
+    fn write_again(&self, store: &Store, size: u64, found: &mut JournalState) -> Result<()> {
+        for missing in ranges((0..).zip(&found.records).filter(|(_, record)| record.is_none()).map(|(index, _)| index)) {
+            let (start, end) = (segment_range(missing.start, size).start, segment_range(missing.end - 1, size).end);
             self.data.renew(start, end - start)?;
         }
         if found.unsynced.is_empty() {
@@ -122,12 +122,12 @@ impl PartialDir {
         let mut buffer = Vec::new();
         let mut written = 0;
         for index in std::mem::take(&mut found.unsynced) {
-            let Some(claim) = found.claims.get_mut(index as usize) else { continue };
+            let Some(record) = found.records.get_mut(index as usize) else { continue };
             let range = segment_range(index, size);
             buffer.resize((range.end - range.start) as usize, 0);
             let is_whole = self.data.read_at(&mut buffer, range.start).is_ok_and(|got| got == buffer.len());
             self.data.renew(range.start, range.end - range.start)?;
-            match claim.filter(|value| is_whole && segment_value(index, size, &buffer) == *value) {
+            match record.filter(|value| is_whole && segment_value(index, size, &buffer) == *value) {
                 Some(value) => {
                     self.data.write_at(&buffer, range.start)?;
                     self.journal.written(index, &value)?;
@@ -137,12 +137,12 @@ impl PartialDir {
                         self.checkpoint(store)?;
                     }
                 }
-                None => *claim = None,
+                None => *record = None,
             }
         }
-        // A note holds only behind the claims that it is of, so the last is repeated behind the new ones.
-        let claimed = found.claims.iter().take_while(|claim| claim.is_some()).count() as u64;
-        found.midstates.retain(|segments, _| *segments <= claimed);
+        // A checkpoint holds only behind the records of its segments, so the last is repeated behind the new ones.
+        let recorded = found.records.iter().take_while(|record| record.is_some()).count() as u64;
+        found.midstates.retain(|segments, _| *segments <= recorded);
         if let Some(midstate) = found.midstates.values().next_back() {
             self.journal.hashed(midstate)?;
         }
@@ -150,14 +150,14 @@ impl PartialDir {
         if written > 0 { self.checkpoint(store) } else { Ok(()) }
     }
 
-    /// Takes the room for the whole file, so that a disk that is too full is found out before anything travels.
+    /// Reserves space for the whole file, so that a full disk is found before anything travels.
     fn reserve(&self, store: &Store, size: u64) -> Result<()> {
         let stat = self.data.stat()?;
-        let missing_room = size.saturating_sub(stat.allocated);
-        store.require_space(missing_room)?;
-        if stat.len != size || missing_room > 0 {
+        let missing_space = size.saturating_sub(stat.allocated);
+        store.require_space(missing_space)?;
+        if stat.len != size || missing_space > 0 {
             self.data.allocate(size).map_err(|error| match error.is_no_space() {
-                true => store.no_space(missing_room),
+                true => store.no_space(missing_space),
                 false => error.into(),
             })?;
             self.data.set_len(size)?;
@@ -167,14 +167,14 @@ impl PartialDir {
 
     /// Whether it is one process's own, so that nobody can go on with it.
     pub(in crate::store) fn is_private(&self) -> bool {
-        self.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"))
+        self.paths.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"))
     }
 
-    /// Makes everything claimed so far survive a power loss.
+    /// Makes everything recorded so far survive a power loss.
     pub(in crate::store) fn checkpoint(&self, store: &Store) -> Result<()> {
         if !self.names_synced.load(Ordering::Relaxed) {
-            store.disk().sync_dir(&self.dir)?;
-            store.disk().sync_dir(&store.layout().dir("ingest"))?;
+            store.disk().sync_dir(&self.paths.dir)?;
+            store.disk().sync_dir(&store.layout().dir(Dir::Ingest))?;
             self.names_synced.store(true, Ordering::Relaxed);
         }
         let upto = self.journal.end();
@@ -184,19 +184,19 @@ impl PartialDir {
 
     /// Removes it all.
     pub(in crate::store) fn remove(&self, store: &Store) -> Result<()> {
-        remove_ingest_dir(store, &self.dir)?;
-        if cfg!(windows) && store.disk().find(&self.dir)?.is_some() {
-            self.emptied.0.get_or_init(|| (store.clone(), self.dir.clone()));
+        remove_partial(store, &self.paths)?;
+        if cfg!(windows) && store.disk().find(&self.paths.dir)?.is_some() {
+            self.emptied.0.get_or_init(|| (store.clone(), self.paths.dir.clone()));
         }
         Ok(())
     }
 }
 
 /// Removes a partial download: the journal last but for its folder, so that a crash leaves something that can go on.
-pub(in crate::store) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<()> {
-    let disk = store.disk();
-    for name in ["data", "claim", "journal"] {
-        match disk.remove_if_there(&dir.join(name)) {
+pub(in crate::store) fn remove_partial(store: &Store, paths: &PartialPaths) -> Result<()> {
+    let (disk, dir) = (store.disk(), paths.dir.as_path());
+    for path in paths.files() {
+        match disk.remove_if_there(path) {
             // An unknown folder; it stays, and so does its parent.
             Err(error) if error.is_wrong_kind() => {}
             other => drop(other?),
@@ -204,7 +204,7 @@ pub(in crate::store) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<(
     }
     let mut removed = disk.remove_dir(dir);
     if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::DirectoryNotEmpty) {
-        let is_temporary = |entry: &&Entry| entry.name.starts_with(".tmp-") && entry.kind != Kind::Dir;
+        let is_temporary = |entry: &&Entry| entry.name.starts_with(TEMP_PREFIX) && entry.kind != Kind::Dir;
         for entry in disk.list_sorted(dir)?.iter().filter(is_temporary) {
             disk.remove_if_there(&dir.join(&entry.name))?;
         }
@@ -219,7 +219,7 @@ pub(in crate::store) fn remove_ingest_dir(store: &Store, dir: &Path) -> Result<(
 
 /// Consumes a pending writeback error of an earlier process, which would otherwise be reported to this one's syncs.
 /// Nothing is lost: data that was not synced is written again.
-fn hear_out(disk: &dyn Disk, path: &Path) {
+fn consume_pending_error(disk: &dyn Disk, path: &Path) {
     if let Ok(file) = disk.open(path, Open::Read) {
         let _ = file.sync_data();
     }
@@ -268,29 +268,29 @@ fn require_single(file: &dyn DiskFile, path: &Path) -> Result<()> {
     }
 }
 
-/// Puts a file of this user with the same claimed segments in the place of the data that another user began, who alone
+/// Puts a file of this user with the same recorded segments in the place of the data that another user began, who alone
 /// could make it read-only. Their file stays until the copy is durable.
 pub(in crate::store) fn take_over(
     store: &Store,
-    dir: &Path,
+    paths: &PartialPaths,
     theirs: &dyn DiskFile,
     size: u64,
-    claims: &[Option<SegmentValue>],
+    records: &[Option<SegmentValue>],
 ) -> Result<Box<dyn DiskFile>> {
     let disk = store.disk();
-    let data = dir.join("data");
-    let claimed: Vec<u64> = (0..).zip(claims).filter(|(_, claim)| claim.is_some()).map(|(index, _)| index).collect();
-    if !claimed.is_empty() {
+    let (dir, data) = (&paths.dir, &paths.data);
+    let recorded: Vec<u64> = (0..).zip(records).filter(|(_, record)| record.is_some()).map(|(index, _)| index).collect();
+    if !recorded.is_empty() {
         store.require_space(size)?;
     }
-    let (temp, ours) = disk.create_temp(dir, ".tmp-", store.marker().file_mode())?;
+    let (temp, ours) = disk.create_temp(dir, TEMP_PREFIX, store.marker().file_mode())?;
     let copied = (|| {
-        if !claimed.is_empty() {
+        if !recorded.is_empty() {
             ours.allocate(size)?;
             ours.set_len(size)?;
         }
         let mut buffer = Vec::new();
-        for index in claimed {
+        for index in recorded {
             let range = segment_range(index, size);
             buffer.resize((range.end - range.start) as usize, 0);
             // What cannot be read is found out when the segment is compared with its value.
@@ -299,13 +299,13 @@ pub(in crate::store) fn take_over(
             }
         }
         ours.sync_all()?;
-        disk.rename(&temp, &data)?;
+        disk.rename(&temp, data)?;
         disk.sync_dir(dir)
     })();
     match copied {
-        Ok(()) => Ok(disk.open(&data, Open::Write)?),
+        Ok(()) => Ok(disk.open(data, Open::Write)?),
         Err(error) => {
-            // The first error is the one to tell; what cannot be removed goes with the partial.
+            // The first error is the one to report; what cannot be removed goes with the partial.
             let _ = disk.remove_if_there(&temp);
             Err(if error.is_no_space() { store.no_space(size) } else { error.into() })
         }

@@ -10,10 +10,9 @@
 //! nor records.
 
 use crate::store::{
-    Blob, Intake, Result, Store, StoreError,
+    Blob, BlobWriter, Result, Store, StoreError,
     format::{self, BlobMeta, Provenance, Stamp, Trust},
-    ingest::hash::Front,
-    layout::IntakeKey,
+    layout::{Dir, IngestKey},
     records::{has_segments_record, segments_text},
 };
 use crate::{
@@ -35,10 +34,8 @@ const SYNCS: usize = 8;
 #[derive(Debug)]
 pub struct Complete<'a> {
     /// Where the bytes are.
-    pub intake: &'a Intake,
-    /// The front that followed them to the end.
-    pub front: Front,
-    /// Their published SHA-256, where that is known and is not the intake's key.
+    pub writer: &'a BlobWriter,
+    /// Their published SHA-256, where that is known and is not the key.
     pub expected: Option<Sha256Digest>,
     /// Where they came from; `None` where that is not known, or recorded before.
     pub source: Option<Provenance>,
@@ -50,7 +47,7 @@ pub fn commit_all(files: Vec<Complete<'_>>) -> Vec<Result<Blob>> {
     let mut results = Vec::with_capacity(files.len());
     // The records of each file of a group are open.
     let together = OpenFiles::now().group;
-    let checked = files.into_iter().map(|file| (file.intake, file.intake.finish(file.front, file.expected, file.source)));
+    let checked = files.into_iter().map(|file| (file.writer, file.writer.finish(file.expected, file.source)));
     let mut checked = checked.peekable();
     while let Some(first) = checked.next() {
         let mut group = vec![first];
@@ -65,27 +62,27 @@ pub fn commit_all(files: Vec<Complete<'_>>) -> Vec<Result<Blob>> {
 }
 
 /// Under one lease, which is of one store; and not the same bytes, of which the second is to find the first.
-fn may_go_together(one: &(&Intake, Result<Finished<'_>>), other: &(&Intake, Result<Finished<'_>>)) -> bool {
+fn may_go_together(one: &(&BlobWriter, Result<Finished<'_>>), other: &(&BlobWriter, Result<Finished<'_>>)) -> bool {
     let is_same = matches!((&one.1, &other.1), (Ok(one), Ok(other)) if one.digest == other.digest);
     Arc::ptr_eq(one.0.lease(), other.0.lease()) && !is_same
 }
 
-fn commit_group(group: Vec<(&Intake, Result<Finished<'_>>)>) -> Vec<Result<Blob>> {
+fn commit_group(group: Vec<(&BlobWriter, Result<Finished<'_>>)>) -> Vec<Result<Blob>> {
     let Some((first, _)) = group.first() else { return Vec::new() };
     let (store, lease) = (first.store(), first.lease());
     let digests: Vec<Sha256Digest> = group.iter().filter_map(|(_, file)| Some(file.as_ref().ok()?.digest)).collect();
     let protected = if digests.is_empty() { Ok(()) } else { lease.protect(&digests) };
-    let (intakes, files): (Vec<&Intake>, Vec<Result<Finished<'_>>>) = group.into_iter().unzip();
+    let (writers, files): (Vec<&BlobWriter>, Vec<Result<Finished<'_>>>) = group.into_iter().unzip();
     let files = files.into_iter().map(|file| file.and_then(|file| protected.clone().map(|()| file))).collect();
-    let published = publish(store, files).into_iter().zip(intakes);
-    published.map(|(blob, intake)| blob.and_then(|blob| intake.end().map(|()| blob))).collect()
+    let published = publish(store, files).into_iter().zip(writers);
+    published.map(|(blob, writer)| blob.and_then(|blob| writer.end().map(|()| blob))).collect()
 }
 
-impl Intake {
+impl BlobWriter {
     /// Publishes one finished file: see [`commit_all`]. `expected` is checked besides the key.
-    pub fn commit(&self, front: Front, expected: Option<Sha256Digest>, source: impl Into<Provenance>) -> Result<Blob> {
+    pub fn commit(&self, expected: Option<Sha256Digest>, source: impl Into<Provenance>) -> Result<Blob> {
         let source = Some(source.into());
-        only(commit_all(vec![Complete { intake: self, front, expected, source }]))
+        only(commit_all(vec![Complete { writer: self, expected, source }]))
     }
 }
 
@@ -192,7 +189,7 @@ impl<'a> Member<'a> {
         let Finished { data, digest, values, size, trust, .. } = &file;
         let Some(blake3) = merge_segments(values, *size) else {
             let missing = segment_count(*size) - values.len() as u64;
-            return Err(StoreError::Incomplete { key: IntakeKey::Sha256(*digest), missing });
+            return Err(StoreError::Incomplete { key: IngestKey::Sha256(*digest), missing });
         };
         // The mode before the sync: after it, a power loss would bring the old mode back.
         data.set_mode(0o444)?;
@@ -206,7 +203,7 @@ impl<'a> Member<'a> {
         let (before, sources) = known.map_or((Trust::Tofu, Vec::new()), |known| (known.trust, known.sources));
         let mut meta = BlobMeta { format: 1, size: *size, blake3, trust: before, verified_at, stamp, sources };
         meta.learn(file.source.as_slice(), *trust);
-        let (mode, tmp) = (store.marker().file_mode(), store.layout().dir("tmp"));
+        let (mode, tmp) = (store.marker().file_mode(), store.layout().dir(Dir::Temp));
         let write_segments = || store.disk().write_unnamed(&segments_text(values), mode, &tmp);
         let records = Records {
             segments: has_segments_record(*size).then(write_segments).transpose()?,

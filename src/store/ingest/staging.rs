@@ -1,32 +1,32 @@
-//! Where the bytes of an intake are until they are a blob.
+//! Where the bytes of a blob are until it is published.
 
-use crate::store::{Store, error::Result, ingest::partial::PartialDir};
+use crate::store::{Store, error::Result, ingest::partial::PartialDir, layout::Dir};
 use crate::{
     digest::{Midstate, SEGMENT_LEN, SegmentValue},
-    disk::DiskFile,
+    disk::{DiskFile, TEMP_PREFIX},
 };
 use std::{path::PathBuf, sync::OnceLock};
 
 /// Where the bytes are.
 #[derive(Debug)]
-pub(in crate::store) enum Place {
+pub(in crate::store) enum Staging {
     /// In the folder of a partial, at which a later run goes on.
     Partial(PartialDir),
     /// In a temporary file, which is made with the first bytes. For a file of one segment, of which nothing could be
     /// resumed: it is there or not, and costs the disk one file in place of a folder of three.
-    Loose(OnceLock<Temporary>),
+    TempFile(OnceLock<TempFile>),
 }
 
 /// A file in `tmp` and its path.
 #[derive(Debug)]
-pub(in crate::store) struct Temporary {
+pub(in crate::store) struct TempFile {
     path: PathBuf,
     file: Box<dyn DiskFile>,
 }
 
-impl Place {
-    /// Whether a file of so many bytes needs no partial.
-    pub(in crate::store) fn is_loose(size: u64) -> bool {
+impl Staging {
+    /// Whether a file of `size` bytes is staged in a temporary file.
+    pub(in crate::store) fn is_temp_file(size: u64) -> bool {
         size <= SEGMENT_LEN
     }
 
@@ -34,54 +34,54 @@ impl Place {
     pub(in crate::store) fn data(&self) -> Option<&dyn DiskFile> {
         match self {
             Self::Partial(partial) => Some(&*partial.data),
-            Self::Loose(made) => made.get().map(|temporary| &*temporary.file),
+            Self::TempFile(made) => made.get().map(|temporary| &*temporary.file),
         }
     }
 
     /// The open file and its path; one that is not there yet is made. One thread at a time may call it.
     pub(in crate::store) fn file(&self, store: &Store) -> Result<(PathBuf, &dyn DiskFile)> {
         let made = match self {
-            Self::Partial(partial) => return Ok((partial.dir.join("data"), &*partial.data)),
-            Self::Loose(made) => made,
+            Self::Partial(partial) => return Ok((partial.paths.data.clone(), &*partial.data)),
+            Self::TempFile(made) => made,
         };
         let temporary = match made.get() {
             Some(temporary) => temporary,
             None => {
-                let (tmp, mode) = (store.layout().dir("tmp"), store.marker().file_mode());
-                let (path, file) = store.disk().create_temp(&tmp, ".tmp-", mode)?;
-                made.get_or_init(|| Temporary { path, file })
+                let (tmp, mode) = (store.layout().dir(Dir::Temp), store.marker().file_mode());
+                let (path, file) = store.disk().create_temp(&tmp, TEMP_PREFIX, mode)?;
+                made.get_or_init(|| TempFile { path, file })
             }
         };
         Ok((temporary.path.clone(), &*temporary.file))
     }
 
-    /// Writes a segment and claims it where claims are kept. One thread at a time may call it.
+    /// Writes a segment and records it where there is a journal. One thread at a time may call it.
     pub(in crate::store) fn write(&self, store: &Store, index: u64, segment: &[u8], value: &SegmentValue) -> Result<()> {
         let (_, file) = self.file(store)?;
         file.write_at(segment, index * SEGMENT_LEN).map_err(|error| match self {
-            // No room was taken for it before.
-            Self::Loose(_) if error.is_no_space() => store.no_space(segment.len() as u64),
+            // No space was reserved for it before.
+            Self::TempFile(_) if error.is_no_space() => store.no_space(segment.len() as u64),
             _ => error.into(),
         })?;
         match self {
             Self::Partial(partial) => Ok(partial.journal.written(index, value)?),
-            Self::Loose(_) => Ok(()),
+            Self::TempFile(_) => Ok(()),
         }
     }
 
-    /// Notes how far SHA-256 came, where a later run can go on from it.
+    /// Writes a checkpoint of SHA-256, where a later run can go on from it.
     pub(in crate::store) fn hashed(&self, midstate: &Midstate) -> Result<()> {
         match self {
             Self::Partial(partial) => Ok(partial.journal.hashed(midstate)?),
-            Self::Loose(_) => Ok(()),
+            Self::TempFile(_) => Ok(()),
         }
     }
 
-    /// Makes everything claimed so far survive a power loss.
+    /// Makes everything recorded so far survive a power loss.
     pub(in crate::store) fn checkpoint(&self, store: &Store) -> Result<()> {
         match self {
             Self::Partial(partial) => partial.checkpoint(store),
-            Self::Loose(_) => Ok(()),
+            Self::TempFile(_) => Ok(()),
         }
     }
 
@@ -89,7 +89,7 @@ impl Place {
     pub(in crate::store) fn remove(&self, store: &Store) -> Result<()> {
         match self {
             Self::Partial(partial) => partial.remove(store),
-            Self::Loose(made) => match made.get() {
+            Self::TempFile(made) => match made.get() {
                 Some(temporary) => Ok(store.disk().remove_if_there(&temporary.path).map(drop)?),
                 None => Ok(()),
             },
@@ -100,7 +100,7 @@ impl Place {
     pub(in crate::store) fn is_resumable(&self) -> bool {
         match self {
             Self::Partial(partial) => !partial.is_private(),
-            Self::Loose(_) => false,
+            Self::TempFile(_) => false,
         }
     }
 }

@@ -1,24 +1,22 @@
 //! How bytes become a blob.
 //!
-//! An [`Intake`] owns one download: its lock, and the place of its bytes, which is a partial or, for a small file, a
-//! temporary file. Threads write whole segments in any order; a [`Front`] follows from the first byte to the last and
-//! computes SHA-256 as it goes, from memory where the next segment was just written and by reading back where it came
-//! early. Reading back compares with the segment's value, and what is claimed is never overwritten by anything else, so
-//! the hash at the end is of what the disk holds.
-//! How the finished file gets its name: `publish.rs`.
+//! A [`BlobWriter`] owns the making of one blob: its lock, the staged bytes, which are in a partial download or, for a small
+//! file, in a temporary file, and the hash cursor. Threads write whole segments in any order. SHA-256 is computed in order,
+//! from memory where the next segment was just written, and by reading back where it came early. A segment that is read
+//! back is compared with its value, and a recorded segment is never overwritten with other content, so the hash at the end
+//! is of what the disk holds. The cursor: `cursor.rs`. How the finished file gets its name: `publish.rs`.
 
 use crate::store::{
-    Blob, Store, check,
+    Blob, FileLock, Store, Wait, check,
     error::{Result, StoreError},
     format::{Provenance, Trust},
-    ingest::hash::{Front, Notes, ranges},
-    ingest::journal::{self, Found},
-    ingest::partial::{PartialDir, remove_ingest_dir},
+    ingest::cursor::{HashCursor, ranges},
+    ingest::journal::{self, JournalState},
+    ingest::partial::{PartialDir, remove_partial},
     ingest::publish::Finished,
-    ingest::staging::Place,
-    layout::IntakeKey,
+    ingest::staging::Staging,
+    layout::IngestKey,
     lease::Lease,
-    lock::{FileLock, Wait},
 };
 use crate::{
     digest::{GitSha1, LONGEST_FILE, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
@@ -29,11 +27,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// What is wanted of the store.
+/// A blob that is to be made.
 #[derive(Debug, Clone)]
-pub struct Want {
+pub struct BlobRequest {
     /// What is known of the content.
-    pub key: IntakeKey,
+    pub key: IngestKey,
     /// Its length in bytes.
     pub size: u64,
     /// The file, as a person would name it.
@@ -42,24 +40,25 @@ pub struct Want {
     pub trust: Trust,
 }
 
-/// The answer to a [`Want`].
+/// What became of a [`BlobRequest`].
 #[derive(Debug)]
-pub enum Admission {
+pub enum Acquired {
     /// The blob is there; nothing to do.
     Present(Blob),
     /// It is to be filled by the caller, who alone may do so.
-    Open(Box<Intake>),
+    Writer(Box<BlobWriter>),
 }
 
-/// A download and the right to fill it.
-#[must_use = "the lock of the download is released when this value is dropped"]
+/// A blob in the making, and the right to fill it.
+#[must_use = "the lock of the blob is released when this value is dropped"]
 #[derive(Debug)]
-pub struct Intake {
+pub struct BlobWriter {
     store: Store,
-    want: Want,
-    pub(in crate::store) place: Place,
-    pub(in crate::store) notes: Notes,
-    claims: Mutex<Vec<Option<SegmentValue>>>,
+    request: BlobRequest,
+    pub(in crate::store) staging: Staging,
+    pub(in crate::store) cursor: HashCursor,
+    /// The value of each segment that is there.
+    records: Mutex<Vec<Option<SegmentValue>>>,
     /// File systems let one thread write to a file at a time, and those that wait for their turn there spin.
     turn: Mutex<()>,
     /// Set, in turn, when all of it was hashed and it is about to be published: after that no byte is written.
@@ -74,107 +73,114 @@ pub struct Intake {
 }
 
 impl Store {
-    /// Finds the blob, or begins or resumes the download that makes it. Waits while another process downloads it, and
-    /// then uses what that process made. Whatever blob it becomes is under `lease` before it is published.
-    pub fn admit(&self, want: Want, lease: &Arc<Lease>, wait: &Wait) -> Result<Admission> {
-        self.admit_as(want, lease, wait, false)
+    /// Finds the blob, or begins or resumes making it. Waits while another process makes it, and then uses what that process
+    /// made. Whatever blob it becomes is under `lease` before it is published.
+    pub fn begin_ingest(&self, request: BlobRequest, lease: &Arc<Lease>, wait: &Wait) -> Result<Acquired> {
+        self.begin(request, lease, wait, false)
     }
 
-    /// Begins or resumes a download of what may be present, and publishes it in the place of what is there.
-    pub fn admit_again(&self, want: Want, lease: &Arc<Lease>, wait: &Wait) -> Result<Admission> {
-        self.admit_as(want, lease, wait, true)
+    /// Begins or resumes making a blob that may be present, and publishes it in the place of what is there.
+    pub fn begin_replace(&self, request: BlobRequest, lease: &Arc<Lease>, wait: &Wait) -> Result<Acquired> {
+        self.begin(request, lease, wait, true)
     }
 
-    fn admit_as(&self, want: Want, lease: &Arc<Lease>, wait: &Wait, again: bool) -> Result<Admission> {
-        if want.size > LONGEST_FILE {
-            return Err(StoreError::TooLong { what: want.what, size: want.size });
+    fn begin(&self, request: BlobRequest, lease: &Arc<Lease>, wait: &Wait, replace: bool) -> Result<Acquired> {
+        if request.size > LONGEST_FILE {
+            return Err(StoreError::TooLong { what: request.what, size: request.size });
         }
-        let present = || if again { Ok(None) } else { self.present(&want) };
+        let present = || if replace { Ok(None) } else { self.present(&request) };
         if let Some(blob) = present()? {
-            return Ok(Admission::Present(blob));
+            return Ok(Acquired::Present(blob));
         }
         self.require_writable()?;
         if !self.locks_work() {
             // Two writers must never meet in one file; what the content must be is still decided by the key.
-            let replaces = again || self.is_cut(&want)?;
-            let intake = Intake::open(self.clone(), want, &IntakeKey::private(), None, lease.clone(), replaces)?;
-            return Ok(Admission::Open(Box::new(intake)));
+            let replaces = replace || self.is_cut(&request)?;
+            let writer = BlobWriter::open(self.clone(), request, &IngestKey::private(), None, lease.clone(), replaces)?;
+            return Ok(Acquired::Writer(Box::new(writer)));
         }
-        let lock = self.lock_blob(&want.key, &want.what, wait)?;
+        let lock = self.lock_blob(&request.key, &request.what, wait)?;
         if let Some(blob) = present()? {
-            return Ok(Admission::Present(blob));
+            return Ok(Acquired::Present(blob));
         }
-        let key = want.key;
-        let replaces = again || self.is_cut(&want)?;
-        let intake = Intake::open(self.clone(), want, &key, Some(lock), lease.clone(), replaces)?;
-        Ok(Admission::Open(Box::new(intake)))
+        let key = request.key;
+        let replaces = replace || self.is_cut(&request)?;
+        let writer = BlobWriter::open(self.clone(), request, &key, Some(lock), lease.clone(), replaces)?;
+        Ok(Acquired::Writer(Box::new(writer)))
     }
 
-    /// Bytes of an interrupted download of this key and size. Counts what its journal claims.
-    pub fn held(&self, key: &IntakeKey, size: u64) -> Result<u64> {
-        let dir = self.layout().ingest(key);
-        if self.disk().find(&dir.join("data"))?.is_none_or(|stat| stat.len != size) {
+    /// Bytes of an interrupted download of this key and size, by the segments that its journal records.
+    pub fn held(&self, key: &IngestKey, size: u64) -> Result<u64> {
+        let paths = self.layout().partial(key);
+        if self.disk().find(&paths.data)?.is_none_or(|stat| stat.len != size) {
             return Ok(0);
         }
-        let Some(journal) = self.read_record(&dir.join("journal"), crate::store::format::LONG_RECORD)? else { return Ok(0) };
+        let Some(journal) = self.read_record(&paths.journal, crate::store::format::LONG_RECORD)? else { return Ok(0) };
         Ok(journal::held(&journal, size, &disk::boot_id()))
     }
 
-    /// Bytes that an intake of this key and size must still reserve on the volume.
-    pub fn room_for(&self, key: &IntakeKey, size: u64) -> u64 {
+    /// Bytes that a writer of this key and size must still reserve on the volume.
+    pub fn required_space(&self, key: &IngestKey, size: u64) -> u64 {
         size.saturating_sub(self.partial_size(key))
     }
 
     /// Bytes that an interrupted download takes on the volume.
-    pub fn partial_size(&self, key: &IntakeKey) -> u64 {
-        let data = self.disk().find(&self.layout().ingest(key).join("data"));
+    pub fn partial_size(&self, key: &IngestKey) -> u64 {
+        let data = self.disk().find(&self.layout().partial(key).data);
         data.ok().flatten().map_or(0, |stat| stat.allocated)
     }
 
     /// Drops an interrupted download that no process is filling, and tells how many bytes that gave back.
-    pub fn drop_partial(&self, key: &IntakeKey) -> Result<u64> {
-        let dir = self.layout().ingest(key);
-        if !self.locks_work() || self.disk().find(&dir)?.is_none() {
+    pub fn drop_partial(&self, key: &IngestKey) -> Result<u64> {
+        let paths = self.layout().partial(key);
+        if !self.locks_work() || self.disk().find(&paths.dir)?.is_none() {
             return Ok(0);
         }
         let lock = self.layout().blob_lock(key);
         let Some(_lock) = self.try_acquire(&lock, LockKind::Exclusive)? else { return Ok(0) };
         let allocated = self.partial_size(key);
-        remove_ingest_dir(self, &dir)?;
+        remove_partial(self, &paths)?;
         Ok(allocated)
     }
 
-    fn present(&self, want: &Want) -> Result<Option<Blob>> {
-        match &want.key {
-            IntakeKey::Sha256(digest) => self.find_whole(digest, Some(want.size)),
+    fn present(&self, request: &BlobRequest) -> Result<Option<Blob>> {
+        match &request.key {
+            IngestKey::Sha256(digest) => self.find_whole(digest, Some(request.size)),
             _ => Ok(None),
         }
     }
 
     /// Whether something that is not the whole blob has its name.
-    fn is_cut(&self, want: &Want) -> Result<bool> {
-        match &want.key {
-            IntakeKey::Sha256(digest) => Ok(self.find(digest)?.is_some() && self.present(want)?.is_none()),
+    fn is_cut(&self, request: &BlobRequest) -> Result<bool> {
+        match &request.key {
+            IngestKey::Sha256(digest) => Ok(self.find(digest)?.is_some() && self.present(request)?.is_none()),
             _ => Ok(false),
         }
     }
 }
 
-impl Intake {
-    fn open(store: Store, want: Want, key: &IntakeKey, lock: Option<FileLock>, lease: Arc<Lease>, replaces: bool) -> Result<Self> {
-        let (place, Found { claims, midstates, .. }) = if Place::is_loose(want.size) {
-            store.require_space(want.size)?;
-            (Place::Loose(OnceLock::new()), Found::nothing(want.size))
+impl BlobWriter {
+    fn open(
+        store: Store,
+        request: BlobRequest,
+        key: &IngestKey,
+        lock: Option<FileLock>,
+        lease: Arc<Lease>,
+        replaces: bool,
+    ) -> Result<Self> {
+        let (staging, JournalState { records, midstates, .. }) = if Staging::is_temp_file(request.size) {
+            store.require_space(request.size)?;
+            (Staging::TempFile(OnceLock::new()), JournalState::empty(request.size))
         } else {
-            let (partial, found) = PartialDir::open(&store, &want, key)?;
-            (Place::Partial(partial), found)
+            let (partial, found) = PartialDir::open(&store, &request, key)?;
+            (Staging::Partial(partial), found)
         };
-        let mut intake = Self {
+        let mut writer = Self {
             store,
-            want,
-            place,
-            notes: Notes::new(midstates),
-            claims: Mutex::new(claims),
+            cursor: HashCursor::new(request.size, &request.key, midstates),
+            request,
+            staging,
+            records: Mutex::new(records),
             turn: Mutex::new(()),
             closed: AtomicBool::new(false),
             published: AtomicBool::new(false),
@@ -184,123 +190,116 @@ impl Intake {
             lease,
             replaces,
         };
-        intake.resumed = intake.held();
-        Ok(intake)
+        writer.resumed = writer.held();
+        Ok(writer)
     }
 
-    /// What is being taken in.
-    pub fn want(&self) -> &Want {
-        &self.want
+    /// What it was asked for.
+    pub fn request(&self) -> &BlobRequest {
+        &self.request
     }
     /// The length of the finished file.
     pub fn size(&self) -> u64 {
-        self.want.size
+        self.request.size
     }
     /// Number of segments of the finished file.
     pub fn segments(&self) -> u64 {
-        segment_count(self.want.size)
+        segment_count(self.request.size)
     }
     /// What it will be vouched for by when it is complete. `expected` is a published SHA-256 that is not the key. A key
     /// proves no more than what it is.
     pub fn trust(&self, expected: Option<Sha256Digest>) -> Trust {
-        match (&self.want.key, expected) {
-            (IntakeKey::Sha256(_), _) => self.want.trust,
+        match (&self.request.key, expected) {
+            (IngestKey::Sha256(_), _) => self.request.trust,
             (_, Some(_)) => Trust::Sha256Upstream,
-            (IntakeKey::Git(_), None) => self.want.trust.at_most(Trust::GitSha1Upstream),
-            (IntakeKey::Private(_), None) => Trust::Tofu,
+            (IngestKey::Git(_), None) => self.request.trust.at_most(Trust::GitSha1Upstream),
+            (IngestKey::Private(_), None) => Trust::Tofu,
         }
     }
     /// Bytes that an earlier run left.
     pub fn resumed(&self) -> u64 {
         self.resumed
     }
-    /// Bytes that are claimed now.
+    /// Bytes of the segments that are there.
     pub fn held(&self) -> u64 {
-        let claims = self.claims();
-        let held = claims.iter().enumerate().filter(|(_, claim)| claim.is_some());
+        let records = self.records();
+        let held = records.iter().enumerate().filter(|(_, record)| record.is_some());
         held.map(|(index, _)| self.range(index as u64)).map(|range| range.end - range.start).sum()
     }
-    /// The segments that are not claimed, as ranges of segment numbers.
+    /// The segments that are missing, as ranges of segment numbers.
     pub fn missing(&self) -> Vec<std::ops::Range<u64>> {
-        ranges((0..).zip(self.claims().iter()).filter(|(_, claim)| claim.is_none()).map(|(index, _)| index))
+        ranges((0..).zip(self.records().iter()).filter(|(_, record)| record.is_none()).map(|(index, _)| index))
     }
-    /// Whether a segment is claimed.
+    /// Whether a segment is there.
     pub fn has(&self, index: u64) -> bool {
-        self.claims().get(index as usize).is_some_and(Option::is_some)
+        self.records().get(index as usize).is_some_and(Option::is_some)
     }
     /// The bytes that a segment covers.
     pub fn range(&self, index: u64) -> std::ops::Range<u64> {
-        segment_range(index, self.want.size)
+        segment_range(index, self.request.size)
     }
 
-    /// Writes one whole segment and claims it. Threads may write different segments at once.
+    /// Writes one whole segment and records it. Threads may write different segments at once.
     ///
-    /// `false` where it is claimed with other content: that stays, for it may have been hashed already, and what is
+    /// `false` where it is recorded with other content: that stays, for it may have been hashed already, and what is
     /// published must be what was hashed. Which of the two is right the hash of the whole decides.
     pub fn write(&self, index: u64, data: &[u8]) -> Result<bool> {
         let range = self.range(index);
         assert_eq!(data.len() as u64, range.end - range.start, "a whole segment is written at once");
-        let value = segment_value(index, self.want.size, data);
+        let value = segment_value(index, self.request.size, data);
         {
             let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let claim = self.claims()[index as usize];
-            if claim.is_some_and(|claim| claim != value) {
+            let recorded = self.records()[index as usize];
+            if recorded.is_some_and(|recorded| recorded != value) {
                 return Ok(false);
             }
             if self.closed.load(Ordering::Relaxed) {
                 return Ok(true);
             }
-            // Claimed anew where it was claimed: what a sync proved is overwritten, and has to be synced again.
-            self.place.write(&self.store, index, data, &value)?;
-            self.claims()[index as usize] = Some(value);
+            // Recorded again where it was recorded: what a sync proved is overwritten, and has to be synced again.
+            self.staging.write(&self.store, index, data, &value)?;
+            self.records()[index as usize] = Some(value);
         }
-        if let Some(file) = self.place.data() {
+        if let Some(file) = self.staging.data() {
             file.start_writeback(range.start, data.len() as u64);
         }
         Ok(true)
     }
 
-    /// Makes everything claimed so far survive a power loss.
+    /// Makes everything recorded so far survive a power loss.
     pub fn checkpoint(&self) -> Result<()> {
-        self.place.checkpoint(&self.store)
+        self.staging.checkpoint(&self.store)
     }
 
-    /// Says that this is not the file that is wanted: when the intake is dropped, what arrived goes with it.
+    /// Says that this is not the requested file: when the writer is dropped, what arrived goes with it.
     pub fn refuse(&self) {
         self.refused.store(true, Ordering::Relaxed);
     }
 
     /// What is to be published. `expected` is checked besides the key; wrong content is dropped.
-    pub(in crate::store) fn finish(
-        &self,
-        front: Front,
-        expected: Option<Sha256Digest>,
-        source: Option<Provenance>,
-    ) -> Result<Finished<'_>> {
-        let missing = self.segments() - front.next() + front.unproven(self);
-        if missing > 0 {
-            return Err(StoreError::Incomplete { key: self.want.key, missing });
-        }
+    pub(in crate::store) fn finish(&self, expected: Option<Sha256Digest>, source: Option<Provenance>) -> Result<Finished<'_>> {
+        let incomplete = |missing| StoreError::Incomplete { key: self.request.key, missing };
+        let hasher = self.take_hasher().map_err(incomplete)?;
         {
             let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
             self.closed.store(true, Ordering::Relaxed);
         }
-        let (digest, git) = front.into_hasher().finish();
+        let (digest, git) = hasher.finish();
         if let Err(error) = self.check_digests(digest, git, expected) {
-            // If dropping it fails, the mismatch is still the error to tell: the next run finds it again.
-            let _ = self.place.remove(&self.store);
+            // If dropping it fails, the mismatch is still the error to report: the next run finds it again.
+            let _ = self.staging.remove(&self.store);
             return Err(error);
         }
         let trust = self.trust(expected);
-        let values = self.claims().iter().flatten().copied().collect();
-        let (size, replaces) = (self.want.size, self.replaces);
-        let (path, data) = self.place.file(&self.store)?;
+        let values = self.records().iter().flatten().copied().collect();
+        let (size, replaces) = (self.request.size, self.replaces);
+        let (path, data) = self.staging.file(&self.store)?;
         Ok(Finished { data, path, digest, values, size, trust, source, replaces })
     }
 
     /// Drops what is left when the data has its name as a blob, and lets go of the lock.
     pub(in crate::store) fn end(&self) -> Result<()> {
-        self.place.remove(&self.store)?;
+        self.staging.remove(&self.store)?;
         self.published.store(true, Ordering::Relaxed);
         // Who waits for this blob need not wait for the rest of what this process does.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -316,10 +315,10 @@ impl Intake {
 
     fn check_digests(&self, sha256: Sha256Digest, git: Option<GitSha1>, expected: Option<Sha256Digest>) -> Result<()> {
         let mismatch =
-            |expected: String, actual: String| Err(StoreError::Mismatch { what: self.want.what.clone(), expected, actual });
-        match self.want.key {
-            IntakeKey::Sha256(key) if key != sha256 => return mismatch(format!("sha256 {key}"), format!("sha256 {sha256}")),
-            IntakeKey::Git(key) if Some(key) != git => {
+            |expected: String, actual: String| Err(StoreError::Mismatch { what: self.request.what.clone(), expected, actual });
+        match self.request.key {
+            IngestKey::Sha256(key) if key != sha256 => return mismatch(format!("sha256 {key}"), format!("sha256 {sha256}")),
+            IngestKey::Git(key) if Some(key) != git => {
                 return mismatch(
                     format!("git blob {key}"),
                     format!("git blob {}", git.map_or_else(String::new, |git| git.to_string())),
@@ -333,62 +332,62 @@ impl Intake {
         }
     }
 
-    /// The first segment, where it is there as it was claimed.
+    /// The first segment, where it is there as it was recorded.
     pub fn head(&self) -> Result<Option<Vec<u8>>> {
         let mut buffer = Vec::new();
         Ok((self.has(0) && self.read(0, &mut buffer)?).then_some(buffer))
     }
 
-    /// Reads a claimed segment back. `false` when it is not what was written: its claim is dropped then.
+    /// Reads a segment back. `false` when it is not what was written: its record is dropped then.
     pub(in crate::store) fn read_back(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
         while !self.read(index, buffer)? {
-            if self.disclaim(index) {
+            if self.drop_record(index) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Reads a segment. `false` when it is not what is claimed, or nothing is.
+    /// Reads a segment. `false` when it is not what is recorded, or nothing is.
     fn read(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
-        let Some(value) = self.claims()[index as usize] else { return Ok(false) };
+        let Some(value) = self.records()[index as usize] else { return Ok(false) };
         let range = self.range(index);
         buffer.resize((range.end - range.start) as usize, 0);
-        let Some(data) = self.place.data() else { return Ok(false) };
+        let Some(data) = self.staging.data() else { return Ok(false) };
         let got = data.read_at(buffer, range.start)?;
-        Ok(got == buffer.len() && segment_value(index, self.want.size, buffer) == value)
+        Ok(got == buffer.len() && segment_value(index, self.request.size, buffer) == value)
     }
 
-    /// Drops the claim of a segment that was found damaged. `false` where it is not after all: it may have been written
-    /// again since it was read, and would be missed by nobody.
-    pub(in crate::store) fn disclaim(&self, index: u64) -> bool {
+    /// Drops the record of a segment that was found corrupt. `false` where it is not after all: it may have been written
+    /// again since it was read, and nobody would fetch it.
+    pub(in crate::store) fn drop_record(&self, index: u64) -> bool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(claim) = self.claims()[index as usize] else { return true };
-        let mut buffer = check::read_buffer(self.want.size);
-        let value = self.place.data().and_then(|data| check::value_of(data, index, self.want.size, &mut buffer));
-        let is_damaged = value != Some(claim);
-        if is_damaged {
-            self.claims()[index as usize] = None;
+        let Some(recorded) = self.records()[index as usize] else { return true };
+        let mut buffer = check::read_buffer(self.request.size);
+        let value = self.staging.data().and_then(|data| check::value_of(data, index, self.request.size, &mut buffer));
+        let is_corrupt = value != Some(recorded);
+        if is_corrupt {
+            self.records()[index as usize] = None;
         }
-        is_damaged
+        is_corrupt
     }
 
-    pub(in crate::store) fn claims(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(in crate::store) fn records(&self) -> MutexGuard<'_, Vec<Option<SegmentValue>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Intake {
+impl Drop for BlobWriter {
     /// What never began leaves nothing behind, and neither does what nobody can go on with.
     fn drop(&mut self) {
         let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let began = claims.iter().any(Option::is_some);
+        let records = self.records.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let began = records.iter().any(Option::is_some);
         let refused = self.refused.load(Ordering::Relaxed);
-        let is_of_use = self.place.is_resumable() && (lock.is_none() || (began && !refused));
+        let is_of_use = self.staging.is_resumable() && (lock.is_none() || (began && !refused));
         if !self.published.load(Ordering::Relaxed) && !is_of_use {
             // What cannot be removed is abandoned, and a later collection takes it.
-            let _ = self.place.remove(&self.store);
+            let _ = self.staging.remove(&self.store);
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::{
     error::{Error, ErrorKind},
     hint::{Hint, Setting},
     settings::LinkMode::{self, *},
-    store::{RootRecord, Stamp, TakeIn, ViewFile},
-    view::{Adopted, FileState, MANIFEST_FILE, ViewError, Views},
+    store::{ImportMode, RootRecord, Stamp, ViewFile},
+    view::{FileState, MANIFEST_FILE, VerifiedExisting, ViewError, Views},
 };
 #[cfg(unix)]
 use crate::{disk::RealDisk, store::Store};
@@ -305,7 +305,7 @@ fn a_file_that_the_caller_vouches_for_is_replaced_unless_it_changed_since() {
     let mine = house.put("tiny/gguf/q4_k_m/a.gguf", "weights");
     let stamp = Stamp::from(&stat(&mine));
     let adopt = |stamp| {
-        let adopted = [Adopted { path: file.path.clone(), stamp }];
+        let adopted = [VerifiedExisting { path: file.path.clone(), stamp }];
         house.views.build_adopting(&key(VIEW), std::slice::from_ref(&file), Auto, &house.project, &adopted)
     };
     foreign(adopt(Stamp { mtime_ns: stamp.mtime_ns - 1, ..stamp }).unwrap_err());
@@ -320,7 +320,7 @@ fn a_file_that_became_a_blob_is_replaced_by_a_link_to_itself() {
         let house = House::new();
         let mine = house.put("tiny/gguf/q4_k_m/a.gguf", "weights");
         let blob =
-            house.store.take_in(&mine, TakeIn::Inode, None, &house.store.lease().unwrap(), &|_| {}, &Default::default()).unwrap();
+            house.store.import(&mine, ImportMode::Move, None, &house.store.lease().unwrap(), &|_| {}, &Default::default()).unwrap();
         assert_eq!(stat(&mine).nlink, 2);
         let file = ViewFile { path: "a.gguf".parse().unwrap(), sha256: blob.digest, size: blob.size };
         let built = house.build(&key(VIEW), std::slice::from_ref(&file), mode).unwrap();

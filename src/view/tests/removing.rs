@@ -16,7 +16,7 @@ fn a_view_goes_with_its_empty_folders_and_its_blobs_stay() {
         let plan = house.views.plan_remove(&key(VIEW)).unwrap();
         assert_eq!(plan.files, ["a.gguf", "empty", "sub/b"].map(|name| dir.join(name)));
         assert_eq!(house.tree().len(), 4, "a plan changes nothing");
-        let removed = house.views.carry_out(plan).unwrap();
+        let removed = house.views.execute(plan).unwrap();
         assert_eq!((removed.removed.len(), removed.kept.len()), (3, 0), "{mode}");
         assert!(!house.at("tiny").exists() && house.models().exists());
         assert_eq!(read(&house.blob(&files[0])), "weights");
@@ -51,7 +51,7 @@ fn a_file_that_changes_between_plan_and_act_stays() {
     let plan = house.views.plan_remove(&key(VIEW)).unwrap();
     house.remove(&dir.join("a.gguf"));
     fs::write(dir.join("a.gguf"), "mine").unwrap();
-    let removed = house.views.carry_out(plan).unwrap();
+    let removed = house.views.execute(plan).unwrap();
     assert!(removed.removed.is_empty());
     assert_eq!(read(&dir.join("a.gguf")), "mine");
 }

@@ -3,7 +3,7 @@
 use crate::{
     disk::{Disk, DiskError, DiskFile, Entry, Open, RealDisk, Result, Space, Stat},
     settings::LinkMode,
-    store::{Store, TakeIn, ViewFile, ViewKey},
+    store::{ImportMode, Store, ViewFile, ViewKey},
     view::{Built, ViewError, Views},
 };
 use std::{
@@ -179,7 +179,7 @@ impl House {
         fs::write(&scratch, content).unwrap();
         let blob = self
             .store
-            .take_in(&scratch, TakeIn::Copy, None, &self.store.lease().unwrap(), &|_| {}, &CancellationToken::new())
+            .import(&scratch, ImportMode::Copy, None, &self.store.lease().unwrap(), &|_| {}, &CancellationToken::new())
             .unwrap();
         fs::remove_file(scratch).unwrap();
         ViewFile { path: path.parse().unwrap(), sha256: blob.digest, size: blob.size }

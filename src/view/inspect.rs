@@ -1,15 +1,15 @@
-//! The look before a view is built: what stands where its files belong, and whether it may be replaced. Nothing is
+//! Inspection before a view is built: what stands where its files belong, and whether it may be replaced. Nothing is
 //! changed here.
 
 use super::{
-    Adopted, FileState, ManifestFile, Result, ViewError, ViewManifest, Views,
-    link::{self, Targets},
+    FileState, ManifestFile, Result, VerifiedExisting, ViewError, ViewManifest, Views,
+    link::Targets,
     manifest::MANIFEST_FILE,
-    state::{Judge, digest_of_target},
+    state::{Classifier, digest_of_target},
 };
 use crate::{
     digest::{SequentialHasher, Sha256Digest},
-    disk::{Kind, Open, Stat},
+    disk::{Kind, Open, Stat, is_temp_name},
     names::RelPath,
     settings::LinkMode,
     store::{Stamp, Store, ViewFile, ViewKey},
@@ -21,7 +21,7 @@ use std::{
 
 /// What stands where a file of the view belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Now {
+pub(super) enum Existing {
     /// Nothing.
     Absent,
     /// A symbolic link of ours.
@@ -33,12 +33,12 @@ pub(super) enum Now {
     /// A file of unknown origin with the right content: what a build leaves that died before its manifest.
     Same,
     /// A file that the caller vouches for, a damaged one of ours, or one that holds no more than the text of a link of ours.
-    Adopted,
+    VerifiedExisting,
 }
 
 /// A file of a view whose content is going to be fetched.
 #[derive(Debug, Clone, Copy)]
-pub struct Replaced<'a> {
+pub struct ReplaceRequest<'a> {
     /// Its path below the view's folder.
     pub path: &'a RelPath,
     /// Its content, where that is known before it is here.
@@ -47,19 +47,19 @@ pub struct Replaced<'a> {
     pub again: bool,
 }
 
-pub(super) struct Slot<'f> {
+pub(super) struct PlanEntry<'f> {
     pub(super) file: &'f ViewFile,
     pub(super) path: PathBuf,
     pub(super) stat: Option<Stat>,
-    pub(super) now: Now,
+    pub(super) existing: Existing,
     pub(super) target: PathBuf,
 }
 
 /// Everything that acting on a view needs.
-pub(super) struct Plan<'a> {
+pub(super) struct BuildPlan<'a> {
     pub(super) store: &'a Store,
     pub(super) dir: PathBuf,
-    pub(super) slots: Vec<Slot<'a>>,
+    pub(super) entries: Vec<PlanEntry<'a>>,
     /// Files of ours that the view no longer has.
     pub(super) dropped: Vec<(PathBuf, Stat)>,
     pub(super) old: Option<ViewManifest>,
@@ -102,10 +102,14 @@ impl Views {
         Err(ViewError::Foreign { path: path.to_owned(), what: "too many such names beside it are taken".into() })
     }
 
-    /// The hard links of ours in this view that go on showing what is replaced as it was: whoever wants the new content in
-    /// their place vouches for them as they are now. Refuses one whose length was changed since it was made, unless its file
-    /// is asked for again.
-    pub fn links_to<'a>(&self, key: &ViewKey, files: impl IntoIterator<Item = Replaced<'a>>) -> Result<Vec<Adopted>> {
+    /// Hard links in this view that still point at the old inode of a blob about to be replaced. Pass them to
+    /// `build_adopting` so that they may be overwritten. Refuses one whose length was changed since it was made, unless its
+    /// file is asked for again.
+    pub fn links_to<'a>(
+        &self,
+        key: &ViewKey,
+        files: impl IntoIterator<Item = ReplaceRequest<'a>>,
+    ) -> Result<Vec<VerifiedExisting>> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
         let (dir, manifest) = (self.dir(key), self.manifest(key)?);
         let mut folders = Folders::of(self, key.dir());
@@ -127,7 +131,7 @@ impl Views {
                 }
                 let is_as_made = recorded.is_some_and(|recorded| recorded.matches(&stat));
                 if file.again {
-                    links.push(Adopted { path: file.path.clone(), stamp: Stamp::from(&stat) });
+                    links.push(VerifiedExisting { path: file.path.clone(), stamp: Stamp::from(&stat) });
                 } else if !is_as_made && store.find_whole(&digest, recorded.map(|recorded| recorded.size))?.is_none() {
                     return Err(ViewError::Edited { path });
                 }
@@ -144,7 +148,7 @@ impl Views {
 
     /// Looks at everything and changes nothing.
     #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
-    pub(super) fn survey<'a>(
+    pub(super) fn inspect<'a>(
         &self,
         key: &ViewKey,
         files: &'a [ViewFile],
@@ -152,8 +156,8 @@ impl Views {
         store: &'a Store,
         targets: &Targets,
         base_depth: usize,
-        adopted: &[Adopted],
-    ) -> Result<Plan<'a>> {
+        adopted: &[VerifiedExisting],
+    ) -> Result<BuildPlan<'a>> {
         let dir = self.dir(key);
         let below = key.dir();
         let mut folders = Folders::of(self, below.clone());
@@ -169,24 +173,24 @@ impl Views {
             LinkMode::Auto => old.as_ref().is_some_and(|old| old.link != LinkMode::Symlink),
             mode => mode != LinkMode::Symlink,
         };
-        let judge = Judge::new(&*self.disk, Some(store));
+        let classifier = Classifier::new(&*self.disk, Some(store));
         let recorded_files: HashMap<&str, &ManifestFile> =
             old.iter().flat_map(|old| &old.files).map(|file| (file.path.as_str(), file)).collect();
         let vouched_for: HashSet<(&RelPath, Stamp)> = adopted.iter().map(|one| (&one.path, one.stamp)).collect();
-        let mut slots = Vec::with_capacity(files.len());
+        let mut entries = Vec::with_capacity(files.len());
         for file in files {
             let path = dir.join(file.path.to_path());
             let stat = if folders.has_that_of(&file.path)? { self.disk.find(&path)? } else { None };
             let recorded = recorded_files.get(file.path.as_str()).copied();
-            let now = match &stat {
-                None => Now::Absent,
+            let existing = match &stat {
+                None => Existing::Absent,
                 Some(stat) => {
                     let vouched = vouched_for.contains(&(&file.path, Stamp::from(stat)));
-                    self.now(&judge, file, &path, stat, recorded, vouched, may_hash)?
+                    self.existing(&classifier, file, &path, stat, recorded, vouched, may_hash)?
                 }
             };
             let target = targets.of(base_depth + file.path.depth(), store, &file.sha256);
-            slots.push(Slot { file, path, stat, now, target });
+            entries.push(PlanEntry { file, path, stat, existing, target });
         }
         let mut dropped = Vec::new();
         let kept: HashSet<&RelPath> = files.iter().map(|file| &file.path).collect();
@@ -197,45 +201,47 @@ impl Views {
                 continue;
             }
             if let Some(stat) = self.disk.find(&path)?
-                && judge.look(&path, stat.kind, || Ok(Some(gone)))?.is_some_and(|(state, _)| state.is_ours())
+                && classifier.look(&path, stat.kind, || Ok(Some(gone)))?.is_some_and(|(state, _)| state.is_ours())
             {
                 dropped.push((path, stat));
             }
         }
-        Ok(Plan { store, dir, slots, dropped, old })
+        Ok(BuildPlan { store, dir, entries, dropped, old })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the facts about one file")]
-    fn now(
+    fn existing(
         &self,
-        judge: &Judge<'_>,
+        classifier: &Classifier<'_>,
         file: &ViewFile,
         path: &Path,
         stat: &Stat,
         recorded: Option<&ManifestFile>,
         vouched: bool,
         may_hash: bool,
-    ) -> Result<Now> {
+    ) -> Result<Existing> {
         let foreign = |what: &str| Err(ViewError::Foreign { path: path.to_owned(), what: what.to_owned() });
         match stat.kind {
             Kind::Symlink => {
                 let target = self.disk.read_link(path)?;
                 match digest_of_target(&target) {
-                    Some(_) => Ok(Now::Link(target)),
+                    Some(_) => Ok(Existing::Link(target)),
                     None => foreign(&format!("a link to {}, which is not a blob", target.display())),
                 }
             }
-            Kind::File => match judge.plain(path, stat, Some(&file.sha256), recorded)? {
-                FileState::Blob { digest, .. } => Ok(Now::Inode(digest)),
+            Kind::File => match classifier.plain(path, stat, Some(&file.sha256), recorded)? {
+                FileState::Blob { digest, .. } => Ok(Existing::Inode(digest)),
                 // One of ours that is not what it was.
-                FileState::Copy { .. } if recorded.is_some_and(|recorded| recorded.is_mismatch(stat)) => Ok(Now::Adopted),
-                FileState::Copy { digest } => Ok(Now::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
+                FileState::Copy { .. } if recorded.is_some_and(|recorded| recorded.is_mismatch(stat)) => {
+                    Ok(Existing::VerifiedExisting)
+                }
+                FileState::Copy { digest } => Ok(Existing::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
                 // Nothing is lost with it.
-                FileState::LinkText { .. } => Ok(Now::Adopted),
-                _ if vouched => Ok(Now::Adopted),
+                FileState::LinkText { .. } => Ok(Existing::VerifiedExisting),
+                _ if vouched => Ok(Existing::VerifiedExisting),
                 // Empty is empty: nothing can be lost.
                 _ if stat.len == file.size && (file.size == 0 || (may_hash && self.has_content(path, stat, file)?)) => {
-                    Ok(Now::Same)
+                    Ok(Existing::Same)
                 }
                 _ if recorded.is_some() => foreign("a file of the view that was changed since it was made"),
                 _ => foreign("a file that model-manager did not make"),
@@ -286,39 +292,39 @@ impl<'v, 'f> Folders<'v, 'f> {
     }
 }
 
-impl<'a> Plan<'a> {
-    pub(super) fn lacking(&self, link: LinkMode) -> impl Iterator<Item = &Slot<'a>> {
-        self.slots.iter().filter(move |slot| !self.is_right(slot, link))
+impl<'a> BuildPlan<'a> {
+    pub(super) fn lacking(&self, link: LinkMode) -> impl Iterator<Item = &PlanEntry<'a>> {
+        self.entries.iter().filter(move |entry| !self.is_right(entry, link))
     }
 
     /// Whether a file is what a view of this mode should hold.
-    pub(super) fn is_right(&self, slot: &Slot<'_>, link: LinkMode) -> bool {
-        let wanted = slot.file.sha256;
+    pub(super) fn is_right(&self, entry: &PlanEntry<'_>, link: LinkMode) -> bool {
+        let wanted = entry.file.sha256;
         let was_so = self.old.as_ref().is_some_and(|old| old.link == link);
-        match &slot.now {
-            Now::Absent | Now::Adopted => false,
-            Now::Link(target) => link == LinkMode::Symlink && *target == slot.target,
-            Now::Inode(digest) => link == LinkMode::Hardlink && *digest == wanted,
+        match &entry.existing {
+            Existing::Absent | Existing::VerifiedExisting => false,
+            Existing::Link(target) => link == LinkMode::Symlink && *target == entry.target,
+            Existing::Inode(digest) => link == LinkMode::Hardlink && *digest == wanted,
             // It was a name of a blob that is no longer: a waste of space.
-            Now::Recorded(_, LinkMode::Hardlink) => false,
+            Existing::Recorded(_, LinkMode::Hardlink) => false,
             // A file that could not be made in the view's mode stays as it could.
-            Now::Recorded(digest, mode) => *digest == wanted && link != LinkMode::Symlink && (*mode == link || was_so),
-            Now::Same => link != LinkMode::Symlink,
+            Existing::Recorded(digest, mode) => *digest == wanted && link != LinkMode::Symlink && (*mode == link || was_so),
+            Existing::Same => link != LinkMode::Symlink,
         }
     }
 
     /// The folders in which files of the view stand.
     pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
-        let folders = self.slots.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
-        folders.filter_map(|slots| slots[0].path.parent()).map(Path::to_owned).chain([self.dir.clone()]).collect()
+        let folders = self.entries.chunk_by(|a, b| a.file.path.folder() == b.file.path.folder());
+        folders.filter_map(|entries| entries[0].path.parent()).map(Path::to_owned).chain([self.dir.clone()]).collect()
     }
 }
 
-impl Slot<'_> {
+impl PlanEntry<'_> {
     pub(super) fn kept_mode(&self, link: LinkMode) -> LinkMode {
-        match self.now {
-            Now::Recorded(_, mode) => mode,
-            Now::Same => LinkMode::Copy,
+        match self.existing {
+            Existing::Recorded(_, mode) => mode,
+            Existing::Same => LinkMode::Copy,
             _ => link,
         }
     }
@@ -329,7 +335,7 @@ pub(super) fn check_names(dir: &Path, files: &[ViewFile]) -> Result<()> {
     let bad = |file: &ViewFile, why| Err(ViewError::BadFile { path: dir.to_owned(), file: file.path.to_string(), why });
     let mut names: HashSet<&str> = HashSet::new();
     for file in files {
-        if file.path.as_str() == MANIFEST_FILE || link::is_temp_name(file.path.file_name()) {
+        if file.path.as_str() == MANIFEST_FILE || is_temp_name(file.path.file_name()) {
             return bad(file, "the name is kept for model-manager's own files");
         }
         if !names.insert(file.path.as_str()) {

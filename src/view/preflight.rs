@@ -1,22 +1,22 @@
-//! The look before anything is fetched: whether the view that it is fetched for can be made at all. Building looks again.
+//! The check before anything is fetched: whether the view that it is fetched for can be made at all. Building checks again.
 
 use super::{
     Result, ViewError, Views,
-    link::{Sample, Source, Targets},
+    link::{LinkSource, ProbeSources, Targets},
     state::States,
 };
 use crate::{
     digest::Sha256Digest,
-    disk::Kind,
+    disk::{Kind, TEMP_PREFIX},
     names::RelPath,
     settings::LinkMode,
-    store::{Store, ViewKey},
+    store::{Dir, Store, ViewKey},
 };
 use std::path::{Path, PathBuf};
 
 /// A file that a view is going to have.
 #[derive(Debug, Clone, Copy)]
-pub struct Awaited<'a> {
+pub struct ExpectedFile<'a> {
     /// Its path below the view's folder.
     pub path: &'a RelPath,
     /// Its content, where that is known before it is here.
@@ -27,11 +27,17 @@ pub struct Awaited<'a> {
 
 impl Views {
     /// Refuses where no file of this view could be made: no link of the asked kind is possible in its place, or this user
-    /// may not write there, or copies have no room beside the `room` that the blobs still take. For callers that would
-    /// else fetch gigabytes first. What building falls back to by itself is fallen back to here.
+    /// may not write there, or copies do not fit beside the `required_space` of the blobs. For callers that would
+    /// else fetch gigabytes first. Uses the same fallbacks as building.
     ///
     /// It tries with one link, in the lowest of the view's folders that is there. In doubt it refuses nothing.
-    pub fn require_possible(&self, key: &ViewKey, files: &[Awaited<'_>], mode: LinkMode, room: impl FnOnce() -> u64) -> Result<()> {
+    pub fn require_possible(
+        &self,
+        key: &ViewKey,
+        files: &[ExpectedFile<'_>],
+        mode: LinkMode,
+        required_space: impl FnOnce() -> u64,
+    ) -> Result<()> {
         let store = self.store()?;
         let targets = Targets::find(&*self.disk, &self.models_dir, store)?;
         let (place, depth) = self.lowest_folder(key)?;
@@ -41,17 +47,17 @@ impl Views {
             mode => mode,
         };
         let mut states = self.states();
-        let mut lacks = |file: &Awaited<'_>| self.is_lacking(key, file, link, (store, &targets), &mut states);
+        let mut lacks = |file: &ExpectedFile<'_>| self.is_lacking(key, file, link, (store, &targets), &mut states);
         let tried = if link == LinkMode::Copy {
             let mut need = 0;
             for file in files {
                 need += if lacks(file)? { file.size } else { 0 };
             }
-            self.require_room_for_copies(key, &place, need, room)
+            self.require_space_for_copies(key, &place, need, required_space)
         } else {
             let first = files.iter().find_map(|file| lacks(file).map(|lacks| lacks.then_some(file)).transpose());
             match first.transpose()? {
-                Some(file) => self.try_out(key, file, mode, kept, Trial { place: &place, depth, store, targets: &targets }),
+                Some(file) => self.try_out(key, file, mode, kept, ProbePlace { place: &place, depth, store, targets: &targets }),
                 None => Ok(()),
             }
         };
@@ -79,7 +85,7 @@ impl Views {
     fn is_lacking(
         &self,
         key: &ViewKey,
-        file: &Awaited<'_>,
+        file: &ExpectedFile<'_>,
         link: LinkMode,
         to: (&Store, &Targets),
         states: &mut States<'_>,
@@ -103,7 +109,7 @@ impl Views {
         })
     }
 
-    fn require_room_for_copies(&self, key: &ViewKey, place: &Path, need: u64, room: impl FnOnce() -> u64) -> Result<()> {
+    fn require_space_for_copies(&self, key: &ViewKey, place: &Path, need: u64, required_space: impl FnOnce() -> u64) -> Result<()> {
         if need == 0 {
             return Ok(());
         }
@@ -111,8 +117,8 @@ impl Views {
         let store = self.store()?;
         let mut free = Some(self.disk.space(place)?.available);
         if self.disk.stat_follow(store.layout().root())?.dev == self.disk.stat_follow(place)?.dev {
-            // That not even the blobs have room, the store says.
-            free = free.and_then(|free| free.checked_sub(room()));
+            // Whether the blobs themselves fit, the store checks.
+            free = free.and_then(|free| free.checked_sub(required_space()));
         }
         match free.filter(|free| *free < need) {
             None => Ok(()),
@@ -121,36 +127,43 @@ impl Views {
     }
 
     /// Tries a mode, or whatever works, with the blob of this file if it is there.
-    fn try_out(&self, key: &ViewKey, file: &Awaited<'_>, mode: LinkMode, kept: Option<LinkMode>, trial: Trial<'_>) -> Result<()> {
-        let Trial { place, depth, store, targets } = trial;
-        let source = |blob: PathBuf| Source { target: targets.to(depth, store, &blob), blob };
+    fn try_out(
+        &self,
+        key: &ViewKey,
+        file: &ExpectedFile<'_>,
+        mode: LinkMode,
+        kept: Option<LinkMode>,
+        probe_place: ProbePlace<'_>,
+    ) -> Result<()> {
+        let ProbePlace { place, depth, store, targets } = probe_place;
+        let source = |blob: PathBuf| LinkSource { target: targets.to(depth, store, &blob), blob };
         let blob = match file.sha256 {
             Some(digest) => store.find(&digest)?.map(|blob| store.layout().blob(&blob.digest)),
             None => None,
         };
         // Not to the blob, although that may be there: in the models directory only links to a marker are known to be ours.
         let shown = source(store.layout().marker());
-        let mut sample = Sample { shown: Some(shown), solid: blob.filter(|_| file.size > 0).map(source) };
-        // A trial of somebody who died in it; what cannot be removed says nothing of what can be made. The models directory
+        let mut probe_sources = ProbeSources { shown: Some(shown), solid: blob.filter(|_| file.size > 0).map(source) };
+        // A probe_place of somebody who died in it; what cannot be removed says nothing of what can be made. The models directory
         // itself is swept where it is registered.
         if place != self.models_dir {
             let _ = self.sweep(place);
         }
         let first_is_symlink = matches!((mode, kept), (LinkMode::Symlink, _) | (LinkMode::Auto, None | Some(LinkMode::Symlink)));
-        if first_is_symlink && self.probe(LinkMode::Symlink, place, &sample).is_ok() {
+        if first_is_symlink && self.probe(LinkMode::Symlink, place, &probe_sources).is_ok() {
             return Ok(());
         }
         // A blob that is yet to come will be this user's own, as this file is, which counts where hard links are allowed to
         // the owner only.
-        let stand_in = match mode != LinkMode::Symlink && sample.solid.is_none() {
-            true => Some(store.disk().create_temp(&store.layout().dir("tmp"), ".tmp-", 0o600)?),
+        let stand_in = match mode != LinkMode::Symlink && probe_sources.solid.is_none() {
+            true => Some(store.disk().create_temp(&store.layout().dir(Dir::Temp), TEMP_PREFIX, 0o600)?),
             false => None,
         };
         let chosen = match &stand_in {
-            None => self.choose(mode, kept, place, &sample),
+            None => self.choose(mode, kept, place, &probe_sources),
             Some((path, file)) => file.write_at(b"\n", 0).map_err(ViewError::from).and_then(|()| {
-                sample.solid = Some(source(path.clone()));
-                self.choose(mode, kept, place, &sample)
+                probe_sources.solid = Some(source(path.clone()));
+                self.choose(mode, kept, place, &probe_sources)
             }),
         };
         if let Some((path, file)) = stand_in {
@@ -166,8 +179,8 @@ impl Views {
     }
 }
 
-/// Where something is tried out.
-struct Trial<'a> {
+/// Where a link is tried.
+struct ProbePlace<'a> {
     place: &'a Path,
     depth: usize,
     store: &'a Store,

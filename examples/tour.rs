@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error}");
             error.hints().iter().for_each(|hint| eprintln!("hint: {}", hint.kind()));
-            ExitCode::from(error.kind().exit_code())
+            ExitCode::FAILURE
         }
     }
 }

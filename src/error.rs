@@ -7,46 +7,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What went wrong, as scripts see it; each kind has one exit code.
+/// What went wrong, as programs see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Anything without a kind of its own: exit code 1.
+    /// Anything without a kind of its own.
     Failed,
-    /// A wrong command line, setting or registry file: exit code 2.
+    /// A wrong command line, setting or registry file.
     Usage,
-    /// Not in the registry, not present here, or not on the Hub: exit code 3.
+    /// Not in the registry, not present here, or not on the Hub.
     NotFound,
-    /// Content does not match its hash: exit code 4.
+    /// Content does not match its hash.
     Damaged,
-    /// Authentication needed or access not granted: exit code 5.
+    /// Authentication needed or access not granted.
     Auth,
-    /// The network failed or is not allowed (offline): exit code 6.
+    /// The network failed or is not allowed (offline).
     Network,
-    /// The disk is full, or would be: exit code 7.
+    /// The disk is full, or would be.
     NoSpace,
-    /// A lock was not free in time: exit code 8.
+    /// A lock was not free in time.
     Locked,
-    /// Stopped by the user: exit code 130.
+    /// Stopped by the user.
     Interrupted,
 }
 
 impl ErrorKind {
-    /// The process exit code of this kind.
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::NotFound => 3,
-            Self::Damaged => 4,
-            Self::Auth => 5,
-            Self::Network => 6,
-            Self::NoSpace => 7,
-            Self::Locked => 8,
-            Self::Interrupted => 130,
-        }
-    }
-
     /// The word for this kind in JSON output.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -86,8 +71,8 @@ impl Error {
 
     /// Adds what to do next, after what was added before.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
-        self.hints.push(hint.into());
+    pub fn hint(mut self, hint: Hint) -> Self {
+        self.hints.push(hint);
         self
     }
 

@@ -3,6 +3,7 @@
 use crate::hints;
 use model_manager::{
     error::{Error, ErrorKind},
+    hint::Hint,
     text::printable_lines,
 };
 use pyo3::prelude::*;
@@ -19,7 +20,7 @@ pub fn raise(py: Python<'_>, error: &Error) -> PyErr {
 pub fn bug(py: Python<'_>, panic: &(dyn std::any::Any + Send)) -> PyErr {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let error = Error::new(ErrorKind::Failed, format!("this is a bug in model-manager: {}", text.unwrap_or("no message")))
-        .hint("Please report it; what was downloaded is kept.");
+        .hint(Hint::ReportBug);
     raise(py, &error)
 }
 

@@ -58,7 +58,7 @@ const fn method(verb: Verb) -> Option<&'static str> {
         Verb::Use => "use",
         Verb::Verify => "verify",
         Verb::Why => "why",
-        Verb::Grant | Verb::Unregister => return None,
+        Verb::Grant | Verb::Help | Verb::Unregister => return None,
     })
 }
 
@@ -161,6 +161,7 @@ fn without_method(action: &Action) -> String {
     match (action.verb, operands.split_first()) {
         (Verb::Grant, Some((key, []))) => format!("set `{key}` in the user's settings file"),
         (Verb::Grant, Some((key, values))) => format!("add `{}` to `{key}` in the user's settings file", values.join("`, `")),
+        (Verb::Help, _) => "`help(m)`".to_owned(),
         _ => format!("`registry remove {}` of the command line tool", operands.join(" ")),
     }
 }

@@ -11,6 +11,7 @@ use model_manager::{
     digest::Sha256Digest,
     disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     manager::{
         AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions,
         UseReport,
@@ -131,9 +132,9 @@ impl Native {
     /// What using a model needs to know. Settings name models from the project's folder, wherever the caller is, so the
     /// models directory is told in full.
     fn use_options(&self, backend: &str, file: Option<PathBuf>) -> Result<(Session, UseOptions)> {
-        let backend: Backend = backend
-            .parse()
-            .map_err(|_| Error::new(ErrorKind::Usage, format!("`{backend}` is no backend")).hint("Choose llama_cpp or vllm."))?;
+        let backend: Backend = backend.parse().map_err(|_| {
+            Error::new(ErrorKind::Usage, format!("`{backend}` is no backend")).hint(Hint::ChooseOne(vec!["llama_cpp", "vllm"]))
+        })?;
         let models_dir = absolute(&self.session.settings().models_dir)
             .map_err(|error| Error::new(ErrorKind::Failed, "the current directory cannot be told").caused_by(error))?;
         let mut settings = self.session.settings().clone();
@@ -401,7 +402,8 @@ fn check_mode(word: &str) -> Result<CheckMode> {
         "quick" => Ok(CheckMode::Quick),
         "full" => Ok(CheckMode::Full),
         "rehash" => Ok(CheckMode::Rehash),
-        other => Err(Error::new(ErrorKind::Usage, format!("`{other}` is no way to verify")).hint("Choose quick, full or rehash.")),
+        other => Err(Error::new(ErrorKind::Usage, format!("`{other}` is no way to verify"))
+            .hint(Hint::ChooseOne(vec!["quick", "full", "rehash"]))),
     }
 }
 
@@ -417,8 +419,7 @@ fn download_options(revision: Option<String>, force: bool, companions: &[String]
 fn parsed(companions: &[String]) -> Result<Vec<Companion>> {
     let parse = |text: &String| {
         Companion::parse(text).map_err(|why| {
-            Error::new(ErrorKind::Usage, format!("`{}` is no companion: {why}", text.escape_debug()))
-                .hint("Write `draft`, or `draft=NAME` for the one with this file name, label or quantization.")
+            Error::new(ErrorKind::Usage, format!("`{}` is no companion: {why}", text.escape_debug())).hint(Hint::WriteCompanion)
         })
     };
     companions.iter().map(parse).collect()

@@ -3,6 +3,7 @@
 use model_manager::{
     config::{Layer, LockTimeout, Overrides, Resolved, settings_for},
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     settings::{LinkMode, Token},
 };
 use pyo3::prelude::*;
@@ -28,7 +29,7 @@ pub struct Arguments {
 pub fn resolve(arguments: Arguments) -> Result<Resolved> {
     let given = [&arguments.models_dir, &arguments.config_path, &arguments.store].map(Clone::clone);
     if given.iter().flatten().any(|path| path.as_os_str().is_empty()) {
-        return Err(usage("a path is empty").hint("Leave it out to use the default."));
+        return Err(usage("a path is empty").hint(Hint::OmitValue));
     }
     let mut settings = Layer::default();
     settings.models_dir = arguments.models_dir;
@@ -56,7 +57,9 @@ pub fn resolve(arguments: Arguments) -> Result<Resolved> {
 }
 
 fn link(word: &str) -> Result<LinkMode> {
-    word.parse().map_err(|_| usage(format!("`{word}` is no link mode")).hint("Choose auto, symlink, hardlink, reflink or copy."))
+    word.parse().map_err(|_| {
+        usage(format!("`{word}` is no link mode")).hint(Hint::ChooseOne(vec!["auto", "symlink", "hardlink", "reflink", "copy"]))
+    })
 }
 
 fn lock_timeout(seconds: f64) -> Result<LockTimeout> {

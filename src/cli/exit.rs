@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    hint::Hint,
     text,
 };
 use serde_json::{Value, json};
@@ -24,6 +25,23 @@ pub const CODES: [(u8, &str); 10] = [
     (8, "a lock was not free in time"),
     (130, "interrupted"),
 ];
+
+impl ErrorKind {
+    /// The process exit code of this kind.
+    pub(super) const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Damaged => 4,
+            Self::Auth => 5,
+            Self::Network => 6,
+            Self::NoSpace => 7,
+            Self::Locked => 8,
+            Self::Interrupted => 130,
+        }
+    }
+}
 
 /// The exit codes as a paragraph of the long help.
 pub fn codes_for_help() -> String {
@@ -88,8 +106,8 @@ pub fn interrupted(keeps: bool, command: Option<&str>) -> Error {
     let message = if keeps { "interrupted; what arrived is kept" } else { "interrupted" };
     let error = Error::new(ErrorKind::Interrupted, message);
     match command {
-        Some(command) => error.hint(format!("Go on with: `{command}`.")),
-        None => error.hint("Run the same command again to go on."),
+        Some(command) => error.hint(Hint::GoOn(command.to_owned())),
+        None => error.hint(Hint::Resume),
     }
 }
 
@@ -126,7 +144,7 @@ mod tests {
     fn an_error_says_what_happened_then_why_then_what_to_do() {
         let error = Error::new(ErrorKind::Network, "cannot fetch a.gguf")
             .caused_by(Outer(io::Error::other("connection reset")))
-            .hint("Run the command again.");
+            .hint(Hint::RunAgain);
         assert_eq!(
             plain(&error),
             "error: cannot fetch a.gguf\n  caused by: the request failed\n  caused by: connection reset\nhint: Run the command again.\n"
@@ -149,9 +167,9 @@ mod tests {
 
     #[test]
     fn a_json_error_has_kind_message_hint_and_exit_code() {
-        let error = Error::new(ErrorKind::NoSpace, "disk full").hint("Free some space.");
+        let error = Error::new(ErrorKind::NoSpace, "disk full").hint(Hint::RunAgain);
         let expected = json!({"version": 1, "error": {
-            "kind": "no_space", "message": "disk full", "causes": [], "hint": "Free some space.", "exit_code": 7,
+            "kind": "no_space", "message": "disk full", "causes": [], "hint": "Run the command again.", "exit_code": 7,
         }});
         assert_eq!(document(&error), expected);
     }

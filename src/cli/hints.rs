@@ -35,6 +35,7 @@ const fn command(verb: Verb) -> &'static str {
         Verb::Doctor => "doctor",
         Verb::Download => "download",
         Verb::Gc => "gc",
+        Verb::Help => "--help",
         Verb::Info => "info",
         Verb::Init => "init",
         Verb::Lint => "lint",

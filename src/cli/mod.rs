@@ -21,6 +21,7 @@ use crate::{
     config::{current_dir, environment::Environment, variable},
     disk::limits,
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     text,
 };
 pub use hints::Terminal;
@@ -133,7 +134,7 @@ fn not_understood(error: &clap::Error, words: &[OsString]) -> u8 {
         // The first paragraph: what is wrong, and with which arguments.
         let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
         let message = lines.join(" ").trim_start_matches("error: ").to_owned();
-        let error = Error::new(ErrorKind::Usage, message).hint("Run `model-manager --help` to see commands and options.");
+        let error = Error::new(ErrorKind::Usage, message).hint(Hint::SeeHelp);
         let plain = Manner { json: true, ..Manner::default() };
         let _exit_code_is_known = fail(&error, &plain);
         return ErrorKind::Usage.exit_code();

@@ -20,6 +20,8 @@ pub enum Verb {
     Download,
     /// Remove blobs that nothing needs.
     Gc,
+    /// Show the help.
+    Help,
     /// Show what the registry or the Hub has of a model.
     Info,
     /// Make the store, or complete it.
@@ -52,12 +54,13 @@ pub enum Verb {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Add,
         Self::Grant,
         Self::Doctor,
         Self::Download,
         Self::Gc,
+        Self::Help,
         Self::Info,
         Self::Init,
         Self::Lint,

@@ -38,9 +38,6 @@ hints! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {
-    /// A text without a variant yet.
-    Text(String),
-
     // What was done, and what to do with the same call.
     /// Nothing was changed.
     NothingChanged,
@@ -54,6 +51,14 @@ pub enum Hint {
     PlanAgain,
     /// The same call with the network.
     RunWithNetwork,
+    /// This command line, which goes on where it was interrupted.
+    GoOn(String),
+    /// The help of the interface.
+    SeeHelp,
+    /// One of these words.
+    ChooseOne(Vec<&'static str>),
+    /// A value that need not be given.
+    OmitValue,
     /// A fault in this program, to be reported.
     ReportBug,
     /// A newer version of this program is needed.
@@ -173,6 +178,8 @@ pub enum Hint {
     ThereIs(Vec<String>),
     /// One of several companions.
     NameCompanion(Argument),
+    /// A role of a companion, with or without its name.
+    WriteCompanion,
     /// A companion for a format that has none.
     OmitCompanion(Argument),
     /// One file of a repository, by its name.
@@ -513,6 +520,8 @@ pub enum Hint {
     MakeLock,
     /// Lock this model.
     LockIt(Action),
+    /// A model for options that say which one.
+    NameModelToLock,
     /// Lock what the registry says now.
     LockAgain,
     /// A lock that contradicts what is here.
@@ -732,18 +741,6 @@ impl Hint {
     #[doc(hidden)]
     pub fn examples() -> Vec<Self> {
         examples::examples()
-    }
-}
-
-impl From<String> for Hint {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<&str> for Hint {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
     }
 }
 

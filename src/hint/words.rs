@@ -88,14 +88,20 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
     };
     let endpoint = || format!("HF_ENDPOINT or {}", setting(Setting::Endpoint));
     match hint {
-        Hint::Text(text) => text.clone(),
-
         Hint::NothingChanged => "Nothing was changed.".into(),
         Hint::NothingRemoved => "Nothing was removed.".into(),
         Hint::RunAgain => format!("{}.", begin_again()),
         Hint::Resume => format!("{}: it goes on where it stopped.", begin_again()),
         Hint::PlanAgain => format!("{} to plan anew; a pinned entry may need another revision or size.", begin_again()),
         Hint::RunWithNetwork => format!("With the network, {again}."),
+        Hint::GoOn(command) => format!("Go on with: `{command}`."),
+        Hint::SeeHelp => format!("Run {} to see commands and options.", verb(Verb::Help)),
+        Hint::ChooseOne(all) => match all.split_last() {
+            Some((last, [])) => format!("Choose {last}."),
+            Some((last, others)) => format!("Choose {} or {last}.", others.join(", ")),
+            None => "There is nothing to choose.".into(),
+        },
+        Hint::OmitValue => "Leave it out to use the default.".into(),
         Hint::ReportBug => "This is a bug; please report it.".into(),
         Hint::UpdateProgram { is_readable: true } => {
             "Update model-manager; until then the store can be listed, verified and used.".into()
@@ -173,6 +179,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::OtherFormat { format, action: one } => format!("It has {format} weights: {}.", action(one)),
         Hint::ThereIs(there) => format!("There is: {}.", list(there)),
         Hint::NameCompanion(one) => format!("Name one: {}.", argument(one)),
+        Hint::WriteCompanion => "Write `draft`, or `draft=NAME` for the one with this file name, label or quantization.".into(),
         Hint::OmitCompanion(one) => format!("Leave {} out: a complete set has all that it needs.", argument(one)),
         Hint::FileByName(one) => format!("A file is taken by itself where it is named: {}.", action(one)),
         Hint::NameFormat(one) => format!("Name its format too: {}.", action(one)),
@@ -496,6 +503,10 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             format!("Run {} to lock what this project uses, or {}.", verb(Verb::Lock), any_model(Verb::Lock))
         }
         Hint::LockIt(one) => format!("Run {} to lock it.", action(one)),
+        Hint::NameModelToLock => format!(
+            "Name one: {}. Without options, all that is here is locked.",
+            action(&Action::new(Verb::Lock).any_model().value(Parameter::Quant, "q4_k_m"))
+        ),
         Hint::LockAgain => {
             format!("Run {} to lock what the registry says now, and look at the difference.", verb(Verb::Lock))
         }

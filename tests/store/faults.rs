@@ -177,7 +177,7 @@ fn a_full_disk_publishes_nothing_and_keeps_the_partial() {
     disk.set(Rule::Pick(Box::new(|op, _| matches!(op, Op::Write | Op::Allocate).then_some(io::ErrorKind::StorageFull))));
     let error = finish(writer, &data).unwrap_err();
     let error: model_manager::error::Error = error.into();
-    assert_eq!(error.kind().exit_code(), 7);
+    assert_eq!(error.kind(), model_manager::error::ErrorKind::NoSpace);
     disk.set(Rule::Never);
     let writer = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
     assert_eq!(writer.held(), 2 * SEGMENT_LEN);

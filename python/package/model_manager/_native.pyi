@@ -57,6 +57,8 @@ class _Addition(TypedDict):
 
 _Which = tuple[str, str | None, str | None]
 
+def hint_examples() -> builtins.list[tuple[str, str]]: ...
+
 @final
 class CancelToken:
     """Stops work that runs on another thread. What arrived is kept, and the next download goes on from there."""

@@ -9,6 +9,7 @@ use crate::{
         units,
     },
     error::{Error, ErrorKind, Result},
+    hint::Hint,
     manager::{
         ChangeKind, FileChange, LockCheck, LockEntryReport, LockOptions, LockProblem, LockProblemKind, LockReport, LockState,
         ModelOrigin, Selector,
@@ -51,7 +52,7 @@ impl Args {
         let what: Vec<Selector> = self.models.iter().map(|model| self.form.of(model)).collect();
         if what.is_empty() && (self.form.format.is_some() || self.form.quant.is_some()) {
             return Err(Error::new(ErrorKind::Usage, "`--format` and `--quant` choose a form of a model, and no model is named")
-                .hint("Name one: `model-manager lock <model> --quant q4_k_m`. Without options, all that is here is locked."));
+                .hint(Hint::NameModelToLock));
         }
         let manager = context.worker()?;
         if self.check {

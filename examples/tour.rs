@@ -123,7 +123,7 @@ fn tell(event: &Event) {
             println!("  {file}: {:.1} MB, {state}", *size as f64 / 1e6);
         }
         Event::Notice(notice) => println!("  {notice}"),
-        Event::Warning(text) => println!("  {text}"),
+        Event::Warning(warning) => println!("  {warning}"),
         _ => {}
     }
 }

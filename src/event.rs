@@ -3,8 +3,8 @@
 //! Contract of a [`Reporter`]: it is called from any thread, must return quickly and must not panic. Between a
 //! `FileStarted` and its `FileFinished` or `FileFailed` there are any number of `Progress` events of that file.
 
-use crate::notice::Notice;
-use std::time::Duration;
+use crate::{hint::Hint, notice::Notice};
+use std::{fmt, time::Duration};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +92,36 @@ pub enum Event {
     /// Something worth one line, not a fault.
     Notice(Notice),
     /// Something that may need attention, not a failure.
-    Warning(String),
+    Warning(Warning),
+}
+
+/// What may need attention, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// What it is: a sentence without a capital and a full stop.
+    pub message: String,
+    /// What to do.
+    pub hints: Vec<Hint>,
+}
+
+impl Warning {
+    /// A warning with something to do.
+    pub fn with_hint(message: impl Into<String>, hint: Hint) -> Self {
+        Self { message: message.into(), hints: vec![hint] }
+    }
+}
+
+impl<T: Into<String>> From<T> for Warning {
+    fn from(message: T) -> Self {
+        Self { message: message.into(), hints: Vec::new() }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// Receives events.

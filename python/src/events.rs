@@ -1,5 +1,6 @@
 //! Events of the core -> calls of a Python function with a word and the event's values.
 
+use crate::hints;
 use model_manager::event::Event;
 use pyo3::{prelude::*, types::PyDict};
 use std::{collections::HashSet, time::Duration};
@@ -63,8 +64,8 @@ pub fn tell(py: Python<'_>, listener: &Py<PyAny>, event: &Event) -> PyResult<()>
             fields.set_item("message", notice.to_string())?;
             "notice"
         }
-        Event::Warning(text) => {
-            fields.set_item("message", text)?;
+        Event::Warning(warning) => {
+            fields.set_item("message", hints::with_message(warning))?;
             "warning"
         }
         _ => return Ok(()),

@@ -1,6 +1,7 @@
 //! Actions, parameters and settings as Python code has them, for the sentences of `model_manager::hint`. `m` stands for the
 //! manager.
 
+use model_manager::event::Warning;
 use model_manager::hint::{Action, Argument, Hint, Operand, Parameter, Setting, Terms, Verb, words};
 use pyo3::prelude::*;
 
@@ -15,6 +16,14 @@ pub fn text(hints: &[Hint]) -> Option<String> {
 /// The hints as a part of a sentence.
 pub fn phrase(hints: &[Hint]) -> String {
     model_manager::hint::phrase(hints, &Package)
+}
+
+/// A warning, and what to do about it as the end of its sentence.
+pub fn with_message(warning: &Warning) -> String {
+    match warning.hints.as_slice() {
+        [] => warning.message.clone(),
+        hints => format!("{}; {}", warning.message, phrase(hints)),
+    }
 }
 
 /// A report as JSON, with the words of each of its findings under `key`.

@@ -150,7 +150,7 @@ impl Native {
         let resolved = settings::resolve(arguments).map_err(|error| raise(py, &error))?;
         let registry = Registry::parse("models: {}", "(empty)").map_err(|error| raise(py, &error.into()))?;
         let session = Session::for_registry(resolved.settings, registry);
-        Ok(Self { session, root: resolved.root, warnings: resolved.warnings })
+        Ok(Self { session, root: resolved.root, warnings: resolved.warnings.iter().map(hints::with_message).collect() })
     }
 
     /// The same settings with the registry that a text is.

@@ -21,6 +21,11 @@ pub fn phrase(hints: &[Hint]) -> String {
     hint::phrase(hints, &Terminal)
 }
 
+/// A message, and what to do as the end of its sentence.
+pub fn with_message(message: &str, hints: &[Hint]) -> String {
+    if hints.is_empty() { message.to_owned() } else { format!("{message}; {}", phrase(hints)) }
+}
+
 /// Writes the words of each finding of a document under `key`.
 pub fn word_findings(document: &mut Value, key: &str, hints: impl Iterator<Item = String>) {
     let findings = document["findings"].as_array_mut().into_iter().flatten();

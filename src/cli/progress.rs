@@ -1,13 +1,13 @@
 //! What a run is doing, on stderr: bars on a terminal, else a line every ten seconds.
 
 use super::{
-    notices,
+    hints, notices,
     output::{FAINT, Manner, ODD, paint, printable},
     units,
 };
 use crate::{
     disk::limits,
-    event::{Event, Reporter},
+    event::{Event, Reporter, Warning},
     text,
 };
 use anstyle::Style;
@@ -83,8 +83,8 @@ impl Progress {
     }
 
     /// Tells once what may need attention.
-    pub fn warning(&self, text: &str) {
-        self.tell_once("warning:", ODD, text);
+    pub fn warning(&self, warning: &Warning) {
+        self.tell_once("warning:", ODD, &hints::with_message(&warning.message, &warning.hints));
     }
 
     fn tell_once(&self, word: &str, style: Style, text: &str) {
@@ -257,12 +257,12 @@ impl Reporter for Progress {
             }
             Event::Elsewhere { why } => {
                 if self.manner.verbose {
-                    self.notice(&format!("{why}; the next endpoint is asked"));
+                    self.notice(&format!("{why}; trying the next endpoint"));
                 }
             }
             Event::Waiting { what, holder, since } => self.waiting(what, holder, *since),
             Event::Notice(notice) => self.notice(&notices::words(notice)),
-            Event::Warning(text) => self.warning(text),
+            Event::Warning(warning) => self.warning(warning),
         }
     }
 }

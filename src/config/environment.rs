@@ -8,6 +8,7 @@ use super::value::SettingValue;
 use crate::{
     disk::Disk,
     error::{Error, ErrorKind, Result},
+    event::Warning,
     hint::Hint,
     settings::{Proxies, ProxyVariable, Token},
 };
@@ -102,7 +103,7 @@ impl<'a> Environment<'a> {
 
     /// The Hub token: a variable, else the file `hf auth login` writes. That file is nobody's order to this program, so
     /// one that cannot be used is only worth a warning.
-    pub fn token(&self, disk: &dyn Disk, warnings: &mut Vec<String>) -> Result<Option<Token>> {
+    pub fn token(&self, disk: &dyn Disk, warnings: &mut Vec<Warning>) -> Result<Option<Token>> {
         if self.parsed::<bool>("HF_HUB_DISABLE_IMPLICIT_TOKEN")? == Some(true) {
             return Ok(None);
         }
@@ -117,7 +118,7 @@ impl<'a> Environment<'a> {
             (Ok(token), _) => Ok(token),
             (Err(why), Some(_)) => Err(bad("HF_TOKEN_PATH", why)),
             (Err(why), None) => {
-                warnings.push(format!("going on without the saved Hub token: {why}; run `hf auth login` to save it anew"));
+                warnings.push(format!("the saved Hub token is not used: {why}; run `hf auth login` to save it again").into());
                 Ok(None)
             }
         }
@@ -275,7 +276,7 @@ mod tests {
         std::fs::write(home.path().join("token"), "hf_secret hf_other").expect("a file");
         let token = with(&[("HF_HOME", home.path().to_str().expect("Unicode"))], |env| env.token(&RealDisk, &mut warnings));
         assert_eq!(token.expect("only a warning"), None);
-        assert!(warnings.len() == 1 && !warnings[0].contains("hf_secret"), "{warnings:?}");
+        assert!(warnings.len() == 1 && !warnings[0].message.contains("hf_secret"), "{warnings:?}");
         let error = with(&[("HF_TOKEN_PATH", "/")], |env| env.token(&RealDisk, &mut Vec::new()).expect_err("refused"));
         assert!(error.message().contains("HF_TOKEN_PATH"), "{error}");
     }

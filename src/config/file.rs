@@ -130,7 +130,7 @@ impl FileSettings {
     fn set(&mut self, key: &str, node: &Node) -> Result<(), Problem> {
         match self.layer.set_yaml(key, node)? || self.grants.set_yaml(key, node)? {
             true => Ok(()),
-            false => Err(Problem::new(node.place, format!("`{key}` stands in no settings file"))),
+            false => Err(Problem::new(node.place, format!("`{key}` cannot be set in a settings file"))),
         }
     }
 }

@@ -7,8 +7,8 @@ use super::current_user::CurrentUser;
 use crate::{
     disk::{Disk, Stat, absent_is_none},
     error::{Error, ErrorKind, Result},
+    event::Warning,
     hint::Hint,
-    text,
 };
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,7 @@ impl Finder<'_> {
     /// of another user. If that is the current directory and it holds a project, all commands refuse, as git does,
     /// because they would also use its lock file and other files. A dangling link or a folder in place of the registry
     /// ends the search too: otherwise a registry further up would be used.
-    pub fn find(&self, cwd: &Path, warnings: &mut Vec<String>) -> Result<Project> {
+    pub fn find(&self, cwd: &Path, warnings: &mut Vec<Warning>) -> Result<Project> {
         let device = absent_is_none(self.disk.stat_follow(cwd))?.map(|stat| stat.dev);
         let above_home = match &self.home {
             Some(home) => self.disk.real_place(home)?.parent().map(Path::to_owned),
@@ -106,11 +106,8 @@ impl Finder<'_> {
                     self.require_empty(folder, &why)?;
                     is_cwd_safe = false;
                 } else if is_there {
-                    warnings.push(format!(
-                        "passed over the project in {}: {why}; to work in it: `model-manager config set --user safe_projects {}`",
-                        folder.display(),
-                        text::shell_path(folder)
-                    ));
+                    let text = format!("passed over the project in {}: {why}", folder.display());
+                    warnings.push(Warning::with_hint(text, Hint::WorkInProject { folder: folder.to_owned() }));
                 }
                 break;
             }

@@ -14,6 +14,7 @@ use crate::{
     bounds::{Unnamed, require_within},
     disk::Disk,
     error::{Error, ErrorKind, Result},
+    event::Warning,
     settings::{Bounds, Connections, Network, Settings, Token},
     store::STORE_DIR,
 };
@@ -40,7 +41,7 @@ pub struct Resolved {
     /// The store, where the user named it.
     pub named_store: Option<PathBuf>,
     /// What is worth a warning.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Layer {

@@ -99,7 +99,7 @@ pub fn parse_endpoint(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/');
     // The reader of addresses drops line breaks and tabs from within, and here they would stay.
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("a space or a control character stands in it; {EXPECTED}"));
+        return Err(format!("it contains a space or a control character; {EXPECTED}"));
     }
     Ok(text.to_owned())
 }

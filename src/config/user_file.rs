@@ -13,6 +13,7 @@ use crate::{
         lock::{self, Wait},
     },
     error::{Error, ErrorKind, Result},
+    event::Warning,
     hint::Hint,
     names::nearest,
     text,
@@ -39,20 +40,20 @@ pub fn place(environment: &Environment<'_>) -> Option<PathBuf> {
 }
 
 /// Reads the file. One that another user may have written is ignored: it would decide whom this user trusts.
-pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<String>) -> Result<FileSettings> {
+pub fn read(disk: &dyn Disk, environment: &Environment<'_>, warnings: &mut Vec<Warning>) -> Result<FileSettings> {
     let Some(path) = place(environment) else { return Ok(FileSettings::default()) };
     match disk.stat_follow(&path) {
         Ok(_) => {}
         Err(error) if error.is_not_found() => return Ok(FileSettings::default()),
         // For example after `su` or `sudo` that keeps the first user's `HOME`.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            warnings.push(format!("going on without {}: {error}", path.display()));
+            warnings.push(format!("{} is not used: {error}", path.display()).into());
             return Ok(FileSettings::default());
         }
         Err(error) => return Err(error.into()),
     }
     if let Some(why) = distrusted(disk, &path, &CurrentUser::of_process(environment))? {
-        warnings.push(format!("going on without {}: {why}", path.display()));
+        warnings.push(format!("{} is not used: {why}", path.display()).into());
         return Ok(FileSettings::default());
     }
     let mut parsed = file::read(disk, &path, Whose::User)?;
@@ -73,19 +74,17 @@ pub fn real_places(
     environment: &Environment<'_>,
     key: &str,
     places: &[PathBuf],
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Vec<PathBuf> {
     let file = place(environment).unwrap_or_default();
     let mut real = Vec::new();
     for place in places {
         match disk.real_place(place) {
             Ok(place) => real.push(place),
-            Err(error) => warnings.push(format!(
-                "{}: {key}: `{}` grants nothing: {}",
-                file.display(),
-                yaml::cut(&place.to_string_lossy()),
-                error.source
-            )),
+            Err(error) => {
+                let place = yaml::cut(&place.to_string_lossy());
+                warnings.push(format!("{}: {key}: `{place}` grants nothing: {}", file.display(), error.source).into());
+            }
         }
     }
     real

@@ -229,6 +229,11 @@ pub enum Hint {
         /// Its origin.
         origin: String,
     },
+    /// The token is not sent to a server, unless the user names it.
+    SendToken {
+        /// Its origin.
+        origin: String,
+    },
     /// A wrong name, a private repository, or no good token.
     CheckNameAndToken {
         /// The repository, where it is known.
@@ -485,6 +490,11 @@ pub enum Hint {
         /// Its folder.
         folder: PathBuf,
     },
+    /// A project of another user that was passed over.
+    WorkInProject {
+        /// Its folder.
+        folder: PathBuf,
+    },
     /// A setting that a project may not make.
     GrantOrRemove {
         /// The project's file.
@@ -568,6 +578,8 @@ pub enum Hint {
     OmitOnline,
     /// An entry of the registry, and its check.
     CorrectEntry,
+    /// All entries that cannot be used.
+    ListBadEntries,
     /// A key that nothing reads, or that another program reads.
     CorrectKey,
     /// A key that nothing reads.
@@ -644,6 +656,8 @@ pub enum Hint {
     RewriteRecord,
     /// A blob that nothing needs.
     CollectUnneeded,
+    /// Blobs that could not be removed yet.
+    CollectLater,
     /// A damaged blob that nothing needs.
     CollectNow,
     /// A damaged blob that a project needs.

@@ -222,6 +222,9 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             "Your token was not sent to {origin}. If you trust it with that: {}.",
             action(&Action::grant("trusted_endpoints").name(origin))
         ),
+        Hint::SendToken { origin } => {
+            format!("If you trust it with the token: {}.", action(&Action::grant("trusted_endpoints").name(origin)))
+        }
         Hint::CheckNameAndToken { repo, accounts } => format!(
             "Either the repository {} does not exist, or it is private, or the token is missing or wrong: check the name, then \
              set HF_TOKEN to a token {}.{}",
@@ -476,6 +479,9 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             "If you trust it: {}. Otherwise run the command elsewhere.",
             action(&Action::grant("safe_projects").path(folder))
         ),
+        Hint::WorkInProject { folder } => {
+            format!("To work in it: {}.", action(&Action::grant("safe_projects").path(folder)))
+        }
         Hint::GrantOrRemove { file, line, grant } => {
             format!("Remove line {line} of {}. If you trust it: {}.", file.display(), action(grant))
         }
@@ -559,6 +565,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             setting(Setting::Offline)
         ),
         Hint::CorrectEntry => format!("Correct it, then run {}.", verb(Verb::Lint)),
+        Hint::ListBadEntries => format!("{} lists all of them.", verb(Verb::Lint)),
         Hint::CorrectKey => "Correct it, or leave it if another program reads it.".into(),
         Hint::RemoveKey => "Remove it, or write it as a comment.".into(),
         Hint::WriteLicence => "Write the licence that the repository's page names.".into(),
@@ -601,6 +608,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         }
         Hint::RewriteRecord => format!("Run {}, which writes it again.", verb(Verb::Verify)),
         Hint::CollectUnneeded => format!("Nothing needs it: {} removes it.", verb(Verb::Gc)),
+        Hint::CollectLater => format!("{} removes it later.", verb(Verb::Gc)),
         Hint::CollectNow => {
             format!("{} removes it with all else that nothing uses.", action(&Action::new(Verb::Gc).value(Parameter::Grace, "0")))
         }

@@ -49,7 +49,7 @@ pub use token::Trail;
 pub(crate) mod fuzzing;
 
 use crate::{
-    event::{Event, Reporter},
+    event::{Event, Reporter, Warning},
     settings::Network,
 };
 use error::printable;
@@ -190,9 +190,9 @@ impl Http {
         Ok(response)
     }
 
-    fn warn_once(&self, text: String) {
-        if self.listener.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
-            self.report(&Event::Warning(text));
+    fn warn_once(&self, warning: Warning) {
+        if self.listener.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.message.clone()) {
+            self.report(&Event::Warning(warning));
         }
     }
 
@@ -218,7 +218,7 @@ impl Http {
         if self.service.0.members.contains(origin)
             && let Some(text) = self.dialect().notice(response.headers())
         {
-            self.warn_once(format!("{} says: {}", origin.host(), printable(&text)));
+            self.warn_once(format!("{} says: {}", origin.host(), printable(&text)).into());
         }
     }
 }

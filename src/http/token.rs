@@ -1,7 +1,7 @@
 //! The token's one rule: which origins see it, and what a chain of requests has to do with that.
 
 use super::{Http, Origin};
-use crate::{settings::Token, text};
+use crate::{event::Warning, hint::Hint, settings::Token};
 
 /// Which origins get the token.
 #[derive(Debug, Default)]
@@ -77,14 +77,12 @@ impl Http {
         if !service.members.contains(origin) {
             return None;
         }
-        let (what, to) = match why {
-            Withheld::Unnamed => (format!("{origin}, which only this project's settings name"), "trust it"),
-            Withheld::ClearText => (format!("{origin} in clear text"), "send it all the same"),
+        let what = match why {
+            Withheld::Unnamed => format!("{origin}, which only this project's settings name"),
+            Withheld::ClearText => format!("{origin} in clear text"),
         };
-        self.warn_once(format!(
-            "the token is not sent to {what}; to {to}: `model-manager config set --user trusted_endpoints {}`",
-            text::shell_word(&origin.to_string())
-        ));
+        let hint = Hint::SendToken { origin: origin.to_string() };
+        self.warn_once(Warning::with_hint(format!("the token is not sent to {what}"), hint));
         Some(origin.clone())
     }
 }

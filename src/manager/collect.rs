@@ -25,7 +25,8 @@ impl ModelManager {
         let mut collector = if dry_run { None } else { Some(store.collector(alone, store.wait())?) };
         let plan = store.plan_collection(options, now)?;
         if plan.hidden_leases > 0 {
-            let text = "this user may not see what running commands of others rely on, so what is told here may be needed";
+            let text =
+                "this user cannot see what running commands of other users need, so some of what is listed here may be in use";
             self.report(&Event::Warning(text.into()));
         }
         let mut summary = GcSummary {

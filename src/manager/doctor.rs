@@ -120,7 +120,7 @@ impl ModelManager {
                     add(Severity::Repairable, file.path.clone(), what, repair);
                 }
                 FileState::Dangling { target, digest: None } => {
-                    let what = format!("somebody else's link leads to {}, where nothing is", target.display());
+                    let what = format!("a link that is not of this program leads to {}, where nothing is", target.display());
                     add(Severity::Leftover, file.path.clone(), what, Hint::RestoreLinkTarget);
                 }
                 _ if file.is_damaged => {

@@ -340,7 +340,7 @@ impl ModelManager {
             let (Some(index), Some(Some(next))) = (index, next) else { return Err(error.into()) };
             let at = endpoints.get(next.first).or(endpoints.first()).map_or_else(String::new, bare);
             let how = if next.as_whole { " and as a whole" } else { "" };
-            self.report(&Event::Warning(format!("{error}; it is fetched anew from {at}{how}")));
+            self.report(&Event::Warning(format!("{error}; it is downloaded again from {at}{how}").into()));
             begin.insert(index, next);
             wrong = Some(error);
         }

@@ -196,7 +196,7 @@ impl ModelManager {
         // The registry can be read whatever became of the store.
         let listed = self.list(None).or_else(|error| match error.kind() {
             ErrorKind::Failed => {
-                self.report(&Event::Warning(format!("what is here cannot be told: {error}")));
+                self.report(&Event::Warning(format!("the local models cannot be listed: {error}").into()));
                 Ok(Vec::new())
             }
             _ => Err(error),

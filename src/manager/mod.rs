@@ -39,7 +39,8 @@ pub use use_model::{UseOptions, UsePlan, UseReport};
 use crate::{
     disk::{Disk, Space},
     error::Result,
-    event::{Event, Reporter},
+    event::{Event, Reporter, Warning},
+    hint::Hint,
     notice::Notice,
     registry::Registry,
     settings::Settings,
@@ -110,8 +111,8 @@ impl ModelManager {
             return Ok(registry);
         }
         let registry = self.read_registry()?;
-        if let Some(text) = unusable(registry) {
-            self.report(&Event::Warning(text));
+        if let Some(warning) = unusable(registry) {
+            self.report(&Event::Warning(warning));
         }
         Ok(registry)
     }
@@ -161,8 +162,8 @@ impl ModelManager {
         // A record that cannot be read is told by the commands that need it, and by `doctor`.
         if let Err(error) = settled.or_else(|error| if matches!(error, StoreError::BadRecord { .. }) { Ok(()) } else { Err(error) })
         {
-            let text = format!("the store cannot be told where {} is now: {error}", self.settings.models_dir.display());
-            self.report(&Event::Warning(text));
+            let text = format!("the store cannot record where {} is now: {error}", self.settings.models_dir.display());
+            self.report(&Event::Warning(text.into()));
         }
     }
 
@@ -244,13 +245,14 @@ impl ModelManager {
 }
 
 /// What is wrong with entries of a registry, in a line.
-fn unusable(registry: &Registry) -> Option<String> {
+fn unusable(registry: &Registry) -> Option<Warning> {
     const SHOWN: usize = 3;
     let bad = registry.bad_entries();
     let shown: Vec<String> = bad.iter().take(SHOWN).map(|bad| bad.error.in_short()).collect();
-    let more = match bad.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!("; and {more} more, which `model-manager lint` lists"),
-    };
-    (!bad.is_empty()).then(|| format!("entries of the registry that cannot be used are left out: {}{more}", shown.join("; ")))
+    let more = bad.len().saturating_sub(SHOWN);
+    let text = format!("entries of the registry that cannot be used are left out: {}", shown.join("; "));
+    (!bad.is_empty()).then(|| match more {
+        0 => text.into(),
+        more => Warning::with_hint(format!("{text}; and {more} more"), Hint::ListBadEntries),
+    })
 }

@@ -177,8 +177,7 @@ impl ModelManager {
         let disk = &*self.disk;
         let content = change.edited.text.as_bytes();
         let meanwhile = || {
-            Error::new(ErrorKind::Failed, format!("{} was changed by somebody else in this moment", change.path.display()))
-                .hint(Hint::RunAgain)
+            Error::new(ErrorKind::Failed, format!("{} was changed by another process", change.path.display())).hint(Hint::RunAgain)
         };
         let Some(old) = &change.old else {
             let (temp, handle) = disk.create_temp(folder, TEMP_PREFIX, 0o644)?;
@@ -232,7 +231,7 @@ mod tests {
         disk.replace_small(&file, b"theirs\n", 0o640, folder.path()).unwrap();
         for old in [None, Some("mine\n")] {
             let error = manager.publish(&file, folder.path(), &change(&file, old)).expect_err("refused");
-            assert!(error.message().contains("was changed by somebody else"), "{error}");
+            assert!(error.message().contains("was changed by another process"), "{error}");
             assert_eq!(read(disk, &file).unwrap().as_deref(), Some("theirs\n"));
         }
         manager.publish(&file, folder.path(), &change(&file, Some("theirs\n"))).unwrap();

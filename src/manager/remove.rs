@@ -8,7 +8,7 @@ use crate::{
     digest::Sha256Digest,
     disk::{Kind, LockKind},
     error::{Error, ErrorKind, Result},
-    event::Event,
+    event::{Event, Warning},
     hint::{Action, Hint, Invocation, Verb, view_name},
     names::{Format, Quant},
     store::{Collector, FileLock, IngestKey, Project, RootRecord, Store, StoreError, ViewKey},
@@ -262,8 +262,8 @@ impl ModelManager {
             report.blobs = done.removed.iter().map(BlobReport::from).collect();
             for blob in &done.open {
                 let digest = blob.digest.short();
-                let text = format!("{digest} stays in the store, for a program has it open; `model-manager gc` takes it later");
-                self.report(&Event::Warning(text));
+                let text = format!("{digest} stays in the store, for a program has it open");
+                self.report(&Event::Warning(Warning::with_hint(text, Hint::CollectLater)));
             }
         }
         Ok(())
@@ -273,8 +273,8 @@ impl ModelManager {
     fn collector_for(&self, store: &Store) -> Result<Option<Collector>> {
         match store.collector(false, store.wait()) {
             Err(StoreError::NoSafeCollection { .. }) => {
-                let text = "the store is where other hosts may use it, so its blobs stay until `model-manager gc` is run";
-                self.report(&Event::Warning(text.into()));
+                let text = "the store is where other hosts may use it, so its blobs stay";
+                self.report(&Event::Warning(Warning::with_hint(text, Hint::CollectLater)));
                 Ok(None)
             }
             other => Ok(other.map(Some)?),

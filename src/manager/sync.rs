@@ -202,7 +202,7 @@ impl ModelManager {
                     fetched
                 }
                 Err(error) if error.kind() == ErrorKind::Damaged => {
-                    self.report(&Event::Warning(format!("{error}; the whole file is fetched")));
+                    self.report(&Event::Warning(format!("{error}; the whole file is downloaded").into()));
                     again.insert(digest);
                     0
                 }

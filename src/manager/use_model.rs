@@ -152,8 +152,9 @@ impl ModelManager {
         // Between the look and now a folder on the way may have become a link.
         self.require_shared_within(&plan.report.settings_file)?;
         if self.disk.read_at_most(file, MOST_BYTES)? != plan.old {
-            return Err(Error::new(ErrorKind::Failed, format!("{} was changed by somebody else meanwhile", file.display()))
-                .hint(Hint::RunAgain));
+            return Err(
+                Error::new(ErrorKind::Failed, format!("{} was changed by another process", file.display())).hint(Hint::RunAgain)
+            );
         }
         let mode = match &plan.old {
             Some(_) => self.disk.stat(file)?.mode,

@@ -151,7 +151,7 @@ impl LockFile {
     pub fn parse(text: &str, origin: &str) -> Result<Self, RegistryError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = tree::lines(text);
-        let read = match tree::conflict(&lines, "take either, then run `model-manager lock`") {
+        let read = match tree::conflict(&lines, "take either, then lock again") {
             Some(conflict) => Err(conflict),
             None => tree::read_on_to(text, Reader::read, |reader| !reader.notes.problems.is_empty()),
         };

@@ -181,7 +181,7 @@ fn a_models_folder_that_is_a_file_is_told_as_such() {
     for line in ["download tiny", "remove tiny", "path tiny", "verify tiny", "list", "verify"] {
         desk.run(line).code(1).says("models is in the way").says("hint: ");
     }
-    desk.run("info").ok().says("what is here cannot be told");
+    desk.run("info").ok().says("the local models cannot be listed");
     before.assert_same(&desk.s.tree());
 }
 

@@ -30,7 +30,7 @@ fn the_shipped_registry_has_no_error_and_a_warning_fails_only_a_strict_run() {
     let lines: Vec<&str> = model_manager::registry::BUILT_IN.lines().collect();
     let file = lines.iter().position(|line| line.contains("file: \"phi-2.Q8_0.gguf\"")).unwrap();
     assert_eq!(lines[file + 2].trim(), "sha256: null");
-    output.prints(&format!("(built-in):{}:11: warning: no `sha256` is known of phi-2.Q8_0.gguf", file + 3));
+    output.prints(&format!("(built-in):{}:11: warning: no `sha256` is given for phi-2.Q8_0.gguf", file + 3));
     desk.run("lint --strict").code(1).prints("failed: (built-in)");
     assert_eq!(desk.hub.count().total_requests(), 0);
 }

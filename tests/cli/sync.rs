@@ -116,7 +116,7 @@ fn a_mirror_that_serves_something_else_is_left_for_the_next_endpoint() {
     assert_eq!(known.commit(REPO), desk.hub.commit(REPO));
     known.repo(REPO).swap(FILE, Content::synthetic(2 * MIB + 7, 77));
     let both = format!("--endpoint {} --endpoint {}", known.url(), desk.hub.url());
-    desk.run(&format!("sync --locked {both}")).ok().says("is fetched anew from");
+    desk.run(&format!("sync --locked {both}")).ok().says("is downloaded again from");
     assert!(known.count().content_bytes() > 0);
     assert_content(&desk.s.project().join(PATH), &desk.content());
     desk.assert_tidy();
@@ -144,7 +144,7 @@ fn a_page_in_place_of_weights_leads_to_the_next_endpoint() {
     page.resize(desk.content().len() as usize, b' ');
     mirror.repo(REPO).swap(FILE, page);
     let line = format!("sync --locked --endpoint {} --endpoint {}", mirror.url(), desk.hub.url());
-    desk.run(&line).ok().says("is fetched anew from");
+    desk.run(&line).ok().says("is downloaded again from");
     assert_content(&desk.s.project().join(PATH), &desk.content());
     desk.assert_tidy();
 }

@@ -245,7 +245,7 @@ fn a_users_file_that_everybody_may_write_says_nothing() {
     desk.run(&format!("config set --user trusted_endpoints {}", server.url())).ok();
     let file = desk.s.home().join(".config/model-manager/config.yaml");
     crate::kit::set_mode(&file, 0o666);
-    desk.run("download tiny").says("going on without").says("chmod go-w").says("the token is not sent");
+    desk.run("download tiny").says("is not used").says("chmod go-w").says("the token is not sent");
     server.assert_asked_without_a_token();
     crate::kit::set_mode(&file, 0o600);
     desk.run("download tiny");

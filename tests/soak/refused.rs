@@ -265,7 +265,7 @@ fn sweep_syncs(name: &str, prepare: &[&[&str]], args: &[&str]) {
         struck += usize::from(!failed.is_empty());
         assert_ne!(first.status.code(), Some(101), "{what}: it panicked\n{first}");
         // Where the project is now is noted once more by what follows, so that a failure there is a warning.
-        let was_told = first.status.code() != Some(0) || first.stderr.contains("the store cannot be told where");
+        let was_told = first.status.code() != Some(0) || first.stderr.contains("the store cannot record where");
         assert!(failed.is_empty() || was_told, "{what}: {failed:?}, and nothing was told\n{first}");
         assert_eq!(faults_of(&calls, false), Vec::<String>::new(), "{what}");
         let synced_later = |folder: &str| {

@@ -172,7 +172,7 @@ impl ModelManager {
         if let Some(unknown) = rest.files.iter().find(|file| file.git_sha1.is_none()) {
             return Err(Error::new(
                 ErrorKind::Failed,
-                format!("{} cannot be locked: nobody publishes a hash of {}", plan.target.view, unknown.repo_path),
+                format!("{} cannot be locked: no hash is published for {}", plan.target.view, unknown.repo_path),
             )
             .hint(self.download_to_lock(plan, store)));
         }

@@ -364,7 +364,7 @@ fn with_options(mut named: Named, what: &Selector) -> Result<Named> {
     if let (Some(format), Some(wanted)) = (&named.format, &what.format)
         && format != wanted
     {
-        let text = format!("two formats are asked for: `{format}` in the name and `{wanted}` by option");
+        let text = format!("two formats are given: `{format}` in the name and `{wanted}` beside it");
         return Err(Error::new(ErrorKind::Usage, text).hint(Hint::GiveOnlyOne));
     }
     named.format = named.format.or_else(|| what.format.clone());

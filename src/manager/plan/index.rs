@@ -168,7 +168,7 @@ impl ModelManager {
             let Some(digest) = &index.sha256 else { continue };
             let Some(text) = store.disk().read_small(&store.layout().blob(digest))? else { continue };
             if let Some(notice) = plan.check_index(index, folder, end, &text)?.filter(|notice| !plan.notices.contains(notice)) {
-                self.report(&Event::Warning(notice.to_string()));
+                self.report(&Event::Warning(notice.to_string().into()));
             }
         }
         Ok(())

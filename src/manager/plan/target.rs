@@ -341,7 +341,7 @@ fn all_parts(path: RelPath) -> Vec<RelPath> {
 pub(in crate::manager) fn one_of(option: Option<Quant>, named: Option<Quant>) -> Result<Option<Quant>> {
     match (&option, &named) {
         (Some(a), Some(b)) if a != b => {
-            Err(Error::new(ErrorKind::Usage, format!("two quantizations are asked for: `{b}` in the name and `{a}` by option"))
+            Err(Error::new(ErrorKind::Usage, format!("two quantizations are given: `{b}` in the name and `{a}` beside it"))
                 .hint(Hint::GiveOnlyOne))
         }
         _ => Ok(option.or(named)),

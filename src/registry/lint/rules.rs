@@ -77,11 +77,11 @@ impl Lint {
         for file in artifact.files.iter().chain(&artifact.expect) {
             let next = || Hint::AskHub { update: update_action(entry) };
             if file.sha256.is_none() {
-                let message = format!("no `sha256` is known of {} (`{name}`): the registry vouches for nothing", file.path);
+                let message = format!("no `sha256` is given for {} (`{name}`): its content is not pinned", file.path);
                 self.add(entry, (Level::Warning, "sha256"), "sha256", Some(&file.path), (message, next()));
             }
             if file.size.is_none() {
-                let message = format!("no `size` is known of {} (`{name}`): each download asks the Hub", file.path);
+                let message = format!("no `size` is given for {} (`{name}`): each download asks the Hub", file.path);
                 self.add(entry, (Level::Note, "size"), "size", Some(&file.path), (message, next()));
             }
         }

@@ -117,7 +117,7 @@ fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pi
         return Err(refuse(format!("`{commit}` is not a full commit")));
     }
     if revision.is_commit() && !commit.as_str().eq_ignore_ascii_case(revision.as_str()) {
-        return Err(refuse(format!("commit {revision} was asked for and {commit} came")));
+        return Err(refuse(format!("commit {revision} was requested and {commit} was received")));
     }
     let canonical = info.id.text().or_else(|| info.model_id.text()).and_then(|id| id.parse().ok());
     Ok(Pinned {

@@ -3,7 +3,7 @@
 use super::{Hub, HubError, Pinned, below, segment};
 use crate::{
     digest::{GitSha1, LONGEST_FILE, Sha256Digest},
-    event::Event,
+    event::{Event, Warning},
     http::{Origin, Sink, Trail, bare},
     json::{Elements, Fact, Object},
     names::{NameError, RelPath},
@@ -90,10 +90,10 @@ impl Hub {
         }
         if listing.left_out > 0 {
             let names = text::counted(&listing.skipped, listing.left_out);
-            self.http.report(&Event::Warning(format!(
+            self.http.report(&Event::Warning(Warning::from(format!(
                 "files of `{}` that not every system can store are left out: {names}",
                 pinned.repo
-            )));
+            ))));
         }
         let page = below(endpoint, &format!("{}/tree/{}", pinned.repo, segment(pinned.commit.as_str())), None);
         Ok(Tree { files: listing.files, page: bare(&page) })

@@ -178,7 +178,7 @@ pub use cli::{main as command_line, run as run_command_line};
 pub use config::{Layer, LockTimeout, Overrides, Resolved, settings_for};
 pub use digest::{GitSha1, Sha256Digest};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, Reporter, Silent};
+pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
     AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions, UsePlan,
 };

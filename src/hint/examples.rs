@@ -24,7 +24,7 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::Resume,
         Hint::PlanAgain,
         Hint::RunWithNetwork,
-        Hint::GoOn(text("model-manager sync")),
+        Hint::GoOn(text("model-manager download tiny:q4_k_m")),
         Hint::SeeHelp,
         Hint::ChooseOne(vec!["quick", "full", "rehash"]),
         Hint::OmitValue,

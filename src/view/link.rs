@@ -140,7 +140,7 @@ impl Views {
             };
         }
         if kept == Some(LinkMode::Copy) {
-            return Ok((LinkMode::Copy, Some("the view holds copies and goes on doing so; `--link` changes that".into())));
+            return Ok((LinkMode::Copy, Some("the view holds copies, and keeps doing so until another link mode is set".into())));
         }
         let order = [LinkMode::Symlink, LinkMode::Hardlink, LinkMode::Reflink];
         let first = kept.filter(|kept| order.contains(kept));

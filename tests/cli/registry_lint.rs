@@ -132,25 +132,25 @@ configs/models.yaml:11:17: error: `m:q6_k` lacks parts of y-…-of-00003.gguf: 2
     List every part under `files`.
 configs/models.yaml:12:17: warning: x.Q8_0.gguf of o/r is `m:q4_k_m` already [duplicate]
     Remove one of the two, unless both names are wanted.
-configs/models.yaml:13:41: warning: no `sha256` is known of old.gguf (`m:old`): the registry vouches for nothing [sha256]
+configs/models.yaml:13:41: warning: no `sha256` is given for old.gguf (`m:old`): its content is not pinned [sha256]
     Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:old --update`.
 configs/models.yaml:13:75: warning: `m:old` is succeeded by `older`, which is superseded itself [successor]
     Name the entry at the end of the chain.
-configs/models.yaml:14:36: note: no `size` is known of older.gguf (`m:older`): each download asks the Hub [size]
+configs/models.yaml:14:36: note: no `size` is given for older.gguf (`m:older`): each download asks the Hub [size]
     Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:older --update`.
 configs/models.yaml:14:48: note: older.gguf (`m:older`) has the same content as `m:q6_k` [same-content]
     Nothing has to be done: the store keeps it once.
 configs/models.yaml:14:122: error: `m:older` names the successor `n:q2_k`, which is not in this file [successor]
     Run `model-manager info n` to see what there is, and correct `superseded_by`.
-configs/models.yaml:15:26: warning: no `sha256` is known of a/z.gguf (`m:twice`): the registry vouches for nothing [sha256]
+configs/models.yaml:15:26: warning: no `sha256` is given for a/z.gguf (`m:twice`): its content is not pinned [sha256]
     Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
-configs/models.yaml:15:26: note: no `size` is known of a/z.gguf (`m:twice`): each download asks the Hub [size]
+configs/models.yaml:15:26: note: no `size` is given for a/z.gguf (`m:twice`): each download asks the Hub [size]
     Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
 configs/models.yaml:15:36: error: a/z.gguf and b/z.gguf would be one file in the folder of `m:twice` [same-name]
     Make two entries of them.
-configs/models.yaml:15:36: warning: no `sha256` is known of b/z.gguf (`m:twice`): the registry vouches for nothing [sha256]
+configs/models.yaml:15:36: warning: no `sha256` is given for b/z.gguf (`m:twice`): its content is not pinned [sha256]
     Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
-configs/models.yaml:15:36: note: no `size` is known of b/z.gguf (`m:twice`): each download asks the Hub [size]
+configs/models.yaml:15:36: note: no `size` is given for b/z.gguf (`m:twice`): each download asks the Hub [size]
     Run `model-manager lint --online` to see what the Hub says, or `model-manager add m:twice --update`.
 configs/models.yaml:16:3: note: model `n` has no `license` [license]
     Write the licence that the repository's page names.

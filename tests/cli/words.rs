@@ -100,7 +100,7 @@ $ download tiny --format safetensors  # exit code 3
 ! error: model `tiny` has no format `safetensors`; it has gguf
 ! hint: Run `model-manager info tiny` to see what it has.
 $ download tiny:q8_0 --quant q4_k_m  # exit code 2
-! error: two quantizations are asked for: `q8_0` in the name and `q4_k_m` by option
+! error: two quantizations are given: `q8_0` in the name and `q4_k_m` beside it
 ! hint: Give only one of them.
 $ download tiny --quant a/b  # exit code 2
 ! error: invalid value 'a/b' for '--quant <QUANT>': `a/b` is not a quantization: the character `/` may not stand in a file name
@@ -119,7 +119,82 @@ fn a_bad_registry_is_told_by_line_and_column() {
         ("models:\n  tiny:\n    huggingface_id: [\n", "models.yaml:"),
         ("\tmodels: {}\n", "models.yaml:1"),
         ("[]\n", "models.yaml:1:1"),
-        ("        assert!(own[0]["message"].as_str().unwrap().starts_with("a link that is not of this program"), "{said:#}");
+        ("<<<<<<< HEAD\nmodels: {}\n=======\nmodels: {}\n>>>>>>> theirs\n", "models.yaml:1:1: a merge left a conflict"),
+    ] {
+        desk.s.write("configs/models.yaml", text);
+        for line in ["info", "download tiny", "verify", "remove tiny", "path tiny", "lock tiny"] {
+            refuses(&desk, line, 2, &[place, "Correct line"]);
+        }
+        // It goes on, and says more than that.
+        desk.run("doctor").ok().prints(place);
+    }
+    for (text, place) in [
+        ("models:\n  tiny:\n   - x\n", "models.yaml:3"),
+        ("models:\n  tiny:\n    hugingface_id: \"a/b\"\n    formats: {gguf: {q4_k_m: {file: \"x.gguf\"}}}\n", "models.yaml:3:5"),
+        (
+            "models:\n  tiny:\n    huggingface_id: \"a/b\"\n    formats:\n      gguf:\n        q4_k_m:\n          file: \"x.gguf\"\n          sha256: \"123\"\n",
+            "models.yaml:8",
+        ),
+    ] {
+        desk.s.write("configs/models.yaml", text);
+        for line in ["download tiny", "verify tiny", "remove tiny", "path tiny", "lock tiny", "info tiny"] {
+            refuses(&desk, line, 2, &[place, "Correct line"]);
+        }
+        for line in ["info", "verify"] {
+            let output = desk.run(line).ok().says("warning: ").says(place);
+            assert_eq!(output.stderr.matches(place).count(), 1, "{output}");
+        }
+        desk.run("lint").code(1).prints(place);
+        desk.run("doctor").ok().prints(place);
+    }
+    desk.s.write("configs/models.yaml", [0xff, 0xfe, 0x00]);
+    refuses(&desk, "info", 2, &["models.yaml"]);
+    desk.s.write("configs/models.yaml", "models: {}\n");
+    desk.s.write("configs/manager.yaml", "conections: 4\n");
+    refuses(&desk, "list", 2, &["manager.yaml:1:1", "connections"]);
+    desk.s.write("configs/manager.yaml", "connections: many\n");
+    refuses(&desk, "list", 2, &["manager.yaml:1:"]);
+    // What needs neither still works.
+    desk.run("completions bash").ok();
+}
+
+#[test]
+fn a_bad_entry_of_the_registry_ends_only_itself() {
+    let desk = Desk::new();
+    let good = std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();
+    desk.run("download tiny:q4_k_m").ok();
+    desk.run("lock").ok();
+    let lock = std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap();
+    desk.s.write("configs/models.yaml", good.clone() + "  odd: {huggingface_id: 12, formats: guff}\n");
+    for line in ["verify tiny", "download tiny:q8_0", "path tiny:q8_0", "info tiny", "remove tiny:q8_0", "sync", "lock --check"] {
+        desk.run(line).ok();
+    }
+    refuses(&desk, "download odd", 2, &["configs/models.yaml:", "expected `owner/name`", "Correct line"]);
+    let lint = desk.run("lint").code(1).stdout;
+    assert!(lint.contains("expected `owner/name`") && lint.contains("`formats` to be a mapping"), "{lint}");
+    // What is here and whose own entry is bad can be looked at and removed; that its entry is gone is not said.
+    desk.s.write("configs/models.yaml", good.replacen("size: ", "size: -", 1));
+    for line in ["verify", "path tiny:q4_k_m", "verify tiny:q4_k_m"] {
+        desk.run(line).ok().says("expected a number of bytes");
+    }
+    refuses(&desk, "lock", 2, &["expected a number of bytes"]);
+    assert_eq!(std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap(), lock);
+    desk.run("remove tiny:q4_k_m").ok();
+    desk.assert_tidy();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_of_somebody_elses_that_leads_nowhere_is_no_loss() {
+    let desk = Desk::new();
+    desk.run("download tiny:q4_k_m").ok();
+    let folder = desk.s.models().join("tiny/gguf/q4_k_m");
+    if std::os::unix::fs::symlink("/nowhere/notes.gguf", folder.join("mine.gguf")).is_ok() {
+        let said = desk.run("doctor --json").json();
+        let own: Vec<_> =
+            said["findings"].as_array().unwrap().iter().filter(|finding| finding.to_string().contains("mine")).collect();
+        assert_eq!(own.len(), 1, "{said:#}");
+        assert!(own[0]["message"].as_str().unwrap().starts_with("a link that is not of this program"), "{said:#}");
         assert_ne!(own[0]["severity"], "loss", "{said:#}");
     }
 }

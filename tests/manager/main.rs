@@ -1,0 +1,23 @@
+//! The manager in process: its decisions, and the order of its steps under a disk that fails or loses power.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::unwrap_used, missing_docs)]
+
+#[path = "../support/faulty_disk.rs"]
+mod faulty_disk;
+#[allow(dead_code, reason = "other tests use more of it")]
+#[path = "../support/fsck.rs"]
+mod fsck;
+#[allow(dead_code, reason = "other tests use more of it")]
+#[path = "../support/sim_disk.rs"]
+mod sim_disk;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod downloads;
+mod faults;
+mod kit;
+mod locks;
+mod plans;
+mod power_loss;
+mod removals;
+mod syncs;

@@ -42,7 +42,7 @@ def test_an_argument_is_the_users_word_about_places(tmp_path: Path) -> None:
     Path("models").symlink_to(outside)
     with pytest.raises(UsageError, match="leads out of the project") as refused:
         ModelManager()
-    assert f"`model-manager config set --user allowed_places {outside}`" in str(refused.value.hint)
+    assert f"add `{outside}` to `allowed_places` in the user's settings file" in str(refused.value.hint)
     assert ModelManager(models_dir="models").models_dir == Path("models")
     assert ModelManager(models_dir=outside, config_path="configs/models.yaml").models_dir == outside
     assert Manager("models", store=outside / "store").store_dir == outside / "store"

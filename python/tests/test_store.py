@@ -67,7 +67,7 @@ def test_damage_that_was_found_is_said_by_all_until_it_is_repaired(server: Hub) 
     assert (listed.state, [(file.file, file.state) for file in listed.files]) == ("damaged", [(FILE, "damaged")])
     with pytest.raises(DamagedError) as told:
         other.path("test-model")
-    assert "damaged" in str(told.value) and "--repair" in (told.value.hint or "")
+    assert "damaged" in str(told.value) and "m.repair(" in (told.value.hint or "")
     assert other.plan("test-model").files[0].state == "damaged"
     assert other.df().totals.damaged_blobs == 1 and other.why("test-model")[0].damaged
     assert not other.doctor().is_healthy

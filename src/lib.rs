@@ -113,6 +113,10 @@ pub mod error;
 mod event;
 #[cfg(feature = "unstable")]
 pub mod event;
+#[cfg(not(feature = "unstable"))]
+mod facts;
+#[cfg(feature = "unstable")]
+pub mod facts;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -182,7 +186,7 @@ pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
     AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions, UsePlan,
 };
-pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role};
+pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;
 pub use registry::{Backend, Registry};
 pub use settings::{Bounds, Connections, LinkMode, Network, Proxies, ProxyVariable, Settings, Token};
@@ -208,9 +212,8 @@ pub mod reports {
 
 /// What a [`Registry`] holds.
 pub mod entries {
-    pub use crate::registry::{
-        Artifact, ArtifactFile, BadEntry, EntryRef, FormatEntry, Model, QuantEntry, Selection, Status, UnknownKey,
-    };
+    pub use crate::facts::FileFacts;
+    pub use crate::registry::{Artifact, BadEntry, EntryRef, FormatEntry, Model, QuantEntry, Selection, Status, UnknownKey};
 }
 
 /// What to do next, as values: each interface words them in its own terms.
@@ -228,8 +231,8 @@ pub mod causes {
         names::NameError,
         registry::{BadFile, EditError, RegistryError},
         settings::Misplaced,
-        source::hub::{HubError, Offer},
-        store::{IngestKey, StoreError, WhyReadOnly},
+        source::{Offer, SourceError},
+        store::{IngestKey, StoreError, VersionKey, WhyReadOnly},
         transfer::TransferError,
         view::ViewError,
     };

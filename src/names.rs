@@ -2,8 +2,11 @@
 //! to join to a path on every system this program runs on.
 
 mod gguf;
+mod source_id;
 
 pub use gguf::{Role, companions, gguf_roles, is_apple_double, quant_in_stem, split_part_suffix, words};
+
+pub use source_id::{SourceId, WebFolder};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, path::PathBuf, str::FromStr};

@@ -4,7 +4,7 @@
 
 use crate::{
     digest::Sha256Digest,
-    names::{ModelId, Quant, RelPath, RepoId, Role},
+    names::{ModelId, Quant, RelPath, RepoId, Role, SourceId},
     text,
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
@@ -19,7 +19,7 @@ pub enum Notice {
         /// The name that was asked for.
         asked: RepoId,
         /// The name it has now.
-        now: RepoId,
+        now: SourceId,
     },
     /// The registry has several quantizations and none was named.
     QuantChosen {
@@ -147,6 +147,18 @@ pub enum Notice {
         /// Their paths in the view.
         paths: Vec<RelPath>,
     },
+    /// A file whose hash nobody published is complete: its publisher may say what it should be.
+    CompareDigest {
+        /// Its path in the view.
+        path: RelPath,
+        /// What it is.
+        sha256: Sha256Digest,
+    },
+    /// A file is another one at its address than when its download stopped.
+    BeginsAnew {
+        /// Its path in the view.
+        path: RelPath,
+    },
     /// A file that was here was imported, and no published hash vouches for it.
     ImportedUnverified {
         /// The file.
@@ -158,8 +170,8 @@ pub enum Notice {
         file: String,
         /// What it is for.
         role: Role,
-        /// Its repository.
-        repo: RepoId,
+        /// Where it comes from.
+        repo: SourceId,
     },
     /// The Hub publishes no SHA-256 of some files.
     NoSha256 {
@@ -205,6 +217,8 @@ impl Notice {
             Self::WillReplace { .. } => "will_replace",
             Self::ContentKept { .. } => "content_kept",
             Self::Unpublished { .. } => "unpublished",
+            Self::CompareDigest { .. } => "compare_digest",
+            Self::BeginsAnew { .. } => "begins_anew",
             Self::ImportedUnverified { .. } => "imported_unverified",
             Self::NoModel { .. } => "no_model",
             Self::NoSha256 { .. } => "no_sha256",
@@ -269,6 +283,13 @@ impl fmt::Display for Notice {
                     paths.len().saturating_sub(1)
                 ),
             },
+            Self::CompareDigest { path, sha256 } => write!(
+                f,
+                "{path} is complete; nobody published a hash of it, so compare its sha256 {sha256} with what its publisher says"
+            ),
+            Self::BeginsAnew { path } => {
+                write!(f, "{path} is another one at its address than when its download stopped: it begins anew")
+            }
             Self::ImportedUnverified { path } => {
                 write!(f, "{} was here already and was taken into the store; no published hash vouches for it", path.display())
             }

@@ -6,7 +6,7 @@ use model_manager::{
     fuzzing::listing,
     names::{Format, RelPath},
     source::hub::{
-        Companion, HubFile, Pinned, check_collisions, companion_choice, complete_set, gguf_choice, gguf_units, select_files,
+        Companion, FileFacts, Pinned, check_collisions, companion_choice, complete_set, gguf_choice, gguf_units, select_files,
     },
 };
 use model_manager_fuzz::{assert_one_line, assert_safe_path};
@@ -22,7 +22,7 @@ fn pinned() -> Pinned {
     Pinned::assumed(&repo.expect("a name"), &commit.expect("a revision")).expect("a commit")
 }
 
-fn paths<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> BTreeSet<&'a str> {
+fn paths<'a>(files: impl IntoIterator<Item = &'a FileFacts>) -> BTreeSet<&'a str> {
     files.into_iter().map(|file| file.path.as_str()).collect()
 }
 
@@ -65,7 +65,7 @@ fuzz_target!(|data: &[u8]| {
     }
 
     // What is chosen is of the listing, and what is one on a file system that ignores case is refused.
-    let refs: Vec<&HubFile> = files.iter().collect();
+    let refs: Vec<&FileFacts> = files.iter().collect();
     let folded: BTreeSet<String> = files.iter().map(|file| file.path.as_str().to_lowercase()).collect();
     assert_eq!(check_collisions(&refs).is_ok(), folded.len() == files.len());
     for format in [Format::safetensors(), Format::pytorch(), Format::gguf()] {

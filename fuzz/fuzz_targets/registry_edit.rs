@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use model_manager::{
     digest::Sha256Digest,
     names::{Format, ModelId},
-    registry::{ArtifactFile, EditError, Edited, NewEntry, Registry, add, repin, unified_diff},
+    registry::{FileFacts, EditError, Edited, NewEntry, Registry, add, repin, unified_diff},
 };
 use model_manager_fuzz::{assert_comments_stay, first_line};
 
@@ -30,7 +30,7 @@ fn entry(line: &str) -> (bool, NewEntry) {
     let mut seen = std::collections::HashSet::new();
     let paths =
         words.filter_map(|word| word.parse().ok()).filter(|path: &model_manager::names::RelPath| seen.insert(path.case_key()));
-    let mut files: Vec<ArtifactFile> = paths.map(|path| ArtifactFile { path, size, sha256 }).collect();
+    let mut files: Vec<FileFacts> = paths.map(|path| FileFacts { path, size, sha256 }).collect();
     let mut expect = Vec::new();
     if !format.is_single_file() {
         std::mem::swap(&mut files, &mut expect);

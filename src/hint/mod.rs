@@ -566,6 +566,19 @@ pub enum Hint {
     GiveQuant,
     /// Another id.
     GiveId,
+    /// Another id for a file that is named by its address, where another model has the name that it would get.
+    OtherName {
+        /// The address.
+        address: String,
+    },
+    /// The address of a file with weights.
+    WeightsAddress,
+    /// No digest, where others give one.
+    OmitDigest,
+    /// Another program, or another address.
+    DownloadOtherwise,
+    /// A newer version of this program wrote a name.
+    NewerVersionKnows,
     /// Another id than the one that exists.
     GiveOtherId,
     /// The entry by hand, or another id.

@@ -559,6 +559,14 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             parameter(Parameter::Id)
         ),
         Hint::Describe => "Say in a line what the model is.".into(),
+        Hint::OtherName { address } => {
+            let add = action(&Action::new(Verb::Add).name(address).value(Parameter::Id, "NAME"));
+            format!("Give it another name: {add} makes an entry of that name in the registry, which can be downloaded.")
+        }
+        Hint::WeightsAddress => "Give the address of a file whose name ends with `.gguf` or `.safetensors`.".into(),
+        Hint::OmitDigest => "Leave the digest out: for other models the Hub or the registry gives the hashes.".into(),
+        Hint::DownloadOtherwise => "Fetch it with another program, or take another address.".into(),
+        Hint::NewerVersionKnows => "A newer version of this program, such as the one that wrote it, can fetch it.".into(),
         Hint::OmitOnline => format!(
             "Leave out {}, or allow the network: no {}, no HF_HUB_OFFLINE.",
             parameter(Parameter::Online),

@@ -49,12 +49,12 @@ impl Http {
             return Err(HttpError::BadRange { url: location.shown(), asked: shown(&range), got });
         }
         // An empty file has no range that could be asked for.
-        self.open_as(location, &range, size, (size > 0).then_some(&range)).await
+        self.asking_for(location).open_as(location, &range, size, (size > 0).then_some(&range)).await
     }
 
     /// Asks for a whole file of `size` bytes, without naming a range.
     pub async fn open_whole(&self, location: &Location, size: u64) -> Result<Body, HttpError> {
-        self.open_as(location, &(0..size), size, None).await
+        self.asking_for(location).open_as(location, &(0..size), size, None).await
     }
 
     async fn open_as(

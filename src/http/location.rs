@@ -1,6 +1,6 @@
 //! One file's address at one endpoint, and the signed address that it led to: in memory only, shared by all ranges of the file.
 
-use super::{Trail, error::HttpError, origin::bare, range::number};
+use super::{Http, Service, Trail, error::HttpError, origin::bare, range::number};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use url::Url;
@@ -14,6 +14,8 @@ pub struct Location(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) resolve: Url,
+    /// The service whose rules hold for it, whichever client opens it; `None` is the client's own.
+    pub(super) service: Option<Service>,
     pub(super) is_authority: bool,
     pub(super) version: Option<String>,
     pub(super) slot: tokio::sync::Mutex<Slot>,
@@ -40,21 +42,15 @@ pub(super) struct Target {
 impl Location {
     /// A file by its resolve address.
     pub fn new(resolve: Url) -> Self {
-        Self::with(resolve, false, None)
+        Self(Arc::new(Inner { resolve, service: None, is_authority: false, version: None, slot: tokio::sync::Mutex::default() }))
     }
 
-    /// The same at the authority itself, and at no mirror of it: what it says of the file is final.
-    pub fn at_authority(resolve: Url) -> Self {
-        Self::with(resolve, true, None)
-    }
-
-    /// One version of a file, as a [`Probe`](super::Probe) has it: bytes of another one are refused.
-    pub fn of_version(resolve: Url, version: Option<String>) -> Self {
-        Self::with(resolve, true, version)
-    }
-
-    fn with(resolve: Url, is_authority: bool, version: Option<String>) -> Self {
-        Self(Arc::new(Inner { resolve, is_authority, version, slot: tokio::sync::Mutex::new(Slot::default()) }))
+    /// A file of the service that `http` asks: its rules hold whichever client opens it. `is_authority` says that this is
+    /// no mirror, so that what it says of the file is final. Bytes of another `version`, as a [`Probe`](super::Probe) has
+    /// it, are refused.
+    pub fn of(http: &Http, resolve: Url, is_authority: bool, version: Option<String>) -> Self {
+        let service = Some(http.service.clone());
+        Self(Arc::new(Inner { resolve, service, is_authority, version, slot: tokio::sync::Mutex::default() }))
     }
 
     /// The resolve address as it may be shown.

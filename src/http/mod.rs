@@ -126,6 +126,11 @@ impl Http {
         Self { shared: self.shared.clone(), service, listener: self.listener.clone() }
     }
 
+    /// The client with the rules that hold for a location.
+    fn asking_for(&self, location: &Location) -> Self {
+        location.0.service.as_ref().map_or_else(|| self.clone(), |service| self.of_service(service.clone()))
+    }
+
     /// The base addresses of the service, in the order in which they are tried.
     pub fn endpoints(&self) -> &[Url] {
         &self.service.0.endpoints

@@ -22,7 +22,7 @@ impl Http {
     pub async fn probe(&self, location: &Location) -> Result<Probe, HttpError> {
         let mut backoff = Backoff::new(self.shared.tries);
         loop {
-            match self.probe_once(location).await {
+            match self.asking_for(location).probe_once(location).await {
                 Ok(probe) => return Ok(probe),
                 Err(error) => self.rest(&mut backoff, error, &location.0.resolve).await?,
             }

@@ -157,7 +157,7 @@ async fn bytes_of_another_version_than_the_probed_one_are_refused() {
     .await;
     let http = Http::new(&network("unused"), None, Arc::new(Silent)).unwrap();
     let version = http.probe(&Location::new(server.url("/x"))).await.unwrap().version;
-    let location = Location::of_version(server.url("/x"), version);
+    let location = Location::of(&http, server.url("/x"), true, version);
     assert_eq!(read(http.open(&location, 0..4, SIZE).await.unwrap()).await.unwrap(), b"0123");
     let error = http.open(&location, 4..10, SIZE).await.unwrap_err();
     assert!(matches!(error, HttpError::Replaced { .. }), "{error:?}");

@@ -4,15 +4,17 @@ use super::{
     ModelManager, ModelOrigin, RepoFile, Selector,
     name::Subject,
     plan::choose::Companions,
-    plan::target::{Target, Wanted},
+    plan::target::{Target, Wanted, web_id},
     plan::{Plan, PlannedFile},
 };
 use crate::{
+    digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
+    facts::FileFacts,
     hint::{Argument, Hint, Invocation, Parameter, Verb},
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, companions},
     notice::Notice,
-    registry::{self, ArtifactFile, BUILT_IN_ORIGIN, Edited, NewEntry},
+    registry::{self, BUILT_IN_ORIGIN, Edited, NewEntry},
     text,
     weights::is_weights,
 };
@@ -35,6 +37,8 @@ pub struct AddRequest {
     pub revision: Option<Revision>,
     /// What the model is, in a line.
     pub description: Option<String>,
+    /// The SHA-256 of a file that is named by its address, as its publisher gives it.
+    pub sha256: Option<Sha256Digest>,
     /// What a GGUF model gets beside it. An update keeps to what the entry has.
     pub companions: Companions,
     /// Pin an entry that is there anew.
@@ -55,7 +59,7 @@ pub struct AddReport {
     pub format: Format,
     /// The quantization.
     pub quant: Option<Quant>,
-    /// The repository and its commit.
+    /// The repository and its commit, or the folder of a web server.
     pub origin: ModelOrigin,
     /// The licence, as the repository names it.
     pub license: Option<String>,
@@ -83,6 +87,13 @@ pub struct AddReport {
     pub diff: String,
     /// What was chosen and why.
     pub notices: Vec<Notice>,
+}
+
+impl AddReport {
+    /// What pins its files: the commit, or their hashes.
+    pub fn pin(&self) -> String {
+        self.origin.commit.as_ref().map_or_else(|| "its hashes".to_owned(), ToString::to_string)
+    }
 }
 
 impl ModelManager {
@@ -135,7 +146,7 @@ impl ModelManager {
             model: entry.id,
             format: entry.format,
             quant: entry.quant,
-            origin: ModelOrigin { repo: entry.repo, revision: None, commit: Some(entry.commit) },
+            origin: ModelOrigin { repo: entry.source, revision: None, commit: entry.commit },
             license: entry.license,
             gated: entry.gated,
             line: change.edited.line,
@@ -158,7 +169,7 @@ impl ModelManager {
         let command = Invocation::new(Verb::Add).with(&arguments);
         let no_repository = |name: &str| Error::new(ErrorKind::Usage, format!("`{name}` names no repository on the Hub"));
         let is_word = !request.reference.contains('/');
-        let named = match self.named(&selector, command) {
+        let mut named = match self.named(&selector, command) {
             Err(error) if error.kind() == ErrorKind::NotFound && is_word && !request.update => {
                 return Err(no_repository(&text::short(&request.reference, 200))
                     .hint(Hint::WriteRepository)
@@ -167,7 +178,8 @@ impl ModelManager {
             named => named?,
         };
         let id = match (&named.subject, &request.id) {
-            (Subject::Repository { repo, .. }, id) => self.id_for(repo, id.as_ref(), &mut notices)?,
+            (Subject::Repository { repo, .. }, id) => self.id_for(derived_id(repo), repo.as_str(), id.as_ref(), &mut notices)?,
+            (Subject::Web { path, .. }, id) => self.id_for(web_id(path).ok(), path.file_name(), id.as_ref(), &mut notices)?,
             (Subject::Entry(id), None) if request.update => id.clone(),
             _ => {
                 let again = match &named.subject {
@@ -177,10 +189,14 @@ impl ModelManager {
                 return Err(no_repository(&named.folder).hint(Hint::WriteRepository).with_hints(again));
             }
         };
+        if let Subject::Web { .. } = &named.subject {
+            named.folder = id.to_string();
+        }
         // For an entry of the registry another revision than its own is asked for, whose sizes and hashes are not known yet.
         let main = Revision::main();
         let by_id = matches!(named.subject, Subject::Entry(_));
         let target = self.target_of(&named, request.revision.as_ref().or(by_id.then_some(&main)), command)?.0;
+        let target = target.with_digest(request.sha256)?;
         Companions::require_gguf(&request.companions.wanted, &target.view)?;
         let companions = if request.update { &Companions::default() } else { &request.companions };
         let plan = self.ask(self.plan_pinned(target.clone(), companions))?;
@@ -201,13 +217,13 @@ impl ModelManager {
         }
     }
 
-    /// The id that was named, else one made of the repository's name; as the registry spells it, if it has it.
-    fn id_for(&self, repo: &RepoId, named: Option<&ModelId>, notices: &mut Vec<Notice>) -> Result<ModelId> {
+    /// The id that was named, else the derived one; as the registry spells it, if it has it.
+    fn id_for(&self, derived: Option<ModelId>, name: &str, named: Option<&ModelId>, notices: &mut Vec<Notice>) -> Result<ModelId> {
         let id = match named {
             Some(id) => id.clone(),
             None => {
-                let id = derived_id(repo).ok_or_else(|| {
-                    Error::new(ErrorKind::Usage, format!("no id can be made of the name `{repo}`")).hint(Hint::GiveId)
+                let id = derived.ok_or_else(|| {
+                    Error::new(ErrorKind::Usage, format!("no id can be made of the name `{name}`")).hint(Hint::GiveId)
                 })?;
                 notices.push(Notice::IdDerived { id: id.clone() });
                 id
@@ -219,10 +235,12 @@ impl ModelManager {
     /// What is to be had, from the commit that a branch, a tag or a commit stands for. Unlike a download it also asks about
     /// a commit that is known, for the licence and the gate.
     async fn plan_pinned(&self, target: Target, companions: &Companions) -> Result<Plan> {
-        let hub = self.hub()?;
-        let asked = target.revision.clone().unwrap_or_else(Revision::main);
-        let pinned = hub.pin(&target.repo, &asked).await?;
-        let mut plan = self.plan_of_commit(&hub, target, pinned, 2, companions).await?;
+        let source = self.source_of(&target.source)?;
+        let usual = Revision::main();
+        let revision = target.revision.as_ref().or(target.source.repo().map(|_| &usual));
+        let pinned = source.pin(&target.source, revision).await?;
+        let calls = u32::from(revision.is_some());
+        let mut plan = self.plan_of_state(&**source, target, pinned, calls, companions).await?;
         self.follow_indexes(&mut plan).await?;
         Ok(plan)
     }
@@ -237,7 +255,7 @@ fn derived_id(repo: &RepoId) -> Option<ModelId> {
 
 fn new_entry(plan: &Plan, id: ModelId, request: &AddRequest) -> NewEntry {
     let target = &plan.target;
-    let known = |file: &PlannedFile| ArtifactFile { path: file.repo_path.clone(), size: file.size, sha256: file.sha256 };
+    let known = |file: &PlannedFile| FileFacts { size: file.size, sha256: file.sha256, ..FileFacts::named(file.repo_path.clone()) };
     let all = plan.files.iter().map(known);
     let (files, expect) = match target.wanted {
         Wanted::Set { .. } => (Vec::new(), all.filter(|file| file.sha256.is_some() || is_weights(&file.path)).collect()),
@@ -248,7 +266,7 @@ fn new_entry(plan: &Plan, id: ModelId, request: &AddRequest) -> NewEntry {
         format: target.view.format.clone(),
         quant: target.view.quant.clone(),
         // An entry that is there keeps the name that it has for its repository.
-        repo: if request.update { plan.asked.clone() } else { target.repo.clone() },
+        source: if request.update { plan.requested.clone() } else { target.source.clone() },
         commit: plan.revision.clone(),
         files,
         expect,

@@ -12,11 +12,11 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     hint::{Hint, Invocation, Verb},
-    http::bare,
-    names::{RelPath, Role},
+    http::Location,
+    names::{RelPath, Role, SourceId},
     notice::Notice,
     settings::LinkMode,
-    source::hub::Hub,
+    source::Sources,
     store::{
         Acquired, BlobRequest, ImportMode, IngestKey, Lease, Progress, Project, Stamp, Store, StoreError, Trust, UpstreamFile,
     },
@@ -33,7 +33,7 @@ use std::{
 impl ModelManager {
     /// What a download would do.
     pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
-        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?.with_digest(options.sha256)?;
         let store = self.existing_store()?;
         let mut plan = self.ask(self.plan(target, options, store.as_ref()))?;
         let views = self.views(store.clone());
@@ -56,7 +56,7 @@ impl ModelManager {
 
     /// Downloads a model, verified, into the store and shows it; what is present is used.
     pub fn download(&self, what: &Selector, options: &DownloadOptions) -> Result<DownloadReport> {
-        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?.with_digest(options.sha256)?;
         self.report_notices(&target.notices);
         let existing = self.existing_store()?;
         let plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
@@ -78,7 +78,7 @@ impl ModelManager {
         {
             return Ok(report);
         }
-        let mut hub = self.network_for(&plan)?;
+        let mut sources = self.network_for(&plan)?;
         Self::require_places_of(&plan, &self.views(existing))?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
@@ -89,11 +89,11 @@ impl ModelManager {
                 break;
             }
             plan = again(&store)?;
-            hub = self.network_for(&plan)?;
+            sources = self.network_for(&plan)?;
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let views = self.views(Some(store.clone()));
-        if hub.is_some() {
+        if sources.is_some() {
             let expected: Vec<ExpectedFile<'_>> = plan.files.iter().map(PlannedFile::expected).collect();
             views.require_possible(&plan.target.view, &expected, self.settings.link, || plan.room(&store))?;
         }
@@ -103,7 +103,7 @@ impl ModelManager {
             let stamp = self.keep_content(&store, &views.dir(&plan.target.view).join(file.path.to_path()), &lease)?;
             adopted.push(VerifiedExisting { path: file.path.clone(), stamp });
         }
-        let fetched = self.fetch_all(&mut plan, &store, &lease, hub)?;
+        let fetched = self.fetch_all(&mut plan, &store, &lease, sources)?;
         self.tell_unpublished(&plan);
         self.note_sources(&plan, &store)?;
         let Some(files) = plan.view_files() else {
@@ -120,8 +120,15 @@ impl ModelManager {
 
     /// Adds a notice about files without a published hash.
     fn tell_unpublished(&self, plan: &Plan) {
-        let files = plan.files.iter().filter(|file| file.is_missing() && !file.trust().is_published());
-        let paths: Vec<RelPath> = files.map(|file| file.path.clone()).collect();
+        let is_new = |file: &&PlannedFile| file.is_missing() && !file.trust().is_published();
+        let (mut paths, mut compare) = (Vec::new(), Vec::new());
+        for file in plan.files.iter().filter(is_new) {
+            match (file.sha256, plan.target.source.web()) {
+                (Some(sha256), Some(_)) => compare.push(Notice::CompareDigest { path: file.path.clone(), sha256 }),
+                _ => paths.push(file.path.clone()),
+            }
+        }
+        compare.into_iter().for_each(|notice| self.report(&Event::Notice(notice)));
         if !paths.is_empty() {
             self.report(&Event::Notice(Notice::Unpublished { paths }));
         }
@@ -168,17 +175,19 @@ impl ModelManager {
             if let Some(digest) = &file.sha256 {
                 // The git id was compared only where the file came by it.
                 let trust = if file.published || file.is_missing() { file.trust() } else { Trust::Tofu };
-                store.add_source(digest, self.source(&plan.asked.to_string(), plan, file), trust)?;
+                store.add_source(digest, self.source(&plan.requested, plan, file), trust)?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn source(&self, repo: &str, plan: &Plan, file: &PlannedFile) -> UpstreamFile {
+    /// What is recorded of where a file came from: no query of an address.
+    pub(super) fn source(&self, id: &SourceId, plan: &Plan, file: &PlannedFile) -> UpstreamFile {
+        let first = || self.settings.network.endpoints.first().cloned().unwrap_or_default();
         UpstreamFile {
-            endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
-            repo: Some(repo.to_owned()),
-            commit: Some(plan.revision.to_string()),
+            endpoint: id.web().map_or_else(first, |folder| folder.origin().to_owned()),
+            repo: Some(id.to_string()),
+            commit: plan.revision.as_ref().map(ToString::to_string),
             path: Some(file.repo_path.to_string()),
             git_sha1: file.git_sha1,
         }
@@ -194,7 +203,7 @@ impl ModelManager {
             && Role::of_gguf_name(&name.to_string_lossy()) == Role::Model
             && let Some(role) = self.role_by_header(&path)
         {
-            notices.push(Notice::NoModel { file: name.to_string_lossy().into_owned(), role, repo: plan.asked.clone() });
+            notices.push(Notice::NoModel { file: name.to_string_lossy().into_owned(), role, repo: plan.requested.clone() });
         }
         DownloadReport {
             view: plan.target.view.clone(),
@@ -256,16 +265,17 @@ impl ModelManager {
         Ok(Stamp::from(&self.models_disk().stat(path)?))
     }
 
-    /// A client of the Hub where something must travel. Refuses offline, and where none can be made, before anything is
+    /// The sources where something must travel. Refuses offline, and where they cannot be asked, before anything is
     /// made on disk.
-    pub(super) fn network_for(&self, plan: &Plan) -> Result<Option<Hub>> {
+    pub(super) fn network_for(&self, plan: &Plan) -> Result<Option<&Sources>> {
         let missing = plan.files.iter().filter(|file| file.is_missing());
         let missing: Vec<&str> = missing.map(|file| file.path.as_str()).collect();
         if missing.is_empty() {
             return Ok(None);
         }
         if !self.settings.network.offline {
-            return self.hub().map(Some);
+            self.source_of(&plan.target.source)?;
+            return self.sources().map(Some);
         }
         let damaged = plan.files.iter().filter(|file| file.supply == FileSupply::Damaged).map(|file| file.path.as_str());
         let damaged: Vec<&str> = damaged.collect();
@@ -278,10 +288,16 @@ impl ModelManager {
     }
 
     /// Fetches every file that is not in the store; returns the bytes that travelled for each.
-    pub(super) fn fetch_all(&self, plan: &mut Plan, store: &Store, lease: &Arc<Lease>, hub: Option<Hub>) -> Result<Vec<u64>> {
+    pub(super) fn fetch_all(
+        &self,
+        plan: &mut Plan,
+        store: &Store,
+        lease: &Arc<Lease>,
+        sources: Option<&Sources>,
+    ) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
         let order: Vec<usize> = (0..plan.files.len()).filter(|index| plan.files[*index].is_missing()).collect();
-        let Some(hub) = hub.filter(|_| !order.is_empty()) else {
+        let Some(sources) = sources.filter(|_| !order.is_empty()) else {
             self.check_indexes(plan, store)?;
             return Ok(fetched);
         };
@@ -289,7 +305,7 @@ impl ModelManager {
         self.report(&Event::Planned { files: order.len(), bytes: need });
         store.require_space(plan.room(store))?;
         let (first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| plan.comes_first(&plan.files[*index]));
-        let from = Supplier { store, lease, hub: &hub };
+        let from = Supplier { store, lease, sources };
         self.fetch_some(plan, first, &mut fetched, &from)?;
         self.check_indexes(plan, store)?;
         self.fetch_some(plan, rest, &mut fetched, &from)?;
@@ -315,7 +331,7 @@ impl ModelManager {
         let mut wrong = None;
         loop {
             let Batch { jobs, job_of } = self.admit_all(plan, order, &begin, from)?;
-            let run = transfer::run(from.hub.http(), jobs, effort, self.reporter.clone(), &self.cancel);
+            let run = transfer::run(from.sources.http(), jobs, effort, self.reporter.clone(), &self.cancel);
             let error = match self.block_on(async { Ok(run.await) })? {
                 Ok(arrived) => {
                     let mut told = None;
@@ -335,10 +351,13 @@ impl ModelManager {
                 return Err(wrong.filter(|_| could_not_ask).unwrap_or(error).into());
             };
             let index = job_of.iter().map(|(index, _)| *index).find(|index| plan.files[*index].path.as_str() == file);
-            let endpoints = from.hub.http().endpoints();
-            let next = index.map(|index| begin.get(&index).copied().unwrap_or(Begin::AT_FIRST).next(endpoints.len()));
-            let (Some(index), Some(Some(next))) = (index, next) else { return Err(error.into()) };
-            let at = endpoints.get(next.first).or(endpoints.first()).map_or_else(String::new, bare);
+            let Some(index) = index else { return Err(error.into()) };
+            let places = plan.places(from.sources, &plan.files[index])?;
+            let Some(next) = begin.get(&index).copied().unwrap_or(Begin::AT_FIRST).next(places.len()) else {
+                return Err(error.into());
+            };
+            let place = places.get(next.first).or(places.first()).and_then(Location::origin);
+            let at = place.map_or_else(String::new, |origin| origin.to_string());
             let how = if next.as_whole { " and as a whole" } else { "" };
             self.report(&Event::Warning(format!("{error}; it is downloaded again from {at}{how}").into()));
             begin.insert(index, next);
@@ -354,7 +373,7 @@ impl ModelManager {
         begin: &BTreeMap<usize, Begin>,
         from: &Supplier<'_>,
     ) -> Result<Batch> {
-        let Supplier { store, lease, hub } = *from;
+        let Supplier { store, lease, sources } = *from;
         let mut batch = Batch { jobs: Vec::new(), job_of: Vec::new() };
         let mut last = None;
         for &(key, index) in order {
@@ -378,9 +397,9 @@ impl ModelManager {
             match acquired {
                 Acquired::Present(blob) => file.sha256 = Some(blob.digest),
                 Acquired::Writer(writer) => {
-                    let source = self.source(plan.target.repo.as_str(), plan, &plan.files[index]);
+                    let source = self.source(&plan.target.source, plan, &plan.files[index]);
                     let file = &plan.files[index];
-                    let mut locations = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
+                    let mut locations = plan.places(sources, file)?;
                     let begin = begin.get(&index).copied().unwrap_or(Begin::AT_FIRST);
                     match begin.first < locations.len() {
                         true => drop(locations.drain(..begin.first)),
@@ -444,5 +463,5 @@ fn links_of(plan: &Plan, views: &Views) -> Result<Vec<VerifiedExisting>> {
 struct Supplier<'a> {
     store: &'a Store,
     lease: &'a Arc<Lease>,
-    hub: &'a Hub,
+    sources: &'a Sources,
 }

@@ -11,10 +11,11 @@ use super::{
 use crate::{
     error::{ErrorKind, Result},
     event::Event,
+    facts::FileFacts,
     hint::{Invocation, Verb},
-    names::{Format, ModelId, Quant, Revision, Role},
+    names::{Format, ModelId, Quant, Revision, Role, SourceId},
     registry::{Artifact, Model},
-    source::hub::{GgufUnit, HubFile, Pinned, gguf_units},
+    source::hub::{GgufUnit, gguf_units},
     store::{Trust, ViewKey},
 };
 use std::collections::HashMap;
@@ -79,7 +80,7 @@ impl ModelManager {
 
     fn info_of_hub(&self, target: Target, here: &Here) -> Result<InfoModel> {
         let store = self.existing_store()?;
-        let repo = target.repo.clone();
+        let repo = target.source.clone();
         let (plan, labels) = match target.wanted {
             Wanted::Gguf { quant: None, folder: None } => self.plan_with_labels(target, here)?,
             _ => (Some(self.plan_to_look(target)?), Vec::new()),
@@ -116,10 +117,10 @@ impl ModelManager {
         let form = InfoForm {
             format: format.clone(),
             quant: quant.clone(),
-            origin: ModelOrigin::at(&plan.target.repo, Some(&plan.revision)),
+            origin: ModelOrigin::at(&plan.target.source, plan.revision.as_ref()),
             files: plan.files.iter().map(repo_file).collect(),
             total_bytes: plan.files.iter().map(|file| file.size).sum(),
-            pinned: plan.revision.is_commit() && verified && all(|file| file.size.is_some()),
+            pinned: plan.revision.as_ref().is_none_or(Revision::is_commit) && verified && all(|file| file.size.is_some()),
             verified,
             present: listed.is_some(),
             status: "active",
@@ -130,7 +131,7 @@ impl ModelManager {
             weights,
             weights_note,
         };
-        model.repo = Some(plan.target.repo.clone());
+        model.repo = Some(plan.target.source.clone());
         model.license.clone_from(&plan.target.license);
         model.forms.push(form);
         Ok(model)
@@ -138,14 +139,10 @@ impl ModelManager {
 
     /// What a repository has, and what is meant by it alone; of several models that could be, none is.
     fn plan_with_labels(&self, target: Target, here: &Here) -> Result<(Option<Plan>, Vec<LabelInfo>)> {
-        let hub = self.hub()?;
-        let asked = target.revision.clone().unwrap_or_else(Revision::main);
+        let source = self.source_of(&target.source)?;
         let (pinned, tree) = self.ask(async {
-            let pinned = match Pinned::assumed(&target.repo, &asked) {
-                Some(pinned) => pinned,
-                None => hub.pin(&target.repo, &asked).await?,
-            };
-            let tree = hub.tree(&pinned).await?;
+            let pinned = self.pin(&**source, &target).await?.0;
+            let tree = source.list(&pinned, &[]).await?;
             Ok((pinned, tree))
         })?;
         let units = gguf_units(&tree.files);
@@ -176,7 +173,7 @@ impl ModelManager {
         let mut labels: Vec<(Role, LabelInfo)> = units.iter().map(|unit| (role(unit), label(unit))).collect();
         labels.sort_by(|(a, x), (b, y)| (a, x.total_bytes, &x.label).cmp(&(b, y.total_bytes, &y.label)));
         let labels: Vec<LabelInfo> = labels.into_iter().map(|(_, label)| label).collect();
-        let mut plan = match self.plan_of_tree(target, &tree, pinned, 2, &Companions::default()) {
+        let mut plan = match self.plan_of_list(target, &tree, pinned, 2, &Companions::default()) {
             Ok(plan) => plan,
             Err(error) if error.kind() == ErrorKind::Usage && labels.len() > 1 => return Ok((None, labels)),
             Err(error) => return Err(error),
@@ -222,7 +219,7 @@ fn describe(model: &Model, here: &Here) -> InfoModel {
         params: model.params.clone(),
         ram: model.ram.clone(),
         use_case: model.use_case.clone(),
-        repo: model.huggingface_id.clone(),
+        repo: model.huggingface_id.clone().map(SourceId::from),
         license: model.license.clone(),
         forms,
         labels: Vec::new(),
@@ -233,7 +230,7 @@ fn form(format: &Format, quant: Option<&Quant>, artifact: &Artifact, present: bo
     InfoForm {
         format: format.clone(),
         quant: quant.cloned(),
-        origin: ModelOrigin::at(&artifact.repo, artifact.revision.as_ref()),
+        origin: ModelOrigin::at(&artifact.source, artifact.revision.as_ref()),
         files: artifact.files.iter().map(RepoFile::from).collect(),
         total_bytes: artifact.total_size(),
         pinned: artifact.is_pinned(),
@@ -253,6 +250,6 @@ fn repo_file(file: &PlannedFile) -> RepoFile {
     RepoFile { repo_path: file.repo_path.clone(), size: file.size, sha256: file.sha256 }
 }
 
-fn part_file(file: &HubFile) -> RepoFile {
-    RepoFile { repo_path: file.path.clone(), size: Some(file.size), sha256: file.sha256 }
+fn part_file(file: &FileFacts) -> RepoFile {
+    RepoFile { repo_path: file.path.clone(), size: file.size, sha256: file.sha256 }
 }

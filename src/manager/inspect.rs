@@ -48,7 +48,7 @@ impl ModelManager {
 
     /// Reads the headers of a plan's files: in the store, in the view, or from the Hub. Only headers travel.
     pub(super) fn inspect_plan(&self, plan: &Plan, store: Option<&Store>) -> Result<Inspection> {
-        let hub = self.hub()?;
+        let sources = self.sources()?;
         let mut sum = Summary::default();
         let mut remote = Vec::new();
         let described: BTreeSet<&RelPath> = describing(plan.files.iter().map(|file| &file.path)).collect();
@@ -63,7 +63,7 @@ impl ModelManager {
                     sum.add(self.read_header(name, path));
                 }
                 _ => {
-                    let places = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
+                    let places = plan.places(sources, file)?;
                     remote.push((HeaderReader::new(name, file.size.unwrap_or(0)), places));
                 }
             }
@@ -71,7 +71,7 @@ impl ModelManager {
         if !remote.is_empty() {
             let tries = self.settings.network.tries;
             let long = Semaphore::new(1);
-            let fetches = remote.into_iter().map(|(reader, places)| fetch(hub.http(), reader, places, tries, &long));
+            let fetches = remote.into_iter().map(|(reader, places)| fetch(sources.http(), reader, places, tries, &long));
             let remote: Summary = self.ask(async {
                 let mut headers = stream::iter(fetches).buffered(AT_ONCE);
                 while let Some(header) = headers.next().await {
@@ -118,10 +118,10 @@ impl ModelManager {
     /// All of a small file of a plan, from the Hub.
     pub(super) async fn text_of(&self, plan: &Plan, file: &PlannedFile) -> Result<Option<Vec<u8>>> {
         let Some(len) = file.size.filter(|len| *len <= HeaderReader::LONGEST_TEXT) else { return Ok(None) };
-        let hub = self.hub()?;
+        let sources = self.sources()?;
         let reader = HeaderReader::whole(file.path.as_str(), len);
-        let places = hub.locations(&plan.target.repo, &plan.revision, &file.repo_path);
-        Ok(match fetch(hub.http(), reader, places, self.settings.network.tries, &Semaphore::new(1)).await? {
+        let places = plan.places(sources, file)?;
+        Ok(match fetch(sources.http(), reader, places, self.settings.network.tries, &Semaphore::new(1)).await? {
             Ok(Header::Text(text)) => Some(text),
             _ => None,
         })

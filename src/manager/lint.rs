@@ -3,11 +3,12 @@
 use super::{ModelManager, registry_file};
 use crate::{
     error::{Error, ErrorKind, Result},
+    facts::FileFacts,
     hint::Hint,
     http::{AuthCause, HttpError, Missing},
     names::{RepoId, Revision},
-    registry::{ArtifactFile, BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, repin_action, update_action},
-    source::hub::{Gate, Hub, HubError, Pinned, Tree},
+    registry::{BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, repin_action, update_action},
+    source::{FileList, Gate, Pinned, Source, SourceError},
 };
 use serde::Serialize;
 
@@ -77,11 +78,11 @@ impl ModelManager {
         if self.settings.network.offline {
             return Err(Error::new(ErrorKind::Usage, "the Hub is to be asked, and this run is offline").hint(Hint::OmitOnline));
         }
-        let hub = self.hub()?;
         self.ask(async {
             for repo in repositories(registry) {
-                let entries: Vec<_> = registry.entries().filter(|entry| entry.artifact.repo == repo).collect();
-                Asked { hub: &hub, lint, entries }.all(&repo).await?;
+                let entries: Vec<_> = registry.entries().filter(|entry| entry.artifact.source == repo).collect();
+                let source = self.source_of(&repo.clone().into())?;
+                Asked { source: &**source, lint, entries }.all(&repo).await?;
             }
             Ok(())
         })
@@ -92,8 +93,9 @@ impl ModelManager {
 fn repositories(registry: &Registry) -> Vec<RepoId> {
     let mut repos: Vec<RepoId> = Vec::new();
     for entry in registry.entries() {
-        if !repos.contains(&entry.artifact.repo) {
-            repos.push(entry.artifact.repo.clone());
+        // Other sources publish nothing that entries could be held against.
+        if let Some(repo) = entry.artifact.source.repo().filter(|repo| !repos.contains(repo)) {
+            repos.push(repo.clone());
         }
     }
     repos
@@ -106,17 +108,17 @@ fn write(line: String) -> Hint {
 
 /// The entries of one repository, in the light of what the Hub says about it.
 struct Asked<'a, 'r> {
-    hub: &'a Hub,
+    source: &'a dyn Source,
     lint: &'a mut Lint,
     entries: Vec<EntryRef<'r>>,
 }
 
 impl Asked<'_, '_> {
     async fn all(mut self, repo: &RepoId) -> Result<()> {
-        let head = match self.hub.pin(repo, &Revision::main()).await {
+        let head = match self.source.pin(&repo.clone().into(), Some(&Revision::main())).await {
             Ok(head) => Some(head),
             // Not every repository has that branch.
-            Err(HubError::Http(HttpError::NotFound { kind: Missing::Revision, .. })) => None,
+            Err(SourceError::Http(HttpError::NotFound { kind: Missing::Revision, .. })) => None,
             Err(error) => return self.refused(error, "repository", "huggingface_id"),
         };
         if let Some(head) = &head {
@@ -139,9 +141,9 @@ impl Asked<'_, '_> {
     /// What changed about the repository as a whole, told once.
     fn repository(&mut self, repo: &RepoId, head: &Pinned) {
         let Some(first) = self.entries.first().cloned() else { return };
-        if head.repo != *repo {
-            let message = format!("the Hub now keeps `{repo}` as `{}`", head.repo);
-            let next = write(format!("huggingface_id: \"{}\"", head.repo));
+        if head.id != *repo {
+            let message = format!("the Hub now keeps `{repo}` as `{}`", head.id);
+            let next = write(format!("huggingface_id: \"{}\"", head.id));
             self.lint.add(&first, (Level::Warning, "renamed"), "huggingface_id", None, (message, next));
         }
         if head.disabled {
@@ -158,17 +160,17 @@ impl Asked<'_, '_> {
     }
 
     async fn revision(&mut self, repo: &RepoId, revision: Option<&Revision>, head: Option<&Pinned>) -> Result<()> {
-        let present = head.map_or(repo, |head| &head.repo);
+        let present = head.map_or_else(|| repo.clone().into(), |head| head.id.clone());
         let pinned = match (revision, head) {
             (None, Some(head)) => Ok(head.clone()),
-            (None, None) => self.hub.pin(present, &Revision::main()).await,
-            (Some(revision), _) => match Pinned::assumed(present, revision) {
+            (None, None) => self.source.pin(&present, Some(&Revision::main())).await,
+            (Some(revision), _) => match present.repo().and_then(|present| Pinned::assumed(present, revision)) {
                 Some(pinned) => Ok(pinned),
-                None => self.hub.pin(present, revision).await,
+                None => self.source.pin(&present, Some(revision)).await,
             },
         };
         let tree = match &pinned {
-            Ok(pinned) => self.hub.tree(pinned).await,
+            Ok(pinned) => self.source.list(pinned, &[]).await,
             Err(error) => Err(error.clone()),
         };
         let (pinned, tree) = match (pinned, tree) {
@@ -176,12 +178,13 @@ impl Asked<'_, '_> {
             (_, Err(error)) | (Err(error), _) => return self.refused(error, "commit", "revision"),
         };
         let is_commit = revision.is_some_and(Revision::is_commit);
+        let commit = pinned.commit.as_ref().map_or_else(String::new, Revision::to_string);
         for entry in self.entries.clone() {
             if !is_commit {
                 let held = revision.map_or("the main branch", Revision::as_str);
-                let message = format!("`{}` is not pinned; {held} of {present} is at {} now", entry.name(), pinned.commit);
+                let message = format!("`{}` is not pinned; {held} of {present} is at {commit} now", entry.name());
                 let next = Hint::WriteKeys {
-                    lines: vec![format!("revision: \"{}\"", pinned.commit)],
+                    lines: vec![format!("revision: \"{commit}\"")],
                     update: Some(repin_action(&entry)),
                     is_doubtful: false,
                 };
@@ -192,16 +195,16 @@ impl Asked<'_, '_> {
             }
         }
         if let (true, Some(head), Some(first)) = (is_commit, head, self.entries.first().cloned())
-            && !head.commit.as_str().eq_ignore_ascii_case(pinned.commit.as_str())
+            && let Some(newest) = head.commit.as_ref().filter(|newest| !newest.as_str().eq_ignore_ascii_case(&commit))
         {
-            let message = format!("the main branch of {present} has moved on since, to {}", head.commit);
+            let message = format!("the main branch of {present} has moved on since, to {newest}");
             let next = Hint::FollowBranch { update: repin_action(&first) };
             self.lint.add(&first, (Level::Note, "moved"), "revision", None, (message, next));
         }
         Ok(())
     }
 
-    fn file(&mut self, entry: &EntryRef<'_>, file: &ArtifactFile, tree: &Tree, pinned: &Pinned) {
+    fn file(&mut self, entry: &EntryRef<'_>, file: &FileFacts, tree: &FileList, pinned: &Pinned) {
         let path = &file.path;
         let Some(found) = tree.files.iter().find(|found| found.path == *path) else {
             let nearest = crate::names::nearest(path.as_str(), tree.files.iter().map(|found| found.path.as_str()));
@@ -209,7 +212,7 @@ impl Asked<'_, '_> {
                 Some(nearest) => Hint::NearestFile(nearest.to_owned()),
                 None => Hint::SeeFiles { page: tree.page.clone() },
             };
-            let message = format!("there is no {path} in {} at {}", pinned.repo, pinned.commit);
+            let message = format!("there is no {path} in {}", pinned.describe());
             self.lint.add(entry, (Level::Error, "file"), "file", Some(path), (message, next));
             return;
         };
@@ -227,11 +230,13 @@ impl Asked<'_, '_> {
             _ => {}
         }
         match file.size {
-            Some(own) if own != found.size => differing.push(("size", own.to_string(), found.size.to_string())),
+            Some(own) if found.size.is_some_and(|theirs| theirs != own) => {
+                differing.push(("size", own.to_string(), found.size.unwrap_or_default().to_string()));
+            }
             None => {
                 let said = (
                     format!("no `size` is written for {path}; the Hub gives one"),
-                    keys(vec![format!("size: {}", found.size)], false),
+                    keys(vec![format!("size: {}", found.size.unwrap_or_default())], false),
                 );
                 self.lint.add(entry, (Level::Note, "size"), "size", Some(path), said);
             }
@@ -243,13 +248,13 @@ impl Asked<'_, '_> {
         let told: Vec<String> =
             differing.iter().map(|(what, own, theirs)| format!("{what} {own} here and {theirs} on the Hub")).collect();
         let write: Vec<String> = differing.iter().map(|(what, _, theirs)| format!("{what}: {theirs}")).collect();
-        let message = format!("{path} of {} at {} has {}", pinned.repo, pinned.commit, told.join(", and "));
+        let message = format!("{path} of {} has {}", pinned.describe(), told.join(", and "));
         self.lint.add(entry, (Level::Error, DIFFERS), differing[0].0, Some(path), (message, keys(write, true)));
     }
 
     /// What the Hub refuses is a finding about the entries; that it cannot be asked, or refuses the token, is an error.
-    fn refused(&mut self, error: HubError, rule: &'static str, at: &str) -> Result<()> {
-        let bad_token = matches!(error, HubError::Http(HttpError::Unauthorized { cause: AuthCause::BadToken, .. }));
+    fn refused(&mut self, error: SourceError, rule: &'static str, at: &str) -> Result<()> {
+        let bad_token = matches!(error, SourceError::Http(HttpError::Unauthorized { cause: AuthCause::BadToken, .. }));
         if bad_token || !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Auth) {
             return Err(error.into());
         }

@@ -41,10 +41,11 @@ use crate::{
     error::Result,
     event::{Event, Reporter, Warning},
     hint::Hint,
+    names::SourceId,
     notice::Notice,
     registry::Registry,
     settings::Settings,
-    source::hub::Hub,
+    source::{Source, Sources},
     store::{Project, STORE_DIR, Store, StoreError, Wait, require_folder_or_nothing},
     transfer::TransferError,
     view::Views,
@@ -72,8 +73,8 @@ pub struct ModelManager {
     cancel: CancellationToken,
     /// Read when it is first asked for: much can be done without it.
     registry: OnceLock<Arc<Registry>>,
-    /// The session's client, which tells this call's reporter.
-    hub: OnceLock<Hub>,
+    /// The session's sources, which tell this call's reporter.
+    sources: OnceLock<Sources>,
 }
 
 impl ModelManager {
@@ -89,7 +90,7 @@ impl ModelManager {
     /// A session that works for a call.
     fn of(session: Session, Call { reporter, cancel }: Call) -> Self {
         let (settings, disk) = (session.settings.clone(), session.disk.clone());
-        Self { session, settings, disk, reporter, cancel, registry: OnceLock::new(), hub: OnceLock::new() }
+        Self { session, settings, disk, reporter, cancel, registry: OnceLock::new(), sources: OnceLock::new() }
     }
 
     /// The session.
@@ -226,13 +227,18 @@ impl ModelManager {
         })
     }
 
-    /// A client of the Hub: the session's, which tells this call's reporter.
-    fn hub(&self) -> Result<Hub> {
-        if let Some(hub) = self.hub.get() {
-            return Ok(hub.clone());
+    /// The sources of the session, which tell this call's reporter.
+    fn sources(&self) -> Result<&Sources> {
+        if let Some(sources) = self.sources.get() {
+            return Ok(sources);
         }
-        let hub = self.session.network.hub(&*self.disk)?.for_listener(self.reporter.clone());
-        Ok(self.hub.get_or_init(|| hub).clone())
+        let sources = self.session.network.sources(&*self.disk)?.for_listener(&self.reporter);
+        Ok(self.sources.get_or_init(|| sources))
+    }
+
+    /// The source that knows this name.
+    fn source_of(&self, id: &SourceId) -> Result<&Arc<dyn Source>> {
+        Ok(self.sources()?.of(id)?)
     }
 
     pub(crate) fn report_notices(&self, notices: &[Notice]) {

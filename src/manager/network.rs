@@ -1,4 +1,4 @@
-//! What a session uses for the network: one client of the Hub and the threads that network work runs on, both made when
+//! What a session uses for the network: the sources over one client, and the threads that network work runs on, both made when
 //! they are first needed.
 //!
 //! Pauses that a server asked for and open connections belong to the client, so all calls of a session share one. An open
@@ -11,7 +11,7 @@ use crate::{
     hint::Hint,
     http::{Http, check_certificates},
     settings,
-    source::hub::Hub,
+    source::Sources,
 };
 use std::{
     mem,
@@ -35,7 +35,7 @@ const THREADS_STAY: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Network {
     settings: settings::Network,
-    hub: Mutex<Option<Hub>>,
+    sources: Mutex<Option<Sources>>,
     threads: Mutex<Option<Arc<Threads>>>,
     /// The process that made it: a forked child has the memory of its parent, and none of its threads.
     process: u32,
@@ -44,7 +44,7 @@ pub(super) struct Network {
 impl Network {
     /// A network with these settings. Starts and checks nothing.
     pub(super) fn new(settings: settings::Network) -> Self {
-        Self { settings, hub: Mutex::default(), threads: Mutex::default(), process: process::id() }
+        Self { settings, sources: Mutex::default(), threads: Mutex::default(), process: process::id() }
     }
 
     /// Whether a parent of this process made it.
@@ -58,14 +58,14 @@ impl Network {
     }
 
     /// The client, which tells nobody anything. Made once; a setting that is wrong is reported each time.
-    pub(super) fn hub(&self, disk: &dyn Disk) -> Result<Hub> {
-        let mut hub = locked(&self.hub);
-        if let Some(hub) = &*hub {
-            return Ok(hub.clone());
+    pub(super) fn sources(&self, disk: &dyn Disk) -> Result<Sources> {
+        let mut sources = locked(&self.sources);
+        if let Some(sources) = &*sources {
+            return Ok(sources.clone());
         }
         let ca = self.settings.ca_file.as_deref().map(|path| certificates(disk, path)).transpose()?;
         let http = Http::new(&self.settings, ca.as_deref(), Arc::new(Silent))?;
-        Ok(hub.insert(Hub::new(&http, &self.settings)?).clone())
+        Ok(sources.insert(Sources::new(&http, &self.settings)?).clone())
     }
 
     /// The threads; whoever holds them keeps them running.
@@ -88,7 +88,7 @@ impl Drop for Network {
     /// In a forked child a lock inside may be held by a thread that only its parent has, so nothing is released there.
     fn drop(&mut self) {
         if self.is_of_parent() {
-            mem::forget(self.hub.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+            mem::forget(self.sources.get_mut().unwrap_or_else(PoisonError::into_inner).take());
             mem::forget(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         }
     }

@@ -7,8 +7,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     hint::Hint,
-    names::{RepoId, Revision},
+    names::{Revision, SourceId},
     settings::LinkMode,
+    source,
     store::{BlobState, CheckMode, Progress, Project, RootRecord, Stamp, Store, UpstreamFile, ViewFile, ViewKey},
     transfer::{self, Job, TransferOptions},
     view::{FileState, States, VerifiedExisting, ViewError},
@@ -180,11 +181,12 @@ impl ModelManager {
         };
         // Where nothing travels, the record says where it came from.
         let source = locations.first().map(|(_, source)| source.clone().into());
-        let hub = self.hub()?;
+        let sources = self.sources()?;
         let mut places = Vec::new();
-        for (place, _) in &locations {
-            let (repo, revision, path) = place;
-            places.extend(hub.locations(repo, revision, path));
+        for ((id, revision, path), _) in &locations {
+            // What only a newer version knows is no place for this one.
+            let Ok(source) = sources.of(id) else { continue };
+            places.extend(source::locations(source.locate(id, revision.as_ref(), path, None)));
         }
         let job = Job {
             file: file.path.to_string(),
@@ -197,7 +199,7 @@ impl ModelManager {
         };
         let effort = TransferOptions { connections: self.settings.network.connections, tries: self.settings.network.tries };
         let arrived = self.block_on(async {
-            Ok::<_, Error>(transfer::run(hub.http(), vec![job], effort, self.reporter.clone(), &self.cancel).await?)
+            Ok::<_, Error>(transfer::run(sources.http(), vec![job], effort, self.reporter.clone(), &self.cancel).await?)
         })?;
         Ok(arrived.iter().map(|arrived| arrived.fetched).sum())
     }
@@ -206,9 +208,12 @@ impl ModelManager {
     fn sources_of(&self, store: &Store, damaged: &DamagedFile) -> Result<Vec<(Place, UpstreamFile)>> {
         let mut places = Vec::new();
         for source in store.upstream_files(&damaged.file.sha256)? {
-            let (Some(repo), Some(commit), Some(path)) = (&source.repo, &source.commit, &source.path) else { continue };
-            if let (Ok(repo), Ok(commit), Ok(path)) = (repo.parse(), commit.parse(), path.parse()) {
-                places.push(((repo, commit, path), source));
+            let (Some(id), Some(path)) = (&source.repo, &source.path) else { continue };
+            let commit = source.commit.as_ref().map(|commit| commit.parse()).transpose();
+            if let (Ok(id), Ok(commit), Ok(path)) = (id.parse::<SourceId>(), commit, path.parse())
+                && (commit.is_some() || id.repo().is_none())
+            {
+                places.push(((id, commit, path), source));
             }
         }
         let view = &damaged.view;
@@ -216,15 +221,16 @@ impl ModelManager {
             let artifact = selection.artifact;
             let named = artifact.files.iter().find(|file| file.path.file_name() == damaged.file.path.file_name());
             if let Some(named) = named.filter(|_| places.is_empty()) {
-                let revision = artifact.revision.clone().unwrap_or_else(Revision::main);
+                let revision = artifact.revision.clone().or_else(|| artifact.source.repo().map(|_| Revision::main()));
+                let first = || self.settings.network.endpoints.first().cloned().unwrap_or_default();
                 let source = UpstreamFile {
-                    endpoint: self.settings.network.endpoints.first().cloned().unwrap_or_default(),
-                    repo: Some(artifact.repo.to_string()),
-                    commit: Some(revision.to_string()),
+                    endpoint: artifact.source.web().map_or_else(first, |folder| folder.origin().to_owned()),
+                    repo: Some(artifact.source.to_string()),
+                    commit: revision.as_ref().map(ToString::to_string),
                     path: Some(named.path.to_string()),
                     git_sha1: None,
                 };
-                places.push(((artifact.repo.clone(), revision, named.path.clone()), source));
+                places.push(((artifact.source.clone(), revision, named.path.clone()), source));
             }
         }
         match places.is_empty() {
@@ -286,8 +292,8 @@ fn not_repaired(file: &VerifiedFile, note: String) -> RepairedFile {
     RepairedFile { path: file.path.clone(), sha256: file.sha256, repaired: false, download_bytes: 0, note: Some(note) }
 }
 
-/// Repository, commit and path of a file.
-pub(super) type Place = (RepoId, Revision, crate::names::RelPath);
+/// Source, commit and path of a file.
+pub(super) type Place = (SourceId, Option<Revision>, crate::names::RelPath);
 
 /// The root and the file in it that a verified file is.
 fn damaged(models_dir: &Path, roots: &[RootRecord], shown: &VerifiedFile) -> Option<(RootRecord, DamagedFile)> {

@@ -1,6 +1,7 @@
 //! What the use-cases are asked: which model, and the choices of each.
 
 use crate::{
+    digest::Sha256Digest,
     names::{Format, Quant, Revision},
     source::hub::Companion,
     store::ViewKey,
@@ -41,6 +42,8 @@ pub struct DownloadOptions {
     pub revision: Option<Revision>,
     /// What else a GGUF model gets of its repository: a projector, a draft and so on.
     pub with: Vec<Companion>,
+    /// The SHA-256 of a file that is named by its address, as its publisher gives it.
+    pub sha256: Option<Sha256Digest>,
 }
 
 /// Choices of locking.

@@ -15,6 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     hint::{Action, Hint, Parameter, Verb},
+    names::SourceId,
     registry::{LockFile, LockedView},
     store::{BlobState, CheckMode, Progress, Project, Store, ViewFile, ViewKey},
     view::FileState,
@@ -67,6 +68,7 @@ impl ModelManager {
             return self.prune(&lock, options, report);
         }
         self.require_reachable(&plans)?;
+        self.require_known_sources(&plans)?;
         let mut again = BTreeSet::new();
         if let Some(store) = &store {
             let mode = if options.quick { CheckMode::Quick } else { CheckMode::Full };
@@ -153,6 +155,19 @@ impl ModelManager {
             .hint(Hint::AllowNetwork))
     }
 
+    /// Refuses what must be fetched from sources that only a newer version knows, and names all of it.
+    fn require_known_sources(&self, plans: &[Plan]) -> Result<()> {
+        let is_missing = |plan: &&Plan| plan.files.iter().any(PlannedFile::is_missing);
+        let is_unknown = |plan: &&Plan| matches!(plan.target.source, SourceId::Unknown(_));
+        let unknown = plans.iter().filter(is_unknown).filter(is_missing);
+        let names: Vec<String> = unknown.map(|plan| format!("{} from {}", plan.target.view, plan.target.source)).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let text = format!("this version cannot fetch all that is locked: {}", crate::text::list(&names));
+        Err(Error::new(ErrorKind::Failed, text).hint(Hint::NothingChanged).hint(Hint::NewerVersionKnows))
+    }
+
     /// Checks every blob that is to be used, and makes the damaged ones whole. Gives those that must be fetched as a whole,
     /// because no endpoint had the right bytes for the damage alone.
     fn repair_all(
@@ -194,8 +209,8 @@ impl ModelManager {
             let (Some(digest), Some(size)) = (file.sha256, file.size) else { continue };
             let names = self.names_of(plans, store, &digest)?;
             let known = ViewFile { path: file.path.clone(), sha256: digest, size };
-            let place = (plan.target.repo.clone(), plan.revision.clone(), file.repo_path.clone());
-            let source = self.source(plan.target.repo.as_str(), plan, file);
+            let place = (plan.target.source.clone(), plan.revision.clone(), file.repo_path.clone());
+            let source = self.source(&plan.target.source, plan, file);
             let fetched = match self.repair_blob(store, &known, &|| Ok(vec![(place.clone(), source.clone())])) {
                 Ok(fetched) => {
                     store.add_source(&digest, source.clone(), file.trust())?;

@@ -206,7 +206,7 @@ impl ModelManager {
                     let model = match &named.subject {
                         Subject::Repository { repo, .. } => repo.to_string(),
                         Subject::Entry(id) => id.to_string(),
-                        Subject::Folder => named.folder.clone(),
+                        Subject::Folder | Subject::Web { .. } => named.folder.clone(),
                     };
                     Err(Error::new(ErrorKind::Usage, is_none).hint(Hint::NameModel(model)))
                 }

@@ -9,9 +9,10 @@ use crate::{
     disk::{Kind, LockKind},
     error::Result,
     event::Event,
+    facts::FileFacts,
     hint::{Invocation, Verb},
     names::{Format, Quant},
-    registry::{ArtifactFile, Registry},
+    registry::Registry,
     settings::LinkMode,
     store::{BlobState, CheckMode, Progress, Project, Stamp, Store, StoreError, Trust, ViewKey, Wait},
     view::{FileState, Found, Recorded},
@@ -80,7 +81,7 @@ impl ModelManager {
     fn verify_file(
         &self,
         file: &Found,
-        registered: Option<&ArtifactFile>,
+        registered: Option<&FileFacts>,
         store: Option<&Store>,
         mode: CheckMode,
     ) -> Result<VerifiedFile> {
@@ -193,7 +194,7 @@ impl ModelManager {
     }
 
     /// A plain file of the old tool, or one dropped by hand: the registry's hash decides, where it has one.
-    fn verify_foreign(&self, verified: &mut VerifiedFile, registered: Option<&ArtifactFile>, progress: Progress<'_>) -> Result<()> {
+    fn verify_foreign(&self, verified: &mut VerifiedFile, registered: Option<&FileFacts>, progress: Progress<'_>) -> Result<()> {
         let Some(registered) = registered else {
             verified.note = Some("not made by model-manager and not in the registry".into());
             return Ok(());
@@ -218,7 +219,7 @@ impl ModelManager {
 }
 
 /// What the registry says about a file in the models directory.
-fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r ArtifactFile> {
+fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r FileFacts> {
     let model = registry.models().find(|model| model.id.as_str() == file.model)?;
     let format: Format = file.format.parse().ok()?;
     let entry = model.format(&format)?;
@@ -226,7 +227,7 @@ fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r Artif
         Some(quant) => entry.quant(&quant.parse::<Quant>().ok()?)?,
         None => entry.whole.as_ref()?,
     };
-    let same = |listed: &&ArtifactFile| match format.is_single_file() {
+    let same = |listed: &&FileFacts| match format.is_single_file() {
         true => listed.path.file_name() == file.file,
         false => listed.path.as_str() == file.file,
     };

@@ -3,18 +3,23 @@
 use super::{
     error::{Position, Problem},
     fields::{self, Diagnostics},
-    model::{Artifact, ArtifactFile, Status},
+    model::{Artifact, Status},
     tree::{MapEntry, Node, Value},
 };
-use crate::names::{Format, RelPath, RepoId, Revision, nearest, split_part_suffix};
+use crate::{
+    facts::FileFacts,
+    names::{Format, RelPath, RepoId, Revision, WebFolder, nearest, split_part_suffix},
+};
 use std::collections::HashMap;
+use url::Url;
 
 /// The keys that name files; one of them is needed where a format's files cannot be told from the repository alone.
-const NAMING: [&str; 3] = ["file", "files", "include"];
+const NAMING: [&str; 4] = ["file", "files", "include", "url"];
 
 /// Every key that is a field of an artifact and so cannot be the name of a quantization.
-pub(super) const FIELDS: [&str; 14] = [
+pub(super) const FIELDS: [&str; 15] = [
     "file",
+    "url",
     "files",
     "include",
     "exclude",
@@ -34,7 +39,9 @@ pub(super) const FIELDS: [&str; 14] = [
 pub(super) const MODEL_FIELDS: [&str; 10] =
     ["huggingface_id", "revision", "description", "size_class", "params", "ram", "use_case", "license", "gated", "formats"];
 
-const FILE_FIELDS: [&str; 4] = ["path", "file", "size", "sha256"];
+const FILE_FIELDS: [&str; 5] = ["path", "file", "url", "size", "sha256"];
+/// What cannot stand beside an address, which names its file and has no revisions.
+const NOT_OF_THE_WEB: [&str; 6] = ["file", "include", "exclude", "expect", "huggingface_id", "revision"];
 
 /// The longest file pattern.
 const MAX_PATTERN: usize = 1024;
@@ -139,6 +146,9 @@ pub(super) fn read(
 ) -> Option<Artifact> {
     let before = diagnostics.problems.len();
     let scope = above.below(entries, diagnostics);
+    if let Some(web) = addresses(entries, diagnostics, location.within) {
+        return of_web(web, entries, scope, diagnostics, before);
+    }
     let files = named_files(entries, diagnostics, location.within);
     let expect = match fields::list(entries, "expect") {
         Some(nodes) => file_list(nodes, "expect", diagnostics, location.within),
@@ -171,7 +181,7 @@ pub(super) fn read(
     let repo = scope.repo.filter(|_| diagnostics.problems.len() == before)?;
     let fetched_by_name = !files.is_empty();
     Some(Artifact {
-        repo,
+        source: repo.into(),
         revision: scope.revision,
         files,
         include: if fetched_by_name { Vec::new() } else { scope.include },
@@ -185,8 +195,97 @@ pub(super) fn read(
     })
 }
 
+/// Files of a web server, each with its folder.
+type Addresses = Vec<(WebFolder, FileFacts)>;
+
+/// The files that `url` names here or in `files`; `None` where nothing has an address. What is wrong is noted.
+fn addresses(entries: &[MapEntry], diagnostics: &mut Diagnostics, within: &str) -> Option<Addresses> {
+    let read = |entries: &[MapEntry], diagnostics: &mut Diagnostics| {
+        let url = fields::get(entries, "url")?;
+        let (size, sha256) =
+            (diagnostics.field(fields::size(entries, "size")), diagnostics.field(fields::parsed(entries, "sha256")));
+        let (folder, path) = diagnostics.keep(address(url))?;
+        Some((folder, FileFacts { size, sha256, ..FileFacts::named(path) }))
+    };
+    if let Some(url) = fields::get(entries, "url") {
+        if let Some(files) = fields::get(entries, "files") {
+            diagnostics
+                .problems
+                .push(Problem::new(files.place, format!("`files` cannot stand beside `{}`; write it into the list", url.key)));
+        }
+        return Some(read(entries, diagnostics).into_iter().collect());
+    }
+    let nodes = fields::list(entries, "files").unwrap_or_default();
+    let maps = || nodes.iter().filter_map(|node| if let Value::Map(entries) = &node.value { Some((node, entries)) } else { None });
+    if !maps().any(|(_, entries)| fields::get(entries, "url").is_some()) {
+        return None;
+    }
+    let mut files: Addresses = Vec::new();
+    let mut tree = CaseFoldedPaths::default();
+    for node in nodes {
+        let Value::Map(entries) = &node.value else {
+            diagnostics
+                .problems
+                .push(Problem::new(node.place, "`files`: expected a `url` in each mapping, as another file there has one"));
+            continue;
+        };
+        fields::note_unknown(&mut diagnostics.unknown, entries, &FILE_FIELDS, &format!("{within}.files"));
+        if fields::get(entries, "url").is_none() || fields::get(entries, "path").or(fields::get(entries, "file")).is_some() {
+            let message = "`files`: expected a `url` and no `path` in each mapping, as another file there has one";
+            diagnostics.problems.push(Problem::new(node.place, message));
+            continue;
+        }
+        let Some((folder, file)) = read(entries, diagnostics) else { continue };
+        if let Err(clash) = tree.add(&file.path) {
+            diagnostics.problems.push(Problem::new(node.place, format!("`files`: {clash}")));
+        }
+        if let Some((first, _)) = files.first().filter(|(first, _)| !first.is_asked_like(&folder)) {
+            let message = format!("`files`: all files of an entry come from one folder, here {first}, with one query");
+            diagnostics.problems.push(Problem::new(node.place, message));
+        }
+        files.push((folder, file));
+    }
+    Some(files)
+}
+
+/// The folder and the file of an address. A value that is wrong is not repeated: it may hold a secret.
+fn address(entry: &MapEntry) -> Result<(WebFolder, RelPath), Problem> {
+    let wrong = |why: String| Problem::new(entry.node.place, format!("`url`: {why}"));
+    let text = fields::text_of(&entry.node, "url")?;
+    let url = Url::parse(&text).map_err(|error| wrong(format!("it is no address ({error})")))?;
+    WebFolder::of_file(&url).map_err(|error| wrong(error.to_string()))
+}
+
+/// An artifact of files with addresses: nothing is handed down to it but what is said of the model.
+fn of_web(
+    files: Addresses,
+    entries: &[MapEntry],
+    scope: InheritedFields,
+    diagnostics: &mut Diagnostics,
+    before: usize,
+) -> Option<Artifact> {
+    if let Some(other) = NOT_OF_THE_WEB.into_iter().find_map(|key| fields::get(entries, key)) {
+        let message = format!("`{}` cannot stand beside `url`, which names the file and where it is", other.key);
+        diagnostics.problems.push(Problem::new(other.place, message));
+    }
+    let source = files.first().map(|(folder, _)| folder.clone()).filter(|_| diagnostics.problems.len() == before)?;
+    Some(Artifact {
+        source: source.into(),
+        revision: None,
+        files: files.into_iter().map(|(_, file)| file).collect(),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        expect: Vec::new(),
+        status: scope.status.unwrap_or_default(),
+        superseded_by: scope.superseded_by,
+        note: scope.note,
+        gated: false,
+        license: scope.license,
+    })
+}
+
 /// The files of `file` with `size` and `sha256` beside it, or of `files`. What is wrong is noted.
-fn named_files(entries: &[MapEntry], diagnostics: &mut Diagnostics, within: &str) -> Vec<ArtifactFile> {
+fn named_files(entries: &[MapEntry], diagnostics: &mut Diagnostics, within: &str) -> Vec<FileFacts> {
     let file = fields::get(entries, "file");
     let beside = ["size", "sha256"].into_iter().find_map(|key| fields::get(entries, key));
     let Some(files) = fields::get(entries, "files") else {
@@ -210,7 +309,7 @@ fn named_files(entries: &[MapEntry], diagnostics: &mut Diagnostics, within: &str
     file_list(nodes, "files", diagnostics, within)
 }
 
-fn single(file: &MapEntry, entries: &[MapEntry], diagnostics: &mut Diagnostics) -> Option<ArtifactFile> {
+fn single(file: &MapEntry, entries: &[MapEntry], diagnostics: &mut Diagnostics) -> Option<FileFacts> {
     let path = diagnostics.keep(fields::parsed_of::<RelPath>(&file.node, "file"));
     let (size, sha256) = (diagnostics.field(fields::size(entries, "size")), diagnostics.field(fields::parsed(entries, "sha256")));
     let path = path?;
@@ -221,12 +320,12 @@ fn single(file: &MapEntry, entries: &[MapEntry], diagnostics: &mut Diagnostics) 
         let message = format!("`file`: `{name}` is part {part} of {parts}; expected all parts, as a list under `files`");
         diagnostics.problems.push(Problem::new(file.node.place, message).suggest(Some("files")));
     }
-    Some(ArtifactFile { path, size, sha256 })
+    Some(FileFacts { size, sha256, ..FileFacts::named(path) })
 }
 
 /// Reads a list whose entries are paths, or mappings with `path`, `size` and `sha256`. What is wrong is noted.
-fn file_list(nodes: &[Node], key: &str, diagnostics: &mut Diagnostics, within: &str) -> Vec<ArtifactFile> {
-    let mut files: Vec<ArtifactFile> = Vec::with_capacity(nodes.len());
+fn file_list(nodes: &[Node], key: &str, diagnostics: &mut Diagnostics, within: &str) -> Vec<FileFacts> {
+    let mut files: Vec<FileFacts> = Vec::with_capacity(nodes.len());
     let mut tree = CaseFoldedPaths::default();
     for node in nodes {
         let file = match &node.value {
@@ -239,9 +338,9 @@ fn file_list(nodes: &[Node], key: &str, diagnostics: &mut Diagnostics, within: &
                     fields::missing(entries, &FILE_FIELDS, &["path", "file"], node.place, &message)
                 });
                 let path = path.and_then(|path| fields::parsed_of(&path.node, &path.key));
-                diagnostics.keep(path).map(|path| ArtifactFile { path, size, sha256 })
+                diagnostics.keep(path).map(|path| FileFacts { size, sha256, ..FileFacts::named(path) })
             }
-            _ => diagnostics.keep(fields::parsed_of(node, key)).map(|path| ArtifactFile { path, size: None, sha256: None }),
+            _ => diagnostics.keep(fields::parsed_of(node, key)).map(FileFacts::named),
         };
         let Some(file) = file else { continue };
         if let Err(clash) = tree.add(&file.path) {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     digest::{GitSha1, Sha256Digest},
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, nearest},
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, SourceId, nearest},
     yaml::edit::double_quoted,
 };
 use std::{collections::HashMap, fmt::Display, fmt::Write as _, str::FromStr};
@@ -31,8 +31,11 @@ const HEADER: &str = "\
 ";
 
 const TOP_FIELDS: [&str; 2] = ["version", "views"];
-const VIEW_FIELDS: [&str; 12] =
-    ["model", "format", "quant", "source", "repo", "revision", "commit", "license", "gated", "include", "exclude", "files"];
+const VIEW_FIELDS: [&str; 13] = [
+    "model", "format", "quant", "source", "origin", "repo", "revision", "commit", "license", "gated", "include", "exclude", "files",
+];
+/// What a repository has and no other origin.
+const REPO_FIELDS: [&str; 3] = ["repo", "revision", "commit"];
 const FILE_FIELDS: [&str; 6] = ["path", "repo_path", "size", "sha256", "git_sha1", "trust"];
 
 /// The word of [`LockedFile::trust`] for a file whose source published no hash.
@@ -55,12 +58,13 @@ pub struct LockedView {
     pub quant: Option<Quant>,
     /// Who says what belongs to the view.
     pub source: LockSource,
-    /// The repository, by the name that was asked for.
-    pub repo: RepoId,
+    /// Where its files come from: the repository, by the name that was asked for, or what `origin` says.
+    pub origin: SourceId,
     /// The branch or tag that the commit was found by; `None` where a commit was asked for, which does not move.
     pub revision: Option<Revision>,
-    /// The commit: 40 lower-case hexadecimal digits.
-    pub commit: Revision,
+    /// The commit of a repository: 40 lower-case hexadecimal digits. Any other origin has none, and the hashes of the files
+    /// alone say which they are.
+    pub commit: Option<Revision>,
     /// The licence, where known.
     pub license: Option<String>,
     /// Whether the repository asks for accepted terms and a token.
@@ -71,6 +75,8 @@ pub struct LockedView {
     pub exclude: Vec<String>,
     /// Every file, in the order of their paths.
     pub files: Vec<LockedFile>,
+    /// Keys of an origin that this version does not know, with their texts: they are kept.
+    pub more: Vec<(String, String)>,
 }
 
 /// One file of a locked view.
@@ -216,11 +222,17 @@ fn write_view(text: &mut String, view: &LockedView) {
         line("quant", double_quoted(quant.as_str()));
     }
     line("source", double_quoted(view.source.as_str()));
-    line("repo", double_quoted(view.repo.as_str()));
+    let key = if view.origin.repo().is_some() { "repo" } else { "origin" };
+    line(key, double_quoted(view.origin.as_str()));
     if let Some(revision) = &view.revision {
         line("revision", double_quoted(revision.as_str()));
     }
-    line("commit", double_quoted(view.commit.as_str()));
+    if let Some(commit) = &view.commit {
+        line("commit", double_quoted(commit.as_str()));
+    }
+    for (key, text) in &view.more {
+        line(key, double_quoted(text));
+    }
     if let Some(license) = &view.license {
         line("license", double_quoted(license));
     }
@@ -288,15 +300,21 @@ impl Reader {
     fn view(&mut self, node: &Node) -> Option<LockedView> {
         let place = node.place;
         let entries = self.notes.keep(fields::map(node, "a view: a mapping"))?;
-        self.only_known(entries, &VIEW_FIELDS);
+        let origin = self.notes.keep(origin(entries, place));
+        let is_unknown = matches!(origin, Some(SourceId::Unknown(_)));
+        let more = if is_unknown { self.more(entries) } else { Vec::new() };
+        if !is_unknown {
+            self.only_known(entries, &VIEW_FIELDS);
+        }
         let notes = &mut self.notes;
         let (model, format) =
             (notes.keep(parsed(entries, "model", &VIEW_FIELDS, place)), notes.keep(parsed(entries, "format", &VIEW_FIELDS, place)));
         let quant = notes.field(fields::parsed(entries, "quant"));
         let source = notes.keep(source(entries, place));
-        let repo = notes.keep(parsed(entries, "repo", &VIEW_FIELDS, place));
-        let revision = notes.field(fields::parsed(entries, "revision"));
-        let commit = notes.keep(commit(entries, place));
+        let (revision, commit) = match origin.as_ref().and_then(SourceId::repo) {
+            Some(_) => (notes.field(fields::parsed(entries, "revision")), notes.keep(commit(entries, place)).map(Some)),
+            None => (None, Some(None)),
+        };
         let license = notes.field(fields::text(entries, "license"));
         let gated = notes.field(fields::flag(entries, "gated")).unwrap_or(false);
         let include = notes.keep(patterns(entries, "include")).unwrap_or_default();
@@ -314,7 +332,7 @@ impl Reader {
             format: format?,
             quant,
             source: source?,
-            repo: repo?,
+            origin: origin?,
             revision,
             commit: commit?,
             license,
@@ -322,6 +340,7 @@ impl Reader {
             include,
             exclude,
             files: Vec::new(),
+            more,
         };
         let (nodes, files) = nodes?;
         let wrong = |message: String| Some(Problem::new(place, message));
@@ -370,6 +389,13 @@ impl Reader {
         Some(LockedFile { repo_path, size: size?.unwrap_or_default(), sha256: sha256?, git_sha1, trust, path })
     }
 
+    /// The keys of an origin that this version does not know. Their values are texts.
+    fn more(&mut self, entries: &[MapEntry]) -> Vec<(String, String)> {
+        let is_known = |entry: &&MapEntry| !VIEW_FIELDS.contains(&entry.key.as_str()) || REPO_FIELDS.contains(&entry.key.as_str());
+        let read = |entry: &MapEntry| Some((entry.key.clone(), self.notes.keep(fields::text_of(&entry.node, &entry.key))?));
+        entries.iter().filter(is_known).filter_map(read).collect()
+    }
+
     fn only_known(&mut self, entries: &[MapEntry], known: &[&str]) {
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let message = format!("unknown key `{}`; expected one of {}", cut(&entry.key), known.join(", "));
@@ -386,6 +412,22 @@ fn source(entries: &[MapEntry], place: Position) -> Result<LockSource, Problem> 
         let message = format!("`source`: expected {}, found {}", LockSource::WORDS.join(", "), entry.node.value.kind());
         Problem::new(entry.node.place, message).suggest(nearest(&word, LockSource::WORDS))
     })
+}
+
+/// What `origin` says, or the repository in `repo`.
+fn origin(entries: &[MapEntry], place: Position) -> Result<SourceId, Problem> {
+    let Some(entry) = fields::get(entries, "origin") else {
+        return parsed::<RepoId>(entries, "repo", &VIEW_FIELDS, place).map(SourceId::from);
+    };
+    let wrong = |place: Position, message: String| Err(Problem::new(place, message));
+    match fields::parsed_of::<SourceId>(&entry.node, "origin")? {
+        SourceId::Hub(_) => wrong(entry.node.place, "`origin`: expected an address; a repository is named by `repo`".into()),
+        origin @ SourceId::Web(_) => match REPO_FIELDS.into_iter().find_map(|key| fields::get(entries, key)) {
+            Some(other) => wrong(other.place, format!("`{}` cannot stand beside an `origin` that is no repository", other.key)),
+            None => Ok(origin),
+        },
+        origin => Ok(origin),
+    }
 }
 
 fn commit(entries: &[MapEntry], place: Position) -> Result<Revision, Problem> {

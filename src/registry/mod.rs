@@ -18,16 +18,20 @@
 //!           file: "name.Q4_K_M.gguf"         # or `files:` with all parts, or `include:` with patterns
 //!           size: 123                        # bytes
 //!           sha256: null                     # with size and commit known, a download asks no API
+//!         q8_0:
+//!           url: "https://host/x.Q8_0.gguf"  # a file of any web server, in place of repository, revision and file
 //!       safetensors: {}                      # the repository's complete set
 //! ```
 //!
-//! - Under a format, `file`, `files`, `include`, `exclude`, `expect`, `revision`, `huggingface_id`, `size`, `sha256`,
+//! - Under a format, `file`, `url`, `files`, `include`, `exclude`, `expect`, `revision`, `huggingface_id`, `size`, `sha256`,
 //!   `license`, `gated`, `status`, `superseded_by` and `note` are its own fields; every other key is a quantization, whose
 //!   value has the same fields or is just the file name.
 //! - A format's fields hold for its quantizations, and the model's `huggingface_id`, `revision`, `license` and `gated` for
 //!   its formats. Revision and gate belong to a repository: naming another one drops them.
 //! - `files` is exactly what is fetched, each a path or `{path, size, sha256}`. Without it, `include` and `exclude` select from
 //!   the repository (no `include`: the format's complete set), and `expect` lists `{path, size, sha256}` that must be among it.
+//! - `url` names a file of a web server, with `size` and `sha256` beside it; in `files` every entry has one, all in one folder.
+//!   Nothing of the model's repository holds for it.
 //! - `status` is `active`, `superseded` or `deprecated`; `superseded_by` names what to take instead.
 //! - Unknown keys are kept apart in [`Registry::unknown_keys`]; duplicate keys, and names that differ in case only, are errors.
 
@@ -52,7 +56,7 @@ pub use error::{BadFile, RegistryError};
 pub use lint::{EntryRef, Finding, Level, Lint};
 pub(crate) use lint::{repin_action, update_action};
 pub use lock_file::{LOCK_VERSION, LockFile, LockSource, LockedFile, LockedView, UNPUBLISHED};
-pub use model::{Artifact, ArtifactFile, BadEntry, FormatEntry, Model, QuantEntry, Status, UnknownKey};
+pub use model::{Artifact, BadEntry, FormatEntry, Model, QuantEntry, Status, UnknownKey};
 pub use resolve::Selection;
 
 /// The registry that is shipped, compiled in for projects without one.

@@ -2,8 +2,8 @@
 
 use super::error::BadFile;
 use crate::{
-    digest::Sha256Digest,
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
+    facts::FileFacts,
+    names::{Format, ModelId, Quant, RepoId, Revision, SourceId},
 };
 use serde::Serialize;
 
@@ -82,18 +82,19 @@ pub struct QuantEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Artifact {
-    /// The repository.
-    pub repo: RepoId,
-    /// Its revision; `None` is its main branch.
+    /// The repository, or the folder of a web server.
+    #[serde(rename = "repo")]
+    pub source: SourceId,
+    /// The revision of a repository; `None` is its main branch.
     pub revision: Option<Revision>,
     /// The files, where the registry names them.
-    pub files: Vec<ArtifactFile>,
+    pub files: Vec<FileFacts>,
     /// Patterns of files to take.
     pub include: Vec<String>,
     /// Patterns of files to leave.
     pub exclude: Vec<String>,
     /// What is known of files that the file list will name: they must be there, with this size and hash.
-    pub expect: Vec<ArtifactFile>,
+    pub expect: Vec<FileFacts>,
     /// Whether it is still recommended.
     pub status: Status,
     /// What to take instead: a quantization of the same format, a model id, `id:quant`, or a repository.
@@ -107,9 +108,10 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// Whether everything is known: a commit, and the size and SHA-256 of every file. A download then asks no API.
+    /// Whether everything is known: a commit, where the source has any, and the size and SHA-256 of every file. A download
+    /// then asks no API.
     pub fn is_pinned(&self) -> bool {
-        self.revision.as_ref().is_some_and(Revision::is_commit)
+        (self.source.repo().is_none() || self.revision.as_ref().is_some_and(Revision::is_commit))
             && !self.files.is_empty()
             && self.files.iter().all(|file| file.size.is_some() && file.sha256.is_some())
     }
@@ -121,17 +123,6 @@ impl Artifact {
         }
         self.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.size?))
     }
-}
-
-/// A file of a repository and what the registry knows of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ArtifactFile {
-    /// Its path in the repository.
-    pub path: RelPath,
-    /// Its size in bytes.
-    pub size: Option<u64>,
-    /// The SHA-256 of its content.
-    pub sha256: Option<Sha256Digest>,
 }
 
 /// Whether an entry is still recommended.

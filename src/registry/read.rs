@@ -214,7 +214,7 @@ impl Contents {
             self.note_successor(owner, &own, &Rc::from([]));
             self.blame(owner);
             let (huggingface_id, revision) = match &whole {
-                Some(whole) => (Some(whole.repo.clone()), whole.revision.clone()),
+                Some(whole) => (whole.source.repo().cloned(), whole.revision.clone()),
                 None => (None, None),
             };
             return Some(FormatEntry { huggingface_id, revision, quants: Vec::new(), whole, format });

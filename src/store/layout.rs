@@ -332,8 +332,49 @@ pub enum IngestKey {
     Sha256(Sha256Digest),
     /// A file outside LFS: git's blob id, which includes the length.
     Git(GitSha1),
+    /// No hash is known, but what tells this content from an earlier one at the same address.
+    Version(VersionKey),
     /// Nothing is known, or locks cannot be trusted here: private to one process, never resumed.
     Private(Uuid),
+}
+
+/// What stands for one version of a file of which no hash is known: a hash of its address, and one of what its server
+/// calls the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VersionKey {
+    /// Half of each hash.
+    halves: [[u8; 16]; 2],
+}
+
+impl VersionKey {
+    /// Made of these hashes, of which half is enough to tell files of one store apart.
+    pub fn new(file: &Sha256Digest, version: &Sha256Digest) -> Self {
+        let half = |digest: &Sha256Digest| {
+            let mut half = [0; 16];
+            half.copy_from_slice(&digest.as_bytes()[..16]);
+            half
+        };
+        Self { halves: [half(file), half(version)] }
+    }
+
+    fn of_bytes(bytes: &Sha256Digest) -> Self {
+        let (mut file, mut version) = ([0; 16], [0; 16]);
+        file.copy_from_slice(&bytes.as_bytes()[..16]);
+        version.copy_from_slice(&bytes.as_bytes()[16..]);
+        Self { halves: [file, version] }
+    }
+
+    fn bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&self.halves[0]);
+        bytes[16..].copy_from_slice(&self.halves[1]);
+        bytes
+    }
+
+    /// Whether another one is of the same file.
+    pub fn is_of_same_file(&self, other: &Self) -> bool {
+        self.halves[0] == other.halves[0]
+    }
 }
 
 impl IngestKey {
@@ -348,6 +389,7 @@ impl fmt::Display for IngestKey {
         match self {
             Self::Sha256(digest) => write!(f, "{digest}"),
             Self::Git(sha1) => write!(f, "g-{sha1}"),
+            Self::Version(key) => write!(f, "v-{}", Sha256Digest::from_bytes(key.bytes())),
             Self::Private(random) => write!(f, "r-{random}"),
         }
     }
@@ -359,6 +401,7 @@ impl FromStr for IngestKey {
         let bad = || format!("`{text}` is not the name of a partial download");
         match text.split_at_checked(2) {
             Some(("g-", sha1)) => sha1.parse().map(Self::Git).map_err(|_| bad()),
+            Some(("v-", hex)) => hex.parse().map(|digest| Self::Version(VersionKey::of_bytes(&digest))).map_err(|_| bad()),
             Some(("r-", random)) => random.parse().map(Self::Private).map_err(|_| bad()),
             _ => text.parse().map(Self::Sha256).map_err(|_| bad()),
         }
@@ -374,6 +417,7 @@ mod tests {
         let keys = [
             IngestKey::Sha256(Sha256Digest::from_bytes([7; 32])),
             IngestKey::Git(GitSha1::from_bytes([9; 20])),
+            IngestKey::Version(VersionKey::new(&Sha256Digest::from_bytes([3; 32]), &Sha256Digest::from_bytes([4; 32]))),
             IngestKey::private(),
         ];
         for key in keys {

@@ -33,7 +33,7 @@ pub use ingest::cursor::{Advance, ResumeState};
 pub use ingest::import::{ImportMode, hash_file};
 pub use ingest::publish::{Complete, commit_all};
 pub use ingest::writer::{Acquired, BlobRequest, BlobWriter};
-pub use layout::{Dir, IngestKey, Layout, PartialPaths, STORE_DIR, leads_to_marker};
+pub use layout::{Dir, IngestKey, Layout, PartialPaths, STORE_DIR, VersionKey, leads_to_marker};
 pub use lease::{Lease, Leased};
 pub use open::require_folder_or_nothing;
 pub use ownership::ShutOut;
@@ -233,6 +233,15 @@ impl Store {
         }
         blobs.sort();
         Ok(blobs)
+    }
+
+    /// Whether an earlier version of a file was left unfinished.
+    pub fn has_other_version(&self, key: &VersionKey) -> Result<bool> {
+        let is_other = |partial: &Partial| match partial.key {
+            IngestKey::Version(other) => other != *key && other.is_of_same_file(key),
+            _ => false,
+        };
+        Ok(self.partials()?.iter().any(is_other))
     }
 
     /// Every partial download with its record and the bytes it takes on the volume.

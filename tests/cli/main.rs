@@ -11,6 +11,7 @@ mod json;
 mod kit;
 mod mounts;
 mod transcript;
+mod web;
 
 mod advice;
 mod companions;
@@ -44,6 +45,7 @@ mod repair;
 mod resume;
 mod sync;
 mod trust;
+mod url;
 mod use_model;
 #[cfg(windows)]
 mod windows;

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 9] = ["digest", "names", "event", "notice", "error", "hint", "settings", "text", "json"];
+const WORDS: [&str; 10] = ["digest", "names", "event", "notice", "error", "facts", "hint", "settings", "text", "json"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

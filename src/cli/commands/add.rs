@@ -2,11 +2,13 @@
 
 use crate::{
     cli::{
+        commands::download::origin,
         context::Context,
         notices,
         output::{Answer, Page, STRONG, paint, printable},
         units,
     },
+    digest::Sha256Digest,
     error::Result,
     manager::{AddReport, AddRequest, Companions},
     names::{Format, ModelId, Quant, Revision},
@@ -49,6 +51,9 @@ pub struct Args {
     /// What the model is, in a line
     #[arg(long, value_name = "TEXT", conflicts_with = "update")]
     pub description: Option<String>,
+    /// The SHA-256 that the publisher of a file gives, which is named by its address on any web server
+    #[arg(long, value_name = "HEX", conflicts_with = "update")]
+    pub sha256: Option<Sha256Digest>,
     /// Pin an entry that is there anew: revision, sizes and hashes
     #[arg(long)]
     pub update: bool,
@@ -77,6 +82,7 @@ impl Args {
             quant: self.quant.clone(),
             revision: self.revision.clone(),
             description: self.description.clone(),
+            sha256: self.sha256,
             companions,
             update: self.update,
             dry_run: self.dry_run,
@@ -100,7 +106,6 @@ impl Answer for Added {
             Some(quant) => format!("{}:{quant}", report.model),
             None => format!("{} --format {}", report.model, report.format),
         };
-        let commit = report.origin.commit.as_ref().map_or("", Revision::as_str);
         if report.dry_run {
             // For `patch`, byte for byte.
             match page.people {
@@ -108,18 +113,18 @@ impl Answer for Added {
                 false => page.out.push_str(&report.diff),
             }
             if !report.changed {
-                page.note(format!("Nothing would change: {name} is pinned at {commit} already."));
+                page.note(format!("Nothing would change: {name} is pinned at {} already.", report.pin()));
             }
             return;
         }
         let place = format!("{}:{}", page.path(&report.registry), report.line);
         if !report.changed {
-            page.line(format!("Unchanged: {} is pinned at {commit} already ({place})", paint(STRONG, &name)));
+            page.line(format!("Unchanged: {} is pinned at {} already ({place})", paint(STRONG, &name), report.pin()));
             return;
         }
         let verb = if self.update { "Updated" } else { "Added" };
         page.line(format!("{verb} {} in {place}", paint(STRONG, &name)));
-        page.detail(format!("  from     {} at {commit}", report.origin.repo));
+        page.detail(format!("  from     {}", origin(&report.origin)));
         let license = report.license.as_deref().unwrap_or("not known");
         let gate = if report.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
         page.detail(format!("  licence  {}{gate}", printable(license)));

@@ -9,6 +9,7 @@ use crate::{
         output::{Answer, Page, STRONG, Table, paint, printable},
         units,
     },
+    digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, ModelOrigin, PlanReport},
     names::Revision,
@@ -24,7 +25,8 @@ use std::time::{Duration, Instant};
 /// where it stopped. The last line printed is the path to give to a backend.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Models by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest, or a pasted address of the Hub
+    /// Models by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest,
+    /// a pasted address of the Hub, or the address of a .gguf or .safetensors file on any web server
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<String>,
     #[command(flatten)]
@@ -42,6 +44,9 @@ pub struct Args {
     /// the one with this name, label or quantization
     #[arg(long, value_name = "ROLE[=NAME]", value_parser = Companion::parse)]
     pub with: Vec<Companion>,
+    /// The SHA-256 that the publisher of a file gives, which is named by its address on any web server
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Sha256Digest>,
     /// Only show what would be fetched
     #[arg(long)]
     pub dry_run: bool,
@@ -61,7 +66,7 @@ impl Args {
         let manager = context.worker()?;
         let projector = self.mmproj.as_deref().map(|name| Companion::projector(Some(name)));
         let with = projector.into_iter().chain(self.with.iter().cloned()).collect();
-        let options = DownloadOptions { force: self.force, revision: self.revision.clone(), with };
+        let options = DownloadOptions { force: self.force, revision: self.revision.clone(), with, sha256: self.sha256 };
         let mut downloads = Downloads { dry_run: self.dry_run, ..Downloads::default() };
         for model in &self.models {
             let what = self.form.of(model);
@@ -238,7 +243,7 @@ fn requests(number: u32) -> String {
 }
 
 /// The repository, and what of it.
-fn origin(origin: &ModelOrigin) -> String {
+pub(super) fn origin(origin: &ModelOrigin) -> String {
     match origin.commit.as_ref().or(origin.revision.as_ref()) {
         Some(at) => format!("{} at {at}", origin.repo),
         None => origin.repo.to_string(),

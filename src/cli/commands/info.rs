@@ -195,7 +195,7 @@ fn write_one(page: &mut Page, model: &InfoModel) {
     table.write(page, "  ");
     for form in &model.forms {
         let name = form.quant.as_ref().map_or(form.format.to_string(), |quant| format!("{}/{quant}", form.format));
-        if model.repo.as_ref().is_some_and(|repo| *repo != form.origin.repo) {
+        if model.repo.as_ref().is_none_or(|repo| *repo != form.origin.repo) {
             page.line(format!("  {name}: from {}", form.origin.repo));
         }
         if let Some(note) = &form.note {
@@ -251,7 +251,7 @@ mod tests {
     use crate::{
         cli::output::{document, testing},
         manager::ModelOrigin,
-        names::RepoId,
+        names::SourceId,
     };
 
     fn form(format: &str, quant: Option<&str>, present: bool) -> InfoForm {
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    fn repo() -> RepoId {
+    fn repo() -> SourceId {
         "TheBloke/phi-2-GGUF".parse().expect("a repository")
     }
 

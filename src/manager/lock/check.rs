@@ -104,11 +104,13 @@ impl ModelManager {
                 return Ok(Some(format!("{} has the git id {noted} here, and is locked with {git_sha1}", file.path)));
             }
         }
+        // Without commits, other content of the same path is no contradiction.
+        let Some(commit) = &locked.commit else { return Ok(None) };
         for file in root.map_or(&[][..], |root| &root.files) {
             let sources = store.upstream_files(&file.sha256)?;
             let of_commit = |source: &&UpstreamFile| {
-                let repo = source.is_of_repo(locked.repo.as_str());
-                repo && source.commit.as_deref() == Some(locked.commit.as_str())
+                let repo = source.repo.as_deref().is_some_and(|repo| locked.origin.is_named(repo));
+                repo && source.commit.as_deref() == Some(commit.as_str())
             };
             let paths: Vec<RelPath> =
                 sources.iter().filter(of_commit).filter_map(|source| source.path.as_deref()?.parse().ok()).collect();

@@ -30,11 +30,11 @@ impl ModelManager {
         if !root.files.iter().any(|file| more(&file.path)) {
             return Ok(None);
         }
-        let mut target = Target { revision: Some(locked.commit.clone()), ..wish.target.clone() };
+        let mut target = Target { revision: locked.commit.clone(), ..wish.target.clone() };
         target.beside = companions_beside(&target, Some(locked), run)?;
         let plan = match self.pin_by_store(&target, root, store)? {
             Some(plan) => plan,
-            None => self.ask(self.plan_from_hub(target, &[]))?,
+            None => self.ask(self.plan_from_source(target, &[]))?,
         };
         if !plan.files.iter().any(|file| more(&file.path)) {
             return Ok(None);
@@ -47,13 +47,13 @@ impl ModelManager {
 pub(in crate::manager) fn companions_beside(target: &Target, old: Option<&LockedView>, run: Locking<'_>) -> Result<Vec<RelPath>> {
     let mut beside = BTreeSet::new();
     if target.view.format.is_single_file() {
-        let locked = old.filter(|old| old.repo == target.repo).into_iter().flat_map(|old| &old.files);
+        let locked = old.filter(|old| old.origin == target.source).into_iter().flat_map(|old| &old.files);
         beside.extend(companions(locked.map(|file| &file.repo_path)).into_iter().cloned());
         let Some((root, store)) = run.here(&target.view) else { return Ok(unnamed(target, beside)) };
         let shown = companions(root.files.iter().map(|file| &file.path));
         for file in root.files.iter().filter(|file| shown.contains(&file.path)) {
             let sources = store.upstream_files(&file.sha256)?;
-            let of_repo = |source: &&UpstreamFile| source.is_of_repo(target.repo.as_str());
+            let of_repo = |source: &&UpstreamFile| source.repo.as_deref().is_some_and(|repo| target.source.is_named(repo));
             let mut paths = sources.iter().rev().filter(of_repo).filter_map(|source| source.path.as_deref()?.parse().ok());
             beside.extend(paths.find(|path| view_path(&target.view, path).is_ok_and(|path| path == file.path)));
         }

@@ -9,9 +9,10 @@ use crate::manager::{
 use crate::{
     digest::{GitSha1, SequentialHasher, Sha256Digest},
     error::{Error, ErrorKind, Result},
+    facts::FileFacts,
     hint::{Action, Hint, Parameter, Verb},
-    names::{Quant, RelPath, Revision, companions},
-    registry::{ArtifactFile, LockSource, LockedFile, LockedView, UNPUBLISHED},
+    names::{Quant, RelPath, Revision, SourceId, companions},
+    registry::{LockSource, LockedFile, LockedView, UNPUBLISHED},
     store::{RootRecord, Store, Trust, UpstreamFile, ViewFile, ViewKey},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -21,8 +22,9 @@ pub(in crate::manager) fn view_of(locked: &LockedView) -> ViewKey {
     ViewKey { model: locked.model.clone(), format: locked.format.clone(), quant: locked.quant.clone() }
 }
 
-/// The branch or tag that a target follows; `None` where it is pinned to a commit.
+/// The branch or tag that a target follows; `None` where it is pinned to a commit, or its source has no revisions.
 pub(in crate::manager) fn followed(target: &Target) -> Option<Revision> {
+    target.source.repo()?;
     let revision = target.revision.clone().unwrap_or_else(Revision::main);
     (!revision.is_commit()).then_some(revision)
 }
@@ -45,9 +47,11 @@ impl ModelManager {
         let is_model = |file: &LockedFile| !beside.contains(&file.repo_path);
         let has_model = locked.files.iter().any(is_model);
         let named = locked.files.iter().filter(|file| !has_model || is_model(file));
-        let named = || named.map(|file| ArtifactFile { path: file.repo_path.clone(), size: None, sha256: None });
+        let named = || named.map(|file| FileFacts::named(file.repo_path.clone()));
         let wanted = match locked.source {
             LockSource::File => Wanted::Files(named().collect()),
+            // Only a repository can be listed.
+            _ if locked.origin.repo().is_none() => Wanted::Files(named().collect()),
             _ if locked.format.is_single_file() => {
                 let models = locked.files.iter().map(|file| &file.repo_path);
                 Wanted::Gguf { quant: locked.quant.clone(), folder: folder_of(models, locked.quant.as_ref()) }
@@ -55,9 +59,21 @@ impl ModelManager {
             _ => Wanted::Set { include: locked.include.clone(), exclude: locked.exclude.clone(), expect: Vec::new() },
         };
         Target {
-            revision: Some(locked.revision.as_ref().unwrap_or(&locked.commit).clone()),
+            revision: locked.revision.as_ref().or(locked.commit.as_ref()).cloned(),
             kept: locked.files.iter().map(|file| file.path.to_string()).collect(),
-            ..Target::new(view_of(locked), locked.repo.clone(), wanted)
+            ..Target::new(view_of(locked), self.origin_with_query(locked), wanted)
+        }
+    }
+
+    /// The origin of a locked view; with the query that the registry's entry has for it, which the lock file does not hold.
+    fn origin_with_query(&self, locked: &LockedView) -> SourceId {
+        let registered = || {
+            let target = self.registered(&view_of(locked)).ok().flatten()?;
+            (target.source == locked.origin).then_some(target.source)
+        };
+        match locked.origin.web() {
+            Some(_) if locked.source == LockSource::Registry => registered().unwrap_or_else(|| locked.origin.clone()),
+            _ => locked.origin.clone(),
         }
     }
 
@@ -72,7 +88,7 @@ impl ModelManager {
         let mut files: Vec<PlannedFile> = locked.files.iter().map(planned).collect();
         self.supply(&target.view, &mut files, false, store)?;
         Ok(Plan {
-            asked: target.repo.clone(),
+            requested: target.source.clone(),
             target,
             revision: locked.commit.clone(),
             files,
@@ -84,7 +100,7 @@ impl ModelManager {
     /// In what the registry says otherwise than the lock file; `None` where they agree, as all do that the registry has
     /// no say in.
     pub(in crate::manager) fn disagreement(&self, locked: &LockedView) -> Result<Option<String>> {
-        if locked.source != LockSource::Registry {
+        if locked.source != LockSource::Registry || matches!(locked.origin, SourceId::Unknown(_)) {
             return Ok(None);
         }
         Ok(match self.registered(&view_of(locked))? {
@@ -95,21 +111,23 @@ impl ModelManager {
 
     /// An entry of the registry that leaves nothing open.
     pub(in crate::manager) fn pin_by_registry(&self, target: &Target) -> Result<Option<Plan>> {
-        let (Wanted::Files(files), Some(commit)) = (&target.wanted, target.revision.as_ref().filter(|known| known.is_commit()))
-        else {
+        let Wanted::Files(files) = &target.wanted else { return Ok(None) };
+        let commit = target.revision.as_ref().filter(|known| known.is_commit());
+        if commit.is_none() && target.source.repo().is_some() {
             return Ok(None);
-        };
+        }
         if !target.beside.is_empty() || files.iter().any(|file| file.size.is_none() || file.sha256.is_none()) {
             return Ok(None);
         }
-        let planned = |file: &ArtifactFile| {
+        let planned = |file: &FileFacts| {
             Ok(PlannedFile::new(view_path(&target.view, &file.path)?, file.path.clone(), file.size, file.sha256).published())
         };
         let files = files.iter().map(planned).collect::<Result<_>>()?;
+        let revision = commit.cloned();
         Ok(Some(Plan {
-            asked: target.repo.clone(),
+            requested: target.source.clone(),
             target: target.clone(),
-            revision: commit.clone(),
+            revision,
             files,
             api_requests: 0,
             notices: Vec::new(),
@@ -125,7 +143,7 @@ impl ModelManager {
             sources.push((noted, trust));
         }
         // What was noted last was said last.
-        for commit in sources.first().into_iter().flat_map(|(first, _)| first).rev().filter_map(|source| source.commit.as_deref()) {
+        for commit in sources.first().into_iter().flat_map(|(first, _)| first).rev().map(|source| source.commit.as_deref()) {
             let files: Option<Vec<PlannedFile>> = root
                 .files
                 .iter()
@@ -133,9 +151,9 @@ impl ModelManager {
                 .map(|(file, (sources, trust))| noted_file(target, commit, file, sources, *trust))
                 .collect();
             let Some(files) = files.filter(|files| is_wanted(target, files)) else { continue };
-            let revision = commit.parse()?;
+            let revision = commit.map(str::parse).transpose()?;
             return Ok(Some(Plan {
-                asked: target.repo.clone(),
+                requested: target.source.clone(),
                 target: target.clone(),
                 revision,
                 files,
@@ -180,10 +198,10 @@ impl ModelManager {
             return Ok(());
         }
         rest.files.iter_mut().for_each(|file| file.supply = FileSupply::Fetch);
-        let hub = self.network_for(&rest)?;
+        let sources = self.network_for(&rest)?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
-        self.fetch_all(&mut rest, &store, &lease, hub)?;
+        self.fetch_all(&mut rest, &store, &lease, sources)?;
         for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
             file.sha256 = rest.files.iter().find(|found| found.repo_path == file.repo_path).and_then(|found| found.sha256);
         }
@@ -213,28 +231,38 @@ pub(in crate::manager) fn entry(plan: &Plan, source: LockSource, revision: Optio
         format,
         quant,
         source,
-        repo: plan.asked.clone(),
+        origin: plan.requested.clone(),
         revision,
-        commit: plan.revision.as_str().to_ascii_lowercase().parse().ok()?,
+        commit: plan.revision.as_ref().map(|commit| commit.as_str().to_ascii_lowercase().parse()).transpose().ok()?,
         license: plan.target.license.clone(),
         gated: plan.target.gated,
         include,
         exclude,
         files: plan.files.iter().map(file).collect::<Option<_>>()?,
+        more: Vec::new(),
     })
 }
 
-/// Whether a blob came from the wanted repository, by a commit that is known and can be the wanted one.
+/// Whether a blob came from the wanted source, where that has commits by one that is known and can be the wanted one.
 fn is_of(source: &UpstreamFile, target: &Target) -> bool {
-    let repo = source.is_of_repo(target.repo.as_str());
+    let repo = source.repo.as_deref().is_some_and(|repo| target.source.is_named(repo));
+    if target.source.repo().is_none() {
+        return repo;
+    }
     let commit = source.commit.as_deref().and_then(|commit| commit.parse::<Revision>().ok()).filter(Revision::is_commit);
     let pinned = target.revision.as_ref().filter(|revision| revision.is_commit());
     repo && commit.is_some_and(|commit| pinned.is_none_or(|pinned| pinned.as_str().eq_ignore_ascii_case(commit.as_str())))
 }
 
 /// A file that is here, as one of its sources has it in this commit.
-fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[UpstreamFile], trust: Trust) -> Option<PlannedFile> {
-    sources.iter().filter(|source| source.commit.as_deref() == Some(commit)).find_map(|source| {
+fn noted_file(
+    target: &Target,
+    commit: Option<&str>,
+    file: &ViewFile,
+    sources: &[UpstreamFile],
+    trust: Trust,
+) -> Option<PlannedFile> {
+    sources.iter().filter(|source| source.commit.as_deref() == commit).find_map(|source| {
         let repo_path = source.path.as_deref()?.parse().ok()?;
         let is_here = view_path(&target.view, &repo_path).is_ok_and(|path| path == file.path);
         is_here.then(|| PlannedFile {
@@ -249,7 +277,7 @@ fn noted_file(target: &Target, commit: &str, file: &ViewFile, sources: &[Upstrea
 
 /// Whether these files are what is wanted, as far as that can be told without the Hub's list.
 fn is_wanted(target: &Target, files: &[PlannedFile]) -> bool {
-    let is_there = |wanted: &ArtifactFile| {
+    let is_there = |wanted: &FileFacts| {
         files.iter().any(|file| {
             file.repo_path == wanted.path
                 && wanted.sha256.is_none_or(|sha256| file.sha256 == Some(sha256))
@@ -318,19 +346,25 @@ fn has_ids(store: &Store, digest: &Sha256Digest, git_sha1: &GitSha1, size: Optio
     Ok(hasher.finish() == (*digest, Some(*git_sha1)))
 }
 
+pub(in crate::manager) fn is_same_commit(one: Option<&Revision>, other: Option<&Revision>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.as_str().eq_ignore_ascii_case(other.as_str()))
+}
+
 /// In what an entry of the registry says otherwise than the lock file.
 fn difference(target: &Target, locked: &LockedView) -> Option<String> {
-    if target.repo != locked.repo {
-        return Some(format!("the registry names the repository {}, locked is {}", target.repo, locked.repo));
+    if target.source != locked.origin {
+        let what = if target.source.repo().is_some() { "the repository " } else { "" };
+        return Some(format!("the registry names {what}{}, locked is {}", target.source, locked.origin));
     }
     match followed(target) {
+        _ if target.source.repo().is_none() => {}
         Some(branch) if locked.revision.as_ref() != Some(&branch) => {
-            let locked = locked.revision.as_ref().unwrap_or(&locked.commit);
+            let locked = locked.revision.as_ref().or(locked.commit.as_ref()).map_or_else(String::new, Revision::to_string);
             return Some(format!("the registry follows {branch}, locked is {locked}"));
         }
-        None if !target.revision.as_ref().is_some_and(|commit| commit.as_str().eq_ignore_ascii_case(locked.commit.as_str())) => {
-            let commit = target.revision.as_ref().map_or_else(String::new, |commit| commit.to_string());
-            return Some(format!("the registry pins the commit {commit}, locked is {}", locked.commit));
+        None if !is_same_commit(target.revision.as_ref(), locked.commit.as_ref()) => {
+            let text = |commit: &Option<Revision>| commit.as_ref().map_or_else(String::new, Revision::to_string);
+            return Some(format!("the registry pins the commit {}, locked is {}", text(&target.revision), text(&locked.commit)));
         }
         _ => {}
     }

@@ -9,17 +9,18 @@ use super::{
     ChangeKind, FileChange, LockEntryReport, LockOptions, LockReport, LockState, ModelManager, ModelOrigin, Selector,
     invocation::repair_command,
     lock::companions::companions_beside,
-    lock::entry::{can_be, entry, folder_of, followed, view_of},
+    lock::entry::{can_be, entry, folder_of, followed, is_same_commit, view_of},
     plan::target::{Target, Wanted, view_id},
     plan::{Plan, view_path},
 };
 use crate::{
     disk::parallel,
     error::{Error, ErrorKind, Result},
+    facts::FileFacts,
     hint::{Hint, Invocation, Verb},
-    names::{Quant, RelPath, RepoId, Revision, companions},
-    registry::{ArtifactFile, BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
-    source::hub::Pinned,
+    names::{Quant, RelPath, Revision, SourceId, companions},
+    registry::{BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
+    source::Pinned,
     store::{Project, RootRecord, Store, ViewKey},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,6 +129,11 @@ impl ModelManager {
     /// A view that is locked already.
     pub(super) fn relock(&self, locked: &LockedView, run: Locking<'_>) -> Result<Outcome> {
         let view = view_of(locked);
+        if let SourceId::Unknown(origin) = &locked.origin {
+            let note = Some(format!("a newer version of this program knows {origin}; it is kept as it is"));
+            let line = LockEntryReport { note, ..LockEntryReport::of(locked, LockState::Kept, Some(locked)) };
+            return Ok(Outcome { line, change: Change::Stay });
+        }
         let target = match locked.source {
             LockSource::Registry => self.registered(&view)?,
             _ => Some(self.target_locked(locked, run.roots.get(&view), run.store)?.0),
@@ -176,6 +182,8 @@ impl ModelManager {
     ) -> Result<Option<(Target, LockSource)>> {
         let Some((repo, paths)) = self.origin_of(root, store)? else { return Ok(None) };
         let (source, wanted) = match (view.format.is_single_file(), &view.quant) {
+            // Only a repository can be listed.
+            _ if repo.repo().is_none() => (LockSource::File, Wanted::Files(paths)),
             (true, Some(quant)) => {
                 let folder = folder_of(paths.iter().map(|file| &file.path), Some(quant));
                 (LockSource::Repository, Wanted::Gguf { quant: Some(quant.clone()), folder })
@@ -204,13 +212,13 @@ impl ModelManager {
         Ok((self.locked_target(locked), locked.source))
     }
 
-    /// The repository that a view came from, and its files there.
-    fn origin_of(&self, root: &RootRecord, store: Option<&Store>) -> Result<Option<(RepoId, Vec<ArtifactFile>)>> {
+    /// The source that a view came from, and its files there.
+    pub(super) fn origin_of(&self, root: &RootRecord, store: Option<&Store>) -> Result<Option<(SourceId, Vec<FileFacts>)>> {
         let (Some(store), Some(first)) = (store, root.files.first()) else { return Ok(None) };
         let sources = store.upstream_files(&first.sha256)?;
-        let repos: Vec<RepoId> = sources.iter().rev().filter_map(|source| source.repo.as_deref()?.parse().ok()).collect();
+        let repos: Vec<SourceId> = sources.iter().rev().filter_map(|source| source.repo.as_deref()?.parse().ok()).collect();
         // One content may be in many repositories; a folder's name says which of them was meant.
-        let named = repos.iter().find(|repo| view_id(repo).is_ok_and(|id| id == root.view.model));
+        let named = repos.iter().find(|repo| repo.repo().is_some_and(|repo| view_id(repo).is_ok_and(|id| id == root.view.model)));
         let Some(repo) = named.or(repos.first()).cloned() else { return Ok(None) };
         let mut files = Vec::new();
         for file in &root.files {
@@ -220,7 +228,7 @@ impl ModelManager {
             let Some(path) = paths.find(|path| view_path(&root.view, path).is_ok_and(|path| path == file.path)) else {
                 return Ok(None);
             };
-            files.push(ArtifactFile { path, size: None, sha256: None });
+            files.push(FileFacts::named(path));
         }
         Ok(Some((repo, files)))
     }
@@ -235,7 +243,7 @@ impl ModelManager {
         {
             let holds = |locked: &&LockedView| {
                 let has = |path: &RelPath| locked.files.iter().any(|file| file.repo_path == *path);
-                locked.repo == target.repo && locked.model == target.view.model && files.iter().all(|file| has(&file.path))
+                locked.origin == target.source && locked.model == target.view.model && files.iter().all(|file| has(&file.path))
             };
             if let Some(locked) = old.views().iter().find(holds) {
                 target.view = view_of(locked);
@@ -290,9 +298,9 @@ impl ModelManager {
         };
         let branch = followed(&wish.target);
         if let (Some(branch), true) = (&branch, run.options.update) {
-            let hub = self.hub()?;
-            let pinned = self.ask(async { Ok(hub.pin(&wish.target.repo, branch).await?) })?;
-            if !pinned.commit.as_str().eq_ignore_ascii_case(locked.commit.as_str()) {
+            let source = self.source_of(&wish.target.source)?;
+            let pinned = self.ask(async { Ok(source.pin(&wish.target.source, Some(branch)).await?) })?;
+            if !is_same_commit(pinned.commit.as_ref(), locked.commit.as_ref()) {
                 let beside = companions_beside(&wish.target, old, run)?;
                 let plan = self.plan_at(Target { beside, ..wish.target }, pinned)?;
                 return self.finish(plan, wish.source, Some(branch.clone()), old, run);
@@ -307,6 +315,9 @@ impl ModelManager {
                 stay(LockState::Kept, differs.then(|| NOT_SHOWN.to_owned()))
             }
             Some(branch) => stay(LockState::Kept, Some(format!("{branch} still stands for it"))),
+            None if locked.commit.is_none() => {
+                stay(LockState::Pinned, Some("the hashes of its files pin it; its source has no revisions".into()))
+            }
             None => {
                 let by = if locked.source == LockSource::Registry { "the registry" } else { "its reference" };
                 stay(LockState::Pinned, Some(format!("{by} pins the commit, which does not move")))
@@ -328,7 +339,7 @@ impl ModelManager {
         }
         let plan = match known {
             Some(plan) => plan,
-            None => self.ask(self.plan_from_hub(target, &[]))?,
+            None => self.ask(self.plan_from_source(target, &[]))?,
         };
         let mut outcome = self.finish(plan, source, branch, old, run)?;
         if let (Change::Put(view), Some(root)) = (&outcome.change, root)
@@ -342,9 +353,9 @@ impl ModelManager {
     /// The plan of a target at a commit that the Hub has just named.
     fn plan_at(&self, mut target: Target, pinned: Pinned) -> Result<Plan> {
         target.license = target.license.or(pinned.license);
-        target.gated |= pinned.gated != crate::source::hub::Gate::Open;
-        target.revision = Some(pinned.commit);
-        self.ask(self.plan_from_hub(target, &[]))
+        target.gated |= pinned.gated != crate::source::Gate::Open;
+        target.revision = pinned.commit;
+        self.ask(self.plan_from_source(target, &[]))
     }
 
     /// The outcome of a plan. In a dry run, what is not known without fetching stays unknown.
@@ -357,7 +368,7 @@ impl ModelManager {
         run: Locking<'_>,
     ) -> Result<Outcome> {
         if let Some(old) = old.filter(|old| view_of(old) != plan.target.view) {
-            let text = format!("{} is now {} in {}", view_of(old), plan.target.view, plan.target.repo);
+            let text = format!("{} is now {} in {}", view_of(old), plan.target.view, plan.target.source);
             return Err(Error::new(ErrorKind::NotFound, text).hint(Hint::NameQuantization));
         }
         if !run.options.dry_run {
@@ -371,13 +382,13 @@ impl ModelManager {
             Some(old) if old.commit == plan.revision => LockState::Changed,
             Some(_) => LockState::Moved,
         };
-        let gone = old.filter(|old| old.repo == plan.asked).and_then(|old| {
+        let gone = old.filter(|old| old.origin == plan.requested).and_then(|old| {
             let beside = companions(old.files.iter().map(|file| &file.repo_path));
             old.files.iter().find(|file| beside.contains(&file.repo_path) && !plan.has(&file.path))
         });
         let line = LockEntryReport {
-            note: gone.map(|file| format!("{} of {} has no {} any more", plan.revision, plan.target.repo, file.repo_path)),
-            origin: Some(ModelOrigin { repo: plan.asked.clone(), revision: branch.clone(), commit: Some(plan.revision.clone()) }),
+            note: gone.map(|file| format!("{} has no {} any more", plan.state(), file.repo_path)),
+            origin: Some(ModelOrigin { repo: plan.requested.clone(), revision: branch.clone(), commit: plan.revision.clone() }),
             old_origin: old.map(origin_of),
             total_bytes: plan.files.iter().filter_map(|file| file.size).sum(),
             unpublished: plan.files.iter().filter(|file| !file.trust().is_published()).count(),
@@ -401,7 +412,7 @@ impl Wish {
         // The registry is held against its entries by `disagreement`.
         self.source == locked.source
             && (self.source == LockSource::Registry
-                || (self.target.repo == locked.repo
+                || (self.target.source == locked.origin
                     && followed(&self.target) == locked.revision
                     && can_be(&self.target, locked.files.iter().map(|file| &file.repo_path))))
     }
@@ -451,7 +462,7 @@ pub(super) fn find<'l>(lock: &'l LockFile, view: &ViewKey) -> Option<&'l LockedV
 }
 
 fn origin_of(locked: &LockedView) -> ModelOrigin {
-    ModelOrigin { repo: locked.repo.clone(), revision: locked.revision.clone(), commit: Some(locked.commit.clone()) }
+    ModelOrigin { repo: locked.origin.clone(), revision: locked.revision.clone(), commit: locked.commit.clone() }
 }
 
 /// Whether a root holds exactly what is locked.

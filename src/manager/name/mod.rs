@@ -10,13 +10,13 @@ pub(super) use unknown::forms;
 
 use super::{
     ListedModel, ModelManager, Selector,
-    plan::target::{one_of, quant_of_path, view_id},
+    plan::target::{one_of, quant_of_path, view_id, web_id},
 };
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     hint::{Action, Hint, Invocation, Parameter, Verb, view_name},
-    names::{Format, ModelId, Quant, RelPath, RepoId, Revision},
+    names::{Format, ModelId, Quant, RelPath, RepoId, Revision, WebFolder},
     registry::{Registry, RegistryError},
     source::hub::Reference,
     store::{RootRecord, StoreError, UpstreamFile, ViewKey},
@@ -53,6 +53,8 @@ pub(super) enum Subject {
     Entry(ModelId),
     /// The Hub.
     Repository { repo: RepoId, revision: Option<Revision>, path: Option<RelPath> },
+    /// A web server, which has this file in a folder.
+    Web { folder: WebFolder, path: RelPath },
     /// Nobody but this project, which shows or locks it.
     Folder,
 }
@@ -99,6 +101,9 @@ impl Named {
     /// What downloads it.
     pub(super) fn download_action(&self) -> Action {
         let download = Action::new(Verb::Download);
+        if let Subject::Web { folder, path } = &self.subject {
+            return download.name(folder.shown(path));
+        }
         if let Subject::Repository { repo, revision, path: Some(path) } = &self.subject {
             let revision = revision.as_ref().map_or_else(String::new, |revision| format!("@{revision}"));
             return download.name(format!("hf://{repo}{revision}/{path}"));
@@ -285,6 +290,12 @@ impl ModelManager {
                 let subject = Subject::Repository { repo, revision, path };
                 Named { subject, folder, format: None, quant, is_view: false, file: None }
             }
+            Reference::Web { folder, path } => {
+                let id = web_id(&path)?;
+                let (format, quant) = (format_of(&path), Quant::in_gguf_path(path.as_str()));
+                let subject = Subject::Web { folder, path };
+                Named { subject, folder: id.to_string(), format, quant, is_view: false, file: None }
+            }
         };
         with_options(named, what)
     }
@@ -351,8 +362,13 @@ pub(super) fn listed_name(listed: &ListedModel) -> String {
 
 /// What downloads a blob as a source has it.
 fn download_again(source: &UpstreamFile) -> Option<Action> {
-    let (repo, commit, path) = (source.repo.as_ref()?, source.commit.as_ref()?, source.path.as_ref()?);
-    Some(Action::new(Verb::Download).name(format!("hf://{repo}@{commit}/{path}")))
+    let (repo, path) = (source.repo.as_ref()?, source.path.as_ref()?);
+    let download = Action::new(Verb::Download);
+    if let Ok(folder) = repo.parse::<WebFolder>() {
+        return Some(download.name(folder.shown(&path.parse().ok()?)));
+    }
+    let commit = source.commit.as_ref()?;
+    Some(download.name(format!("hf://{repo}@{commit}/{path}")))
 }
 
 fn is_form(view: &ViewKey, named: &Named) -> bool {

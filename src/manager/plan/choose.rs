@@ -3,13 +3,13 @@
 use crate::manager::plan::target::{Target, Wanted, view_id};
 use crate::{
     error::{Error, ErrorKind, Result},
+    facts::FileFacts,
     hint::{Action, Hint, Parameter, Verb},
     names::{Format, RelPath, Revision},
     notice::Notice,
-    registry::ArtifactFile,
-    source::hub::{
-        Companion, GgufUnit, HubError, HubFile, Pinned, SetChoice, Tree, choose_unit, companion_choice, complete_set, gguf_units,
-        select_files,
+    source::{
+        FileList, Pinned, SourceError,
+        hub::{Companion, GgufUnit, SetChoice, choose_unit, companion_choice, complete_set, gguf_units, select_files},
     },
     store::ViewKey,
     weights::{FileKind, format_of},
@@ -47,11 +47,11 @@ impl Companions {
 /// target, and told in `notices`.
 pub(in crate::manager) fn choose<'a>(
     target: &mut Target,
-    tree: &'a Tree,
+    tree: &'a FileList,
     pinned: &Pinned,
     companions: &Companions,
     notices: &mut Vec<Notice>,
-) -> Result<Vec<&'a HubFile>> {
+) -> Result<Vec<&'a FileFacts>> {
     let mut chosen = choose_model(target, tree, pinned, notices)?;
     refuse_empty(&chosen, pinned)?;
     if let Some(model) = chosen.first().map(|file| file.path.clone()) {
@@ -65,8 +65,8 @@ pub(in crate::manager) fn choose<'a>(
             }
             refuse_empty(&found, pinned)?;
             // Alone, a companion counts as the model.
-            let is_new = |file: &&HubFile| !chosen.iter().any(|chosen| chosen.path == file.path);
-            let found: Vec<&HubFile> = found.into_iter().filter(is_new).collect();
+            let is_new = |file: &&FileFacts| !chosen.iter().any(|chosen| chosen.path == file.path);
+            let found: Vec<&FileFacts> = found.into_iter().filter(is_new).collect();
             chosen.extend(found);
         }
         let has_projector = || Companion::projector(None).is_among(chosen.iter().map(|file| &file.path));
@@ -82,14 +82,14 @@ pub(in crate::manager) fn choose<'a>(
 }
 
 /// The projector that goes with a model without being asked for: one of its folder or of one above it, and of no other.
-fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<Notice>) -> Vec<&'a HubFile> {
+fn projector_of<'a>(model: &RelPath, tree: &'a FileList, notices: &mut Vec<Notice>) -> Vec<&'a FileFacts> {
     let beside = tree.files.iter().filter(|file| file.path.folder_holds(model));
     match companion_choice(beside, &Companion::projector(None), model) {
         Ok(projector) => {
             notices.push(Notice::ProjectorAdded { paths: projector.iter().map(|file| file.path.clone()).collect() });
             projector
         }
-        Err(error @ HubError::AmbiguousCompanion { .. }) => {
+        Err(error @ SourceError::AmbiguousCompanion { .. }) => {
             notices.push(Notice::ProjectorAmbiguous { why: error.to_string() });
             Vec::new()
         }
@@ -98,14 +98,19 @@ fn projector_of<'a>(model: &RelPath, tree: &'a Tree, notices: &mut Vec<Notice>) 
 }
 
 /// A repository without a complete set may have single files that are wanted.
-fn no_set(error: HubError, target: &Target, tree: &Tree) -> Error {
+fn no_set(error: SourceError, target: &Target, tree: &FileList) -> Error {
     let end = format!(".{}", target.view.format);
     let example = tree.files.iter().find(|file| file.path.as_str().ends_with(&end));
     let one = example.map(|file| Action::new(Verb::Download).name(format!("hf://{}/{}", asked(target), file.path)));
     Error::from(error).with_hints(one.map(Hint::FileByName))
 }
 
-fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned, notices: &mut Vec<Notice>) -> Result<Vec<&'a HubFile>> {
+fn choose_model<'a>(
+    target: &mut Target,
+    tree: &'a FileList,
+    pinned: &Pinned,
+    notices: &mut Vec<Notice>,
+) -> Result<Vec<&'a FileFacts>> {
     match &target.wanted {
         Wanted::Files(files) => {
             let chosen = files.iter().map(|file| listed(file, tree, target, pinned)).collect::<Result<Vec<_>>>()?;
@@ -132,7 +137,7 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned, notice
             if chosen.is_empty() {
                 return Err(Error::new(
                     ErrorKind::NotFound,
-                    format!("no file of {} at {} matches {include:?} without {exclude:?}", pinned.repo, pinned.commit),
+                    format!("no file of {} matches {include:?} without {exclude:?}", pinned.describe()),
                 )
                 .hint(Hint::CheckIncludes));
             }
@@ -145,15 +150,15 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned, notice
             Ok(chosen)
         }
         Wanted::Gguf { quant, folder } => {
-            let inside = |file: &&'a HubFile| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
+            let inside = |file: &&'a FileFacts| folder.as_ref().is_none_or(|folder| is_below(&file.path, folder));
             if let Some(file) = folder.as_ref().filter(|folder| tree.files.iter().any(|file| file.path == **folder)) {
-                let text = format!("{file} of {} is no GGUF file, and its name does not tell of which format it is", pinned.repo);
+                let text = format!("{file} of {} is no GGUF file, and its name does not tell of which format it is", pinned.id);
                 let again = Action::new(Verb::Download).name(format!("hf://{}/{file}", asked(target)));
                 let again = again.value(Parameter::Format, "safetensors");
                 return Err(Error::new(ErrorKind::Usage, text).hint(Hint::NameFormat(again)));
             }
             if let (Some(folder), true) = (folder, !tree.files.iter().any(|file| inside(&file))) {
-                let text = format!("there is no file and no folder {folder} in {} at {}", pinned.repo, pinned.commit);
+                let text = format!("there is no file and no folder {folder} in {}", pinned.describe());
                 return Err(Error::new(ErrorKind::NotFound, text).hint(Hint::SeeFiles { page: tree.page.clone() }));
             }
             // A label is of the whole repository, whichever folder is meant.
@@ -185,20 +190,20 @@ fn choose_model<'a>(target: &mut Target, tree: &'a Tree, pinned: &Pinned, notice
 }
 
 /// What of a repository a set leaves out, by the reason.
-pub(in crate::manager) fn left_out_notices(left_out: &[(HubFile, &'static str)]) -> Vec<Notice> {
+pub(in crate::manager) fn left_out_notices(left_out: &[(FileFacts, &'static str)]) -> Vec<Notice> {
     let mut by_reason: BTreeMap<&'static str, Vec<RelPath>> = BTreeMap::new();
     left_out.iter().for_each(|(file, reason)| by_reason.entry(reason).or_default().push(file.path.clone()));
     by_reason.into_iter().map(|(reason, paths)| Notice::LeftOut { reason, paths }).collect()
 }
 
 /// Refuses weights without a byte: what the repository has is no model.
-fn refuse_empty(chosen: &[&HubFile], pinned: &Pinned) -> Result<()> {
+fn refuse_empty(chosen: &[&FileFacts], pinned: &Pinned) -> Result<()> {
     let has_header = |kind: FileKind| matches!(kind, FileKind::Gguf | FileKind::Safetensors);
-    let is_empty = |file: &&&HubFile| file.size == 0 && FileKind::of(&file.path).is_some_and(has_header);
+    let is_empty = |file: &&&FileFacts| file.size == Some(0) && FileKind::of(&file.path).is_some_and(has_header);
     match chosen.iter().find(is_empty) {
         None => Ok(()),
         Some(file) => {
-            let text = format!("{} of {} at {} has no bytes", file.path, pinned.repo, pinned.commit);
+            let text = format!("{} of {} has no bytes", file.path, pinned.describe());
             Err(Error::new(ErrorKind::Damaged, text).hint(Hint::TryOtherRevision))
         }
     }
@@ -207,8 +212,8 @@ fn refuse_empty(chosen: &[&HubFile], pinned: &Pinned) -> Result<()> {
 /// The repository as commands name it.
 fn asked(target: &Target) -> String {
     match target.revision.as_ref().filter(|_| target.moving || target.revision.as_ref().is_some_and(Revision::is_commit)) {
-        Some(revision) => format!("{}@{revision}", target.repo),
-        None => target.repo.to_string(),
+        Some(revision) => format!("{}@{revision}", target.source),
+        None => target.source.to_string(),
     }
 }
 
@@ -217,12 +222,12 @@ pub(in crate::manager) fn is_below(path: &RelPath, folder: &RelPath) -> bool {
 }
 
 /// The file that the registry names, with what it knows held against what the Hub says.
-fn listed<'a>(file: &ArtifactFile, tree: &'a Tree, target: &Target, pinned: &Pinned) -> Result<&'a HubFile> {
-    let place = || format!("{} of {} at {}", file.path, pinned.repo, pinned.commit);
+fn listed<'a>(file: &FileFacts, tree: &'a FileList, target: &Target, pinned: &Pinned) -> Result<&'a FileFacts> {
+    let place = || format!("{} of {}", file.path, pinned.describe());
     let Some(found) = tree.files.iter().find(|found| found.path == file.path) else {
         let nearest = crate::names::nearest(file.path.as_str(), tree.files.iter().map(|found| found.path.as_str()));
         let error = Error::new(ErrorKind::NotFound, format!("there is no {}", place()));
-        let is_reference = view_id(&target.repo).is_ok_and(|id| id == target.view.model);
+        let is_reference = target.source.repo().is_some_and(|repo| view_id(repo).is_ok_and(|id| id == target.view.model));
         return Err(match nearest {
             Some(nearest) if is_reference => {
                 let near = Action::new(Verb::Download).name(format!("hf://{}/{nearest}", asked(target)));
@@ -234,7 +239,8 @@ fn listed<'a>(file: &ArtifactFile, tree: &'a Tree, target: &Target, pinned: &Pin
     };
     let differs = |what: &str, pinned: String, now: String| {
         let model = &target.view.model;
-        Error::new(ErrorKind::Damaged, format!("the registry gives {what} {pinned} for {}, the Hub {now}", place()))
+        let who = if target.source.repo().is_some() { "the Hub" } else { "the server" };
+        Error::new(ErrorKind::Damaged, format!("the registry gives {what} {pinned} for {}, {who} {now}", place()))
             .hint(Hint::UpdatePin { model: model.to_string() })
     };
     if let (Some(a), Some(b)) = (file.sha256, found.sha256)
@@ -243,7 +249,9 @@ fn listed<'a>(file: &ArtifactFile, tree: &'a Tree, target: &Target, pinned: &Pin
         return Err(differs("the sha256", a.to_string(), b.to_string()));
     }
     match file.size {
-        Some(size) if size != found.size => Err(differs("the size", size.to_string(), found.size.to_string())),
+        Some(size) if found.size.is_some_and(|found| found != size) => {
+            Err(differs("the size", size.to_string(), found.size.unwrap_or_default().to_string()))
+        }
         _ => Ok(found),
     }
 }

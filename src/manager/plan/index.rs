@@ -9,10 +9,14 @@ use crate::manager::{
 use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
+    facts::FileFacts,
     hint::Hint,
     names::RelPath,
     notice::Notice,
-    source::hub::{ANOTHER_COPY, HubError, HubFile, is_cut_otherwise, missing_from_index},
+    source::{
+        SourceError,
+        hub::{ANOTHER_COPY, is_cut_otherwise, missing_from_index},
+    },
     store::Store,
     weights::is_weights,
 };
@@ -76,7 +80,7 @@ impl Plan {
     /// Adds weights that the indexes name and that the choice by file names left out.
     fn take_named(&mut self, named: &BTreeSet<String>) -> Result<()> {
         let left_out = std::mem::take(&mut self.target.left_out);
-        let is_spare = |(file, why): &(HubFile, &str)| *why == ANOTHER_COPY && named.contains(file.path.as_str());
+        let is_spare = |(file, why): &(FileFacts, &str)| *why == ANOTHER_COPY && named.contains(file.path.as_str());
         let (found, rest): (Vec<_>, Vec<_>) = left_out.into_iter().partition(is_spare);
         self.target.left_out = rest;
         for (file, _) in &found {
@@ -105,11 +109,11 @@ impl Plan {
         };
         let (unnamed, kept): (Vec<PlannedFile>, Vec<PlannedFile>) = self.files.iter().cloned().partition(is_unnamed);
         self.files = kept;
-        let left_out = |file: PlannedFile| HubFile {
-            size: file.size.unwrap_or_default(),
+        let left_out = |file: PlannedFile| FileFacts {
+            size: file.size,
             sha256: file.sha256,
             git_sha1: file.git_sha1,
-            path: file.repo_path,
+            ..FileFacts::named(file.repo_path)
         };
         let unnamed = unnamed.into_iter().map(|file| (left_out(file), "not named by the index of the weights"));
         self.target.left_out.extend(unnamed);
@@ -132,7 +136,7 @@ impl Plan {
         if names_none && is_cut_otherwise(&missing, &there) {
             return Ok(Some(Notice::OtherShards { index: index.repo_path.clone() }));
         }
-        Err(HubError::Incomplete { what: format!("set that {} describes", index.repo_path), missing }.into())
+        Err(SourceError::Incomplete { what: format!("set that {} describes", index.repo_path), missing }.into())
     }
 }
 
@@ -175,8 +179,8 @@ impl ModelManager {
     }
 }
 
-fn no_index(index: &PlannedFile, error: HubError) -> Error {
-    let why = if let HubError::Answer { why, .. } = error { why } else { error.to_string() };
+fn no_index(index: &PlannedFile, error: SourceError) -> Error {
+    let why = if let SourceError::Answer { why, .. } = error { why } else { error.to_string() };
     Error::new(ErrorKind::Damaged, format!("{} is no index of weights: {why}", index.repo_path)).hint(Hint::TryOtherRevision)
 }
 

@@ -9,6 +9,7 @@ use crate::{
     disk::{Kind, Stat},
     error::Result,
     event::Event,
+    facts::FileFacts,
     manager::{
         DownloadOptions, FileSupply, ModelManager,
         plan::choose::{Companions, choose, is_below},
@@ -16,8 +17,10 @@ use crate::{
     },
     names::{Format, RelPath, Revision, Role, companions},
     notice::Notice,
-    registry::ArtifactFile,
-    source::hub::{Companion, Hub, Pinned, Tree, check_collisions, missing_shards},
+    source::{
+        FileList, Gate, Pinned, Source,
+        hub::{Companion, check_collisions, missing_shards},
+    },
     store::{IngestKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
     view::FileState,
     weights::{format_of, is_weights},
@@ -45,17 +48,18 @@ impl ModelManager {
                 FileSupply::Present | FileSupply::Adopt | FileSupply::Damaged => true,
                 FileSupply::Partial | FileSupply::Fetch => file.size.is_some() && file.sha256.is_some(),
             };
-            let revision = target.revision.clone();
-            let revision_known = revision.is_some() || files.iter().all(|file| file.supply != FileSupply::Fetch);
-            if revision_known && files.iter().all(settled) {
-                let revision = revision.unwrap_or_else(Revision::main);
-                let mut plan = Plan { asked: target.repo.clone(), target, revision, files, api_requests: 0, notices: Vec::new() };
+            let has_revisions = target.source.repo().is_some();
+            let is_known = !has_revisions || target.revision.is_some();
+            if (is_known || files.iter().all(|file| file.supply != FileSupply::Fetch)) && files.iter().all(settled) {
+                let revision = usual_revision(&target);
+                let mut plan =
+                    Plan { requested: target.source.clone(), target, revision, files, api_requests: 0, notices: Vec::new() };
                 self.mind_the_view(&mut plan, store)?;
                 return Ok(plan);
             }
         }
         let is_open = target.open_label || matches!(target.wanted, Wanted::Gguf { quant: None, .. });
-        let mut plan = self.plan_from_hub(target, &options.with).await?;
+        let mut plan = self.plan_from_source(target, &options.with).await?;
         self.follow_indexes(&mut plan).await?;
         if is_open && plan.target.view.format.is_single_file() {
             self.keep_place(&mut plan, store)?;
@@ -176,10 +180,17 @@ impl ModelManager {
         if !as_wanted || !has_all(&options.with, || root.files.iter().map(|file| &file.path)) {
             return Ok(None);
         }
-        let revision = target.revision.clone().unwrap_or_else(Revision::main);
+        let revision = usual_revision(target);
         let mut files: Vec<PlannedFile> = root.files.iter().map(present).collect();
         self.supply(&target.view, &mut files, false, Some(store))?;
-        Ok(Some(Plan { asked: target.repo.clone(), target: target.clone(), revision, files, api_requests: 0, notices: Vec::new() }))
+        Ok(Some(Plan {
+            requested: target.source.clone(),
+            target: target.clone(),
+            revision,
+            files,
+            api_requests: 0,
+            notices: Vec::new(),
+        }))
     }
 
     /// Whether a blob came from the wanted repository at the wanted commit. A branch or tag asks for nothing more than
@@ -190,47 +201,53 @@ impl ModelManager {
         let commit = target.revision.as_ref().filter(|revision| revision.is_commit());
         Ok(meta.sources.iter().any(|source| {
             let Some(file) = source.upstream() else { return matches!(source, Provenance::Local { .. }) };
+            let is_of_source = file.repo.as_deref().is_some_and(|repo| target.source.is_named(repo));
             let same_commit = commit.is_none_or(|commit| file.commit.as_deref() == Some(commit.as_str()));
-            file.is_of_repo(target.repo.as_str()) && same_commit && file.path.as_deref().is_none_or(&is_path)
+            is_of_source && same_commit && file.path.as_deref().is_none_or(&is_path)
         }))
     }
 
-    /// Asks the Hub for the commit and its files, and selects the wanted ones.
-    pub(in crate::manager) async fn plan_from_hub(&self, target: Target, with: &[Companion]) -> Result<Plan> {
-        let hub = self.hub()?;
-        let asked = target.revision.clone().unwrap_or_else(Revision::main);
-        let pinned = match Pinned::assumed(&target.repo, &asked) {
-            Some(pinned) => pinned,
-            None => hub.pin(&target.repo, &asked).await?,
-        };
-        let calls = if asked.is_commit() { 1 } else { 2 };
-        self.plan_of_commit(&hub, target, pinned, calls, &Companions::only(with)).await
+    /// Asks the source for the state of its files and what they are, and selects the wanted ones.
+    pub(in crate::manager) async fn plan_from_source(&self, target: Target, with: &[Companion]) -> Result<Plan> {
+        let source = self.source_of(&target.source)?.clone();
+        let (pinned, calls) = self.pin(&*source, &target).await?;
+        self.plan_of_state(&*source, target, pinned, calls, &Companions::only(with)).await
     }
 
-    /// Asks the Hub for the files of a commit, and selects the wanted ones.
-    pub(in crate::manager) async fn plan_of_commit(
+    /// The state that a target means, and how many requests that took: a full commit needs none.
+    pub(in crate::manager) async fn pin(&self, source: &dyn Source, target: &Target) -> Result<(Pinned, u32)> {
+        let revision = usual_revision(target);
+        let known = target.source.repo().zip(revision.as_ref()).and_then(|(repo, revision)| Pinned::assumed(repo, revision));
+        match known {
+            Some(pinned) => Ok((pinned, 0)),
+            None => Ok((source.pin(&target.source, revision.as_ref()).await?, u32::from(revision.is_some()))),
+        }
+    }
+
+    /// Asks a source for the files of a state, and selects the wanted ones.
+    pub(in crate::manager) async fn plan_of_state(
         &self,
-        hub: &Hub,
+        source: &dyn Source,
         target: Target,
         pinned: Pinned,
         calls: u32,
         companions: &Companions,
     ) -> Result<Plan> {
-        let tree = hub.tree(&pinned).await?;
-        self.plan_of_tree(target, &tree, pinned, calls, companions)
+        let list = source.list(&pinned, &target.wanted.named()).await?;
+        self.plan_of_list(target, &list, pinned, calls, companions)
     }
 
-    /// Selects the wanted files of a commit.
-    pub(in crate::manager) fn plan_of_tree(
+    /// Selects the wanted files of a state.
+    pub(in crate::manager) fn plan_of_list(
         &self,
         mut target: Target,
-        tree: &Tree,
+        tree: &FileList,
         pinned: Pinned,
         calls: u32,
         companions: &Companions,
     ) -> Result<Plan> {
         target.license = target.license.take().or(pinned.license.clone());
-        target.gated |= pinned.gated != crate::source::hub::Gate::Open;
+        target.gated |= pinned.gated != Gate::Open;
         let mut notices = Vec::new();
         if target.open_format && companions.wanted.is_empty() && has_only_safetensors(tree) {
             target.take_safetensors();
@@ -238,9 +255,11 @@ impl ModelManager {
         }
         let chosen = choose(&mut target, tree, &pinned, companions, &mut notices)?;
         check_collisions(&chosen)?;
-        let asked_repo = std::mem::replace(&mut target.repo, pinned.repo.clone());
-        let api_requests = calls + (tree.files.len() as u32).saturating_sub(1) / 1000;
-        let mut plan = Plan { target, asked: asked_repo, revision: pinned.commit, files: Vec::new(), api_requests, notices };
+        // The address that was asked for keeps its query.
+        let present = if target.source == pinned.id { target.source.clone() } else { pinned.id.clone() };
+        let requested = std::mem::replace(&mut target.source, present);
+        let api_requests = calls + tree.requests;
+        let mut plan = Plan { target, requested, revision: pinned.commit, files: Vec::new(), api_requests, notices };
         plan.files = chosen.into_iter().map(|file| plan.planned(file)).collect::<Result<_>>()?;
         Ok(plan)
     }
@@ -303,6 +322,10 @@ impl ModelManager {
                 file.held = store.held(&file.key(), size)?;
                 if file.held > 0 {
                     file.supply = FileSupply::Partial;
+                } else if let IngestKey::Version(key) = file.key()
+                    && store.has_other_version(&key)?
+                {
+                    self.report(&Event::Notice(Notice::BeginsAnew { path: file.path.clone() }));
                 }
             }
         }
@@ -350,8 +373,13 @@ fn may_be_set(view: &ViewKey, files: &[ViewFile], offline: bool) -> bool {
     !weights.is_empty() && (offline || is_complete())
 }
 
+/// The revision that a target means: of a repository without one its main branch; of what has none, none.
+fn usual_revision(target: &Target) -> Option<Revision> {
+    target.revision.clone().or_else(|| target.source.repo().map(|_| Revision::main()))
+}
+
 /// Whether a repository is one of safetensors alone.
-fn has_only_safetensors(tree: &Tree) -> bool {
+fn has_only_safetensors(tree: &FileList) -> bool {
     let has = |format: &Format| tree.files.iter().any(|file| format_of(&file.path).as_ref() == Some(format));
     !has(&Format::gguf()) && has(&Format::safetensors())
 }
@@ -367,7 +395,7 @@ fn present(file: &ViewFile) -> PlannedFile {
 /// The files of a registry entry that names them.
 fn listed_files(target: &Target) -> Option<Vec<PlannedFile>> {
     let Wanted::Files(files) = &target.wanted else { return None };
-    let planned = |file: &ArtifactFile| {
+    let planned = |file: &FileFacts| {
         let path = view_path(&target.view, &file.path).ok()?;
         Some(PlannedFile::new(path, file.path.clone(), file.size, file.sha256).published())
     };

@@ -10,11 +10,13 @@ use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::total_memory,
     error::Result,
-    names::{RelPath, RepoId, Revision},
+    facts::FileFacts,
+    http::Location,
+    names::{RelPath, Revision, SourceId},
     notice::Notice,
     settings::LinkMode,
-    source::hub::HubFile,
-    store::{IngestKey, Store, Trust, ViewFile, ViewKey},
+    source::{Sources, locations},
+    store::{IngestKey, Store, Trust, VersionKey, ViewFile, ViewKey},
     view::ExpectedFile,
     weights::is_weights,
 };
@@ -30,10 +32,10 @@ const MOST_LEFT_OUT: usize = 1000;
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) target: Target,
-    /// The repository by the name that was asked for; the Hub may call it otherwise now.
-    pub(super) asked: RepoId,
-    /// The revision whose files are fetched: a commit wherever the Hub was asked.
-    pub(super) revision: Revision,
+    /// The source by the name that was asked for; the Hub may call it otherwise now.
+    pub(super) requested: SourceId,
+    /// The revision whose files are fetched: a commit wherever the Hub was asked. `None` where the source has none.
+    pub(super) revision: Option<Revision>,
     pub(super) files: Vec<PlannedFile>,
     pub(super) api_requests: u32,
     /// What planning chose and why, beside what its target says.
@@ -50,6 +52,8 @@ pub(super) struct PlannedFile {
     pub(super) size: Option<u64>,
     pub(super) sha256: Option<Sha256Digest>,
     pub(super) git_sha1: Option<GitSha1>,
+    /// What tells this content from an earlier one at the same place, where no hash does, and the key that it makes.
+    pub(super) version: Option<(String, VersionKey)>,
     /// Whether its SHA-256 was published: by the Hub, the registry or a lock file. A hash from our own records, or
     /// computed here, is not.
     pub(super) published: bool,
@@ -72,6 +76,7 @@ impl PlannedFile {
             size,
             sha256,
             git_sha1: None,
+            version: None,
             published: false,
             supply: FileSupply::Fetch,
             again: false,
@@ -110,7 +115,7 @@ impl PlannedFile {
         match (self.sha256, self.git_sha1) {
             (Some(digest), _) => IngestKey::Sha256(digest),
             (None, Some(sha1)) => IngestKey::Git(sha1),
-            (None, None) => IngestKey::private(),
+            (None, None) => self.version.as_ref().map_or_else(IngestKey::private, |(_, key)| IngestKey::Version(*key)),
         }
     }
 }
@@ -120,6 +125,20 @@ impl Plan {
     pub(super) fn shown_path(&self, manager: &ModelManager) -> PathBuf {
         let files: Vec<&RelPath> = self.files.iter().map(|file| &file.path).collect();
         manager.shown_path(&self.target.view, &files)
+    }
+
+    /// The source and the state of its files, for messages: `owner/name at 0123…`.
+    pub(super) fn state(&self) -> String {
+        match &self.revision {
+            Some(revision) => format!("{revision} of {}", self.target.source),
+            None => self.target.source.to_string(),
+        }
+    }
+
+    /// Where the bytes of a file of it are.
+    pub(super) fn places(&self, sources: &Sources, file: &PlannedFile) -> Result<Vec<Location>> {
+        let (source, version) = (&self.target.source, file.version.as_ref().map(|(version, _)| version.as_str()));
+        Ok(locations(sources.of(source)?.locate(source, self.revision.as_ref(), &file.repo_path, version)))
     }
 
     /// Whether it has a file of this path in the view.
@@ -157,12 +176,17 @@ impl Plan {
     }
 
     /// A file of the repository, as it is planned before it is looked for.
-    pub(super) fn planned(&self, file: &HubFile) -> Result<PlannedFile> {
+    pub(super) fn planned(&self, file: &FileFacts) -> Result<PlannedFile> {
         let path = view_path(&self.target.view, &file.path)?;
         // The Hub names no SHA-256 of a plain file; the registry may.
         let sha256 = file.sha256.or_else(|| self.target.wanted.sha256_of(&file.path));
-        let planned = PlannedFile::new(path, file.path.clone(), Some(file.size), sha256).published();
-        Ok(PlannedFile { git_sha1: file.git_sha1, ..planned })
+        let planned = PlannedFile::new(path, file.path.clone(), file.size, sha256).published();
+        let key = |version: &String| {
+            let (name, state) = self.target.source.web()?.version_key(&file.path, version, file.size?);
+            Some((version.clone(), VersionKey::new(&name, &state)))
+        };
+        let version = file.version.as_ref().and_then(key);
+        Ok(PlannedFile { git_sha1: file.git_sha1, version, ..planned })
     }
 
     /// The files of the view, once every digest is known.
@@ -207,7 +231,7 @@ impl Plan {
         PlanReport {
             view: self.target.view.clone(),
             path: self.shown_path(manager),
-            origin: ModelOrigin::at(&self.target.repo, Some(&self.revision)),
+            origin: ModelOrigin::at(&self.target.source, self.revision.as_ref()),
             license: self.target.license.clone(),
             gated: self.target.gated,
             files: self.files.iter().map(|file| file.report(&dir, file.to_fetch(), &trusts)).collect(),

@@ -8,11 +8,14 @@ use crate::manager::{
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
+    facts::FileFacts,
     hint::{Hint, Invocation},
-    names::{Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, companions, split_part_suffix},
+    names::{
+        Format, ModelId, NameError, Quant, RelPath, RepoId, Revision, SourceId, WebFolder, companions, quant_in_stem,
+        split_part_suffix,
+    },
     notice::Notice,
-    registry::{Artifact, ArtifactFile, LockSource, LockedView},
-    source::hub::HubFile,
+    registry::{Artifact, LockSource, LockedView},
     store::{Project, RootRecord, Store, UpstreamFile, ViewFile, ViewKey},
     weights::{FileKind, format_of},
 };
@@ -25,7 +28,7 @@ pub(in crate::manager) struct Target {
     /// The view; its quantization may still be open for a direct reference.
     pub(in crate::manager) view: ViewKey,
     /// Where the files come from.
-    pub(in crate::manager) repo: RepoId,
+    pub(in crate::manager) source: SourceId,
     /// At which revision; `None` is the branch that the repository starts with.
     pub(in crate::manager) revision: Option<Revision>,
     /// Whether the revision is a branch or tag that was asked for by name: what it stands for now is then asked of the Hub.
@@ -46,7 +49,7 @@ pub(in crate::manager) struct Target {
     /// The names of the files that are shown or locked under this label: whichever unit of the repository they are keeps it.
     pub(in crate::manager) kept: Vec<String>,
     /// What of the repository is left out and why, once that was asked.
-    pub(in crate::manager) left_out: Vec<(HubFile, &'static str)>,
+    pub(in crate::manager) left_out: Vec<(FileFacts, &'static str)>,
     /// What the registry says of what was selected.
     pub(in crate::manager) notices: Vec<Notice>,
 }
@@ -55,19 +58,19 @@ pub(in crate::manager) struct Target {
 #[derive(Debug, Clone)]
 pub(in crate::manager) enum Wanted {
     /// Exactly these.
-    Files(Vec<ArtifactFile>),
+    Files(Vec<FileFacts>),
     /// The complete set of the view's format, or what the patterns select; `expect` must be among it.
-    Set { include: Vec<String>, exclude: Vec<String>, expect: Vec<ArtifactFile> },
+    Set { include: Vec<String>, exclude: Vec<String>, expect: Vec<FileFacts> },
     /// The GGUF model of this quantization, or the best choice, in one folder or all.
     Gguf { quant: Option<Quant>, folder: Option<RelPath> },
 }
 
 impl Target {
-    /// These files of a repository at its default branch, without licence, gate or companions.
-    pub(in crate::manager) fn new(view: ViewKey, repo: RepoId, wanted: Wanted) -> Self {
+    /// These files of a source in the state that is usual, without licence, gate or companions.
+    pub(in crate::manager) fn new(view: ViewKey, source: SourceId, wanted: Wanted) -> Self {
         Self {
             view,
-            repo,
+            source,
             revision: None,
             moving: false,
             wanted,
@@ -81,6 +84,28 @@ impl Target {
             kept: Vec::new(),
             left_out: Vec::new(),
             notices: Vec::new(),
+        }
+    }
+
+    /// The address of its first file on a web server, as it may be shown.
+    fn first_address(&self) -> String {
+        let first = self.wanted.named().into_iter().next();
+        first.zip(self.source.web()).map_or_else(|| self.source.to_string(), |(path, folder)| folder.shown(&path))
+    }
+
+    /// The same with the SHA-256 that the user has of its file.
+    pub(in crate::manager) fn with_digest(mut self, sha256: Option<Sha256Digest>) -> Result<Self> {
+        let Some(sha256) = sha256 else { return Ok(self) };
+        match &mut self.wanted {
+            Wanted::Files(files) if self.source.web().is_some() && files.len() == 1 => {
+                files.iter_mut().for_each(|file| file.sha256 = Some(sha256));
+                Ok(self)
+            }
+            _ => Err(Error::new(
+                ErrorKind::Usage,
+                "a digest can be given for one file only, which is named by its address on a web server",
+            )
+            .hint(Hint::OmitDigest)),
         }
     }
 
@@ -102,6 +127,14 @@ impl Target {
 }
 
 impl Wanted {
+    /// The files that are named one by one.
+    pub(in crate::manager) fn named(&self) -> Vec<RelPath> {
+        match self {
+            Self::Files(files) => files.iter().map(|file| file.path.clone()).collect(),
+            Self::Set { .. } | Self::Gguf { .. } => Vec::new(),
+        }
+    }
+
     /// What the registry says a file's content is.
     pub(in crate::manager) fn sha256_of(&self, path: &RelPath) -> Option<Sha256Digest> {
         let known = match self {
@@ -162,10 +195,44 @@ impl ModelManager {
                 };
                 Ok((target, source))
             }
+            Subject::Web { folder, path } => {
+                let target = web_target(folder.clone(), named.folder.parse()?, named.quant.clone(), path.clone())?;
+                self.require_own_name(&target)?;
+                Ok((target, LockSource::File))
+            }
             Subject::Folder => self.registry().and_then(|_| self.target_here(named, command))?.ok_or_else(|| {
                 let (id, text) = (&named.folder, "and neither the registry nor the store knows where it came from");
                 Error::new(ErrorKind::NotFound, format!("`{id}` is here, {text}")).hint(Hint::WithoutEntry(id.clone()))
             }),
+        }
+    }
+
+    /// Refuses a model that an address names, where another origin has its name already: files of both would be one model.
+    fn require_own_name(&self, target: &Target) -> Result<()> {
+        let id = &target.view.model;
+        let mut other = None;
+        if let Ok(registry) = self.registry()
+            && let Ok(model) = registry.model(id.as_str())
+        {
+            let mut artifacts = model.formats.iter().flat_map(|f| f.quants.iter().map(|quant| &quant.artifact).chain(&f.whole));
+            other = artifacts.find(|artifact| artifact.source != target.source).map(|artifact| artifact.source.to_string());
+        }
+        let store = self.existing_store()?;
+        for (view, root) in self.own_roots(store.as_ref())?.iter().filter(|(view, _)| view.model == *id) {
+            let origin = self.origin_of(root, store.as_ref())?.map(|(origin, _)| origin);
+            if other.is_none() && origin.as_ref() != Some(&target.source) {
+                other = Some(origin.map_or_else(|| format!("{view}, of which no source is known"), |origin| origin.to_string()));
+            }
+        }
+        let lock = self.read_lock()?.unwrap_or_default();
+        let locked = lock.views().iter().find(|locked| locked.model == *id && locked.origin != target.source);
+        match other.or_else(|| locked.map(|locked| locked.origin.to_string())) {
+            None => Ok(()),
+            Some(other) => Err(Error::new(
+                ErrorKind::Usage,
+                format!("the name `{id}` is that of a model from {other}, and not of one from {}", target.source),
+            )
+            .hint(Hint::OtherName { address: target.first_address() })),
         }
     }
 
@@ -236,22 +303,21 @@ impl ModelManager {
         let view =
             ViewKey { model: selection.model.id.clone(), format: selection.format.format.clone(), quant: selection.quant.cloned() };
         Ok(Target {
-            revision: revision.or(artifact.revision.as_ref()).cloned(),
-            moving: revision.is_some_and(|revision| !revision.is_commit()),
+            // A web server has no revisions.
+            revision: revision.or(artifact.revision.as_ref()).filter(|_| artifact.source.repo().is_some()).cloned(),
+            moving: revision.is_some_and(|revision| artifact.source.repo().is_some() && !revision.is_commit()),
             license: artifact.license.clone(),
             ram: selection.model.ram.clone(),
             gated: artifact.gated,
             notices: selection.notices,
-            ..Target::new(view, artifact.repo.clone(), wanted(artifact, revision.is_some()))
+            ..Target::new(view, artifact.source.clone(), wanted(artifact, revision.is_some()))
         })
     }
 }
 
 /// What an artifact asks for. At another revision than the registry's its sizes and hashes do not hold.
 fn wanted(artifact: &Artifact, other_revision: bool) -> Wanted {
-    let unpin = |files: &[ArtifactFile]| -> Vec<ArtifactFile> {
-        files.iter().map(|file| ArtifactFile { path: file.path.clone(), size: None, sha256: None }).collect()
-    };
+    let unpin = |files: &[FileFacts]| -> Vec<FileFacts> { files.iter().map(|file| FileFacts::named(file.path.clone())).collect() };
     match (artifact.files.is_empty(), other_revision) {
         (false, false) => Wanted::Files(artifact.files.clone()),
         (false, true) => Wanted::Files(unpin(&artifact.files)),
@@ -261,6 +327,40 @@ fn wanted(artifact: &Artifact, other_revision: bool) -> Wanted {
             expect: if other_revision { Vec::new() } else { artifact.expect.clone() },
         },
     }
+}
+
+/// A file of a web server, with all parts of a split one.
+fn web_target(folder: WebFolder, model: ModelId, quant: Option<Quant>, path: RelPath) -> Result<Target> {
+    let Some(format) = format_of(&path).filter(|format| [Format::gguf(), Format::safetensors()].contains(format)) else {
+        return Err(Error::new(ErrorKind::Usage, format!("{path} is neither a GGUF nor a safetensors file by its name"))
+            .hint(Hint::WeightsAddress));
+    };
+    let quant = quant.or_else(|| Quant::in_gguf_path(path.as_str())).filter(|_| format.is_single_file());
+    let wanted = Wanted::Files(all_parts(path).into_iter().map(FileFacts::named).collect());
+    let adds = !format.is_single_file();
+    Ok(Target { adds, ..Target::new(ViewKey { model, format, quant }, folder.into(), wanted) })
+}
+
+/// The id of a model that only an address names: the name of its file in lower case, without its quantization.
+pub(in crate::manager) fn web_id(path: &RelPath) -> Result<ModelId> {
+    let name = path.file_name();
+    let stem = split_part_suffix(name.rsplit_once('.').map_or(name, |(stem, _)| stem)).0;
+    let plain = match quant_in_stem(stem) {
+        Some((span, _)) => format!("{}{}", &stem[..span.start], &stem[span.end..]),
+        None => stem.to_owned(),
+    };
+    let lower = plain.to_ascii_lowercase();
+    let lower = ["-gguf", "_gguf", ".gguf"].iter().find_map(|end| lower.strip_suffix(end)).unwrap_or(&lower);
+    // `--` stands between owner and name of a repository.
+    let mut id = lower.to_owned();
+    for mark in ["-", "."] {
+        while id.contains(&mark.repeat(2)) {
+            id = id.replace(&mark.repeat(2), mark);
+        }
+    }
+    id.trim_matches(['-', '.', '_', ' '])
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::Usage, format!("no id can be made of the name `{name}`")).hint(Hint::GiveId))
 }
 
 fn hub_target(
@@ -281,7 +381,7 @@ fn hub_target(
             (quant.clone().or(of_path), Wanted::Gguf { quant, folder: Some(path) })
         }
         Some(path) => {
-            let files = all_parts(path).into_iter().map(|path| ArtifactFile { path, size: None, sha256: None }).collect();
+            let files = all_parts(path).into_iter().map(FileFacts::named).collect();
             (quant.or(of_path), Wanted::Files(files))
         }
         None if format.is_single_file() => (quant.clone(), Wanted::Gguf { quant, folder: None }),
@@ -290,7 +390,7 @@ fn hub_target(
     let adds = matches!(wanted, Wanted::Files(_)) && !format.is_single_file();
     let view = ViewKey { model, format, quant };
     let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
-    Target { revision, moving, adds, open_label, open_format, ..Target::new(view, repo, wanted) }
+    Target { revision, moving, adds, open_label, open_format, ..Target::new(view, repo.into(), wanted) }
 }
 
 /// The view of a project that shows this file of the target's repository.
@@ -298,7 +398,7 @@ pub(in crate::manager) fn view_of_file(store: &Store, project: &Uuid, target: &T
     let is_it = |file: &ViewFile| {
         let sources = store.upstream_files(&file.sha256).unwrap_or_default();
         let is_source = |source: &UpstreamFile| {
-            let repo = source.is_of_repo(target.repo.as_str());
+            let repo = source.repo.as_deref().is_some_and(|repo| target.source.is_named(repo));
             repo && source.path.as_deref() == Some(path.as_str())
         };
         file.path.file_name() == path.file_name() && sources.iter().any(is_source)
@@ -345,5 +445,40 @@ pub(in crate::manager) fn one_of(option: Option<Quant>, named: Option<Quant>) ->
                 .hint(Hint::GiveOnlyOne))
         }
         _ => Ok(option.or(named)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_file_with_an_address_is_its_name_without_its_quantization() {
+        for (name, id) in [
+            ("tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf", Some("tinyllama-1.1b-chat-v1.0")),
+            ("Meta-Llama-3-8B-Instruct-Q5_K_M.gguf", Some("meta-llama-3-8b-instruct")),
+            ("Big-Q8_0-00001-of-00003.gguf", Some("big")),
+            ("a-Q4_K_M-b.gguf", Some("a-b")),
+            ("owl--7b.gguf", Some("owl-7b")),
+            ("x.gguf", Some("x")),
+            ("model-00001-of-00002.safetensors", Some("model")),
+            ("Q8_0.gguf", None),
+        ] {
+            let found = web_id(&name.parse().unwrap());
+            assert_eq!(found.as_ref().ok().map(ModelId::as_str), id, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_taken_for_one_file_with_an_address_only() {
+        let digest = || Some(Sha256Digest::from_bytes([7; 32]));
+        let target = |path: &str| web_target("https://h/a".parse().unwrap(), "x".parse().unwrap(), None, path.parse().unwrap());
+        let one = target("x.Q8_0.gguf").unwrap();
+        assert_eq!((one.view.to_string().as_str(), one.adds), ("x/gguf/q8_0", false));
+        assert_eq!(one.with_digest(digest()).unwrap().wanted.sha256_of(&"x.Q8_0.gguf".parse().unwrap()), digest());
+        assert!(target("x-00001-of-00002.gguf").unwrap().with_digest(digest()).is_err());
+        let hub = Target::new(target("x.gguf").unwrap().view, "o/r".parse().unwrap(), Wanted::Files(Vec::new()));
+        assert!(hub.with_digest(digest()).is_err());
+        assert!(target("x.zip").is_err());
     }
 }

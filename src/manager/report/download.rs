@@ -3,11 +3,11 @@
 use super::ModelOrigin;
 use crate::{
     digest::{GitSha1, Sha256Digest},
+    facts::FileFacts,
     manager::MemoryReport,
     names::RelPath,
     notice::Notice,
     settings::LinkMode,
-    source::hub::HubFile,
     store::{Trust, ViewKey},
 };
 use serde::Serialize;
@@ -121,8 +121,8 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    pub(in crate::manager) fn new(file: &HubFile, reason: &'static str) -> Self {
-        Self { repo_path: file.path.clone(), size: file.size, reason }
+    pub(in crate::manager) fn new(file: &FileFacts, reason: &'static str) -> Self {
+        Self { repo_path: file.path.clone(), size: file.size.unwrap_or_default(), reason }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is known about a model.
 
 use super::{ModelOrigin, RepoFile};
-use crate::names::{Format, Quant, RepoId, Role};
+use crate::names::{Format, Quant, Role, SourceId};
 use serde::Serialize;
 
 /// One quantization, or the one form of a format without any, in `info`.
@@ -77,7 +77,7 @@ pub struct InfoModel {
     /// What it is good for.
     pub use_case: Option<String>,
     /// The repository on the Hub.
-    pub repo: Option<RepoId>,
+    pub repo: Option<SourceId>,
     /// The licence.
     pub license: Option<String>,
     /// Its forms.

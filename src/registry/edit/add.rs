@@ -2,10 +2,12 @@
 
 use super::{EditError, Edited, EntryLevel, NewEntry, RegistryContents, below, find, planned, root_of, scope_of, split_format};
 use crate::{
+    facts::FileFacts,
     hint::{Action, Hint, Verb},
+    names::SourceId,
     registry::{
         artifact::InheritedFields,
-        model::{Artifact, ArtifactFile, FormatEntry, Model, QuantEntry, Status},
+        model::{Artifact, FormatEntry, Model, QuantEntry, Status},
         tree::{MapEntry, Node, Value},
     },
     yaml::edit::{self as yaml, Edit, MapStyle, Quote, SourceText, Style, Yaml, split_mark},
@@ -232,14 +234,14 @@ impl<'r> Insertion<'r> {
                 Some(quant) => (vec![QuantEntry { quant: quant.clone(), artifact: whole_or_quant }], None),
                 None => (Vec::new(), Some(whole_or_quant)),
             };
-            let (repo, commit) = (entry.repo.clone(), entry.commit.clone());
-            FormatEntry { format: entry.format.clone(), huggingface_id: Some(repo), revision: Some(commit), quants, whole }
+            let (repo, commit) = (entry.source.repo().cloned(), entry.commit.clone());
+            FormatEntry { format: entry.format.clone(), huggingface_id: repo, revision: commit, quants, whole }
         };
         match self.level {
             EntryLevel::Model => contents.models.push(Model {
                 id: entry.id.clone(),
-                huggingface_id: Some(entry.repo.clone()),
-                revision: Some(entry.commit.clone()),
+                huggingface_id: entry.source.repo().cloned(),
+                revision: entry.commit.clone(),
                 description: entry.description.as_ref().map(|text| text.trim().to_owned()),
                 size_class: None,
                 params: None,
@@ -271,13 +273,13 @@ type Fields = Vec<(String, Yaml)>;
 /// Where an entry comes from, as far as `scope` does not say it: what stands before its files, what behind them, and the
 /// licence that then holds. A licence that somebody wrote for the same repository stays.
 fn source_fields(scope: &InheritedFields, entry: &NewEntry) -> (Fields, Fields, Option<String>) {
-    let same = scope.repo.as_ref() == Some(&entry.repo);
+    let same = scope.repo.is_some() && scope.repo.as_ref() == entry.source.repo();
     let (mut head, mut tail) = (Vec::new(), Vec::new());
-    if !same {
-        head.push(("huggingface_id".to_owned(), Yaml::text(&entry.repo)));
+    if let Some(repo) = entry.source.repo().filter(|_| !same) {
+        head.push(("huggingface_id".to_owned(), Yaml::text(repo)));
     }
-    if !same || scope.revision.as_ref() != Some(&entry.commit) {
-        head.push(("revision".to_owned(), Yaml::text(&entry.commit)));
+    if let Some(commit) = entry.commit.as_ref().filter(|commit| !same || scope.revision.as_ref() != Some(*commit)) {
+        head.push(("revision".to_owned(), Yaml::text(commit)));
     }
     let license = match (&scope.license, &entry.license) {
         (Some(above), _) if same => Some(above.clone()),
@@ -300,16 +302,27 @@ fn file_fields(entry: &NewEntry) -> Fields {
     match entry.files.as_slice() {
         [] if entry.expect.is_empty() => Vec::new(),
         [] => vec![("expect".into(), listed(&entry.expect))],
-        [only] => known(only, "file"),
-        several => vec![("files".into(), listed(several))],
+        [only] => known(only, "file", &entry.source),
+        several => {
+            vec![("files".into(), Yaml::List(several.iter().map(|file| Yaml::Map(known(file, "path", &entry.source))).collect()))]
+        }
     }
 }
 
-pub(super) fn listed(files: &[ArtifactFile]) -> Yaml {
-    Yaml::List(files.iter().map(|file| Yaml::Map(known(file, "path"))).collect())
+/// A file of a web server is named by its address.
+fn known(file: &FileFacts, name: &str, source: &SourceId) -> Fields {
+    let mut fields = known_in_repo(file, name);
+    if let (Some(folder), Some(first)) = (source.web(), fields.first_mut()) {
+        *first = ("url".to_owned(), Yaml::text(folder.shown(&file.path)));
+    }
+    fields
 }
 
-fn known(file: &ArtifactFile, name: &str) -> Fields {
+pub(super) fn listed(files: &[FileFacts]) -> Yaml {
+    Yaml::List(files.iter().map(|file| Yaml::Map(known_in_repo(file, "path"))).collect())
+}
+
+fn known_in_repo(file: &FileFacts, name: &str) -> Fields {
     vec![
         (name.to_owned(), Yaml::text(&file.path)),
         ("size".to_owned(), file.size.map_or(Yaml::Null, Yaml::Number)),

@@ -18,14 +18,15 @@ use super::{
     error::BadFile,
     error::RegistryError,
     fields::Diagnostics,
-    model::{Artifact, ArtifactFile, BadEntry, Model, UnknownKey},
+    model::{Artifact, BadEntry, Model, UnknownKey},
     read, tree,
     tree::{MapEntry, Node, Value},
 };
 use crate::{
     error::{Error, ErrorKind},
+    facts::FileFacts,
     hint::Hint,
-    names::{Format, ModelId, Quant, RepoId, Revision},
+    names::{Format, ModelId, Quant, Revision, SourceId},
 };
 /// An entry for a registry: which files of which commit a model consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +37,14 @@ pub struct NewEntry {
     pub format: Format,
     /// The quantization; `None` where the format has none.
     pub quant: Option<Quant>,
-    /// The repository.
-    pub repo: RepoId,
-    /// The commit.
-    pub commit: Revision,
+    /// The repository, or the folder of a web server.
+    pub source: SourceId,
+    /// The commit of a repository.
+    pub commit: Option<Revision>,
     /// Exactly the files; none where the repository's complete set is meant.
-    pub files: Vec<ArtifactFile>,
+    pub files: Vec<FileFacts>,
     /// What is known of files in a complete set.
-    pub expect: Vec<ArtifactFile>,
+    pub expect: Vec<FileFacts>,
     /// The licence, as the repository names it.
     pub license: Option<String>,
     /// Whether the repository asks for accepted terms.
@@ -262,8 +263,8 @@ fn scope_of(model: &MapEntry, format_fields: &[MapEntry]) -> InheritedFields {
 /// An artifact as a new entry plans it, below a scope.
 fn planned(entry: &NewEntry, license: Option<String>, note: Option<String>) -> Artifact {
     Artifact {
-        repo: entry.repo.clone(),
-        revision: Some(entry.commit.clone()),
+        source: entry.source.clone(),
+        revision: entry.commit.clone(),
         files: entry.files.clone(),
         include: Vec::new(),
         exclude: Vec::new(),

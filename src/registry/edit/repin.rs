@@ -6,10 +6,11 @@ use super::{
     below, find, root_of, scope_of, split_format,
 };
 use crate::{
+    facts::FileFacts,
     hint::Hint,
     registry::{
         error::Position,
-        model::{Artifact, ArtifactFile},
+        model::Artifact,
         read,
         tree::{MapEntry, Node, Value},
     },
@@ -30,14 +31,14 @@ pub fn repin(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditE
     let artifact = expected_artifact(&mut expected, entry).ok_or_else(absent)?;
     target.check(artifact, origin, entry)?;
     let old = artifact.clone();
-    artifact.revision = Some(entry.commit.clone());
+    artifact.revision.clone_from(&entry.commit);
     update(&mut artifact.files, &entry.files);
     update(&mut artifact.expect, &entry.expect);
     if entry.quant.is_none()
         && let Some(model) = expected.model(entry.id.as_str())
         && let Some(format) = model.formats.iter_mut().find(|format| format.format == entry.format)
     {
-        format.revision = Some(entry.commit.clone());
+        format.revision.clone_from(&entry.commit);
     }
 
     let source = SourceText::new(body);
@@ -64,8 +65,8 @@ pub fn repin(text: &str, origin: &str, entry: &NewEntry) -> Result<Edited, EditE
 
 /// The pins of an entry, to be written by hand.
 fn pins(entry: &NewEntry) -> String {
-    let known = |file: &ArtifactFile| (file.path.to_string(), file.size, file.sha256);
-    let mut lines = vec![format!("revision: \"{}\"", entry.commit)];
+    let known = |file: &FileFacts| (file.path.to_string(), file.size, file.sha256);
+    let mut lines: Vec<String> = entry.commit.iter().map(|commit| format!("revision: \"{commit}\"")).collect();
     for (path, size, sha256) in entry.files.iter().chain(&entry.expect).map(known) {
         lines.push(format!("# {path}"));
         lines.extend(size.map(|size| format!("size: {size}")));
@@ -83,7 +84,7 @@ fn expected_artifact<'s>(contents: &'s mut RegistryContents, entry: &NewEntry) -
 }
 
 /// Takes over what is known now of the files that are named, and adds those that are not.
-fn update(files: &mut Vec<ArtifactFile>, now: &[ArtifactFile]) {
+fn update(files: &mut Vec<FileFacts>, now: &[FileFacts]) {
     for new in now {
         match files.iter_mut().find(|file| file.path == new.path) {
             Some(file) => *file = new.clone(),
@@ -121,10 +122,10 @@ impl<'r> PinTarget<'r> {
     fn check(&self, old: &Artifact, origin: &str, entry: &NewEntry) -> Result<(), EditError> {
         let conflict = |message: String| EditError::Conflict { message, hint: Hint::CorrectOrOtherId };
         let place = format!("`{}` in line {} of {origin}", entry.name(), self.key.place.line);
-        if !old.repo.as_str().eq_ignore_ascii_case(entry.repo.as_str()) {
-            return Err(conflict(format!("{place} is of {}, not of {}", old.repo, entry.repo)));
+        if !old.source.is_named(entry.source.as_str()) {
+            return Err(conflict(format!("{place} is of {}, not of {}", old.source, entry.source)));
         }
-        let gone = |old: &[ArtifactFile], new: &[ArtifactFile]| {
+        let gone = |old: &[FileFacts], new: &[FileFacts]| {
             old.iter().find(|old| new.iter().all(|new| new.path != old.path)).map(|file| file.path.to_string())
         };
         let strange = gone(&entry.files, &old.files).or_else(|| gone(&old.files, &entry.files));
@@ -166,15 +167,16 @@ impl<'a> Changes<'a> {
     }
 
     fn revision(&mut self, old: &Artifact, entry: &NewEntry, first: &MapEntry) -> Result<(), &'static str> {
-        if old.revision.as_ref() == Some(&entry.commit) {
+        let Some(commit) = &entry.commit else { return Ok(()) };
+        if old.revision.as_ref() == Some(commit) {
             return Ok(());
         }
-        let value = Yaml::text(&entry.commit);
+        let value = Yaml::text(commit);
         if let Some(there) = find(&self.target.fields, "revision") {
             return self.set(there, &value);
         }
         let scope = scope_of(self.target.model, &self.target.above);
-        if scope.repo.as_ref() == Some(&old.repo) && scope.revision.as_ref() == Some(&entry.commit) {
+        if scope.repo.as_ref() == old.source.repo() && scope.revision.as_ref() == Some(commit) {
             return Ok(());
         }
         // Before the entry's first field, where it begins a line in block style.
@@ -193,7 +195,7 @@ impl<'a> Changes<'a> {
     }
 
     /// The pins of files in a list.
-    fn list(&mut self, list: &MapEntry, before: &[ArtifactFile], now: &[ArtifactFile]) -> Result<(), &'static str> {
+    fn list(&mut self, list: &MapEntry, before: &[FileFacts], now: &[FileFacts]) -> Result<(), &'static str> {
         let Value::List(nodes) = &list.node.value else { return Err("the files are not a list") };
         for file in now {
             let Some(index) = before.iter().position(|old| old.path == file.path) else {
@@ -212,7 +214,7 @@ impl<'a> Changes<'a> {
     }
 
     /// Makes a map of a path that stands in a list by itself, where there is something to say of the file.
-    fn bare_path(&mut self, node: &Node, new: &ArtifactFile) -> Result<(), &'static str> {
+    fn bare_path(&mut self, node: &Node, new: &FileFacts) -> Result<(), &'static str> {
         let size = new.size.map(|size| format!("size: {size}"));
         let sha256 = new.sha256.map(|sha256| format!("sha256: {}", yaml::flow(&Yaml::text(sha256), self.quote())));
         let known: Vec<String> = size.into_iter().chain(sha256).collect();
@@ -239,8 +241,8 @@ impl<'a> Changes<'a> {
         &mut self,
         fields: &[MapEntry],
         beside: &MapEntry,
-        old: Option<&ArtifactFile>,
-        new: &ArtifactFile,
+        old: Option<&FileFacts>,
+        new: &FileFacts,
     ) -> Result<(), &'static str> {
         let size = (old.and_then(|old| old.size) != new.size).then(|| new.size.map_or(Yaml::Null, Yaml::Number));
         let sha256 = (old.and_then(|old| old.sha256) != new.sha256).then(|| new.sha256.map_or(Yaml::Null, Yaml::text));
@@ -283,7 +285,7 @@ impl<'a> Changes<'a> {
     }
 
     /// A list that was not there, behind everything else of the entry.
-    fn append_list(&mut self, name: &str, files: &[ArtifactFile], first: &MapEntry) -> Result<(), &'static str> {
+    fn append_list(&mut self, name: &str, files: &[FileFacts], first: &MapEntry) -> Result<(), &'static str> {
         let margin = self.margin(first.place).ok_or("the entry is written in flow style")?;
         let outer = self.source.indent_of(self.target.key).ok_or("the entry is written in flow style")?;
         let style = Style { quote: self.quote(), step: margin.saturating_sub(outer).max(1) };
@@ -293,7 +295,7 @@ impl<'a> Changes<'a> {
     }
 
     /// One more item behind the others of a list in block style.
-    fn append_item(&mut self, list: &MapEntry, nodes: &[Node], file: &ArtifactFile) -> Result<(), &'static str> {
+    fn append_item(&mut self, list: &MapEntry, nodes: &[Node], file: &FileFacts) -> Result<(), &'static str> {
         const FLOW: &str = "the list of files is not written in lines of its own";
         let first = nodes.first().and_then(|node| below(node).first()).ok_or(FLOW)?;
         let (margin, outer) = (self.margin(first.place).ok_or(FLOW)?, self.source.indent_of(list).ok_or(FLOW)?);

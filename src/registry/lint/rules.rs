@@ -3,12 +3,13 @@
 use super::{EntryRef, Finding, Level, Lint, repin_action, update_action};
 use crate::{
     digest::Sha256Digest,
+    facts::FileFacts,
     hint::Hint,
     names::{Quant, RelPath, companions, split_part_suffix},
     registry::{
         Registry,
         error::Position,
-        model::{ArtifactFile, Model, Status},
+        model::{Model, Status},
     },
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -64,6 +65,8 @@ impl Lint {
         let (artifact, name) = (entry.artifact, entry.name());
         let update = Hint::WriteCommit { update: repin_action(entry) };
         match &artifact.revision {
+            // A web server has none.
+            _ if artifact.source.repo().is_none() => {}
             None => {
                 let message = format!("`{name}` has no `revision`: each download asks for what the main branch holds then");
                 self.add(entry, (Level::Warning, "revision"), "revision", None, (message, update.clone()));
@@ -92,7 +95,7 @@ impl Lint {
         let Some(quant) = entry.quant else { return };
         // A companion beside a model has a quantization of its own.
         let beside = companions(entry.artifact.files.iter().map(|file| &file.path));
-        let is_model = |file: &&ArtifactFile| !beside.contains(&file.path);
+        let is_model = |file: &&FileFacts| !beside.contains(&file.path);
         let has_model = entry.artifact.files.iter().any(|file| is_model(&file));
         for file in entry.artifact.files.iter().filter(|file| !has_model || is_model(file)) {
             let Some(carried) =
@@ -206,10 +209,10 @@ impl Lint {
             let name = entry.name();
             for file in entry.artifact.files.iter().chain(&entry.artifact.expect) {
                 let revision = entry.artifact.revision.as_ref().map(|revision| revision.as_str());
-                let place = (entry.artifact.repo.as_str().to_lowercase(), file.path.as_str(), revision);
+                let place = (entry.artifact.source.as_str().to_lowercase(), file.path.as_str(), revision);
                 let twin = places.insert(place, name.clone());
                 if let Some(twin) = &twin {
-                    let message = format!("{} of {} is `{twin}` already", file.path, entry.artifact.repo);
+                    let message = format!("{} of {} is `{twin}` already", file.path, entry.artifact.source);
                     let next = Hint::RemoveDuplicate;
                     self.add(&entry, (Level::Warning, "duplicate"), "file", Some(&file.path), (message, next));
                 }

@@ -1,12 +1,13 @@
 use super::*;
-use crate::registry::{ArtifactFile, BUILT_IN, EditError, Edited, EntryName, NewEntry, add, remove, repin};
+use crate::facts::FileFacts;
+use crate::registry::{BUILT_IN, EditError, Edited, EntryName, NewEntry, add, remove, repin};
 use proptest::prelude::*;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const NEXT: &str = "89abcdef0123456789abcdef0123456789abcdef";
 
-fn file(path: &str, size: u64) -> ArtifactFile {
-    ArtifactFile { path: path.parse().unwrap(), size: Some(size), sha256: Some("ab".repeat(32).parse().unwrap()) }
+fn file(path: &str, size: u64) -> FileFacts {
+    FileFacts { size: Some(size), sha256: Some("ab".repeat(32).parse().unwrap()), ..FileFacts::named(path.parse().unwrap()) }
 }
 
 /// What is to be written by hand.
@@ -22,8 +23,8 @@ fn entry(id: &str, quant: &str, repo: &str, files: &[&str]) -> NewEntry {
         id: id.parse().unwrap(),
         format: "gguf".parse().unwrap(),
         quant: Some(quant.parse().unwrap()),
-        repo: repo.parse().unwrap(),
-        commit: COMMIT.parse().unwrap(),
+        source: repo.parse().unwrap(),
+        commit: Some(COMMIT.parse().unwrap()),
         files: files.iter().map(|path| file(path, 7)).collect(),
         expect: Vec::new(),
         license: Some("mit".into()),
@@ -469,4 +470,22 @@ fn every_entry_of_the_shipped_registry_can_be_taken_out_and_put_back() {
             Err(error) => assert!(error.to_string().contains("refers to it"), "{error}"),
         }
     }
+}
+
+#[test]
+fn a_file_of_a_web_server_is_added_with_its_address_and_read_back() {
+    let of_web = |name: &str, files: &[&str]| NewEntry {
+        source: "https://h/models".parse().unwrap(),
+        commit: None,
+        ..entry(name, "q8_0", "o/r", files)
+    };
+    let one = added(BUILT_IN, &of_web("web-one", &["x y.gguf"]));
+    assert!(one.contains("url: \"https://h/models/x%20y.gguf\"") && !one.contains("path: \"x y.gguf\""), "{one}");
+    let several = added(&one, &of_web("web-many", &["x-00001-of-00002.gguf", "x-00002-of-00002.gguf"]));
+    assert!(several.contains("- url: \"https://h/models/x-00001-of-00002.gguf\""), "{several}");
+    let registry = crate::registry::Registry::parse(&several, "r.yaml").unwrap();
+    let model = registry.model("web-many").unwrap();
+    let artifact = &model.formats[0].quants[0].artifact;
+    assert_eq!((artifact.source.as_str(), artifact.files.len(), artifact.revision.is_none()), ("https://h/models", 2, true));
+    assert!(artifact.is_pinned() && model.huggingface_id.is_none());
 }

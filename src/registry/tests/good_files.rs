@@ -21,7 +21,7 @@ models:
 fn the_template_of_the_guide_works() {
     let registry = parse(TEMPLATE_OF_THE_GUIDE);
     let selection = registry.select("your-model-name", None, Some(&"Q5_K_M".parse().unwrap())).unwrap();
-    assert_eq!(selection.artifact.repo.as_str(), "author/model-repo-name");
+    assert_eq!(selection.artifact.source.as_str(), "author/model-repo-name");
     assert_eq!(selection.artifact.files[0].path.as_str(), "model-filename.Q5_K_M.gguf");
     assert!(!selection.artifact.is_pinned());
 }
@@ -83,7 +83,7 @@ fn a_level_that_names_another_repository_does_not_inherit_the_revision_or_the_ga
     );
     let model = only(&registry);
     let other = &model.formats[0].quants[0].artifact;
-    assert_eq!((other.repo.as_str(), &other.revision, other.gated), ("c/d", &None, false));
+    assert_eq!((other.source.as_str(), &other.revision, other.gated), ("c/d", &None, false));
     assert_eq!(other.license.as_deref(), Some("mit"));
     let same = &model.formats[0].quants[1].artifact;
     assert_eq!((same.revision.as_ref().unwrap().as_str(), same.gated), ("r1", true));
@@ -142,4 +142,42 @@ fn unknown_keys_are_kept_with_their_line_and_the_key_they_look_like() {
             (14, 1, "", "size_classes", None),
         ]
     );
+}
+
+#[test]
+fn a_file_may_be_named_by_its_address_and_takes_nothing_of_the_models_repository() {
+    let registry = parse(
+        "models:\n  m:\n    huggingface_id: \"o/r\"\n    revision: \"main\"\n    gated: true\n    license: \"mit\"\n    formats:\n      \
+         gguf:\n        q8_0: {url: \"https://h/a/x.Q8_0.gguf?key=1\", size: 7}\n        q4_k_m: {file: \"x.Q4_K_M.gguf\"}\n      \
+         safetensors:\n        files:\n          - {url: \"https://h/a/x-00001-of-00002.safetensors\"}\n          \
+         - {url: \"https://h/a/x-00002-of-00002.safetensors\"}\n",
+    );
+    let model = only(&registry);
+    let web = &model.formats[0].quants[0].artifact;
+    assert_eq!((web.source.as_str(), &web.revision, web.gated), ("https://h/a", &None, false));
+    assert_eq!((web.files[0].path.as_str(), web.files[0].size), ("x.Q8_0.gguf", Some(7)));
+    assert_eq!(web.source.web().unwrap().file(&web.files[0].path).unwrap().query(), Some("key=1"));
+    assert_eq!(web.license.as_deref(), Some("mit"));
+    assert_eq!(model.formats[0].quants[1].artifact.source.as_str(), "o/r");
+    assert_eq!(model.formats[1].whole.as_ref().unwrap().files.len(), 2);
+}
+
+#[test]
+fn an_address_that_is_wrong_is_told_without_what_may_be_secret_in_it() {
+    for (fields, why) in [
+        ("url: \"https://me:secret@h/x.gguf\"", "user or a password"),
+        ("url: \"ftp://h/x.gguf?secret\"", "HTTP"),
+        ("url: \"https://h/\"", "no name of a file"),
+        ("url: \"https://h/x.gguf\", file: \"y.gguf\"", "cannot stand beside `url`"),
+        ("url: \"https://h/x.gguf\", revision: \"main\"", "cannot stand beside `url`"),
+        ("files: [{url: \"https://h/a/x.gguf\"}, {url: \"https://h/b/y.gguf\"}]", "one folder"),
+        ("files: [{url: \"https://h/a/x.gguf\"}, {path: \"y.gguf\"}]", "a `url` and no `path`"),
+    ] {
+        let text = format!("models:\n  m:\n    huggingface_id: \"o/r\"\n    formats:\n      gguf:\n        q8_0: {{{fields}}}\n");
+        let registry = Registry::parse(&text, "r.yaml").unwrap();
+        let error = registry.bad_entries().iter().map(|bad| bad.error.to_string()).collect::<String>();
+        assert!(error.contains(why), "{fields}: {error}");
+        let message = error.split('\n').next().unwrap_or_default();
+        assert!(!message.contains("secret"), "{message}");
+    }
 }

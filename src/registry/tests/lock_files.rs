@@ -148,17 +148,50 @@ fn any_view() -> impl Strategy<Value = LockedView> {
                     format: crate::names::Format::gguf(),
                     quant: quant.map(|quant| quant.parse().ok()).unwrap_or_default(),
                     source: [LockSource::Registry, LockSource::Repository, LockSource::File][source],
-                    repo: "a/b".parse().ok()?,
+                    origin: "a/b".parse().ok()?,
                     revision: revision.and_then(|revision| revision.parse().ok()),
-                    commit: commit.parse().ok()?,
+                    commit: Some(commit.parse().ok()?),
                     license: license.map(|license| license.trim().to_owned()),
                     gated,
                     include: include.clone(),
                     exclude: include,
                     files: files.collect::<Option<_>>()?,
+                    more: Vec::new(),
                 })
             },
         )
+}
+
+/// One view with these lines behind its `source`, and a file.
+fn with_origin(lines: &str) -> String {
+    let head = "version: 1\nviews:\n  - model: \"m\"\n    format: \"gguf\"\n    quant: \"q8_0\"\n    source: \"file\"\n";
+    let sha256 = "ab".repeat(32);
+    format!("{head}{lines}    gated: false\n    files:\n      - path: \"m.gguf\"\n        size: 6\n        sha256: \"{sha256}\"\n")
+}
+
+#[test]
+fn an_origin_that_is_no_repository_has_no_commit_and_is_written_back_as_it_was() {
+    for lines in [
+        "    origin: \"https://h:8443/a%20b\"\n",
+        "    origin: \"oci://ghcr.io/o/m\"\n    commit: \"of a newer version\"\n    digest: \"sha256:00\"\n",
+    ] {
+        let text = with_origin(lines);
+        let lock = LockFile::parse(&text, "x").unwrap_or_else(|error| panic!("{error}"));
+        let written = lock.to_text();
+        assert!(written.ends_with(&text[text.find("version:").unwrap()..]), "{written}");
+        assert!(lock.views()[0].commit.is_none());
+    }
+    for (lines, why) in [
+        ("    origin: \"o/r\"\n", "a repository is named by `repo`"),
+        ("    origin: \"https://h/a\"\n    repo: \"o/r\"\n", "cannot stand beside an `origin`"),
+        ("    origin: \"https://h/a\"\n    digest: \"x\"\n", "unknown key `digest`"),
+        ("    origin: \"https://me:secret@h/a\"\n", "user or a password"),
+        ("    origin: \"https://h/a?key=secret\"\n", "a query"),
+        ("    origin: \"oci://h/a\"\n    digest: [1]\n", "expected text"),
+    ] {
+        let error = LockFile::parse(&with_origin(lines), "x").unwrap_err().to_string();
+        assert!(error.contains(why), "{lines}: {error}");
+    }
 }
 
 proptest! {

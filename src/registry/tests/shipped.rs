@@ -118,7 +118,7 @@ fn every_shipped_model_has_the_quantizations_of_the_guide_and_a_safetensors_orig
             assert_eq!(crate::names::Quant::of_gguf_name(artifact.files[0].path.as_str()).unwrap().as_str(), quant);
         }
         let original = model.format(&Format::safetensors()).and_then(|format| format.whole.as_ref()).expect("safetensors");
-        assert_eq!(original.gated, original.repo.as_str().starts_with("meta-llama/"), "{}", model.id);
+        assert_eq!(original.gated, original.source.as_str().starts_with("meta-llama/"), "{}", model.id);
         assert!(original.license.is_some() && model.ram.is_some() && model.use_case.is_some() && model.description.is_some());
     }
 }
@@ -129,7 +129,7 @@ fn the_shipped_facts_are_those_of_the_research_table() {
     for (id, quant, repo, commit, file, size, sha256) in FACTS {
         let selection = registry.select(id, None, Some(&quant.parse().unwrap())).unwrap();
         let artifact = selection.artifact;
-        assert_eq!(artifact.repo.as_str(), repo);
+        assert_eq!(artifact.source.as_str(), repo);
         assert_eq!(artifact.revision.as_ref().map(|revision| revision.as_str()), Some(commit));
         assert_eq!(artifact.files[0].path.as_str(), file);
         assert_eq!(artifact.files[0].size, size);

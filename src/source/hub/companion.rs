@@ -1,7 +1,7 @@
 //! Companions of a GGUF model: projectors, drafts and the like.
 
 use super::{
-    HubError, HubFile,
+    FileFacts, SourceError,
     gguf::{GgufUnit, gguf_units, least},
 };
 use crate::{
@@ -68,10 +68,10 @@ impl Companion {
 /// these the best: what is small as exact as it is usual, a draft and an encoder in the model's quantization or else
 /// the nearest to the usual.
 pub fn companion_choice<'a>(
-    files: impl IntoIterator<Item = &'a HubFile>,
+    files: impl IntoIterator<Item = &'a FileFacts>,
     wanted: &Companion,
     model: &RelPath,
-) -> Result<Vec<&'a HubFile>, HubError> {
+) -> Result<Vec<&'a FileFacts>, SourceError> {
     let mut all = gguf_units(files);
     let of_model = all.iter().find(|unit| unit.has(model)).and_then(|unit| unit.quant.clone());
     all.retain(|unit| unit.role == wanted.role);
@@ -94,10 +94,10 @@ pub fn companion_choice<'a>(
     let names = |units: &[&GgufUnit<'_>]| units.iter().filter_map(|unit| Some(first(unit)?.to_string())).collect::<Vec<String>>();
     match found.as_slice() {
         [only] if !only.missing.is_empty() => {
-            Err(HubError::Incomplete { what: format!("split GGUF file `{}`", only.name), missing: only.missing.clone() })
+            Err(SourceError::Incomplete { what: format!("split GGUF file `{}`", only.name), missing: only.missing.clone() })
         }
         [only] => Ok(only.parts.clone()),
-        [] => Err(HubError::Nothing {
+        [] => Err(SourceError::Nothing {
             wanted: match &wanted.name {
                 Some(name) => format!("{} `{}`", wanted.role.noun(), name.escape_debug()),
                 None if wanted.role == Role::Projector => "projector (a GGUF file with mmproj in its name)".to_owned(),
@@ -105,7 +105,7 @@ pub fn companion_choice<'a>(
             },
             there: names(&all.iter().collect::<Vec<_>>()),
         }),
-        several => Err(HubError::AmbiguousCompanion { wanted: wanted.clone(), candidates: names(several) }),
+        several => Err(SourceError::AmbiguousCompanion { wanted: wanted.clone(), candidates: names(several) }),
     }
 }
 
@@ -114,8 +114,8 @@ mod tests {
     use super::{super::tree::file, *};
     use crate::hint::Hint;
 
-    fn companion(names: &[&str], wanted: &Companion, model: &str) -> Result<Vec<String>, HubError> {
-        let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
+    fn companion(names: &[&str], wanted: &Companion, model: &str) -> Result<Vec<String>, SourceError> {
+        let files: Vec<FileFacts> = names.iter().map(|name| file(name)).collect();
         let found = companion_choice(&files, wanted, &model.parse().unwrap())?;
         Ok(found.iter().map(|file| file.path.to_string()).collect())
     }
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(companion(&names, &wanted("VAE"), names[0]).unwrap(), ["vae-F16.gguf"]);
         let parts = ["owl-Q8_0.gguf", "draft-owl-00001-of-00002.gguf", "draft-owl-00002-of-00002.gguf"];
         assert_eq!(companion(&parts, &wanted("draft"), parts[0]).unwrap(), parts[1..]);
-        assert!(matches!(companion(&parts[..2], &wanted("draft"), parts[0]), Err(HubError::Incomplete { .. })));
+        assert!(matches!(companion(&parts[..2], &wanted("draft"), parts[0]), Err(SourceError::Incomplete { .. })));
         let two = ["owl-Q8_0.gguf", "mtp-owl.gguf", "eagle3-owl.gguf"];
         let error = companion(&two, &wanted("draft"), two[0]).unwrap_err();
         assert_eq!(error.hint(), Some(Hint::NameCompanion(Argument::with(Parameter::Companion, "draft=eagle3-owl.gguf"))));
@@ -168,6 +168,6 @@ mod tests {
         let error = choose(&two, &best, "a.gguf").unwrap_err();
         assert!(error.to_string().ends_with("mmproj-a-F16.gguf, mmproj-b-F16.gguf"), "{error}");
         assert_eq!(error.hint(), Some(Hint::NameCompanion(Argument::with(Parameter::Projector, "mmproj-a-F16.gguf"))));
-        assert!(matches!(choose(&["x.gguf"], &best, "x.gguf"), Err(HubError::Nothing { .. })));
+        assert!(matches!(choose(&["x.gguf"], &best, "x.gguf"), Err(SourceError::Nothing { .. })));
     }
 }

@@ -3,7 +3,7 @@
 //! A refusal of a mirror is not authoritative: the next endpoint is asked. The Hub's own refusal is final, and so is
 //! that of the last endpoint.
 
-use super::{Hub, HubError, hosts::is_hub_itself};
+use super::{Hub, SourceError, hosts::is_hub_itself};
 use crate::{
     event::Event,
     http::{Http, HttpError},
@@ -18,7 +18,7 @@ pub(super) struct Round<'a> {
     http: &'a Http,
     next: usize,
     /// The failure to report if no endpoint answers, and whether it is the Hub's own.
-    told: Option<HubError>,
+    told: Option<SourceError>,
     is_of_hub: bool,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Round<'a> {
     }
 
     /// Takes the failure of the endpoint that was asked last; gives it back where it is final.
-    pub fn failed(&mut self, error: HubError) -> Result<(), HubError> {
+    pub fn failed(&mut self, error: SourceError) -> Result<(), SourceError> {
         let is_of_hub = self.http.endpoints().get(self.next.saturating_sub(1)).is_some_and(is_hub_itself);
         if !may_be_answered_elsewhere(&error) || (is_refusal(&error) && is_of_hub) {
             return Err(error);
@@ -55,20 +55,20 @@ impl<'a> Round<'a> {
     }
 
     /// The error to report if no endpoint answered.
-    pub fn ended(self) -> HubError {
+    pub fn ended(self) -> SourceError {
         let nobody = || HttpError::BadEndpoint { text: String::new(), why: "at least one endpoint is needed".into() };
         self.told.unwrap_or_else(|| nobody().into())
     }
 }
 
-fn is_refusal(error: &HubError) -> bool {
-    matches!(error, HubError::Http(error) if error.is_refusal())
+fn is_refusal(error: &SourceError) -> bool {
+    matches!(error, SourceError::Http(error) if error.is_refusal())
 }
 
-fn may_be_answered_elsewhere(error: &HubError) -> bool {
+fn may_be_answered_elsewhere(error: &SourceError) -> bool {
     match error {
-        HubError::Http(error) => error.elsewhere() || error.is_refusal(),
-        HubError::Answer { .. } => true,
+        SourceError::Http(error) => error.elsewhere() || error.is_refusal(),
+        SourceError::Answer { .. } => true,
         _ => false,
     }
 }
@@ -96,10 +96,10 @@ mod tests {
         (asked, round.ended().to_string())
     }
 
-    fn failure(status: &str, endpoint: &Url) -> HubError {
+    fn failure(status: &str, endpoint: &Url) -> SourceError {
         match status.parse() {
             Ok(status) => HttpError::refused_with(status, endpoint.as_str()).into(),
-            Err(_) if status == "nonsense" => HubError::Answer { url: endpoint.to_string(), why: "nonsense".into() },
+            Err(_) if status == "nonsense" => SourceError::Answer { url: endpoint.to_string(), why: "nonsense".into() },
             Err(_) => HttpError::Timeout { url: endpoint.to_string(), after: std::time::Duration::from_secs(1) }.into(),
         }
     }

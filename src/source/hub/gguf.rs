@@ -1,8 +1,7 @@
 //! The GGUF files of a repository: one unit per model or companion, whether it is one file or many parts.
 
 use super::{
-    HubError, HubFile,
-    error::Offer,
+    FileFacts, Offer, SourceError,
     label::{Labelled, labels},
 };
 use crate::{
@@ -26,7 +25,7 @@ pub struct GgufUnit<'a> {
     /// What it is for.
     pub role: Role,
     /// The files, in the order of their numbers.
-    pub parts: Vec<&'a HubFile>,
+    pub parts: Vec<&'a FileFacts>,
     /// Names of parts that the repository lacks.
     pub missing: Vec<String>,
 }
@@ -34,7 +33,7 @@ pub struct GgufUnit<'a> {
 impl GgufUnit<'_> {
     /// Bytes of all parts.
     pub fn size(&self) -> u64 {
-        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.size))
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.size.unwrap_or(0)))
     }
 
     /// Whether a file is one of its parts.
@@ -93,8 +92,8 @@ impl GgufUnit<'_> {
 }
 
 /// All GGUF models and companions of a listing, each with its label.
-pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufUnit<'a>> {
-    let mut groups: BTreeMap<(String, u32), BTreeMap<u32, &HubFile>> = BTreeMap::new();
+pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a FileFacts>) -> Vec<GgufUnit<'a>> {
+    let mut groups: BTreeMap<(String, u32), BTreeMap<u32, &FileFacts>> = BTreeMap::new();
     for file in files {
         let path = file.path.as_str();
         let Some((stem, _)) = path.rsplit_once('.') else { continue };
@@ -136,14 +135,17 @@ pub fn gguf_units<'a>(files: impl IntoIterator<Item = &'a HubFile>) -> Vec<GgufU
 /// Missing parts of one listing that are named.
 const MOST_NAMED: usize = 10_000;
 
-fn missing(name: &str, count: u32, parts: &BTreeMap<u32, &HubFile>, most: usize) -> Vec<String> {
+fn missing(name: &str, count: u32, parts: &BTreeMap<u32, &FileFacts>, most: usize) -> Vec<String> {
     let holes = (1..=count).filter(|number| !parts.contains_key(number)).take(most);
     holes.map(|number| format!("{name}-{number:05}-of-{count:05}.gguf")).collect()
 }
 
 /// The unit with the wanted label, or else the only model of this quantization; with none wanted, Q4_K_M or the next best. Read
 /// [`GgufUnit::label`] for what was taken and say it.
-pub fn gguf_choice<'a>(files: impl IntoIterator<Item = &'a HubFile>, wanted: Option<&Quant>) -> Result<GgufUnit<'a>, HubError> {
+pub fn gguf_choice<'a>(
+    files: impl IntoIterator<Item = &'a FileFacts>,
+    wanted: Option<&Quant>,
+) -> Result<GgufUnit<'a>, SourceError> {
     choose_unit(gguf_units(files), wanted, &|_| false)
 }
 
@@ -152,7 +154,7 @@ pub fn choose_unit<'a>(
     mut units: Vec<GgufUnit<'a>>,
     wanted: Option<&Quant>,
     kept: &dyn Fn(&GgufUnit<'a>) -> bool,
-) -> Result<GgufUnit<'a>, HubError> {
+) -> Result<GgufUnit<'a>, SourceError> {
     // With none asked for, a model with a hole is passed over where another is whole.
     if wanted.is_none() && units.iter().any(|unit| unit.role == Role::Model && unit.missing.is_empty()) {
         units.retain(|unit| unit.missing.is_empty());
@@ -163,7 +165,10 @@ pub fn choose_unit<'a>(
     };
     let several = match found.as_slice() {
         [unit] if !unit.missing.is_empty() => {
-            return Err(HubError::Incomplete { what: format!("split GGUF file `{}`", unit.name), missing: unit.missing.clone() });
+            return Err(SourceError::Incomplete {
+                what: format!("split GGUF file `{}`", unit.name),
+                missing: unit.missing.clone(),
+            });
         }
         [unit] => return Ok((*unit).clone()),
         several => several,
@@ -181,9 +186,9 @@ pub fn choose_unit<'a>(
         [] => {
             let models = units.iter().filter(|unit| unit.role == Role::Model);
             let all: Vec<_> = if models.clone().next().is_some() { models.collect() } else { units.iter().collect() };
-            HubError::NoLabel { label: label.clone(), there: offers(&all), repo: None, format: None }
+            SourceError::NoLabel { label: label.clone(), there: offers(&all), repo: None, format: None }
         }
-        several => HubError::Ambiguous { label: label.clone(), there: offers(several), repo: None },
+        several => SourceError::Ambiguous { label: label.clone(), there: offers(several), repo: None },
     })
 }
 
@@ -233,7 +238,7 @@ mod tests {
     use crate::hint::{Action, Hint, Operand, Parameter, Verb};
 
     /// The names that a download of each label takes.
-    fn labels_of(error: &HubError) -> Vec<String> {
+    fn labels_of(error: &SourceError) -> Vec<String> {
         let Some(Hint::Labels { labels, .. }) = error.hint() else { panic!("{error:?}") };
         let name = |(action, size): (Action, u64)| match &action.operands[..] {
             [Operand::Name(name)] if size == 1 && action.verb == Verb::Download => name.clone(),
@@ -242,7 +247,7 @@ mod tests {
         labels.into_iter().map(name).collect()
     }
 
-    fn choose(files: &[HubFile], quant: Option<&str>) -> Result<Vec<String>, HubError> {
+    fn choose(files: &[FileFacts], quant: Option<&str>) -> Result<Vec<String>, SourceError> {
         let quant = quant.map(|q| q.parse().unwrap());
         gguf_choice(files, quant.as_ref()).map(|unit| unit.parts.iter().map(|p| p.path.to_string()).collect())
     }
@@ -262,7 +267,7 @@ mod tests {
         let files = ["x.Q8_0.gguf", "x.Q4_K_M.gguf", "x.Q4_K_S.gguf", "mmproj-F16.gguf"].map(file);
         let error = choose(&files, Some("q4_k_n")).unwrap_err().of_repo("me/x", None);
         assert_eq!(labels_of(&error), ["me/x:q4_k_m", "me/x:q4_k_s", "me/x:q8_0"]);
-        let many: Vec<HubFile> = (0..13).map(|n| file(&format!("voice{}.Q8_0.gguf", (b'a' + n) as char))).collect();
+        let many: Vec<FileFacts> = (0..13).map(|n| file(&format!("voice{}.Q8_0.gguf", (b'a' + n) as char))).collect();
         let error = choose(&many, None).unwrap_err();
         assert_eq!(labels_of(&error).len(), 13);
         let error = choose(&[file("model.safetensors")], None).unwrap_err().of_repo("me/x", Some("safetensors"));
@@ -312,7 +317,7 @@ mod tests {
     fn what_was_kept_under_a_name_keeps_it_where_no_label_is_the_same() {
         let files = ["a.Q4_K_M.gguf", "b.Q4_K_M.gguf"].map(file);
         let wanted: Quant = "q4_k_m".parse().unwrap();
-        assert!(matches!(gguf_choice(&files, Some(&wanted)), Err(HubError::Ambiguous { .. })));
+        assert!(matches!(gguf_choice(&files, Some(&wanted)), Err(SourceError::Ambiguous { .. })));
         let unit = choose_unit(gguf_units(&files), Some(&wanted), &|unit| unit.name == "b.Q4_K_M").unwrap();
         assert_eq!(unit.label.as_str(), "b-q4_k_m");
         assert_eq!(choose(&["x-I-Mini.gguf", "x-I-Nano.gguf"].map(file), Some("i-nano")).unwrap(), ["x-I-Nano.gguf"]);
@@ -326,7 +331,10 @@ mod tests {
         assert_eq!(parts.len(), 3);
         assert!(parts[0].contains("00001"));
         let error = choose(&names(&[1, 3]), Some("q8_0")).unwrap_err();
-        assert!(matches!(&error, HubError::Incomplete { missing, .. } if *missing == ["Q8_0/big-00002-of-00003.gguf"]), "{error}");
+        assert!(
+            matches!(&error, SourceError::Incomplete { missing, .. } if *missing == ["Q8_0/big-00002-of-00003.gguf"]),
+            "{error}"
+        );
     }
 
     #[test]
@@ -347,7 +355,7 @@ mod tests {
         for (names, quant) in [(&[holed, "m-Q8_0.gguf"], Some("q4_k_m")), (&[holed, "mmproj-F16.gguf"], None)] {
             let error = choose(&files(names), quant).unwrap_err();
             assert!(
-                matches!(&error, HubError::Incomplete { missing, .. } if *missing == ["m-Q4_K_M-00002-of-00002.gguf"]),
+                matches!(&error, SourceError::Incomplete { missing, .. } if *missing == ["m-Q4_K_M-00002-of-00002.gguf"]),
                 "{error}"
             );
         }
@@ -363,7 +371,7 @@ mod tests {
         assert_eq!(choose(&[file("odd.gguf")], None).unwrap(), ["odd.gguf"]);
         let two = choose(&["a.Q4_K_M.gguf", "b.Q4_K_M.gguf", "c.Q8_0.gguf"].map(file), None).unwrap_err();
         assert!(two.to_string().ends_with("a-q4_k_m (1 B), b-q4_k_m (1 B)"), "{two}");
-        assert!(matches!(choose(&[file("a.gguf"), file("b.gguf")], None), Err(HubError::Ambiguous { .. })));
-        assert!(matches!(choose(&[file("config.json")], None), Err(HubError::NoLabel { .. })));
+        assert!(matches!(choose(&[file("a.gguf"), file("b.gguf")], None), Err(SourceError::Ambiguous { .. })));
+        assert!(matches!(choose(&[file("config.json")], None), Err(SourceError::NoLabel { .. })));
     }
 }

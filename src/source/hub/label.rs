@@ -243,12 +243,12 @@ fn is_free(label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{gguf_choice, gguf_units, tree::file};
-    use crate::source::hub::HubFile;
+    use crate::facts::FileFacts;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
     fn labels(names: &[&str]) -> Vec<String> {
-        let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
+        let files: Vec<FileFacts> = names.iter().map(|name| file(name)).collect();
         let units = gguf_units(&files);
         let by_path: BTreeMap<&str, String> =
             units.iter().flat_map(|unit| unit.parts.iter().map(|part| (part.path.as_str(), unit.label.to_string()))).collect();
@@ -311,7 +311,7 @@ mod tests {
             ),
             seed: u64,
         ) {
-            let mut files: Vec<HubFile> =
+            let mut files: Vec<FileFacts> =
                 names.iter().filter_map(|name| name.parse().ok()).map(|path: crate::names::RelPath| file(path.as_str())).collect();
             let units = gguf_units(&files);
             let labels: BTreeSet<&str> = units.iter().map(|unit| unit.label.as_str()).collect();

@@ -6,7 +6,6 @@ mod companion;
 mod dialect;
 mod endpoint_info;
 mod endpoints;
-mod error;
 mod gguf;
 mod hosts;
 mod label;
@@ -17,13 +16,11 @@ mod select;
 mod tree;
 
 pub use companion::{Companion, companion_choice};
-pub use error::{HubError, Offer};
 pub use gguf::{GgufUnit, choose_unit, gguf_choice, gguf_units};
 pub use pattern::{matches, select_files};
-pub use pin::{Gate, Pinned};
 pub use reference::Reference;
 pub use select::{ANOTHER_COPY, SetChoice, complete_set, is_cut_otherwise, missing_from_index, missing_shards};
-pub use tree::{HubFile, Tree, check_collisions};
+pub use tree::check_collisions;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {
@@ -38,13 +35,16 @@ pub(crate) mod fuzzing {
     }
 }
 
+use super::{FileList, Locator, Offer, Pinned, Source, SourceError};
 use crate::{
     event::Reporter,
+    facts::FileFacts,
     http::{Http, HttpError, Location, Service},
-    names::{RelPath, RepoId, Revision},
+    names::{RelPath, RepoId, Revision, SourceId},
     settings::Network,
 };
 use dialect::HubDialect;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use hosts::{hub_origins, is_hub_itself};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
@@ -68,25 +68,49 @@ impl Hub {
         Ok(Self { http: http.of_service(Service::new(HubDialect, hub_origins(), network)?) })
     }
 
-    /// The same Hub over the same connections, with another listener.
-    pub fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Self {
-        Self { http: self.http.for_listener(reporter) }
-    }
-
-    /// The network underneath.
-    pub fn http(&self) -> &Http {
-        &self.http
-    }
-
     /// Where a file's bytes are, one place per endpoint, in the order in which they are to be tried.
-    pub fn locations(&self, repo: &RepoId, revision: &Revision, path: &RelPath) -> Vec<Location> {
+    fn locations(&self, repo: &RepoId, revision: &Revision, path: &RelPath) -> Vec<Location> {
         let tail = format!("{repo}/resolve/{}/{}", segment(revision.as_str()), segments(path.as_str()));
-        let location = |base: &Url| {
-            let url = below(base, &tail, None);
-            if is_hub_itself(base) { Location::at_authority(url) } else { Location::new(url) }
-        };
+        let location = |base: &Url| Location::of(&self.http, below(base, &tail, None), is_hub_itself(base), None);
         self.http.endpoints().iter().map(location).collect()
     }
+}
+
+impl Source for Hub {
+    fn pin<'a>(&'a self, id: &'a SourceId, revision: Option<&'a Revision>) -> BoxFuture<'a, Result<Pinned, SourceError>> {
+        async move {
+            match revision {
+                Some(revision) => self.pin_repo(repo_of(id)?, revision).await,
+                None => self.pin_repo(repo_of(id)?, &Revision::main()).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn list<'a>(&'a self, pinned: &'a Pinned, _named: &'a [RelPath]) -> BoxFuture<'a, Result<FileList, SourceError>> {
+        async move {
+            let unpinned = || SourceError::Answer { url: pinned.id.to_string(), why: "it was not pinned to a commit".into() };
+            self.tree(repo_of(&pinned.id)?, pinned.commit.as_ref().ok_or_else(unpinned)?).await
+        }
+        .boxed()
+    }
+
+    fn locate(&self, id: &SourceId, revision: Option<&Revision>, file: &RelPath, _version: Option<&str>) -> Vec<Locator> {
+        let Some(repo) = id.repo() else { return Vec::new() };
+        let locations = match revision {
+            Some(revision) => self.locations(repo, revision, file),
+            None => self.locations(repo, &Revision::main(), file),
+        };
+        locations.into_iter().map(Locator::Http).collect()
+    }
+
+    fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Arc<dyn Source> {
+        Arc::new(Self { http: self.http.for_listener(reporter) })
+    }
+}
+
+fn repo_of(id: &SourceId) -> Result<&RepoId, SourceError> {
+    id.repo().ok_or_else(|| SourceError::Unknown { id: id.to_string() })
 }
 
 /// An address below an endpoint; `path` is already encoded.
@@ -111,7 +135,7 @@ fn segments(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::{event::Silent, settings::Network};
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     pub(super) fn hub(endpoints: &[String]) -> Hub {
         let network =
@@ -139,7 +163,7 @@ mod tests {
         fn send<T: Send>(_: T) {}
         let hub = hub(&["http://127.0.0.1:1".into()]);
         let pinned = Pinned::assumed(&"o/r".parse().unwrap(), &"0".repeat(40).parse().unwrap()).unwrap();
-        send(hub.tree(&pinned));
-        send(hub.pin(&pinned.repo, &pinned.commit));
+        send(hub.list(&pinned, &[]));
+        send(hub.pin(&pinned.id, pinned.commit.as_ref()));
     }
 }

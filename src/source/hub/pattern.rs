@@ -1,6 +1,6 @@
 //! Patterns of file names as the Hub's own tools mean them: `*` also crosses `/`.
 
-use super::HubFile;
+use super::FileFacts;
 
 /// Whether `name` fits `pattern`: `*` any text, `?` one character, `[a-z]` one of a set, `[!a-z]` one outside it. A pattern
 /// that ends with `/` takes everything below that folder. Upper and lower case differ.
@@ -36,8 +36,8 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// The files that fit one of `include` (all, if there is none) and none of `exclude`.
-pub fn select_files<'a>(files: &'a [HubFile], include: &[String], exclude: &[String]) -> Vec<&'a HubFile> {
-    let fits = |patterns: &[String], file: &HubFile| patterns.iter().any(|pattern| matches(pattern, file.path.as_str()));
+pub fn select_files<'a>(files: &'a [FileFacts], include: &[String], exclude: &[String]) -> Vec<&'a FileFacts> {
+    let fits = |patterns: &[String], file: &FileFacts| patterns.iter().any(|pattern| matches(pattern, file.path.as_str()));
     files.iter().filter(|file| (include.is_empty() || fits(include, file)) && !fits(exclude, file)).collect()
 }
 

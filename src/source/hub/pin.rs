@@ -1,6 +1,6 @@
 //! From a branch, tag or short commit to the one commit that a plan is made of.
 
-use super::{Hub, HubError, below, segment};
+use super::{super::Gate, Hub, Pinned, SourceError, below, segment};
 use crate::{
     event::Event,
     http::{Trail, bare},
@@ -12,62 +12,16 @@ use crate::{
 use serde::Deserialize;
 use url::Url;
 
-/// Who may have the files of a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Gate {
-    /// Everyone.
-    #[default]
-    Open,
-    /// Everyone who accepts the conditions.
-    Auto,
-    /// Those whom the owner lets in.
-    Manual,
-}
-
-/// A repository at one commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pinned {
-    /// The repository under its present name.
-    pub repo: RepoId,
-    /// The repository as it was asked for.
-    pub requested: RepoId,
-    /// The full commit.
-    pub commit: Revision,
-    /// Who may have the files.
-    pub gated: Gate,
-    /// Whether the repository is private.
-    pub private: bool,
-    /// Whether the Hub has disabled it.
-    pub disabled: bool,
-    /// The licence as the model card names it.
-    pub license: Option<String>,
-}
-
-impl Pinned {
-    /// A full commit that is known already, without a call; `None` if `commit` is a name that can move.
-    pub fn assumed(repo: &RepoId, commit: &Revision) -> Option<Self> {
-        commit.is_commit().then(|| Self {
-            repo: repo.clone(),
-            requested: repo.clone(),
-            commit: commit.clone(),
-            gated: Gate::Open,
-            private: false,
-            disabled: false,
-            license: None,
-        })
-    }
-}
-
 impl Hub {
     /// Asks which commit `revision` stands for now.
-    pub async fn pin(&self, repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
+    pub(super) async fn pin_repo(&self, repo: &RepoId, revision: &Revision) -> Result<Pinned, SourceError> {
         let path = format!("api/models/{repo}/revision/{}", segment(revision.as_str()));
         let mut round = self.round();
         while let Some((endpoint, tries)) = round.next() {
             match self.pin_at(&below(endpoint, &path, None), tries, repo, revision).await {
                 Ok(pinned) => {
-                    if pinned.repo != *repo {
-                        let notice = Notice::RepoRenamed { asked: repo.clone(), now: pinned.repo.clone() };
+                    if pinned.id != *repo {
+                        let notice = Notice::RepoRenamed { asked: repo.clone(), now: pinned.id.clone() };
                         self.http.report(&Event::Notice(notice));
                     }
                     return Ok(pinned);
@@ -78,7 +32,7 @@ impl Hub {
         Err(round.ended())
     }
 
-    async fn pin_at(&self, url: &Url, tries: u32, repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
+    async fn pin_at(&self, url: &Url, tries: u32, repo: &RepoId, revision: &Revision) -> Result<Pinned, SourceError> {
         let mut body = Vec::new();
         let answer = self.http.get(url, tries, self.http.question_deadline(), &Trail::default(), &mut body).await?;
         read(&answer.url, &body, repo, revision)
@@ -108,8 +62,8 @@ struct Card {
     license_name: Fact,
 }
 
-fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
-    let refuse = |why: String| HubError::Answer { url: bare(url), why };
+fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, SourceError> {
+    let refuse = |why: String| SourceError::Answer { url: bare(url), why };
     let info: RepoInfo = serde_json::from_slice(body).map_err(|error| refuse(format!("it is not JSON ({error})")))?;
     let commit = info.sha.text().ok_or_else(|| refuse("it names no commit".into()))?;
     let commit: Revision = commit.parse().map_err(|error| refuse(format!("{error}")))?;
@@ -119,11 +73,11 @@ fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pi
     if revision.is_commit() && !commit.as_str().eq_ignore_ascii_case(revision.as_str()) {
         return Err(refuse(format!("commit {revision} was requested and {commit} was received")));
     }
-    let canonical = info.id.text().or_else(|| info.model_id.text()).and_then(|id| id.parse().ok());
+    let canonical: Option<RepoId> = info.id.text().or_else(|| info.model_id.text()).and_then(|id| id.parse().ok());
     Ok(Pinned {
-        repo: canonical.unwrap_or_else(|| repo.clone()),
-        requested: repo.clone(),
-        commit,
+        id: canonical.unwrap_or_else(|| repo.clone()).into(),
+        requested: repo.clone().into(),
+        commit: Some(commit),
         gated: match &info.gated {
             Fact::Text(word) if word == "manual" => Gate::Manual,
             Fact::Text(_) | Fact::Truth(true) => Gate::Auto,
@@ -137,9 +91,9 @@ fn read(url: &Url, body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pi
 
 /// For `fuzz/`: what an answer says that was asked about a revision of a repository.
 #[cfg(feature = "fuzzing")]
-pub fn fuzzed(body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, HubError> {
-    let url =
-        Url::parse("https://hub.example/api").map_err(|error| HubError::Answer { url: String::new(), why: error.to_string() })?;
+pub fn fuzzed(body: &[u8], repo: &RepoId, revision: &Revision) -> Result<Pinned, SourceError> {
+    let url = Url::parse("https://hub.example/api")
+        .map_err(|error| SourceError::Answer { url: String::new(), why: error.to_string() })?;
     read(&url, body, repo, revision)
 }
 
@@ -161,7 +115,7 @@ mod tests {
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-    fn pinned(body: &str, revision: &str) -> Result<Pinned, HubError> {
+    fn pinned(body: &str, revision: &str) -> Result<Pinned, SourceError> {
         read(&Url::parse("https://h/api/models/o/r").unwrap(), body.as_bytes(), &"o/r".parse().unwrap(), &revision.parse().unwrap())
     }
 
@@ -171,13 +125,13 @@ mod tests {
             r#"{{"id":"New/Name","sha":"{COMMIT}","gated":"manual","private":true,"cardData":{{"license":"other","license_name":"llama2"}},"tags":[]}}"#
         );
         let read = pinned(&full, "main").unwrap();
-        assert_eq!((read.repo.as_str(), read.requested.as_str()), ("New/Name", "o/r"));
+        assert_eq!((read.id.as_str(), read.requested.as_str()), ("New/Name", "o/r"));
         assert_eq!((read.gated, read.private, read.disabled, read.license.as_deref()), (Gate::Manual, true, false, Some("llama2")));
         let tags = format!(r#"{{"id":"../..","sha":"{COMMIT}","gated":false,"tags":[1,"license:mit"],"private":"?"}}"#);
         let read = pinned(&tags, COMMIT).unwrap();
-        assert_eq!((read.repo.as_str(), read.gated, read.license.as_deref()), ("o/r", Gate::Open, Some("mit")));
+        assert_eq!((read.id.as_str(), read.gated, read.license.as_deref()), ("o/r", Gate::Open, Some("mit")));
         for bad in ["", "[]", r#"{"sha":"main"}"#, r#"{"sha":7}"#] {
-            assert!(matches!(pinned(bad, "main"), Err(HubError::Answer { .. })), "{bad}");
+            assert!(matches!(pinned(bad, "main"), Err(SourceError::Answer { .. })), "{bad}");
         }
         assert!(pinned(&full, &"f".repeat(40)).is_err(), "another commit than the asked one");
     }
@@ -189,8 +143,11 @@ mod tests {
             false => Reply::new("200 OK", &["Content-Type: application/json"], format!(r#"{{"id":"o/new","sha":"{COMMIT}"}}"#)),
         })
         .await;
-        let pinned = hub(&[server.base()]).pin(&"o/old".parse().unwrap(), &"refs/pr/1".parse().unwrap()).await.unwrap();
-        assert_eq!((pinned.repo.as_str(), pinned.requested.as_str(), pinned.commit.as_str()), ("o/new", "o/old", COMMIT));
+        let pinned = hub(&[server.base()]).pin_repo(&"o/old".parse().unwrap(), &"refs/pr/1".parse().unwrap()).await.unwrap();
+        assert_eq!(
+            (pinned.id.as_str(), pinned.requested.as_str(), pinned.commit.as_ref().unwrap().as_str()),
+            ("o/new", "o/old", COMMIT)
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What people write where a model is named: a registry id, a repository, a file, or an address pasted from a browser.
 
-use super::{HubError, hosts::is_public_hub};
+use super::{SourceError, hosts::is_public_hub};
 use crate::{
     http::Origin,
-    names::{ModelId, NameError, Quant, RelPath, RepoId, Revision},
+    names::{ModelId, NameError, Quant, RelPath, RepoId, Revision, WebFolder},
     weights::FileKind,
 };
 use percent_encoding::percent_decode_str;
@@ -31,6 +31,13 @@ pub enum Reference {
         /// The file, or folder, if one was named.
         path: Option<RelPath>,
     },
+    /// A file on a web server.
+    Web {
+        /// The folder that has it.
+        folder: WebFolder,
+        /// Its name there.
+        path: RelPath,
+    },
 }
 
 /// First parts of an address that are no owner of models.
@@ -38,10 +45,23 @@ const OTHER_KINDS: [&str; 8] = ["datasets", "spaces", "kernels", "buckets", "col
 
 impl Reference {
     /// Reads a reference; `endpoints` are addresses whose pages may be pasted too.
-    pub fn parse(text: &str, endpoints: &[Url]) -> Result<Self, HubError> {
+    pub fn parse(text: &str, endpoints: &[Url]) -> Result<Self, SourceError> {
         let text = text.trim();
-        read(text, endpoints)
-            .map_err(|why| HubError::Reference { text: text.chars().take(200).flat_map(char::escape_default).collect(), why })
+        let shown = || shown(text).chars().take(200).flat_map(char::escape_default).collect();
+        read(text, endpoints).map_err(|why| SourceError::Reference { text: shown(), why })
+    }
+}
+
+/// What of a text may be shown: of an address neither user and password nor the query.
+fn shown(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let rest = rest.split(['?', '#']).next().unwrap_or_default();
+            let host = rest.find('/').unwrap_or(rest.len());
+            let behind = rest[..host].rfind('@').map_or(0, |at| at + 1);
+            format!("{scheme}://{}", &rest[behind..])
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -156,7 +176,7 @@ fn address(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
     let origin = Origin::of(&url).ok_or("only addresses of HTTP are read")?;
     let endpoint = endpoints.iter().find(|own| Origin::of(own).as_ref() == Some(&origin));
     if endpoint.is_none() && !is_public_hub(origin.host()) {
-        return Err(format!("`{}` is neither the Hub nor an endpoint in use", origin.host()));
+        return file_on_web(&url, &origin);
     }
     let base = endpoint.map_or("", |own| own.path().trim_end_matches('/'));
     // `Url` resolves `..` itself; what it leaves is decoded part by part, so that an encoded `/` cannot make a new part.
@@ -191,6 +211,19 @@ fn address(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
         }
         [page, ..] => Err(format!("the page `{page}` of a repository names no model file")),
     }
+}
+
+/// A weights file of any other server.
+fn file_on_web(url: &Url, origin: &Origin) -> Result<Reference, String> {
+    let is_weights = |path: &str| [".gguf", ".safetensors"].iter().any(|end| path.to_ascii_lowercase().ends_with(end));
+    if !is_weights(url.path()) {
+        return Err(format!(
+            "`{}` is neither the Hub nor an endpoint in use, and the address ends with no name of a `.gguf` or `.safetensors` file",
+            origin.host()
+        ));
+    }
+    let (folder, path) = WebFolder::of_file(url).map_err(|error| error.to_string())?;
+    Ok(Reference::Web { folder, path })
 }
 
 fn path_of(parts: impl Iterator<Item = Result<String, String>>) -> Result<Option<RelPath>, String> {
@@ -228,7 +261,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Result<Reference, HubError> {
+    fn parse(text: &str) -> Result<Reference, SourceError> {
         Reference::parse(text, &[Url::parse("http://mirror.lan:8090/hf").unwrap()])
     }
 
@@ -238,6 +271,7 @@ mod tests {
         match parse(text) {
             Err(error) => format!("error: {error}"),
             Ok(Reference::Registry { id, quant }) => format!("{id}:{}", show(quant.map(|q| q.to_string()))),
+            Ok(Reference::Web { folder, path }) => format!("web {folder} {path}"),
             Ok(Reference::Hub { repo, revision, quant, path }) => format!(
                 "{repo}|{}|{}|{}",
                 show(revision.map(|r| r.to_string())),
@@ -284,6 +318,9 @@ mod tests {
             ("https://hf.co/o/r:Q8_0", "o/r||q8_0|"),
             ("http://mirror.lan:8090/hf/o/r/resolve/main/c.gguf", "o/r|main||c.gguf"),
             ("mirror.lan:8090/hf/o/r", "o/r|||"),
+            ("https://example.com/a/x.Q4_K_M.gguf?key=1", "web https://example.com/a x.Q4_K_M.gguf"),
+            ("http://127.0.0.1:9/x.safetensors", "web http://127.0.0.1:9 x.safetensors"),
+            ("http://mirror.lan:8091/hf/x.GGUF", "web http://mirror.lan:8091/hf x.GGUF"),
         ] {
             assert_eq!(short(text), wanted, "{text}");
         }
@@ -297,6 +334,8 @@ mod tests {
             ("https://huggingface.co/spaces/o/r", "holds no models"),
             ("https://example.com/o/r", "neither the Hub"),
             ("ftp://huggingface.co/o/r", "HTTP"),
+            ("https://me:secret@example.com/x.gguf?key=secret", "user or a password"),
+            ("https://example.com/x.zip?key=secret", "`.gguf`"),
             ("o/r/file.gguf", "hf://owner/repo/path"),
             ("o--x/r", "`--`"),
             ("o/r:Q4/K", "`/`"),
@@ -311,6 +350,7 @@ mod tests {
         ] {
             let error = short(text);
             assert!(error.starts_with("error") && error.contains(reason), "{text}: {error}");
+            assert!(!error.contains("secret"), "{text}: {error}");
         }
     }
 

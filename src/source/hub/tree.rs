@@ -1,12 +1,12 @@
 //! The files of a pinned commit, with sizes and hashes.
 
-use super::{Hub, HubError, Pinned, below, segment};
+use super::{FileFacts, FileList, Hub, SourceError, below, segment};
 use crate::{
-    digest::{GitSha1, LONGEST_FILE, Sha256Digest},
+    digest::LONGEST_FILE,
     event::{Event, Warning},
     http::{Origin, Sink, Trail, bare},
     json::{Elements, Fact, Object},
-    names::{NameError, RelPath},
+    names::{NameError, RelPath, RepoId, Revision},
     settings::DEFAULT_ENDPOINT,
     text,
 };
@@ -24,40 +24,18 @@ const LONGEST_ADDRESS: usize = 8192;
 /// How many skipped names are reported.
 const MOST_TOLD: usize = 10;
 
-/// One file of a repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubFile {
-    /// Its path from the root of the repository, letter for letter as the Hub has it.
-    pub path: RelPath,
-    /// Its size in bytes; for LFS files that of the content, not of the pointer.
-    pub size: u64,
-    /// The content's SHA-256, of LFS files.
-    pub sha256: Option<Sha256Digest>,
-    /// Git's blob id of the content, of plain files only: of LFS files git knows just the pointer.
-    pub git_sha1: Option<GitSha1>,
-}
-
-/// All files of a pinned commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
-    /// The files, in the order of the listing.
-    pub files: Vec<HubFile>,
-    /// Where people see them: a page of the endpoint that listed them.
-    pub page: String,
-}
-
 impl Hub {
     /// Lists all files of a pinned commit.
     ///
     /// A path that leads out of the folder fails the listing. A path that is only unusual, which some system cannot write,
     /// is left out with a warning.
-    pub async fn tree(&self, pinned: &Pinned) -> Result<Tree, HubError> {
+    pub(super) async fn tree(&self, repo: &RepoId, commit: &Revision) -> Result<FileList, SourceError> {
         const QUERY: &str = "recursive=true&expand=false";
-        let path = format!("api/models/{}/tree/{}", pinned.repo, segment(pinned.commit.as_str()));
+        let path = format!("api/models/{repo}/tree/{}", segment(commit.as_str()));
         let mut round = self.round();
         while let Some((endpoint, tries)) = round.next() {
-            match self.list(endpoint, &below(endpoint, &path, Some(QUERY)), tries).await {
-                Ok(listing) => return self.listed(listing, endpoint, pinned),
+            match self.list_at(endpoint, &below(endpoint, &path, Some(QUERY)), tries).await {
+                Ok(listing) => return self.listed(listing, endpoint, repo, commit),
                 Err(error) => round.failed(error)?,
             }
         }
@@ -65,7 +43,7 @@ impl Hub {
     }
 
     /// Reads all pages at one endpoint.
-    async fn list(&self, endpoint: &Url, first: &Url, tries: u32) -> Result<TreeListing, HubError> {
+    async fn list_at(&self, endpoint: &Url, first: &Url, tries: u32) -> Result<TreeListing, SourceError> {
         let deadline = self.http.question_deadline();
         let mut listing = TreeListing::default();
         let mut next = first.clone();
@@ -74,43 +52,43 @@ impl Hub {
         loop {
             let mut page = TreePage::new(&mut listing, self.http.longest_stream());
             let answer = self.http.get(&next, tries, deadline, &trail, &mut page).await?;
+            listing.pages += 1;
             let Some(link) = answer.link.as_deref().and_then(next_page) else { return Ok(listing) };
             next = page_address(endpoint, &answer.url, link)?;
             trail = answer.trail.clone();
             if seen.len() >= MOST_PAGES || !seen.insert(next.clone()) {
-                return Err(HubError::Answer { url: bare(&next), why: "its pages have no end".into() });
+                return Err(SourceError::Answer { url: bare(&next), why: "its pages have no end".into() });
             }
         }
     }
 
     /// Makes a tree of what was listed.
-    fn listed(&self, listing: TreeListing, endpoint: &Url, pinned: &Pinned) -> Result<Tree, HubError> {
+    fn listed(&self, listing: TreeListing, endpoint: &Url, repo: &RepoId, commit: &Revision) -> Result<FileList, SourceError> {
         if let Some(source) = listing.hostile {
-            return Err(HubError::HostilePath { repo: pinned.repo.to_string(), source });
+            return Err(SourceError::HostilePath { repo: repo.to_string(), source });
         }
         if listing.left_out > 0 {
             let names = text::counted(&listing.skipped, listing.left_out);
-            self.http.report(&Event::Warning(Warning::from(format!(
-                "files of `{}` that not every system can store are left out: {names}",
-                pinned.repo
-            ))));
+            let text = format!("files of `{repo}` that not every system can store are left out: {names}");
+            self.http.report(&Event::Warning(Warning::from(text)));
         }
-        let page = below(endpoint, &format!("{}/tree/{}", pinned.repo, segment(pinned.commit.as_str())), None);
-        Ok(Tree { files: listing.files, page: bare(&page) })
+        let page = below(endpoint, &format!("{repo}/tree/{}", segment(commit.as_str())), None);
+        Ok(FileList { requests: listing.pages, files: listing.files, page: bare(&page) })
     }
 }
 
 /// What the pages so far have.
 #[derive(Default)]
 struct TreeListing {
-    files: Vec<HubFile>,
+    files: Vec<FileFacts>,
     places: HashMap<String, usize>,
     /// The first names that were left out, and how many there are.
     skipped: Vec<String>,
     left_out: usize,
     /// The first path that leads out of its folder.
     hostile: Option<NameError>,
-    /// What was read: entries, bytes of names, bytes.
+    /// What was read: pages, entries, bytes of names, bytes.
+    pages: u32,
     entries: usize,
     names: usize,
     bytes: u64,
@@ -224,7 +202,7 @@ impl TreeListing {
 
 /// Drops whatever is not a hash: without access the Hub fills some fields with asterisks. A file then has none, and nothing
 /// is said of it that was not published.
-fn read_entry(path: RelPath, entry: &TreeEntry) -> Option<HubFile> {
+fn read_entry(path: RelPath, entry: &TreeEntry) -> Option<FileFacts> {
     let lfs = entry.lfs.get();
     let size = lfs.and_then(|lfs| lfs.size.number()).or_else(|| entry.size.number()).filter(|size| *size <= LONGEST_FILE)?;
     let hash = |from: &Fact| from.text().map(|text| text.trim_start_matches("sha256:").to_owned());
@@ -232,7 +210,9 @@ fn read_entry(path: RelPath, entry: &TreeEntry) -> Option<HubFile> {
     // A file kept by Xet alone is no plain file either, whatever its `lfs` says.
     let plain = entry.lfs.is_absent() && entry.xet_hash == Fact::None;
     let git_sha1 = if plain { hash(&entry.oid).and_then(|text| text.parse().ok()) } else { None };
-    Some(HubFile { path, size, sha256, git_sha1 })
+    // The Hub fills it with asterisks where nobody may see it.
+    let xet = entry.xet_hash.text().filter(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    Some(FileFacts { size: Some(size), sha256, git_sha1, xet: xet.map(str::to_owned), ..FileFacts::named(path) })
 }
 
 /// Whether a path that was refused could lead out of its folder on some system, or is meant to look like another.
@@ -260,8 +240,8 @@ fn next_page(link: &str) -> Option<&str> {
 }
 
 /// Where the next page is: at the endpoint in use. Mirrors that pass on the Hub's own address are corrected.
-fn page_address(endpoint: &Url, from: &Url, text: &str) -> Result<Url, HubError> {
-    let refuse = |why: &str| HubError::Answer { url: bare(from), why: why.into() };
+fn page_address(endpoint: &Url, from: &Url, text: &str) -> Result<Url, SourceError> {
+    let refuse = |why: &str| SourceError::Answer { url: bare(from), why: why.into() };
     if text.len() > LONGEST_ADDRESS {
         return Err(refuse("the address of the next page is too long"));
     }
@@ -277,13 +257,13 @@ fn page_address(endpoint: &Url, from: &Url, text: &str) -> Result<Url, HubError>
 }
 
 /// Errs if two of the chosen files would be one on a file system that ignores case.
-pub fn check_collisions(files: &[&HubFile]) -> Result<(), HubError> {
+pub fn check_collisions(files: &[&FileFacts]) -> Result<(), SourceError> {
     let mut seen: HashMap<String, &RelPath> = HashMap::new();
     for file in files {
         if let Some(other) = seen.insert(file.path.case_key(), &file.path)
             && *other != file.path
         {
-            return Err(HubError::Collision { one: other.to_string(), other: file.path.to_string() });
+            return Err(SourceError::Collision { one: other.to_string(), other: file.path.to_string() });
         }
     }
     Ok(())
@@ -292,28 +272,28 @@ pub fn check_collisions(files: &[&HubFile]) -> Result<(), HubError> {
 /// For `fuzz/`: pages of a listing, and the address of the next one.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzed {
-    use super::{HubError, HubFile, Pinned, Sink, TreeListing, TreePage, Url, bare};
+    use super::{super::Pinned, FileFacts, Sink, SourceError, TreeListing, TreePage, Url, bare};
 
     /// What pages of a listing hold.
     #[derive(Debug)]
     pub struct Listed {
         /// The files.
-        pub files: Vec<HubFile>,
+        pub files: Vec<FileFacts>,
         /// Names that were left out, as they are shown.
         pub skipped: Vec<String>,
     }
 
     /// Reads pages of a listing.
-    pub fn listing(from: &Url, pages: &[&[u8]], pinned: &Pinned) -> Result<Listed, HubError> {
+    pub fn listing(from: &Url, pages: &[&[u8]], pinned: &Pinned) -> Result<Listed, SourceError> {
         let mut listing = TreeListing::default();
         for page in pages {
             let mut sink = TreePage::new(&mut listing, u64::MAX);
             sink.begin();
             let read = sink.take(page).and_then(|()| sink.end());
-            read.map_err(|why| HubError::Answer { url: bare(from), why })?;
+            read.map_err(|why| SourceError::Answer { url: bare(from), why })?;
         }
         match listing.hostile {
-            Some(source) => Err(HubError::HostilePath { repo: pinned.repo.to_string(), source }),
+            Some(source) => Err(SourceError::HostilePath { repo: pinned.id.to_string(), source }),
             None => Ok(Listed { files: listing.files, skipped: listing.skipped }),
         }
     }
@@ -324,31 +304,32 @@ pub mod fuzzed {
     }
 
     /// Where that is.
-    pub fn page_address(endpoint: &Url, from: &Url, text: &str) -> Result<Url, HubError> {
+    pub fn page_address(endpoint: &Url, from: &Url, text: &str) -> Result<Url, SourceError> {
         super::page_address(endpoint, from, text)
     }
 }
 
 #[cfg(test)]
-pub(super) fn file(path: &str) -> HubFile {
-    HubFile { path: path.parse().unwrap(), size: 1, sha256: None, git_sha1: None }
+pub(super) fn file(path: &str) -> FileFacts {
+    FileFacts { size: Some(1), ..FileFacts::named(path.parse().unwrap()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::tests::hub, *};
-    use crate::{
-        http::testing::{Reply, Server},
-        names::Revision,
-    };
+    use crate::http::testing::{Reply, Server};
 
-    fn pinned() -> Pinned {
-        Pinned::assumed(&"o/r".parse().unwrap(), &"0123456789abcdef0123456789abcdef01234567".parse::<Revision>().unwrap()).unwrap()
+    fn repo() -> RepoId {
+        "o/r".parse().unwrap()
     }
 
-    fn list(body: &str) -> Result<TreeListing, HubError> {
+    fn commit() -> Revision {
+        "0123456789abcdef0123456789abcdef01234567".parse().unwrap()
+    }
+
+    fn list(body: &str) -> Result<TreeListing, SourceError> {
         let mut listing = TreeListing::default();
-        let nonsense = |why| HubError::Answer { url: "https://h/api".into(), why };
+        let nonsense = |why| SourceError::Answer { url: "https://h/api".into(), why };
         let mut page = TreePage::new(&mut listing, 1 << 20);
         page.take(body.as_bytes()).and_then(|()| page.end()).map_err(nonsense)?;
         Ok(listing)
@@ -377,7 +358,7 @@ mod tests {
         let of = |fields: String| {
             let body = format!(r#"[{{"type":"file","path":"w","size":9,{fields}}}]"#);
             let file = list(&body).unwrap_or_else(|error| panic!("{fields}: {error}")).files.remove(0);
-            assert_eq!(file.size, 9, "{fields}");
+            assert_eq!(file.size, Some(9), "{fields}");
             (file.sha256.is_some(), file.git_sha1.is_some())
         };
         for oid in ["null", "7", "[]", r#""""#, r#""*""#, &format!("\"{}\"", &sha[1..]), &format!("\"{sha}0\""), "\"sha1:00\""] {
@@ -396,8 +377,8 @@ mod tests {
     fn paths_that_escape_fail_and_paths_that_are_only_unusual_are_left_out() {
         for bad in ["../x", "/etc/passwd", "a/../../b", "C:/x", "a\\\\b", "a//b", "a\\u0000b", "x/.. /y"] {
             let listing = list(&format!(r#"[{{"type":"file","path":"{bad}","size":1}}]"#)).unwrap();
-            let error = hub(&["http://127.0.0.1:1".into()]).listed(listing, &Url::parse("http://h").unwrap(), &pinned());
-            assert!(matches!(error, Err(HubError::HostilePath { .. })), "{bad}");
+            let error = hub(&["http://127.0.0.1:1".into()]).listed(listing, &Url::parse("http://h").unwrap(), &repo(), &commit());
+            assert!(matches!(error, Err(SourceError::HostilePath { .. })), "{bad}");
         }
         let listing = list(r#"[{"type":"file","path":"aux.txt","size":1},{"type":"file","path":"12:30.png","size":1}]"#).unwrap();
         assert_eq!((listing.files.len(), listing.skipped.len()), (0, 2));
@@ -412,7 +393,7 @@ mod tests {
     fn case_collisions_matter_only_among_the_chosen() {
         let (a, b, c) = (file("A.json"), file("a.json"), file("b"));
         assert!(check_collisions(&[&a, &c]).is_ok());
-        assert!(matches!(check_collisions(&[&a, &c, &b]), Err(HubError::Collision { .. })));
+        assert!(matches!(check_collisions(&[&a, &c, &b]), Err(SourceError::Collision { .. })));
     }
 
     #[test]
@@ -438,10 +419,10 @@ mod tests {
             true => Reply::new("200 OK", &[], page("b")),
         })
         .await;
-        let files = hub(&[server.base()]).tree(&pinned()).await.unwrap().files;
+        let files = hub(&[server.base()]).tree(&repo(), &commit()).await.unwrap().files;
         assert_eq!(files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert!(server.requests()[0].contains("?recursive=true&expand=false "));
         let circle = Server::start(|_, _| Reply::new("200 OK", &["Link: </api?cursor=1>; rel=\"next\""], "[]")).await;
-        assert!(matches!(hub(&[circle.base()]).tree(&pinned()).await, Err(HubError::Answer { .. })));
+        assert!(matches!(hub(&[circle.base()]).tree(&repo(), &commit()).await, Err(SourceError::Answer { .. })));
     }
 }

@@ -213,7 +213,7 @@ impl BlobWriter {
             (IngestKey::Sha256(_), _) => self.request.trust,
             (_, Some(_)) => Trust::Sha256Upstream,
             (IngestKey::Git(_), None) => self.request.trust.at_most(Trust::GitSha1Upstream),
-            (IngestKey::Private(_), None) => Trust::Tofu,
+            (IngestKey::Version(_) | IngestKey::Private(_), None) => Trust::Tofu,
         }
     }
     /// Bytes that an earlier run left.

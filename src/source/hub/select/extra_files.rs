@@ -1,7 +1,7 @@
 //! What comes along beside the chosen weights, and why the rest does not.
 
 use super::{RepoFiles, kind::is_variant};
-use crate::{names::is_apple_double, source::hub::HubFile, weights::FileKind};
+use crate::{facts::FileFacts, names::is_apple_double, weights::FileKind};
 use std::collections::BTreeSet;
 
 /// The longest file that is no weights and comes along unasked: vocabularies are the longest of them.
@@ -15,7 +15,7 @@ impl RepoFiles<'_> {
     /// stems of shards there, and the folders that have any weights.
     pub(super) fn why_not(
         &self,
-        file: &HubFile,
+        file: &FileFacts,
         beside: &BTreeSet<&str>,
         described: &BTreeSet<(&str, &str)>,
         of_others: &BTreeSet<&str>,
@@ -45,7 +45,7 @@ impl RepoFiles<'_> {
         if kind == Some(FileKind::Media) {
             return Some("a picture, a film, a sound or a paper");
         }
-        if file.size > LONGEST_SMALL {
+        if file.size.is_some_and(|size| size > LONGEST_SMALL) {
             return Some("large, and no weights");
         }
         let is_elsewhere = !folder.is_empty() && !beside.contains(folder) && of_others.contains(folder);
@@ -68,7 +68,7 @@ impl RepoFiles<'_> {
 }
 
 /// Whether a file has weights of any framework, by its name.
-pub(super) fn has_weights(file: &HubFile) -> bool {
+pub(super) fn has_weights(file: &FileFacts) -> bool {
     FileKind::of(&file.path).is_some_and(FileKind::holds_weights)
 }
 

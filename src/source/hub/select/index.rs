@@ -1,6 +1,6 @@
 //! What an index of weights names.
 
-use super::super::HubError;
+use super::super::SourceError;
 use crate::json::{Fact, FromJson, Object};
 use serde::{
     Deserialize, Deserializer,
@@ -44,8 +44,8 @@ impl<'de> Deserialize<'de> for Shards {
 }
 
 /// Names that an `*.index.json` lists and that are not among the names beside it; an error if it is no index.
-pub fn missing_from_index(index: &[u8], there: &[&str]) -> Result<Vec<String>, HubError> {
-    let refuse = |why: &str| HubError::Answer { url: "the index of the weights".into(), why: why.into() };
+pub fn missing_from_index(index: &[u8], there: &[&str]) -> Result<Vec<String>, SourceError> {
+    let refuse = |why: &str| SourceError::Answer { url: "the index of the weights".into(), why: why.into() };
     let index: Index = serde_json::from_slice(index).map_err(|_| refuse("it is not JSON"))?;
     let Object::Read(Shards(named)) = index.weight_map else { return Err(refuse("it has no `weight_map`")) };
     if named.len() > MOST_SHARDS {

@@ -1,7 +1,7 @@
 //! How the weights of a format are called, and which of a folder's are taken.
 
 use super::shards::split_shard;
-use crate::{source::hub::HubFile, weights::FileKind};
+use crate::{facts::FileFacts, weights::FileKind};
 
 /// How loaders expect the weights of one kind to be named.
 pub(super) struct WeightNames {
@@ -35,10 +35,10 @@ impl WeightNames {
 
     /// The weights in a folder; where the usual names exist, only these, and shards rather than a single file if there
     /// is an index.
-    pub(super) fn weights<'a>(&self, folder: &[&'a HubFile]) -> Vec<&'a HubFile> {
-        let mut all: Vec<(&'a HubFile, &'a str)> =
+    pub(super) fn weights<'a>(&self, folder: &[&'a FileFacts]) -> Vec<&'a FileFacts> {
+        let mut all: Vec<(&'a FileFacts, &'a str)> =
             folder.iter().filter_map(|file| Some((*file, self.stem(file.path.file_name())?))).collect();
-        let is_plain = |(_, stem): &(&HubFile, &str)| !is_variant(stem);
+        let is_plain = |(_, stem): &(&FileFacts, &str)| !is_variant(stem);
         if all.iter().any(is_plain) {
             all.retain(is_plain);
         }

@@ -12,7 +12,7 @@ pub use extra_files::ANOTHER_COPY;
 pub use index::missing_from_index;
 pub use shards::{is_cut_otherwise, missing_shards};
 
-use super::{HubError, HubFile, matches};
+use super::{FileFacts, SourceError, matches};
 use crate::{names::Format, weights::FileKind};
 use extra_files::{has_weights, is_of_others};
 use kind::WeightNames;
@@ -23,9 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetChoice<'a> {
     /// What is taken, by path.
-    pub files: Vec<&'a HubFile>,
+    pub files: Vec<&'a FileFacts>,
     /// What is not taken, by path, and why.
-    pub left_out: Vec<(&'a HubFile, &'static str)>,
+    pub left_out: Vec<(&'a FileFacts, &'static str)>,
 }
 
 impl SetChoice<'_> {
@@ -34,7 +34,7 @@ impl SetChoice<'_> {
         let (kept, excluded) =
             self.files.into_iter().partition(|file| !exclude.iter().any(|pattern| matches(pattern, file.path.as_str())));
         self.files = kept;
-        let excluded: Vec<&HubFile> = excluded;
+        let excluded: Vec<&FileFacts> = excluded;
         self.left_out.extend(excluded.into_iter().map(|file| (file, "excluded by the registry")));
         self.left_out.sort_by(|a, b| a.0.path.cmp(&b.0.path));
         self
@@ -43,13 +43,18 @@ impl SetChoice<'_> {
 
 /// The complete set in `format` (`safetensors` or `pytorch`): one copy of the weights, and with them everything small that does
 /// not belong to another framework.
-pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoice<'a>, HubError> {
+pub fn complete_set<'a>(files: &'a [FileFacts], format: &Format) -> Result<SetChoice<'a>, SourceError> {
     let (kinds, index_end): (&[WeightNames], &str) = match format.as_str() {
         "safetensors" => (&[WeightNames::SAFETENSORS], ".safetensors.index.json"),
         "pytorch" => (&[WeightNames::BIN, WeightNames::PICKLE], ".bin.index.json"),
-        _ => return Err(HubError::Nothing { wanted: format!("known set of files for the format `{format}`"), there: Vec::new() }),
+        _ => {
+            return Err(SourceError::Nothing {
+                wanted: format!("known set of files for the format `{format}`"),
+                there: Vec::new(),
+            });
+        }
     };
-    let mut folders: BTreeMap<&str, Vec<&HubFile>> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Vec<&FileFacts>> = BTreeMap::new();
     files.iter().for_each(|file| folders.entry(file.path.folder()).or_default().push(file));
     let repo_files = RepoFiles { folders, has: files.iter().map(|file| file.path.as_str()).collect(), kinds, index_end };
     let (weights, missing) = match repo_files.has.contains("model_index.json") {
@@ -58,10 +63,10 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
     };
     let index = repo_files.index().filter(|_| weights.is_empty() && files.iter().any(|file| repo_files.is_of_format(file)));
     if weights.is_empty() && index.is_none() {
-        return Err(HubError::Nothing { wanted: format!("{format} weights in its root folder"), there: formats_there(files) });
+        return Err(SourceError::Nothing { wanted: format!("{format} weights in its root folder"), there: formats_there(files) });
     }
     if !missing.is_empty() {
-        return Err(HubError::Incomplete { what: format!("set of {format} files"), missing: missing.into_iter().collect() });
+        return Err(SourceError::Incomplete { what: format!("set of {format} files"), missing: missing.into_iter().collect() });
     }
     let taken: BTreeSet<&str> = weights.iter().map(|file| file.path.as_str()).collect();
     let beside: BTreeSet<&str> = weights.iter().map(|file| file.path.folder()).collect();
@@ -90,19 +95,19 @@ pub fn complete_set<'a>(files: &'a [HubFile], format: &Format) -> Result<SetChoi
 
 /// The files of a repository, seen by one format.
 struct RepoFiles<'a> {
-    folders: BTreeMap<&'a str, Vec<&'a HubFile>>,
+    folders: BTreeMap<&'a str, Vec<&'a FileFacts>>,
     has: BTreeSet<&'a str>,
     kinds: &'static [WeightNames],
     index_end: &'static str,
 }
 
 impl<'a> RepoFiles<'a> {
-    fn in_folder(&self, folder: &str) -> &[&'a HubFile] {
+    fn in_folder(&self, folder: &str) -> &[&'a FileFacts] {
         self.folders.get(folder).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a file is named as weights of this format are.
-    fn is_of_format(&self, file: &HubFile) -> bool {
+    fn is_of_format(&self, file: &FileFacts) -> bool {
         FileKind::of(&file.path).is_some_and(|kind| self.kinds.iter().any(|names| names.kind == kind))
     }
 
@@ -111,13 +116,13 @@ impl<'a> RepoFiles<'a> {
         self.folders.keys().copied().filter(|folder| !folder.is_empty() && !is_of_others(folder))
     }
 
-    fn weights_in(&self, folder: &str) -> Vec<&'a HubFile> {
+    fn weights_in(&self, folder: &str) -> Vec<&'a FileFacts> {
         let files = self.in_folder(folder);
         self.kinds.iter().map(|kind| kind.weights(files)).find(|weights| !weights.is_empty()).unwrap_or_default()
     }
 
     /// The weights of a model, with those of its adapters and modules, and what is missing.
-    fn model(&self) -> (Vec<&'a HubFile>, BTreeSet<String>) {
+    fn model(&self) -> (Vec<&'a FileFacts>, BTreeSet<String>) {
         let mut weights = self.weights_in("");
         let mut needs = &["config.json", "adapter_config.json", "open_clip_config.json"][..];
         if weights.is_empty() && self.index_end == WeightNames::SAFETENSORS_INDEX {
@@ -164,10 +169,10 @@ impl<'a> RepoFiles<'a> {
 
     /// The weights of an adapter in the root folder, where those of a model stand there too: its configuration comes along,
     /// and a loader that finds it wants them.
-    fn adapter_beside(&self, weights: &[&'a HubFile]) -> Vec<&'a HubFile> {
-        let is_taken = |file: &&HubFile| weights.iter().any(|taken| taken.path == file.path);
+    fn adapter_beside(&self, weights: &[&'a FileFacts]) -> Vec<&'a FileFacts> {
+        let is_taken = |file: &&FileFacts| weights.iter().any(|taken| taken.path == file.path);
         let named = |extension: &str| format!("adapter_model.{extension}");
-        let there: Vec<&HubFile> = self.in_folder("").to_vec();
+        let there: Vec<&FileFacts> = self.in_folder("").to_vec();
         let all = self.kinds.iter().chain(&[WeightNames::SAFETENSORS, WeightNames::BIN]);
         let mut extensions = all.flat_map(|names| names.kind.extensions());
         let first = extensions.find_map(|extension| there.iter().find(|file| file.path.as_str() == named(extension)));
@@ -185,8 +190,8 @@ impl<'a> RepoFiles<'a> {
     }
 
     /// The weights in Mistral's own format.
-    fn consolidated(&self) -> Vec<&'a HubFile> {
-        let is_one = |file: &&'a HubFile| {
+    fn consolidated(&self) -> Vec<&'a FileFacts> {
+        let is_one = |file: &&'a FileFacts| {
             let name = file.path.as_str();
             name.starts_with("consolidated") && name.ends_with(".safetensors")
         };
@@ -194,7 +199,7 @@ impl<'a> RepoFiles<'a> {
     }
 
     /// The weights of a pipeline of several models, each in a folder.
-    fn pipeline(&self) -> Vec<&'a HubFile> {
+    fn pipeline(&self) -> Vec<&'a FileFacts> {
         self.below().flat_map(|folder| self.weights_in(folder)).collect()
     }
 
@@ -208,8 +213,8 @@ impl<'a> RepoFiles<'a> {
 }
 
 /// The formats of a repository, for an error.
-fn formats_there(files: &[HubFile]) -> Vec<String> {
-    let extension = |file: &HubFile| Some(file.path.file_name().rsplit_once('.')?.1.to_ascii_lowercase());
+fn formats_there(files: &[FileFacts]) -> Vec<String> {
+    let extension = |file: &FileFacts| Some(file.path.file_name().rsplit_once('.')?.1.to_ascii_lowercase());
     let there: BTreeSet<String> = files.iter().filter_map(extension).collect();
     FileKind::weight_extensions().filter(|known| there.contains(*known)).map(|known| format!("*.{known}")).collect()
 }
@@ -219,8 +224,8 @@ mod tests {
     use super::{super::tree::file, *};
     use crate::hint::Hint;
 
-    fn set(names: &[&str], format: Format) -> Result<Vec<String>, HubError> {
-        let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
+    fn set(names: &[&str], format: Format) -> Result<Vec<String>, SourceError> {
+        let files: Vec<FileFacts> = names.iter().map(|name| file(name)).collect();
         complete_set(&files, &format).map(|set| set.files.iter().map(|file| file.path.to_string()).collect())
     }
 
@@ -263,7 +268,7 @@ mod tests {
     fn missing_shards_index_and_configuration_are_named() {
         let error =
             set(&["model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"], Format::safetensors()).unwrap_err();
-        let HubError::Incomplete { missing, .. } = error else { panic!("{error}") };
+        let SourceError::Incomplete { missing, .. } = error else { panic!("{error}") };
         assert_eq!(missing, ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"]);
         let error = set(&["pytorch_model.bin", "x.gguf", "config.json"], Format::safetensors()).unwrap_err();
         assert_eq!(error.hint(), Some(Hint::ThereIs(vec!["*.gguf".into(), "*.bin".into()])));
@@ -273,7 +278,7 @@ mod tests {
     fn holds(format: Format, repo_files: &[&str]) {
         let names: Vec<&str> = repo_files.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect();
         let wanted: BTreeSet<&str> = repo_files.iter().copied().filter(|name| !name.starts_with('-')).collect();
-        let files: Vec<HubFile> = names.iter().map(|name| file(name)).collect();
+        let files: Vec<FileFacts> = names.iter().map(|name| file(name)).collect();
         let set = complete_set(&files, &format).unwrap_or_else(|error| panic!("{repo_files:?}: {error}"));
         let taken: BTreeSet<&str> = set.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(taken, wanted);

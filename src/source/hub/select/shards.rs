@@ -1,6 +1,6 @@
 //! The numbers of shards, and what is missing among them.
 
-use crate::source::hub::HubFile;
+use crate::facts::FileFacts;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Missing shards that are named.
@@ -30,7 +30,7 @@ fn shard(path: &str) -> Option<(&str, u32, u32, &str)> {
     Some((stem, number, count, extension))
 }
 
-pub(super) fn sharded_stems(files: &[&HubFile]) -> BTreeSet<String> {
+pub(super) fn sharded_stems(files: &[&FileFacts]) -> BTreeSet<String> {
     let shards = files.iter().filter_map(|file| shard(file.path.as_str()));
     shards.filter(|(_, _, count, _)| *count > 1).map(|(stem, ..)| stem.to_owned()).collect()
 }

@@ -1,6 +1,6 @@
-//! What can be wrong with what the Hub says, or with what is asked of it.
+//! What can be wrong with what a source says, or with what is asked of it.
 
-use super::Companion;
+use super::hub::Companion;
 use crate::{
     error::{Error, ErrorKind},
     hint::{Action, Hint, Parameter, Verb},
@@ -9,10 +9,10 @@ use crate::{
     text::{list, size},
 };
 
-/// A question to the Hub that has no good answer.
+/// A question to a source that has no good answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
-pub enum HubError {
+pub enum SourceError {
     /// The request failed.
     #[error(transparent)]
     Http(HttpError),
@@ -23,6 +23,18 @@ pub enum HubError {
         url: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// A server that does not say how long a file is.
+    #[error("{url} has no length that the server says")]
+    NoSize {
+        /// The address.
+        url: String,
+    },
+    /// A source of a kind that this version does not know.
+    #[error("this version cannot fetch from {id}")]
+    Unknown {
+        /// What it is called.
+        id: String,
     },
     /// A path in a listing that leads out of its folder.
     #[error("repository `{repo}` lists a hostile file name: {source}")]
@@ -124,7 +136,7 @@ fn downloads(offers: &[Offer], repo: Option<&str>) -> Vec<(Action, u64)> {
     offers.iter().map(download).collect()
 }
 
-impl HubError {
+impl SourceError {
     /// The same, whose hint names the repository that was asked, and another format that it has.
     pub fn of_repo(mut self, asked: &str, other_format: Option<&'static str>) -> Self {
         if let Self::NoLabel { format, .. } = &mut self {
@@ -140,7 +152,8 @@ impl HubError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Http(error) => error.kind(),
-            Self::Answer { .. } => ErrorKind::Network,
+            Self::Answer { .. } | Self::NoSize { .. } => ErrorKind::Network,
+            Self::Unknown { .. } => ErrorKind::Failed,
             Self::Nothing { .. } | Self::NoLabel { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
             Self::HostilePath { .. } | Self::Collision { .. } => ErrorKind::Failed,
             Self::Ambiguous { .. } | Self::AmbiguousCompanion { .. } | Self::Reference { .. } => ErrorKind::Usage,
@@ -152,6 +165,8 @@ impl HubError {
         Some(match self {
             Self::Http(error) => return error.hint(),
             Self::Answer { .. } => Hint::NotAHub,
+            Self::NoSize { .. } => Hint::DownloadOtherwise,
+            Self::Unknown { .. } => Hint::NewerVersionKnows,
             Self::HostilePath { .. } => Hint::DoNotUse,
             Self::Collision { .. } => Hint::ExcludeOne,
             Self::Incomplete { .. } => Hint::TryOtherRevision,
@@ -172,7 +187,7 @@ impl HubError {
     }
 }
 
-impl From<HttpError> for HubError {
+impl From<HttpError> for SourceError {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Nonsense { url, why } => Self::Answer { url, why },
@@ -181,10 +196,10 @@ impl From<HttpError> for HubError {
     }
 }
 
-impl From<HubError> for Error {
-    fn from(error: HubError) -> Self {
+impl From<SourceError> for Error {
+    fn from(error: SourceError) -> Self {
         match error {
-            HubError::Http(error) => error.into(),
+            SourceError::Http(error) => error.into(),
             error => Self::new(error.kind(), error.to_string()).with_hints(error.hint()).caused_by(error),
         }
     }

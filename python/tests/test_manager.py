@@ -68,8 +68,8 @@ def test_results(fast: Hub) -> None:
     assert fast.content_bytes() == 0
     assert (plan.disk_bytes, plan.store, plan.requests) == (len(BIG), manager.store_dir, plan.api_requests + 1)
     assert plan.free_bytes is not None and plan.free_bytes_after == plan.free_bytes - plan.disk_bytes
-    assert plan.memory.verdict == "fits" and plan.memory.weights == len(BIG)
-    assert plan.memory.need == len(BIG) + len(BIG) // 10 + 500_000_000
+    assert plan.memory.verdict == "fits" and plan.memory.weights_bytes == len(BIG)
+    assert plan.memory.required_bytes == len(BIG) + len(BIG) // 10 + 500_000_000
     done = manager.download("test-model:Q4_K_M")
     assert done.path == Path.cwd() / "models/test-model/gguf/q4_k_m" / FILE
     assert (done.total_bytes, done.download_bytes, done.link) == (len(BIG), len(BIG), "symlink")
@@ -78,7 +78,8 @@ def test_results(fast: Hub) -> None:
         assert file.read(4) == b"GGUF"
     assert manager.path("test-model") == done.path
     (listed,) = manager.list()
-    assert (listed.path, listed.files, listed.state) == (done.path, (FILE,), "stored")
+    assert (listed.path, listed.state) == (done.path, "stored")
+    assert [(file.file, file.path, file.size, file.state) for file in listed.files] == [(FILE, done.path, len(BIG), "stored")]
     (verified,) = manager.verify("test-model")
     assert verified.state == "ok" and verified.is_good
     info = manager.info("test-model")[0]
@@ -114,7 +115,7 @@ def test_a_draft_beside_the_model(hub: MakeHub) -> None:
         ("vae-f16", "vae", False),
     ]
     added = manager.add("a/owl", companions=["draft"], dry_run=True)
-    assert (added.companions, added.projectors) == ((files[1],), ())
+    assert [file.repo_path for file in added.companions] == [files[1]] and added.projectors == ()
     with pytest.raises(errors.UsageError, match="`wings` is no companion"):
         manager.plan("a/owl", companions=["wings"])
 

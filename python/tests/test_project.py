@@ -59,8 +59,9 @@ def test_what_is_locked_is_made_elsewhere(server: Hub, monkeypatch: pytest.Monke
     assert (lock.lock_file, lock.written, lock.dry_run, lock.is_complete) == (manager.lock_file, True, False, True)
     (locked,) = lock.models
     assert (locked.model, locked.format, locked.quant, locked.state) == ("test-model", "gguf", "q4_k_m", "added")
-    assert (locked.origin.repo, locked.origin.revision, locked.total_bytes, locked.old_origin) == (REPO, "main", len(BIG), None)
-    assert locked.commit is not None and len(locked.commit) == 40
+    assert locked.origin is not None and (locked.origin.repo, locked.origin.revision) == (REPO, "main")
+    assert locked.origin.commit is not None and len(locked.origin.commit) == 40
+    assert (locked.total_bytes, locked.old_origin) == (len(BIG), None)
     assert [(file.file, file.change, file.size, file.old_size) for file in locked.files] == [(FILE, "added", len(BIG), None)]
     assert [model.state for model in manager.lock().models] == ["kept"] and not manager.lock().written
 
@@ -126,7 +127,7 @@ def test_a_sync_that_cannot_be_is_an_exception(server: Hub) -> None:
     with pytest.raises(errors.ModelManagerError, match="does not agree with the registry"):
         manager.sync(locked=True)
     (problem,) = manager.lock(check=True).problems
-    assert problem.model == "test-model" and problem.what
+    assert problem.model == "test-model" and problem.message
     assert asyncio.run(Manager().sync_async()).models[0].path.read_bytes() == BIG
 
 
@@ -150,7 +151,7 @@ def test_locks_are_checked_and_updated(server: Hub) -> None:
     manager = Manager()
     manager.download("test-model")
     lock = manager.lock([f"{OTHER}:q4_k_m"])
-    assert [(model.origin.repo, model.state) for model in lock.models] == [(OTHER, "added")]
+    assert [(model.origin and model.origin.repo, model.state) for model in lock.models] == [(OTHER, "added")]
     check = manager.lock(check=True)
     assert (check.lock_file, check.totals.models, check.is_good) == (manager.lock_file, 1, False)
     assert [(problem.model, problem.quant) for problem in check.problems] == [("test-model", "q4_k_m")]
@@ -197,8 +198,10 @@ def test_an_added_model_has_its_projector(hub: MakeHub) -> None:
     hub({"a/Seer-GGUF": {name: gguf(seed=seed) for seed, name in enumerate(names)}})
     manager = Manager()
     assert manager.add("a/Seer-GGUF", mmproj=False, dry_run=True).projectors == ()
-    assert manager.add("a/Seer-GGUF", mmproj="f32", dry_run=True).projectors == (names[2],)
-    assert manager.add("a/Seer-GGUF", mmproj=True, dry_run=True).projectors == (names[1],)
+    choices: dict[str | bool, str] = {"f32": names[2], True: names[1]}
+    for mmproj, name in choices.items():
+        (projector,) = manager.add("a/Seer-GGUF", mmproj=mmproj, dry_run=True).projectors
+        assert projector.repo_path == name and projector.size and projector.sha256
     added = manager.add("a/Seer-GGUF")
     assert [file.repo_path for file in added.projectors] == [names[1]]
     assert any(names[1] in notice.message for notice in added.notices)
@@ -232,12 +235,12 @@ def test_without_a_registry_file_one_is_made_from_the_built_in_one(hub: MakeHub)
     manager = Manager()
     assert not manager.config_path.exists()
     added = manager.add(f"{OTHER}:Q4_K_M")
-    assert added.created and added.path == manager.config_path == Path.cwd() / "configs/models.yaml"
+    assert added.created and added.registry == manager.config_path == Path.cwd() / "configs/models.yaml"
     assert {"new-7b", "tinyllama-1.1b-chat"} <= set(manager.registry["models"])
     # The object goes on with that file, wherever the process is by then.
     os.chdir("..")
     assert manager.download("new-7b").path.read_bytes() == NEW
-    assert manager.add("new-7b:q4_k_m", update=True).path == added.path
+    assert manager.add("new-7b:q4_k_m", update=True).registry == added.registry
 
 
 def test_lint(server: Hub) -> None:
@@ -305,7 +308,7 @@ def test_info_says_what_files_say(server: Hub) -> None:
 
 def test_a_store_can_be_made_before_it_is_needed(server: Hub) -> None:
     manager = Manager(store="store")
-    assert manager.init(shared=True) == manager.store_dir and manager.df().blobs == 0
+    assert manager.init(shared=True) == manager.store_dir and manager.df().totals.blobs == 0
     assert os.stat("store").st_mode & 0o2070 == 0o2070, "the group may write, and what is made belongs to it"
     with pytest.raises(errors.UsageError):
         manager.init(group="staff")

@@ -57,7 +57,7 @@ def test_an_argument_names_who_sees_the_token(
     monkeypatch.delenv("HF_ENDPOINT")
     with pytest.raises(AuthError):
         Manager(token="hf_secret").download(f"{REPO}:q4_k_m")
-    assert f"`model-manager config set --user trusted_endpoints {server.url}`" in caplog.text
+    assert f"add `{server.url}` to `trusted_endpoints` in the user's settings file" in caplog.text
     assert Manager(token="hf_secret", endpoint=server.url).download(f"{REPO}:q4_k_m").download_bytes
 
 

@@ -37,7 +37,7 @@ def test_without_a_store_there_is_nothing_to_ask() -> None:
             ask()
         assert nothing.value.hint
     assert manager.doctor().is_healthy
-    assert manager.repair().files == () and manager.repair().is_complete
+    assert manager.repair().repairs == () and manager.repair().is_complete
     assert not manager.models_dir.exists(), "asking makes nothing"
 
 
@@ -50,11 +50,11 @@ def test_gc_takes_what_nothing_needs_after_its_grace(server: Hub) -> None:
     assert (young.totals.young_blobs, young.totals.young_bytes, young.totals.freed_bytes, young.blobs) == (1, len(BIG), 0, ())
     plan = manager.gc(grace=0, dry_run=True)
     assert plan.dry_run and plan.blobs[0].sha256 == done.files[0].sha256 and plan.totals.freed_bytes >= len(BIG)
-    assert manager.df().reclaimable >= len(BIG)
+    assert manager.df().totals.reclaimable_bytes >= len(BIG)
     collected = manager.gc(grace=0)
     assert (collected.blobs, collected.dry_run) == (plan.blobs, False)
     assert collected.longest_section_ms is not None
-    assert manager.df().blobs == 0
+    assert manager.df().totals.blobs == 0
 
 
 def test_damage_that_was_found_is_said_by_all_until_it_is_repaired(server: Hub) -> None:
@@ -80,7 +80,7 @@ def test_what_a_model_has_is_what_its_record_says(server: Hub) -> None:
     manager = Manager()
     path = manager.download("test-model").path
     (path.parent / "AAA.gguf").write_bytes(b"of another program")
-    assert manager.path("test-model") == path and manager.list()[0].files == (FILE,)
+    assert manager.path("test-model") == path and [file.file for file in manager.list()[0].files] == [FILE]
     path.unlink()
     (listed,) = manager.list()
     assert (listed.state, [(file.file, file.state) for file in listed.files]) == ("broken", [(FILE, "missing")])
@@ -150,12 +150,12 @@ def test_the_doctor_finds_what_is_lost(server: Hub) -> None:
 def test_repair_fetches_damaged_ranges_only(server: Hub) -> None:
     manager = Manager()
     path = manager.download("test-model").path
-    assert manager.repair().files == ()
+    assert manager.repair().repairs == ()
     damage(path)
     before = server.content_bytes()
     repair = manager.repair("test-model")
     assert repair.is_complete and repair.download_bytes == MIB == server.content_bytes() - before
-    (file,) = repair.files
+    (file,) = repair.repairs
     assert (file.path, file.repaired, file.download_bytes, file.note) == (path, True, MIB, None)
     assert path.read_bytes() == BIG
     path.resolve().unlink()

@@ -178,7 +178,7 @@ class InProject(Base):
     def _take_over(self, added: Addition, was_changed: bool) -> None:
         """Has the entry that was added in `registry`, and leaves other changes of it alone."""
         if added.created:
-            self._native = self._native.with_config(added.path)
+            self._native = self._native.with_config(added.registry)
         if not was_changed:
             self._load_registry()
             self._read = self._known

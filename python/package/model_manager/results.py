@@ -94,6 +94,7 @@ class Origin:
     """Where a model comes from."""
 
     repo: str
+    """The repository, or the address of a folder on a web server."""
     revision: str | None
     """The branch or tag that is followed; `None` where a commit is pinned, or the repository's own branch is meant."""
     commit: str | None
@@ -576,7 +577,7 @@ class Finding:
     path: Path
     message: str
     repair: str
-    """What to do about it, in terms of the command line."""
+    """What to do about it."""
 
 
 @dataclass(frozen=True)

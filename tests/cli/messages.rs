@@ -379,7 +379,7 @@ fn what_the_registry_says_otherwise() {
 $ download tiny  # exit code 4
 ! tiny.Q4_K_M.gguf: fetching 2.10 MB
 ! tiny.Q4_K_M.gguf: stopped
-! warning: the content of tiny.Q4_K_M.gguf is wrong: expected sha256 [SHA256], got sha256 [SHA256]; it is fetched anew from [HUB] and as a whole
+! warning: the content of tiny.Q4_K_M.gguf is wrong: expected sha256 [SHA256], got sha256 [SHA256]; it is downloaded again from [HUB] and as a whole
 ! tiny.Q4_K_M.gguf: fetching 2.10 MB
 ! tiny.Q4_K_M.gguf: stopped
 ! error: the content of tiny.Q4_K_M.gguf is wrong: expected sha256 [SHA256], got sha256 [SHA256]

@@ -375,7 +375,7 @@ fn references_that_name_nothing_are_explained() {
         refusals(&desk, &lines),
         str![[r#"
 $ download https://example.org/a/b  # exit code 2
-! error: `https://example.org/a/b` does not name a model: `example.org` is neither the Hub nor an endpoint in use
+! error: `https://example.org/a/b` does not name a model: `example.org` is neither the Hub nor an endpoint in use, and the address ends with no name of a `.gguf` or `.safetensors` file
 ! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
 $ download a/b/c/d  # exit code 2
 ! error: `a/b/c/d` does not name a model: a file in a repository is written `hf://owner/repo/path`

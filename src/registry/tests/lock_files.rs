@@ -162,6 +162,14 @@ fn any_view() -> impl Strategy<Value = LockedView> {
         )
 }
 
+#[test]
+fn a_lock_file_of_the_first_version_is_read_and_written_back_byte_for_byte() {
+    let text = include_str!("../../../tests/fixtures/layout-1/project/configs/models.lock");
+    let lock = LockFile::parse(text, "models.lock").unwrap_or_else(|error| panic!("{error}"));
+    assert!(!lock.views().is_empty() && lock.views().iter().all(|view| view.origin.repo().is_some() && view.commit.is_some()));
+    assert_eq!(lock.to_text(), text);
+}
+
 /// One view with these lines behind its `source`, and a file.
 fn with_origin(lines: &str) -> String {
     let head = "version: 1\nviews:\n  - model: \"m\"\n    format: \"gguf\"\n    quant: \"q8_0\"\n    source: \"file\"\n";

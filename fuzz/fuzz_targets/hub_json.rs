@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use model_manager::{fuzzing::pinned, hub::missing_from_index, names::Revision};
+use model_manager::{fuzzing::pinned, source::hub::missing_from_index, names::Revision};
 use model_manager_fuzz::{assert_one_line, assert_safe_part, choice};
 use serde_json::Value;
 
@@ -18,10 +18,11 @@ fuzz_target!(|data: &[u8]| {
     let repo = "owner/repo".parse().expect("a repository");
     match pinned(body, &repo, &asked) {
         Ok(pinned) => {
-            assert!(pinned.commit.is_commit());
-            assert!(!asked.is_commit() || pinned.commit.as_str().eq_ignore_ascii_case(asked.as_str()));
+            let commit = pinned.commit.as_ref().expect("a repository has commits");
+            assert!(commit.is_commit());
+            assert!(!asked.is_commit() || commit.as_str().eq_ignore_ascii_case(asked.as_str()));
             assert_eq!(pinned.requested, repo);
-            pinned.repo.as_str().split('/').for_each(assert_safe_part);
+            pinned.id.as_str().split('/').for_each(assert_safe_part);
             if let Some(license) = &pinned.license {
                 assert!(!license.is_empty() && license.trim() == license);
                 assert_one_line(license, 100);

@@ -3,10 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use model_manager::{
+    facts::FileFacts,
     fuzzing::listing,
     names::{Format, RelPath},
-    source::hub::{
-        Companion, FileFacts, Pinned, check_collisions, companion_choice, complete_set, gguf_choice, gguf_units, select_files,
+    source::{
+        Pinned,
+        hub::{Companion, check_collisions, companion_choice, complete_set, gguf_choice, gguf_units, select_files},
     },
 };
 use model_manager_fuzz::{assert_one_line, assert_safe_path};
@@ -56,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
         let entry = by_path.get(file.path.as_str()).expect("it was listed");
         let is_lfs = entry["lfs"].is_object();
         let size = entry["lfs"]["size"].as_u64().filter(|_| is_lfs).or(entry["size"].as_u64());
-        assert!(size == Some(file.size) || is_lfs && entry["lfs"].get("size").is_none(), "{file:?}");
+        assert!(size == file.size || is_lfs && entry["lfs"].get("size").is_none(), "{file:?}");
         assert!(file.sha256.is_none() || is_lfs, "only LFS publishes the SHA-256 of a content");
         assert!(file.git_sha1.is_none() || !is_lfs, "of an LFS file git knows the pointer only");
         let hash = file.sha256.map(|sha256| sha256.to_string()).or(file.git_sha1.map(|sha1| sha1.to_string()));

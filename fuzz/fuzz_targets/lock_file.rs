@@ -27,7 +27,9 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(read.to_text(), written);
     let mut paths = HashSet::new();
     for view in lock.views() {
-        assert!(view.commit.is_commit() && view.commit.as_str() == view.commit.as_str().to_ascii_lowercase());
+        let is_lower = |commit: &model_manager::names::Revision| commit.as_str() == commit.as_str().to_ascii_lowercase();
+        assert_eq!(view.commit.is_some(), view.origin.repo().is_some());
+        assert!(view.commit.as_ref().is_none_or(|commit| commit.is_commit() && is_lower(commit)));
         assert!(!view.files.is_empty());
         let _ = view.size();
         let mut folder = format!("{}/{}", view.model, view.format);

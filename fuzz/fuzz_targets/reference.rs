@@ -30,6 +30,7 @@ fn again(reference: &Reference) -> Option<String> {
             (!quant.as_str().starts_with("i1-")).then(|| format!("hf://models/{repo}:{quant}"))
         }
         Reference::Hub { .. } => None,
+        Reference::Web { folder, path } => (!folder.has_query()).then(|| folder.shown(path)),
     }
 }
 
@@ -52,6 +53,10 @@ fuzz_target!(|data: &[u8]| {
             assert!(revision.as_ref().is_none_or(|revision| revision.as_str().split('/').all(|part| part != "..")));
             quant.iter().for_each(|quant| assert_safe_part(quant.as_str()));
             path.iter().for_each(|path| assert_safe_path(path.as_str()));
+        }
+        Reference::Web { folder, path } => {
+            assert!(!folder.as_str().contains(['?', '#']), "what may be a secret is shown");
+            assert_safe_path(path.as_str());
         }
     }
     if let Some(again) = again(&reference) {

@@ -54,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = (artifact.is_pinned(), artifact.total_size());
         let selected = registry.select(entry.model.id.as_str(), Some(entry.format), entry.quant).expect("it is there");
         assert!(std::ptr::eq(selected.artifact, artifact));
-        selected.notices.iter().for_each(|notice| assert!(notice.len() <= 1000 + text.len()));
+        selected.notices.iter().for_each(|notice| assert!(notice.to_string().len() <= 1000 + text.len()));
     }
     assert!(registry.unknown_keys().iter().all(|key| (1..=lines).contains(&key.line) && key.column >= 1));
 });

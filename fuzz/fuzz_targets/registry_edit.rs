@@ -6,8 +6,9 @@
 use libfuzzer_sys::fuzz_target;
 use model_manager::{
     digest::Sha256Digest,
+    facts::FileFacts,
     names::{Format, ModelId},
-    registry::{FileFacts, EditError, Edited, NewEntry, Registry, add, repin, unified_diff},
+    registry::{EditError, Edited, NewEntry, Registry, add, repin, unified_diff},
 };
 use model_manager_fuzz::{assert_comments_stay, first_line};
 
@@ -21,7 +22,7 @@ fn entry(line: &str) -> (bool, NewEntry) {
     let id: ModelId = word().parse().unwrap_or_else(|_| "model".parse().expect("an id"));
     let format: Format = word().parse().unwrap_or_else(|_| Format::gguf());
     let quant = word().parse().ok();
-    let repo = word().parse().unwrap_or_else(|_| "owner/repo".parse().expect("a repository"));
+    let source = word().parse().unwrap_or_else(|_| "owner/repo".parse().expect("a repository"));
     let size: Option<u64> = word().parse().ok();
     let sha256 = size.filter(|size| size % 2 == 1).map(|size| Sha256Digest::from_bytes([size as u8; 32]));
     let license = Some(word()).filter(|text| !text.trim().is_empty()).map(|text| text.trim().to_owned());
@@ -30,14 +31,14 @@ fn entry(line: &str) -> (bool, NewEntry) {
     let mut seen = std::collections::HashSet::new();
     let paths =
         words.filter_map(|word| word.parse().ok()).filter(|path: &model_manager::names::RelPath| seen.insert(path.case_key()));
-    let mut files: Vec<FileFacts> = paths.map(|path| FileFacts { path, size, sha256 }).collect();
+    let mut files: Vec<FileFacts> = paths.map(|path| FileFacts { size, sha256, ..FileFacts::named(path) }).collect();
     let mut expect = Vec::new();
     if !format.is_single_file() {
         std::mem::swap(&mut files, &mut expect);
     }
-    let commit = "fedcba9876543210fedcba9876543210fedcba98".parse().expect("a commit");
+    let commit = Some("fedcba9876543210fedcba9876543210fedcba98".parse().expect("a commit"));
     let description = if is_repin { None } else { description };
-    (is_repin, NewEntry { id, format, quant, repo, commit, files, expect, license, gated, description })
+    (is_repin, NewEntry { id, format, quant, source, commit, files, expect, license, gated, description })
 }
 
 /// The entry stands in the new text as it was meant, and no other model is another one.
@@ -53,8 +54,9 @@ fn check(old: &str, edited: &Edited, entry: &NewEntry, is_repin: bool) {
     let found =
         after.entries().find(|there| same(&there.model.id) && *there.format == entry.format && there.quant == entry.quant.as_ref());
     let artifact = found.unwrap_or_else(|| panic!("{} is not there:\n{new}", entry.name())).artifact;
-    assert_eq!(artifact.revision.as_ref(), Some(&entry.commit));
-    assert!(artifact.repo.as_str().eq_ignore_ascii_case(entry.repo.as_str()));
+    // What names a web server has no commit to be written.
+    assert!(entry.source.repo().is_none() || artifact.revision == entry.commit);
+    assert!(artifact.source.is_named(entry.source.as_str()));
     for (there, meant) in [(&artifact.files, &entry.files), (&artifact.expect, &entry.expect)] {
         assert!(meant.iter().all(|file| there.contains(file)), "{meant:?} in\n{new}");
     }

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn every_hint_is_a_sentence() {
         for hint in Hint::examples() {
-            let text = words(&[hint.clone()]);
+            let text = words(std::slice::from_ref(&hint));
             let is_text = matches!(hint, Hint::WriteLine { .. } | Hint::WriteByHand { .. });
             assert!(is_text || text.ends_with(['.', '?']), "{hint:?}: {text}");
             assert!(text.starts_with(|c: char| c.is_ascii_uppercase() || c == '`'), "{hint:?}: {text}");

@@ -210,7 +210,7 @@ pub enum HttpError {
         /// The wait that the server named.
         wait: Option<Duration>,
         /// What to do next, where it is more than to wait.
-        hint: Option<Hint>,
+        hint: Option<Box<Hint>>,
     },
     /// The server did not send the range that was asked for.
     #[error("{url} was asked for {asked} and sent {got}")]

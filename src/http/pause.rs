@@ -41,7 +41,7 @@ impl Pauses {
             if left > LONGEST_PAUSE {
                 let url = bare(url);
                 let hint = dialect.rate_limit_hint(&url, with_token);
-                return Err(HttpError::RateLimited { url, wait: Some(left), hint });
+                return Err(HttpError::RateLimited { url, wait: Some(left), hint: hint.map(Box::new) });
             }
             // A little jitter, so that the workers do not come back in one instant.
             tokio::time::sleep(left + Duration::from_millis(fastrand::u64(1..150))).await;

@@ -69,7 +69,7 @@ impl HttpError {
         let status = refusal.status;
         if status == 429 {
             let hint = dialect.rate_limit_hint(&refusal.url, refusal.with_token);
-            return Self::RateLimited { url: refusal.url, wait: refusal.retry_after, hint };
+            return Self::RateLimited { url: refusal.url, wait: refusal.retry_after, hint: hint.map(Box::new) };
         }
         // A server's or proxy's fault, or a CDN's answer, says nothing about what the service has.
         if status >= 500 || refusal.foreign {

@@ -26,7 +26,7 @@ impl HttpError {
                     (_, None) => Hint::CheckAddress,
                 }
             }
-            Self::RateLimited { hint: Some(hint), .. } => hint.clone(),
+            Self::RateLimited { hint: Some(hint), .. } => (**hint).clone(),
             Self::RateLimited { hint: None, .. } => Hint::Wait { accounts: None },
             Self::Status(refusal) if refusal.status == 407 => Hint::CheckProxy,
             Self::Status(refusal) if refusal.status >= 500 => Hint::ServerTrouble,

@@ -33,7 +33,7 @@ pub(super) enum Existing {
     /// A file of unknown origin with the right content: what a build leaves that died before its manifest.
     Same,
     /// A file that the caller vouches for, a damaged one of ours, or one that holds no more than the text of a link of ours.
-    VerifiedExisting,
+    Verified,
 }
 
 /// A file of a view whose content is going to be fetched.
@@ -232,13 +232,11 @@ impl Views {
             Kind::File => match classifier.plain(path, stat, Some(&file.sha256), recorded)? {
                 FileState::Blob { digest, .. } => Ok(Existing::Inode(digest)),
                 // One of ours that is not what it was.
-                FileState::Copy { .. } if recorded.is_some_and(|recorded| recorded.is_mismatch(stat)) => {
-                    Ok(Existing::VerifiedExisting)
-                }
+                FileState::Copy { .. } if recorded.is_some_and(|recorded| recorded.is_mismatch(stat)) => Ok(Existing::Verified),
                 FileState::Copy { digest } => Ok(Existing::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
                 // Nothing is lost with it.
-                FileState::LinkText { .. } => Ok(Existing::VerifiedExisting),
-                _ if vouched => Ok(Existing::VerifiedExisting),
+                FileState::LinkText { .. } => Ok(Existing::Verified),
+                _ if vouched => Ok(Existing::Verified),
                 // Empty is empty: nothing can be lost.
                 _ if stat.len == file.size && (file.size == 0 || (may_hash && self.has_content(path, stat, file)?)) => {
                     Ok(Existing::Same)
@@ -302,7 +300,7 @@ impl<'a> BuildPlan<'a> {
         let wanted = entry.file.sha256;
         let was_so = self.old.as_ref().is_some_and(|old| old.link == link);
         match &entry.existing {
-            Existing::Absent | Existing::VerifiedExisting => false,
+            Existing::Absent | Existing::Verified => false,
             Existing::Link(target) => link == LinkMode::Symlink && *target == entry.target,
             Existing::Inode(digest) => link == LinkMode::Hardlink && *digest == wanted,
             // It was a name of a blob that is no longer: a waste of space.

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_header_is_read_by_what_the_name_says() {
         let (asked, header) = read(HeaderReader::new("a/x.GGUF", REAL.len() as u64), REAL);
-        assert_eq!(asked, [0..REAL.len() as u64]);
+        assert_eq!(asked, vec![0..REAL.len() as u64]);
         assert!(matches!(header, Ok(Header::Gguf(_))));
         let config = br#"{"architectures":["LlamaForCausalLM"],"text_config":{"max_position_embeddings":7}}"#;
         let (_, header) = read(HeaderReader::new("config.json", config.len() as u64), config);

@@ -73,13 +73,15 @@ struct Placed<'s> {
 
 impl<'r> Insertion<'r> {
     fn find(root: &'r [MapEntry], origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
-        let models = find(root, "models")
-            .ok_or_else(|| EditError::Conflict { message: format!("{origin} has no key `models`"), hint: Hint::AddModelsKey })?;
+        let models = find(root, "models").ok_or_else(|| EditError::Conflict {
+            message: format!("{origin} has no key `models`"),
+            hint: Box::new(Hint::AddModelsKey),
+        })?;
         match find(below(&models.node), entry.id.as_str()) {
             None => Ok(Self::model(models, entry)),
             Some(model) if entry.description.is_some() => Err(EditError::Conflict {
                 message: format!("model `{}` stands in line {} of {origin} already", entry.id, model.place.line),
-                hint: Hint::OmitDescription,
+                hint: Box::new(Hint::OmitDescription),
             }),
             Some(model) => Self::in_model(model, origin, entry),
         }
@@ -110,7 +112,7 @@ impl<'r> Insertion<'r> {
     fn in_model(model: &'r MapEntry, origin: &str, entry: &NewEntry) -> Result<Self, EditError> {
         let formats = find(below(&model.node), "formats").ok_or_else(|| EditError::Conflict {
             message: format!("model `{}` of {origin} has no `formats`", entry.id),
-            hint: Hint::Run(Action::new(Verb::Lint)),
+            hint: Box::new(Hint::Run(Action::new(Verb::Lint))),
         })?;
         let Some(format) = find(below(&formats.node), entry.format.as_str()) else {
             let (mut fields, tail, license) = source_fields(&scope_of(model, &[]), entry);
@@ -136,7 +138,7 @@ impl<'r> Insertion<'r> {
             });
         };
         let (quants, own) = split_format(format);
-        let conflict = |message: String, hint| EditError::Conflict { message, hint };
+        let conflict = |message: String, hint| EditError::Conflict { message, hint: Box::new(hint) };
         let exists = |place: &MapEntry| EditError::Exists { name: entry.name(), origin: origin.to_owned(), line: place.place.line };
         let quant = match &entry.quant {
             None if quants.is_empty() => return Err(exists(format)),

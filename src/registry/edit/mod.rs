@@ -133,7 +133,7 @@ pub enum EditError {
         /// How.
         message: String,
         /// What to do next.
-        hint: Hint,
+        hint: Box<Hint>,
     },
     /// The text is written in a way that cannot be edited safely.
     #[error("{origin} was not changed: in line {line}, {why}")]
@@ -160,7 +160,7 @@ impl EditError {
             Self::Absent { .. } => Hint::AddOrName,
             Self::NoEntry { .. } => Hint::ListRegistry,
             Self::NotRemoved { .. } => Hint::TakeOutByHand,
-            Self::Conflict { hint, .. } => hint.clone(),
+            Self::Conflict { hint, .. } => (**hint).clone(),
             Self::Refused { below, paste, .. } => Hint::WriteByHand { below: below.clone(), text: paste.clone() },
         }]
     }

@@ -120,7 +120,7 @@ impl<'r> PinTarget<'r> {
 
     /// Only what comes from the same repository and has the same names can be pinned anew.
     fn check(&self, old: &Artifact, origin: &str, entry: &NewEntry) -> Result<(), EditError> {
-        let conflict = |message: String| EditError::Conflict { message, hint: Hint::CorrectOrOtherId };
+        let conflict = |message: String| EditError::Conflict { message, hint: Box::new(Hint::CorrectOrOtherId) };
         let place = format!("`{}` in line {} of {origin}", entry.name(), self.key.place.line);
         if !old.source.is_named(entry.source.as_str()) {
             return Err(conflict(format!("{place} is of {}, not of {}", old.source, entry.source)));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, assert_not_written, blob_in, entry, open_entry, stamps};
+use crate::kit::{
+    Desk, FILE, MIB, OTHER, PATH, REPO, assert_content, assert_not_written, blob_in, entry, open_entry, stamps, until,
+};
 use crate::support::gguf::Spec;
 use crate::support::hub::{Content, Fault, Match};
 
@@ -200,8 +202,14 @@ fn a_pause_that_one_view_learns_of_holds_back_the_next() {
     }
     desk.run(&line).ok();
     desk.hub.reset_counters();
-    let limited = desk.hub.fault(Match::api().nth(1), Fault::RateLimited { retry_after: Some(1), reset: None });
-    desk.run("lock --update").ok().prints("main still stands for it");
+    let first = Match::api().and_contains("acme/m0/").nth(1);
+    let limited = desk.hub.fault(first, Fault::RateLimited { retry_after: Some(2), reset: None });
+    // Nobody goes on to another view before the pause is known.
+    let others = desk.hub.hold(Match::api().and_not("acme/m0/"), 0);
+    let running = desk.spawn("lock --update -v");
+    until("the pause is known", || running.stderr_so_far().contains("trying again in"));
+    others.release();
+    running.wait().ok().prints("main still stands for it");
     assert_eq!(limited.hits(), 1);
     let requests = desk.hub.count().requests;
     let limit = requests.iter().find(|request| request.status == 429).expect("answered");

@@ -16,7 +16,7 @@
 //! let session = Session::new(Settings::new("models"))?;
 //! let model = Selector::new("TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF:Q4_K_M");
 //! let report = session.blocking(Call::default()).download(&model, &DownloadOptions::default())?;
-//! println!("{} bytes came; the model is at {}", report.fetched, report.path.display());
+//! println!("{} bytes came; the model is at {}", report.download_bytes, report.path.display());
 //! # Ok::<(), model_manager::Error>(())
 //! ```
 //!

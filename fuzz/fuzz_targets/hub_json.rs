@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use model_manager::{fuzzing::pinned, source::hub::missing_from_index, names::Revision};
+use model_manager::{fuzzing::pinned, names::Revision, source::hub::missing_from_index};
 use model_manager_fuzz::{assert_one_line, assert_safe_part, choice};
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use model_manager::{
     fuzzing::identity,
     store::{
         BlobMeta, RootOwner, ViewKey,
-        format::{PartialRecord, Marker, ProjectRecord, from_json, lease_from_text, root_from_json, to_json, version_of},
+        format::{Marker, PartialRecord, ProjectRecord, from_json, lease_from_text, root_from_json, to_json, version_of},
     },
     view::ViewManifest,
 };
@@ -52,7 +52,10 @@ fuzz_target!(|data: &[u8]| {
         2 => {
             if let Ok(root) = root_from_json(Path::new("root.json"), text) {
                 root.owner.view().into_iter().for_each(check_view);
-                assert!(root.owner.to_string().len() <= 2048 || matches!(root.owner, RootOwner::Exposure { .. } | RootOwner::Remote { .. }));
+                assert!(
+                    root.owner.to_string().len() <= 2048
+                        || matches!(root.owner, RootOwner::Exposure { .. } | RootOwner::Remote { .. })
+                );
                 root.files.iter().for_each(|file| assert_safe_path(file.path.as_str()));
                 assert_eq!(root_from_json(Path::new("root.json"), &root.to_json()).ok().as_ref(), Some(&root));
                 if let Some(mut record) = root.into_view()

@@ -1,4 +1,4 @@
-//! Actions, parameters and settings as a terminal has them, for the sentences of [`hint`](crate::hint).
+//! Actions, parameters and settings as a terminal has them, for the sentences of [`hint`].
 
 use crate::{
     config::table::SETTINGS,

@@ -1,5 +1,5 @@
 //! What to do after an error or a finding, as values. A hint names actions, settings and paths; it has no words of an
-//! interface. [`words`] makes sentences of hints, and an interface says through [`Terms`] how it writes actions and settings.
+//! interface. [`words()`] makes sentences of hints, and an interface says through [`Terms`] how it writes actions and settings.
 
 mod action;
 mod examples;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 ///
 /// The path goes into `backend.model_path` of configs/backend/<backend>.yaml, which is made if it is missing. Nothing else in the
 /// file changes. The path is relative to the project where the model lies in it. Nothing is downloaded.
-#[expect(rustdoc::invalid_html_tags, reason = "shown as plain text by `--help`")]
+#[allow(rustdoc::invalid_html_tags, reason = "shown as plain text by `--help`")]
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The model by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest

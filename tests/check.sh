@@ -26,7 +26,8 @@ cargo test --workspace
 # Those that need root or strace: ignored above, and left ignored where nobody can run them.
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && [ -z "${MODEL_MANAGER_TEST_NO_ROOT:-}" ]; then
     # (--workspace, for another set of packages has other features, and everything would be built again.)
-    cargo test --workspace --test cli --test store --test hostile_project --test soak -- --ignored
+    # (`child::role` is what other tests start as a process of its own.)
+    cargo test --workspace --test cli --test store --test hostile_project --test soak -- --ignored --skip child::role
     # One at a time: limits of a user's processes count those of the other tests.
     cargo test --workspace --test hostile_member -- --ignored --test-threads 1
 fi

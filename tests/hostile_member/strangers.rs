@@ -78,7 +78,7 @@ fn a_stranger_lists_verifies_and_uses_while_leases_are_none_of_their_business() 
     ] {
         people.desk.s.finish(people.command(BOB, BOB, ADA, line)).ok();
     }
-    people.desk.s.finish(people.command(BOB, BOB, ADA, "gc --dry-run")).ok().says("may not see what running commands");
+    people.desk.s.finish(people.command(BOB, BOB, ADA, "gc --dry-run")).ok().says("cannot see what running commands");
     hold.release();
     let output = downloading.wait().ok();
     assert_eq!(output.last_line(), PATH);

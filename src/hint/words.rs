@@ -89,7 +89,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
     let endpoint = || format!("HF_ENDPOINT or {}", setting(Setting::Endpoint));
     match hint {
         Hint::NothingChanged => "Nothing was changed.".into(),
-        Hint::NothingRemoved => "Nothing was removed.".into(),
+        Hint::NothingRemoved => format!("Nothing was removed; run {} to list what is here.", verb(Verb::List)),
         Hint::RunAgain => format!("{}.", begin_again()),
         Hint::Resume => format!("{}: it goes on where it stopped.", begin_again()),
         Hint::PlanAgain => format!("{} to plan anew; a pinned entry may need another revision or size.", begin_again()),
@@ -120,9 +120,9 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             }
         }
         Hint::DidYouMeanAction(one) => format!("Did you mean {}?", action(one)),
-        Hint::Otherwise(one) => format!("Else: Run {}.", action(one)),
+        Hint::Otherwise(one) => format!("Otherwise run {}.", action(one)),
         Hint::DownloadedBy(one) => format!("{} fetches it.", action(one)),
-        Hint::CameFromHub(one) => format!("It came from the Hub: {}.", action(one)),
+        Hint::CameFromHub(one) => format!("Run {} to fetch it again from the Hub.", action(one)),
         Hint::DownloadOther(one) => format!("For the other, run {}.", action(one)),
         Hint::FormsHere { forms, actions: all } => format!("Here is {forms}: {}.", list_whole(&actions(all))),
         Hint::ChooseForm(all) => {
@@ -148,7 +148,10 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::ShowUsers(digest) => format!("{} says who needs it.", action(&Action::new(Verb::Why).name(digest))),
         Hint::RemovesFromProject(one) => format!("{} removes what is here of it.", action(one)),
         Hint::RemoveAll(one) => format!("To remove all of them, run {}.", action(one)),
-        Hint::IsBuiltIn => "Nothing was removed: it is an entry of the built-in registry.".into(),
+        Hint::IsBuiltIn => format!(
+            "Nothing was removed: it is an entry of the built-in registry, which stays as it is; run {} to list what is here.",
+            verb(Verb::List)
+        ),
         Hint::UnregisterOrDownload { unregister, download } => {
             format!("{} takes the entry out of the registry, {} fetches it.", action(unregister), action(download))
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use model_manager::cli::Terminal;
-use model_manager::hint::{self, Action, Hint, Terms, Verb};
+use model_manager::hint::{self, Action, Argument, Hint, Setting, Terms, Verb};
 use serde_json::json;
 
 use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, entry, open_entry, remove, set_mode};
@@ -66,7 +66,8 @@ impl Scene {
 }
 
 /// Where it comes from, the command, how it is seen. A command comes from a file below `src`, as it stands there; as `@verb`,
-/// where an action for a name is made; or from a hint of this kind, with `{}` for what only the error knows.
+/// where an action for a name is made, with what it must have beside the name, if anything; or from a hint of this kind, with
+/// `{}` for what only the error knows.
 const ROWS: &[(&str, &str, Seen)] = &[
     ("cli/args.rs", "info", In(|| nothing("-h"))),
     ("cli/args.rs", "download <model>", In(|| nothing("-h").word("<model>", "tiny"))),
@@ -103,16 +104,17 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("cli/commands/verify.rs", "=download {} --format {}{form}", In(plain_and_wrong)),
     ("cli/commands/verify.rs", "list", In(|| nothing("verify"))),
     ("cli/commands/why.rs", "gc", In(|| unused("why DIGEST"))),
-    ("config/file.rs", "@config set --user", In(distrusted)),
+    ("config/file.rs", "@config set --user trusted_endpoints {}", In(distrusted)),
     ("cli/exit.rs", "man", In(|| nothing("--help"))),
+    ("hint go_on", "download {}:q4_k_m", Like("download tiny:q4_k_m")),
     ("hint see_help", "--help", In(|| nothing("downlod tiny --json"))),
     ("hint work_in_project", "config set --user safe_projects {}", Like("config set --user safe_projects /srv/p")),
     ("hint send_token", "config set --user trusted_endpoints {}", Like("config set --user trusted_endpoints http://a.lan")),
     ("hint trust_endpoint", "config set --user trusted_endpoints {}", Like("config set --user trusted_endpoints http://a.lan")),
     ("hint trust_project", "config set --user safe_projects {}", Like("config set --user safe_projects /srv/p")),
-    ("source/error.rs", "@download", In(pytorch)),
-    ("source/error.rs", "@download", In(|| nothing(&format!("download {SMALL}:q5_0")))),
-    ("manager/add.rs", "@add", In(|| nothing("add tinny:q4_k_m"))),
+    ("source/error.rs", "@download {} --format {}", In(pytorch)),
+    ("source/error.rs", "@download {}:{}", In(|| nothing(&format!("download {SMALL}:q5_0")))),
+    ("manager/add.rs", "@add {} --update", In(|| nothing("add tinny:q4_k_m"))),
     ("hint pin_again", "add {} --update", In(|| nothing("add tiny:q4_k_m").word("tiny", "tiny:q4_k_m"))),
     ("hint allow_places", "config set --user allowed_places {}", Like("config set --user allowed_places /srv/models")),
     ("manager/plan/choose.rs", "@download", In(|| nothing(&format!("download hf://{SMALL}/smal.Q4_K_M.gguf")))),
@@ -134,7 +136,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint move_plain", "remove {}", In(in_the_way)),
     ("cli/notices.rs", "verify", In(|| Scene::new(silent(), format!("download {REPO}:Q4_K_M")))),
     ("manager/info.rs", "@info", In(|| nothing("info tinny"))),
-    ("registry/lint/mod.rs", "@add", In(unpinned_online)),
+    ("registry/lint/mod.rs", "@add {} --update", In(unpinned_online)),
     ("manager/lock/mod.rs", "@lock", In(|| nothing(&format!("lock {REPO}")).before(&format!("lock {REPO}:Q4_K_M {REPO}:Q8_0")))),
     ("hint restore_registry", "lock <model>", In(registry_lost)),
     ("manager/lock/mod.rs", "sync --locked", In(moved)),
@@ -142,13 +144,13 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/lock/check.rs", "@remove", In(|| contradiction("sync --locked"))),
     ("hint contradicting_lock", "lock", In(|| contradiction("sync --locked").then("sync --locked --offline"))),
     ("hint contradicting_lock", "sync --locked", Like("sync --locked")),
-    ("manager/lock/entry.rs", "@download", In(taken_in_without_a_hash)),
+    ("manager/lock/entry.rs", "@download {} --force", In(taken_in_without_a_hash)),
     ("hint make_lock", "lock", In(|| here("sync"))),
     ("hint make_lock", "lock <model>", In(|| nothing("sync").word("<model>", "tiny"))),
     ("hint list_bad_entries", "lint", In(|| bad_entries("info").code(&[1]).not_well())),
     ("manager/name/mod.rs", "@download", In(|| nothing("path tiny"))),
     ("hint show_users", "why {}", In(|| unused("verify DIGEST").then("why DIGEST"))),
-    ("manager/name/mod.rs", "@download", In(|| nothing(&format!("path hf://{SMALL}/small.Q4_K_M.gguf")))),
+    ("manager/name/mod.rs", "@download hf://{}", In(|| nothing(&format!("path hf://{SMALL}/small.Q4_K_M.gguf")))),
     ("hint list_paths", "list", In(|| nothing("path ./nowhere"))),
     ("manager/name/unknown.rs", "@download", In(of_registry)),
     ("hint list_models_and_registry", "info", In(|| nothing("path zzzzzzz"))),
@@ -156,9 +158,11 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint show_repository", "info {}", In(|| small("path acme--Small-GGUF:q8_0"))),
     ("hint list_models_and_registry", "list", In(|| nothing("path zzzzzzz"))),
     ("hint list_models", "list", Like("list")),
-    ("manager/doctor.rs", "@verify", In(without_link)),
+    ("hint nothing_removed", "list", In(|| nothing("remove tiny"))),
+    ("hint is_built_in", "list", In(built_in_and_absent)),
+    ("manager/doctor.rs", "@verify {} --repair", In(without_link)),
     ("manager/invocation.rs", "verify {} --repair", Like("verify tiny --repair")),
-    ("manager/path.rs", "@verify", In(|| known_damaged("path tiny"))),
+    ("manager/path.rs", "@verify {} --repair", In(|| known_damaged("path tiny"))),
     ("manager/path.rs", "@download", In(|| broken("path tiny"))),
     ("manager/path.rs", "@path", In(|| here("path tinny"))),
     ("hint forget_live_project", "projects forget {} --force", In(|| here("projects forget .").not_well())),
@@ -168,7 +172,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/remove.rs", "@remove", In(|| here("remove tinny"))),
     ("hint collect_later", "gc", Like("gc")),
     ("hint lock_again", "lock", In(registry_changed)),
-    ("manager/sync.rs", "@verify", In(|| damaged("sync --locked --offline"))),
+    ("manager/sync.rs", "@verify {} --repair", In(|| damaged("sync --locked --offline"))),
     ("hint without_entry", "add owner/repo:LABEL --id {}", In(|| by_hand("download byhand"))),
     ("hint without_entry", "path {}", In(|| by_hand("download byhand"))),
     ("hint without_entry", "verify {}", In(|| by_hand("info byhand"))),
@@ -178,9 +182,9 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint make_registry", "add owner/repo:LABEL", In(built_in)),
     ("hint download_from_repository", "download owner/repo:LABEL", Like("download owner/repo:LABEL")),
     ("hint name_model", "info {}", Like("info owner/repo")),
-    ("manager/use_model.rs", "@use", Like("use tiny --backend vllm --file x.yaml")),
+    ("manager/use_model.rs", "@use {} --backend {} --file {}", Like("use tiny --backend vllm --file x.yaml")),
     ("manager/use_model.rs", "@download", Like("download tiny")),
-    ("manager/use_model.rs", "@use", In(|| here("use tinny --backend llama_cpp"))),
+    ("manager/use_model.rs", "@use {} --backend {}", In(|| here("use tinny --backend llama_cpp"))),
     ("manager/invocation.rs", "download {}", In(|| plain("verify tiny"))),
     ("manager/verify.rs", "@verify", In(|| here("verify tinny"))),
     ("registry/edit/add.rs", "@lint", In(|| formless(&format!("add {REPO}:Q4_K_M --id tiny")).code(&[1]).not_well())),
@@ -188,13 +192,13 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint list_registry", "info", In(|| nothing("registry remove tiny:q5_0"))),
     ("hint take_out_by_hand", "lint", In(|| in_braces("registry remove tiny"))),
     ("hint write_by_hand", "lint", Like("lint")),
-    ("registry/error.rs", "@download", In(|| two_formats("download two"))),
-    ("registry/error.rs", "@download", In(|| two_formats("download two:q8_0 --format safetensors"))),
+    ("registry/error.rs", "@download {} --format {}", In(|| two_formats("download two"))),
+    ("registry/error.rs", "@download two --format safetensors", In(|| two_formats("download two:q8_0 --format safetensors"))),
     ("hint show_model", "info {}", In(|| nothing("download tiny:q9"))),
     ("hint correct_line", "lint", In(|| bad_registry("info").code(&[1]).not_well())),
     ("hint restore_lock", "lock", In(|| bad_lock("sync"))),
-    ("registry/lint/mod.rs", "@add", In(|| open("lint"))),
-    ("registry/lint/mod.rs", "@add", In(|| open("lint"))),
+    ("registry/lint/mod.rs", "@add tiny:q4_k_m --update", In(|| open("lint"))),
+    ("registry/lint/mod.rs", "@add moving:q8_0 --update", In(|| open("lint"))),
     ("hint correct_successor", "info {}", In(|| superseded("lint"))),
     ("hint ask_hub", "lint --online", In(|| open("lint").code(&[0, 1]))),
     ("registry/lock_file.rs", "lock", Like("lock")),
@@ -219,7 +223,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint share_as_owner", "init --shared", In(shut_out)),
     ("hint register_or_forget", "projects forget {}", In(|| without_record("doctor").not_well())),
     ("hint rewrite_record", "verify", In(without_meta)),
-    ("store/examine/mod.rs", "@verify", In(|| damaged("doctor --full"))),
+    ("store/examine/mod.rs", "@verify {} --repair", In(|| damaged("doctor --full"))),
     ("hint download_missing", "download {}", Like("download models/tiny")),
     ("hint check_patterns", "info <model>", Like("info tiny")),
     ("hint move_edited", "verify {} --repair", In(cut_short)),
@@ -498,6 +502,12 @@ fn built_in() -> Scene {
     scene
 }
 
+fn built_in_and_absent() -> Scene {
+    let scene = nothing("remove phi-2");
+    remove(scene.desk.s.project().join("configs/models.yaml"));
+    scene
+}
+
 fn record_of_nothing() -> Scene {
     let scene = unused("doctor");
     remove(scene.desk.blob(&scene.desk.content()));
@@ -607,8 +617,37 @@ fn commands_of_sources() -> (BTreeSet<(String, String)>, Vec<String>) {
 /// The command of a verb, as the terminal has it.
 fn command_of(verb: &str) -> String {
     let known = Verb::ALL.into_iter().find(|known| format!("{known:?}") == verb);
-    let action = Terminal.action(&Action::new(known.unwrap_or_else(|| panic!("no verb {verb}"))));
+    command(known.unwrap_or_else(|| panic!("no verb {verb}")))
+}
+
+fn command(verb: Verb) -> String {
+    let action = Terminal.action(&Action::new(verb));
     action.trim_matches('`').strip_prefix("model-manager ").unwrap().to_owned()
+}
+
+/// The command that a row `@…` begins with.
+fn verb_of(row: &str) -> Option<String> {
+    let text = row.strip_prefix('@')?;
+    let is_it = |verb: &String| text.strip_prefix(verb.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    Verb::ALL.into_iter().map(command).filter(is_it).max_by_key(String::len)
+}
+
+/// The words of the terminal for what a hint has of itself. An action that the hint was given is one of another place.
+struct OwnWords(String);
+
+impl Terms for OwnWords {
+    fn action(&self, action: &Action) -> String {
+        if self.0.contains(&format!("{action:?}")) { "this".to_owned() } else { Terminal.action(action) }
+    }
+    fn argument(&self, argument: &Argument) -> String {
+        Terminal.argument(argument)
+    }
+    fn setting(&self, setting: Setting) -> String {
+        Terminal.setting(setting)
+    }
+    fn again(&self) -> &'static str {
+        Terminal.again()
+    }
 }
 
 /// Every command that a hint has of itself, by its kind. Actions that an error puts into it are those of its file.
@@ -617,9 +656,10 @@ fn commands_of_hints() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for hint in Hint::examples() {
         let source = format!("hint {}", hint.kind());
-        let words = hint::words(&[hint], &Terminal).replace("owner/repo:LABEL", "LABEL");
+        let own = OwnWords(format!("{hint:?}"));
+        let words = hint::words(&[hint], &own).replace("owner/repo:LABEL", "LABEL");
         let commands = backticked(&words).into_iter().filter_map(|text| text.strip_prefix("model-manager "));
-        for command in commands.filter(|command| !command.contains("tiny:q4_k_m")) {
+        for command in commands {
             let text = EXAMPLES.iter().fold(command.to_owned(), |text, value| text.replace(value, "{}"));
             found.insert((source.clone(), text.replace("LABEL", "owner/repo:LABEL")));
         }
@@ -632,7 +672,10 @@ fn every_command_that_the_program_names_has_a_row_here_and_stands_whole() {
     let (mut found, odd) = commands_of_sources();
     found.extend(commands_of_hints());
     assert!(found.len() > 90, "the reader of sources found only {}: it is broken", found.len());
-    let rows: BTreeSet<(String, String)> = ROWS.iter().map(|(file, text, _)| ((*file).to_owned(), (*text).to_owned())).collect();
+    let rows: BTreeSet<(&str, &str)> = ROWS.iter().map(|(file, text, _)| (*file, *text)).collect();
+    assert_eq!(rows.len(), ROWS.len(), "a row stands twice");
+    let in_source = |text: &str| verb_of(text).map_or_else(|| text.to_owned(), |verb| format!("@{verb}"));
+    let rows: BTreeSet<(String, String)> = rows.into_iter().map(|(file, text)| (file.to_owned(), in_source(text))).collect();
     let missing: Vec<_> = found.difference(&rows).collect();
     let stale: Vec<_> = rows.difference(&found).collect();
     assert!(missing.is_empty() && stale.is_empty(), "without a row: {missing:#?}\nrows of nothing: {stale:#?}");
@@ -641,9 +684,10 @@ fn every_command_that_the_program_names_has_a_row_here_and_stands_whole() {
 
 /// Whether a printed command is one of a row.
 fn is_of_row(command: &str, row: &str) -> bool {
-    let row = match row.strip_prefix('@') {
-        Some(verb) => format!("{verb}{{}}"),
-        None => row.trim_start_matches('=').to_owned(),
+    let row = match (verb_of(row), row.trim_start_matches(['@', '='])) {
+        // Others concern the store or the registry as a whole.
+        (Some(verb), bare) if bare == verb && !matches!(bare, "gc" | "init" | "lint") => format!("{verb} {{}}"),
+        (_, text) => text.to_owned(),
     };
     let Some(mut rest) = command.strip_prefix("model-manager ") else { return false };
     let mut parts = row.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));
@@ -756,7 +800,7 @@ fn a_set_that_lost_a_part_is_content_after_what_doctor_names() {
     desk.run("download small").ok();
     remove(desk.s.models().join("small/safetensors/model-00002-of-00002.safetensors"));
     let scene = Scene::new(desk, "doctor");
-    play("manager/doctor.rs", "@verify", &scene);
+    play("manager/doctor.rs", "@verify {} --repair", &scene);
 }
 
 #[test]

@@ -185,9 +185,10 @@ fn signatures_end() {
     let target = signed(&hub, FILE);
     assert!(target.contains("Expires="));
     assert_eq!(fetch(&hub, &target, &[]).status, 200);
-    hub.configure(|c| c.signature_life = Duration::ZERO);
-    assert_eq!(fetch(&hub, &signed(&hub, FILE), &[]).status, 403);
-    hub.configure(|c| c.signature_life = Duration::from_secs(60));
+    hub.configure(|c| c.cdn_ahead = Duration::from_secs(61));
+    assert_eq!(fetch(&hub, &target, &[]).status, 403, "the address that was good has expired");
+    hub.configure(|c| c.cdn_ahead = Duration::ZERO);
+    assert_eq!(fetch(&hub, &target, &[]).status, 200);
     hub.fault(Match::resolve(), Fault::ExpireNow);
     assert_eq!(fetch(&hub, &signed(&hub, FILE), &[]).status, 403);
     let good = signed(&hub, FILE);

@@ -46,6 +46,8 @@ pub struct Config {
     pub siblings_limit: usize,
     /// How long a signed address lives.
     pub signature_life: Duration,
+    /// How far ahead the clock of the CDN is: signed addresses that are good expire without waiting.
+    pub cdn_ahead: Duration,
     pub signing: Signing,
     /// Whether CDN answers have an `ETag` (the Xet hash).
     pub cdn_etag: bool,
@@ -96,6 +98,7 @@ impl Default for Config {
             link_origin: None,
             siblings_limit: usize::MAX,
             signature_life: Duration::from_secs(3600),
+            cdn_ahead: Duration::ZERO,
             signing: Signing::Amz,
             cdn_etag: true,
             plain_redirect: true,

@@ -220,8 +220,8 @@ pub(super) fn cdn(shared: &Shared, config: &Config, request: &Request, orders: &
     let Some(end) = end.filter(|end| request.query_value("X-Amz-Signature") == Some(signature(&request.path, *end))) else {
         return denied("The signature does not match");
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
-    if now >= end || orders.expired {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970") + config.cdn_ahead;
+    if now.as_millis() >= end || orders.expired {
         return denied("Request has expired");
     }
     let sha256 = request.path.rsplit('/').next().unwrap_or_default();

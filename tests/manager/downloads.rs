@@ -48,7 +48,7 @@ fn wrong_bytes_are_refused_and_nothing_is_shown() {
 fn a_server_that_has_no_such_file_leaves_nothing_shown() {
     let scene = Scene::new();
     scene.hub.fault(Match::resolve().always(), Fault::status(404));
-    scene.project.download("tiny:q4_k_m").unwrap_err();
+    refused(scene.project.download("tiny:q4_k_m"), ErrorKind::NotFound);
     assert!(scene.project.shown().is_empty());
     scene.project.assert_promises();
 }

@@ -75,7 +75,7 @@ fn an_update_asks_nothing_about_what_the_registry_pins() {
 #[test]
 fn all_is_locked_or_nothing() {
     let scene = Scene::open();
-    scene.project.lock(&["tiny:q4_k_m", "nonsuch"], false).unwrap_err();
+    refused(scene.project.lock(&["tiny:q4_k_m", "nonsuch"], false), ErrorKind::NotFound);
     assert_eq!(scene.project.lock_text(), None);
 }
 

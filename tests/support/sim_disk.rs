@@ -296,11 +296,16 @@ impl SimDisk {
         state.stuck.clear();
     }
 
-    /// Runs `work` and gives every moment of it.
+    /// Runs `work` and gives every moment of it. What is then chosen by chance comes from a seed, which a test that fails
+    /// shows and `MODEL_MANAGER_TEST_SEED` names.
     pub fn moments(&self, work: impl FnOnce()) -> Vec<Moment> {
         self.state().moments = Some(Vec::new());
         self.state().record();
         work();
+        let named = std::env::var("MODEL_MANAGER_TEST_SEED").ok();
+        let seed = named.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a seed is a number"));
+        eprintln!("MODEL_MANAGER_TEST_SEED={seed}");
+        fastrand::seed(seed);
         self.state().moments.take().expect("set above")
     }
 

@@ -282,7 +282,8 @@ fn an_added_model_has_its_projector_in_the_registry_and_comes_with_it() {
 
     // Another quantization of it: the same projector, which is here already.
     let json = desk.run(&format!("add {REPO}:q8_0 --id eye --json")).ok().json();
-    assert_eq!(json["projectors"][0]["repo_path"], "mmproj-Seer-F16.gguf");
+    let projectors: Vec<_> = json["projectors"].as_array().unwrap().iter().map(|file| &file["repo_path"]).collect();
+    assert_eq!(projectors, ["mmproj-Seer-F16.gguf"]);
     assert_eq!(json["total_bytes"], 2 * (MIB + 5), "the model and its projector");
     desk.hub.reset_counters();
     desk.run("download eye:q8_0").ok();

@@ -3,6 +3,7 @@
 use crate::kit::{Desk, MIB, entry, set_mode};
 use crate::support::gguf::Spec;
 use crate::support::hub::{Content, Fault, Match};
+use crate::web::{File, WebServer};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +27,9 @@ const NOT_HERE: [(&str, &str); 7] = [
     ("Errors", "error.causes[].message"),
 ];
 const OF_WINDOWS: &str = "open[]";
+
+/// The keys that every object of a place has.
+type Common = BTreeMap<String, BTreeSet<String>>;
 
 /// A row of a table: its heading and its key.
 type Row = (String, String);
@@ -120,7 +124,7 @@ fn type_of(value: &Value) -> &'static str {
 }
 
 /// Adds the keys of a value, and holds it against the rules that hold for all documents.
-fn walk(keys: &mut Keys, at: &str, value: &Value) {
+fn walk(keys: &mut Keys, common: &mut Common, at: &str, value: &Value) {
     if !at.is_empty() {
         keys.entry(at.to_owned()).or_default().insert(type_of(value));
     }
@@ -147,12 +151,14 @@ fn walk(keys: &mut Keys, at: &str, value: &Value) {
         Value::Array(values) => {
             for value in values {
                 assert!(value.is_object(), "{at} is a list of other things than objects: {value}");
-                walk(keys, &format!("{at}[]"), value);
+                walk(keys, common, &format!("{at}[]"), value);
             }
         }
         Value::Object(fields) => {
             let dot = if at.is_empty() { "" } else { "." };
-            fields.iter().for_each(|(key, value)| walk(keys, &format!("{at}{dot}{key}"), value));
+            let here: BTreeSet<String> = fields.keys().cloned().collect();
+            common.entry(at.to_owned()).and_modify(|common| common.retain(|key| here.contains(key))).or_insert(here);
+            fields.iter().for_each(|(key, value)| walk(keys, common, &format!("{at}{dot}{key}"), value));
         }
         _ => {}
     }
@@ -161,8 +167,8 @@ fn walk(keys: &mut Keys, at: &str, value: &Value) {
 /// What came of each command, by its heading in the document.
 #[derive(Default)]
 struct Seen {
-    commands: BTreeMap<&'static str, Keys>,
-    errors: Keys,
+    commands: BTreeMap<&'static str, (Keys, Common)>,
+    errors: (Keys, Common),
 }
 
 impl Seen {
@@ -174,13 +180,14 @@ impl Seen {
         let fields = document.as_object_mut().unwrap();
         assert_eq!(fields.remove("version"), Some(1.into()), "{output}");
         if let Some(error) = fields.remove("error") {
-            walk(&mut self.errors, "error", &error);
+            let (keys, common) = &mut self.errors;
+            walk(keys, common, "error", &error);
             if fields.is_empty() {
                 return error;
             }
         }
-        let keys = self.commands.entry(command).or_default();
-        walk(keys, "", &document);
+        let (keys, common) = self.commands.entry(command).or_default();
+        walk(keys, common, "", &document);
         document
     }
 }
@@ -192,7 +199,7 @@ impl Seen {
         let mut came: BTreeMap<Row, BTreeSet<&'static str>> = BTreeMap::new();
         let mut due: BTreeMap<Row, BTreeSet<&'static str>> = BTreeMap::new();
         let commands = self.commands.iter().map(|(name, seen)| (*name, seen)).chain([("Errors", &self.errors)]);
-        for (name, seen) in commands {
+        for (name, (seen, common)) in commands {
             let expected = documented.of(name);
             for (key, types) in seen {
                 let known = expected.keys.get(key).cloned().unwrap_or_default();
@@ -205,9 +212,13 @@ impl Seen {
                     due.entry(row.clone()).or_default().extend(expected.keys.get(key).into_iter().flatten());
                 }
             }
-            // No key is left out of a document that has its neighbours.
-            let always = expected.keys.keys().filter(|key| !key.contains(['.', '[']) && !seen.contains_key(*key));
-            all.extend(always.filter(|key| !key.is_empty()).map(|key| format!("{name}: `{key}` never came")));
+            // No key is left out of an object, in whatever depth.
+            for key in expected.keys.keys().filter(|key| !key.is_empty() && !key.ends_with("[]")) {
+                let (object, own) = key.rsplit_once('.').unwrap_or(("", key));
+                if common.get(object).is_some_and(|common| !common.contains(own)) {
+                    all.push(format!("{name}: an object `{object}` came without `{own}`"));
+                }
+            }
         }
         let is_elsewhere = |heading: &str, key: &str| NOT_HERE.iter().any(|(h, k)| *h == heading && (k.is_empty() || *k == key));
         for (row, types) in due.into_iter().filter(|((heading, key), _)| !key.is_empty() && !is_elsewhere(heading, key)) {
@@ -291,6 +302,13 @@ fn downloads(seen: &mut Seen) {
     for line in ["owl --dry-run", "a/small --format safetensors --dry-run", &format!("{set} --dry-run"), set, OWL] {
         seen.run(&desk, "download", line, 0);
     }
+    let web = WebServer::start();
+    web.put("/models/web.Q4_K_M.gguf", File::new(Content::synthetic(MIB, 6)));
+    let address = web.url("/models/web.Q4_K_M.gguf");
+    let plan = seen.run(&desk, "download", &format!("{address} --dry-run"), 0);
+    let folder = address.rsplit_once('/').unwrap().0;
+    assert!(plan.to_string().contains(&format!("\"repo\":\"{folder}")), "{plan:#}");
+    seen.run(&desk, "download", &address, 0);
     seen.run(&desk, "download", "owl copy no-such-model", 3);
     seen.run(&desk, "download", "owl --quant q8_0 --endpoint http://127.0.0.1:9", 6);
     seen.run(&desk, "info", "owl", 0);

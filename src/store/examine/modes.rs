@@ -95,7 +95,7 @@ impl Findings<'_> {
             self.add(Severity::Repairable, path, what, repair);
         } else if is_too_open {
             let (is, who) = (stat.mode, if is_lock { "can hold it and make everybody wait" } else { "can change what is in it" });
-            let what = format!("its mode is {is:o} and should be {wanted:o}: who does not belong to the store {who}");
+            let what = format!("its mode is {is:o} and should be {wanted:o}: other users {who}");
             self.add(Severity::Repairable, path, what, repair);
         }
     }

@@ -98,7 +98,8 @@ impl AddReport {
 
 impl ModelManager {
     /// Asks the Hub for a repository's commit and files and writes them into the registry's file, or pins an entry anew.
-    /// This call goes on with the registry that it has read before; the next sees the entry.
+    /// This call keeps the registry that it has read before. The next call of the session sees the entry, also where the
+    /// registry's file was made from the built-in one; only a registry that was given to the session stays as it is.
     pub fn add(&self, request: &AddRequest) -> Result<AddReport> {
         let longest = 4096;
         if request.description.as_ref().is_some_and(|text| text.len() > longest || text.contains(char::is_control)) {

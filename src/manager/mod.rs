@@ -111,8 +111,14 @@ impl ModelManager {
         if let Some(registry) = self.registry.get() {
             return Ok(registry);
         }
-        let registry = self.read_registry()?;
-        if let Some(warning) = unusable(registry) {
+        let read = self.session.registry()?;
+        let mut is_first = false;
+        let registry = self.registry.get_or_init(|| {
+            is_first = true;
+            read
+        });
+        // Of several threads that need it at once, one reports.
+        if let Some(warning) = unusable(registry).filter(|_| is_first) {
             self.report(&Event::Warning(warning));
         }
         Ok(registry)

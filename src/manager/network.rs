@@ -14,7 +14,7 @@ use crate::{
     source::Sources,
 };
 use std::{
-    mem,
+    io, mem,
     panic::resume_unwind,
     path::Path,
     process,
@@ -45,6 +45,14 @@ impl Network {
     /// A network with these settings. Starts and checks nothing.
     pub(super) fn new(settings: settings::Network) -> Self {
         Self { settings, sources: Mutex::default(), threads: Mutex::default(), process: process::id() }
+    }
+
+    /// One that is as a forked child finds it.
+    #[cfg(test)]
+    pub(super) fn of_another_process(settings: settings::Network) -> Self {
+        let mut network = Self::new(settings);
+        network.process = network.process.wrapping_add(1);
+        network
     }
 
     /// Whether a parent of this process made it.
@@ -114,7 +122,7 @@ impl Threads {
         }
         // Tokio refuses to block a thread that drives its tasks.
         thread::scope(|scope| {
-            let thread = thread::Builder::new().spawn_scoped(scope, || runtime.block_on(work)).map_err(|_| no_threads())?;
+            let thread = thread::Builder::new().spawn_scoped(scope, || runtime.block_on(work)).map_err(no_thread)?;
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))
         })
     }
@@ -141,7 +149,13 @@ fn certificates(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>> {
     Ok(pem)
 }
 
-pub(super) fn no_threads() -> Error {
+/// Why a thread for the whole of a call cannot be started.
+pub(super) fn no_thread(error: io::Error) -> Error {
+    let helps = error.kind() == io::ErrorKind::WouldBlock;
+    Error::of_system("cannot start a thread", error).with_hints(helps.then_some(Hint::RaiseProcesses))
+}
+
+fn no_threads() -> Error {
     let why = "cannot start the threads for network work: the system allows this user no more";
     Error::new(ErrorKind::Failed, why).hint(Hint::RaiseProcesses)
 }
@@ -185,6 +199,14 @@ mod tests {
         let error = runtime(0).unwrap_err();
         assert!(error.message().contains("allows this user no more"), "{error}");
         assert_eq!(error.hints(), [Hint::RaiseProcesses]);
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_started_is_reported_with_what_the_system_said() {
+        let error = no_thread(io::ErrorKind::WouldBlock.into());
+        assert!(std::error::Error::source(&error).is_some() && !error.message().contains("network"), "{error}");
+        assert_eq!(error.hints(), [Hint::RaiseProcesses]);
+        assert!(no_thread(io::ErrorKind::Other.into()).hints().is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -60,6 +60,9 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Where a session has its registry from, and what was read there last.
 pub(super) struct RegistryFile {
     origin: RegistryOrigin,
+    /// The file that the session wrote in the place of the built-in registry. It is read without a lock, so that a forked
+    /// child can ask for it.
+    made: OnceLock<PathBuf>,
     last: Mutex<Option<(Stamp, Arc<Registry>)>>,
 }
 
@@ -73,17 +76,35 @@ enum RegistryOrigin {
 impl RegistryFile {
     /// The registry at a path, or the built-in one.
     pub(super) fn named(path: Option<PathBuf>) -> Self {
-        Self { origin: path.map_or(RegistryOrigin::BuiltIn, RegistryOrigin::File), last: Mutex::default() }
+        Self::of(path.map_or(RegistryOrigin::BuiltIn, RegistryOrigin::File))
     }
 
     /// A registry that is read already.
     pub(super) fn given(registry: Registry) -> Self {
-        Self { origin: RegistryOrigin::Given(Arc::new(registry)), last: Mutex::default() }
+        Self::of(RegistryOrigin::Given(Arc::new(registry)))
+    }
+
+    fn of(origin: RegistryOrigin) -> Self {
+        Self { origin, made: OnceLock::new(), last: Mutex::default() }
     }
 
     /// The same, to be read again.
     pub(super) fn again(&self) -> Self {
-        Self { origin: self.origin.clone(), last: Mutex::default() }
+        Self { made: self.made.clone(), ..Self::of(self.origin.clone()) }
+    }
+
+    /// Reads from this file from now on, where the built-in registry was in use: it was made from that.
+    fn made_at(&self, path: &Path) {
+        if matches!(self.origin, RegistryOrigin::BuiltIn) {
+            // The first one stays: it is the project's.
+            let _ = self.made.set(path.to_owned());
+        }
+    }
+
+    /// Holds up every reader.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> impl Sized + '_ {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it was given.
@@ -96,11 +117,14 @@ impl RegistryFile {
         let path = match &self.origin {
             RegistryOrigin::Given(registry) => return Ok(registry.clone()),
             RegistryOrigin::File(path) => Some(path),
-            RegistryOrigin::BuiltIn => None,
+            RegistryOrigin::BuiltIn => self.made.get(),
         };
-        let stat = path.and_then(|path| disk.stat_follow(path).ok()).filter(|stat| stat.kind == Kind::File);
-        // The built-in one has no file and never changes.
-        let stamp = if path.is_none() { Some(Stamp { size: 0, mtime_ns: 0, ino: 0 }) } else { stat.as_ref().map(Stamp::from) };
+        let stamp_now = || match path {
+            // The built-in one has no file and never changes.
+            None => Some(Stamp { size: 0, mtime_ns: 0, ino: 0 }),
+            Some(path) => disk.stat_follow(path).ok().filter(|stat| stat.kind == Kind::File).as_ref().map(Stamp::from),
+        };
+        let stamp = stamp_now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, registry)) = &*last
             && Some(*known) == stamp
@@ -111,7 +135,9 @@ impl RegistryFile {
             None => Registry::built_in(),
             Some(path) => Registry::parse(&read_named(disk, path)?, &path.display().to_string())?,
         });
-        *last = stamp.filter(|stamp| is_settled(stamp.mtime_ns)).map(|stamp| (stamp, registry.clone()));
+        // What was written while it was read has another stamp than the text.
+        let is_same = |stamp: &Stamp| is_settled(stamp.mtime_ns) && stamp_now() == Some(*stamp);
+        *last = stamp.filter(is_same).map(|stamp| (stamp, registry.clone()));
         Ok(registry)
     }
 }
@@ -165,6 +191,9 @@ impl ModelManager {
         let held = lock::acquire(disk, &lock_path, LockKind::Exclusive, mode, &named.display().to_string(), &self.wait())?;
         let result = self.preview_edit(new, edit).and_then(|change| {
             self.publish(&file, folder, &change)?;
+            if self.settings.config.is_none() {
+                self.session.registry_file().made_at(&change.path);
+            }
             Ok(change)
         });
         // Under the lock: who waits for it sees that it lost its name, and makes a new one.

@@ -7,13 +7,14 @@
 use super::{
     AddReport, AddRequest, DownloadOptions, DownloadReport, InfoModel, LintReport, LockOptions, LockReport, ModelManager,
     PlanReport, RepairReport, Selector, SyncOptions, SyncReport,
-    network::{Network, no_threads},
+    network::{Network, no_thread},
     registry_file::{self, RegistryFile},
 };
 use crate::{
     disk::{Disk, RealDisk},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     event::{Reporter, Silent},
+    hint::Hint,
     registry::Registry,
     settings::Settings,
     store::CheckMode,
@@ -136,7 +137,10 @@ impl Session {
             true => self.network.clone(),
             false => Arc::new(Network::new(settings.network.clone())),
         };
-        let registry = match self.registry.is_given() || settings.config == self.settings.config {
+        // The built-in registry gives way to the file that `add` makes in one project, not in others.
+        let is_same_file = settings.config == self.settings.config
+            && (settings.config.is_some() || settings.models_dir == self.settings.models_dir);
+        let registry = match self.registry.is_given() || is_same_file {
             true => self.registry.clone(),
             false => Arc::new(RegistryFile::named(settings.config.clone())),
         };
@@ -153,7 +157,16 @@ impl Session {
     /// # Errors
     /// Where the file cannot be read or is no registry. Errors of single entries are in [`Registry::bad_entries`].
     pub fn registry(&self) -> Result<Arc<Registry>> {
-        self.registry.read(&*self.disk)
+        match self.network.is_of_parent() {
+            // A thread that only the parent has may hold the lock of what was read last.
+            true => self.registry.again().read(&*self.disk),
+            false => self.registry.read(&*self.disk),
+        }
+    }
+
+    /// Where it has its registry from.
+    pub(super) fn registry_file(&self) -> &RegistryFile {
+        &self.registry
     }
 
     /// This session at work for one call: every use-case as a function that returns when it is done. It may be used inside
@@ -191,8 +204,9 @@ impl Session {
                 // Nobody may be waiting any more.
                 let _ = send.send(result);
             };
-            thread::Builder::new().name("model-manager".into()).spawn(work).map_err(|_| no_threads())?;
-            let result = receive.await.map_err(|_| no_threads())?;
+            thread::Builder::new().name("model-manager".into()).spawn(work).map_err(no_thread)?;
+            let ended = || Error::new(ErrorKind::Failed, "the thread of this call ended without a result").hint(Hint::ReportBug);
+            let result = receive.await.map_err(|_| ended())?;
             stop_if_dropped.disarm();
             result.unwrap_or_else(|panic| resume_unwind(panic))
         }
@@ -266,7 +280,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::ErrorKind, event::Event};
+    use crate::event::Event;
     use std::{
         future::pending,
         path::Path,
@@ -346,7 +360,7 @@ mod tests {
         });
         let goes_on = session.run(call(1), move |manager| {
             manager.report(&told_second);
-            manager.ask(async { wait.await.map_err(|_| no_threads()) })
+            manager.ask(async { wait.await.map_err(|_| Error::new(ErrorKind::Failed, "nobody sent")) })
         });
         let running = thread::spawn(|| wait_for(goes_on));
         stops[0].cancel();
@@ -429,7 +443,7 @@ mod tests {
         assert!(Arc::ptr_eq(&session.registry().unwrap(), &session.registry().unwrap()), "what did not change is not read again");
         write_registry(&path, "new", 50);
         assert_eq!(ids(&session.blocking(Call::default())), ["new"]);
-        assert_eq!(ids(&before), ["old"], "a call that has begun goes on with what it saw");
+        assert_eq!(ids(&before), ["old"], "a call that has begun keeps what it saw");
         // As short as before and written within the precision of the file's time.
         for id in ["one", "two"] {
             write_registry(&path, id, 0);
@@ -452,7 +466,57 @@ mod tests {
             assert!(error.message().contains("models.yaml"), "{error}");
         }
         assert!(session.blocking(Call::default()).list(None).unwrap().is_empty());
-        write_registry(&path, "mended", 80);
+        write_registry(&path, "right", 80);
         assert_eq!(session.registry().unwrap().models().count(), 1);
+    }
+
+    #[test]
+    fn a_registry_file_that_is_made_in_the_place_of_the_built_in_one_is_read_by_the_next_call_and_in_no_other_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::new(Settings::new(folder.path().join("models"))).unwrap();
+        let other = session.with_settings(Settings::new(folder.path().join("other/models")));
+        assert!(session.registry().unwrap().model("made").is_err());
+        let text = "models:\n  made:\n    huggingface_id: o/r\n    formats:\n      gguf:\n        q4_k_m: {file: made.gguf}\n";
+        let edit = |_: &str| Ok(crate::registry::Edited { text: text.into(), entry: String::new(), line: 2 });
+        let path = folder.path().join("configs/models.yaml");
+        let manager = session.blocking(Call::default());
+        manager.preview_edit(&path, edit).unwrap();
+        assert!(session.registry().unwrap().model("made").is_err(), "nothing was written");
+        manager.edit_registry(&path, edit).unwrap();
+        assert!(session.registry().unwrap().model("made").is_ok());
+        assert!(session.blocking(Call::default()).registry().unwrap().model("made").is_ok());
+        assert!(other.registry().unwrap().model("made").is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_registry_is_reported_by_one_of_the_threads_that_need_it_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("models.yaml");
+        write_aged(&path, "models:\n  bad:\n    huggingface: o/r\n    formats: {}\n", 0);
+        let mut settings = Settings::new(folder.path().join("models"));
+        settings.config = Some(path);
+        let session = Session::new(settings).unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let listener = heard.clone();
+        let manager = session.blocking(Call::new(move |event: &Event| listener.lock().unwrap().push(event.clone())));
+        let start = std::sync::Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    assert_eq!(manager.registry().unwrap().bad_entries().len(), 1);
+                });
+            }
+        });
+        assert_eq!(heard.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_registry_of_a_forked_child_waits_for_no_thread_of_its_parent() {
+        let session = session();
+        let forked =
+            Session { network: Arc::new(Network::of_another_process(session.settings.network.clone())), ..session.clone() };
+        let _held_in_the_parent = session.registry.hold();
+        assert!(forked.registry().unwrap().models().count() > 0);
     }
 }

@@ -35,8 +35,8 @@ pub struct UnregisterReport {
 }
 
 impl ModelManager {
-    /// Removes an entry from the project's registry; comments and everything else stay. This manager keeps using the
-    /// registry that it has read before. `new_registry` is where the project's file would be.
+    /// Removes an entry from the project's registry; comments and everything else stay. This call keeps
+    /// the registry that it has read before. `new_registry` is where the project's file would be.
     pub fn unregister(&self, what: &Selector, new_registry: &Path, dry_run: bool) -> Result<UnregisterReport> {
         let command = Invocation::new(Verb::Unregister);
         let named = self.named(what, command)?;

@@ -85,7 +85,7 @@
 //! between them, and `store-layout.md` specifies the format on disk.
 #![cfg_attr(not(feature = "unstable"), deny(unnameable_types))]
 // What only tests and benches use is public in the rooms.
-#![cfg_attr(not(feature = "unstable"), allow(dead_code, unused_imports))]
+#![cfg_attr(not(feature = "unstable"), allow(unused_imports))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bounds;

@@ -759,11 +759,6 @@ impl Hint {
         word
     }
 
-    /// Whether it says what was not done, rather than what to do.
-    pub fn is_fact(&self) -> bool {
-        matches!(self, Self::NothingChanged | Self::NothingRemoved | Self::IsBuiltIn)
-    }
-
     /// One hint of each kind, for tests of interfaces.
     #[doc(hidden)]
     pub fn examples() -> Vec<Self> {

@@ -136,11 +136,6 @@ impl Http {
         &self.service.0.endpoints
     }
 
-    /// Whether no request may be made.
-    pub fn is_offline(&self) -> bool {
-        self.shared.offline
-    }
-
     /// Whether the bandwidth is limited by the user.
     pub fn is_limited(&self) -> bool {
         self.shared.limiter.is_some()

@@ -129,11 +129,6 @@ impl Sources {
         Ok(Self { http: http.clone(), hub, web })
     }
 
-    /// Sources of one's own in the place of the Hub and of web servers. `http` reads what they locate.
-    pub fn with(http: &Http, hub: Arc<dyn Source>, web: Arc<dyn Source>) -> Self {
-        Self { http: http.clone(), hub, web }
-    }
-
     /// The client that reads what they locate.
     pub fn http(&self) -> &Http {
         &self.http

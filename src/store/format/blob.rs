@@ -232,13 +232,6 @@ pub struct UpstreamFile {
     pub git_sha1: Option<GitSha1>,
 }
 
-impl UpstreamFile {
-    /// Whether it is of this repository. The Hub does not tell upper from lower case there.
-    pub fn is_of_repo(&self, repo: &str) -> bool {
-        self.repo.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(repo))
-    }
-}
-
 impl From<UpstreamFile> for Provenance {
     fn from(file: UpstreamFile) -> Self {
         Self::Source(file)

@@ -98,7 +98,20 @@ const fn keyword(parameter: Parameter) -> (&'static str, &'static str) {
 
 /// A text as a literal of Python.
 fn literal(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut literal = String::from('"');
+    for c in text.chars() {
+        match c {
+            '\\' | '"' => literal.extend(['\\', c]),
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            '\t' => literal.push_str("\\t"),
+            // Python writes `\u{7f}` as `\x7f`.
+            c if c.is_control() => literal.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => literal.push(c),
+        }
+    }
+    literal.push('"');
+    literal
 }
 
 fn operand(operand: &Operand) -> String {

@@ -54,6 +54,7 @@ impl Which {
 pub struct Addition {
     id: Option<String>,
     revision: Option<String>,
+    sha256: Option<String>,
     description: Option<String>,
     mmproj: Option<Mmproj>,
     companions: Vec<String>,
@@ -89,6 +90,7 @@ impl Addition {
         request.id = self.id.as_deref().map(str::parse).transpose()?;
         (request.format, request.quant) = (which.format, which.quant);
         request.revision = self.revision.as_deref().map(str::parse).transpose()?;
+        request.sha256 = self.sha256.as_deref().map(digest).transpose()?;
         request.description = self.description;
         request.companions = Companions { wanted, projector_if_any };
         (request.update, request.dry_run) = (self.update, self.dry_run);
@@ -233,10 +235,11 @@ impl Native {
         watch: Watch,
         which: Which,
         revision: Option<String>,
+        sha256: Option<String>,
         force: bool,
         companions: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(revision, force, &companions).map_err(|error| raise(py, &error))?;
+        let options = download_options(revision, sha256, force, &companions).map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Plan", move |manager| manager.plan_download(&which.selector()?, &options))
     }
 
@@ -246,10 +249,11 @@ impl Native {
         watch: Watch,
         which: Which,
         revision: Option<String>,
+        sha256: Option<String>,
         force: bool,
         companions: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(revision, force, &companions).map_err(|error| raise(py, &error))?;
+        let options = download_options(revision, sha256, force, &companions).map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Download", move |manager| manager.download(&which.selector()?, &options))
     }
 
@@ -408,12 +412,23 @@ fn check_mode(word: &str) -> Result<CheckMode> {
 }
 
 /// Companions of a model, each as `ROLE` or `ROLE=NAME`.
-fn download_options(revision: Option<String>, force: bool, companions: &[String]) -> Result<DownloadOptions> {
+fn download_options(
+    revision: Option<String>,
+    sha256: Option<String>,
+    force: bool,
+    companions: &[String],
+) -> Result<DownloadOptions> {
     let mut options = DownloadOptions::default();
+    options.sha256 = sha256.as_deref().map(digest).transpose()?;
     options.force = force;
     options.revision = revision.as_deref().map(str::parse).transpose()?;
     options.with = parsed(companions)?;
     Ok(options)
+}
+
+/// A SHA-256 of a file, as its publisher gives it.
+fn digest(text: &str) -> Result<Sha256Digest> {
+    text.parse().map_err(|why| Error::new(ErrorKind::Usage, format!("`{}` is no SHA-256: {why}", text.escape_debug())))
 }
 
 fn parsed(companions: &[String]) -> Result<Vec<Companion>> {

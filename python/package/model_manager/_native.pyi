@@ -49,6 +49,7 @@ class _Watch(TypedDict):
 class _Addition(TypedDict):
     id: str | None
     revision: str | None
+    sha256: str | None
     description: str | None
     mmproj: bool | str | None
     companions: list[str]
@@ -91,9 +92,23 @@ class Native:
     def warnings(self) -> builtins.list[str]: ...
     def list(self, watch: _Watch, format: str | None) -> builtins.list[Listed]: ...
     def info(self, watch: _Watch, which: _Which | None, remote: bool) -> builtins.list[ModelInfo]: ...
-    def plan(self, watch: _Watch, which: _Which, revision: str | None, force: bool, companions: builtins.list[str]) -> Plan: ...
+    def plan(
+        self,
+        watch: _Watch,
+        which: _Which,
+        revision: str | None,
+        sha256: str | None,
+        force: bool,
+        companions: builtins.list[str],
+    ) -> Plan: ...
     def download(
-        self, watch: _Watch, which: _Which, revision: str | None, force: bool, companions: builtins.list[str]
+        self,
+        watch: _Watch,
+        which: _Which,
+        revision: str | None,
+        sha256: str | None,
+        force: bool,
+        companions: builtins.list[str],
     ) -> Download: ...
     def verify(self, watch: _Watch, which: builtins.list[_Which], mode: str) -> builtins.list[Verified]: ...
     def repair(self, watch: _Watch, which: builtins.list[_Which], mode: str) -> Repair: ...

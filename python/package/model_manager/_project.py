@@ -130,6 +130,7 @@ class InProject(Base):
         format: str | None = None,
         quant: str | None = None,
         revision: str | None = None,
+        sha256: str | None = None,
         description: str | None = None,
         mmproj: bool | str | None = None,
         companions: Sequence[str] = (),
@@ -147,6 +148,7 @@ class InProject(Base):
             format: Default: gguf, or safetensors where there is no GGUF file.
             quant: The quantization.
             revision: A branch, tag or commit; the commit it stands for is written. Default: main.
+            sha256: The SHA-256 of a file that is named by its address on a web server, in hex, as `download` takes it.
             description: What the model is, in a line.
             mmproj: The projector beside a multimodal GGUF model: the best choice or none, or the one with this name or
                 quantization. Default: the best choice, where the repository has one. An update keeps to what the entry has.
@@ -164,6 +166,7 @@ class InProject(Base):
             {
                 "id": id,
                 "revision": revision,
+                "sha256": sha256,
                 "description": description,
                 "mmproj": None if mmproj == "" else mmproj,
                 "companions": list(companions),

@@ -65,13 +65,15 @@ class Manager(InProject):
         format: str | None = None,
         quant: str | None = None,
         revision: str | None = None,
+        sha256: str | None = None,
         force: bool = False,
         mmproj: bool | str = False,
         companions: Sequence[str] = (),
         cancel: CancelToken | None = None,
     ) -> Plan:
         """What `download` would do. Asks the Hub for no more than it needs, and changes nothing."""
-        return self._current().plan(watch(None, cancel), (model, format, quant), revision, force, _beside(mmproj, companions))
+        which = (model, format, quant)
+        return self._current().plan(watch(None, cancel), which, revision, sha256, force, _beside(mmproj, companions))
 
     def download(
         self,
@@ -80,6 +82,7 @@ class Manager(InProject):
         format: str | None = None,
         quant: str | None = None,
         revision: str | None = None,
+        sha256: str | None = None,
         force: bool = False,
         mmproj: bool | str = False,
         companions: Sequence[str] = (),
@@ -93,6 +96,7 @@ class Manager(InProject):
             format: Default: gguf, or the model's only one.
             quant: Default: the only one, or q4_k_m, or the nearest to it.
             revision: Another commit, branch or tag than the registry's.
+            sha256: The SHA-256 of a file that is named by its address on a web server, in hex; other bytes are refused.
             force: Fetch again even what is present.
             mmproj: The projector of a multimodal GGUF model too: the best choice, or the one with this name or quantization.
             companions: What else of the repository stands beside a GGUF model: ``draft``, ``tokenizer``, ``encoder`` or ``vae``, or
@@ -103,7 +107,8 @@ class Manager(InProject):
         Ctrl-C stops it as well, with `KeyboardInterrupt`. What arrived is kept in any case, and the next call goes on from
         there.
         """
-        return self._current().download(watch(progress, cancel), (model, format, quant), revision, force, _beside(mmproj, companions))
+        which = (model, format, quant)
+        return self._current().download(watch(progress, cancel), which, revision, sha256, force, _beside(mmproj, companions))
 
     async def download_async(
         self,
@@ -112,6 +117,7 @@ class Manager(InProject):
         format: str | None = None,
         quant: str | None = None,
         revision: str | None = None,
+        sha256: str | None = None,
         force: bool = False,
         mmproj: bool | str = False,
         companions: Sequence[str] = (),
@@ -126,6 +132,7 @@ class Manager(InProject):
                 format=format,
                 quant=quant,
                 revision=revision,
+                sha256=sha256,
                 force=force,
                 mmproj=mmproj,
                 companions=companions,

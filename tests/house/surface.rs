@@ -1,7 +1,7 @@
 //! Holds what the library gives to others against `public-api.txt`, so that a change of it is seen in review.
 //!
 //! It is read from the sources as `rustfmt` leaves them: the names that `lib.rs` lists, and of each its public fields, its
-//! variants, and its public functions. After a change that is meant:
+//! variants with their fields, its public functions, what it derives, and whether more may be added to it. After a change that is meant:
 //!
 //!     MODEL_MANAGER_WRITE_SURFACE=1 cargo test --workspace --test house surface
 
@@ -70,7 +70,31 @@ fn listed(lib: &str) -> Vec<Listed> {
     all
 }
 
-/// What a text says of one type: fields, variants and functions that others may use.
+/// What attributes before a type say that others rely on: each derived trait, and `#[non_exhaustive]`.
+fn promises(attributes: &str) -> BTreeSet<String> {
+    let derived = attributes.split("#[derive(").skip(1).filter_map(|rest| rest.split_once(")]"));
+    let derived = derived.flat_map(|(all, _)| all.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let mut promises: BTreeSet<String> = derived.map(|name| format!(" derives {name}")).collect();
+    promises.extend(attributes.contains("#[non_exhaustive]").then(|| " is #[non_exhaustive]".to_owned()));
+    promises
+}
+
+/// The rest of an item that `first` begins, up to the line that closes it, in one line and without comments and attributes.
+fn in_one_line<'t>(first: &str, lines: &mut impl Iterator<Item = &'t str>) -> String {
+    let mut whole = first.to_owned();
+    if whole.ends_with(['{', '(']) {
+        for more in lines.map(str::trim).filter(|more| !more.starts_with(['/', '#'])) {
+            let joint = if whole.ends_with('(') || more.starts_with(')') { "" } else { " " };
+            whole = format!("{whole}{joint}{more}");
+            if matches!(more, "}," | "}" | ")," | ")") {
+                break;
+            }
+        }
+    }
+    whole.trim_end_matches(',').replace(", }", " }").replace(",)", ")")
+}
+
+/// What a text says of one type: fields, variants and functions that others may use, and what its attributes promise.
 fn parts(text: &str, name: &str) -> BTreeSet<String> {
     let mut parts = BTreeSet::new();
     let opens = |line: &str, keyword: &str| {
@@ -79,7 +103,20 @@ fn parts(text: &str, name: &str) -> BTreeSet<String> {
             .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') && rest.ends_with('{'))
     };
     let mut lines = text.lines();
+    let mut attributes = String::new();
     while let Some(line) = lines.next() {
+        let before = std::mem::take(&mut attributes);
+        if line.starts_with("#[") || (!before.is_empty() && !before.ends_with(']') && !line.starts_with("pub ")) {
+            attributes = before + line;
+            continue;
+        }
+        let declares = ["pub struct ", "pub enum "].iter().any(|keyword| {
+            let rest = line.strip_prefix(keyword).and_then(|rest| rest.strip_prefix(name));
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        });
+        if declares {
+            parts.extend(promises(&before));
+        }
         let head = line.strip_prefix("impl<'_> ").map_or(line.to_owned(), |rest| format!("impl {rest}"));
         let (is_struct, is_enum) = (opens(line, "pub struct "), opens(line, "pub enum "));
         let is_trait = opens(line, "pub trait ");
@@ -108,8 +145,7 @@ fn parts(text: &str, name: &str) -> BTreeSet<String> {
                     parts.insert(format!("::{whole}"));
                 }
             } else if is_enum && !hidden {
-                let variant: String = line.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                parts.insert(format!("::{variant}"));
+                parts.insert(format!("::{}", in_one_line(line.trim(), &mut lines)));
             } else if is_struct && !item.is_empty() && !hidden {
                 parts.insert(format!(".{}", item.trim_end_matches(',')));
             }
@@ -172,5 +208,13 @@ fn the_reader_of_the_surface_sees_lists_fields_variants_and_functions() {
     let text = "pub struct B {\n    pub x: u8,\n    y: u8,\n}\nimpl B {\n    pub fn new(\n        a: u8,\n    ) -> Self {\n        Self\n    }\n    \
                 fn own() {}\n    #[cfg(feature = \"unstable\")]\n    pub fn inner() {}\n}\nimpl Bx {\n    pub fn other() {}\n}\n";
     assert_eq!(parts(text, "B"), [".x: u8", "::fn new(a: u8) -> Self"].map(str::to_owned).into());
-    assert_eq!(parts("pub enum B {\n    One,\n    Two { x: u8 },\n}\n", "B"), ["::One", "::Two"].map(str::to_owned).into());
+    let text = "#[derive(Clone, Copy)]\n#[non_exhaustive]\npub enum B {\n    One,\n    Two { x: u8 },\n    Three {\n        /// y\n        \
+                y: u8,\n        z: u8,\n    },\n    Four(u8),\n}\n#[derive(Debug)]\npub enum C {\n    One,\n}\n";
+    let all = [" derives Clone", " derives Copy", " is #[non_exhaustive]", "::Four(u8)", "::One", "::Three { y: u8, z: u8 }"];
+    let all = all.into_iter().chain(["::Two { x: u8 }"]);
+    assert_eq!(parts(text, "B"), all.map(str::to_owned).collect());
+    assert_eq!(
+        parts("#[derive(\n    Debug,\n    Eq,\n)]\npub struct B(u8);\n", "B"),
+        [" derives Debug", " derives Eq"].map(str::to_owned).into()
+    );
 }

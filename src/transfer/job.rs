@@ -208,7 +208,8 @@ impl FileTransfer {
 
     /// Hashes what an earlier run left. Runs on a blocking thread.
     pub(super) fn resume(&self, number: usize, run: &Run) {
-        // Who verifies what was hashed before looks at its first segment.
+        // Whether the file may be published is decided in `drive`; a refusal here comes before the rest is fetched.
+        // What was hashed before is compared by `verify_resumed`.
         let looked = if self.is_unverified { Ok(()) } else { self.look_at_head() };
         match looked {
             Ok(()) => self.drive(number, run),
@@ -223,6 +224,12 @@ impl FileTransfer {
                 Ok(Advance::Busy | Advance::Pending) => return,
                 Ok(Advance::Corrupt(index)) => self.fetch_again(number, index..index + 1, run),
                 Ok(Advance::Complete) => {
+                    // The thread that hashed the last segment can be here before `resume` compared the first one.
+                    if self.writer.resumed() > 0
+                        && let Err(error) = self.look_at_head()
+                    {
+                        return run.tell(Signal::Failed(number, error));
+                    }
                     if !self.complete.swap(true, Ordering::AcqRel) {
                         lock(&self.ready).clear();
                         run.tell(Signal::Complete(number));

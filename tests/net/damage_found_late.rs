@@ -26,6 +26,8 @@ const REPO: &str = "TheBloke/Tiny-GGUF";
 const FILE: &str = "tiny.Q4_K_M.gguf";
 const MIB: u64 = 1 << 20;
 const LEN: u64 = 40 * MIB + 5;
+/// The length of a file of two segments.
+const SHORT: u64 = MIB + 5;
 /// What the earlier run left: more than 16 segments, so that the hash goes on behind the 16th and those before it are
 /// looked at beside the rest.
 const LEFT: u64 = 20;
@@ -37,6 +39,7 @@ struct Stand {
     dir: tempfile::TempDir,
     store: Store,
     content: Content,
+    size: u64,
     runtime: Runtime,
 }
 
@@ -60,12 +63,17 @@ impl Reporter for Held {
 
 impl Stand {
     fn new(left: u64) -> Self {
+        Self::with(LEN, left)
+    }
+
+    /// A file of `size` bytes, of which an earlier run left so many segments.
+    fn with(size: u64, left: u64) -> Self {
         let hub = TestHub::start();
-        let content = Content::synthetic(LEN, 1);
+        let content = Content::synthetic(size, 1);
         hub.repo(REPO).lfs(FILE, &content).commit();
         let dir = scratch();
         let store = Store::open_or_init(Arc::new(RealDisk), &dir.path().join("models/.blobs"), false).unwrap();
-        let stand = Self { hub, dir, store, content, runtime: Runtime::new().unwrap() };
+        let stand = Self { hub, dir, store, content, size, runtime: Runtime::new().unwrap() };
         let writer = stand.writer();
         for index in 0..left {
             let segment = stand.segment(index);
@@ -82,7 +90,7 @@ impl Stand {
         match self
             .store
             .begin_ingest(
-                BlobRequest { key, size: LEN, what: FILE.into(), trust: Trust::Sha256Upstream },
+                BlobRequest { key, size: self.size, what: FILE.into(), trust: Trust::Sha256Upstream },
                 &lease,
                 &Wait::silent(Some(LONG)),
             )
@@ -94,7 +102,7 @@ impl Stand {
     }
 
     fn segment(&self, index: u64) -> Vec<u8> {
-        let mut segment = vec![0; MIB.min(LEN - index * MIB) as usize];
+        let mut segment = vec![0; MIB.min(self.size - index * MIB) as usize];
         self.content.read_at(index * MIB, &mut segment);
         segment
     }
@@ -277,4 +285,27 @@ fn damage_where_nothing_else_is_missing_is_fetched_again() {
     stand.damage(3);
     let under = stand.start(4, None);
     assert_eq!(stand.finish(under), MIB);
+}
+
+#[test]
+fn a_resumed_file_whose_beginning_is_refused_is_not_published_however_late_its_first_look_ends() {
+    static LOOKS: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
+    let stand = Stand::with(SHORT, 1);
+    // The first look ends only when there is a second one, or long after the rest is here.
+    let refuse: HeadCheck = |_, _| {
+        let mut looks = LOOKS.0.lock().unwrap();
+        *looks += 1;
+        LOOKS.1.notify_all();
+        drop(LOOKS.1.wait_timeout_while(looks, LONG / 4, |looks| *looks < 2).unwrap());
+        Err("is refused".to_owned())
+    };
+    let hold = stand.hub.hold(Match::cdn().always(), 0);
+    let under = stand.start(1, Some(refuse));
+    until("the first segment is looked at", || *LOOKS.0.lock().unwrap() == 1);
+    hold.release();
+    let ended = stand.runtime.block_on(async { tokio::time::timeout(LONG, under.task).await });
+    let error = ended.expect("the run never ends").unwrap().unwrap_err();
+    assert!(matches!(error, TransferError::Refused { .. }), "{error}");
+    let digest = stand.content.sha256().parse().unwrap();
+    assert!(stand.store.find(&digest).unwrap().is_none(), "it was published");
 }

@@ -5,7 +5,7 @@ use model_manager::{
     digest::{GitSha1, SEGMENT_LEN, sha256_of},
     store::{Advance, BlobRequest, BlobWriter, IngestKey, Progress, ResumeState, StoreError, Trust},
 };
-use std::{fs, os::unix::fs::FileExt, path::PathBuf};
+use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Barrier, thread};
 use tokio_util::sync::CancellationToken;
 
 /// Long enough for two notes, behind the 16th and the 32nd segment.
@@ -20,7 +20,7 @@ fn reopen(home: &Home, data: &[u8]) -> BlobWriter {
 fn interrupted(home: &Home, aim: &[u8], data: &[u8], segments: u64) -> PathBuf {
     let writer = reopen(home, aim);
     for index in 0..segments {
-        assert!(writer.write_and_hash(index, piece(&writer, data, index)).unwrap());
+        assert!(writer.write_and_hash(index, piece(&writer, data, index)).unwrap().is_some());
     }
     // What was not synced is looked at when it is opened.
     writer.checkpoint().unwrap();
@@ -227,7 +227,7 @@ fn a_file_named_by_its_git_blob_id_is_hashed_from_its_first_byte() {
     let admit = || open(home.store.begin_ingest(request(), &lease(&home.store), &quick()).unwrap());
     let writer = admit();
     for index in 0..17 {
-        assert!(writer.write_and_hash(index, piece(&writer, &data, index)).unwrap());
+        assert!(writer.write_and_hash(index, piece(&writer, &data, index)).unwrap().is_some());
     }
     drop(writer);
     let writer = admit();
@@ -239,7 +239,7 @@ fn other_content_for_a_recorded_segment_is_not_written() {
     let home = home();
     let (data, other) = (content(10, 3 * SEGMENT_LEN), content(11, 3 * SEGMENT_LEN));
     let writer = reopen(&home, &data);
-    assert!(writer.write_and_hash(0, piece(&writer, &data, 0)).unwrap());
+    assert!(writer.write_and_hash(0, piece(&writer, &data, 0)).unwrap().is_some());
     assert!(!writer.write(0, piece(&writer, &other, 0)).unwrap());
     publish(&home, writer, &data);
 }
@@ -254,4 +254,56 @@ fn the_same_content_for_a_recorded_segment_repairs_it() {
     assert!(writer.write(1, piece(&writer, &data, 1)).unwrap());
     assert!(fill(&writer, &data));
     writer.commit(None, source()).unwrap();
+}
+
+#[test]
+fn a_file_that_one_thread_verifies_while_another_hashes_it_is_complete_for_the_last_of_them() {
+    let data = content(14, 18 * SEGMENT_LEN + 77);
+    for round in 0..50 {
+        let home = home();
+        let partial = interrupted(&home, &data, &data, 17);
+        if round % 2 == 1 {
+            damage(&partial, round % 16);
+        }
+        let writer = reopen(&home, &data);
+        assert_eq!(writer.resume_state(), ResumeState::Unverified);
+        let start = Barrier::new(2);
+        let fetch = |segments: Vec<u64>| -> Vec<Advance> {
+            let write = |index| assert!(writer.write(index, piece(&writer, &data, index)).unwrap());
+            let fetched = segments.into_iter().map(|index| {
+                write(index);
+                writer.advance_from_disk().unwrap()
+            });
+            fetched.collect()
+        };
+        let ends: Vec<Advance> = thread::scope(|scope| {
+            let hashing = scope.spawn(|| {
+                start.wait();
+                fetch(writer.missing().into_iter().flatten().collect())
+            });
+            let verifying = scope.spawn(|| {
+                start.wait();
+                let mut ends = fetch(verify_resumed(&writer).unwrap());
+                ends.push(writer.advance_from_disk().unwrap());
+                ends
+            });
+            [hashing.join().unwrap(), verifying.join().unwrap()].concat()
+        });
+        assert!(ends.contains(&Advance::Complete), "round {round}: {ends:?}");
+        assert_eq!(writer.commit(None, source()).unwrap().digest, sha256_of(&data));
+    }
+}
+
+#[test]
+fn a_segment_that_is_corrupt_behind_the_one_that_is_written_is_returned() {
+    let home = home();
+    let data = content(15, 3 * SEGMENT_LEN);
+    let writer = reopen(&home, &data);
+    assert!(writer.write(1, piece(&writer, &data, 1)).unwrap());
+    damage(&home.store.layout().partial(&writer.request().key).dir, 1);
+    assert_eq!(writer.write_and_hash(0, piece(&writer, &data, 0)).unwrap(), Some(Advance::Corrupt(1)));
+    assert_eq!(writer.missing(), [1..3]);
+    let other = content(16, SEGMENT_LEN);
+    assert_eq!(writer.write_and_hash(0, &other).unwrap(), None, "it is not taken");
+    publish(&home, writer, &data);
 }

@@ -247,7 +247,7 @@ fn a_commit_that_finds_the_blob_already_there_keeps_that_one_and_notes_its_sourc
     );
     let first = put(&home.store, b"hello\n").unwrap();
     let ino = fs::metadata(home.store.layout().blob(&first.digest)).unwrap().ino();
-    assert!(writer.write_and_hash(0, b"hello\n").unwrap());
+    assert!(writer.write_and_hash(0, b"hello\n").unwrap().is_some());
     let from = model_manager::store::UpstreamFile { endpoint: "https://mirror".into(), ..source() };
     assert_eq!(writer.commit(None, from.clone()).unwrap(), first);
     drop(writer);

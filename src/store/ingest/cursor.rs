@@ -221,13 +221,12 @@ impl BlobWriter {
     }
 
     /// Writes a segment and hashes as far as the segments are there: for one thread that fills a file in order.
-    /// `false` as with [`BlobWriter::write`].
-    pub fn write_and_hash(&self, index: u64, segment: &[u8]) -> Result<bool> {
-        let is_taken = self.write(index, segment)?;
-        if is_taken {
-            self.advance(|next| (next == index).then_some(segment), &CancellationToken::new())?;
+    /// How far it came; `None` where [`BlobWriter::write`] did not take the segment.
+    pub fn write_and_hash(&self, index: u64, segment: &[u8]) -> Result<Option<Advance>> {
+        if !self.write(index, segment)? {
+            return Ok(None);
         }
-        Ok(is_taken)
+        self.advance(|next| (next == index).then_some(segment), &CancellationToken::new()).map(Some)
     }
 
     /// Compares the segments that an earlier run had hashed with their values. Those that are corrupt are missing again,

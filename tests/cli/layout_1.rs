@@ -5,6 +5,7 @@
 use crate::kit::set_mode;
 use crate::support::{hub::TestHub, run::Sandbox};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -57,18 +58,42 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The records of the store, which say what is kept and where it came from.
-fn records(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let all = ["meta", "segments", "roots"].iter().flat_map(|dir| files(&store.join(dir)));
+/// What says what is kept, where it came from and what is shown: the records of the store, the manifests of the views, the
+/// registry and the lock file.
+fn records(s: &Sandbox, store: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let of_store = ["meta", "segments", "roots"].iter().flat_map(|dir| files(&store.join(dir)));
+    let manifests = files(&s.models()).into_iter().filter(|path| path.ends_with(".view.json"));
+    let all = of_store.chain(manifests).chain(files(&s.project().join("configs"))).chain([store.join("STORE.json")]);
     all.filter(|path| !path.ends_with("project.json")).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// What a record of a blob says but for the moment at which it was verified, with the kinds that the first version did not
+/// write.
+fn meaning_of(record: &[u8]) -> serde_json::Value {
+    let mut record: serde_json::Value = serde_json::from_slice(record).unwrap();
+    let fields = record.as_object_mut().unwrap();
+    assert!(fields.remove("stamp").is_some() && fields.remove("verified_at").is_some(), "{fields:?}");
+    for source in fields["sources"].as_array_mut().unwrap() {
+        let source = source.as_object_mut().unwrap();
+        if !source.contains_key("kind") {
+            let is_local = source["endpoint"] == "local";
+            source.insert("kind".into(), if is_local { "local" } else { "source" }.into());
+            source.retain(|field, _| !is_local || field != "endpoint");
+        }
+    }
+    record
 }
 
 #[test]
 fn every_command_opens_a_store_of_the_first_version_and_changes_none_of_its_records() {
     let s = Sandbox::offline();
     let store = fixture(&s);
-    let before = records(&store);
-    assert_eq!(before.len(), 4 + 1 + 2, "{before:?}");
+    let before = records(&s, &store);
+    let count = |is: &dyn Fn(&Path) -> bool| before.keys().filter(|path| is(path)).count();
+    let counts = ["meta", "segments", "roots"].map(|dir| count(&|path| path.starts_with(store.join(dir))));
+    assert_eq!((counts, count(&|path| path.ends_with(".view.json"))), ([4, 1, 2], 2), "{:?}", before.keys());
+    let configs = s.project().join("configs");
+    assert_eq!(count(&|path| path.starts_with(&configs)), 2, "a registry and a lock file");
     for line in [
         "init",
         "list",
@@ -90,14 +115,17 @@ fn every_command_opens_a_store_of_the_first_version_and_changes_none_of_its_reco
     ] {
         let output = s.run(line.split_whitespace()).ok();
         assert!(!output.stderr.contains("cannot be read"), "{output}");
-        let after = records(&store);
+        let after = records(&s, &store);
+        assert!(before.keys().eq(after.keys()), "{line}: {:?}", after.keys());
         // Only the stamp of a record follows a file that was copied, once the file was read.
-        let same = |(path, old): &(PathBuf, Vec<u8>), new: &[u8]| {
-            old == new
-                || (path.parent().unwrap().parent().unwrap().ends_with("meta")
-                    && (line.starts_with("verify") || line == "sync --locked"))
-        };
-        assert!(before.len() == after.len() && before.iter().zip(&after).all(|(old, (_, new))| same(old, new)), "{line}");
+        let is_read = line.starts_with("verify") || line == "sync --locked";
+        for ((path, old), new) in before.iter().zip(after.values()) {
+            if is_read && path.starts_with(store.join("meta")) {
+                assert_eq!(meaning_of(old), meaning_of(new), "{line}: {}", path.display());
+            } else {
+                assert_eq!(String::from_utf8_lossy(old), String::from_utf8_lossy(new), "{line}: {}", path.display());
+            }
+        }
         before.iter().for_each(|(path, text)| fs::write(path, text).unwrap());
     }
     let why = s.run(["why", TINY, "--json"]).ok().json();
@@ -126,9 +154,12 @@ fn a_partial_download_of_the_first_version_is_finished() {
     let mut content = (header.len() as u64).to_le_bytes().to_vec();
     content.extend(header.as_bytes());
     content.resize(content.len() + (3 << 20), 0);
+    let len = content.len() as u64;
     hub.repo("fixture/cut").lfs("model.safetensors", content).file("config.json", "{\"model_type\": \"cut\"}\n").commit();
     assert!(store.join("ingest").join(PARTIAL).exists());
     s.run(["download", "fixture/cut"]).ok();
+    let fetched = hub.count().content_bytes();
+    assert!((1..len - (2 << 20) + 4096).contains(&fetched), "what its journal records is not fetched again: {fetched} of {len}");
     assert!(store.join("sha256/ca").join(PARTIAL).exists());
     assert!(!store.join("ingest").join(PARTIAL).exists(), "all of it is removed");
 }

@@ -242,3 +242,22 @@ fn a_pipe_where_a_file_should_be_does_not_make_anybody_wait() {
     let found = finished.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits for the pipe's other end");
     assert_eq!(found, (modified(&[]), true, true));
 }
+
+#[test]
+fn a_journal_is_too_long_where_no_reader_takes_it() {
+    let home = home();
+    let data = content(1, 300 * SEGMENT_LEN + 1);
+    let writer = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
+    assert!(writer.write(0, piece(&writer, &data, 0)).unwrap());
+    let journal = home.store.layout().partial(&writer.request().key).journal;
+    drop(writer);
+    let token = CancellationToken::new();
+    let is_named = |len: u64| {
+        fs::File::options().write(true).open(&journal).unwrap().set_len(len).unwrap();
+        let findings = home.store.examine(false, Progress { bytes: &|_| {}, cancel: &token }).unwrap().list;
+        findings.iter().any(|finding| finding.message.contains("its journal is longer"))
+    };
+    let longest = 64 * (2 + 8 * 301) + SEGMENT_LEN;
+    assert!(!is_named(longest));
+    assert!(is_named(longest + 1));
+}

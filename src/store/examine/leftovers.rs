@@ -2,11 +2,11 @@
 
 use super::{Findings, IN_THE_WAY, Severity};
 use crate::{
-    digest::{SEGMENT_LEN, segment_count},
     disk::Kind,
     hint::{Action, Hint, Verb},
     store::{
         Result, StoreError,
+        ingest::journal,
         layout::{Dir, IngestKey, Layout},
     },
 };
@@ -27,10 +27,9 @@ impl Findings<'_> {
                 );
                 continue;
             };
-            let journal = self.store.disk().find(&partial.paths.journal).map_err(StoreError::from);
-            let journal = self.told(journal)?.flatten().map_or(0, |stat| stat.len);
-            let longest = 64 * (2 + 4 * segment_count(record.size)) + SEGMENT_LEN;
-            if journal > longest {
+            let found = self.store.disk().find(&partial.paths.journal).map_err(StoreError::from);
+            let len = self.told(found)?.flatten().map_or(0, |stat| stat.len);
+            if len > journal::longest(record.size) {
                 self.add(
                     Severity::Leftover,
                     partial.paths.dir,

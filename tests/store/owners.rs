@@ -3,8 +3,10 @@
 use crate::{fsck::Expect, kit::*};
 use model_manager::{
     digest::{Sha256Digest, sha256_of},
+    hint::Hint,
     store::{
-        Blob, CheckMode, Finding, PROJECT_FILE, Progress, Project, Root, RootOwner, Severity, StoreError, Trust, UpstreamFile,
+        Blob, BlobRequest, CheckMode, Finding, IngestKey, PROJECT_FILE, Progress, Project, Root, RootOwner, Severity, StoreError,
+        Trust, UpstreamFile,
     },
 };
 use std::{fs, path::PathBuf};
@@ -106,6 +108,14 @@ fn what_a_record_says_in_words_of_a_later_version_survives_a_check_and_another_d
     let token = CancellationToken::new();
     home.store.check(&blob.digest, CheckMode::Rehash, Progress { bytes: &|_| {}, cancel: &token }).unwrap();
     home.store.add_source(&blob.digest, UpstreamFile { repo: Some("a/second".into()), ..source() }, Trust::Tofu).unwrap();
+    fs::remove_file(home.store.layout().blob(&blob.digest)).unwrap();
+    // Of the second download no hash was published.
+    let request = BlobRequest { key: IngestKey::private(), trust: Trust::Tofu, ..request(&data) };
+    let writer = open(home.store.begin_ingest(request, &lease(&home.store), &quick()).unwrap());
+    fill(&writer, &data).unwrap();
+    writer.commit(None, UpstreamFile { repo: Some("a/third".into()), ..source() }).unwrap();
     let now = fs::read_to_string(&path).unwrap();
-    assert!(now.contains(entry) && now.contains("signed-by-owner") && now.contains("a/second"), "{now}");
+    assert!(now.contains(entry) && now.contains("signed-by-owner"), "{now}");
+    let places = [entry, "a/second", "a/third"].map(|source| now.find(source));
+    assert!(places[0].is_some() && places.is_sorted(), "what was recorded first stays first: {now}");
 }

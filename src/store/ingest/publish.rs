@@ -245,8 +245,17 @@ impl<'a> Member<'a> {
             segments.name(&store.layout().segments(digest))?;
         }
         match noted {
-            Some(noted) if self.meta.learn(&noted.sources, noted.trust) => store.write_meta(digest, &self.meta)?,
-            Some(_) => meta.name(&store.layout().meta(digest))?,
+            // The older record learns from the newer one: its sources came first, and its word for trust may be one of a
+            // later version.
+            Some(mut noted) => {
+                noted.learn(&self.meta.sources, self.meta.trust);
+                if (&noted.sources, noted.trust) == (&self.meta.sources, self.meta.trust) {
+                    meta.name(&store.layout().meta(digest))?;
+                } else {
+                    (self.meta.sources, self.meta.trust) = (noted.sources, noted.trust);
+                    store.write_meta(digest, &self.meta)?;
+                }
+            }
             None if store.has_newer_meta(digest)? => {}
             None => meta.name(&store.layout().meta(digest))?,
         }

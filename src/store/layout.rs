@@ -1,5 +1,6 @@
 //! Every path in a store. No other file assembles one.
 
+use super::format::ViewKey;
 use crate::digest::{GitSha1, Sha256Digest};
 use std::{
     fmt,
@@ -209,6 +210,10 @@ impl Layout {
     /// The folder of a project's roots.
     pub fn project(&self, project: &Uuid) -> PathBuf {
         self.dir(Dir::Roots).join(project.to_string())
+    }
+    /// The root of one view of a project.
+    pub fn root_record(&self, project: &Uuid, view: &ViewKey) -> PathBuf {
+        self.project(project).join(view.record_name())
     }
     /// What is known about a project.
     pub fn project_record(&self, project: &Uuid) -> PathBuf {

@@ -6,7 +6,6 @@ use super::{
     gc,
     layout::{STORE_DIR, leads_to_marker},
     relocation::{self, ProjectLocation},
-    roots::of_another_owner,
 };
 use crate::{
     digest::Sha256Digest,
@@ -136,10 +135,9 @@ impl Project {
         let path = self.record_path(view);
         let record = Root { owner: RootOwner::View(view.clone()), files: files.to_vec() };
         let shared = self.store.shared()?;
-        match self.store.read_root(&path) {
-            // Whoever wrote it may have died, or failed, before its name or that of a blob was durable.
-            Ok(Some(old)) if old == record => self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?,
-            Ok(Some(old)) if old.owner.view().is_none() => return Err(of_another_owner(&path, &old.owner)),
+        match self.store.require_own(&path)? {
+            // The process that wrote it may have died, or failed, before its name or that of a blob was durable.
+            Some(old) if old == record => self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?,
             _ => self.store.replace_record(&path, &record.to_json())?,
         }
         let digests: BTreeSet<Sha256Digest> = files.iter().map(|file| file.sha256).collect();
@@ -161,11 +159,7 @@ impl Project {
     pub fn remove_root(&self, view: &ViewKey) -> Result<bool> {
         let path = self.record_path(view);
         let _shared = self.store.shared()?;
-        if let Ok(Some(root)) = self.store.read_root(&path)
-            && root.owner.view().is_none()
-        {
-            return Err(of_another_owner(&path, &root.owner));
-        }
+        self.store.require_own(&path)?;
         let removed = self.store.disk().remove_if_there(&path)?;
         if removed {
             self.store.disk().sync_dir(&self.store.layout().project(&self.uuid))?;

@@ -160,18 +160,14 @@ impl Store {
     }
 
     /// Drops the roots of a project's views and what is known about it. Refuses, and changes nothing, where the project has
-    /// a root of another owner.
+    /// a root of another owner or of a later version.
     pub fn forget(&self, project: &Uuid) -> Result<()> {
         self.require_writable()?;
         let dir = self.layout().project(project);
         let _shared = self.shared()?;
         let names = self.root_names(project)?;
         for path in names.iter().map(|name| dir.join(name)) {
-            if let Ok(Some(root)) = self.read_root(&path)
-                && root.owner.view().is_none()
-            {
-                return Err(of_another_owner(&path, &root.owner));
-            }
+            self.require_own(&path)?;
         }
         for name in names {
             self.disk().remove_if_there(&dir.join(name))?;
@@ -187,6 +183,23 @@ impl Store {
         text.map(|text| format::root_from_json(path, &text)).transpose()
     }
 
+    /// The root at `path`, where this program may replace or remove its record; refuses one of another owner or of a later
+    /// version. Of a record that is merely corrupt it is not known what it protects: it counts as none.
+    pub(super) fn require_own(&self, path: &Path) -> Result<Option<Root>> {
+        let Ok(Some(text)) = self.disk().read_record(path) else { return Ok(None) };
+        let version = format::version_of(&text);
+        if version > format::RECORD_VERSION {
+            let needs = format!("the root {} has the format {version}", path.display());
+            return Err(StoreError::TooNew { path: self.layout().root().to_owned(), needs });
+        }
+        match format::root_from_json(path, &text) {
+            Ok(root) if root.owner.view().is_none() => Err(of_another_owner(path, &root.owner)),
+            root => Ok(root.ok()),
+        }
+    }
+
+    /// Copies the roots of a project to a copy of it: those of views, and those of owners that this version does not know.
+    /// An exposure or a remote belongs to the original alone: nobody would ever remove a second root of it.
     pub(super) fn copy_roots(&self, from: &Uuid, to: &Uuid) -> Result<()> {
         let (from_dir, to_dir) = (self.layout().project(from), self.layout().project(to));
         let _shared = self.shared()?;
@@ -195,16 +208,21 @@ impl Store {
             let path = from_dir.join(&name);
             let Some(text) = self.disk().read_record(&path).map_err(StoreError::of_record)? else { continue };
             let root = format::root_from_json(&path, &text)?;
-            match root.owner.view() {
-                Some(view) => self.replace_record(&to_dir.join(view.record_name()), &root.to_json())?,
+            match &root.owner {
+                RootOwner::View(view) => {
+                    let copy = self.layout().root_record(to, view);
+                    self.require_own(&copy)?;
+                    self.replace_record(&copy, &root.to_json())?;
+                }
                 // As it stands: a later version may have written more into it than this one reads.
-                None => self.replace_record(&to_dir.join(name), &text)?,
+                RootOwner::Unknown(_) => self.replace_record(&to_dir.join(name), &text)?,
+                RootOwner::Exposure { .. } | RootOwner::Remote { .. } => {}
             }
         }
         Ok(())
     }
 }
 
-pub(super) fn of_another_owner(path: &Path, owner: &RootOwner) -> StoreError {
+fn of_another_owner(path: &Path, owner: &RootOwner) -> StoreError {
     StoreError::OtherOwner { path: path.to_owned(), owner: owner.to_string() }
 }

@@ -78,20 +78,55 @@ fn a_root_of_another_owner_is_neither_forgotten_nor_replaced_nor_removed() {
 }
 
 #[test]
-fn a_copied_project_gets_the_roots_of_other_owners_as_they_stand() {
+fn a_copied_project_gets_the_roots_of_unknown_owners_as_they_stand_and_none_of_an_exposure_or_a_remote() {
+    for owner in OWNERS {
+        let home = home();
+        let (here, there) = (home.path("here"), home.path("there"));
+        fs::create_dir(&here).unwrap();
+        let original = Project::register(&home.store, &here).unwrap();
+        let (project, path, digest) = rooted(&home, owner);
+        original.put_root(&view("a"), &files_of(&Blob { digest, size: 5000 })).unwrap();
+        let text = fs::read(&path).unwrap();
+        let of_original = home.store.layout().project(original.uuid()).join("~owner~1.json");
+        fs::rename(&path, &of_original).unwrap();
+        drop(project);
+        fs::create_dir(&there).unwrap();
+        fs::copy(here.join(PROJECT_FILE), there.join(PROJECT_FILE)).unwrap();
+        let copy = Project::register(&home.store, &there).unwrap();
+        assert_ne!(copy.uuid(), original.uuid());
+        assert!(copy.root(&view("a")).unwrap().is_some(), "{owner}");
+        let of_copy = fs::read(home.store.layout().project(copy.uuid()).join("~owner~1.json")).ok();
+        let is_known = OWNERS[..2].contains(&owner);
+        assert_eq!(of_copy, Some(text.clone()).filter(|_| !is_known), "{owner}");
+        assert_eq!(fs::read(of_original).unwrap(), text, "the original keeps its own");
+    }
+}
+
+#[test]
+fn a_root_of_a_later_version_is_neither_forgotten_nor_replaced_nor_removed() {
     let home = home();
-    let (here, there) = (home.path("here"), home.path("there"));
-    fs::create_dir(&here).unwrap();
-    let original = Project::register(&home.store, &here).unwrap();
-    let (project, path, _) = rooted(&home, OWNERS[2]);
-    let text = fs::read(&path).unwrap();
-    fs::rename(&path, home.store.layout().project(original.uuid()).join("~owner~1.json")).unwrap();
-    drop(project);
-    fs::create_dir(&there).unwrap();
-    fs::copy(here.join(PROJECT_FILE), there.join(PROJECT_FILE)).unwrap();
-    let copy = Project::register(&home.store, &there).unwrap();
-    assert_ne!(copy.uuid(), original.uuid());
-    assert_eq!(fs::read(home.store.layout().project(copy.uuid()).join("~owner~1.json")).unwrap(), text);
+    let files = files_of(&put(&home.store, &content(1, 5000)).unwrap());
+    let project = Project::register(&home.store, &home.models()).unwrap();
+    project.put_root(&view("a"), &files).unwrap();
+    let path = home.store.layout().root_record(project.uuid(), &view("a"));
+    let known = fs::read_to_string(&path).unwrap();
+    let later = known.replacen("\"format\": 1", "\"format\": 2", 1);
+    assert_ne!(later, known);
+    for text in [later.as_str(), r#"{"format":2,"blobs":[]}"#] {
+        fs::write(&path, text).unwrap();
+        let refused = [
+            project.put_root(&view("a"), &files).unwrap_err(),
+            project.remove_root(&view("a")).unwrap_err(),
+            home.store.forget(project.uuid()).unwrap_err(),
+        ];
+        assert!(refused.iter().all(|error| matches!(error, StoreError::TooNew { .. })), "{refused:?}");
+        assert!(refused[0].to_string().contains(path.to_str().unwrap()), "{}", refused[0]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert!(home.store.project_record(project.uuid()).unwrap().is_some(), "nothing was forgotten");
+    }
+    fs::write(&path, &later[..40]).unwrap();
+    project.put_root(&view("a"), &files).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), known, "a record that is merely corrupt is replaced");
 }
 
 #[test]

@@ -244,7 +244,6 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::RegisterOrForget { project: text("01234567") },
         Hint::RestoreOrForget { path: path(), project: text("01234567") },
         Hint::DownloadInProject(tiny(Verb::Download)),
-        Hint::DownloadModel,
         Hint::LeaveToOwner,
         Hint::LeaveToVersion,
         Hint::RestoreRoot,

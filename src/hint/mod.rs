@@ -699,8 +699,6 @@ pub enum Hint {
     },
     /// A blob that a project needs is gone.
     DownloadInProject(Action),
-    /// A blob that something else than a view needs is gone.
-    DownloadModel,
     /// A root of another owner than a view.
     LeaveToOwner,
     /// A root that a newer version made.

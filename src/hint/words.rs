@@ -644,7 +644,6 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             action(&Action::new(Verb::ForgetProject).name(project))
         ),
         Hint::DownloadInProject(one) => format!("Run {} in that project.", action(one)),
-        Hint::DownloadModel => "Download the model that has it.".into(),
         Hint::LeaveToOwner => "Leave it to the program that made it, or to a newer version of this one.".into(),
         Hint::LeaveToVersion => "Leave it to the version that made it.".into(),
         Hint::RestoreRoot => {

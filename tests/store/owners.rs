@@ -130,6 +130,18 @@ fn a_root_of_a_later_version_is_neither_forgotten_nor_replaced_nor_removed() {
 }
 
 #[test]
+fn a_missing_blob_of_another_owner_is_found_with_the_question_who_needs_it() {
+    for owner in OWNERS {
+        let home = home();
+        let (_, path, digest) = rooted(&home, owner);
+        fs::remove_file(home.store.layout().blob(&digest)).unwrap();
+        let losses = examine(&home).into_iter().filter(|finding| finding.path == path && finding.severity == Severity::Loss);
+        let repairs: Vec<Hint> = losses.flat_map(|finding| finding.repair).collect();
+        assert_eq!(repairs, [Hint::ShowUsers(digest.to_string())], "{owner}");
+    }
+}
+
+#[test]
 fn what_a_record_says_in_words_of_a_later_version_survives_a_check_and_another_download() {
     let home = home();
     let data = content(1, 5000);

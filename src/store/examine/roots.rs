@@ -55,7 +55,7 @@ impl Findings<'_> {
                             let what = format!("{} needs the blob {}, which is gone", root.owner, file.sha256);
                             let repair = match root.owner.view() {
                                 Some(view) => Hint::DownloadInProject(Action::new(Verb::Download).name(view.name())),
-                                None => Hint::DownloadModel,
+                                None => Hint::ShowUsers(file.sha256.to_string()),
                             };
                             self.add(Severity::Loss, path.clone(), what, repair);
                         }

@@ -15,6 +15,9 @@ pub const STORE_DIR: &str = ".blobs";
 /// The name of the marker in a store.
 const MARKER: &str = "STORE.json";
 
+/// The name of the file that tells backup programs to leave a store out.
+const CACHEDIR_TAG: &str = "CACHEDIR.TAG";
+
 /// The names of leases begin so.
 const LEASE_PREFIX: &str = "lease-";
 /// The ending of the lock beside a lease.
@@ -149,7 +152,7 @@ impl Layout {
     }
     /// Tells backup programs to leave this folder out.
     pub fn cachedir_tag(&self) -> PathBuf {
-        self.root.join("CACHEDIR.TAG")
+        self.root.join(CACHEDIR_TAG)
     }
     /// A folder.
     pub fn dir(&self, dir: Dir) -> PathBuf {
@@ -262,6 +265,11 @@ impl Layout {
         Dir::ALL.iter().any(|dir| dir.as_str() == name)
     }
 
+    /// Whether this is the name of a file directly below the store's folder that is the store's.
+    pub fn is_top_file(name: &str) -> bool {
+        matches!(name, MARKER | CACHEDIR_TAG)
+    }
+
     /// Whether this is a file of the store that everybody who may write the store may write: all but blobs, and the data
     /// of partial downloads, which may be another name of a file that is being imported.
     pub fn is_record(&self, path: &Path) -> bool {
@@ -270,7 +278,7 @@ impl Layout {
             return true;
         }
         match self.names_of(path)[..] {
-            [MARKER | "CACHEDIR.TAG"] => true,
+            [name] => Self::is_top_file(name),
             ["ingest", key, PartialPaths::RECORD | PartialPaths::JOURNAL] => is_key(key),
             ["meta", _, name] => name.strip_suffix(".json").and_then(Self::digest_of).is_some(),
             ["segments", _, name] => Self::digest_of(name).is_some(),

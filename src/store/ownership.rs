@@ -1,6 +1,6 @@
 //! Files that lock out their users because a run by root left them to root, and the command that repairs it.
 
-use super::layout::Layout;
+use super::layout::{Dir, Layout};
 use crate::{
     disk::{self, Disk, DiskError, Stat},
     hint::Hint,
@@ -47,7 +47,8 @@ impl ShutOut {
 
     /// Why this user cannot write the store at `root`, where it is that.
     pub fn from_store(disk: &dyn Disk, root: &Path) -> Option<Self> {
-        ["lock", "tmp", "leases"].into_iter().find_map(|dir| Self::at(disk, &root.join(dir)))
+        let layout = Layout::new(root);
+        [Dir::Lock, Dir::Temp, Dir::Leases].into_iter().find_map(|dir| Self::at(disk, &layout.dir(dir)))
     }
 
     fn at(disk: &dyn Disk, path: &Path) -> Option<Self> {

@@ -173,7 +173,7 @@ impl Project {
     }
 
     fn record_path(&self, view: &ViewKey) -> PathBuf {
-        self.store.layout().project(&self.uuid).join(view.record_name())
+        self.store.layout().root_record(&self.uuid, view)
     }
 }
 

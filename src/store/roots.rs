@@ -84,7 +84,7 @@ impl Store {
 
     /// The root of one view of a project.
     pub fn root_of(&self, project: &Uuid, view: &ViewKey) -> Result<Option<RootRecord>> {
-        let path = self.layout().project(project).join(view.record_name());
+        let path = self.layout().root_record(project, view);
         let Some(root) = self.read_root(&path)? else { return Ok(None) };
         let owner = root.owner.clone();
         root.into_view().map(Some).ok_or_else(|| of_another_owner(&path, &owner))

@@ -163,6 +163,14 @@ fn every_path_of_a_store_is_made_by_its_layout() {
         let text = product_text(&fs::read_to_string(path).unwrap());
         wrong.extend(literals.iter().filter(|literal| text.contains(*literal)).map(|name| format!("{}: {name}", path.display())));
     }
+    // In the store itself no name of a place stands anywhere else, in whatever way it is used.
+    let places = ["lock", "tmp", "leases", "roots", "ingest", "trash", "STORE.json", "CACHEDIR.TAG", "r-", "g-", "v-"];
+    let places: Vec<String> = places.iter().map(|name| format!("\"{name}\"")).chain([".record_name()".to_owned()]).collect();
+    let store = root().join("src/store");
+    for path in files.iter().filter(|path| path.starts_with(&store) && !is_test_file(path) && !is_maker(path)) {
+        let text = product_text(&fs::read_to_string(path).unwrap());
+        wrong.extend(places.iter().filter(|place| text.contains(*place)).map(|name| format!("{}: {name}", path.display())));
+    }
     assert!(wrong.is_empty(), "paths that `store/layout.rs` or `disk/temp.rs` makes:\n{}", wrong.join("\n"));
 }
 

@@ -141,7 +141,7 @@ impl Findings<'_> {
             let repair = Hint::SystemCommand(format!("chmod o-w {}", text::shell_path(layout.root())));
             self.add(Severity::Repairable, layout.root(), what, repair);
         }
-        let known = |name: &str| Layout::is_fixed_dir(name) || matches!(name, "STORE.json" | "CACHEDIR.TAG");
+        let known = |name: &str| Layout::is_fixed_dir(name) || Layout::is_top_file(name);
         for entry in self.names(layout.root())? {
             if !known(&entry.name) {
                 let path = layout.root().join(&entry.name);

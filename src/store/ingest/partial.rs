@@ -165,9 +165,10 @@ impl PartialDir {
         Ok(())
     }
 
-    /// Whether it is one process's own, so that nobody can go on with it.
+    /// Whether it is one process's own, so that no other process can resume it.
     pub(in crate::store) fn is_private(&self) -> bool {
-        self.paths.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("r-"))
+        let key = self.paths.dir.file_name().and_then(|name| name.to_str()?.parse::<IngestKey>().ok());
+        matches!(key, Some(IngestKey::Private(_)))
     }
 
     /// Makes everything recorded so far survive a power loss.

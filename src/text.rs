@@ -2,6 +2,7 @@
 //! of it is endless.
 
 use std::{borrow::Cow, fmt::Write as _, path::Path};
+use url::Url;
 
 /// Names that a sentence lists before it counts the rest.
 const LISTED: usize = 10;
@@ -172,6 +173,111 @@ pub fn short(text: &str, most: usize) -> String {
     shown
 }
 
+/// An address as it may be shown: without user, password, query and fragment, where signatures and tokens stand.
+pub fn bare(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// Text whose addresses show no secret: user and password, and all from `?` or `#` to the closing quote or the blank, become
+/// `…`. The number of characters stays the same, and so do columns.
+pub fn redacted(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((colon, start)) = address_start(rest) {
+        let end = start + address_end(&rest[..colon], &rest[start..]);
+        out.push_str(&rest[..start]);
+        push_redacted(&mut out, &rest[start..end]);
+        rest = &rest[end..];
+    }
+    if out.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// As [`redacted`], where all the text is one address, whatever stands in it.
+pub fn redacted_address(text: &str) -> Cow<'_, str> {
+    let Some((_, start)) = address_start(text) else { return Cow::Borrowed(text) };
+    let mut out = text[..start].to_owned();
+    push_redacted(&mut out, &text[start..]);
+    Cow::Owned(out)
+}
+
+/// Appends an address without its scheme.
+fn push_redacted(out: &mut String, address: &str) {
+    let (user, address) = address.split_at(user_end(address));
+    // An address within an address may have a password of its own.
+    let secret = ["?", "#", "://"].iter().filter_map(|mark| address.find(mark)).min().unwrap_or(address.len());
+    out.extend(user.chars().map(|_| '…'));
+    out.push_str(&address[..secret]);
+    out.extend(address[secret..].chars().map(|_| '…'));
+}
+
+/// Where the first address has the colon of its scheme, and where its host or user begins. Addresses of HTTP are read with any
+/// number of slashes there.
+fn address_start(text: &str) -> Option<(usize, usize)> {
+    let is_http = |before: &str| {
+        let ends = |scheme: &str| {
+            before
+                .len()
+                .checked_sub(scheme.len())
+                .and_then(|at| before.get(at..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(scheme))
+        };
+        ends("http") || ends("https")
+    };
+    text.match_indices(':').find_map(|(colon, _)| {
+        let behind = &text[colon + 1..];
+        let starts = behind.starts_with("//") || is_http(&text[..colon]) && !behind.starts_with(char::is_whitespace);
+        starts.then(|| (colon, text.len() - behind.trim_start_matches(['/', '\\']).len()))
+    })
+}
+
+/// Whether an address names a user, and perhaps a password.
+pub fn has_user(address: &str) -> bool {
+    address.split_once("://").is_some_and(|(_, behind)| user_end(behind) > 0)
+}
+
+/// Where an address ends: at the quote that stood before its scheme, or else at a blank. It never ends behind its line.
+fn address_end(before: &str, address: &str) -> usize {
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let quote = before.trim_end_matches(is_scheme).chars().next_back().filter(|c| matches!(c, '"' | '\'' | '`'));
+    let mut chars = address.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match quote {
+            _ if c == '\n' => return at,
+            // As YAML escapes quotes.
+            Some('"') if c == '\\' => drop(chars.next_if(|(_, next)| *next != '\n')),
+            Some('\'') if c == '\'' && chars.next_if(|(_, next)| *next == '\'').is_some() => {}
+            Some(quote) if c == quote => return at,
+            None if c == '"' || c.is_whitespace() => return at,
+            _ => {}
+        }
+    }
+    address.len()
+}
+
+/// Where user and password of an address end that begins behind `://`. A password may have a `/` or `?` that should be encoded:
+/// then what stands before it has no port.
+fn user_end(address: &str) -> usize {
+    let authority = &address[..address.find(['/', '?', '#', '\\']).unwrap_or(address.len())];
+    if let Some(at) = authority.rfind('@') {
+        return at;
+    }
+    // The colons of an address of IPv6 name no port.
+    if authority.starts_with('[') && authority.ends_with(']') {
+        return 0;
+    }
+    let has_port = authority.rsplit_once(':').is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if has_port { 0 } else { address.rfind('@').unwrap_or(0) }
+}
+
 /// A size for people: gigabytes with two decimals, megabytes below 100 MB.
 pub fn size(bytes: u64) -> String {
     let exact = bytes as f64;
@@ -211,6 +317,44 @@ pub fn counted<T: AsRef<str>>(names: &[T], total: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shown_address_has_neither_password_nor_signature() {
+        let url = Url::parse("https://me:secret@cdn.h.example/a%20b?X-Amz-Signature=s#f").unwrap();
+        assert_eq!(bare(&url), "https://cdn.h.example/a%20b");
+    }
+
+    #[test]
+    fn text_shows_no_secret_of_an_address_and_keeps_its_columns() {
+        for (text, shown) in [
+            ("no address: a?b", "no address: a?b"),
+            ("q8_0: {url: \"https://me:pw@h/x\", size: 7}", "q8_0: {url: \"https://……………@h/x\", size: 7}"),
+            ("url: https://h/x?key=1, size: 7", "url: https://h/x………………… size: 7"),
+            ("url: 'https://h/x?a b''c' # see http://h/y#z", "url: 'https://h/x…………………' # see http://h/y……"),
+            ("\"https://h/x?a\\\"b\" c?", "\"https://h/x……………\" c?"),
+            ("`ftp://me@h:21/x?` and https://h:1/a@v1?é", "`ftp://……@h:21/x…` and https://h:1/a@v1……"),
+            ("https://me:s/e?c@h/x?k", "https://……………………@h/x……"),
+            ("https://h/https://me:pw@h", "https://h/https…………………………"),
+            ("+https://h/x?a\n-https://h/x?b\n", "+https://h/x……\n-https://h/x……\n"),
+            ("url: \"HTTPS:/me:pw@h/x\"", "url: \"HTTPS:/……………@h/x\""),
+            ("url: \"https:\\/\\/me:pw@h/x\"", "url: \"https:\\/\\/……………@h/x\""),
+            ("oci://[::1]/a@b", "oci://[::1]/a@b"),
+            ("http: what? a@b", "http: what? a@b"),
+            ("\"https://h/x?a\nplain", "\"https://h/x……\nplain"),
+        ] {
+            assert_eq!(redacted(text), shown, "{text}");
+            assert_eq!(redacted(text).chars().count(), text.chars().count(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_by_itself_is_secret_to_its_end_whatever_stands_in_it() {
+        for (text, shown) in
+            [("https://h/a b?key=1 2\n3", "https://h/a b…………………………"), ("https://me:p w@h/x", "https://………………@h/x"), ("o/r", "o/r")]
+        {
+            assert_eq!(redacted_address(text), shown, "{text}");
+        }
+    }
 
     #[test]
     fn a_list_cuts_long_names_and_no_command() {

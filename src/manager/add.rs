@@ -155,7 +155,7 @@ impl ModelManager {
             changed: change.old.as_ref() != Some(&change.edited.text),
             dry_run: request.dry_run,
             diff: registry::unified_diff(change.old.as_deref(), &change.edited.text, &label(&change.path, &request.new_registry)),
-            entry: change.edited.entry,
+            entry: text::redacted(&change.edited.entry).into_owned(),
             registry: change.path,
             notices,
         })

@@ -6,6 +6,7 @@ use crate::{
     hint::{Action, Hint, Invocation, Verb, view_name},
     names::{Format, ModelId, Quant},
     registry::{self, EntryName},
+    text,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ impl ModelManager {
             quant: named.quant,
             line: change.edited.line,
             diff: registry::unified_diff(change.old.as_deref(), &change.edited.text, &label(&change.path, new_registry)),
-            entry: change.edited.entry,
+            entry: text::redacted(&change.edited.entry).into_owned(),
             registry: change.path,
             here,
             dry_run,

@@ -1,7 +1,10 @@
 //! Where the files of a model come from, as records, lock files and messages name it.
 
 use super::{NameError, RelPath, RepoId, refuse};
-use crate::digest::{Sha256Digest, sha256_of};
+use crate::{
+    digest::{Sha256Digest, sha256_of},
+    text,
+};
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 use url::Url;
@@ -94,9 +97,12 @@ impl FromStr for SourceId {
             return text.parse().map(Self::Hub);
         }
         match text.split_once("://").map(|(scheme, _)| scheme) {
-            Some("http" | "https") => text.parse().map(Self::Web),
+            Some(scheme) if ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http)) => text.parse().map(Self::Web),
             _ if text.len() > LONGEST_ADDRESS || text.contains(char::is_control) => {
-                Err(refuse("source", text, "it is too long, or has a control character"))
+                Err(refuse("source", &text::redacted_address(text), "it is too long, or has a control character"))
+            }
+            Some(_) if text::has_user(text) => {
+                Err(refuse("source", &text::redacted_address(text), "a user or a password may not stand in it"))
             }
             _ => Ok(Self::Unknown(text.to_owned())),
         }
@@ -125,7 +131,7 @@ impl WebFolder {
     /// # Errors
     /// Where the address is not one of HTTP, has a user or a password, or ends with no name of a file.
     pub fn of_file(address: &Url) -> Result<(Self, RelPath), NameError> {
-        let shown = without_secrets(address);
+        let shown = text::bare(address);
         let bad = |why: &str| refuse("address of a file", &shown, why);
         let mut folder = checked(address).map_err(bad)?;
         let last = folder.path_segments().and_then(Iterator::last).unwrap_or_default().to_owned();
@@ -207,23 +213,12 @@ fn checked(url: &Url) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// An address as it may be shown in an error.
-fn without_secrets(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
-}
-
 impl FromStr for WebFolder {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let kind = "address of a folder";
-        let shown = text.split(['?', '#']).next().unwrap_or_default();
-        let shown = shown.rsplit('@').next().unwrap_or_default();
-        let bad = |why: &str| refuse(kind, shown, why);
+        let shown = text::redacted_address(text);
+        let bad = |why: &str| refuse(kind, &shown, why);
         let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
         let folder = checked(&url).map_err(bad)?;
         if folder.query().is_some() || url.fragment().is_some() {
@@ -318,7 +313,14 @@ mod tests {
             let error = of_file(text).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains("secret"), "{text}: {error}");
         }
-        for text in ["https://h/a?key=secret", "https://me:secret@h/a", "file:///a", "https://"] {
+        for text in [
+            "https://h/a?key=secret",
+            "https://h/a b?key=secret",
+            "https://h h?a secret",
+            "https://me:secret@h/a",
+            "file:///a",
+            "https://",
+        ] {
             let error = text.parse::<WebFolder>().unwrap_err().to_string();
             assert!(!error.contains("secret"), "{text}: {error}");
         }
@@ -329,10 +331,12 @@ mod tests {
         let read = |text: &str| text.parse::<SourceId>();
         assert!(matches!(read("o/r"), Ok(SourceId::Hub(_))));
         assert!(matches!(read("https://h/a"), Ok(SourceId::Web(_))));
-        assert!(matches!(read("oci://ghcr.io/o/r"), Ok(SourceId::Unknown(_))));
+        assert!(matches!(read("HTTPS://h/a"), Ok(SourceId::Web(_))));
+        assert!(matches!(read("oci://ghcr.io/o/r@sha256:00"), Ok(SourceId::Unknown(_))));
         assert!(read("o/r").unwrap().is_named("O/R") && !read("https://h/a").unwrap().is_named("https://h/A"));
-        for bad in ["", "a/b/c", "http://", "oci://\n"] {
-            assert!(read(bad).is_err(), "{bad:?}");
+        for bad in ["", "a/b/c", "http://", "oci://\n?secret", "oci://me:secret@h/o", "HTTP://me:secret@h/o"] {
+            let error = read(bad).expect_err(bad).to_string();
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 

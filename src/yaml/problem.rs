@@ -63,7 +63,7 @@ pub struct BadFile {
     pub message: String,
     /// The nearest valid key or name.
     pub suggestion: Option<String>,
-    /// The line's text.
+    /// The line's text, without the secrets of addresses.
     pub source_line: String,
 }
 
@@ -74,7 +74,9 @@ impl BadFile {
         if let Some(last) = lines.last().filter(|_| place.line > lines.len()) {
             place = Position { line: lines.len(), column: last.chars().count() + 1 };
         }
-        let source_line = lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default().to_owned();
+        let source_line = lines.get(place.line.saturating_sub(1)).copied().unwrap_or_default();
+        let source_line = text::redacted(source_line).into_owned();
+        let message = text::redacted(&message).into_owned();
         Self { origin: origin.to_owned(), line: place.line, column: place.column, message, suggestion, source_line }
     }
 }

@@ -1,12 +1,14 @@
 //! What an edit changes, as a unified diff that `patch` and `git apply` take.
 
+use crate::text::redacted;
 use std::fmt::Write as _;
 
 /// Unchanged lines around a change.
 const CONTEXT: usize = 3;
 
 /// The unified diff from `old` to `new`; empty if they are the same. Without an old text it makes the file. A relative `label`
-/// is told as git does, for `git apply` and `patch -p1`.
+/// is told as git does, for `git apply` and `patch -p1`. The lines
+/// show no secret of an address; a diff with such a line is for reading only.
 pub fn unified_diff(old: Option<&str>, new: &str, label: &str) -> String {
     if old == Some(new) {
         return String::new();
@@ -84,7 +86,7 @@ fn write_hunk(text: &mut String, hunk: &[Step<'_>]) {
     let _a_string_takes_all = writeln!(text, "@@ -{},{old} +{},{new} @@", at(i, old), at(j, new));
     for (sign, line, ..) in hunk {
         text.push(*sign);
-        text.push_str(line);
+        text.push_str(&redacted(line));
         if !line.ends_with('\n') {
             text.push_str("\n\\ No newline at end of file\n");
         }
@@ -112,6 +114,8 @@ mod tests {
         let diff = unified_diff(Some(&old), &old.replace("\n2\n", "\nx\n").replace("\n17\n", "\n17\ny\n"), "r");
         assert_eq!(diff.matches("@@ -").count(), 2, "{diff}");
         assert!(diff.contains("@@ -1,6 +1,6 @@") && diff.contains("@@ -16,5 +16,6 @@"), "{diff}");
+        let secret = unified_diff(Some("a: \"https://me:pw@h/x?key=1\"\nb\n"), "a: \"https://me:pw@h/x?key=1\"\nc\n", "r");
+        assert!(secret.contains("\n a: \"https://……………@h/x………………\"\n-b\n+c\n"), "{secret}");
         assert_eq!(unified_diff(None, "a\n", "r"), "--- /dev/null\n+++ b/r\n@@ -0,0 +1,1 @@\n+a\n");
     }
 }

@@ -195,10 +195,13 @@ fn an_origin_that_is_no_repository_has_no_commit_and_is_written_back_as_it_was()
         ("    origin: \"https://h/a\"\n    digest: \"x\"\n", "unknown key `digest`"),
         ("    origin: \"https://me:secret@h/a\"\n", "user or a password"),
         ("    origin: \"https://h/a?key=secret\"\n", "a query"),
-        ("    origin: \"oci://h/a\"\n    digest: [1]\n", "expected text"),
+        ("    origin: \"https://h/a?key=secret\"\n    digest: \"x\"\n", "unknown key `digest`"),
+        ("    origin: \"oci://me:secret@h/a\"\n", "user or a password"),
+        ("    origin: \"oci://h/a?secret\"\n    digest: [1]\n", "expected text"),
     ] {
         let error = LockFile::parse(&with_origin(lines), "x").unwrap_err().to_string();
         assert!(error.contains(why), "{lines}: {error}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }
 

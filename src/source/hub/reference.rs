@@ -4,6 +4,7 @@ use super::{SourceError, hosts::is_public_hub};
 use crate::{
     http::Origin,
     names::{ModelId, NameError, Quant, RelPath, RepoId, Revision, WebFolder},
+    text::redacted_address,
     weights::FileKind,
 };
 use percent_encoding::percent_decode_str;
@@ -47,21 +48,8 @@ impl Reference {
     /// Reads a reference; `endpoints` are addresses whose pages may be pasted too.
     pub fn parse(text: &str, endpoints: &[Url]) -> Result<Self, SourceError> {
         let text = text.trim();
-        let shown = || shown(text).chars().take(200).flat_map(char::escape_default).collect();
+        let shown = || redacted_address(text).chars().take(200).flat_map(char::escape_default).collect();
         read(text, endpoints).map_err(|why| SourceError::Reference { text: shown(), why })
-    }
-}
-
-/// What of a text may be shown: of an address neither user and password nor the query.
-fn shown(text: &str) -> String {
-    match text.split_once("://") {
-        Some((scheme, rest)) => {
-            let rest = rest.split(['?', '#']).next().unwrap_or_default();
-            let host = rest.find('/').unwrap_or(rest.len());
-            let behind = rest[..host].rfind('@').map_or(0, |at| at + 1);
-            format!("{scheme}://{}", &rest[behind..])
-        }
-        None => text.to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     text,
 };
 use serde::{Serialize, Serializer};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 use url::Url;
 
 /// The longest address of a folder, in bytes.
@@ -123,6 +123,8 @@ impl Serialize for SourceId {
 pub struct WebFolder {
     address: String,
     query: Option<String>,
+    /// Addresses of files, without a query, that are spelled otherwise than folder and name make them: `%2B` for `+`, `//`.
+    spelled: BTreeMap<RelPath, String>,
 }
 
 impl WebFolder {
@@ -145,7 +147,11 @@ impl WebFolder {
         }
         let query = folder.query().map(str::to_owned);
         folder.set_query(None);
-        Ok((Self::of(&folder, query).map_err(bad)?, name))
+        let mut folder = Self::of(&folder, query).map_err(bad)?;
+        if folder.shown(&name) != shown {
+            folder.spelled.insert(name.clone(), shown);
+        }
+        Ok((folder, name))
     }
 
     /// Its address, without a `/` at the end.
@@ -161,17 +167,29 @@ impl WebFolder {
 
     /// The address of a file in it, to be asked for: with the query, if there was one. `None` where the path makes no address.
     pub fn file(&self, path: &RelPath) -> Option<Url> {
-        let mut url = Url::parse(&self.address).ok()?;
-        url.path_segments_mut().ok()?.pop_if_empty().extend(path.as_str().split('/'));
+        let mut url = self.bare_file(path)?;
         url.set_query(self.query.as_deref());
         Some(url)
     }
 
+    fn bare_file(&self, path: &RelPath) -> Option<Url> {
+        if let Some(spelled) = self.spelled.get(path) {
+            return Url::parse(spelled).ok();
+        }
+        let mut url = Url::parse(&self.address).ok()?;
+        url.path_segments_mut().ok()?.pop_if_empty().extend(path.as_str().split('/'));
+        Some(url)
+    }
+
+    /// Takes the spelling of the files of another folder, which is the same.
+    pub(crate) fn with_spelling_of(mut self, other: &Self) -> Self {
+        self.spelled.extend(other.spelled.clone());
+        self
+    }
+
     /// The address of a file in it, to be shown and written.
     pub fn shown(&self, path: &RelPath) -> String {
-        Self { address: self.address.clone(), query: None }
-            .file(path)
-            .map_or_else(|| format!("{}/{path}", self.address), String::from)
+        self.bare_file(path).map_or_else(|| format!("{}/{path}", self.address), String::from)
     }
 
     /// Whether a query goes along, which is written nowhere.
@@ -196,7 +214,7 @@ impl WebFolder {
         if address.len() > LONGEST_ADDRESS {
             return Err("it is too long");
         }
-        Ok(Self { address, query })
+        Ok(Self { address, query, spelled: BTreeMap::new() })
     }
 }
 
@@ -280,12 +298,17 @@ mod tests {
             ("https://h/a/b/x.gguf", "https://h/a/b", "x.gguf"),
             ("https://H:443/x.gguf", "https://h", "x.gguf"),
             ("http://h:8080/a%20b/x%20y.gguf", "http://h:8080/a%20b", "x y.gguf"),
+            ("https://h/a/x%2By%26%40%3D.gguf", "https://h/a", "x+y&@=.gguf"),
+            ("https://h/a/x+y.gguf", "https://h/a", "x+y.gguf"),
+            ("https://h/a//x.gguf", "https://h/a", "x.gguf"),
+            ("https://h//a/x.gguf", "https://h//a", "x.gguf"),
         ] {
             let (found, file) = of_file(text).unwrap();
             assert_eq!((found.as_str(), file.as_str()), (folder, name), "{text}");
             assert_eq!(folder.parse::<WebFolder>().unwrap(), found);
             let parsed: String = Url::parse(text).unwrap().into();
             assert_eq!(found.shown(&file), parsed, "the address comes back as it was");
+            assert_eq!(found.file(&file).unwrap().as_str(), parsed, "and is asked as it was");
         }
         assert_eq!(of_file("https://h:8443/a/x").unwrap().0.origin(), "https://h:8443");
         assert_eq!(of_file("https://h/x").unwrap().0.origin(), "https://h");

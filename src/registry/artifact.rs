@@ -245,6 +245,10 @@ fn addresses(entries: &[MapEntry], diagnostics: &mut Diagnostics, within: &str) 
         }
         files.push((folder, file));
     }
+    // Each file is asked for as its own address spells it.
+    if let Some(((first, _), others)) = files.split_first_mut() {
+        *first = others.iter().fold(first.clone(), |all, (other, _)| all.with_spelling_of(other));
+    }
     Some(files)
 }
 

@@ -1,7 +1,8 @@
 //! Pauses that a server asks for, obeyed by all workers together.
 //!
 //! A server may count requests in several buckets; a pause that names its bucket holds back only the requests that count
-//! there, any other holds back everything that goes to its origin.
+//! there, any other holds back everything that goes to its origin. A request of which the bucket is not known is held back
+//! by each pause of its origin.
 
 use super::{
     error::HttpError,
@@ -49,7 +50,7 @@ impl Pauses {
         Ok(())
     }
 
-    fn until(&self, origin: &Origin, bucket: &str) -> Option<Instant> {
+    fn until(&self, origin: &Origin, bucket: Option<&str>) -> Option<Instant> {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pauses.is_empty() {
             return None;
@@ -58,7 +59,7 @@ impl Pauses {
         pauses.retain(|_, until| *until > now);
         pauses
             .iter()
-            .filter(|((o, b), _)| o == origin && b.as_deref().is_none_or(|named| named == bucket))
+            .filter(|((o, b), _)| o == origin && b.as_deref().zip(bucket).is_none_or(|(named, bucket)| named == bucket))
             .map(|(_, until)| *until)
             .max()
     }
@@ -158,8 +159,8 @@ mod tests {
     struct ByFirstPart;
 
     impl Dialect for ByFirstPart {
-        fn bucket(&self, url: &Url) -> &'static str {
-            if url.path().starts_with("/api/") { "api" } else { "files" }
+        fn bucket(&self, url: &Url) -> Option<&'static str> {
+            Some(if url.path().starts_with("/api/") { "api" } else { "files" })
         }
     }
 
@@ -173,6 +174,8 @@ mod tests {
         assert!(pauses.start(&origin, &wanted));
         assert!(!pauses.start(&origin, &wanted));
         pauses.wait(&origin, &api, false, &ByFirstPart).await.unwrap();
+        let plain = pauses.wait(&origin, &api, false, &super::super::service::Plain).await;
+        assert!(matches!(plain, Err(HttpError::RateLimited { wait: Some(_), .. })), "an unknown bucket may be the paused one");
         let error = pauses.wait(&origin, &file, false, &ByFirstPart).await.unwrap_err();
         assert!(matches!(error, HttpError::RateLimited { wait: Some(wait), .. } if wait > Duration::from_secs(3000)));
         assert_eq!(error.retry(), super::super::Retry::Never);

@@ -85,9 +85,9 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         None
     }
 
-    /// In which of several rate limits of the server a request counts.
-    fn bucket(&self, _url: &Url) -> &'static str {
-        ""
+    /// In which of several rate limits of the server a request counts; `None` where that is not known, so that each may hold.
+    fn bucket(&self, _url: &Url) -> Option<&'static str> {
+        None
     }
 
     /// What an answer says to people beside its content.

@@ -52,15 +52,15 @@ impl Dialect for HubDialect {
         (!with_token && endpoint.knows_tokens()).then(|| Hint::Wait { accounts: Some(endpoint.accounts()) })
     }
 
-    fn bucket(&self, url: &Url) -> &'static str {
+    fn bucket(&self, url: &Url) -> Option<&'static str> {
         let path = url.path();
-        if path.contains("/resolve/") || path.contains("/resolve-cache/") {
+        Some(if path.contains("/resolve/") || path.contains("/resolve-cache/") {
             "resolvers"
         } else if path.contains("/api/") {
             "api"
         } else {
             "pages"
-        }
+        })
     }
 
     /// `topic; message`.
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_rate_limits_are_told_apart_by_the_path() {
-        let bucket = |path: &str| HubDialect.bucket(&Url::parse(&format!("https://h{path}")).unwrap());
+        let bucket = |path: &str| HubDialect.bucket(&Url::parse(&format!("https://h{path}")).unwrap()).unwrap();
         assert_eq!(bucket("/api/models/a"), "api");
         assert_eq!(bucket("/a/b/resolve/main/c"), "resolvers");
         assert_eq!(bucket("/api/resolve-cache/models/a/b/c"), "resolvers");

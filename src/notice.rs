@@ -288,7 +288,7 @@ impl fmt::Display for Notice {
                 "{path} is complete; nobody published a hash of it, so compare its sha256 {sha256} with what its publisher says"
             ),
             Self::BeginsAnew { path } => {
-                write!(f, "{path} is another one at its address than when its download stopped: it begins anew")
+                write!(f, "{path} changed at its address since the download stopped; downloading it again from the beginning")
             }
             Self::ImportedUnverified { path } => {
                 write!(f, "{} was here already and was taken into the store; no published hash vouches for it", path.display())

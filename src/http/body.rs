@@ -129,9 +129,8 @@ impl Http {
         if let Some(encoding) = header_text(&response, "content-encoding").filter(|text| !text.eq_ignore_ascii_case("identity")) {
             return Err(HttpError::Encoded { url: bare(url), encoding });
         }
-        if let (Some(planned), Some(found)) = (&location.0.version, version(&response))
-            && *planned != found
-        {
+        // An answer that names no version may be of any.
+        if location.0.version.is_some() && location.0.version != version(&response) {
             return Err(HttpError::Replaced { url: bare(url) });
         }
         let length = header_text(&response, "content-length").as_deref().and_then(number);

@@ -151,7 +151,11 @@ async fn bytes_of_another_version_than_the_probed_one_are_refused() {
     let server = Server::start(|number, request| {
         let (start, end) = testing::asked(request).unwrap();
         let range = format!("Content-Range: bytes {start}-{}/10", end - 1);
-        let tag = if number < 3 { "ETag: \"v1\"" } else { "ETag: \"v2\"" };
+        let tag = match number {
+            ..3 => "ETag: \"v1\"",
+            3 => "ETag: \"v2\"",
+            _ => "Server: says no version",
+        };
         Reply::new("206 Partial Content", &[&range, tag], &FILE[start as usize..end as usize])
     })
     .await;
@@ -159,9 +163,11 @@ async fn bytes_of_another_version_than_the_probed_one_are_refused() {
     let version = http.probe(&Location::new(server.url("/x"))).await.unwrap().version;
     let location = Location::of(&http, server.url("/x"), true, version);
     assert_eq!(read(http.open(&location, 0..4, SIZE).await.unwrap()).await.unwrap(), b"0123");
-    let error = http.open(&location, 4..10, SIZE).await.unwrap_err();
-    assert!(matches!(error, HttpError::Replaced { .. }), "{error:?}");
-    assert_eq!(error.retry(), Retry::Elsewhere);
+    for _ in 0..2 {
+        let error = http.open(&location, 4..10, SIZE).await.unwrap_err();
+        assert!(matches!(error, HttpError::Replaced { .. }), "{error:?}");
+        assert_eq!(error.retry(), Retry::Elsewhere);
+    }
 }
 
 #[tokio::test]

@@ -414,7 +414,8 @@ impl ModelManager {
                         expected: file.sha256,
                         source: Some(source.into()),
                         check_head: head_check(file.path.file_name()),
-                        as_whole: begin.as_whole,
+                        // Nothing would tell that two ranges are of two versions.
+                        as_whole: begin.as_whole || file.cannot_tell_versions(),
                     });
                 }
             }

@@ -100,6 +100,11 @@ impl PlannedFile {
         }
     }
 
+    /// Whether nothing tells its content from another of the same size: neither a hash nor a version.
+    pub(super) fn cannot_tell_versions(&self) -> bool {
+        self.sha256.is_none() && self.git_sha1.is_none() && self.version.is_none()
+    }
+
     /// Whether bytes of it must travel.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self.supply, FileSupply::Partial | FileSupply::Fetch | FileSupply::Damaged)

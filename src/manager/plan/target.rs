@@ -98,6 +98,10 @@ impl Target {
         let Some(sha256) = sha256 else { return Ok(self) };
         match &mut self.wanted {
             Wanted::Files(files) if self.source.web().is_some() && files.len() == 1 => {
+                if let Some(known) = files.iter().find_map(|file| file.sha256).filter(|known| *known != sha256) {
+                    let text = format!("the registry pins the sha256 {known} for {}, and {sha256} was given", self.view);
+                    return Err(Error::new(ErrorKind::Usage, text).hint(Hint::OmitDigest));
+                }
                 files.iter_mut().for_each(|file| file.sha256 = Some(sha256));
                 Ok(self)
             }

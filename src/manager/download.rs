@@ -181,11 +181,16 @@ impl ModelManager {
         Ok(())
     }
 
+    /// The server that a record names for a source: its own, or the first endpoint.
+    pub(super) fn endpoint_of(&self, id: &SourceId) -> String {
+        let first = || self.settings.network.endpoints.first().cloned().unwrap_or_default();
+        id.web().map_or_else(first, |folder| folder.origin().to_owned())
+    }
+
     /// What is recorded of where a file came from: no query of an address.
     pub(super) fn source(&self, id: &SourceId, plan: &Plan, file: &PlannedFile) -> UpstreamFile {
-        let first = || self.settings.network.endpoints.first().cloned().unwrap_or_default();
         UpstreamFile {
-            endpoint: id.web().map_or_else(first, |folder| folder.origin().to_owned()),
+            endpoint: self.endpoint_of(id),
             repo: Some(id.to_string()),
             commit: plan.revision.as_ref().map(ToString::to_string),
             path: Some(file.repo_path.to_string()),

@@ -213,7 +213,7 @@ impl ModelManager {
             if let (Ok(id), Ok(commit), Ok(path)) = (id.parse::<SourceId>(), commit, path.parse())
                 && (commit.is_some() || id.repo().is_none())
             {
-                places.push(((id, commit, path), source));
+                places.push(((self.with_registered_query(&damaged.view, id), commit, path), source));
             }
         }
         let view = &damaged.view;
@@ -222,9 +222,8 @@ impl ModelManager {
             let named = artifact.files.iter().find(|file| file.path.file_name() == damaged.file.path.file_name());
             if let Some(named) = named.filter(|_| places.is_empty()) {
                 let revision = artifact.revision.clone().or_else(|| artifact.source.repo().map(|_| Revision::main()));
-                let first = || self.settings.network.endpoints.first().cloned().unwrap_or_default();
                 let source = UpstreamFile {
-                    endpoint: artifact.source.web().map_or_else(first, |folder| folder.origin().to_owned()),
+                    endpoint: self.endpoint_of(&artifact.source),
                     repo: Some(artifact.source.to_string()),
                     commit: revision.as_ref().map(ToString::to_string),
                     path: Some(named.path.to_string()),

@@ -65,16 +65,22 @@ impl ModelManager {
         }
     }
 
-    /// The origin of a locked view; with the query that the registry's entry has for it, which the lock file does not hold.
+    /// The origin of a locked view, as it is asked.
     fn origin_with_query(&self, locked: &LockedView) -> SourceId {
-        let registered = || {
-            let target = self.registered(&view_of(locked)).ok().flatten()?;
-            (target.source == locked.origin).then_some(target.source)
-        };
-        match locked.origin.web() {
-            Some(_) if locked.source == LockSource::Registry => registered().unwrap_or_else(|| locked.origin.clone()),
+        match locked.source {
+            LockSource::Registry => self.with_registered_query(&view_of(locked), locked.origin.clone()),
             _ => locked.origin.clone(),
         }
+    }
+
+    /// A folder of a web server with the query that the registry's entry for this view has for it: lock files and records of
+    /// the store hold none.
+    pub(in crate::manager) fn with_registered_query(&self, view: &ViewKey, source: SourceId) -> SourceId {
+        if source.web().is_none() {
+            return source;
+        }
+        let registered = self.registered(view).ok().flatten().map(|target| target.source);
+        registered.filter(|registered| *registered == source).unwrap_or(source)
     }
 
     /// What making a locked view takes: everything is known, so nothing is asked.

@@ -159,6 +159,11 @@ pub enum Notice {
         /// Its path in the view.
         path: RelPath,
     },
+    /// The query of an address goes along for this run and is written nowhere: a later command has to be given it again.
+    QueryNotKept {
+        /// The address, without its query.
+        url: String,
+    },
     /// A file that was here was imported, and no published hash vouches for it.
     ImportedUnverified {
         /// The file.
@@ -220,6 +225,7 @@ impl Notice {
             Self::CompareDigest { .. } => "compare_digest",
             Self::BeginsAnew { .. } => "begins_anew",
             Self::ImportedUnverified { .. } => "imported_unverified",
+            Self::QueryNotKept { .. } => "query_not_kept",
             Self::NoModel { .. } => "no_model",
             Self::NoSha256 { .. } => "no_sha256",
             Self::RegistryMade { .. } => "registry_made",
@@ -292,6 +298,12 @@ impl fmt::Display for Notice {
             }
             Self::ImportedUnverified { path } => {
                 write!(f, "{} was here already and was taken into the store; no published hash vouches for it", path.display())
+            }
+            Self::QueryNotKept { url } => {
+                write!(
+                    f,
+                    "the query of {url} is used now and not kept, as it may be a secret: give it again where the file is fetched again"
+                )
             }
             Self::NoModel { file, role, .. } => {
                 write!(f, "{file} is a companion ({}) by its header, and no model", role.noun())

@@ -200,10 +200,11 @@ fn a_redirect_to_another_host_is_followed() {
 #[test]
 fn a_query_is_asked_for_and_written_nowhere() {
     let stand = Stand::new();
-    let done = stand.download("?key=hunter2").ok();
+    let done = stand.download("?key=hunter2").ok().says("the query of").says("not kept");
     assert!(stand.web.requests().iter().all(|request| request.contains("?key=hunter2 ")));
     let locked = stand.run("lock").ok();
-    for output in [&done, &locked] {
+    let added = stand.run(&format!("add {}?key=hunter2 --dry-run", stand.url())).ok().says("not kept");
+    for output in [&done, &locked, &added] {
         assert!(!format!("{}{}", output.stdout, output.stderr).contains("hunter2"), "{output}");
     }
     let written = |path: PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).contains("hunter2");
@@ -227,6 +228,47 @@ fn a_sync_asks_with_the_query_that_the_registry_has() {
     stand.run("sync --locked").ok();
     let requests = stand.web.requests();
     assert!(!requests.is_empty() && requests.iter().all(|request| request.contains("?key=hunter2 ")), "{requests:?}");
+}
+
+#[test]
+fn a_repair_asks_with_the_query_that_the_registry_has() {
+    let stand = Stand::new();
+    stand.register("?key=hunter2", &stand.pins());
+    stand.run("download web").ok();
+    stand.damage();
+    stand.web.requests();
+    stand.run("verify --repair").ok();
+    let requests = stand.web.requests();
+    assert!(!requests.is_empty() && requests.iter().all(|request| request.contains("?key=hunter2 ")), "{requests:?}");
+}
+
+#[test]
+fn no_digest_of_the_command_line_overrides_the_one_of_the_registry() {
+    let stand = Stand::new();
+    stand.register("", &stand.pins());
+    let other = Content::synthetic(7, 1).sha256().to_owned();
+    stand.run(&format!("download web --sha256 {other}")).code(2).says(&other).says(stand.content.sha256());
+    stand.desk.assert_nothing_published();
+    stand.run(&format!("download web --sha256 {}", stand.content.sha256())).ok();
+}
+
+#[test]
+fn a_change_of_the_registry_shows_no_query_of_its_addresses() {
+    let stand = Stand::new();
+    stand.register("?key=hunter2", &stand.pins());
+    let removed = stand.run("registry remove web --dry-run").ok();
+    assert!(removed.stdout.contains("http://") && !removed.stdout.contains("hunter2"), "{removed}");
+    let json = stand.run("registry remove web --dry-run --json").ok();
+    assert!(!json.stdout.contains("hunter2"), "{json}");
+}
+
+#[test]
+fn an_address_is_asked_as_it_is_spelled() {
+    let stand = Stand::new();
+    for path in ["/odd//a%2Bb.Q8_0.gguf", "/odd/c+d.Q4_K_M.gguf"] {
+        stand.web.put(path, File::new(stand.content.clone()));
+        stand.run(&format!("download {}", stand.web.url(path))).ok();
+    }
 }
 
 #[test]

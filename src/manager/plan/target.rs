@@ -200,8 +200,11 @@ impl ModelManager {
                 Ok((target, source))
             }
             Subject::Web { folder, path } => {
-                let target = web_target(folder.clone(), named.folder.parse()?, named.quant.clone(), path.clone())?;
+                let mut target = web_target(folder.clone(), named.folder.parse()?, named.quant.clone(), path.clone())?;
                 self.require_own_name(&target)?;
+                if folder.has_query() {
+                    target.notices.push(Notice::QueryNotKept { url: folder.shown(path) });
+                }
                 Ok((target, LockSource::File))
             }
             Subject::Folder => self.registry().and_then(|_| self.target_here(named, command))?.ok_or_else(|| {

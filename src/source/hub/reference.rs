@@ -203,8 +203,7 @@ fn address(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
 
 /// A weights file of any other server.
 fn file_on_web(url: &Url, origin: &Origin) -> Result<Reference, String> {
-    let is_weights = |path: &str| [".gguf", ".safetensors"].iter().any(|end| path.to_ascii_lowercase().ends_with(end));
-    if !is_weights(url.path()) {
+    if !matches!(FileKind::of(url.path()), Some(FileKind::Gguf | FileKind::Safetensors)) {
         return Err(format!(
             "`{}` is neither the Hub nor an endpoint in use, and the address ends with no name of a `.gguf` or `.safetensors` file",
             origin.host()

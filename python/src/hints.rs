@@ -26,18 +26,26 @@ pub fn with_message(warning: &Warning) -> String {
     }
 }
 
-/// A report as JSON, with the words of each of its findings under `key`.
-pub fn with_findings(
+/// A note of a report, and what to do as the end of its sentence.
+pub fn with_note(note: Option<&str>, hints: &[Hint]) -> Option<String> {
+    let note = note?;
+    Some(if hints.is_empty() { note.to_owned() } else { format!("{note}; {}", phrase(hints)) })
+}
+
+/// A report as JSON, with the words of each entry of `list` under `key`. The report itself may be the list: "".
+pub fn with_words(
     report: &impl serde::Serialize,
+    list: &str,
     key: &str,
-    hints: impl Iterator<Item = String>,
+    words: impl Iterator<Item = impl Into<serde_json::Value>>,
 ) -> model_manager::error::Result<serde_json::Value> {
     let mut value = serde_json::to_value(report).map_err(|error| {
         let text = format!("the result cannot be shown as text: {error}");
         model_manager::error::Error::new(model_manager::error::ErrorKind::Failed, text)
     })?;
-    let findings = value["findings"].as_array_mut().into_iter().flatten();
-    findings.zip(hints).for_each(|(finding, text)| finding[key] = text.into());
+    let entries = if list.is_empty() { Some(&mut value) } else { value.get_mut(list) };
+    let entries = entries.and_then(serde_json::Value::as_array_mut).into_iter().flatten();
+    entries.zip(words).for_each(|(entry, text)| entry[key] = text.into());
     Ok(value)
 }
 
@@ -96,8 +104,9 @@ const fn keyword(parameter: Parameter) -> (&'static str, &'static str) {
     }
 }
 
-/// A text as a literal of Python.
-fn literal(text: &str) -> String {
+/// A text as a literal of Python; a function of the module for the tests of the package.
+#[pyfunction]
+pub fn literal(text: &str) -> String {
     let mut literal = String::from('"');
     for c in text.chars() {
         match c {

@@ -13,8 +13,8 @@ use model_manager::{
     error::{Error, ErrorKind, Result},
     hint::Hint,
     manager::{
-        AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions,
-        UseReport,
+        AddRequest, Call, Companions, DownloadOptions, LockEntryReport, LockOptions, ModelManager, Selector, Session, SyncOptions,
+        UseOptions, UseReport,
     },
     registry::{BUILT_IN, BUILT_IN_ORIGIN, Backend, Registry},
     source::hub::Companion,
@@ -259,7 +259,11 @@ impl Native {
 
     fn verify<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>, mode: &str) -> PyResult<Bound<'py, PyAny>> {
         let mode = check_mode(mode).map_err(|error| raise(py, &error))?;
-        self.run(py, watch, "Verified", move |manager| manager.verify(&selectors(&which)?, mode))
+        self.run(py, watch, "Verified", move |manager| {
+            let verified = manager.verify(&selectors(&which)?, mode)?;
+            let notes = verified.iter().map(|file| hints::with_note(file.note.as_deref(), &file.hints));
+            hints::with_words(&verified, "", "note", notes)
+        })
     }
 
     fn repair<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>, mode: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -288,7 +292,10 @@ impl Native {
     ) -> PyResult<Bound<'py, PyAny>> {
         let mut options = LockOptions::default();
         (options.update, options.dry_run) = (update, dry_run);
-        self.run(py, watch, "Lock", move |manager| manager.lock(&selectors(&which)?, options))
+        self.run(py, watch, "Lock", move |manager| {
+            let report = manager.lock(&selectors(&which)?, options)?;
+            hints::with_words(&report, "models", "note", report.entries.iter().map(note_of))
+        })
     }
 
     fn check_lock<'py>(&self, py: Python<'py>, watch: Watch, which: Vec<Which>) -> PyResult<Bound<'py, PyAny>> {
@@ -306,7 +313,10 @@ impl Native {
     ) -> PyResult<Bound<'py, PyAny>> {
         let mut options = SyncOptions::default();
         (options.locked, options.prune, options.quick, options.dry_run) = (locked, prune, quick, dry_run);
-        self.run(py, watch, "Sync", move |manager| manager.sync(options))
+        self.run(py, watch, "Sync", move |manager| {
+            let report = manager.sync(options)?;
+            hints::with_words(&report, "relocked", "note", report.relocked.iter().map(note_of))
+        })
     }
 
     fn add<'py>(&self, py: Python<'py>, watch: Watch, which: Which, addition: Addition) -> PyResult<Bound<'py, PyAny>> {
@@ -319,7 +329,7 @@ impl Native {
         self.run(py, watch, "Lint", move |manager| {
             let report = manager.lint(online)?;
             let words = report.findings.iter().map(|finding| hints::text(&finding.hint).unwrap_or_default());
-            hints::with_findings(&report, "hint", words)
+            hints::with_words(&report, "findings", "hint", words)
         })
     }
 
@@ -374,7 +384,8 @@ impl Native {
     fn doctor<'py>(&self, py: Python<'py>, watch: Watch, full: bool) -> PyResult<Bound<'py, PyAny>> {
         self.run(py, watch, "Diagnosis", move |manager| {
             let report = manager.doctor(full)?;
-            hints::with_findings(&report, "repair", report.findings.iter().map(|finding| hints::phrase(&finding.repair)))
+            let words = report.findings.iter().map(|finding| hints::phrase(&finding.repair));
+            hints::with_words(&report, "findings", "repair", words)
         })
     }
 
@@ -409,6 +420,11 @@ fn check_mode(word: &str) -> Result<CheckMode> {
         other => Err(Error::new(ErrorKind::Usage, format!("`{other}` is no way to verify"))
             .hint(Hint::ChooseOne(vec!["quick", "full", "rehash"]))),
     }
+}
+
+/// Explanation of what became of a locked view, and what to do.
+fn note_of(entry: &LockEntryReport) -> Option<String> {
+    hints::with_note(entry.note.as_deref(), &entry.hints)
 }
 
 /// Companions of a model, each as `ROLE` or `ROLE=NAME`.

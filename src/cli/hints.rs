@@ -26,10 +26,15 @@ pub fn with_message(message: &str, hints: &[Hint]) -> String {
     if hints.is_empty() { message.to_owned() } else { format!("{message}; {}", phrase(hints)) }
 }
 
-/// Writes the words of each finding of a document under `key`.
-pub fn word_findings(document: &mut Value, key: &str, hints: impl Iterator<Item = String>) {
-    let findings = document["findings"].as_array_mut().into_iter().flatten();
-    findings.zip(hints).for_each(|(finding, text)| finding[key] = Value::String(text));
+/// Writes the words of each entry of a list of a document under `key`.
+pub fn word_entries(list: &mut Value, key: &str, words: impl Iterator<Item = impl Into<Value>>) {
+    let entries = list.as_array_mut().into_iter().flatten();
+    entries.zip(words).for_each(|(entry, text)| entry[key] = text.into());
+}
+
+/// A note of a report, and what to do as the end of its sentence.
+pub fn with_note(note: Option<&str>, hints: &[Hint]) -> Option<String> {
+    note.map(|note| with_message(note, hints))
 }
 
 /// The words that start a use-case, behind the name of the program.

@@ -126,6 +126,12 @@ pub enum Hint {
     ShowUsers(String),
     /// Remove what is here of a model.
     RemovesFromProject(Action),
+    /// What is here shows other content than is locked.
+    ShowLocked,
+    /// A download takes a plain file into the store.
+    TakesIn(Action),
+    /// A repair puts a link in the place of what is not ours.
+    LinksAgain(Action),
     /// Remove all of the files that belong together.
     RemoveAll(Action),
     /// It is an entry of the built-in registry.

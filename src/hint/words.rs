@@ -147,6 +147,9 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::ShowChecked(one) => format!("{} says what is known of it.", action(one)),
         Hint::ShowUsers(digest) => format!("{} says who needs it.", action(&Action::new(Verb::Why).name(digest))),
         Hint::RemovesFromProject(one) => format!("{} removes what is here of it.", action(one)),
+        Hint::ShowLocked => format!("{} shows what is locked.", action(&Action::new(Verb::Sync).with(Parameter::Locked))),
+        Hint::TakesIn(one) => format!("{} takes it into the store.", action(one)),
+        Hint::LinksAgain(one) => format!("{} puts a link of this program in its place.", action(one)),
         Hint::RemoveAll(one) => format!("To remove all of them, run {}.", action(one)),
         Hint::IsBuiltIn => format!(
             "Nothing was removed: it is an entry of the built-in registry, which stays as it is; run {} to list what is here.",

@@ -7,7 +7,6 @@ mod doctor;
 mod download;
 mod info;
 mod inspect;
-mod invocation;
 mod lint;
 mod list;
 mod lock;
@@ -166,7 +165,7 @@ impl ModelManager {
     /// by the way; one that writes meets the error again.
     fn note_place(&self, store: &Store) {
         let settled = Project::settle(store, &self.settings.models_dir);
-        // A record that cannot be read is told by the commands that need it, and by `doctor`.
+        // A record that cannot be read is reported by the commands that need it, and by `doctor`.
         if let Err(error) = settled.or_else(|error| if matches!(error, StoreError::BadRecord { .. }) { Ok(()) } else { Err(error) })
         {
             let text = format!("the store cannot record where {} is now: {error}", self.settings.models_dir.display());

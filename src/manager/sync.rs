@@ -14,8 +14,8 @@ use crate::{
     disk::{Kind, LockKind, Stat},
     error::{Error, ErrorKind, Result},
     event::Event,
-    hint::{Action, Hint, Parameter, Verb},
-    names::SourceId,
+    hint::{self, Hint},
+    names::{Quant, SourceId},
     registry::{LockFile, LockedView},
     store::{BlobState, CheckMode, Progress, Project, Store, ViewFile, ViewKey},
     view::FileState,
@@ -192,17 +192,13 @@ impl ModelManager {
         if !damaged.is_empty() && self.settings.network.offline {
             let names: Vec<String> = damaged.iter().map(|(_, view, file, _)| format!("{view}/{}", file.path)).collect();
             let view = &damaged[0].1;
-            let repair = Action::new(Verb::Verify).name(view.model.to_string()).value(Parameter::Format, view.format.to_string());
-            let repair = match &view.quant {
-                Some(quant) => repair.value(Parameter::Quant, quant.to_string()),
-                None => repair,
-            };
+            let repair = hint::repair(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(Quant::as_str));
             return Err(Error::new(
                 ErrorKind::Damaged,
                 format!("the content in the store is damaged: {}", crate::text::list(&names)),
             )
             .hint(Hint::NothingChanged)
-            .hint(Hint::RepairWithNetwork(repair.with(Parameter::Repair))));
+            .hint(Hint::RepairWithNetwork(repair)));
         }
         let mut again = BTreeSet::new();
         for (path, _, file, plan) in &damaged {

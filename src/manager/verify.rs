@@ -1,16 +1,13 @@
 //! Checks what stands in the models directory, offline, and says honestly what is known.
 
-use super::{
-    ByteRange, ModelManager, Selector, VerifiedFile, VerifyState,
-    invocation::{download_command, repair_command},
-};
+use super::{ByteRange, ModelManager, Selector, VerifiedFile, VerifyState};
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest, segment_count},
     disk::{Kind, LockKind},
     error::Result,
     event::Event,
     facts::FileFacts,
-    hint::{Invocation, Verb},
+    hint::{self, Action, Hint, Invocation, Verb, view_name},
     names::{Format, Quant},
     registry::Registry,
     settings::LinkMode,
@@ -98,6 +95,7 @@ impl ModelManager {
             damaged_ranges: Vec::new(),
             is_plain: file.state == FileState::Foreign && file.recorded.is_none(),
             note: None,
+            hints: Vec::new(),
         };
         let name = file.file.clone();
         let size = file.size;
@@ -172,8 +170,9 @@ impl ModelManager {
         let more = match is_file {
             true => format!("{what}; a download would take it into the store"),
             false => {
-                let repair = repair_command(&verified.model, &verified.format, verified.quant.as_deref());
-                format!("{what} with the same content; {repair} puts a link of this program in its place")
+                let repair = hint::repair(&verified.model, &verified.format, verified.quant.as_deref());
+                verified.hints.push(Hint::LinksAgain(repair));
+                format!("{what} with the same content")
             }
         };
         verified.note = Some(verified.note.take().map_or_else(|| more.clone(), |note| format!("{note}; {more}")));
@@ -210,9 +209,9 @@ impl ModelManager {
             return Ok(());
         };
         let actual = crate::store::hash_file(&*self.disk, &verified.path, progress)?;
-        (verified.state, verified.note) = match actual == expected {
-            true => (VerifyState::Ok, Some(format!("a plain file; {} takes it into the store", verified.download_command()))),
-            false => (VerifyState::Modified, Some(format!("its sha256 is {actual}"))),
+        (verified.state, verified.note, verified.hints) = match actual == expected {
+            true => (VerifyState::Ok, Some("a plain file".into()), vec![Hint::TakesIn(verified.download())]),
+            false => (VerifyState::Modified, Some(format!("its sha256 is {actual}")), Vec::new()),
         };
         Ok(())
     }
@@ -235,16 +234,16 @@ fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r FileF
 }
 
 impl VerifiedFile {
-    /// The command that fetches its model.
-    fn download_command(&self) -> String {
-        download_command(&self.model, &self.format, self.quant.as_deref())
+    /// The action that fetches its model.
+    fn download(&self) -> Action {
+        Action::new(Verb::Download).name(view_name(&self.model, &self.format, self.quant.as_deref()))
     }
 
     fn judge(&mut self, state: BlobState, pinned: Option<Sha256Digest>, digest: &Sha256Digest) {
         (self.state, self.note) = match state {
             BlobState::Ok { .. } if pinned.is_some_and(|pinned| pinned != *digest) => {
-                let again = self.download_command();
-                (VerifyState::Modified, Some(format!("the registry pins another sha256 for this file; run {again}")))
+                self.hints.push(Hint::Run(self.download()));
+                (VerifyState::Modified, Some("the registry pins another sha256 for this file".into()))
             }
             BlobState::Ok { .. } if pinned.is_some() => (VerifyState::Ok, None),
             BlobState::Ok { trust } if !trust.is_published() => {

@@ -139,7 +139,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("registry/lint/mod.rs", "@add {} --update", In(unpinned_online)),
     ("manager/lock/mod.rs", "@lock", In(|| nothing(&format!("lock {REPO}")).before(&format!("lock {REPO}:Q4_K_M {REPO}:Q8_0")))),
     ("hint restore_registry", "lock <model>", In(registry_lost)),
-    ("manager/lock/mod.rs", "sync --locked", In(moved)),
+    ("hint show_locked", "sync --locked", In(moved)),
     ("manager/lock/check.rs", "@lock", In(|| here("lock --check tiny:q8_0").before("lock"))),
     ("manager/lock/check.rs", "@remove", In(|| contradiction("sync --locked"))),
     ("hint contradicting_lock", "lock", In(|| contradiction("sync --locked").then("sync --locked --offline"))),
@@ -161,7 +161,8 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint nothing_removed", "list", In(|| nothing("remove tiny"))),
     ("hint is_built_in", "list", In(built_in_and_absent)),
     ("manager/doctor.rs", "@verify {} --repair", In(without_link)),
-    ("manager/invocation.rs", "verify {} --repair", Like("verify tiny --repair")),
+    ("manager/verify.rs", "@verify {} --repair", In(linked_elsewhere)),
+    ("manager/lock/mod.rs", "@verify {} --repair", In(|| known_damaged("lock"))),
     ("manager/path.rs", "@verify {} --repair", In(|| known_damaged("path tiny"))),
     ("manager/path.rs", "@download", In(|| broken("path tiny"))),
     ("manager/path.rs", "@path", In(|| here("path tinny"))),
@@ -185,7 +186,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/use_model.rs", "@use {} --backend {} --file {}", Like("use tiny --backend vllm --file x.yaml")),
     ("manager/use_model.rs", "@download", Like("download tiny")),
     ("manager/use_model.rs", "@use {} --backend {}", In(|| here("use tinny --backend llama_cpp"))),
-    ("manager/invocation.rs", "download {}", In(|| plain("verify tiny"))),
+    ("manager/verify.rs", "@download", In(|| plain("verify tiny"))),
     ("manager/verify.rs", "@verify", In(|| here("verify tinny"))),
     ("registry/edit/add.rs", "@lint", In(|| formless(&format!("add {REPO}:Q4_K_M --id tiny")).code(&[1]).not_well())),
     ("hint pin_or_other_id", "add {} --update", In(|| nothing(&format!("add {REPO}:Q4_K_M --id tiny")))),
@@ -284,6 +285,16 @@ fn without_link() -> Scene {
 }
 
 /// A model of which a command found damage.
+/// A link of somebody else, to a file with the same content, in the place of ours.
+fn linked_elsewhere() -> Scene {
+    let scene = here("verify tiny");
+    let (project, copy) = (scene.desk.s.project(), scene.desk.s.project().join("copy.gguf"));
+    std::fs::write(&copy, scene.desk.content().bytes()).unwrap();
+    remove(project.join(PATH));
+    std::os::unix::fs::symlink(copy, project.join(PATH)).unwrap();
+    scene
+}
+
 fn known_damaged(line: &str) -> Scene {
     let scene = here(line);
     let blob = scene.desk.blob(&scene.desk.content());

@@ -41,7 +41,7 @@ impl Visit {
 impl Answer for Visit {
     fn json(&self) -> Value {
         let mut value = json!(self.0);
-        hints::word_findings(&mut value, "repair", self.0.findings.iter().map(|finding| hints::phrase(&finding.repair)));
+        hints::word_entries(&mut value["findings"], "repair", self.0.findings.iter().map(|finding| hints::phrase(&finding.repair)));
         value["ok"] = json!(!self.has_loss());
         value
     }

@@ -52,7 +52,7 @@ impl Answer for Looked {
     fn json(&self) -> Value {
         let mut value = json!(self.report);
         let next = self.report.findings.iter().map(|finding| hints::words(&finding.hint));
-        hints::word_findings(&mut value, "hint", next);
+        hints::word_entries(&mut value["findings"], "hint", next);
         value["ok"] = json!(!self.fails());
         value
     }

@@ -5,6 +5,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
+        hints,
         output::{Answer, BAD, FAINT, GOOD, ODD, Page, STRONG, paint, printable},
         units,
     },
@@ -93,8 +94,8 @@ pub(super) fn write_line(page: &mut Page, line: &LockEntryReport) {
         paint(STRONG, name_of(&line.view)),
         printable(&from.unwrap_or_default())
     ));
-    if let Some(note) = &line.note {
-        page.detail(format!("         {}", page.advice(note)));
+    if let Some(note) = note_of(line) {
+        page.detail(format!("         {}", page.advice(&note)));
     }
     if line.unpublished > 0 {
         let files = units::count(line.unpublished, "file");
@@ -107,6 +108,11 @@ pub(super) fn write_line(page: &mut Page, line: &LockEntryReport) {
     if line.state == LockState::Moved && line.files.is_empty() {
         page.detail("         all files are the same");
     }
+}
+
+/// Explanation of a state, and what to do.
+pub(super) fn note_of(line: &LockEntryReport) -> Option<String> {
+    hints::with_note(line.note.as_deref(), &line.hints)
 }
 
 fn file_text(file: &FileChange) -> String {
@@ -122,7 +128,9 @@ fn file_text(file: &FileChange) -> String {
 
 impl Answer for Locked {
     fn json(&self) -> Value {
-        json!(self.0)
+        let mut value = json!(self.0);
+        hints::word_entries(&mut value["models"], "note", self.0.entries.iter().map(note_of));
+        value
     }
 
     fn write(&self, page: &mut Page) {
@@ -222,6 +230,7 @@ mod tests {
                 FileChange { file: "b.gguf".parse().expect("a path"), change: ChangeKind::Removed, size: None, old_size: Some(3) },
             ],
             note: None,
+            hints: vec![],
         }
     }
 
@@ -243,6 +252,16 @@ moved    phi-2 gguf  o/r main at aaaaaaaaaaaa -> bbbbbbbbbbbb, 2.00 GB
         let document = document(&locked(LockState::Moved));
         assert_eq!((&document["models"][0]["state"], &document["models"][0]["model"]), (&json!("moved"), &json!("phi-2")));
         assert_eq!(document["models"][0]["files"][1], json!({"file": "b.gguf", "change": "removed", "size": null, "old_size": 3}));
+    }
+
+    #[test]
+    fn a_note_ends_with_the_command_that_its_hint_is() {
+        let mut kept = locked(LockState::Kept);
+        kept.0.entries[0].note = Some("what is here is not what is locked".to_owned());
+        kept.0.entries[0].hints = vec![Hint::ShowLocked];
+        let note = "what is here is not what is locked; `model-manager sync --locked` shows what is locked";
+        assert_eq!(document(&kept)["models"][0]["note"], note);
+        assert!(testing::seen(&kept).0.contains(note));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{download, lock, name_of, remove};
 use crate::{
     cli::{
         context::Context,
+        hints,
         output::{Answer, Page, STRONG, paint, printable},
         units,
     },
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 /// Make the models exactly what configs/models.lock says
 ///
 /// What is in the store is checked and used; what is missing is fetched from the endpoints in their order, and held against
-/// the locked hashes, whoever serves it. Nothing outside of the locked models is touched.
+/// the locked hashes, whichever server sends it. Nothing outside of the locked models is touched.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Never change the lock file; one that the registry disagrees with is an error
@@ -44,7 +45,9 @@ impl Args {
 
 impl Answer for Synced {
     fn json(&self) -> Value {
-        json!(self.0)
+        let mut value = json!(self.0);
+        hints::word_entries(&mut value["relocked"], "note", self.0.relocked.iter().map(lock::note_of));
+        value
     }
 
     fn write(&self, page: &mut Page) {

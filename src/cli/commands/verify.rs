@@ -4,6 +4,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
+        hints,
         output::{Answer, BAD, FAINT, GOOD, ODD, Page, paint, printable},
         units,
     },
@@ -86,6 +87,11 @@ fn style_of(state: VerifyState) -> Style {
     }
 }
 
+/// Explanation of a state, and what to do.
+fn note_of(file: &VerifiedFile) -> Option<String> {
+    hints::with_note(file.note.as_deref(), &file.hints)
+}
+
 impl Verified {
     fn total_bytes(&self) -> u64 {
         self.0.iter().map(|file| file.size).sum()
@@ -103,7 +109,9 @@ impl Answer for Verified {
         totals.insert("total_bytes".into(), json!(self.total_bytes()));
         totals.insert("download_bytes".into(), json!(self.1.as_ref().map_or(0, |report| report.download_bytes)));
         let repairs = self.1.as_ref().map_or(&[][..], |report| &report.repairs);
-        json!({ "ok": self.exit_code() == 0, "files": self.0, "repairs": repairs, "totals": totals })
+        let mut files = json!(self.0);
+        hints::word_entries(&mut files, "note", self.0.iter().map(note_of));
+        json!({ "ok": self.exit_code() == 0, "files": files, "repairs": repairs, "totals": totals })
     }
 
     fn write(&self, page: &mut Page) {
@@ -119,7 +127,7 @@ impl Answer for Verified {
         }
         for file in &self.0 {
             let (word, style) = (file.state.as_str(), style_of(file.state));
-            let note = file.note.as_deref().map(|note| format!("  {}", page.advice(note))).unwrap_or_default();
+            let note = note_of(file).map(|note| format!("  {}", page.advice(&note))).unwrap_or_default();
             let line = format!("{}  {}{note}", paint(style, format!("{word:<10}")), page.path(&file.path));
             if file.state.is_damage() { page.line(line) } else { page.detail(line) }
         }
@@ -166,7 +174,10 @@ impl Answer for Verified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::{document, testing};
+    use crate::{
+        cli::output::{document, testing},
+        hint::{Action, Hint, Verb},
+    };
 
     fn file(name: &str, state: VerifyState, note: Option<&str>) -> VerifiedFile {
         VerifiedFile {
@@ -181,7 +192,18 @@ mod tests {
             damaged_ranges: vec![],
             is_plain: false,
             note: note.map(Into::into),
+            hints: vec![],
         }
+    }
+
+    #[test]
+    fn a_note_ends_with_the_command_that_its_hint_is() {
+        let mut plain = file("a.gguf", VerifyState::Ok, Some("a plain file"));
+        plain.hints = vec![Hint::TakesIn(Action::new(Verb::Download).name("phi-2:q4_k_m"))];
+        let verified = Verified(vec![plain], None);
+        let note = "a plain file; `model-manager download phi-2:q4_k_m` takes it into the store";
+        assert_eq!(document(&verified)["files"][0]["note"], note);
+        assert!(testing::seen(&verified).0.contains(note));
     }
 
     #[test]

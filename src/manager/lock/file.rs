@@ -10,7 +10,7 @@ use crate::{
 };
 use std::path::PathBuf;
 
-/// Permission bits of a new lock file and of the folder for it: it is a part of the project, for whoever may read that.
+/// Permission bits of a new lock file and of the folder for it: it is a part of the project, readable by all who may read the project.
 const FILE_MODE: u32 = 0o644;
 const DIR_MODE: u32 = 0o755;
 
@@ -59,7 +59,7 @@ impl ModelManager {
     /// what is locked then, and whether anything was written.
     ///
     /// Processes take turns by a lock on a file beside it, for the lock file itself is replaced. That file is removed by
-    /// its holder; whoever waited for it finds that out, as at every lock of the store.
+    /// its holder; a process that waited for it detects that, as at every lock of the store.
     pub(in crate::manager) fn change_lock(&self, change: impl FnOnce(&mut LockFile)) -> Result<(LockFile, bool)> {
         let path = self.lock_file_itself()?;
         let dir = path.parent().unwrap_or(&path).to_owned();

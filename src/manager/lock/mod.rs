@@ -7,7 +7,6 @@ pub(super) mod file;
 
 use super::{
     ChangeKind, FileChange, LockEntryReport, LockOptions, LockReport, LockState, ModelManager, ModelOrigin, Selector,
-    invocation::repair_command,
     lock::companions::companions_beside,
     lock::entry::{can_be, entry, folder_of, followed, is_same_commit, view_of},
     plan::target::{Target, Wanted, view_id},
@@ -17,7 +16,7 @@ use crate::{
     disk::parallel,
     error::{Error, ErrorKind, Result},
     facts::FileFacts,
-    hint::{Hint, Invocation, Verb},
+    hint::{self, Hint, Invocation, Verb},
     names::{Quant, RelPath, Revision, SourceId, companions},
     registry::{BUILT_IN_ORIGIN, LockFile, LockSource, LockedFile, LockedView},
     source::Pinned,
@@ -26,7 +25,7 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Said of a view that is here with other content.
-const NOT_SHOWN: &str = "what is here is not what is locked: `model-manager sync --locked` shows what is locked";
+const NOT_SHOWN: &str = "what is here is not what is locked";
 
 /// What this project shows, by its roots in the store.
 pub(super) type Roots = BTreeMap<ViewKey, RootRecord>;
@@ -294,7 +293,7 @@ impl ModelManager {
         }
         let stay = |state, note: Option<String>| {
             let line = LockEntryReport { note, ..LockEntryReport::of(locked, state, Some(locked)) };
-            Ok(Outcome { line, change: Change::Stay })
+            Outcome { line, change: Change::Stay }
         };
         let branch = followed(&wish.target);
         if let (Some(branch), true) = (&branch, run.options.update) {
@@ -312,15 +311,19 @@ impl ModelManager {
         match branch {
             _ if !run.options.update => {
                 let differs = run.roots.get(&wish.target.view).is_some_and(|root| !shows(root, locked));
-                stay(LockState::Kept, differs.then(|| NOT_SHOWN.to_owned()))
+                let mut outcome = stay(LockState::Kept, None);
+                if differs {
+                    outcome.line.note_not_shown();
+                }
+                Ok(outcome)
             }
-            Some(branch) => stay(LockState::Kept, Some(format!("{branch} still stands for it"))),
+            Some(branch) => Ok(stay(LockState::Kept, Some(format!("{branch} still stands for it")))),
             None if locked.commit.is_none() => {
-                stay(LockState::Pinned, Some("the hashes of its files pin it; its source has no revisions".into()))
+                Ok(stay(LockState::Pinned, Some("the hashes of its files pin it; its source has no revisions".into())))
             }
             None => {
                 let by = if locked.source == LockSource::Registry { "the registry" } else { "its reference" };
-                stay(LockState::Pinned, Some(format!("{by} pins the commit, which does not move")))
+                Ok(stay(LockState::Pinned, Some(format!("{by} pins the commit, which does not move"))))
             }
         }
     }
@@ -345,7 +348,7 @@ impl ModelManager {
         if let (Change::Put(view), Some(root)) = (&outcome.change, root)
             && !shows(root, view)
         {
-            outcome.line.note = Some(NOT_SHOWN.to_owned());
+            outcome.line.note_not_shown();
         }
         Ok(outcome)
     }
@@ -396,7 +399,7 @@ impl ModelManager {
             ..LockEntryReport::new(&plan.target.view, state)
         };
         if run.options.dry_run {
-            // What would be written is told, and nothing is to be applied.
+            // What would be written is reported, and nothing is applied.
             return Ok(Outcome { line, change: Change::Stay });
         }
         let Some(view) = entry(&plan, source, branch) else {
@@ -429,7 +432,13 @@ impl LockEntryReport {
             unpublished: 0,
             files: Vec::new(),
             note: None,
+            hints: Vec::new(),
         }
+    }
+
+    /// Says that what is here is other content, in the place of what the note said before.
+    fn note_not_shown(&mut self) {
+        (self.note, self.hints) = (Some(NOT_SHOWN.to_owned()), vec![Hint::ShowLocked]);
     }
 
     /// Says that content of the view is damaged here: what is locked is what it should be.
@@ -438,8 +447,11 @@ impl LockEntryReport {
         for file in &root.files {
             if store.damage(&file.sha256)?.is_some() {
                 let ViewKey { model, format, quant } = &self.view;
-                let command = repair_command(model.as_str(), format.as_str(), quant.as_ref().map(Quant::as_str));
-                let text = format!("{} is damaged here: run {command}", file.path);
+                let repair = Hint::Run(hint::repair(model.as_str(), format.as_str(), quant.as_ref().map(Quant::as_str)));
+                if !self.hints.contains(&repair) {
+                    self.hints.push(repair);
+                }
+                let text = format!("{} is damaged here", file.path);
                 self.note = Some(self.note.take().map_or_else(|| text.clone(), |note| format!("{note}; {text}")));
             }
         }

@@ -1,7 +1,7 @@
 //! What became of views in the lock file.
 
 use super::ModelOrigin;
-use crate::{names::RelPath, store::ViewKey};
+use crate::{hint::Hint, names::RelPath, store::ViewKey};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -41,6 +41,9 @@ pub struct LockEntryReport {
     pub files: Vec<FileChange>,
     /// One line of explanation, where the state needs one.
     pub note: Option<String>,
+    /// What to do about what the note says.
+    #[serde(skip)]
+    pub hints: Vec<Hint>,
 }
 
 /// What became of a view in the lock file.

@@ -1,6 +1,6 @@
 //! What a verification found, and what a repair did about it.
 
-use crate::{digest::Sha256Digest, store::ViewKey};
+use crate::{digest::Sha256Digest, hint::Hint, store::ViewKey};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -70,6 +70,9 @@ pub struct VerifiedFile {
     pub is_plain: bool,
     /// One line of explanation, where the state needs one.
     pub note: Option<String>,
+    /// What to do about what the note says.
+    #[serde(skip)]
+    pub hints: Vec<Hint>,
 }
 
 /// A part of a file.

@@ -20,5 +20,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<run::CancelToken>()?;
     module.add_function(wrap_pyfunction!(convert::read_yaml, module)?)?;
     module.add_function(wrap_pyfunction!(hints::hint_examples, module)?)?;
+    module.add_function(wrap_pyfunction!(hints::literal, module)?)?;
     module.add_function(wrap_pyfunction!(cli::cli_main, module)?)
 }

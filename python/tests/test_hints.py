@@ -1,5 +1,7 @@
 """What errors advise is written as Python code, never as a command line."""
 
+import ast
+
 from model_manager import _native
 
 
@@ -22,3 +24,10 @@ def test_an_action_is_a_call_of_the_manager() -> None:
     assert texts["allow_network"] == ["To allow requests, drop `offline=True` and unset HF_HUB_OFFLINE."]
     assert texts["repair_with_network"] == ['With the network, run this again, or `m.repair("tiny:q4_k_m")`.']
     assert '"allowed_places"' not in texts["allow_places"][0] and "user's settings file" in texts["allow_places"][0]
+
+
+def test_a_text_of_any_characters_is_a_literal_in_one_line() -> None:
+    text = "".join(map(chr, range(0x300))) + '\\"\r\n\u2028\U0001f600'
+    literal = _native.literal(text)
+    assert ast.literal_eval(literal) == text
+    assert not set(literal) & set("\r\n\0\x1b")

@@ -10,6 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -460,3 +463,29 @@ def test_importing_it_imports_little() -> None:
     code = f"import sys; before = set(sys.modules); import model_manager; print([m for m in {slow} if m in sys.modules and m not in before])"
     assert python("-c", code).stdout.strip() == "[]"
     assert python("-c", "import model_manager; print(model_manager.results.Plan, model_manager.events.Notice)").returncode == 0
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """The address of a web server's file with the content ``BIG``."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    (folder / FILE).write_bytes(BIG)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/{FILE}"
+        server.shutdown()
+
+
+def test_a_file_of_a_web_server_is_held_against_the_sha256_that_is_given(web: str) -> None:
+    manager = Manager()
+    with pytest.raises(errors.UsageError, match="no SHA-256"):
+        manager.download(web, sha256="abc")
+    with pytest.raises(errors.ModelManagerError, match="sha256"):
+        manager.download(web, sha256="0" * 64)
+    assert not list(Path("models").rglob("*.gguf"))
+    (planned,) = manager.plan(web, sha256=sha256(BIG)).files
+    assert planned.sha256 == sha256(BIG)
+    assert sha256(BIG) in manager.add(web, id="big", sha256=sha256(BIG)).entry
+    assert manager.download("big").path.read_bytes() == BIG
+    assert manager.download(web, sha256=sha256(BIG)).path.read_bytes() == BIG

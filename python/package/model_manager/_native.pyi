@@ -59,6 +59,7 @@ class _Addition(TypedDict):
 _Which = tuple[str, str | None, str | None]
 
 def hint_examples() -> builtins.list[tuple[str, str]]: ...
+def literal(text: str) -> str: ...
 
 @final
 class CancelToken:

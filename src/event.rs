@@ -1,4 +1,4 @@
-//! What the core tells whoever listens. The core speaks events; only `cli/` and the Python package speak to people.
+//! Events of the core. It reports them to a listener; only `cli/` and the Python package write text for people.
 //!
 //! Contract of a [`Reporter`]: it is called from any thread, must return quickly and must not panic. Between a
 //! `FileStarted` and its `FileFinished` or `FileFailed` there are any number of `Progress` events of that file.

@@ -46,7 +46,7 @@ pub enum Notice {
         /// The quantization in the name of its file.
         quant: Quant,
     },
-    /// What the registry says to whoever selects an entry.
+    /// What the registry says about an entry that is selected.
     Remark {
         /// The entry.
         name: String,

@@ -90,7 +90,7 @@ impl Manner {
         }
     }
 
-    /// Writes to stdout. Whoever reads it may stop early; that is no fault.
+    /// Writes to stdout. Its reader may stop early; that is no fault.
     pub fn print(&self, text: &str) -> Result<(), Error> {
         let mut stream = AutoStream::new(io::stdout().lock(), choice(self.out_color));
         // Programs need the exact bytes; a terminal must not interpret escape sequences.

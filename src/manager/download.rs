@@ -325,7 +325,7 @@ impl ModelManager {
         order.chunks(OpenFiles::now().downloads).try_for_each(|part| self.fetch_part(plan, part, fetched, from))
     }
 
-    /// Fetches these files side by side. All their locks are let go of at the end.
+    /// Fetches these files side by side. All their locks are released at the end.
     ///
     /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
     /// decides, not who serves it.
@@ -342,7 +342,7 @@ impl ModelManager {
                     let mut told = None;
                     for (index, job) in job_of {
                         plan.files[index].sha256 = Some(arrived[job].blob.digest);
-                        // What travelled once is told once, with the first of its names.
+                        // What was transferred once is reported once, with the first of its names.
                         fetched[index] = if told == Some(job) { 0 } else { arrived[job].fetched };
                         told = Some(job);
                     }

@@ -76,7 +76,7 @@ impl Network {
         Ok(sources.insert(Sources::new(&http, &self.settings)?).clone())
     }
 
-    /// The threads; whoever holds them keeps them running.
+    /// The threads; every holder keeps them running.
     pub(super) fn threads(&self) -> Result<Arc<Threads>> {
         let mut threads = locked(&self.threads);
         if let Some(threads) = &*threads {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_are_given_up_serve_whoever_still_uses_them() {
+    fn threads_that_are_given_up_serve_those_that_still_use_them() {
         let network = Network::new(settings::Network::default());
         let (held_up, other) = (network.threads().unwrap(), network.threads().unwrap());
         network.give_up(&held_up);

@@ -269,7 +269,7 @@ impl ModelManager {
         Ok(())
     }
 
-    /// The right to drop blobs; none where that is not safe, which is told.
+    /// The right to drop blobs; none where that is not safe, which is reported.
     fn collector_for(&self, store: &Store) -> Result<Option<Collector>> {
         match store.collector(false, store.wait()) {
             Err(StoreError::NoSafeCollection { .. }) => {

@@ -256,7 +256,7 @@ impl Plan {
 }
 
 impl PlannedFile {
-    /// What the view is told of it before it is here.
+    /// What the view records of it before it is here.
     pub(super) fn expected(&self) -> ExpectedFile<'_> {
         ExpectedFile { path: &self.path, sha256: self.sha256, size: self.size.unwrap_or(0) }
     }

@@ -125,7 +125,7 @@ fn a_mark_goes_with_its_blob() {
 }
 
 #[test]
-fn damage_that_was_told_survives_power_loss() {
+fn damage_that_was_reported_survives_power_loss() {
     let disk = SimDisk::new();
     let store = Store::open_or_init(Arc::new(disk.clone()), Path::new("/models/.blobs"), false).unwrap();
     let blob = put(&store, &content(1, 1000)).unwrap();

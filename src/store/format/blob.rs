@@ -255,12 +255,17 @@ impl OpaqueJson {
 
     /// What its field `kind` says; `None` where it has none or that is no text.
     pub fn kind(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Tagged {
-            kind: String,
-        }
-        serde_json::from_str::<Tagged>(&self.0).ok().map(|tagged| tagged.kind)
+        kind_of(&self.0)
     }
+}
+
+/// What the field `kind` of a JSON object says; `None` where it has none or that is no text.
+pub(super) fn kind_of(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Tagged {
+        kind: String,
+    }
+    serde_json::from_str::<Tagged>(text).ok().map(|tagged| tagged.kind)
 }
 
 impl Serialize for OpaqueJson {

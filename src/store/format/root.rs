@@ -1,6 +1,6 @@
 //! The records in `roots/`: whose blobs must stay.
 
-use super::{OpaqueJson, RECORD_VERSION, from_json, to_json};
+use super::{OpaqueJson, RECORD_VERSION, blob::kind_of, from_json, to_json};
 use crate::{
     digest::{LONGEST_FILE, Sha256Digest, sha256_of},
     names::{Format, ModelId, Quant, RelPath},
@@ -208,10 +208,6 @@ pub fn root_from_json(path: &Path, text: &[u8]) -> Result<Root> {
         files: Vec<ViewFile>,
         check: Sha256Digest,
     }
-    #[derive(Deserialize)]
-    struct Tagged {
-        kind: String,
-    }
     let record: Text = from_json(path, text)?;
     let bad = |why: &str| StoreError::BadRecord { path: path.to_owned(), why: why.to_owned() };
     if record.format != RECORD_VERSION {
@@ -223,7 +219,7 @@ pub fn root_from_json(path: &Path, text: &[u8]) -> Result<Root> {
     if record.check != check_of(&record.files) {
         return Err(bad("its check does not match its files"));
     }
-    let is_view = |owner: &RawValue| serde_json::from_str::<Tagged>(owner.get()).is_ok_and(|owner| owner.kind == "view");
+    let is_view = |owner: &RawValue| kind_of(owner.get()).as_deref() == Some("view");
     let owner = match record.owner.filter(|owner| !is_view(owner)) {
         None => RootOwner::View(record.view.ok_or_else(|| bad("it names no view"))?),
         Some(owner) => RootOwner::from_json(owner.get()).ok_or_else(|| bad("its `owner` is nested too deeply"))?,

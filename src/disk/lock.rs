@@ -185,7 +185,7 @@ pub fn try_acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32) -> R
             _ => continue,
         }
         if kind == LockKind::Exclusive {
-            let holder = Holder { host: super::host_name(), pid: std::process::id(), since: now() };
+            let holder = Holder { host: super::host_name(), pid: std::process::id(), since: super::timestamp() };
             // For people only: a lock without a name on it is as good.
             let _ = file.set_len(0).and_then(|()| file.write_at(&serde_json::to_vec(&holder).unwrap_or_default(), 0));
         }
@@ -245,8 +245,4 @@ pub fn self_test(disk: &dyn Disk, dir: &Path) -> Result<bool> {
     drop(first);
     disk.remove_file(&path)?;
     result
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| jiff::Timestamp::now()).to_string()
 }

@@ -410,3 +410,8 @@ pub fn absent_is_none<T>(result: Result<T>) -> Result<Option<T>> {
         Err(error) => Err(error),
     }
 }
+
+/// The present time in UTC, in whole seconds, as records and lock files have it.
+pub fn timestamp() -> String {
+    jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| jiff::Timestamp::now()).to_string()
+}

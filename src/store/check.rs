@@ -2,13 +2,13 @@
 
 use super::{
     Damage, Result, Store, StoreError,
-    format::{self, BlobMeta, Stamp, Trust},
+    format::{BlobMeta, Stamp, Trust},
     ingest::import,
     records::has_segments_record,
 };
 use crate::{
     digest::{SegmentHasher, SegmentValue, Sha256Digest, merge_segments, segment_range},
-    disk::{DiskFile, Kind, Open, Stat, parallel},
+    disk::{self, DiskFile, Kind, Open, Stat, parallel},
 };
 use std::{
     path::Path,
@@ -80,7 +80,7 @@ impl Store {
     /// the blob is recorded until a check that reads it finds it whole, or it is published again; a quick check reports
     /// the recorded damage.
     pub fn check_at(&self, path: &Path, digest: &Sha256Digest, mode: CheckMode, progress: Progress<'_>) -> Result<BlobState> {
-        let Some(file) = crate::disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(BlobState::Missing) };
+        let Some(file) = disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(BlobState::Missing) };
         let stat = file.stat()?;
         if stat.kind != Kind::File {
             return Ok(BlobState::Modified { segments: Vec::new() });
@@ -168,7 +168,7 @@ impl Store {
         let Some(blake3) = merge_segments(values, stamp.size) else { return Ok(()) };
         let _lock = self.lock_records()?;
         let (trust, sources) = self.meta(digest)?.map_or((Trust::Tofu, Vec::new()), |meta| (meta.trust, meta.sources));
-        let renewed = BlobMeta { format: 1, size: stamp.size, blake3, trust, verified_at: format::now(), stamp, sources };
+        let renewed = BlobMeta { format: 1, size: stamp.size, blake3, trust, verified_at: disk::timestamp(), stamp, sources };
         self.write_segments(digest, values, stamp.size)?;
         self.write_meta(digest, &renewed)
     }

@@ -53,7 +53,7 @@ impl Store {
             return Ok(None);
         }
         // That it is there says enough.
-        let unknown = || Damage { format: format::RECORD_VERSION, found: format::now(), segments: Vec::new() };
+        let unknown = || Damage { format: format::RECORD_VERSION, found: disk::timestamp(), segments: Vec::new() };
         let text = self.read_record(&path, format::SHORT_RECORD)?.unwrap_or_default();
         Ok(Some(serde_json::from_slice(&text).unwrap_or_else(|_| unknown())))
     }
@@ -110,7 +110,7 @@ impl Store {
         if self.stat(digest)?.is_none_or(|stat| Stamp::from(&stat) != stamp) {
             return Ok(());
         }
-        let mark = Damage { format: format::RECORD_VERSION, found: format::now(), segments };
+        let mark = Damage { format: format::RECORD_VERSION, found: disk::timestamp(), segments };
         self.replace_record(&self.layout().damage(digest), &format::to_json(&mark))
     }
 

@@ -96,7 +96,7 @@ impl Project {
 
     /// Records its current place, at most once a day if nothing changed. Returns whether it did.
     fn note_visit(&self, here: ProjectLocation, record: Option<ProjectRecord>) -> Result<bool> {
-        let now = format::now();
+        let now = disk::timestamp();
         let path = PathBuf::from(&here.path);
         let stat = self.store.disk().stat_follow(&path)?;
         let record_now = ProjectRecord {

@@ -8,10 +8,10 @@ use super::{
     state::digest_of_target,
 };
 use crate::{
-    disk::{Kind, Stat, is_temp_name, parallel, temp_name},
+    disk::{self, Kind, Stat, is_temp_name, parallel, temp_name},
     names::RelPath,
     settings::LinkMode,
-    store::{RootRecord, Stamp, Store, ViewFile, ViewKey, format, leads_to_marker},
+    store::{RootRecord, Stamp, Store, ViewFile, ViewKey, leads_to_marker},
 };
 use std::{
     collections::{BTreeSet, HashSet},
@@ -169,7 +169,7 @@ impl Views {
             project: *project,
             store: store.marker().uuid,
             link,
-            built_at: format::now(),
+            built_at: disk::timestamp(),
             files: entries,
         };
         if plan.old.as_ref().is_none_or(|old| !old.says_the_same(&manifest)) {
@@ -384,7 +384,7 @@ impl Views {
         for entry in self.disk.list_sorted(dir)?.into_iter().filter(|entry| is_temp_name(&entry.name)) {
             let path = dir.join(entry.name);
             let ours = match entry.kind {
-                Kind::Symlink => crate::disk::absent_is_none(self.disk.read_link(&path))?
+                Kind::Symlink => disk::absent_is_none(self.disk.read_link(&path))?
                     .is_some_and(|target| digest_of_target(&target).is_some() || leads_to_marker(&target)),
                 Kind::File => true,
                 Kind::Dir | Kind::Other => false,

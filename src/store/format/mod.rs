@@ -181,11 +181,6 @@ pub fn lease_from_text(text: &[u8]) -> Vec<Sha256Digest> {
         .collect()
 }
 
-/// Now, as records write it.
-pub fn now() -> String {
-    jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| jiff::Timestamp::now()).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

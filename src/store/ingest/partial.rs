@@ -60,7 +60,7 @@ impl PartialDir {
             .read_record(&paths.record, format::SHORT_RECORD)?
             .and_then(|text| serde_json::from_slice::<PartialRecord>(&text).ok());
         if recorded.is_none_or(|recorded| recorded.size != request.size) {
-            let record = PartialRecord { format: 1, size: request.size, what: request.what.clone(), begun: format::now() };
+            let record = PartialRecord { format: 1, size: request.size, what: request.what.clone(), begun: disk::timestamp() };
             // Durability begins with the first checkpoint; a record that is lost is written again.
             disk.replace_hint(&paths.record, &format::to_json(&record), file_mode, &paths.dir)?;
         }

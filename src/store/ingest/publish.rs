@@ -17,7 +17,7 @@ use crate::store::{
 };
 use crate::{
     digest::{SegmentValue, Sha256Digest, merge_segments, segment_count},
-    disk::{DiskError, DiskFile, Unnamed, limits::OpenFiles, parallel},
+    disk::{self, DiskError, DiskFile, Unnamed, limits::OpenFiles, parallel},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -197,7 +197,7 @@ impl<'a> Member<'a> {
         if stat.len != *size {
             return Err(StoreError::Changed { path: file.path });
         }
-        let (verified_at, stamp) = (format::now(), Stamp::from(&stat));
+        let (verified_at, stamp) = (disk::timestamp(), Stamp::from(&stat));
         // The content is the same as before, so its recorded sources and trust are kept.
         let known = if file.replaces { store.meta(digest)? } else { None };
         let (before, sources) = known.map_or((Trust::Tofu, Vec::new()), |known| (known.trust, known.sources));

@@ -226,7 +226,10 @@ pub mod causes {
     pub use crate::{
         config::{Count, Endpoint, RateLimit, Timeout},
         digest::DigestError,
-        disk::{DiskError, lock::LockError},
+        disk::{
+            DiskError,
+            lock::{LockError, LockHeld},
+        },
         http::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry},
         names::NameError,
         registry::{BadFile, EditError, RegistryError},

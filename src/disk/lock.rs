@@ -26,25 +26,30 @@ pub enum LockError {
     /// The lock file could not be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Somebody else held it for too long.
-    #[error("{} {what}, held by {holder}", how_long(*waited, *in_all))]
-    Timeout {
-        /// What the lock guards.
-        what: String,
-        /// Who holds it, as far as its file tells.
-        holder: String,
-        /// For how long.
-        waited: Duration,
-        /// For how long the command waited for locks in all.
-        in_all: Duration,
-    },
+    /// Another process held it for too long.
+    #[error(transparent)]
+    Timeout(LockHeld),
     /// The user stopped it.
     #[error("stopped")]
     Cancelled,
 }
 
+/// A lock that another process still held when the wait for it ended.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} {what}, held by {holder}", how_long(*waited, *in_all))]
+pub struct LockHeld {
+    /// What the lock guards.
+    pub what: String,
+    /// Who holds it, as far as its file tells.
+    pub holder: String,
+    /// For how long this lock was waited for.
+    pub waited: Duration,
+    /// For how long the command waited for locks in all.
+    pub in_all: Duration,
+}
+
 /// How long a lock was waited for, in words: what was asked is in all, and may be no time at all.
-pub(crate) fn how_long(waited: Duration, in_all: Duration) -> String {
+fn how_long(waited: Duration, in_all: Duration) -> String {
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
     match in_all.saturating_sub(waited) {
         _ if in_all < Duration::from_millis(50) => "did not wait for".to_owned(),
@@ -207,10 +212,10 @@ pub fn acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32, what: &s
         }
         let (waited, in_all) = (start.elapsed(), wait.spent.total());
         if wait.timeout.is_some_and(|timeout| in_all >= timeout) {
-            return Err(LockError::Timeout { what: what.to_owned(), holder: holder(disk, path), waited, in_all });
+            return Err(LockError::Timeout(LockHeld { what: what.to_owned(), holder: holder(disk, path), waited, in_all }));
         }
-        if waited >= told + Duration::from_secs(10) || (told.is_zero() && waited >= Duration::from_millis(500)) {
-            told = waited.max(Duration::from_millis(1));
+        if waited >= reported + Duration::from_secs(10) || (reported.is_zero() && waited >= Duration::from_millis(500)) {
+            reported = waited.max(Duration::from_millis(1));
             wait.reporter.event(&Event::Waiting { what: what.to_owned(), holder: holder(disk, path), since: waited });
         }
         let pause = Duration::from_millis(fastrand::u64(if waited < Duration::from_millis(200) { 2..10 } else { 20..120 }));

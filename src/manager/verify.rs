@@ -68,7 +68,7 @@ impl ModelManager {
         let Some(project) = Project::identify(&*self.models_disk(), &self.settings.models_dir)? else { return Ok(()) };
         let at_once = Wait::silent(Some(Duration::ZERO));
         let _views_lock = match store.is_writable().then(|| store.lock_views(&project, LockKind::Exclusive, &at_once)).transpose() {
-            Err(StoreError::LockTimeout { .. }) => return Ok(()),
+            Err(StoreError::LockTimeout(_)) => return Ok(()),
             locked => locked?,
         };
         let views = self.views(Some(store.clone()));

@@ -183,7 +183,7 @@ fn where_possible(noted: Result<()>) -> Result<()> {
         {
             Ok(())
         }
-        Err(StoreError::LockTimeout { .. }) => Ok(()),
+        Err(StoreError::LockTimeout(_)) => Ok(()),
         other => other,
     }
 }

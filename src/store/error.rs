@@ -5,15 +5,12 @@ use crate::{
     digest::{LONGEST_FILE, Sha256Digest},
     disk::{
         DiskError, RealDisk, limits,
-        lock::{LockError, how_long},
+        lock::{LockError, LockHeld},
     },
     error::{Error, ErrorKind},
     hint::{Hint, Setting},
 };
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 /// A failed store operation.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -85,18 +82,9 @@ pub enum StoreError {
         /// Why not.
         why: WhyReadOnly,
     },
-    /// Somebody else held a lock for too long.
-    #[error("{} {what}, held by {holder}", how_long(*waited, *in_all))]
-    LockTimeout {
-        /// What the lock guards.
-        what: String,
-        /// Who holds it, as far as its file tells.
-        holder: String,
-        /// For how long.
-        waited: Duration,
-        /// For how long the command waited for locks in all.
-        in_all: Duration,
-    },
+    /// Another process held a lock for too long.
+    #[error(transparent)]
+    LockTimeout(LockHeld),
     /// The bytes are complete but not the ones that were promised.
     #[error("the content of {what} is wrong: expected {expected}, got {actual}")]
     Mismatch {
@@ -194,7 +182,7 @@ impl From<LockError> for StoreError {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Disk(error) => error.into(),
-            LockError::Timeout { what, holder, waited, in_all } => Self::LockTimeout { what, holder, waited, in_all },
+            LockError::Timeout(held) => Self::LockTimeout(held),
             LockError::Cancelled => Self::Cancelled,
         }
     }
@@ -224,7 +212,7 @@ impl StoreError {
                 ErrorKind::Auth
             }
             Self::BadRecord { .. } | Self::TooLong { .. } | Self::Mismatch { .. } => ErrorKind::Damaged,
-            Self::LockTimeout { .. } => ErrorKind::Locked,
+            Self::LockTimeout(_) => ErrorKind::Locked,
             Self::NoSpace { .. } => ErrorKind::NoSpace,
             Self::Cancelled => ErrorKind::Interrupted,
             Self::NotAFolder { .. }
@@ -258,7 +246,7 @@ impl StoreError {
                 WhyReadOnly::NoLocks => Hint::RestoreLocks,
             },
             Self::OtherOwner { .. } => Hint::LeaveToOwner,
-            Self::LockTimeout { .. } => Hint::WaitForLock,
+            Self::LockTimeout(_) => Hint::WaitForLock,
             Self::TooLong { .. } => Hint::CheckSize,
             Self::Mismatch { .. } => Hint::DownloadAgain,
             Self::NoSpace { path, need, .. } => Hint::FreeSpace { dir: path.clone(), needed: Some(*need) },
@@ -283,7 +271,7 @@ impl StoreError {
             | Self::NoSpace { path, .. }
             | Self::NoSafeCollection { path }
             | Self::Changed { path } => Some(path),
-            Self::LockTimeout { .. }
+            Self::LockTimeout(_)
             | Self::Mismatch { .. }
             | Self::TooLong { .. }
             | Self::Vanished(_)

@@ -205,7 +205,7 @@ fn there_is_one_collector_at_a_time() {
     let home = home();
     let _first = home.store.collector(false, &quick()).unwrap();
     let error = home.store.collector(false, &Wait::silent(Some(Duration::from_millis(20)))).unwrap_err();
-    assert!(matches!(error, StoreError::LockTimeout { .. }));
+    assert!(matches!(error, StoreError::LockTimeout(_)));
 }
 
 #[test]

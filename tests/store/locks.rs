@@ -10,7 +10,7 @@ use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::{
         LockKind, RealDisk,
-        lock::{self, LockError},
+        lock::{self, LockError, LockHeld},
     },
     event::Event,
     store::{Acquired, IngestKey, StoreError, Wait},
@@ -80,7 +80,7 @@ fn waiting_ends_in_time_and_names_the_holder() {
     };
     let wait = Wait::new(Some(Duration::from_millis(900)), Arc::new(reporter), CancellationToken::new());
     let error = home.store.begin_ingest(request(&content(1, 2 * SEGMENT_LEN)), &lease(&home.store), &wait).unwrap_err();
-    let StoreError::LockTimeout { what, holder, waited, .. } = &error else { panic!("{error}") };
+    let StoreError::LockTimeout(LockHeld { what, holder, waited, .. }) = &error else { panic!("{error}") };
     assert_eq!(what, "model.gguf");
     assert!(holder.contains(&format!("process {} on ", other.pid())), "{holder}");
     assert!(*waited >= Duration::from_millis(900));
@@ -200,7 +200,7 @@ fn many_locks_are_waited_for_no_longer_in_all_than_one() {
     })));
     for (number, path) in paths.iter().enumerate() {
         let error = lock::acquire(&disk, path, LockKind::Exclusive, 0o600, "x", &wait.clone()).unwrap_err();
-        let LockError::Timeout { in_all, .. } = &error else { panic!("{error}") };
+        let LockError::Timeout(LockHeld { in_all, .. }) = &error else { panic!("{error}") };
         assert!(*in_all >= Duration::from_millis(600), "{error}");
         assert!(error.to_string().starts_with("waited "), "{error}");
         let tries = tries.swap(0, Ordering::SeqCst);

@@ -50,12 +50,12 @@ struct Flow {
     /// There was congestion: from then on a step is kept only if it shows that it is worth it.
     wary: bool,
     pulses: u32,
-    wide: Probe,
+    widening: WideningTrial,
 }
 
-/// The step beyond the usual number.
+/// The trial of the step beyond the usual number.
 #[derive(Default)]
-struct Probe {
+struct WideningTrial {
     /// How long it is not taken yet.
     resting: Duration,
     /// How long connections have had to come to speed.
@@ -107,7 +107,7 @@ impl Governor {
         let target = self.target();
         if target >= self.connections.usual && flow.before.is_none() {
             if !flow.wary {
-                self.widen(&mut flow.wide, target, came, took);
+                self.widen(&mut flow.widening, target, came, took);
             }
             return;
         }
@@ -130,28 +130,28 @@ impl Governor {
     }
 
     /// Goes beyond the usual number, and back where that brought too little.
-    fn widen(&self, wide: &mut Probe, target: usize, came: u64, took: Duration) {
+    fn widen(&self, trial: &mut WideningTrial, target: usize, came: u64, took: Duration) {
         let Connections { usual, most } = self.connections;
-        wide.resting = wide.resting.saturating_sub(took);
-        if (target == most && wide.before.is_none()) || !wide.resting.is_zero() {
+        trial.resting = trial.resting.saturating_sub(took);
+        if (target == most && trial.before.is_none()) || !trial.resting.is_zero() {
             return;
         }
-        if wide.settled < SETTLING {
-            wide.settled += took;
+        if trial.settled < SETTLING {
+            trial.settled += took;
             return;
         }
-        wide.came += came;
-        wide.measured += took;
-        if wide.measured < MEASURED {
+        trial.came += came;
+        trial.measured += took;
+        if trial.measured < MEASURED {
             return;
         }
-        let Probe { came, measured, before, .. } = std::mem::take(wide);
+        let WideningTrial { came, measured, before, .. } = std::mem::take(trial);
         let rate = came as f64 / measured.as_secs_f64();
         if before.is_some_and(|before| rate < before * WORTH_IT) {
-            wide.resting = RESTING;
+            trial.resting = RESTING;
             self.target.store(usual, Ordering::Relaxed);
         } else if rate > 0.0 && rate < FEW && target < most {
-            wide.before = Some(rate);
+            trial.before = Some(rate);
             self.target.store(most, Ordering::Relaxed);
         }
     }

@@ -144,8 +144,8 @@ impl Views {
         // Not to the blob, although that may be there: in the models directory only links to a marker are known to be ours.
         let shown = source(store.layout().marker());
         let mut probe_sources = ProbeSources { shown: Some(shown), solid: blob.filter(|_| file.size > 0).map(source) };
-        // A probe_place of somebody who died in it; what cannot be removed says nothing of what can be made. The models directory
-        // itself is swept where it is registered.
+        // A probe link that a process left when it died; what cannot be removed says nothing of what can be made. The models
+        // directory itself is swept where it is registered.
         if place != self.models_dir {
             let _ = self.sweep(place);
         }

@@ -34,12 +34,12 @@ const HERE: &str = ".";
 /// The operating system's file system, entered below some roots by handle only. See [`Disk::confined`].
 #[derive(Debug, Clone, Default)]
 pub(super) struct Confined {
-    roots: Vec<Arc<Root>>,
+    roots: Vec<Arc<RootHandle>>,
 }
 
 /// A folder below which no link is followed.
 #[derive(Debug)]
-struct Root {
+struct RootHandle {
     path: PathBuf,
     /// From the first use on.
     handle: OnceLock<OwnedFd>,
@@ -61,7 +61,7 @@ fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 
-impl Root {
+impl RootHandle {
     fn handle(&self) -> io::Result<BorrowedFd<'_>> {
         if let Some(handle) = self.handle.get() {
             return Ok(handle.as_fd());
@@ -124,7 +124,7 @@ impl Root {
 
 impl Confined {
     /// The root that `path` is below and its path from there; `None` where it is below none, or a root itself.
-    fn below<'p>(&self, path: &'p Path) -> Option<io::Result<(&Root, &'p Path)>> {
+    fn below<'p>(&self, path: &'p Path) -> Option<io::Result<(&RootHandle, &'p Path)>> {
         let (root, rest) = self.root_of(path)?;
         if rest.as_os_str().is_empty() {
             return None;
@@ -136,7 +136,7 @@ impl Confined {
         })
     }
 
-    fn root_of<'p>(&self, path: &'p Path) -> Option<(&Root, &'p Path)> {
+    fn root_of<'p>(&self, path: &'p Path) -> Option<(&RootHandle, &'p Path)> {
         self.roots.iter().find_map(|root| Some((&**root, strip(path, &root.path)?)))
     }
 
@@ -189,7 +189,11 @@ impl Confined {
 }
 
 /// Does something with a name in its folder below a root, or with a path outside of all roots.
-fn in_folder<T>(below: Option<(&Root, &Path)>, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
+fn in_folder<T>(
+    below: Option<(&RootHandle, &Path)>,
+    path: &Path,
+    act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>,
+) -> io::Result<T> {
     match below {
         Some((root, rest)) => root.with(rest, act),
         None => act(CWD, path),
@@ -269,7 +273,7 @@ impl Disk for Confined {
             return self;
         }
         let mut roots = self.roots.clone();
-        roots.push(Arc::new(Root {
+        roots.push(Arc::new(RootHandle {
             path: root.to_owned(),
             handle: OnceLock::new(),
             folders: RwLock::default(),

@@ -61,7 +61,7 @@ enum ReadStep {
 #[derive(Debug)]
 pub(in crate::store) struct HashCursor {
     /// Taken out when the blob is published.
-    position: Mutex<Option<Position>>,
+    state: Mutex<Option<CursorState>>,
     /// The segment that is hashed next, for those who must not wait for the lock.
     next: AtomicU64,
     checkpoints: Mutex<Checkpoints>,
@@ -94,21 +94,21 @@ impl HashCursor {
     /// The cursor of a file of `size` bytes: at its first byte, or at the last checkpoint of an earlier run.
     pub(in crate::store) fn new(size: u64, key: &IngestKey, midstates: BTreeMap<u64, Midstate>) -> Self {
         let cursor = Self {
-            position: Mutex::default(),
+            state: Mutex::default(),
             next: AtomicU64::new(0),
             checkpoints: Mutex::new(Checkpoints { midstates, verified: None }),
         };
-        cursor.reset(&mut lock(&cursor.position), size, key);
+        cursor.reset(&mut lock(&cursor.state), size, key);
         cursor
     }
 
-    fn reset(&self, position: &mut Option<Position>, size: u64, key: &IngestKey) {
+    fn reset(&self, state: &mut Option<CursorState>, size: u64, key: &IngestKey) {
         let git = matches!(key, IngestKey::Git(_));
         // There is no checkpoint of git's SHA-1: what it names is small.
         let resumed = self.last_checkpoint().filter(|_| !git);
         let resumed = resumed.and_then(|midstate| Some((midstate.segments, SequentialHasher::resume(&midstate)?)));
         let (next, hasher) = resumed.unwrap_or_else(|| (0, SequentialHasher::new(size, git)));
-        *position = Some(Position { hasher, resumed_from: next, next, buffer: Vec::new() });
+        *state = Some(CursorState { hasher, resumed_from: next, next, buffer: Vec::new() });
         self.next.store(next, Ordering::Relaxed);
     }
 
@@ -122,7 +122,7 @@ impl HashCursor {
     }
 }
 
-impl Position {
+impl CursorState {
     fn resume_state(&self, verified: Option<u64>) -> ResumeState {
         match verified {
             _ if self.resumed_from == 0 => ResumeState::Verified,
@@ -144,7 +144,7 @@ impl Position {
         if !self.next.is_multiple_of(CHECKPOINT_EVERY) {
             return Ok(());
         }
-        // What nobody else can resume needs no checkpoint.
+        // What no other process can resume needs no checkpoint.
         match (&writer.request().key, self.hasher.midstate()) {
             (IngestKey::Sha256(_), Some(midstate)) => writer.staging.hashed(&midstate),
             _ => Ok(()),
@@ -175,7 +175,7 @@ impl BlobWriter {
     /// Whether what an earlier run had hashed is known to be there.
     pub fn resume_state(&self) -> ResumeState {
         let verified = self.cursor.verified();
-        lock(&self.cursor.position).as_ref().map_or(ResumeState::Verified, |position| position.resume_state(verified))
+        lock(&self.cursor.state).as_ref().map_or(ResumeState::Verified, |state| state.resume_state(verified))
     }
 
     /// Hashes in order as far as the segments are there. Any number of threads may call it: one works, and looks again
@@ -185,30 +185,30 @@ impl BlobWriter {
     /// read back and compared with their values.
     pub fn advance<B: AsRef<[u8]>>(&self, recent: impl Fn(u64) -> Option<B>, cancel: &CancellationToken) -> Result<Advance> {
         loop {
-            let mut guard = match self.cursor.position.try_lock() {
+            let mut guard = match self.cursor.state.try_lock() {
                 Ok(guard) => guard,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return Ok(Advance::Busy),
             };
-            let Some(position) = guard.as_mut() else { return Ok(Advance::Pending) };
-            while !cancel.is_cancelled() && !position.is_invalid(self.cursor.verified()) {
-                if let Some(segment) = recent(position.next) {
-                    position.hash(self, segment.as_ref())?;
+            let Some(state) = guard.as_mut() else { return Ok(Advance::Pending) };
+            while !cancel.is_cancelled() && !state.is_invalid(self.cursor.verified()) {
+                if let Some(segment) = recent(state.next) {
+                    state.hash(self, segment.as_ref())?;
                     continue;
                 }
-                match position.read_step(self)? {
+                match state.read_step(self)? {
                     ReadStep::Hashed => {}
                     ReadStep::Pending => break,
-                    ReadStep::Corrupt => return Ok(Advance::Corrupt(position.next)),
+                    ReadStep::Corrupt => return Ok(Advance::Corrupt(state.next)),
                 }
             }
             let verified = self.cursor.verified();
-            let (next, state, is_invalid) = (position.next, position.resume_state(verified), position.is_invalid(verified));
+            let (next, resumed, is_invalid) = (state.next, state.resume_state(verified), state.is_invalid(verified));
             drop(guard);
-            if next == self.segments() && state == ResumeState::Verified {
+            if next == self.segments() && resumed == ResumeState::Verified {
                 return Ok(Advance::Complete);
             }
-            // Who verifies its beginning advances it once more.
+            // The thread that verifies its beginning advances it once more.
             if next == self.segments() || is_invalid || cancel.is_cancelled() || !self.has(next) {
                 return Ok(Advance::Pending);
             }
@@ -247,25 +247,25 @@ impl BlobWriter {
         }
         // A thread that is hashing stops where the cursor is invalid, and may have seen it unverified: after this wait it is
         // for the caller to advance.
-        let mut position = lock(&self.cursor.position);
-        if position.as_ref().is_some_and(|position| position.is_invalid(Some(verified))) {
-            self.cursor.reset(&mut position, self.size(), &self.request().key);
+        let mut state = lock(&self.cursor.state);
+        if state.as_ref().is_some_and(|state| state.is_invalid(Some(verified))) {
+            self.cursor.reset(&mut state, self.size(), &self.request().key);
         }
         Ok(ranges(corrupt))
     }
 
     /// Takes the hasher out, where everything is hashed and verified; else the number of segments that are not.
     pub(in crate::store) fn take_hasher(&self) -> std::result::Result<SequentialHasher, u64> {
-        let mut position = lock(&self.cursor.position);
-        let missing = position.as_ref().map_or(self.segments(), |position| {
-            let unverified = match position.resume_state(self.cursor.verified()) {
+        let mut state = lock(&self.cursor.state);
+        let missing = state.as_ref().map_or(self.segments(), |state| {
+            let unverified = match state.resume_state(self.cursor.verified()) {
                 ResumeState::Verified => 0,
-                ResumeState::Unverified => position.resumed_from,
+                ResumeState::Unverified => state.resumed_from,
             };
-            self.segments() - position.next + unverified
+            self.segments() - state.next + unverified
         });
-        match position.take_if(|_| missing == 0) {
-            Some(position) => Ok(position.hasher),
+        match state.take_if(|_| missing == 0) {
+            Some(state) => Ok(state.hasher),
             None => Err(missing),
         }
     }

@@ -64,7 +64,7 @@ fn how_long(waited: Duration, in_all: Duration) -> String {
 pub struct Wait {
     /// Give up when it was waited this long in all; `None` waits for ever, and no time at all tries each lock once.
     pub timeout: Option<Duration>,
-    /// Told every ten seconds who holds the lock.
+    /// Receives an event every ten seconds that names the holder of the lock.
     pub reporter: Arc<dyn Reporter>,
     /// Ends the wait at once.
     pub cancel: CancellationToken,
@@ -145,7 +145,7 @@ struct Holder {
     since: String,
 }
 
-/// A held lock; dropping it lets go.
+/// A held lock; dropping it releases the lock.
 #[must_use = "the lock is released when this value is dropped"]
 #[derive(Debug)]
 pub struct FileLock {
@@ -205,7 +205,7 @@ pub fn acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32, what: &s
     }
     let start = Instant::now();
     let _waiting = wait.spent.begin();
-    let mut told = Duration::ZERO;
+    let mut reported = Duration::ZERO;
     loop {
         if wait.cancel.is_cancelled() {
             return Err(LockError::Cancelled);

@@ -167,7 +167,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Asks the system to drop the clean pages of the file from its cache, so that reads come from the medium. Best
     /// effort.
     fn drop_cache(&self) {}
-    /// Tries to lock it; `false` when somebody else holds it. Released when the file is closed or the process dies.
+    /// Tries to lock it; `false` when another process holds it. Released when the file is closed or the process dies.
     fn try_lock(&self, kind: LockKind) -> Result<bool>;
 }
 
@@ -318,7 +318,7 @@ impl dyn Disk + '_ {
         }
     }
 
-    /// Makes a folder and those above it. Folders that exist are left as they are. One that somebody else removes in the
+    /// Makes a folder and those above it. Folders that exist are left as they are. One that another process removes in the
     /// same moment, because it is empty, is made again.
     pub fn create_dirs(&self, path: &Path, mode: u32) -> Result<()> {
         let mut tries = 0..REMOVALS;
@@ -339,7 +339,7 @@ impl dyn Disk + '_ {
         }
     }
 
-    /// Makes a new file in `dir` under a name nobody else has: `prefix` and twelve random characters.
+    /// Makes a new file in `dir` under a name that no other file has: `prefix` and twelve random characters.
     pub fn create_temp(&self, dir: &Path, prefix: &str, mode: u32) -> Result<(PathBuf, Box<dyn DiskFile>)> {
         let named = tempfile::Builder::new()
             .prefix(prefix)
@@ -365,7 +365,7 @@ impl dyn Disk + '_ {
     }
 
     /// Replaces a small file that may be lost. A process that dies leaves the old or the new content; a power loss may
-    /// leave anything, so whoever reads it must be able to do without.
+    /// leave anything, so its readers must be able to do without.
     pub fn replace_hint(&self, path: &Path, content: &[u8], mode: u32, temp_dir: &Path) -> Result<()> {
         self.write_unnamed(content, mode, temp_dir)?.rename(path)
     }
@@ -376,7 +376,7 @@ impl dyn Disk + '_ {
     }
 
     /// Removes `dir` and the folders above it while they are empty, up to but not including `stop`. Plain `rmdir` only,
-    /// so that a fresh entry of somebody else stops it.
+    /// so that a fresh entry of another process stops it.
     pub fn prune_empty(&self, dir: &Path, stop: &Path) -> Result<()> {
         let mut dir = dir;
         while dir != stop && dir.starts_with(stop) {

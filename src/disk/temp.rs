@@ -6,7 +6,7 @@ pub const TEMP_PREFIX: &str = ".tmp-";
 /// How many letters or digits.
 pub(super) const TEMP_RANDOM: usize = 12;
 
-/// A temporary name that nobody else has.
+/// A temporary name that no other file has.
 pub fn temp_name() -> String {
     let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(TEMP_RANDOM).collect();
     format!("{TEMP_PREFIX}{random}")

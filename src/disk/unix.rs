@@ -442,7 +442,7 @@ pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Tries to lock a file; `false` when somebody else holds it.
+/// Tries to lock a file; `false` when another process holds it.
 pub(super) fn try_lock(file: &fs::File, kind: LockKind) -> io::Result<bool> {
     let result = match kind {
         LockKind::Shared => file.try_lock_shared(),

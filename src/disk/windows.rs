@@ -30,8 +30,8 @@ use windows_sys::Win32::{
 /// How often another process may interfere with one change.
 const RACES: usize = 20;
 
-/// The byte that a lock takes, far behind the end of any file: Windows lets nobody read or write what is locked, and the
-/// content of a lock file is read by those who wait for it.
+/// The byte that a lock takes, far behind the end of any file: Windows lets no other process read or write what is locked, and
+/// the content of a lock file is read by those who wait for it.
 const LOCKED_BYTE: u64 = 1 << 62;
 /// What a volume that cannot number a file says.
 const NO_INDEX: u64 = u64::MAX;
@@ -95,7 +95,7 @@ fn stat_by(path: &Path, flag: u32, look: impl Fn(&Path) -> io::Result<fs::Metada
     match options.access_mode(FILE_READ_ATTRIBUTES).custom_flags(FILE_FLAG_BACKUP_SEMANTICS | flag).open(path) {
         Ok(file) => stat_open(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        // Opened so that nobody else may open it, as Windows does with its own; the folder still tells something.
+        // Opened so that no other process may open it, as Windows does with its own; the folder still tells something.
         Err(_) => Ok(facts(&look(path)?, &Identity { dev: 0, ino: 0, nlink: 1 })),
     }
 }
@@ -120,7 +120,7 @@ pub(super) fn set_mode(file: &fs::File, mode: u32) -> io::Result<()> {
 
 fn set_readonly(file: &fs::File, readonly: bool) -> io::Result<()> {
     let meta = file.metadata()?;
-    // NTFS gives a file that was written its time when it is closed, unless somebody set it: what is recorded of a file
+    // NTFS gives a file that was written its time when it is closed, unless a program set it: what is recorded of a file
     // while it is open must hold afterwards.
     file.set_modified(meta.modified()?)?;
     let mut permissions = meta.permissions();
@@ -155,7 +155,7 @@ fn reopen(file: &fs::File, access: u32) -> io::Result<fs::File> {
     if handle == INVALID_HANDLE_VALUE {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the call succeeded: the handle is a new one and nobody else's.
+    // SAFETY: the call succeeded: the handle is a new one and belongs to no one else.
     Ok(unsafe { fs::File::from_raw_handle(handle) })
 }
 
@@ -178,7 +178,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
             other => other,
         };
         match result {
-            // Where an open file cannot be replaced, somebody else may be reading the old one just now.
+            // Where an open file cannot be replaced, another process may be reading the old one just now.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && to.is_file() && tries.next().is_some() => {
                 thread::sleep(BREAK);
             }
@@ -361,7 +361,7 @@ fn where_locked() -> OVERLAPPED {
     OVERLAPPED { Anonymous: OVERLAPPED_0 { Anonymous: place }, ..OVERLAPPED::default() }
 }
 
-/// Tries to lock a file; `false` when somebody else holds it.
+/// Tries to lock a file; `false` when another process holds it.
 #[expect(unsafe_code, reason = "the standard library locks the whole file")]
 pub(super) fn try_lock(file: &fs::File, kind: LockKind) -> io::Result<bool> {
     let exclusive = if kind == LockKind::Exclusive { LOCKFILE_EXCLUSIVE_LOCK } else { 0 };

@@ -391,7 +391,7 @@ impl VersionKey {
 }
 
 impl IngestKey {
-    /// A key nobody else has.
+    /// A key that no other process has.
     pub fn private() -> Self {
         Self::Private(Uuid::new_v4())
     }

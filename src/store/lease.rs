@@ -27,7 +27,7 @@ const LONGEST: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Lease {
     store: Store,
-    // `None` where the store cannot be written or locks do nothing: then nobody collects through this mount either.
+    // `None` where the store cannot be written or locks do nothing: then no process collects through this mount either.
     file: Option<LeaseFile>,
     end: Mutex<u64>,
 }
@@ -64,7 +64,7 @@ impl Store {
                 continue;
             }
             let Some(name) = Layout::lease_of_lock(&entry.name) else {
-                // A list whose lock file is missing belongs to nobody: both are made in one critical section.
+                // A list whose lock file is missing belongs to no process: both are made in one critical section.
                 let list = dir.join(&entry.name);
                 if self.disk().find(&Layout::lease_lock(&list))?.is_none() {
                     self.disk().remove_if_there(&list)?;
@@ -187,7 +187,7 @@ impl Drop for Lease {
 
 impl Store {
     /// Restores a blob from the trash, if it is there and its address is free. Returns whether the blob is present
-    /// afterwards, whoever brought it back. The caller is in a section.
+    /// afterwards, whichever process brought it back. The caller is in a section.
     pub(crate) fn restore(&self, digest: &Sha256Digest) -> Result<bool> {
         let blob = self.layout().blob(digest);
         match self.disk().rename_new(&self.layout().trash(digest), &blob) {

@@ -5,7 +5,7 @@
 //! it is the same folder, or the same system sees that the old place is empty.
 //!
 //! Where the directory lies on the volume of the store, its inode number is evidence on every host: the volume has one folder of
-//! that number, and whoever clones the volume clones the store with it.
+//! that number, and any user that clones the volume clones the store with it.
 //!
 //! What is no evidence: another host name (containers have random ones), and a path where nothing is (a container, another
 //! machine with the same store, and a volume that is not mounted show that too).

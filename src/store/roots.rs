@@ -40,7 +40,7 @@ impl Store {
         }
     }
 
-    /// The projects, and what stands among them and may protect something that nobody knows.
+    /// The projects, and what stands among them and may protect blobs that no record names.
     pub(super) fn names_in_roots(&self) -> Result<(Vec<Uuid>, Vec<PathBuf>)> {
         let dir = self.layout().dir(Dir::Roots);
         let (mut projects, mut foreign) = (Vec::new(), Vec::new());
@@ -95,7 +95,7 @@ impl Store {
         Ok(self.all_roots_of(project)?.into_iter().filter_map(Root::into_view).collect())
     }
 
-    /// Every root of a project, whoever its owner is, in the order of their names. One that cannot be read is an error
+    /// Every root of a project, of any owner, in the order of their names. One that cannot be read is an error
     /// that names it.
     pub fn all_roots_of(&self, project: &Uuid) -> Result<Vec<Root>> {
         let dir = self.layout().project(project);
@@ -122,7 +122,7 @@ impl Store {
         Ok(parts.into_iter().flatten().flatten().collect())
     }
 
-    /// The roots of a project's views that can be read, or only those of one model. For who shows what there is: what it protects
+    /// The roots of a project's views that can be read, or only those of one model. For showing what there is: what it protects
     /// is not known, and who relies on that asks for all of them.
     pub fn readable_roots(&self, project: &Uuid, model: Option<&str>) -> Result<Vec<RootRecord>> {
         let dir = self.layout().project(project);

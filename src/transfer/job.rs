@@ -57,7 +57,7 @@ pub(super) struct FileTransfer {
     expected: Option<Sha256Digest>,
     source: Option<Provenance>,
     writer: Box<BlobWriter>,
-    /// Whether an earlier run had hashed some of it, and nobody has verified that yet.
+    /// Whether an earlier run had hashed some of it, and that is not verified yet.
     is_unverified: bool,
     /// The first segment that an earlier run did not leave.
     first_missing: u64,
@@ -181,7 +181,7 @@ impl FileTransfer {
         }
         self.drive(number, run);
         if self.is_complete() {
-            // The cursor may have read this segment back while it was put aside, and nobody will ask for it.
+            // The cursor may have read this segment back while it was put aside, and no task will ask for it.
             lock(&self.ready).clear();
             // Publishing syncs what there is.
             return;

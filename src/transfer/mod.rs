@@ -137,7 +137,7 @@ pub async fn run(
 }
 
 impl Run {
-    /// Whether nobody fetches, writes, hashes or looks at anything, and nothing waits to be fetched. It stays so for who
+    /// Whether no task fetches, writes, hashes or looks at anything, and nothing waits to be fetched. It stays so for who
     /// begins the workers: these begin the tasks, and only tasks give something back.
     fn is_at_rest(&self) -> bool {
         self.workers.load(Ordering::Acquire) == 0 && self.tasks.is_empty() && self.schedule.is_empty()

@@ -63,7 +63,7 @@ pub(super) struct Schedule {
 }
 
 struct Work {
-    /// What nobody fetches yet.
+    /// What no connection fetches yet.
     pieces: VecDeque<Piece>,
     /// What the connections are at.
     assignments: Vec<InFlight>,
@@ -162,8 +162,8 @@ impl Schedule {
         self.largest.store((before + wanted.clamp(smallest, LARGEST)) / 2, Ordering::Relaxed);
     }
 
-    /// The next piece for one of `connections`. Whoever takes it says [`Schedule::end`] when it is done with it, however
-    /// that went.
+    /// The next piece for one of `connections`. The connection that takes it calls [`Schedule::end`] when it is done with it,
+    /// however that went.
     pub(super) fn take(&self, connections: usize, now: Instant) -> Option<Assignment> {
         let mut work = self.work();
         let left: u64 = work.pieces.iter().map(|piece| piece.segments.end - piece.segments.start).sum();
@@ -196,7 +196,7 @@ impl Schedule {
     }
 
     /// Notes that `next` is the segment that comes now, and tells where the assignment ends: sooner than before, if another
-    /// connection took a part of it over. `None` where nobody helps with it any more.
+    /// connection took a part of it over. `None` where no connection helps with it any more.
     pub(super) fn advance(&self, number: u64, next: u64) -> Option<u64> {
         let mut work = self.work();
         let assignment = work.at(number)?;
@@ -209,8 +209,8 @@ impl Schedule {
         self.work().assignments.retain(|assignment| assignment.number != number);
     }
 
-    /// Queues again what turned out to be damaged, or what nobody fetched. Where one connection fetches all of the job it is
-    /// left out: most of it is still to come there, and what is missing when that is done is queued then.
+    /// Queues again what turned out to be damaged, or what no connection fetched. Where one connection fetches all of the job it
+    /// is left out: most of it is still to come there, and what is missing when that is done is queued then.
     pub(super) fn requeue(&self, piece: Piece) {
         let mut work = self.work();
         if !piece.segments.is_empty() && !work.single[piece.job] {
@@ -240,7 +240,7 @@ impl Schedule {
         self.work().single[job]
     }
 
-    /// Whether there is nothing that nobody fetches.
+    /// Whether a connection fetches all that is missing.
     pub(super) fn is_empty(&self) -> bool {
         self.work().pieces.is_empty()
     }

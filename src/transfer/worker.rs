@@ -287,7 +287,7 @@ impl Cursor {
 
 impl Run {
     pub(super) fn tell(&self, message: Signal) {
-        // A closed inbox means that the run is over; nobody needs to know then.
+        // A closed inbox means that the run is over; no task needs to know then.
         let _ = self.messages.send(message);
     }
 

@@ -179,7 +179,7 @@ impl Views {
                     changed = true;
                     self.check_stamps(&plan.dir, &manifest)?;
                 }
-                // The view is right and its manifest a hint: somebody who may only read is not refused for it.
+                // The view is right and its manifest a hint: a user who may only read is not refused for it.
                 Err(ViewError::Disk(error)) if !changed && error.is_read_only() => {}
                 Err(error) => return Err(error),
             }
@@ -187,7 +187,7 @@ impl Views {
         Ok(Built { dir: plan.dir, mode: link, why, changed })
     }
 
-    /// Two builds at once may replace each other's copies. Whoever writes the manifest last finds that out here, and
+    /// Two builds at once may replace each other's copies. The build that writes the manifest last finds that out here, and
     /// looks again.
     fn check_stamps(&self, dir: &Path, manifest: &ViewManifest) -> Result<()> {
         for file in manifest.files.iter().filter(|file| file.stamp.is_some()) {
@@ -287,7 +287,7 @@ impl Views {
         dir.ancestors().take_while(|dir| dir.starts_with(&self.models_dir)).map(Path::to_owned)
     }
 
-    /// Puts one file in its place, and makes its folder where that is missing. Somebody's sweep or pruning may take a
+    /// Puts one file in its place, and makes its folder where that is missing. A sweep or a pruning by another process may take a
     /// temporary name or an empty folder away in between; then it is done again.
     fn place(&self, plan: &BuildPlan<'_>, entry: &PlanEntry<'_>, link: LinkMode) -> Result<LinkMode> {
         let parent = entry.path.parent().unwrap_or(&plan.dir);
@@ -312,7 +312,7 @@ impl Views {
         let disk = &*self.disk;
         let source = LinkSource { blob: plan.store.layout().blob(&entry.file.sha256), target: entry.target.clone() };
         let attempts: &[LinkMode] = match link {
-            // All empty files would share one inode, and whoever writes into one writes into all.
+            // All empty files would share one inode, and a process that writes into one writes into all.
             LinkMode::Hardlink if entry.file.size == 0 => &[LinkMode::Copy],
             LinkMode::Hardlink => &[LinkMode::Hardlink, LinkMode::Reflink, LinkMode::Copy],
             LinkMode::Reflink if entry.file.size == 0 => &[LinkMode::Copy],

@@ -62,7 +62,7 @@ impl Views {
             }
         };
         match tried {
-            // Whoever removed the folder meanwhile had a reason; building makes it again.
+            // The process that removed the folder meanwhile had a reason; building makes it again.
             Err(_) if self.disk.find(&place)?.is_none() => Ok(()),
             tried => tried,
         }

@@ -152,7 +152,7 @@ impl Views {
         for path in plan.own.iter().rev() {
             disk.remove_if_there(path)?;
         }
-        // Whoever drops the root next relies on the links being gone for good.
+        // The process that drops the root next relies on the links being gone for good.
         for dir in &plan.folders {
             crate::disk::absent_is_none(disk.sync_dir(dir))?;
         }

@@ -78,7 +78,7 @@ pub(super) struct Classifier<'a> {
     disk: &'a dyn Disk,
     store: Option<&'a Store>,
     /// Blobs by inode, made when a plain file may be a name of one and no manifest tells of which.
-    /// Whoever comes first makes it and the others wait, for it is a walk over the whole store.
+    /// The first thread makes it and the others wait, for it is a walk over the whole store.
     inodes: Mutex<Option<HashMap<(u64, u64), Sha256Digest>>>,
 }
 

@@ -122,7 +122,7 @@ fn a_root_survives_the_failure_of_any_step() {
             if seed % 2 == 0 {
                 let layout = home.store.layout();
                 std::fs::rename(layout.blob(&blob.digest), layout.trash(&blob.digest)).unwrap();
-                // A failed attempt may leave a root of a blob in the trash; that is mended below and not a fault here.
+                // A failed attempt may leave a root of a blob in the trash; that is repaired below and not a fault here.
                 Project::register(&home.store, &home.models()).unwrap();
                 let lease = home.store.lease().unwrap();
                 lease.protect(&[blob.digest]).unwrap();

@@ -88,7 +88,7 @@ fn a_blob_is_there_whole_or_not_at_all() {
         2,
         || assert!(put(&store, &data).is_ok()),
         |after, store| {
-            // Before anything is mended: whatever has a name has its content.
+            // Before anything is repaired: whatever has a name has its content.
             let faults = crate::fsck::fsck(after, Path::new(ROOT), Expect::Unfinished);
             assert_eq!(faults, Vec::<String>::new());
             put(store, &data).unwrap();

@@ -28,7 +28,7 @@ impl Findings<'_> {
                 continue;
             };
             let found = self.store.disk().find(&partial.paths.journal).map_err(StoreError::from);
-            let len = self.told(found)?.flatten().map_or(0, |stat| stat.len);
+            let len = self.reported(found)?.flatten().map_or(0, |stat| stat.len);
             if len > journal::longest(record.size) {
                 self.add(
                     Severity::Leftover,

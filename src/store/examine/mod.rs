@@ -93,7 +93,7 @@ impl Findings<'_> {
     }
 
     /// Turns an error for something that cannot be examined into a finding and `None`.
-    fn told<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+    fn reported<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
         let error = match result {
             Err(StoreError::Disk(error)) => error,
             other => return other.map(Some),
@@ -119,7 +119,7 @@ impl Findings<'_> {
     /// The entries of a folder; empty with a finding if it cannot be read.
     fn names(&mut self, dir: &Path) -> Result<Vec<Entry>> {
         let entries = disk::absent_is_none(self.store.disk().list(dir)).map_err(StoreError::from);
-        let Some(entries) = self.told(entries)? else {
+        let Some(entries) = self.reported(entries)? else {
             self.shut.insert(dir.to_owned());
             return Ok(Vec::new());
         };
@@ -172,7 +172,7 @@ impl Findings<'_> {
 
     fn partials(&mut self) -> Result<Vec<Partial>> {
         let partials = self.store.partials();
-        Ok(self.told(partials)?.unwrap_or_default())
+        Ok(self.reported(partials)?.unwrap_or_default())
     }
 
     fn blobs(&mut self, read: bool, progress: Progress<'_>) -> Result<HashSet<Sha256Digest>> {
@@ -184,7 +184,7 @@ impl Findings<'_> {
                 match Layout::digest_in(Dir::Blobs, first, &entry.name) {
                     Some(digest) if entry.kind == Kind::File => {
                         let looked = self.blob(&digest, &path, read, progress);
-                        self.told(looked)?;
+                        self.reported(looked)?;
                         blobs.insert(digest);
                     }
                     _ => self.add(Severity::Leftover, path, "not a blob; it is left alone", Hint::MoveElsewhere),

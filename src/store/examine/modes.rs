@@ -14,7 +14,7 @@ impl Findings<'_> {
     pub(super) fn folder(&mut self, dir: PathBuf) -> Result<()> {
         let mode = self.store.marker().folder_mode();
         let found = self.store.disk().find(&dir).map_err(StoreError::from);
-        match self.told(found)? {
+        match self.reported(found)? {
             None => drop(self.shut.insert(dir)),
             Some(None) if self.is_shut(&dir) => {}
             Some(None) => self.add(Severity::Repairable, dir, "the folder is missing", Hint::Run(Action::new(Verb::Init))),
@@ -59,7 +59,7 @@ impl Findings<'_> {
 
     pub(super) fn record_mode(&mut self, path: PathBuf) -> Result<()> {
         let found = self.store.disk().find(&path).map_err(StoreError::from);
-        let Some(Some(stat)) = self.told(found)? else { return Ok(()) };
+        let Some(Some(stat)) = self.reported(found)? else { return Ok(()) };
         let marker = self.store.marker();
         match self.store.layout().is_lock(&path) {
             true if stat.nlink > 1 => {

@@ -76,7 +76,7 @@ impl Findings<'_> {
         match self.store.names_in_roots() {
             // A missing folder is reported with the other folders.
             Err(StoreError::Disk(error)) if error.is_not_found() => Ok(Default::default()),
-            other => Ok(self.told(other)?.unwrap_or_default()),
+            other => Ok(self.reported(other)?.unwrap_or_default()),
         }
     }
 

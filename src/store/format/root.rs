@@ -157,7 +157,7 @@ impl fmt::Display for RootOwner {
     }
 }
 
-/// A record in `roots/<project>/`, whoever its owner is. The collector reads only these.
+/// A record in `roots/<project>/`, of any owner. The collector reads only these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
     /// Who keeps the blobs.

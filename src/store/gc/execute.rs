@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// An exclusive critical section ends after this long and another is begun, so that nobody waits noticeably.
+/// An exclusive critical section ends after this long and another is begun, so that no process waits noticeably.
 const SECTION_BUDGET: Duration = Duration::from_millis(20);
 /// Between two critical sections others get a turn for about as long as the section took, and at least this long: longer
 /// than they sleep between two tries (see `lock::acquire`).
@@ -55,7 +55,7 @@ impl Collector {
         self.drop_orphans(&plan.orphans, &mut report)?;
         for (key, what, bytes) in &plan.partials {
             let lock_path = self.store.layout().blob_lock(key);
-            // Held, or touched meanwhile: somebody is downloading it after all.
+            // Held, or touched meanwhile: a process is downloading it after all.
             if let Some(_lock) = self.store.try_acquire_file(&lock_path)?
                 && self.store.is_abandoned(key, options, now)?
             {
@@ -93,7 +93,7 @@ impl Collector {
         while left.peek().is_some() {
             std::thread::sleep(pause);
             let store = self.store.clone();
-            // Read before, so that little is left to read while nobody else can do anything.
+            // Read before, so that little is left to read while all other processes wait.
             self.roots.refresh(&store)?;
             let _alone = store.exclusive()?;
             let begun = Instant::now();
@@ -256,7 +256,7 @@ impl Store {
         }
     }
 
-    /// Begins a section in which nobody else is in one.
+    /// Begins a section while no other process is in one.
     fn exclusive(&self) -> Result<FileLock> {
         self.acquire(&self.layout().store_lock(), LockKind::Exclusive, "the store", &self.0.wait)
     }

@@ -1,8 +1,8 @@
 //! Collects what nothing needs.
 //!
-//! Whoever needs a blob publishes a root or a lease first and looks for the blob afterwards, both in a shared critical section.
-//! The collector reads all roots and leases in an exclusive one, and there renames what is not needed into `trash/`. So either it
-//! sees the root, or the consumer finds the blob gone and takes it back from the trash or fetches it again. Bytes are
+//! A process that needs a blob publishes a root or a lease first and looks for the blob afterwards, both in a shared critical
+//! section. The collector reads all roots and leases in an exclusive one, and there renames what is not needed into `trash/`.
+//! So either it sees the root, or the consumer finds the blob gone and takes it back from the trash or fetches it again. Bytes are
 //! unlinked when no lock is held. A root that cannot be read ends the collection: what it protects is not known.
 
 mod execute;
@@ -26,7 +26,7 @@ pub(in crate::store) const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600)
 pub struct GcOptions {
     /// Unreferenced blobs younger than this stay.
     pub grace: Duration,
-    /// Partial downloads that nobody touched for this long go.
+    /// Partial downloads that no process touched for this long go.
     pub partial_age: Duration,
 }
 

@@ -149,7 +149,7 @@ impl Store {
         Ok(age(now, stat.mtime_ns.max(noted)))
     }
 
-    /// Whether a partial download is there that nobody touched for long, or whose blob is there already.
+    /// Whether a partial download is there that no process touched for long, or whose blob is there already.
     pub(super) fn is_abandoned(&self, key: &IngestKey, options: GcOptions, now: SystemTime) -> Result<bool> {
         let paths = self.layout().partial(key);
         let Some(own) = self.disk().find(&paths.dir)? else { return Ok(false) };

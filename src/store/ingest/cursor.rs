@@ -68,7 +68,7 @@ pub(in crate::store) struct HashCursor {
 }
 
 /// SHA-256 after the first `next` segments.
-struct Position {
+struct CursorState {
     hasher: SequentialHasher,
     /// Segments that an earlier run had hashed.
     resumed_from: u64,
@@ -76,10 +76,10 @@ struct Position {
     buffer: Vec<u8>,
 }
 
-impl std::fmt::Debug for Position {
+impl std::fmt::Debug for CursorState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let fields = (self.resumed_from, self.next);
-        f.debug_struct("Position").field("resumed_from", &fields.0).field("next", &fields.1).finish_non_exhaustive()
+        f.debug_struct("CursorState").field("resumed_from", &fields.0).field("next", &fields.1).finish_non_exhaustive()
     }
 }
 
@@ -230,7 +230,7 @@ impl BlobWriter {
     }
 
     /// Compares the segments that an earlier run had hashed with their values. Those that are corrupt are missing again,
-    /// and returned as ranges of segment numbers; the cursor then goes on from a checkpoint before them.
+    /// and returned as ranges of segment numbers; the cursor then resumes from a checkpoint before them.
     pub fn verify_resumed(&self, progress: Progress<'_>) -> Result<Vec<Range<u64>>> {
         let hashed = self.cursor.last_checkpoint().map_or(0, |midstate| midstate.segments);
         let values: Vec<SegmentValue> = self.records().iter().take(hashed as usize).map_while(|value| *value).collect();

@@ -120,7 +120,7 @@ impl Store {
             source.set_mode(before.mode)?;
         }
         drop(source);
-        // Windows may keep the names of a file until nobody has it open.
+        // Windows may keep the names of a file until no process has it open.
         let tidied = if cfg!(windows) { tidied.and_then(|()| partial::remove_partial(self, &paths)) } else { tidied };
         let blob = result?;
         tidied?;

@@ -50,7 +50,7 @@ pub(in crate::store) struct JournalState {
 }
 
 impl JournalState {
-    /// Of a file of `size` bytes that nobody began.
+    /// Of a file of `size` bytes that no process began.
     pub(in crate::store) fn empty(size: u64) -> Self {
         Self { records: vec![None; segment_count(size) as usize], unsynced: Vec::new(), midstates: BTreeMap::new() }
     }

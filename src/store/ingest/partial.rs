@@ -1,4 +1,4 @@
-//! The folder of a partial download: its data and journal as somebody left them, and how the whole goes away.
+//! The folder of a partial download: its data and journal as a process left them, and how the whole goes away.
 
 use crate::store::{
     Store,
@@ -212,7 +212,7 @@ pub(in crate::store) fn remove_partial(store: &Store, paths: &PartialPaths) -> R
         removed = disk.remove_dir(dir);
     }
     match removed {
-        // Somebody put a file of theirs into it.
+        // A user put a file of their own into it.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => Ok(()),
         other => Ok(other?),
     }

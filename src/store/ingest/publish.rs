@@ -268,7 +268,7 @@ impl<'a> Member<'a> {
         }
         let (from, blob): (&Path, _) = (&self.file.path, store.layout().blob(&self.file.digest));
         match if self.file.replaces { store.disk().rename(from, &blob) } else { store.disk().rename_new(from, &blob) } {
-            // Somebody was faster with the same bytes; theirs stays, for others may hold it open or linked.
+            // Another process was faster with the same bytes; its blob stays, for others may hold it open or linked.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => Ok(other?),
         }

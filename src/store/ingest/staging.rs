@@ -96,7 +96,7 @@ impl Staging {
         }
     }
 
-    /// Whether a later run could go on with what is there.
+    /// Whether a later run could resume what is there.
     pub(in crate::store) fn is_resumable(&self) -> bool {
         match self {
             Self::Partial(partial) => !partial.is_private(),

@@ -297,7 +297,7 @@ impl BlobWriter {
         Ok(Finished { data, path, digest, values, size, trust, source, replaces })
     }
 
-    /// Drops what is left when the data has its name as a blob, and lets go of the lock.
+    /// Drops what is left when the data has its name as a blob, and releases the lock.
     pub(in crate::store) fn end(&self) -> Result<()> {
         self.staging.remove(&self.store)?;
         self.published.store(true, Ordering::Relaxed);
@@ -359,7 +359,7 @@ impl BlobWriter {
     }
 
     /// Drops the record of a segment that was found corrupt. `false` where it is not after all: it may have been written
-    /// again since it was read, and nobody would fetch it.
+    /// again since it was read, and no task would fetch it.
     pub(in crate::store) fn drop_record(&self, index: u64) -> bool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(recorded) = self.records()[index as usize] else { return true };
@@ -378,7 +378,7 @@ impl BlobWriter {
 }
 
 impl Drop for BlobWriter {
-    /// What never began leaves nothing behind, and neither does what nobody can go on with.
+    /// What never began leaves nothing behind, and neither does what no process can resume.
     fn drop(&mut self) {
         let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let records = self.records.get_mut().unwrap_or_else(PoisonError::into_inner);

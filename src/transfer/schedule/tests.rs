@@ -74,7 +74,7 @@ fn who_is_done_takes_over_half_of_what_the_slowest_has_before_it() {
     assert_eq!(help.piece, Piece { job: 0, segments: 11..12 });
     assert_eq!(schedule.advance(slow.number, 9), Some(11));
     assert_eq!(schedule.advance(fast.number, 23), Some(24));
-    // What nobody took is as slow as before, and helped once more.
+    // What no connection took is as slow as before, and helped once more.
     assert_eq!(schedule.take(1, later).unwrap().piece, Piece { job: 0, segments: 10..11 });
     assert_eq!(schedule.take(1, later), None);
     assert_eq!(schedule.advance(slow.number, 10), Some(10));
@@ -148,7 +148,7 @@ proptest! {
 
     /// Connections that come forward in any order, at any pace, fetch each segment once.
     #[test]
-    fn whoever_helps_whom_each_segment_is_fetched_once(len in 1u64..60, steps in proptest::collection::vec((0usize..6, 0u64..3000), 0..400)) {
+    fn whichever_connection_helps_which_each_segment_is_fetched_once(len in 1u64..60, steps in proptest::collection::vec((0usize..6, 0u64..3000), 0..400)) {
         let (schedule, begun) = schedule(len);
         let mut now = begun;
         let mut fetched = vec![0; len as usize];

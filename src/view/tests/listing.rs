@@ -101,7 +101,7 @@ fn a_file_with_the_text_of_its_link_is_that_link_and_no_other_small_file_is() {
     for text in [format!("{target} more"), format!("{target}\nmore"), format!("x{}", &hex), target[..target.len() - 1].to_owned()] {
         assert!(!ours(&text), "{text:?}");
     }
-    // Where no link of ours belongs, it is somebody's text.
+    // Where no link of ours belongs, it is a user's text.
     house.put("n/gguf/q4_0/a.gguf", &target);
     assert_eq!(house.views.scan(None).unwrap().last().unwrap().state, FileState::Foreign);
 }

@@ -302,7 +302,7 @@ fn a_segment_that_is_corrupt_behind_the_one_that_is_written_is_returned() {
     assert!(writer.write(1, piece(&writer, &data, 1)).unwrap());
     damage(&home.store.layout().partial(&writer.request().key).dir, 1);
     assert_eq!(writer.write_and_hash(0, piece(&writer, &data, 0)).unwrap(), Some(Advance::Corrupt(1)));
-    assert_eq!(writer.missing(), [1..3]);
+    assert_eq!(writer.missing().into_iter().flatten().collect::<Vec<_>>(), [1, 2]);
     let other = content(16, SEGMENT_LEN);
     assert_eq!(writer.write_and_hash(0, &other).unwrap(), None, "it is not taken");
     publish(&home, writer, &data);

@@ -95,6 +95,8 @@ pub struct LockedFile {
     /// Why its SHA-256 is no published one: `tofu` where it is that of what came first. Other words, of newer programs, are
     /// kept as they are. Absent, it was published, or with `git_sha1` that was.
     pub trust: Option<String>,
+    /// Keys of a file of an origin that this version does not know, with their texts: they are kept.
+    pub more: Vec<(String, String)>,
 }
 
 /// Who says which files belong to a locked view, and so what is looked at again when it is updated.
@@ -255,6 +257,9 @@ fn write_view(text: &mut String, view: &LockedView) {
         if let Some(trust) = &file.trust {
             let _ = writeln!(text, "        trust: {}", double_quoted(trust));
         }
+        for (key, more) in &file.more {
+            let _ = writeln!(text, "        {key}: {}", double_quoted(more));
+        }
     }
 }
 
@@ -302,10 +307,8 @@ impl Reader {
         let entries = self.notes.keep(fields::map(node, "a view: a mapping"))?;
         let origin = self.notes.keep(origin(entries, place));
         let is_unknown = matches!(origin, Some(SourceId::Unknown(_)));
-        let more = if is_unknown { self.more(entries) } else { Vec::new() };
-        if !is_unknown {
-            self.only_known(entries, &VIEW_FIELDS);
-        }
+        let is_kept = |key: &str| !VIEW_FIELDS.contains(&key) || REPO_FIELDS.contains(&key);
+        let more = self.more(entries, is_unknown, &VIEW_FIELDS, is_kept);
         let notes = &mut self.notes;
         let (model, format) =
             (notes.keep(parsed(entries, "model", &VIEW_FIELDS, place)), notes.keep(parsed(entries, "format", &VIEW_FIELDS, place)));
@@ -325,7 +328,7 @@ impl Reader {
             .map(|(nodes, _)| nodes)
             .unwrap_or_default()
             .iter()
-            .filter_map(|node| Some((node.place, self.file(node)?)))
+            .filter_map(|node| Some((node.place, self.file(node, is_unknown)?)))
             .collect();
         let mut view = LockedView {
             model: model?,
@@ -373,9 +376,10 @@ impl Reader {
         Some(view)
     }
 
-    fn file(&mut self, node: &Node) -> Option<LockedFile> {
+    /// Reads one file of a view, whose origin may be unknown.
+    fn file(&mut self, node: &Node, is_unknown: bool) -> Option<LockedFile> {
         let entries = self.notes.keep(fields::map(node, "a file: a mapping"))?;
-        self.only_known(entries, &FILE_FIELDS);
+        let more = self.more(entries, is_unknown, &FILE_FIELDS, |key| !FILE_FIELDS.contains(&key));
         let notes = &mut self.notes;
         let path: Option<RelPath> = notes.keep(parsed(entries, "path", &FILE_FIELDS, node.place));
         let size = required(entries, "size", &FILE_FIELDS, node.place).and_then(|_| fields::size(entries, "size"));
@@ -386,14 +390,24 @@ impl Reader {
         let trust = notes.field(fields::text(entries, "trust"));
         let path = path?;
         let repo_path = repo_path.unwrap_or_else(|| path.clone());
-        Some(LockedFile { repo_path, size: size?.unwrap_or_default(), sha256: sha256?, git_sha1, trust, path })
+        Some(LockedFile { repo_path, size: size?.unwrap_or_default(), sha256: sha256?, git_sha1, trust, path, more })
     }
 
-    /// The keys of an origin that this version does not know. Their values are texts.
-    fn more(&mut self, entries: &[MapEntry]) -> Vec<(String, String)> {
-        let is_known = |entry: &&MapEntry| !VIEW_FIELDS.contains(&entry.key.as_str()) || REPO_FIELDS.contains(&entry.key.as_str());
+    /// The keys to keep where the origin is one that this version does not know; their values are texts. Of any other origin
+    /// all keys have to be known.
+    fn more(
+        &mut self,
+        entries: &[MapEntry],
+        is_unknown: bool,
+        known: &[&str],
+        is_kept: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        if !is_unknown {
+            self.only_known(entries, known);
+            return Vec::new();
+        }
         let read = |entry: &MapEntry| Some((entry.key.clone(), self.notes.keep(fields::text_of(&entry.node, &entry.key))?));
-        entries.iter().filter(is_known).filter_map(read).collect()
+        entries.iter().filter(|entry| is_kept(&entry.key)).filter_map(read).collect()
     }
 
     fn only_known(&mut self, entries: &[MapEntry], known: &[&str]) {

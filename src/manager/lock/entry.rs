@@ -225,6 +225,7 @@ pub(in crate::manager) fn entry(plan: &Plan, source: LockSource, revision: Optio
             sha256: file.sha256?,
             git_sha1: file.git_sha1,
             trust: (!file.trust().is_published()).then(|| UNPUBLISHED.to_owned()),
+            more: Vec::new(),
         })
     };
     let (include, exclude) = match &plan.target.wanted {

@@ -141,6 +141,7 @@ fn any_view() -> impl Strategy<Value = LockedView> {
                         sha256: crate::digest::Sha256Digest::from_bytes(sha256),
                         git_sha1: git.map(crate::digest::GitSha1::from_bytes),
                         trust: size.is_multiple_of(2).then(|| "tofu".to_owned()),
+                        more: Vec::new(),
                     })
                 });
                 Some(LockedView {
@@ -188,6 +189,18 @@ fn an_origin_that_is_no_repository_has_no_commit_and_is_written_back_as_it_was()
         let written = lock.to_text();
         assert!(written.ends_with(&text[text.find("version:").unwrap()..]), "{written}");
         assert!(lock.views()[0].commit.is_none());
+    }
+    // Further keys of its files are kept too, if they are texts; those of other origins are refused.
+    let with_layer = |origin: &str, layer: &str| {
+        let view = with_origin(&format!("    origin: \"{origin}\"\n"));
+        view.replace("        size: 6\n", "        size: 6\n        layer: LAYER\n").replace("LAYER", layer)
+    };
+    let lock = LockFile::parse(&with_layer("oci://h/a", "\"sha256:00\""), "x").unwrap_or_else(|error| panic!("{error}"));
+    assert!(lock.to_text().ends_with("        layer: \"sha256:00\"\n"), "{}", lock.to_text());
+    assert_eq!(LockFile::parse(&lock.to_text(), "x").unwrap(), lock);
+    for (origin, layer, why) in [("oci://h/a", "[1]", "expected text"), ("https://h/a", "\"x\"", "unknown key `layer`")] {
+        let error = LockFile::parse(&with_layer(origin, layer), "x").unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
     }
     for (lines, why) in [
         ("    origin: \"o/r\"\n", "a repository is named by `repo`"),

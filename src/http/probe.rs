@@ -1,4 +1,4 @@
-//! What a server says of a file of which nothing is known: its size, its version, and whether it sends ranges.
+//! What a server says of a file of which nothing is known: its size and its version.
 
 use super::{Backoff, Http, HttpError, Location, bare, header_text, is_html, range::ContentRange, range::number, resolve::is_page};
 use reqwest::Response;
@@ -12,8 +12,6 @@ pub struct Probe {
     /// What tells this content from an earlier one under the same address: the strong entity tag, or else when it was
     /// changed last. `None` where the server gives neither.
     pub version: Option<String>,
-    /// Whether it sends ranges.
-    pub has_ranges: bool,
 }
 
 impl Http {
@@ -44,15 +42,15 @@ impl Http {
         let version = version(&response);
         match response.status().as_u16() {
             206 | 200 if is_html(&response) && !is_page(&location.0.resolve) => Err(HttpError::Html { url: bare(url) }),
-            206 => Ok(Probe { size: range.and_then(|range| range.total), version, has_ranges: true }),
+            206 => Ok(Probe { size: range.and_then(|range| range.total), version }),
             // Of an empty file there is no first byte.
-            416 if range.is_some_and(|range| range.total == Some(0)) => Ok(Probe { size: Some(0), version, has_ranges: true }),
+            416 if range.is_some_and(|range| range.total == Some(0)) => Ok(Probe { size: Some(0), version }),
             200 if header("content-encoding").is_some_and(|text| !text.eq_ignore_ascii_case("identity")) => {
                 Err(HttpError::Encoded { url: bare(url), encoding: header("content-encoding").unwrap_or_default() })
             }
             200 => {
                 let size = header("content-length").as_deref().and_then(number);
-                Ok(Probe { size, version, has_ranges: false })
+                Ok(Probe { size, version })
             }
             status if response.status().is_success() => {
                 Err(HttpError::BadRange { url: bare(url), asked: "bytes 0-0".into(), got: format!("HTTP {status}") })

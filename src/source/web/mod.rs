@@ -1,7 +1,6 @@
 //! Files on any web server: `https://host/path/NAME.gguf`.
 //!
-//! There is nothing to list: the file is asked for its size, for what tells its versions apart, and whether the server
-//! sends ranges. Nobody publishes its hash, unless the user or the registry does. No token is sent to it, whatever server
+//! There is nothing to list: the file is asked for its size and for what tells its versions apart. Nobody publishes its hash, unless the user or the registry does. No token is sent to it, whatever server
 //! it is, and nothing is asked of the endpoints and mirrors of the settings.
 
 use super::{FileList, Locator, Pinned, Source, SourceError};

@@ -160,7 +160,7 @@ def test_ctrl_c_ends_the_command_as_it_ends_the_binary(hub: MakeHub) -> None:
     out, problem = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, ""), problem
     assert "Traceback" not in problem
-    assert "Go on with: `python -m tools.model_manager download big" in problem
+    assert "Continue with: `python -m tools.model_manager download big" in problem
     assert Manager().download("big").download_bytes < 13 * MIB
 
 

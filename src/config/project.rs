@@ -18,7 +18,7 @@ const OTHERS_WRITE: u32 = 0o002;
 /// What a project keeps in its `configs`.
 const PARTS: [&str; 4] = ["models.yaml", "models.lock", "manager.yaml", "backend"];
 
-/// Where things are found unless told otherwise.
+/// Where things are found by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     /// Its folder.

@@ -88,7 +88,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         true => file::read(disk, &project.settings_file(), Whose::Project)?,
         false => FileSettings::default(),
     };
-    let told: Vec<String> =
+    let by_user: Vec<String> =
         [&flags, &variables, &user.layer].into_iter().flat_map(|layer| &layer.endpoints).flatten().map(address).collect();
     let named = flags.over(variables);
     for beyond in &parsed.overreach {
@@ -138,7 +138,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
             .map_or(default.endpoints, |all| all.iter().map(address).collect()),
         token,
         clear_text_endpoints: trusted.iter().filter(is_clear).cloned().collect(),
-        token_endpoints: told.into_iter().chain(trusted).collect(),
+        token_endpoints: by_user.into_iter().chain(trusted).collect(),
         offline: parsed.offline.unwrap_or(default.offline),
         connections: parsed.connections.map_or(default.connections, |count| Connections::exactly(count.get() as usize)),
         limit_rate: parsed.limit_rate.map_or(default.limit_rate, |limit| limit.get()),

@@ -94,7 +94,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::Resume => format!("{}: it goes on where it stopped.", begin_again()),
         Hint::PlanAgain => format!("{} to plan anew; a pinned entry may need another revision or size.", begin_again()),
         Hint::RunWithNetwork => format!("With the network, {again}."),
-        Hint::GoOn(command) => format!("Go on with: `{command}`."),
+        Hint::GoOn(command) => format!("Continue with: `{command}`."),
         Hint::SeeHelp => format!("Run {} to see commands and options.", verb(Verb::Help)),
         Hint::ChooseOne(all) => match all.split_last() {
             Some((last, [])) => format!("Choose {last}."),

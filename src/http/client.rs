@@ -152,8 +152,8 @@ fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Ite
 /// Whether a connection failed because no more files can be open. The look-up of a name fails then too, and says that the
 /// network is to blame; so it is tried what a connection needs.
 fn lacks_descriptors(error: &reqwest::Error) -> bool {
-    let told = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_too_many_files);
-    told || std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).is_err_and(|error| is_too_many_files(&error))
+    let is_named = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_too_many_files);
+    is_named || std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).is_err_and(|error| is_too_many_files(&error))
 }
 
 fn is_tls(error: &reqwest::Error) -> bool {

@@ -141,7 +141,7 @@ pub enum HttpError {
         /// What came.
         got: u64,
     },
-    /// An answer that goes on and on.
+    /// An answer that takes longer than its deadline.
     #[error("{url} had not ended its answer after {} s", after.as_secs())]
     Endless {
         /// The address.

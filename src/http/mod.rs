@@ -73,7 +73,7 @@ pub struct Http {
     listener: Arc<Listener>,
 }
 
-/// Who is told what happens, and which warnings were told already.
+/// The reporter of events, and the warnings that it has had already.
 struct Listener {
     reporter: Arc<dyn Reporter>,
     warned: Mutex<HashSet<String>>,

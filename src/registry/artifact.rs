@@ -13,7 +13,7 @@ use crate::{
 use std::collections::HashMap;
 use url::Url;
 
-/// The keys that name files; one of them is needed where a format's files cannot be told from the repository alone.
+/// The keys that name files; one of them is needed where the repository alone does not say which files a format has.
 const NAMING: [&str; 4] = ["file", "files", "include", "url"];
 
 /// Every key that is a field of an artifact and so cannot be the name of a quantization.
@@ -50,7 +50,7 @@ const MAX_PATTERN: usize = 1024;
 #[derive(Clone, Default)]
 pub(super) struct InheritedFields {
     pub repo: Option<RepoId>,
-    /// What names it cannot be read, which is told where that stands.
+    /// Whether the name of the repository cannot be read; the problem is reported where the name stands.
     repo_is_bad: bool,
     pub revision: Option<Revision>,
     pub license: Option<String>,

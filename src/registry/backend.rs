@@ -35,7 +35,7 @@ impl Backend {
         }
     }
 
-    /// What it loads unless told otherwise.
+    /// What it loads by default.
     pub fn format(self) -> Format {
         match self {
             Self::LlamaCpp => Format::gguf(),

@@ -11,7 +11,7 @@ use std::{fmt::Display, str::FromStr};
 /// The longest text a field may have; a description is a line or two.
 const MAX_TEXT: usize = 4096;
 
-/// What is found beside the models, all of it, so that it can be told at once.
+/// What is found beside the models, all of it, so that it can be reported at once.
 #[derive(Default)]
 pub(super) struct Diagnostics {
     pub unknown: Vec<UnknownKey>,

@@ -99,7 +99,7 @@ pub struct Artifact {
     pub status: Status,
     /// What to take instead: a quantization of the same format, a model id, `id:quant`, or a repository.
     pub superseded_by: Option<String>,
-    /// A remark for whoever selects it.
+    /// A remark for the user who selects it.
     pub note: Option<String>,
     /// Whether the repository asks for accepted terms and a token.
     pub gated: bool,

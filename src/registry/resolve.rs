@@ -151,7 +151,7 @@ fn choose_quant<'r>(
     Ok(chosen)
 }
 
-/// What the entry itself says to whoever selects it.
+/// What the entry itself says to the user who selects it.
 fn remarks(model: &Model, format: &FormatEntry, quant: Option<&Quant>, artifact: &Artifact) -> Vec<Notice> {
     let name = format!("{}:{}", model.id, quant.map_or(format.format.as_str(), Quant::as_str));
     let mut remarks = Vec::new();

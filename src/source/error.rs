@@ -25,7 +25,7 @@ pub enum SourceError {
         why: String,
     },
     /// A server that does not say how long a file is.
-    #[error("{url} has no length that the server says")]
+    #[error("the server does not say how long {url} is")]
     NoSize {
         /// The address.
         url: String,

@@ -19,7 +19,7 @@ use crate::{
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};
 
-/// A source of models. Implementations are cheap to share; what they fetch is nobody's secret but the user's.
+/// A source of models. All threads of a run share it.
 pub trait Source: fmt::Debug + Send + Sync {
     /// Asks which state of its files `id` stands for at `revision`; `None` is the state that people mean without one.
     fn pin<'a>(&'a self, id: &'a SourceId, revision: Option<&'a Revision>) -> BoxFuture<'a, Result<Pinned, SourceError>>;

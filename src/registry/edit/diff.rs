@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 const CONTEXT: usize = 3;
 
 /// The unified diff from `old` to `new`; empty if they are the same. Without an old text it makes the file. A relative `label`
-/// is told as git does, for `git apply` and `patch -p1`. The lines
-/// show no secret of an address; a diff with such a line is for reading only.
+/// stands behind `a/` and `b/`, for `git apply` and `patch -p1`. The lines show no secret of an address; a diff with such a
+/// line is for reading only.
 pub fn unified_diff(old: Option<&str>, new: &str, label: &str) -> String {
     if old == Some(new) {
         return String::new();

@@ -82,6 +82,8 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::AllowNetwork,
         Hint::SetEndpoint,
         Hint::NotAHub,
+        Hint::UnexpectedAnswer,
+        Hint::TryOtherAddress,
         Hint::TryOtherEndpoint,
         Hint::ServerTrouble,
         Hint::CheckConnection,

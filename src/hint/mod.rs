@@ -202,6 +202,10 @@ pub enum Hint {
     SetEndpoint,
     /// The server does not behave like a Hub.
     NotAHub,
+    /// The server does not answer as one of files does.
+    UnexpectedAnswer,
+    /// Another address, where it does not help to try again.
+    TryOtherAddress,
     /// Another endpoint, where it does not help to try again.
     TryOtherEndpoint,
     /// The server has trouble: later, or a mirror.

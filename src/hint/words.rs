@@ -170,7 +170,8 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::GiveOnlyOne => "Give only one of them.".into(),
         Hint::WriteDigest { scheme, least, most } => format!("Write `{scheme}` and {least} to {most} hexadecimal digits."),
         Hint::WriteReference => {
-            "Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub."
+            "Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, an address of the Hub, \
+             or `https://host/path/NAME.gguf`."
                 .into()
         }
         Hint::WriteRepository => "Write `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file` or an address of the Hub.".into(),
@@ -196,6 +197,8 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::NotAHub => {
             format!("Check HF_ENDPOINT and {}: the server does not behave like a Hub.", setting(Setting::Endpoint))
         }
+        Hint::UnexpectedAnswer => "Check the address: the server does not answer as a server of files does.".into(),
+        Hint::TryOtherAddress => format!("{}; if it fails again, use another address of the file.", begin_again()),
         Hint::TryOtherEndpoint => format!("{}; if it stays, use another endpoint ({}).", begin_again(), endpoint()),
         Hint::ServerTrouble => format!("The server has trouble: {again} later, or use a mirror ({}).", endpoint()),
         Hint::CheckConnection => format!(

@@ -72,7 +72,7 @@ pub enum HttpError {
         url: String,
     },
     /// An endpoint in the settings is not an address.
-    #[error("`{text}` is not the address of a Hub: {why}")]
+    #[error("`{text}` is not the address of an endpoint: {why}")]
     BadEndpoint {
         /// The setting.
         text: String,

@@ -1,6 +1,7 @@
 //! One file's address at one endpoint, and the signed address that it led to: in memory only, shared by all ranges of the file.
 
 use super::{Http, Service, Trail, error::HttpError, origin::bare, range::number};
+use crate::hint::Hint;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use url::Url;
@@ -61,6 +62,11 @@ impl Location {
     /// Whether what it says of the file is final, because it is no mirror.
     pub fn is_authority(&self) -> bool {
         self.0.is_authority
+    }
+
+    /// What to do next after a failure, as those who know its kind of server say it.
+    pub fn hint(&self, error: &HttpError) -> Option<Hint> {
+        self.0.service.as_ref().map_or_else(|| error.hint(), |service| service.0.dialect.hint(error))
     }
 
     /// The endpoint's origin, for counting failures per mirror; `None` if the address is not one of HTTP.

@@ -85,6 +85,11 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What to do after a failure.
+    fn hint(&self, error: &HttpError) -> Option<Hint> {
+        error.hint()
+    }
+
     /// In which of several rate limits of the server a request counts; `None` where that is not known, so that each may hold.
     fn bucket(&self, _url: &Url) -> Option<&'static str> {
         None

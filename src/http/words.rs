@@ -5,7 +5,7 @@ use crate::hint::Hint;
 use std::time::Duration;
 
 impl HttpError {
-    /// What to do next.
+    /// What to do next, whatever server it is; what its kind knows better says [`Dialect::hint`](super::Dialect::hint).
     pub fn hint(&self) -> Option<Hint> {
         Some(match self {
             Self::Offline { .. } => Hint::AllowNetwork,
@@ -29,15 +29,15 @@ impl HttpError {
             Self::RateLimited { hint: Some(hint), .. } => (**hint).clone(),
             Self::RateLimited { hint: None, .. } => Hint::Wait { accounts: None },
             Self::Status(refusal) if refusal.status == 407 => Hint::CheckProxy,
-            Self::Status(refusal) if refusal.status >= 500 => Hint::ServerTrouble,
-            Self::Status(_) | Self::BadRange { .. } | Self::Encoded { .. } => Hint::TryOtherEndpoint,
+            Self::Status(refusal) if refusal.status >= 500 => Hint::Wait { accounts: None },
+            Self::Status(_) | Self::BadRange { .. } | Self::Encoded { .. } => Hint::TryOtherAddress,
             Self::Changed { .. } | Self::Replaced { .. } => Hint::PlanAgain,
             Self::Html { .. } => Hint::LoginPage,
             Self::TooManyRedirects { .. }
             | Self::BadRedirect { .. }
             | Self::BodyTooLarge { .. }
             | Self::Endless { .. }
-            | Self::Nonsense { .. } => Hint::NotAHub,
+            | Self::Nonsense { .. } => Hint::UnexpectedAnswer,
         })
     }
 }

@@ -199,10 +199,8 @@ async fn fetch(
                     (is_whole, place, backoff) = (true, 0, Backoff::new(tries));
                 }
                 None => {
-                    let error = Error::from(error);
-                    let hints = error.hints().to_vec();
-                    return Err(Error::new(error.kind(), format!("{}: {}", reader.name(), error.message()))
-                        .with_hints(hints)
+                    return Err(Error::new(error.kind(), format!("{}: {error}", reader.name()))
+                        .with_hints(places[place].hint(&error))
                         .caused_by(error));
                 }
             },

@@ -13,9 +13,12 @@ use crate::{
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The request failed.
+    /// A request to the Hub or a mirror failed.
     #[error(transparent)]
     Http(HttpError),
+    /// A request to a web server failed.
+    #[error(transparent)]
+    Web(HttpError),
     /// An answer that makes no sense.
     #[error("{url} sent an answer that makes no sense: {why}")]
     Answer {
@@ -151,7 +154,7 @@ impl SourceError {
     /// The kind at the crate's door.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Http(error) => error.kind(),
+            Self::Http(error) | Self::Web(error) => error.kind(),
             Self::Answer { .. } | Self::NoSize { .. } => ErrorKind::Network,
             Self::Unknown { .. } => ErrorKind::Failed,
             Self::Nothing { .. } | Self::NoLabel { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
@@ -163,7 +166,8 @@ impl SourceError {
     /// What to do next.
     pub fn hint(&self) -> Option<Hint> {
         Some(match self {
-            Self::Http(error) => return error.hint(),
+            Self::Http(error) => return super::hub::hint(error),
+            Self::Web(error) => return error.hint(),
             Self::Answer { .. } => Hint::NotAHub,
             Self::NoSize { .. } => Hint::DownloadOtherwise,
             Self::Unknown { .. } => Hint::NewerVersionKnows,
@@ -199,7 +203,10 @@ impl From<HttpError> for SourceError {
 impl From<SourceError> for Error {
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Http(error) => error.into(),
+            SourceError::Web(error) => error.into(),
+            SourceError::Http(error) => {
+                Self::new(error.kind(), error.to_string()).with_hints(super::hub::hint(&error)).caused_by(error)
+            }
             error => Self::new(error.kind(), error.to_string()).with_hints(error.hint()).caused_by(error),
         }
     }

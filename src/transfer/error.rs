@@ -19,6 +19,8 @@ pub enum TransferError {
         /// The last failure.
         #[source]
         error: HttpError,
+        /// What to do next.
+        hint: Option<Hint>,
     },
     /// Its first bytes are of another file, or of a damaged one.
     #[error("{file} {why}")]
@@ -62,7 +64,7 @@ impl TransferError {
     /// What to do next.
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Http { error, .. } => error.hint(),
+            Self::Http { hint, .. } => hint.clone(),
             Self::Refused { .. } => Some(Hint::CheckRepositoryFile),
             Self::Store(error) => error.hint(),
             Self::Cancelled => None,

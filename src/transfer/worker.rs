@@ -45,7 +45,8 @@ async fn work_pieces(run: &Arc<Run>) {
         run.schedule.end(assignment_number);
         if let Err(error) = fetched {
             let file = run.jobs[number].file.clone();
-            return run.tell(Signal::Failed(number, TransferError::Http { file, error }));
+            let hint = run.jobs[number].locations.first().map_or_else(|| error.hint(), |location| location.hint(&error));
+            return run.tell(Signal::Failed(number, TransferError::Http { file, error, hint }));
         }
         if run.workers.load(Ordering::Relaxed) > run.governor.target() {
             return;

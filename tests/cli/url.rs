@@ -172,14 +172,20 @@ fn what_is_no_file_is_refused_and_nothing_is_left() {
     stand.web.answer("/page.gguf", 200, "Content-Type: text/html\r\n", "<html>log in</html>");
     stand.web.answer("/denied.gguf", 403, "", "");
     stand.web.answer("/loop.gguf", 302, "Location: /loop.gguf\r\n", "");
-    for (path, code, says) in [
-        ("/missing.gguf", 3, "HTTP 404"),
-        ("/denied.gguf", 5, "HTTP 403"),
-        ("/page.gguf", 6, "web page"),
-        ("/loop.gguf", 6, "circle"),
-        ("/x.zip", 2, "`.gguf` or `.safetensors`"),
+    stand.web.answer("/broken.gguf", 500, "", "");
+    stand.web.answer("/teapot.gguf", 418, "", "");
+    for (path, code, says, hint) in [
+        ("/missing.gguf", 3, "HTTP 404", "Check the address"),
+        ("/denied.gguf", 5, "HTTP 403", "Check the address"),
+        ("/page.gguf", 6, "web page", "A login page"),
+        ("/loop.gguf", 6, "circle", "Check the address"),
+        ("/broken.gguf", 6, "HTTP 500", "Wait, then"),
+        ("/teapot.gguf", 6, "HTTP 418", "another address"),
+        ("/x.zip", 2, "`.gguf` or `.safetensors`", "`https://host/path/NAME.gguf`"),
     ] {
-        stand.run(&format!("download {}?key=secret", stand.web.url(path))).code(code).says(says);
+        let refused = stand.run(&format!("download {}?key=secret", stand.web.url(path))).code(code).says(says).says(hint);
+        let speaks_of_endpoints = refused.stderr.contains("endpoint") || refused.stderr.contains("HF_ENDPOINT");
+        assert!(code == 2 || !speaks_of_endpoints, "{refused}");
     }
     let secret = stand.url().replace("http://", "http://me:secret@");
     let refused = stand.run(&format!("download {secret}")).code(2).says("user or a password");

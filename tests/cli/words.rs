@@ -376,19 +376,19 @@ fn references_that_name_nothing_are_explained() {
         str![[r#"
 $ download https://example.org/a/b  # exit code 2
 ! error: `https://example.org/a/b` does not name a model: `example.org` is neither the Hub nor an endpoint in use, and the address ends with no name of a `.gguf` or `.safetensors` file
-! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, an address of the Hub, or `https://host/path/NAME.gguf`.
 $ download a/b/c/d  # exit code 2
 ! error: `a/b/c/d` does not name a model: a file in a repository is written `hf://owner/repo/path`
-! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, an address of the Hub, or `https://host/path/NAME.gguf`.
 $ download hf://  # exit code 2
 ! error: `hf://` does not name a model: expected `hf://owner/repo`
-! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, an address of the Hub, or `https://host/path/NAME.gguf`.
 $ download owner/  # exit code 2
 ! error: `owner/` does not name a model: `owner/` is not a repository: a part of it is empty
-! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, an address of the Hub, or `https://host/path/NAME.gguf`.
 $ download :q4  # exit code 2
 ! error: `:q4` does not name a model: `` is not a model id: a part of it is empty
-! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, or an address of the Hub.
+! hint: Write a registry id (`phi-2:q4_k_m`), `owner/repo:Q4_K_M`, `hf://owner/repo@revision/file`, an address of the Hub, or `https://host/path/NAME.gguf`.
 $ download ///  # exit code 3
 ! error: /// is no model of this project, and not ours: no blob belongs to it
 ! hint: `model-manager list` shows the models that are here, with their paths.

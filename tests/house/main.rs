@@ -140,7 +140,7 @@ fn every_import_is_an_arrow_that_architecture_md_draws() {
 fn the_http_client_knows_no_server_by_name() {
     let mut files = Vec::new();
     rust_files(&root().join("src/http"), &mut files);
-    let names = ["huggingface", "hf.co", "x-error", "x-repo", "x-linked", "x-hf", "resolve-cache"];
+    let names = ["hub", "huggingface", "hf.co", "x-error", "x-repo", "x-linked", "x-hf", "resolve-cache"];
     let mut wrong = Vec::new();
     for path in files.iter().filter(|path| !is_test_file(path)) {
         let text = product_text(&fs::read_to_string(path).unwrap()).to_lowercase();

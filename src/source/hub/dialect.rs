@@ -3,7 +3,7 @@
 use super::endpoint_info::EndpointInfo;
 use crate::{
     hint::Hint,
-    http::{AuthCause, DenyCause, Dialect, Meaning, Missing, Reading, Refused},
+    http::{AuthCause, DenyCause, Dialect, HttpError, Meaning, Missing, Reading, Refused},
 };
 use reqwest::header::HeaderMap;
 use url::Url;
@@ -11,6 +11,11 @@ use url::Url;
 /// The Hub and servers that speak as it does.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HubDialect;
+
+/// What to do after a failure of the Hub or a mirror.
+pub(in crate::source) fn hint(error: &HttpError) -> Option<Hint> {
+    HubDialect.hint(error)
+}
 
 impl Dialect for HubDialect {
     fn explains_in_json(&self) -> bool {
@@ -50,6 +55,16 @@ impl Dialect for HubDialect {
     fn rate_limit_hint(&self, url: &str, with_token: bool) -> Option<Hint> {
         let endpoint = EndpointInfo::of(url);
         (!with_token && endpoint.knows_tokens()).then(|| Hint::Wait { accounts: Some(endpoint.accounts()) })
+    }
+
+    /// There may be another endpoint or a mirror.
+    fn hint(&self, error: &HttpError) -> Option<Hint> {
+        Some(match (error.hint()?, error) {
+            (Hint::Wait { accounts: None }, HttpError::Status(_)) => Hint::ServerTrouble,
+            (Hint::TryOtherAddress, _) => Hint::TryOtherEndpoint,
+            (Hint::UnexpectedAnswer, _) => Hint::NotAHub,
+            (hint, _) => hint,
+        })
     }
 
     fn bucket(&self, url: &Url) -> Option<&'static str> {
@@ -115,7 +130,7 @@ mod tests {
     use super::*;
     use crate::{
         error::{Error, ErrorKind},
-        http::{HttpError, Retry, testing::refusal},
+        http::{Retry, testing::refusal},
     };
 
     fn refused(status: u16, code: &str, message: &str) -> HttpError {

@@ -16,6 +16,7 @@ mod select;
 mod tree;
 
 pub use companion::{Companion, companion_choice};
+pub(super) use dialect::hint;
 pub use gguf::{GgufUnit, choose_unit, gguf_choice, gguf_units};
 pub use pattern::{matches, select_files};
 pub use reference::Reference;

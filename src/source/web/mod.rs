@@ -7,7 +7,7 @@ use super::{FileList, Locator, Pinned, Source, SourceError};
 use crate::{
     event::Reporter,
     facts::FileFacts,
-    http::{Http, Location, Service},
+    http::{Http, HttpError, Location, Service},
     names::{RelPath, Revision, SourceId, WebFolder},
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -32,7 +32,7 @@ impl Web {
     /// What the server says of a file.
     async fn look(&self, folder: &WebFolder, path: &RelPath) -> Result<FileFacts, SourceError> {
         let location = self.location(folder, path, None).ok_or_else(|| bad_address(folder, path))?;
-        let probe = self.http.probe(&location).await?;
+        let probe = self.http.probe(&location).await.map_err(SourceError::Web)?;
         let Some(size) = probe.size else {
             return Err(SourceError::NoSize { url: folder.shown(path) });
         };
@@ -68,7 +68,7 @@ impl Source for Web {
 }
 
 fn bad_address(folder: &WebFolder, path: &RelPath) -> SourceError {
-    SourceError::Answer { url: folder.shown(path), why: "no address can be made of its name".into() }
+    SourceError::Web(HttpError::Nonsense { url: folder.shown(path), why: "no address can be made of its name".into() })
 }
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
         let listing = list(&server, "a b.gguf").await.unwrap();
         let [file] = listing.files.as_slice() else { panic!("{listing:?}") };
         assert_eq!((file.size, file.version.as_deref(), file.sha256), (Some(10), Some("\"v1\""), None));
-        assert!(matches!(list(&server, "b.gguf").await, Err(SourceError::Http(error)) if error.is_refusal()));
+        assert!(matches!(list(&server, "b.gguf").await, Err(SourceError::Web(error)) if error.is_refusal()));
         assert!(!server.requests().iter().any(|request| request.to_lowercase().contains("authorization")));
     }
 

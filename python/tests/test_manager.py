@@ -489,3 +489,21 @@ def test_a_file_of_a_web_server_is_held_against_the_sha256_that_is_given(web: st
     assert sha256(BIG) in manager.add(web, id="big", sha256=sha256(BIG)).entry
     assert manager.download("big").path.read_bytes() == BIG
     assert manager.download(web, sha256=sha256(BIG)).path.read_bytes() == BIG
+
+
+def test_a_note_advises_a_call_of_the_manager(fast: Hub) -> None:
+    write_registry({"test-model": model(FILE, REPO, sha256=sha256(BIG))})
+    place = Path("models/test-model/gguf/q4_k_m") / FILE
+    place.parent.mkdir(parents=True)
+    place.write_bytes(BIG)
+    manager = Manager()
+    (verified,) = manager.verify("test-model")
+    assert verified.note == 'a plain file; `m.download("test-model:q4_k_m")` takes it into the store'
+    manager.download("test-model")
+    manager.lock()
+    blob = place.resolve()
+    blob.chmod(0o644)
+    blob.write_bytes(b"x" * len(BIG))
+    manager.verify("test-model")
+    (locked,) = manager.lock().models
+    assert locked.note is not None and locked.note.endswith('damaged here; run `m.repair("test-model:q4_k_m")`')

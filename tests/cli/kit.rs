@@ -3,12 +3,12 @@
 use model_manager::disk::{Disk, Kind, RealDisk};
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
 use crate::fsck::{Expect, assert_sound};
+pub use crate::support::entries::{blob_in, entry, open_entry};
 use crate::support::hub::{Content, TestHub};
 use crate::support::run::{Output, Running, Sandbox};
 
@@ -133,36 +133,10 @@ pub fn shown(desk: &Desk, dir: &str) -> Vec<String> {
     names
 }
 
-pub fn blob_in(store: &Path, content: &Content) -> PathBuf {
-    store.join("sha256").join(&content.sha256()[..2]).join(content.sha256())
-}
-
 #[track_caller]
 pub fn assert_content(path: &Path, content: &Content) {
     let found = Content::file(path);
     assert_eq!((found.len(), found.sha256()), (content.len(), content.sha256()), "{}", path.display());
-}
-
-/// A model of the registry with everything pinned.
-pub fn entry(hub: &TestHub, id: &str, repo: &str, files: &[(&str, &str)]) -> String {
-    let mut text =
-        format!("  {id}:\n    huggingface_id: \"{repo}\"\n    revision: \"{}\"\n    formats:\n      gguf:\n", hub.commit(repo));
-    for (quant, file) in files {
-        let content = hub.content(repo, file);
-        let (size, sha256) = (content.len(), content.sha256());
-        write!(text, "        {quant}:\n          file: \"{file}\"\n          size: {size}\n          sha256: \"{sha256}\"\n")
-            .unwrap();
-    }
-    text
-}
-
-/// The same as the guide's template writes it: nothing pinned.
-pub fn open_entry(id: &str, repo: &str, files: &[(&str, &str)]) -> String {
-    let mut text = format!("  {id}:\n    huggingface_id: \"{repo}\"\n    formats:\n      gguf:\n");
-    for (quant, file) in files {
-        write!(text, "        {quant}:\n          file: \"{file}\"\n          sha256: null\n").unwrap();
-    }
-    text
 }
 
 /// What changes whenever a path is written, even with the same content. Not of `lock`, where every command that opens

@@ -10,7 +10,7 @@ use std::time::Duration;
 fn large() -> Scene {
     let hub = TestHub::start();
     hub.repo(REPO).lfs(Q4, Content::synthetic((3 << 20) + 5, 1)).lfs(Q8, Content::synthetic((2 << 20) + 5, 2)).commit();
-    let known = registry(&[pinned(&hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);
+    let known = registry(&[entry(&hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);
     Scene::with(hub, known)
 }
 

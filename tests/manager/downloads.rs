@@ -58,7 +58,7 @@ fn what_arrived_before_a_cut_does_not_travel_again() {
     const LEN: u64 = (3 << 20) + 5;
     let hub = crate::support::hub::TestHub::start();
     hub.repo(REPO).lfs(Q4, Content::synthetic(LEN, 1)).commit();
-    let known = registry(&[pinned(&hub, "tiny", REPO, &[("q4_k_m", Q4)])]);
+    let known = registry(&[entry(&hub, "tiny", REPO, &[("q4_k_m", Q4)])]);
     let scene = Scene::with(hub, known);
     let project = scene.project.with(|settings| settings.network.tries = 1);
     scene.hub.fault(Match::cdn().always(), Fault::CutAfter((2 << 20) + 9));

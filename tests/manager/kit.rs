@@ -1,9 +1,13 @@
 //! A project on a disk that can fail, and a Hub in this process.
 
+pub use crate::support::entries::{entry, open_entry};
 use crate::{
     faulty_disk::FaultyDisk,
     fsck::{Expect, fsck},
-    support::hub::{Content, TestHub},
+    support::{
+        entries::blob_in,
+        hub::{Content, TestHub},
+    },
 };
 use model_manager::{
     Call, DownloadOptions, Error, ErrorKind, LinkMode, LockOptions, ModelManager, Registry, Result, Selector, Session, Settings,
@@ -12,7 +16,6 @@ use model_manager::{
     store::{Project as StoreProject, STORE_DIR, Store},
 };
 use std::{
-    fmt::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -29,28 +32,6 @@ pub fn hub() -> TestHub {
     let hub = TestHub::start();
     hub.repo(REPO).lfs(Q4, Content::synthetic(5000, 1)).lfs(Q8, Content::synthetic(7000, 2)).commit();
     hub
-}
-
-/// A registry entry that pins everything.
-pub fn pinned(hub: &TestHub, id: &str, repo: &str, files: &[(&str, &str)]) -> String {
-    let mut text =
-        format!("  {id}:\n    huggingface_id: \"{repo}\"\n    revision: \"{}\"\n    formats:\n      gguf:\n", hub.commit(repo));
-    for (quant, file) in files {
-        let content = hub.content(repo, file);
-        let (size, sha256) = (content.len(), content.sha256());
-        write!(text, "        {quant}:\n          file: \"{file}\"\n          size: {size}\n          sha256: \"{sha256}\"\n")
-            .unwrap();
-    }
-    text
-}
-
-/// The same with nothing pinned.
-pub fn open(id: &str, repo: &str, files: &[(&str, &str)]) -> String {
-    let mut text = format!("  {id}:\n    huggingface_id: \"{repo}\"\n    formats:\n      gguf:\n");
-    for (quant, file) in files {
-        write!(text, "        {quant}:\n          file: \"{file}\"\n").unwrap();
-    }
-    text
 }
 
 pub fn registry(entries: &[String]) -> Registry {
@@ -108,8 +89,7 @@ impl Project {
     }
 
     pub fn blob(&self, content: &Content) -> PathBuf {
-        let hex = content.sha256();
-        self.store().join("sha256").join(&hex[..2]).join(hex)
+        blob_in(&self.store(), content)
     }
 
     pub fn download(&self, what: &str) -> Result<()> {
@@ -213,13 +193,13 @@ pub struct Scene {
 impl Scene {
     pub fn new() -> Self {
         let hub = hub();
-        let known = registry(&[pinned(&hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);
+        let known = registry(&[entry(&hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);
         Self::with(hub, known)
     }
 
     /// Nothing of `tiny` is pinned.
     pub fn open() -> Self {
-        Self::with(hub(), registry(&[open("tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]))
+        Self::with(hub(), registry(&[open_entry("tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]))
     }
 
     pub fn with(hub: TestHub, known: Registry) -> Self {

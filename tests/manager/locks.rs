@@ -103,7 +103,7 @@ fn a_registry_that_pins_another_commit_is_followed() {
     let scene = Scene::new();
     scene.project.lock(&["tiny:q4_k_m"], false).unwrap();
     let new = scene.hub.repo(REPO).lfs(Q4, Content::synthetic(6000, 9)).commit();
-    let project = scene.project.knowing(registry(&[pinned(&scene.hub, "tiny", REPO, &[("q4_k_m", Q4)])]));
+    let project = scene.project.knowing(registry(&[entry(&scene.hub, "tiny", REPO, &[("q4_k_m", Q4)])]));
     project.lock(&[], false).unwrap();
     assert!(project.lock_text().unwrap().contains(&new));
 }

@@ -24,7 +24,7 @@ fn supplies(plan: &PlanReport) -> Vec<FileSupply> {
 }
 
 fn empty(hub: TestHub) -> Scene {
-    Scene::with(hub, registry(&[open("other", "acme/other", &[("q4_k_m", "x.gguf")])]))
+    Scene::with(hub, registry(&[open_entry("other", "acme/other", &[("q4_k_m", "x.gguf")])]))
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn what_arrived_before_a_cut_is_part_of_the_next_plan() {
     use crate::support::hub::{Fault, Match};
     let hub = TestHub::start();
     hub.repo(REPO).lfs(Q4, Content::synthetic(3 << 20, 1)).commit();
-    let known = registry(&[pinned(&hub, "tiny", REPO, &[("q4_k_m", Q4)])]);
+    let known = registry(&[entry(&hub, "tiny", REPO, &[("q4_k_m", Q4)])]);
     let scene = Scene::with(hub, known);
     let project = scene.project.with(|settings| settings.network.tries = 1);
     scene.hub.fault(Match::cdn().always(), Fault::CutAfter((2 << 20) + 9));

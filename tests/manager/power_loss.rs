@@ -9,7 +9,7 @@ use model_manager::{LinkMode, Selector};
 use std::{path::Path, sync::Arc};
 
 fn project_on(disk: &SimDisk, hub: &TestHub) -> Project {
-    let known = registry(&[pinned(hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);
+    let known = registry(&[entry(hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);
     Project::on(Arc::new(disk.clone()), Path::new("/p"), hub, known, LinkMode::Hardlink)
 }
 

@@ -57,7 +57,7 @@ fn a_lock_that_the_registry_contradicts_is_refused_where_it_may_not_change() {
     let scene = Scene::new();
     let clone = cloned(&scene);
     scene.hub.repo(REPO).lfs(Q4, Content::synthetic(6000, 9)).commit();
-    let clone = clone.knowing(registry(&[pinned(&scene.hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]));
+    let clone = clone.knowing(registry(&[entry(&scene.hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]));
     let text = clone.lock_text();
     refused(clone.sync(true), ErrorKind::Failed);
     assert!(clone.shown().is_empty());

@@ -4,6 +4,7 @@
 //! Hub is a second, independent opinion about the protocol, and the runner knows the binary only from outside.
 #![allow(dead_code, unused_imports, missing_docs, clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_macros)]
 
+pub mod entries;
 pub mod gguf;
 pub mod hub;
 pub mod run;

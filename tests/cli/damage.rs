@@ -53,7 +53,7 @@ fn a_blob_that_lost_its_length_is_not_present_and_is_fetched_anew() {
 
 #[test]
 fn a_hard_link_that_was_cut_may_be_somebodys_edit_and_is_repaired_only_where_that_is_asked_for() {
-    for mend in ["verify tiny --repair", "download tiny --force"] {
+    for repair in ["verify tiny --repair", "download tiny --force"] {
         let desk = Desk::new();
         desk.run("download tiny --link hardlink").ok();
         desk.cut_blob(5);
@@ -61,7 +61,7 @@ fn a_hard_link_that_was_cut_may_be_somebodys_edit_and_is_repaired_only_where_tha
         desk.run("download tiny").code(1).says("changed since it was made").says("left alone").says("--repair`");
         assert_eq!(desk.hub.count().total_requests(), 0, "nothing travels for a view that is then refused");
         assert_eq!(std::fs::metadata(desk.s.project().join(PATH)).unwrap().len(), 5);
-        desk.run(mend).ok();
+        desk.run(repair).ok();
         assert_content(&desk.s.project().join(PATH), &desk.content());
         desk.run("doctor --full").ok().prints("all is well");
     }

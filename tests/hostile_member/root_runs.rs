@@ -63,12 +63,12 @@ fn what_an_earlier_run_by_root_left_is_named_with_the_command_that_gives_it_back
     let people = People::new();
     people.run(ADA, "download tiny:q8_0").ok();
     let store = people.store();
-    let mend = format!("sudo chown -R {ADA}:{ADA} {}", store.display());
+    let command = format!("sudo chown -R {ADA}:{ADA} {}", store.display());
     for name in ["lock/store", "lock", "tmp"] {
         chown(store.join(name), Some(ROOT), Some(ROOT)).unwrap();
-        people.run(ADA, "download tiny:q4_k_m").code(5).says("belongs to root").says(&format!("`{mend}`"));
-        people.run(ADA, "doctor").prints("root").prints(&format!("`{mend}`"));
-        let words = mend.split_whitespace().skip(1);
+        people.run(ADA, "download tiny:q4_k_m").code(5).says("belongs to root").says(&format!("`{command}`"));
+        people.run(ADA, "doctor").prints("root").prints(&format!("`{command}`"));
+        let words = command.split_whitespace().skip(1);
         assert!(Command::new("env").args(words).status().unwrap().success());
         people.run(ADA, "doctor").ok().prints("all is well");
     }
@@ -76,9 +76,9 @@ fn what_an_earlier_run_by_root_left_is_named_with_the_command_that_gives_it_back
     let lock = people.project(ADA).join("configs/.models.lock.busy");
     std::fs::write(&lock, "").unwrap();
     set_mode(&lock, 0o600);
-    let mend = format!("`sudo chown -R {ADA}:{ADA} {}`", lock.display());
-    people.run(ADA, "lock").code(5).says(&mend);
-    people.run(ADA, "doctor").ok().prints(&mend);
+    let command = format!("`sudo chown -R {ADA}:{ADA} {}`", lock.display());
+    people.run(ADA, "lock").code(5).says(&command);
+    people.run(ADA, "doctor").ok().prints(&command);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub enum TransferError {
         #[source]
         error: HttpError,
         /// What to do next.
-        hint: Option<Hint>,
+        hint: Option<Box<Hint>>,
     },
     /// Its first bytes are of another file, or of a damaged one.
     #[error("{file} {why}")]
@@ -64,7 +64,7 @@ impl TransferError {
     /// What to do next.
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Http { hint, .. } => hint.clone(),
+            Self::Http { hint, .. } => hint.as_deref().cloned(),
             Self::Refused { .. } => Some(Hint::CheckRepositoryFile),
             Self::Store(error) => error.hint(),
             Self::Cancelled => None,

@@ -46,7 +46,7 @@ async fn work_pieces(run: &Arc<Run>) {
         if let Err(error) = fetched {
             let file = run.jobs[number].file.clone();
             let hint = run.jobs[number].locations.first().map_or_else(|| error.hint(), |location| location.hint(&error));
-            return run.tell(Signal::Failed(number, TransferError::Http { file, error, hint }));
+            return run.tell(Signal::Failed(number, TransferError::Http { file, error, hint: hint.map(Box::new) }));
         }
         if run.workers.load(Ordering::Relaxed) > run.governor.target() {
             return;

@@ -234,12 +234,11 @@ impl Native {
         py: Python<'py>,
         watch: Watch,
         which: Which,
-        revision: Option<String>,
-        sha256: Option<String>,
+        version: Version,
         force: bool,
         companions: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(revision, sha256, force, &companions).map_err(|error| raise(py, &error))?;
+        let options = download_options(version, force, &companions).map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Plan", move |manager| manager.plan_download(&which.selector()?, &options))
     }
 
@@ -248,12 +247,11 @@ impl Native {
         py: Python<'py>,
         watch: Watch,
         which: Which,
-        revision: Option<String>,
-        sha256: Option<String>,
+        version: Version,
         force: bool,
         companions: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(revision, sha256, force, &companions).map_err(|error| raise(py, &error))?;
+        let options = download_options(version, force, &companions).map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Download", move |manager| manager.download(&which.selector()?, &options))
     }
 
@@ -427,13 +425,11 @@ fn note_of(entry: &LockEntryReport) -> Option<String> {
     hints::with_note(entry.note.as_deref(), &entry.hints)
 }
 
+/// The revision of a repository, and the SHA-256 of a file of a web server.
+type Version = (Option<String>, Option<String>);
+
 /// Companions of a model, each as `ROLE` or `ROLE=NAME`.
-fn download_options(
-    revision: Option<String>,
-    sha256: Option<String>,
-    force: bool,
-    companions: &[String],
-) -> Result<DownloadOptions> {
+fn download_options((revision, sha256): Version, force: bool, companions: &[String]) -> Result<DownloadOptions> {
     let mut options = DownloadOptions::default();
     options.sha256 = sha256.as_deref().map(digest).transpose()?;
     options.force = force;

@@ -97,8 +97,7 @@ class Native:
         self,
         watch: _Watch,
         which: _Which,
-        revision: str | None,
-        sha256: str | None,
+        version: tuple[str | None, str | None],
         force: bool,
         companions: builtins.list[str],
     ) -> Plan: ...
@@ -106,8 +105,7 @@ class Native:
         self,
         watch: _Watch,
         which: _Which,
-        revision: str | None,
-        sha256: str | None,
+        version: tuple[str | None, str | None],
         force: bool,
         companions: builtins.list[str],
     ) -> Download: ...

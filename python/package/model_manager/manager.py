@@ -73,7 +73,7 @@ class Manager(InProject):
     ) -> Plan:
         """What `download` would do. Asks the Hub for no more than it needs, and changes nothing."""
         which = (model, format, quant)
-        return self._current().plan(watch(None, cancel), which, revision, sha256, force, _beside(mmproj, companions))
+        return self._current().plan(watch(None, cancel), which, (revision, sha256), force, _beside(mmproj, companions))
 
     def download(
         self,
@@ -108,7 +108,7 @@ class Manager(InProject):
         there.
         """
         which = (model, format, quant)
-        return self._current().download(watch(progress, cancel), which, revision, sha256, force, _beside(mmproj, companions))
+        return self._current().download(watch(progress, cancel), which, (revision, sha256), force, _beside(mmproj, companions))
 
     async def download_async(
         self,

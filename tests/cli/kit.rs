@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::fsck::{Expect, assert_sound};
+#[allow(unused_imports, reason = "other tests use fewer of them")]
 pub use crate::support::entries::{blob_in, entry, open_entry};
 use crate::support::hub::{Content, TestHub};
 use crate::support::run::{Output, Running, Sandbox};

@@ -35,6 +35,7 @@ macro_rules! digest_type {
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name([u8; $len]);
 
+        #[allow(dead_code, reason = "not each of these types needs all of them")]
         impl $name {
             /// Wraps bytes that a hash function produced.
             pub const fn from_bytes(bytes: [u8; $len]) -> Self {

@@ -31,8 +31,8 @@ if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && [ -z "${MODEL_MANAGER_TEST_NO
     # One at a time: limits of a user's processes count those of the other tests.
     cargo test --workspace --test hostile_member -- --ignored --test-threads 1
 fi
-# The library as others get it: every public type can be named.
-cargo check --lib
+# The library as others get it: every public type can be named, and nothing is in it for tests alone.
+cargo clippy --lib -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 # A package of its own, which the commands above do not see.

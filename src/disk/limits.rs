@@ -43,6 +43,7 @@ pub fn raise_open_files() {
 }
 
 /// The size that no file of this process may exceed; `None` where there is no such limit.
+#[cfg(feature = "unstable")]
 pub fn file_size() -> Option<u64> {
     #[cfg(unix)]
     {

@@ -42,6 +42,7 @@ pub(super) struct Target {
 
 impl Location {
     /// A file by its resolve address.
+    #[cfg(feature = "unstable")]
     pub fn new(resolve: Url) -> Self {
         Self(Arc::new(Inner { resolve, service: None, is_authority: false, version: None, slot: tokio::sync::Mutex::default() }))
     }

@@ -151,6 +151,7 @@ impl Project {
     }
 
     /// The root of a view.
+    #[cfg(feature = "unstable")]
     pub fn root(&self, view: &ViewKey) -> Result<Option<RootRecord>> {
         self.store.root_of(&self.uuid, view)
     }
@@ -168,6 +169,7 @@ impl Project {
     }
 
     /// Every view's root of this project.
+    #[cfg(feature = "unstable")]
     pub fn roots(&self) -> Result<Vec<RootRecord>> {
         self.store.roots_of(&self.uuid)
     }

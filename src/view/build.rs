@@ -74,6 +74,7 @@ impl Views {
     }
 
     /// Makes a view again from its root.
+    #[cfg(feature = "unstable")]
     pub fn rebuild(&self, root: &RootRecord, mode: LinkMode, project: &Uuid) -> Result<Built> {
         self.build(&root.view, &root.files, mode, project)
     }

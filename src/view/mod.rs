@@ -62,6 +62,7 @@ impl Views {
     }
 
     /// The models directory.
+    #[cfg(feature = "unstable")]
     pub fn models_dir(&self) -> &Path {
         &self.models_dir
     }

@@ -44,6 +44,7 @@ impl Removal {
 
 impl Views {
     /// Removes what is ours of a view and the folders that are empty then. Remove it before its root.
+    #[cfg(feature = "unstable")]
     pub fn remove(&self, key: &ViewKey) -> Result<Removed> {
         self.execute(self.plan_remove(key)?)
     }

@@ -276,6 +276,7 @@ impl<'v> States<'v> {
 
 impl Views {
     /// What stands at `path`, `None` where nothing does. Everything behind a symbolic link to a folder is foreign.
+    #[cfg(feature = "unstable")]
     pub fn state_of(&self, path: &Path) -> Result<Option<FileState>> {
         self.states().at(path)
     }

@@ -38,6 +38,7 @@ impl<T> Parsed<T> {
     }
 
     /// The header, if all of it was there.
+    #[cfg(feature = "unstable")]
     pub fn done(self) -> Option<T> {
         match self {
             Self::Done(header) => Some(header),

@@ -68,6 +68,7 @@ impl SafetensorsHeader {
     }
 
     /// The type that most elements have.
+    #[cfg(feature = "unstable")]
     pub fn commonest(&self) -> Option<&str> {
         self.dtypes.iter().max_by_key(|(_, elements)| **elements).map(|(dtype, _)| dtype.as_str())
     }

@@ -142,6 +142,7 @@ fn missing(name: &str, count: u32, parts: &BTreeMap<u32, &FileFacts>, most: usiz
 
 /// The unit with the wanted label, or else the only model of this quantization; with none wanted, Q4_K_M or the next best. Read
 /// [`GgufUnit::label`] for what was taken and say it.
+#[cfg(feature = "unstable")]
 pub fn gguf_choice<'a>(
     files: impl IntoIterator<Item = &'a FileFacts>,
     wanted: Option<&Quant>,

@@ -17,7 +17,9 @@ mod tree;
 
 pub use companion::{Companion, companion_choice};
 pub(super) use dialect::hint;
-pub use gguf::{GgufUnit, choose_unit, gguf_choice, gguf_units};
+#[cfg(feature = "unstable")]
+pub use gguf::gguf_choice;
+pub use gguf::{GgufUnit, choose_unit, gguf_units};
 pub use pattern::{matches, select_files};
 pub use reference::Reference;
 pub use select::{ANOTHER_COPY, SetChoice, complete_set, is_cut_otherwise, missing_from_index, missing_shards};

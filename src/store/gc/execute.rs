@@ -34,6 +34,7 @@ impl GcReport {
 
 impl Collector {
     /// Plans and carries out a collection.
+    #[cfg(feature = "unstable")]
     pub fn collect(&mut self, options: GcOptions, now: SystemTime) -> Result<GcReport> {
         let plan = self.store.plan_collection(options, now)?;
         self.execute(&plan, options, now)

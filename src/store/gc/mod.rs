@@ -76,6 +76,7 @@ impl GcPlan {
         blobs.chain(self.partials.iter().map(|(_, _, bytes)| *bytes)).sum()
     }
     /// Whether there is nothing to do.
+    #[cfg(feature = "unstable")]
     pub fn is_empty(&self) -> bool {
         self.blobs.is_empty()
             && self.partials.is_empty()

@@ -216,12 +216,14 @@ impl BlobWriter {
     }
 
     /// Like [`BlobWriter::advance`], with no segment in memory.
+    #[cfg(feature = "unstable")]
     pub fn advance_from_disk(&self) -> Result<Advance> {
         self.advance(|_| None::<Vec<u8>>, &CancellationToken::new())
     }
 
     /// Writes a segment and hashes as far as the segments are there: for one thread that fills a file in order.
     /// How far it came; `None` where [`BlobWriter::write`] did not take the segment.
+    #[cfg(feature = "unstable")]
     pub fn write_and_hash(&self, index: u64, segment: &[u8]) -> Result<Option<Advance>> {
         if !self.write(index, segment)? {
             return Ok(None);

@@ -341,14 +341,19 @@ impl dyn Disk + '_ {
 
     /// Makes a new file in `dir` under a name that no other file has: `prefix` and twelve random characters.
     pub fn create_temp(&self, dir: &Path, prefix: &str, mode: u32) -> Result<(PathBuf, Box<dyn DiskFile>)> {
+        self.make_temp(dir, prefix, |path| self.open(path, Open::CreateNew(mode)))
+    }
+
+    /// The same, where `make` makes the file at the path that it gets, unless something stands there.
+    pub fn make_temp<T>(&self, dir: &Path, prefix: &str, mut make: impl FnMut(&Path) -> Result<T>) -> Result<(PathBuf, T)> {
         let named = tempfile::Builder::new()
             .prefix(prefix)
             .rand_bytes(temp::TEMP_RANDOM)
             .disable_cleanup(true)
-            .make_in(dir, |path| self.open(path, Open::CreateNew(mode)).map_err(|error| error.source))
+            .make_in(dir, |path| make(path).map_err(|error| error.source))
             .at("create a file in", dir)?;
-        let (file, path) = named.into_parts();
-        Ok((path.to_path_buf(), file))
+        let (made, path) = named.into_parts();
+        Ok((path.to_path_buf(), made))
     }
 
     /// Makes the names in these folders durable, where there are many a few at once: the system makes one of several syncs

@@ -241,7 +241,7 @@ impl ModelManager {
         Ok(match why {
             WhyReadOnly::Volume => Hint::RunWhereWritable,
             WhyReadOnly::NewerLayout => Hint::UpdateProgram { is_readable: true },
-            WhyReadOnly::NoLocks => Hint::RestoreLocks,
+            WhyReadOnly::NoLocks | WhyReadOnly::ForReading => Hint::RestoreLocks,
             WhyReadOnly::Permission if store.marker().is_shared() => Hint::JoinGroup { group: disk::group_name(root.gid) },
             WhyReadOnly::Permission => Hint::AskOwnerToShare,
         })

@@ -75,6 +75,7 @@ pub enum StoreError {
         WhyReadOnly::Permission => "by this user",
         WhyReadOnly::NewerLayout => "by this version of model-manager",
         WhyReadOnly::NoLocks => "while something that is no folder stands in the place of its folder `lock`",
+        WhyReadOnly::ForReading => "here: it was opened for reading",
     })]
     ReadOnly {
         /// The store.
@@ -244,6 +245,7 @@ impl StoreError {
                 }
                 WhyReadOnly::NewerLayout => Hint::UpdateProgram { is_readable: true },
                 WhyReadOnly::NoLocks => Hint::RestoreLocks,
+                WhyReadOnly::ForReading => return None,
             },
             Self::OtherOwner { .. } => Hint::LeaveToOwner,
             Self::LockTimeout(_) => Hint::WaitForLock,

@@ -8,6 +8,7 @@ mod examine;
 pub mod format;
 mod gc;
 mod ingest;
+mod known;
 mod layout;
 mod lease;
 mod lock;
@@ -31,8 +32,10 @@ pub use format::{
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use ingest::cursor::{Advance, ResumeState};
 pub use ingest::import::{ImportMode, hash_file};
+pub use ingest::other_store::{BlobToImport, Imported, Sharing};
 pub use ingest::publish::{Complete, commit_all};
 pub use ingest::writer::{Acquired, BlobRequest, BlobWriter};
+pub use known::{FoundBlob, KnownStore, KnownStores, Unusable};
 pub use layout::{Dir, IngestKey, Layout, PartialPaths, STORE_DIR, VersionKey, leads_to_marker};
 pub use lease::{Lease, Leased};
 pub use open::require_folder_or_nothing;
@@ -52,6 +55,7 @@ use crate::{
 use format::Marker;
 use std::{
     collections::HashSet,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -107,6 +111,8 @@ pub enum WhyReadOnly {
     NewerLayout,
     /// Something that is no folder stands where its locks belong.
     NoLocks,
+    /// It was opened for nothing else.
+    ForReading,
 }
 
 /// A critical section: while it lasts, no blob is moved to the trash.
@@ -123,6 +129,13 @@ impl Store {
         let Inner { disk, layout, marker, access, named, .. } = &*self.0;
         let (disk, layout, marker, named) = (disk.clone(), layout.clone(), marker.clone(), named.clone());
         Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named }))
+    }
+
+    /// The same store, whose disk also enters another folder by handle only.
+    fn beside(&self, root: &Path) -> Self {
+        let Inner { disk, layout, marker, access, wait, named } = &*self.0;
+        let (disk, layout, marker, wait) = (disk.clone().confined(root), layout.clone(), marker.clone(), wait.clone());
+        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named: named.clone() }))
     }
 
     /// How to wait for its locks. The waits of one command count together.

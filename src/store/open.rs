@@ -14,22 +14,7 @@ impl Store {
         let layout = Layout::new(root);
         // From here on everything below the root is reached by handle, so that no link can redirect it.
         let disk = disk.confined(root);
-        let looked = disk.read_record_of(&layout.marker(), format::SHORT_RECORD);
-        if !matches!(looked, Ok(Some(_))) {
-            require_folder_or_nothing(&*disk, root)?;
-        }
-        let text = match looked.map_err(StoreError::of_record)? {
-            Some(text) => text,
-            None if holds_only_ours(&*disk, root)? => return Err(StoreError::Absent { path: root.to_owned() }),
-            // Looked for once more: another process may have finished making it between the two looks.
-            None => disk
-                .read_record_of(&layout.marker(), format::SHORT_RECORD)?
-                .ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
-        };
-        let marker: Marker = format::from_json(&layout.marker(), &text)?;
-        if let Some(needs) = marker.reader_lacks() {
-            return Err(StoreError::TooNew { path: root.to_owned(), needs });
-        }
+        let marker = read_marker(&*disk, &layout)?;
         let access = if marker.min_writer > format::LAYOUT_VERSION {
             Access::ReadOnly(WhyReadOnly::NewerLayout)
         } else {
@@ -48,6 +33,15 @@ impl Store {
             }
         };
         Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)), named: Arc::default() })))
+    }
+
+    /// Opens the store at `root` to read from it and nothing else: nothing in it is locked, tried out or changed.
+    pub fn open_for_reading(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
+        let layout = Layout::new(root);
+        let disk = disk.confined(root);
+        let marker = read_marker(&*disk, &layout)?;
+        let (access, wait) = (Access::ReadOnly(WhyReadOnly::ForReading), Wait::silent(Some(Duration::ZERO)));
+        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait, named: Arc::default() })))
     }
 
     /// Opens the store at `root`, or creates one if there is nothing or an empty folder. `shared` makes it writable by
@@ -197,6 +191,28 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The marker of a store that this program can read.
+fn read_marker(disk: &dyn Disk, layout: &Layout) -> Result<Marker> {
+    let root = layout.root();
+    let looked = disk.read_record_of(&layout.marker(), format::SHORT_RECORD);
+    if !matches!(looked, Ok(Some(_))) {
+        require_folder_or_nothing(disk, root)?;
+    }
+    let text = match looked.map_err(StoreError::of_record)? {
+        Some(text) => text,
+        None if holds_only_ours(disk, root)? => return Err(StoreError::Absent { path: root.to_owned() }),
+        // Looked for once more: another process may have finished making it between the two looks.
+        None => disk
+            .read_record_of(&layout.marker(), format::SHORT_RECORD)?
+            .ok_or_else(|| StoreError::NotAStore { path: root.to_owned() })?,
+    };
+    let marker: Marker = format::from_json(&layout.marker(), &text)?;
+    if let Some(needs) = marker.reader_lacks() {
+        return Err(StoreError::TooNew { path: root.to_owned(), needs });
+    }
+    Ok(marker)
 }
 
 /// Whether locks work in a store. Without the folder of its locks it could not even be examined, so that is made again.

@@ -2,10 +2,10 @@
 
 use super::{Access, BlobMeta, Dir, FileLock, Provenance, Result, Store, Trust, UpstreamFile, format};
 use crate::{
-    digest::{SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
+    digest::{GitSha1, SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
     disk::LockKind,
 };
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 impl Store {
     /// What is recorded about a blob; `None` where nothing is, the record is unreadable (it can be rebuilt), or a newer
@@ -63,6 +63,27 @@ impl Store {
             _ => None,
         };
         Ok(sources.into_iter().filter_map(upstream).collect())
+    }
+
+    /// Blobs by the git ids that their records name, of a store with at most `most` blobs; of a larger one, none. Reading stops
+    /// where `goes_on`, which is asked before each record, says so. What records say is a claim.
+    ///
+    /// # Errors
+    /// Where a folder of blobs or a record cannot be read.
+    pub fn blobs_by_git_id(&self, most: usize, goes_on: &dyn Fn() -> bool) -> Result<HashMap<GitSha1, Vec<Sha256Digest>>> {
+        let mut named: HashMap<GitSha1, Vec<Sha256Digest>> = HashMap::new();
+        let blobs = self.blobs()?;
+        for digest in blobs.iter().filter(|_| blobs.len() <= most) {
+            if !goes_on() {
+                break;
+            }
+            for source in self.upstream_files(digest)? {
+                if let Some(git_sha1) = source.git_sha1 {
+                    named.entry(git_sha1).or_default().push(*digest);
+                }
+            }
+        }
+        Ok(named)
     }
 
     /// Records a further source of this blob, and the trust from the hash that it published and that was compared.

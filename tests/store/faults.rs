@@ -11,7 +11,8 @@ use model_manager::{
     store::{Acquired, Dir, Project, Store, StoreError},
 };
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -53,6 +54,26 @@ fn sweep(name: &str, prepare: impl Fn(&Home, u64), attempt: impl Fn(&Store, &Hom
     }
     collect_in(&home.store, days(30)).unwrap();
     home.sound(Expect::Tidy);
+}
+
+#[test]
+fn an_import_from_another_store_survives_the_failure_of_any_step() {
+    let other = home();
+    sweep(
+        "import from a store",
+        |_, seed| {
+            for len in [10, SEGMENT_LEN + 9] {
+                put(&other.store, &content(seed, len)).unwrap();
+            }
+        },
+        |store, _, seed| {
+            // One of them can be linked, the other is a file that its owner may write.
+            let [small, large] = [10, SEGMENT_LEN + 9].map(|len| content(seed, len));
+            let path = other.store.layout().blob(&sha256_of(&large));
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            import_from(store, &other.store, &[&small, &large])
+        },
+    );
 }
 
 #[test]

@@ -6,8 +6,8 @@ use model_manager::{
     disk::{Disk, RealDisk},
     names::RelPath,
     store::{
-        Acquired, Advance, Blob, BlobRequest, BlobWriter, Complete, GcOptions, GcReport, IngestKey, Progress, Store, StoreError,
-        Trust, UpstreamFile, ViewFile, ViewKey, Wait, commit_all,
+        Acquired, Advance, Blob, BlobRequest, BlobToImport, BlobWriter, Complete, GcOptions, GcReport, Imported, IngestKey,
+        Progress, Store, StoreError, Trust, UpstreamFile, ViewFile, ViewKey, Wait, commit_all,
     },
 };
 use std::{
@@ -185,6 +185,21 @@ pub fn put(store: &Store, data: &[u8]) -> Result<Blob, StoreError> {
         Acquired::Present(blob) => Ok(blob),
         Acquired::Writer(writer) => finish(*writer, data),
     }
+}
+
+/// Imports blobs of another store with these contents; the first failure is that of all.
+pub fn import_from(store: &Store, other: &Store, contents: &[&[u8]]) -> Result<(), StoreError> {
+    try_import(store, other, contents)?.into_iter().try_for_each(|result| result.map(drop))
+}
+
+pub fn try_import(store: &Store, other: &Store, contents: &[&[u8]]) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
+    let wanted: Vec<BlobToImport> = contents.iter().map(|data| to_import(data)).collect();
+    store.import_from(other, &wanted, &store.lease()?, &|_| {}, &CancellationToken::new())
+}
+
+pub fn to_import(data: &[u8]) -> BlobToImport {
+    let (digest, size, source) = (sha256_of(data), data.len() as u64, Some(source().into()));
+    BlobToImport { digest, size, git_sha1: None, trust: Trust::Sha256Upstream, source }
 }
 
 pub fn view(name: &str) -> ViewKey {

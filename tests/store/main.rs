@@ -17,6 +17,7 @@ mod failed_syncs;
 mod faults;
 mod importing;
 mod kit;
+mod known_stores;
 mod layout_doc;
 mod locks;
 mod opening;

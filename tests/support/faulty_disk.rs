@@ -38,6 +38,9 @@ pub enum Op {
 /// Picks the operations that fail, and how.
 pub type Picker = Box<dyn Fn(Op, &Path) -> Option<io::ErrorKind> + Send + Sync>;
 
+/// Called before a file is opened for reading.
+pub type OnRead = Arc<dyn Fn(&Path) + Send + Sync>;
+
 /// When to fail.
 pub enum Rule {
     /// Never.
@@ -53,6 +56,7 @@ pub enum Rule {
 struct State {
     rule: Mutex<Rule>,
     count: AtomicU64,
+    on_read: Mutex<Option<OnRead>>,
 }
 
 /// A real disk that fails by a [`Rule`].
@@ -83,7 +87,14 @@ impl fmt::Debug for FaultyFile {
 
 impl FaultyDisk {
     pub fn new() -> Self {
-        Self { state: Arc::new(State { rule: Mutex::new(Rule::Never), count: AtomicU64::new(0) }), inner: Arc::new(RealDisk) }
+        let state = State { rule: Mutex::new(Rule::Never), count: AtomicU64::new(0), on_read: Mutex::default() };
+        Self { state: Arc::new(state), inner: Arc::new(RealDisk) }
+    }
+
+    /// Calls `on_read` from now on, which may wait: the disk of a volume that does not answer.
+    #[allow(dead_code, reason = "not every test has such a volume")]
+    pub fn on_read(&self, on_read: impl Fn(&Path) + Send + Sync + 'static) {
+        *self.state.on_read.lock().unwrap() = Some(Arc::new(on_read));
     }
 
     /// Begins to count from 1 again under a new rule.
@@ -216,7 +227,10 @@ impl Disk for FaultyDisk {
         self.inner.reflink(from, to)
     }
     fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>> {
-        if !matches!(how, Open::Read | Open::ReadFollow) {
+        if matches!(how, Open::Read | Open::ReadFollow) {
+            let on_read = self.state.on_read.lock().unwrap().clone();
+            on_read.iter().for_each(|on_read| on_read(path));
+        } else {
             self.step(Op::Open, path)?;
             let writes_existing = matches!(how, Open::Write | Open::CreateIfMissing(_));
             if writes_existing && self.inner.stat(path).is_ok_and(|stat| stat.mode & 0o200 == 0) {

@@ -33,6 +33,7 @@ pub enum ImportMode {
     /// a file that has no other name; one on another volume is copied.
     Move,
     /// The file stays as it is: reflink where the file system can, else a copy.
+    #[cfg_attr(not(feature = "unstable"), expect(dead_code, reason = "only tests import so yet"))]
     Copy,
 }
 
@@ -128,7 +129,7 @@ impl Store {
     }
 }
 
-fn not_a_file(action: &'static str, path: &Path) -> DiskError {
+pub(in crate::store) fn not_a_file(action: &'static str, path: &Path) -> DiskError {
     DiskError { action, path: path.to_owned(), source: crate::disk::not_regular() }
 }
 
@@ -155,7 +156,7 @@ pub(in crate::store) fn hash(
     std::thread::scope(|scope| {
         let (to_sha, from_reader) = mpsc::sync_channel::<Arc<Vec<u8>>>(BEHIND);
         let (give_back, used) = mpsc::channel();
-        let sha = std::thread::Builder::new().spawn_scoped(scope, move || {
+        let hash = move || {
             let mut hasher = SequentialHasher::new(len, false);
             for block in from_reader {
                 hasher.update(&block);
@@ -163,8 +164,10 @@ pub(in crate::store) fn hash(
                 let _ = give_back.send(block);
             }
             hasher.finish().0
-        });
-        let mut own = sha.is_err().then(|| SequentialHasher::new(len, false));
+        };
+        // A thread costs as much as the hash of a small file.
+        let sha = (len > SEGMENT_LEN).then(|| std::thread::Builder::new().spawn_scoped(scope, hash).ok()).flatten();
+        let mut own = sha.is_none().then(|| SequentialHasher::new(len, false));
         let mut values = Vec::with_capacity(segment_count(len.min(LONGEST_FILE)) as usize);
         let read = (|| {
             let mut at = 0;
@@ -204,7 +207,7 @@ pub(in crate::store) fn hash(
             Ok(())
         })();
         drop(to_sha);
-        let hashed = sha.map(|thread| thread.join().expect("hashing does not panic")).ok();
+        let hashed = sha.map(|thread| thread.join().expect("hashing does not panic"));
         read?;
         let digest = hashed.or_else(|| own.map(|hasher| hasher.finish().0)).expect("one of the two hashed");
         Ok((digest, values))

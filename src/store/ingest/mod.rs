@@ -3,6 +3,7 @@
 pub(in crate::store) mod cursor;
 pub(super) mod import;
 pub(super) mod journal;
+pub(super) mod other_store;
 pub(super) mod partial;
 pub(super) mod publish;
 pub(super) mod staging;

@@ -27,6 +27,9 @@ use std::{
     sync::Arc,
 };
 
+/// Permission bits of a blob.
+pub(in crate::store) const BLOB_MODE: u32 = 0o444;
+
 /// Syncs that the system is asked for at once.
 const SYNCS: usize = 8;
 
@@ -80,6 +83,7 @@ fn commit_group(group: Vec<(&BlobWriter, Result<Finished<'_>>)>) -> Vec<Result<B
 
 impl BlobWriter {
     /// Publishes one finished file: see [`commit_all`]. `expected` is checked besides the key.
+    #[cfg(feature = "unstable")]
     pub fn commit(&self, expected: Option<Sha256Digest>, source: impl Into<Provenance>) -> Result<Blob> {
         let source = Some(source.into());
         only(commit_all(vec![Complete { writer: self, expected, source }]))
@@ -191,9 +195,11 @@ impl<'a> Member<'a> {
             let missing = segment_count(*size) - values.len() as u64;
             return Err(StoreError::Incomplete { key: IngestKey::Sha256(*digest), missing });
         };
-        // The mode before the sync: after it, a power loss would bring the old mode back.
-        data.set_mode(0o444)?;
         let stat = data.stat()?;
+        // The mode before the sync: after it, a power loss would bring the old mode back.
+        if stat.mode != BLOB_MODE {
+            data.set_mode(BLOB_MODE)?;
+        }
         if stat.len != *size {
             return Err(StoreError::Changed { path: file.path });
         }

@@ -1,0 +1,355 @@
+//! Imports blobs of another store of this user: nothing travels, and on one volume nothing is taken.
+//!
+//! The other store is only read. It is not locked: what its collector removes meanwhile stays readable where it is open, or is
+//! not there, and then it is not imported. Every byte is hashed on the way, for the other store is not trusted.
+
+use crate::store::{
+    Blob, FileLock, Result, Store, StoreError,
+    format::{Provenance, Trust},
+    ingest::{
+        import::{hash, not_a_file},
+        partial,
+        publish::{self, BLOB_MODE, Finished},
+    },
+    layout::{Dir, IngestKey, PartialPaths},
+    lease::Lease,
+};
+use crate::{
+    digest::{GitSha1, SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest},
+    disk::{self, DiskFile, Kind, Open, Stat, TEMP_PREFIX, limits::OpenFiles, parallel},
+};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Files that are worth a further thread that hashes them.
+const LEAST_FILES: usize = 8;
+/// Bytes of a file that are read at once for its git id.
+const BLOCK: u64 = 256 << 10;
+
+/// A blob of another store that is to be imported.
+#[derive(Debug, Clone)]
+pub struct BlobToImport {
+    /// Its address, as the other store says.
+    pub digest: Sha256Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The git id that it must have, where one was published in place of a SHA-256.
+    pub git_sha1: Option<GitSha1>,
+    /// How far content with these hashes is vouched for.
+    pub trust: Trust,
+    /// Where such content is upstream.
+    pub source: Option<Provenance>,
+}
+
+/// How an imported blob shares its bytes with the blob of the other store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Sharing {
+    /// It was here already.
+    Present,
+    /// A file of its own, which shares its extents.
+    Reflink,
+    /// It is a further name of the same file.
+    HardLink,
+    /// It is a copy.
+    Copy,
+}
+
+/// A blob that was imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// The blob.
+    pub blob: Blob,
+    /// How it shares its bytes.
+    pub sharing: Sharing,
+}
+
+/// A blob of the other store, hashed and ready to be published.
+struct Staged {
+    data: Box<dyn DiskFile>,
+    path: PathBuf,
+    values: Vec<SegmentValue>,
+    sharing: Sharing,
+    place: Place,
+}
+
+/// What is to be removed once the blob has its name, or has none.
+enum Place {
+    /// The file of the other store, which stays.
+    Other,
+    /// A temporary file.
+    Temp,
+    /// The folder of a private partial, with its lock, so that no collector takes it for abandoned.
+    Partial(PartialPaths, Option<FileLock>),
+}
+
+impl Store {
+    /// Imports these blobs of `other`, with a result for each. They differ, and are under `lease` before they are published.
+    /// Each is a reflink where the file system can, else a hard link where the file is this user's own and nobody may write
+    /// it, else a copy. Content that has other hashes is refused. `progress` gets the bytes that were hashed so far, of all.
+    ///
+    /// # Errors
+    /// Of all: where this store cannot be written, or the lease not extended. Of one: where it cannot be read, changed, has
+    /// other content, or does not fit.
+    pub fn import_from(
+        &self,
+        other: &Store,
+        wanted: &[BlobToImport],
+        lease: &Lease,
+        progress: &(dyn Fn(u64) + Sync),
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Result<Imported>>> {
+        self.require_writable()?;
+        lease.protect(&wanted.iter().map(|blob| blob.digest).collect::<Vec<_>>())?;
+        let import = Import {
+            store: self.beside(other.layout().root()),
+            other,
+            no_reflink: AtomicBool::new(false),
+            hashed: AtomicU64::new(0),
+            progress,
+            cancel,
+        };
+        Ok(wanted.chunks(OpenFiles::now().group).flat_map(|group| import.group(group)).collect())
+    }
+}
+
+/// What the blobs of one call share.
+struct Import<'a> {
+    /// With a disk that enters both stores by handle.
+    store: Store,
+    other: &'a Store,
+    /// Whether the file system was found to have none, so that it is not tried for each file.
+    no_reflink: AtomicBool,
+    hashed: AtomicU64,
+    progress: &'a (dyn Fn(u64) + Sync),
+    cancel: &'a CancellationToken,
+}
+
+impl Import<'_> {
+    fn group(&self, wanted: &[BlobToImport]) -> Vec<Result<Imported>> {
+        let workers = if wanted.iter().all(|blob| blob.size <= SEGMENT_LEN) {
+            parallel::processors(wanted.len(), LEAST_FILES)
+        } else {
+            // The hash of a large file takes two already.
+            1
+        };
+        let stage = |blob: &BlobToImport| Ok::<_, Infallible>(self.stage(blob));
+        let Ok(staged) = parallel::map(wanted.iter(), workers, stage);
+        let mut files = Vec::new();
+        for (blob, staged) in wanted.iter().zip(&staged) {
+            let Ok(Some(staged)) = staged else { continue };
+            files.push(Ok(Finished {
+                data: &*staged.data,
+                path: staged.path.clone(),
+                digest: blob.digest,
+                values: staged.values.clone(),
+                size: blob.size,
+                trust: blob.trust,
+                source: blob.source.clone(),
+                replaces: false,
+            }));
+        }
+        let mut published = publish::publish(&self.store, files).into_iter();
+        let finish = |(blob, staged): (&BlobToImport, Result<Option<Staged>>)| match staged? {
+            None => {
+                let present = Blob { digest: blob.digest, size: blob.size };
+                Ok(Imported { blob: present, sharing: Sharing::Present })
+            }
+            Some(staged) => {
+                let result = published.next().unwrap_or(Err(StoreError::Cancelled));
+                let sharing = staged.sharing;
+                self.tidy(staged)?;
+                Ok(Imported { blob: result?, sharing })
+            }
+        };
+        wanted.iter().zip(staged).map(finish).collect()
+    }
+
+    /// Hashes a blob of the other store, and places it where the volume or its owner makes that necessary. `None` where it is
+    /// here already.
+    fn stage(&self, blob: &BlobToImport) -> Result<Option<Staged>> {
+        if self.cancel.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        if self.store.find_whole(&blob.digest, Some(blob.size))?.is_some() {
+            return Ok(None);
+        }
+        let (disk, path) = (self.store.disk(), self.other.layout().blob(&blob.digest));
+        let source = disk.open(&path, Open::Read)?;
+        let stat = source.stat()?;
+        if stat.kind != Kind::File {
+            return Err(not_a_file("import", &path).into());
+        }
+        if stat.len != blob.size {
+            return Err(StoreError::Changed { path });
+        }
+        let staged = match self.reflink(blob, &stat)? {
+            Some((place, at)) => {
+                let data = disk.open(&at, Open::Read)?;
+                self.hashed(blob, data, at, Sharing::Reflink, place, None)
+            }
+            None if self.may_link(&*source, &stat) => self.link(blob, source, path),
+            None => {
+                self.store.require_space(blob.size)?;
+                let (place, at, data) = self.make_file(blob)?;
+                data.allocate(blob.size)?;
+                data.set_len(blob.size)?;
+                self.hashed(blob, data, at, Sharing::Copy, place, Some(&*source))
+            }
+        };
+        staged.map(Some)
+    }
+
+    /// A reflink of the file in its place; `None` where there is none.
+    fn reflink(&self, blob: &BlobToImport, stat: &Stat) -> Result<Option<(Place, PathBuf)>> {
+        let own = self.store.disk().stat_follow(self.store.layout().root())?;
+        if self.no_reflink.load(Ordering::Relaxed) || own.dev != stat.dev {
+            return Ok(None);
+        }
+        let (disk, from) = (self.store.disk(), self.other.layout().blob(&blob.digest));
+        let made = match blob.size > SEGMENT_LEN {
+            true => {
+                let (place, data) = self.partial(blob)?;
+                match disk.reflink(&from, &data) {
+                    Ok(()) => Ok((place, data)),
+                    Err(error) => {
+                        self.remove(place, &data)?;
+                        Err(error)
+                    }
+                }
+            }
+            false => {
+                let tmp = self.store.layout().dir(Dir::Temp);
+                disk.make_temp(&tmp, TEMP_PREFIX, |at| disk.reflink(&from, at)).map(|(at, ())| (Place::Temp, at))
+            }
+        };
+        if made.is_err() {
+            self.no_reflink.store(true, Ordering::Relaxed);
+        }
+        Ok(made.ok())
+    }
+
+    /// Whether the file may get a further name: it is this user's own, on this volume, and nobody may write it, so its owner
+    /// cannot change it under the other name by accident.
+    fn may_link(&self, source: &dyn DiskFile, stat: &Stat) -> bool {
+        let own = self.store.disk().stat_follow(self.store.layout().root());
+        let is_own = match disk::user_id() {
+            Some(user) => stat.uid == user,
+            // Only its owner can set the mode.
+            None => source.set_mode(stat.mode).is_ok(),
+        };
+        stat.mode == BLOB_MODE && is_own && own.is_ok_and(|own| own.dev == stat.dev)
+    }
+
+    /// A further name of the file, in `tmp`, once it was hashed. Its path may be of another file by then, so what was linked is
+    /// compared with what was hashed.
+    fn link(&self, blob: &BlobToImport, source: Box<dyn DiskFile>, path: PathBuf) -> Result<Staged> {
+        let Staged { data, values, sharing, .. } =
+            self.hashed(blob, source, path.clone(), Sharing::HardLink, Place::Other, None)?;
+        let disk = self.store.disk();
+        let (at, ()) = disk.make_temp(&self.store.layout().dir(Dir::Temp), TEMP_PREFIX, |at| disk.hard_link(&path, at))?;
+        let (named, hashed) = (disk.stat(&at)?, data.stat()?);
+        if (named.dev, named.ino, named.len) != (hashed.dev, hashed.ino, blob.size) {
+            disk.remove_file(&at)?;
+            return Err(StoreError::Changed { path });
+        }
+        Ok(Staged { data, path: at, values, sharing, place: Place::Temp })
+    }
+
+    /// A new file for a copy.
+    fn make_file(&self, blob: &BlobToImport) -> Result<(Place, PathBuf, Box<dyn DiskFile>)> {
+        let (disk, mode) = (self.store.disk(), self.store.marker().file_mode());
+        if blob.size > SEGMENT_LEN {
+            let (place, at) = self.partial(blob)?;
+            let data = disk.open(&at, Open::CreateNew(mode))?;
+            return Ok((place, at, data));
+        }
+        let (at, data) = disk.create_temp(&self.store.layout().dir(Dir::Temp), TEMP_PREFIX, mode)?;
+        Ok((Place::Temp, at, data))
+    }
+
+    /// The folder of a private partial, and the path of its data.
+    fn partial(&self, blob: &BlobToImport) -> Result<(Place, PathBuf)> {
+        let key = IngestKey::private();
+        let what = blob.digest.to_string();
+        let lock = self.store.locks_work().then(|| self.store.lock_blob(&key, &what, self.store.wait())).transpose()?;
+        let paths = self.store.layout().partial(&key);
+        self.store.disk().create_dirs(&paths.dir, self.store.marker().folder_mode())?;
+        let data = paths.data.clone();
+        Ok((Place::Partial(paths, lock), data))
+    }
+
+    /// Hashes what was staged; with `copy_of`, its bytes are copied from there.
+    fn hashed(
+        &self,
+        blob: &BlobToImport,
+        data: Box<dyn DiskFile>,
+        path: PathBuf,
+        sharing: Sharing,
+        place: Place,
+        copy_of: Option<&dyn DiskFile>,
+    ) -> Result<Staged> {
+        let checked = (|| {
+            let (read, copy_to) = copy_of.map_or((&*data, None), |source| (source, Some(&*data)));
+            let counted = AtomicU64::new(0);
+            let progress = |done: u64| {
+                let more = done - counted.swap(done, Ordering::Relaxed);
+                (self.progress)(self.hashed.fetch_add(more, Ordering::Relaxed) + more);
+            };
+            let (digest, values) = hash(read, &path, blob.size, copy_to, &progress, self.cancel)?;
+            let mismatch = |expected, actual| StoreError::Mismatch { what: path.display().to_string(), expected, actual };
+            if digest != blob.digest {
+                return Err(mismatch(format!("sha256 {}", blob.digest), format!("sha256 {digest}")));
+            }
+            if let Some(expected) = blob.git_sha1 {
+                let actual = git_id(&*data, blob.size)?;
+                if actual != Some(expected) {
+                    let actual = actual.map_or_else(String::new, |id| id.to_string());
+                    return Err(mismatch(format!("git blob {expected}"), format!("git blob {actual}")));
+                }
+            }
+            Ok(values)
+        })();
+        match checked {
+            Ok(values) => Ok(Staged { data, path, values, sharing, place }),
+            Err(error) => {
+                drop(data);
+                self.remove(place, &path)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn tidy(&self, staged: Staged) -> Result<()> {
+        let Staged { data, path, place, .. } = staged;
+        drop(data);
+        self.remove(place, &path)
+    }
+
+    fn remove(&self, place: Place, path: &Path) -> Result<()> {
+        match place {
+            Place::Other => Ok(()),
+            Place::Temp => Ok(self.store.disk().remove_if_there(path).map(drop)?),
+            Place::Partial(paths, _lock) => partial::remove_partial(&self.store, &paths),
+        }
+    }
+}
+
+/// The id that git gives to the content of an open file of `len` bytes; `None` where it is shorter.
+fn git_id(data: &dyn DiskFile, len: u64) -> Result<Option<GitSha1>> {
+    let mut hasher = SequentialHasher::new(len, true);
+    let (mut buffer, mut at) = (vec![0; BLOCK.min(len) as usize], 0);
+    while at < len {
+        let part = &mut buffer[..(len - at).min(BLOCK) as usize];
+        if data.read_at(part, at)? < part.len() {
+            return Ok(None);
+        }
+        hasher.update(part);
+        at += part.len() as u64;
+    }
+    Ok(hasher.finish().1)
+}

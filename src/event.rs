@@ -80,6 +80,8 @@ pub enum Event {
         /// What it said, with its address.
         why: String,
     },
+    /// Worth a line for people who asked for details.
+    Detail(String),
     /// A lock is held by somebody else.
     Waiting {
         /// What the lock guards.

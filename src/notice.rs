@@ -142,6 +142,17 @@ pub enum Notice {
         /// Where that is.
         blob: PathBuf,
     },
+    /// Files came from another store of this user, and nothing travelled for them.
+    TakenFromStore {
+        /// The store's folder.
+        store: PathBuf,
+        /// How many files.
+        files: usize,
+        /// Their bytes.
+        bytes: u64,
+        /// Those of them that were copied, and take room again.
+        copied_bytes: u64,
+    },
     /// Files whose source published no hash are complete.
     Unpublished {
         /// Their paths in the view.
@@ -221,6 +232,7 @@ impl Notice {
             Self::OtherLink { .. } => "other_link",
             Self::WillReplace { .. } => "will_replace",
             Self::ContentKept { .. } => "content_kept",
+            Self::TakenFromStore { .. } => "taken_from_store",
             Self::Unpublished { .. } => "unpublished",
             Self::CompareDigest { .. } => "compare_digest",
             Self::BeginsAnew { .. } => "begins_anew",
@@ -272,6 +284,15 @@ impl fmt::Display for Notice {
             Self::OtherLink { why } => f.write_str(why),
             Self::WillReplace { path } => {
                 write!(f, "{} is replaced; its content is kept in the store until the next collection", path.display())
+            }
+            Self::TakenFromStore { store, files, bytes, copied_bytes } => {
+                let what = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+                write!(f, "{what} of {bytes} bytes came from the store {}", store.display())?;
+                match copied_bytes {
+                    0 => f.write_str(", and take no room again"),
+                    copied if copied == bytes => f.write_str(", as copies"),
+                    copied => write!(f, "; {copied} bytes of them are copies"),
+                }
             }
             Self::ContentKept { path, sha256, blob } => write!(
                 f,

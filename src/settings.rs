@@ -217,6 +217,9 @@ pub struct Settings {
     pub link: LinkMode,
     /// How long a command waits in all for locks of others; `None` waits for ever, no time at all tries once.
     pub lock_timeout: Option<Duration>,
+    /// The folder in which the stores that this user opened are remembered, so that what one of them has is not fetched for
+    /// another; `None` remembers none and looks in none.
+    pub known_stores: Option<PathBuf>,
     /// Settings of the network.
     pub network: Network,
     /// Where files of the project may be written; `None` where the program that uses this crate decides that itself.
@@ -318,6 +321,7 @@ impl Settings {
             store: None,
             link: LinkMode::Auto,
             lock_timeout: Some(Duration::from_secs(3600)),
+            known_stores: None,
             network: Network::default(),
             bounds: None,
         }

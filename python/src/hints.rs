@@ -70,6 +70,8 @@ const fn method(verb: Verb) -> Option<&'static str> {
         Verb::Path => "path",
         Verb::ForgetProject => "forget_project",
         Verb::Projects => "projects",
+        Verb::ForgetStore => "forget_store",
+        Verb::Stores => "stores",
         Verb::Remove => "remove",
         Verb::Sync => "sync",
         Verb::Use => "use",

@@ -395,6 +395,14 @@ impl Native {
         self.run(py, watch, "Project", move |manager| manager.forget_project(&project, force))
     }
 
+    fn stores<'py>(&self, py: Python<'py>, watch: Watch) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "KnownStore", ModelManager::known_stores)
+    }
+
+    fn forget_store<'py>(&self, py: Python<'py>, watch: Watch, store: String) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, watch, "KnownStore", move |manager| manager.forget_store(&store))
+    }
+
     /// The SHA-256 of any file.
     fn sha256(&self, py: Python<'_>, watch: Watch, path: PathBuf) -> PyResult<String> {
         let digest: Sha256Digest = run(py, &self.session, watch, move |manager| {

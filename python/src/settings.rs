@@ -19,6 +19,7 @@ pub struct Arguments {
     endpoint: Option<Vec<String>>,
     token: Option<String>,
     offline: Option<bool>,
+    no_local: Option<bool>,
     link: Option<String>,
     connections: Option<u64>,
     limit_rate: Option<u64>,
@@ -37,6 +38,7 @@ pub fn resolve(arguments: Arguments) -> Result<Resolved> {
     settings.link = arguments.link.as_deref().map(link).transpose()?;
     settings.lock_timeout = arguments.lock_timeout.map(lock_timeout).transpose()?;
     settings.offline = arguments.offline;
+    settings.no_local = arguments.no_local;
     if let Some(endpoints) = arguments.endpoint {
         settings.set("endpoints", &endpoints)?;
     }

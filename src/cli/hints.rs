@@ -54,6 +54,8 @@ const fn command(verb: Verb) -> &'static str {
         Verb::Path => "path",
         Verb::ForgetProject => "projects forget",
         Verb::Projects => "projects list",
+        Verb::ForgetStore => "stores forget",
+        Verb::Stores => "stores list",
         Verb::Unregister => "registry remove",
         Verb::Remove => "remove",
         Verb::Sync => "sync",

@@ -1,5 +1,6 @@
 //! Words notices for the terminal: what they say, and which command or option changes that.
 
+use super::units;
 use crate::{
     names::{RelPath, Role},
     notice::Notice,
@@ -19,6 +20,16 @@ pub fn words(notice: &Notice) -> String {
         }
         Notice::WillReplace { path } => {
             format!("{} is replaced; its content is kept in the store until `model-manager gc`", path.display())
+        }
+        Notice::TakenFromStore { store, files, bytes, copied_bytes } => {
+            let (what, bytes, store) = (units::count(*files, "file"), units::size(*bytes), store.display());
+            match copied_bytes {
+                0 => format!("{what} ({bytes}) came from your store {store}: nothing was downloaded, and no room is taken again"),
+                copied => {
+                    let copied = units::size(*copied);
+                    format!("{what} ({bytes}) came from your store {store}: nothing was downloaded; {copied} are copies")
+                }
+            }
         }
         Notice::ContentKept { path, sha256, blob } => {
             let (path, digest, blob) = (path.display(), sha256.short(), blob.display());

@@ -260,6 +260,11 @@ impl Reporter for Progress {
                     self.notice(&format!("{why}; trying the next endpoint"));
                 }
             }
+            Event::Detail(text) => {
+                if self.manner.verbose {
+                    self.notice(text);
+                }
+            }
             Event::Waiting { what, holder, since } => self.waiting(what, holder, *since),
             Event::Notice(notice) => self.notice(&notices::words(notice)),
             Event::Warning(warning) => self.warning(warning),

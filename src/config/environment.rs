@@ -80,15 +80,31 @@ impl<'a> Environment<'a> {
 
     /// The folder of this user's own settings: that of the platform, or of the XDG rules, where a relative path counts as none.
     pub fn settings_folder(&self) -> Option<PathBuf> {
-        let named = |name: &str| self.raw(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = || self.home().filter(|home| home.is_absolute());
-        let folder = if cfg!(windows) {
-            named("APPDATA").or_else(|| home().map(|home| home.join("AppData").join("Roaming")))
-        } else {
-            let usual = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
-            named("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(usual)))
+        self.own_folder(("APPDATA", "AppData/Roaming"), ("XDG_CONFIG_HOME", ".config"))
+    }
+
+    /// The folder in which this program remembers things of this user between its runs: that of the platform, or of the XDG
+    /// rules.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        self.own_folder(("LOCALAPPDATA", "AppData/Local"), ("XDG_STATE_HOME", ".local/state"))
+    }
+
+    /// A folder of this program: that of a variable, else below the user's home. A relative path counts as none.
+    fn own_folder(&self, windows: (&str, &str), xdg: (&str, &str)) -> Option<PathBuf> {
+        let (variable, usual) = match () {
+            () if cfg!(windows) => windows,
+            () if cfg!(target_os = "macos") => (xdg.0, "Library/Application Support"),
+            () => xdg,
         };
-        folder.map(|folder| folder.join("model-manager"))
+        let absolute = |path: &PathBuf| path.is_absolute();
+        let named = self.raw(variable).map(PathBuf::from).filter(absolute);
+        let folder = named.or_else(|| self.home().filter(absolute).map(|home| home.join(usual)))?;
+        Some(folder.join("model-manager"))
+    }
+
+    /// The folder in which the user's stores are remembered.
+    pub fn known_stores(&self) -> Option<PathBuf> {
+        self.state_folder().map(|folder| folder.join("stores"))
     }
 
     /// The user who became root by `sudo`.

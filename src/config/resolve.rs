@@ -127,6 +127,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     settings.store = parsed.store;
     settings.link = parsed.link.unwrap_or(settings.link);
     settings.lock_timeout = parsed.lock_timeout.map_or(settings.lock_timeout, |timeout| timeout.0);
+    settings.known_stores = if parsed.no_local.unwrap_or(false) { None } else { environment.known_stores() };
     settings.bounds = Some(bounds);
     let default = Network::default();
     let is_clear = |address: &&String| address.to_ascii_lowercase().starts_with("http:");

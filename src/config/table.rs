@@ -217,6 +217,8 @@ settings! {
             "How long to wait in all for locks that other processes hold: 30s, 5m, 1h, 0 to try once, or never to wait for ever";
         endpoints: Vec<Endpoint>, option("endpoint", "URL"), ["HF_ENDPOINT"], Yes, WithoutToken,
             "Address of the Hub or a mirror; repeat it to name more to fall back to, in this order";
+        no_local: bool, switch("no-local"), ["MODEL_MANAGER_NO_LOCAL"], Yes, Yes,
+            "Take nothing from your other stores, and do not remember this one";
         offline: bool, switch("offline"), ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"], Yes, Yes,
             "Send no request at all; what is not here is an error";
         connections: Count, option("connections", "N"), [], Yes, Yes,

@@ -38,6 +38,10 @@ pub enum Verb {
     ForgetProject,
     /// List the projects of the store.
     Projects,
+    /// Forget a store of this user.
+    ForgetStore,
+    /// List the stores of this user.
+    Stores,
     /// Take an entry out of the registry.
     Unregister,
     /// Remove a model from the project.
@@ -54,7 +58,7 @@ pub enum Verb {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Add,
         Self::Grant,
         Self::Doctor,
@@ -69,6 +73,8 @@ impl Verb {
         Self::Path,
         Self::ForgetProject,
         Self::Projects,
+        Self::ForgetStore,
+        Self::Stores,
         Self::Unregister,
         Self::Remove,
         Self::Sync,

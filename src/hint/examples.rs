@@ -142,6 +142,8 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::OnlyThisHost,
         Hint::NameGroup,
         Hint::NameProject,
+        Hint::NameStore,
+        Hint::ForgetStore { path: path() },
         Hint::ForgetLiveProject { uuid: text("01234567") },
         Hint::DownloadFromRepository,
         Hint::MoveForeign { path: path() },

@@ -390,6 +390,13 @@ pub enum Hint {
     NameGroup,
     /// Which projects there are, and how one is named.
     NameProject,
+    /// Which stores are known, and how one is named.
+    NameStore,
+    /// A store whose volume does not answer.
+    ForgetStore {
+        /// Its folder.
+        path: PathBuf,
+    },
     /// A project that is in use.
     ForgetLiveProject {
         /// Its uuid.

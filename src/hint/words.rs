@@ -385,6 +385,10 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             action(&Action::new(Verb::Gc).with(Parameter::OnlyThisHost))
         ),
         Hint::NameGroup => "Name a group that `getent group` lists, or its number. Nothing was made.".into(),
+        Hint::NameStore => format!("See {}; give the path or the whole uuid.", verb(Verb::Stores)),
+        Hint::ForgetStore { path } => {
+            format!("If it is gone for good, forget it with {}.", action(&Action::new(Verb::ForgetStore).path(path)))
+        }
         Hint::NameProject => format!("See {}; give the path or the whole uuid.", verb(Verb::Projects)),
         Hint::ForgetLiveProject { uuid } => format!(
             "Remove its models there with {}, or break it: {}.",

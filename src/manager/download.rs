@@ -93,7 +93,7 @@ impl ModelManager {
         }
         let project = Project::register(&store, &self.settings.models_dir)?;
         let views = self.views(Some(store.clone()));
-        if sources.is_some() {
+        if sources.is_some() || plan.has_local() {
             let expected: Vec<ExpectedFile<'_>> = plan.files.iter().map(PlannedFile::expected).collect();
             views.require_possible(&plan.target.view, &expected, self.settings.link, || plan.room(&store))?;
         }
@@ -102,6 +102,11 @@ impl ModelManager {
         for file in plan.files.iter().filter(|file| file.displaces) {
             let stamp = self.keep_content(&store, &views.dir(&plan.target.view).join(file.path.to_path()), &lease)?;
             adopted.push(VerifiedExisting { path: file.path.clone(), stamp });
+        }
+        self.import_found(&mut plan, &store, &lease)?;
+        if sources.is_none() {
+            // Something may not have been where it was found.
+            sources = self.network_for(&plan)?;
         }
         let fetched = self.fetch_all(&mut plan, &store, &lease, sources)?;
         self.tell_unpublished(&plan);

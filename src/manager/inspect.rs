@@ -58,6 +58,10 @@ impl ModelManager {
                 (FileSupply::Present, Some(store), Some(digest)) => {
                     sum.add(self.read_header(name, store.layout().blob(digest)));
                 }
+                (FileSupply::Local, ..) if file.found.is_some() => {
+                    let blob = file.found.iter().map(|found| found.store.layout().blob(&found.digest));
+                    blob.for_each(|blob| sum.add(self.read_header(name, blob)));
+                }
                 (FileSupply::Adopt, ..) => {
                     let path = self.settings.models_dir.join(plan.target.view.dir()).join(file.path.to_path());
                     sum.add(self.read_header(name, path));

@@ -7,6 +7,7 @@ mod doctor;
 mod download;
 mod info;
 mod inspect;
+mod known_stores;
 mod lint;
 mod list;
 mod lock;
@@ -144,6 +145,7 @@ impl ModelManager {
         match Store::open(self.models_disk(), &self.store_dir()) {
             Ok(store) => {
                 let store = store.waiting(self.wait());
+                self.remember(&store);
                 self.note_place(&store);
                 Ok(Some(store))
             }
@@ -177,7 +179,9 @@ impl ModelManager {
     pub(crate) fn store(&self) -> Result<Store> {
         require_folder_or_nothing(&*self.disk, &self.settings.models_dir)?;
         self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
-        Ok(Store::open_or_init(self.models_disk(), &self.store_dir(), false)?.waiting(self.wait()))
+        let store = Store::open_or_init(self.models_disk(), &self.store_dir(), false)?.waiting(self.wait());
+        self.remember(&store);
+        Ok(store)
     }
 
     /// The disk, with the models directory entered by handle: the store writes the project's file there, and takes files in.

@@ -6,7 +6,7 @@
 
 use super::{
     AddReport, AddRequest, DownloadOptions, DownloadReport, InfoModel, LintReport, LockOptions, LockReport, ModelManager,
-    PlanReport, RepairReport, Selector, SyncOptions, SyncReport,
+    PlanReport, RepairReport, Selector, SyncOptions, SyncReport, known_stores,
     network::{Network, no_thread},
     registry_file::{self, RegistryFile},
 };
@@ -17,7 +17,7 @@ use crate::{
     hint::Hint,
     registry::Registry,
     settings::Settings,
-    store::CheckMode,
+    store::{CheckMode, KnownStores},
 };
 use std::{
     fmt,
@@ -40,6 +40,7 @@ pub struct Session {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) network: Arc<Network>,
     registry: Arc<RegistryFile>,
+    known_stores: Option<Arc<KnownStores>>,
 }
 
 /// Who hears of one call, and what stops it. Calls of one session do not disturb each other.
@@ -112,15 +113,19 @@ impl Session {
             registry_file::require_named(&*disk, path)?;
         }
         let registry = Arc::new(RegistryFile::named(settings.config.clone()));
-        Ok(Self { network: Arc::new(Network::new(settings.network.clone())), settings: Arc::new(settings), disk, registry })
+        Ok(Self::of(settings, disk, registry))
     }
 
     /// A session with a registry that is read already: `settings.config` is then only where entries are written, and need not
     /// be there.
     pub fn for_registry(settings: Settings, registry: Registry) -> Self {
+        Self::of(settings, Arc::new(RealDisk), Arc::new(RegistryFile::given(registry)))
+    }
+
+    fn of(settings: Settings, disk: Arc<dyn Disk>, registry: Arc<RegistryFile>) -> Self {
         let network = Arc::new(Network::new(settings.network.clone()));
-        let registry = Arc::new(RegistryFile::given(registry));
-        Self { settings: Arc::new(settings), disk: Arc::new(RealDisk), network, registry }
+        let known_stores = known_stores::of_user(&disk, settings.known_stores.as_ref());
+        Self { settings: Arc::new(settings), disk, network, registry, known_stores }
     }
 
     /// The same session with another registry that is read already.
@@ -144,7 +149,11 @@ impl Session {
             true => self.registry.clone(),
             false => Arc::new(RegistryFile::named(settings.config.clone())),
         };
-        Self { network, registry, settings: Arc::new(settings), disk: self.disk.clone() }
+        let known_stores = match settings.known_stores == self.settings.known_stores {
+            true => self.known_stores.clone(),
+            false => known_stores::of_user(&self.disk, settings.known_stores.as_ref()),
+        };
+        Self { network, registry, known_stores, settings: Arc::new(settings), disk: self.disk.clone() }
     }
 
     /// Its settings.
@@ -162,6 +171,11 @@ impl Session {
             true => self.registry.again().read(&*self.disk),
             false => self.registry.read(&*self.disk),
         }
+    }
+
+    /// The stores that this user's commands opened; `None` where they are to be left alone.
+    pub(super) fn known_stores(&self) -> Option<&KnownStores> {
+        self.known_stores.as_deref()
     }
 
     /// Where it has its registry from.

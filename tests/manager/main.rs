@@ -16,6 +16,7 @@ mod calls;
 mod downloads;
 mod faults;
 mod kit;
+mod known_stores;
 mod locks;
 mod plans;
 mod power_loss;

@@ -15,7 +15,7 @@ use crate::{
     registry::{LockSource, LockedFile, LockedView, UNPUBLISHED},
     store::{RootRecord, Store, Trust, UpstreamFile, ViewFile, ViewKey},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 /// The name of a locked view.
 pub(in crate::manager) fn view_of(locked: &LockedView) -> ViewKey {
@@ -182,7 +182,7 @@ impl ModelManager {
     /// fetching it there. Big files are never among them, for git does not hold those.
     pub(in crate::manager) fn learn_hashes(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         if let Some(store) = store.filter(|_| plan.files.iter().any(|file| file.sha256.is_none())) {
-            let noted = blobs_by_git_id(store)?;
+            let noted = store.blobs_by_git_id(usize::MAX, &|| true)?;
             for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
                 let Some(git_sha1) = file.git_sha1 else { continue };
                 for digest in noted.get(&git_sha1).into_iter().flatten() {
@@ -204,9 +204,12 @@ impl ModelManager {
             return Ok(());
         }
         rest.files.iter_mut().for_each(|file| file.supply = FileSupply::Fetch);
-        let sources = self.network_for(&rest)?;
+        self.look_in_known_stores(&mut rest.files, store)?;
+        self.network_for(&rest)?;
         let store = self.store()?;
         let lease = Arc::new(store.lease()?);
+        self.import_found(&mut rest, &store, &lease)?;
+        let sources = self.network_for(&rest)?;
         self.fetch_all(&mut rest, &store, &lease, sources)?;
         for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
             file.sha256 = rest.files.iter().find(|found| found.repo_path == file.repo_path).and_then(|found| found.sha256);
@@ -327,19 +330,6 @@ pub(in crate::manager) fn folder_of<'p>(paths: impl IntoIterator<Item = &'p RelP
         folder = above(named);
     }
     folder
-}
-
-/// Blobs by the git ids that their records name.
-fn blobs_by_git_id(store: &Store) -> Result<HashMap<GitSha1, Vec<Sha256Digest>>> {
-    let mut noted: HashMap<GitSha1, Vec<Sha256Digest>> = HashMap::new();
-    for digest in store.blobs()? {
-        for source in store.upstream_files(&digest)? {
-            if let Some(git_sha1) = source.git_sha1 {
-                noted.entry(git_sha1).or_default().push(digest);
-            }
-        }
-    }
-    Ok(noted)
 }
 
 /// Whether a blob has both ids. What its records say is believed of no hash that goes into a lock file.

@@ -45,7 +45,7 @@ impl ModelManager {
         if let Some(mut files) = listed_files(&target).filter(|files| has_companions(files)) {
             self.supply(&target.view, &mut files, options.force, store)?;
             let settled = |file: &PlannedFile| match file.supply {
-                FileSupply::Present | FileSupply::Adopt | FileSupply::Damaged => true,
+                FileSupply::Present | FileSupply::Adopt | FileSupply::Damaged | FileSupply::Local => true,
                 FileSupply::Partial | FileSupply::Fetch => file.size.is_some() && file.sha256.is_some(),
             };
             let has_revisions = target.source.repo().is_some();
@@ -277,8 +277,8 @@ impl ModelManager {
         let dir = self.settings.models_dir.join(view.dir());
         let has_view = self.disk.find(&dir)?.is_some();
         let mut found = BTreeMap::new();
-        for file in files {
-            (file.supply, file.again, file.displaces) = (FileSupply::Fetch, force, false);
+        for file in &mut *files {
+            (file.supply, file.again, file.displaces, file.found) = (FileSupply::Fetch, force, false, None);
             // A plain file of the old tool gives way to a link, even where its content is in the store already.
             let shown = dir.join(file.path.to_path());
             if has_view
@@ -329,7 +329,7 @@ impl ModelManager {
                 }
             }
         }
-        Ok(())
+        self.look_in_known_stores(files, store)
     }
 
     /// Whether a plain file has the content that is wanted in its place, where that is known.

@@ -16,7 +16,7 @@ use crate::{
     notice::Notice,
     settings::LinkMode,
     source::{Sources, locations},
-    store::{IngestKey, Store, Trust, VersionKey, ViewFile, ViewKey},
+    store::{FoundBlob, IngestKey, Store, Trust, VersionKey, ViewFile, ViewKey},
     view::ExpectedFile,
     weights::is_weights,
 };
@@ -62,6 +62,10 @@ pub(super) struct PlannedFile {
     pub(super) again: bool,
     /// Bytes of an interrupted download.
     pub(super) held: u64,
+    /// The blob of another store from which it is imported.
+    pub(super) found: Option<FoundBlob>,
+    /// Its SHA-256, once it was imported.
+    pub(super) imported: Option<Sha256Digest>,
     /// Whether it is of the view already and only stays: nobody was asked about it.
     pub(super) stays: bool,
     /// Whether a regular file with other content is in its place. It is replaced after its content was imported.
@@ -81,6 +85,8 @@ impl PlannedFile {
             supply: FileSupply::Fetch,
             again: false,
             held: 0,
+            found: None,
+            imported: None,
             stays: false,
             displaces: false,
         }
@@ -158,7 +164,19 @@ impl Plan {
 
     /// Bytes that what must travel still takes in the store.
     pub(super) fn room(&self, store: &Store) -> u64 {
-        self.missing().iter().map(|(key, file)| store.required_space(key, file.size.unwrap_or(0))).sum()
+        let copied: u64 = self.copied().values().sum();
+        copied + self.missing().iter().map(|(key, file)| store.required_space(key, file.size.unwrap_or(0))).sum::<u64>()
+    }
+
+    /// What is copied from stores on other volumes, with its bytes. On one volume nothing is taken.
+    fn copied(&self) -> BTreeMap<IngestKey, u64> {
+        let is_copied = |file: &&PlannedFile| file.found.as_ref().is_some_and(|found| !found.is_on_volume);
+        self.files.iter().filter(is_copied).map(|file| (file.key(), file.size.unwrap_or(0))).collect()
+    }
+
+    /// Whether nothing has to travel, though something is to be taken in.
+    pub(super) fn has_local(&self) -> bool {
+        self.files.iter().any(|file| file.supply == FileSupply::Local)
     }
 
     /// Whether nothing has to travel or be taken in.
@@ -221,7 +239,8 @@ impl Plan {
         let missing = self.missing();
         let download_bytes = missing.values().map(|file| file.to_fetch()).sum();
         let room = |key: &IngestKey, size: u64| store.map_or(size, |store| store.required_space(key, size));
-        let disk_bytes = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
+        let fetched: u64 = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
+        let disk_bytes = fetched + self.copied().values().sum::<u64>();
         let weights =
             self.files.iter().filter(|file| is_weights(&file.path)).try_fold(0u64, |sum, file| sum.checked_add(file.size?));
         let mut notices = self.notices();

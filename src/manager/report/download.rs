@@ -47,6 +47,8 @@ pub enum FileSupply {
     Damaged,
     /// A plain file at the view's path is taken into the store.
     Adopt,
+    /// They are in another store of this user, and are taken from there.
+    Local,
     /// Some are in the store from an interrupted download.
     Partial,
     /// They come over the network.
@@ -60,6 +62,7 @@ impl FileSupply {
             Self::Present => "present",
             Self::Damaged => "damaged",
             Self::Adopt => "adopt",
+            Self::Local => "local",
             Self::Partial => "partial",
             Self::Fetch => "fetch",
         }

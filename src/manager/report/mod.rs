@@ -7,6 +7,7 @@
 
 mod download;
 mod info;
+mod known_stores;
 mod list;
 mod lock;
 mod memory;
@@ -19,6 +20,7 @@ mod verify;
 
 pub use download::{DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
 pub use info::{InfoForm, InfoModel, LabelInfo, WeightsInfo};
+pub use known_stores::{StoreReport, StoreState};
 pub use list::{ListedFile, ListedFileState, ListedModel, ListedState};
 pub use lock::{
     ChangeKind, FileChange, LockCheck, LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState,

@@ -167,6 +167,8 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/path.rs", "@download", In(|| broken("path tiny"))),
     ("manager/path.rs", "@path", In(|| here("path tinny"))),
     ("hint forget_live_project", "projects forget {} --force", In(|| here("projects forget .").not_well())),
+    ("hint name_store", "stores list", In(|| here("stores forget nowhere"))),
+    ("hint forget_store", "stores forget {}", Like("stores forget /srv/models/.blobs")),
     ("hint name_project", "projects list", In(|| here("projects forget nowhere"))),
     ("hint forget_live_project", "remove <model>", In(|| here("projects forget .").word("<model>", "tiny"))),
     ("manager/remove.rs", "@registry remove", In(|| nothing("remove tiny"))),
@@ -588,9 +590,9 @@ fn between<'t>(text: &'t str, begin: &str, end: char) -> Vec<&'t str> {
     text.match_indices(begin).filter_map(|(at, _)| text[at + begin.len()..].split_once(end)).map(|(found, _)| found).collect()
 }
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 20] = [
     "download", "list", "info", "verify", "remove", "path", "lock", "sync", "use", "gc", "why", "df", "doctor", "projects", "init",
-    "add", "lint", "config", "registry",
+    "add", "lint", "config", "registry", "stores",
 ];
 
 /// Every command that stands in the sources, by its file; and what is called a command and is none.

@@ -320,6 +320,10 @@ fn downloads(seen: &mut Seen) {
     seen.run(&desk, "why", "models/set/safetensors/config.json", 0);
     seen.run(&desk, "df", "", 0);
     seen.run(&desk, "projects", "", 0);
+    desk.run("init --models-dir ../gone/models").ok();
+    desk.run("df --models-dir ../gone/models").ok();
+    std::fs::remove_dir_all(desk.s.root().join("gone")).unwrap();
+    seen.run(&desk, "stores", "", 0);
 }
 
 fn damage_and_removal(seen: &mut Seen) {
@@ -347,6 +351,7 @@ fn damage_and_removal(seen: &mut Seen) {
     seen.run(&desk, "gc", "--dry-run", 0);
     seen.run(&desk, "gc", "--grace 0 --partials 0", 0);
     seen.run(&desk, "projects", "forget models --force", 0);
+    seen.run(&desk, "stores", "forget models/.blobs", 0);
 }
 
 #[cfg(unix)]

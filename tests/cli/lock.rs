@@ -339,7 +339,7 @@ fn lock_and_sync_answer_in_json() {
     assert!(!desk.s.models().exists());
     let done = desk.run("sync --json").ok().json();
     assert_eq!((&done["totals"]["download_bytes"], &done["models"][0]["model"]), (&json!(desk.content().len()), &json!("tiny")));
-    let error = desk.run("sync --locked --offline --store elsewhere --json").code(6).json();
+    let error = desk.run("sync --locked --offline --no-local --store elsewhere --json").code(6).json();
     assert_eq!(error["error"]["kind"], "network");
     assert!(blob_in(&desk.store(), &desk.content()).exists());
 }

@@ -9,6 +9,7 @@ mod support;
 mod headers;
 mod json;
 mod kit;
+mod known_stores;
 mod mounts;
 mod transcript;
 mod web;

@@ -24,10 +24,11 @@ fn clone_of(desk: &Desk, name: &str) -> PathBuf {
     clone
 }
 
+/// Each clone is somebody else's, who has no other store.
 #[track_caller]
 fn run_in(desk: &Desk, project: &Path, line: &str) -> Output {
     let mut command = desk.s.command(line.split_whitespace());
-    command.current_dir(project);
+    command.current_dir(project).env("HOME", project.join("../home").join(project.file_name().unwrap()));
     desk.s.finish(command)
 }
 

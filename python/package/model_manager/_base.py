@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         endpoint: str | Sequence[str] | None
         token: str | None
         offline: bool | None
+        no_local: bool | None
         link: LinkMode | None
         connections: int | None
         limit_rate: int | None
@@ -51,6 +52,7 @@ class Base:
         endpoint: str | Sequence[str] | None = None,
         token: str | None = None,
         offline: bool | None = None,
+        no_local: bool | None = None,
         link: LinkMode | None = None,
         connections: int | None = None,
         limit_rate: int | None = None,
@@ -64,6 +66,7 @@ class Base:
                 "endpoint": [endpoint] if isinstance(endpoint, str) else endpoint,
                 "token": token,
                 "offline": offline,
+                "no_local": no_local,
                 "link": link,
                 "connections": connections,
                 "limit_rate": limit_rate,

@@ -42,6 +42,7 @@ from .results import (
     Partial,
     Place,
     Plan,
+    KnownStore,
     Project,
     Removal,
     RemovalTotals,

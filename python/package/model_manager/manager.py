@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Listed,
         ModelInfo,
         Plan,
+        KnownStore,
         Project,
         Removal,
         Repair,
@@ -49,6 +50,7 @@ class Manager(InProject):
         store: The store, which several projects may share. Default: ``MODEL_MANAGER_STORE``, else ``.blobs`` in models_dir.
         endpoint: The Hub, or the Hub and its mirrors in the order in which they are tried. Default: ``HF_ENDPOINT``.
         token: A Hub token. Default: ``HF_TOKEN`` and where ``hf auth login`` saves it. An empty one is none.
+        no_local: Take nothing from your other stores. Default: ``MODEL_MANAGER_NO_LOCAL``.
         offline: Send no request at all. Default: ``HF_HUB_OFFLINE``.
         link: How the tree shows files; ``auto`` takes the first that works.
         connections: Connections open at once. Default: 8, and up to 16 while only small files come or each connection is slow.
@@ -274,6 +276,17 @@ class Manager(InProject):
         Its content goes at the next `gc`. A project that is still there is refused, unless `force` is given: its models break.
         """
         return self._usable().forget_project(watch(None, None), fspath(project), force)
+
+    def stores(self) -> List[KnownStore]:
+        """The stores that you used: what one of them has is not downloaded for another."""
+        return self._usable().stores(watch(None, None))
+
+    def forget_store(self, store: StrPath) -> KnownStore:
+        """Takes nothing from a store any more, until it is used again: its path, or the first 8 or more digits of its uuid.
+
+        Its files stay.
+        """
+        return self._usable().forget_store(watch(None, None), fspath(store))
 
     # Files
 

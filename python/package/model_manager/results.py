@@ -60,6 +60,7 @@ __all__ = [
     "Partial",
     "Place",
     "Plan",
+    "KnownStore",
     "Project",
     "Removal",
     "RemovalTotals",
@@ -554,6 +555,21 @@ class Project:
     other_owners: tuple[Owner, ...]
     """What else keeps blobs for it."""
     total_bytes: int
+
+
+@dataclass(frozen=True)
+class KnownStore:
+    """A store that you used."""
+
+    uuid: str
+    path: Path
+    """Where it was."""
+    noted_at: str
+    """When it was first seen there, RFC 3339."""
+    state: Literal["own", "usable", "unusable", "silent"]
+    """``own``: that of this project; ``silent``: its volume does not answer."""
+    problem: str | None
+    """Why it cannot be used."""
 
 
 @dataclass(frozen=True)

@@ -149,12 +149,21 @@ fn files_text(files: &[FileReport]) -> String {
     }
 }
 
+/// Where the files of a view come from that needed no network.
+pub(super) fn nothing_fetched(files: &[FileReport]) -> &'static str {
+    let is_any = |state| files.iter().any(|file| file.state == state);
+    match () {
+        () if is_any(FileSupply::Adopt) => "taken into the store, nothing fetched",
+        () if is_any(FileSupply::Local) => "taken from your other store, nothing fetched",
+        () => "already present",
+    }
+}
+
 /// What happened, in one line.
 fn summary(report: &DownloadReport, took: Duration) -> String {
     let mut parts = vec![files_text(&report.files), units::size(report.total_bytes)];
     if report.download_bytes == 0 {
-        let adopted = report.files.iter().any(|file| file.state == FileSupply::Adopt);
-        parts.push(if adopted { "taken into the store, nothing fetched".into() } else { "already present".into() });
+        parts.push(nothing_fetched(&report.files).to_owned());
     } else {
         let all = report.download_bytes >= report.total_bytes;
         let amount = if all { "fetched".into() } else { format!("{} of it fetched", units::size(report.download_bytes)) };

@@ -17,6 +17,7 @@ mod path;
 mod projects;
 mod registry;
 mod remove;
+mod stores;
 mod sync;
 mod use_model;
 mod verify;
@@ -43,6 +44,7 @@ pub enum Command {
     Df(df::Args),
     Doctor(doctor::Args),
     Projects(projects::Args),
+    Stores(stores::Args),
     Init(init::Args),
     Add(add::Args),
     Lint(lint::Args),
@@ -72,6 +74,7 @@ impl Command {
             Self::Df(args) => Box::new(args.run(context)?),
             Self::Doctor(args) => Box::new(args.run(context)?),
             Self::Projects(args) => Box::new(args.run(context)?),
+            Self::Stores(args) => Box::new(args.run(context)?),
             Self::Init(args) => Box::new(args.run(context)?),
             Self::Add(args) => Box::new(args.run(context)?),
             Self::Lint(args) => Box::new(args.run(context)?),

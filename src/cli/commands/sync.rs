@@ -80,7 +80,7 @@ impl Answer for Synced {
 
 fn line_of(view: &DownloadReport) -> String {
     let how = match view.download_bytes {
-        0 => "already present".into(),
+        0 => download::nothing_fetched(&view.files).to_owned(),
         some => format!("{} fetched", units::size(some)),
     };
     let files = units::count(view.files.len(), "file");

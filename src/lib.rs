@@ -231,7 +231,7 @@ pub mod causes {
             DiskError,
             lock::{LockError, LockHeld},
         },
-        http::{AuthCause, DenyCause, HttpError, Missing, Refusal, Retry},
+        http::{AuthCause, DenyCause, HttpError, NotFoundKind, Refusal, Retry},
         names::NameError,
         registry::{BadFile, EditError, RegistryError},
         settings::Misplaced,

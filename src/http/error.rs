@@ -13,7 +13,7 @@ use std::{fmt, time::Duration};
 /// Which thing a 404 is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Missing {
+pub enum NotFoundKind {
     /// The repository.
     Repo,
     /// The branch, tag or commit.
@@ -142,7 +142,7 @@ pub enum HttpError {
         got: u64,
     },
     /// An answer that takes longer than its deadline.
-    #[error("{url} had not ended its answer after {} s", after.as_secs())]
+    #[error("{url} was still sending its answer after {} s, the longest time allowed", after.as_secs())]
     Endless {
         /// The address.
         url: String,
@@ -182,7 +182,7 @@ pub enum HttpError {
     #[error("{}", .refusal.describe())]
     NotFound {
         /// What is missing.
-        kind: Missing,
+        kind: NotFoundKind,
         /// What the server said.
         refusal: Box<Refusal>,
     },
@@ -293,7 +293,7 @@ impl HttpError {
             Self::Status(refusal) => match (refusal.status, refusal.retry_after) {
                 (503, Some(wait)) if wait <= LONGEST_PAUSE => Retry::After(wait),
                 (408 | 425 | 500.., _) => Retry::Backoff,
-                _ if refusal.foreign => Retry::Elsewhere,
+                _ if refusal.cross_origin => Retry::Elsewhere,
                 _ => Retry::Never,
             },
             Self::BadRange { .. } | Self::Changed { .. } | Self::Replaced { .. } | Self::Encoded { .. } | Self::Html { .. } => {
@@ -304,7 +304,7 @@ impl HttpError {
     }
 
     /// Whether another mirror may answer where this one did not.
-    pub fn elsewhere(&self) -> bool {
+    pub fn should_try_next_mirror(&self) -> bool {
         !matches!(
             self,
             Self::Offline { .. }
@@ -326,7 +326,7 @@ impl HttpError {
     pub fn is_about_ranges(&self) -> bool {
         match self {
             Self::BadRange { .. } | Self::Changed { .. } => true,
-            Self::Status(refusal) => matches!(refusal.status, 304 | 412 | 416) || (refusal.foreign && refusal.status == 400),
+            Self::Status(refusal) => matches!(refusal.status, 304 | 412 | 416) || (refusal.cross_origin && refusal.status == 400),
             _ => false,
         }
     }
@@ -334,7 +334,7 @@ impl HttpError {
     /// Whether a cached or signed address may simply have expired.
     pub(super) fn is_expired(&self) -> bool {
         match self {
-            Self::Status(refusal) => refusal.foreign && matches!(refusal.status, 400 | 401 | 403 | 404 | 410),
+            Self::Status(refusal) => refusal.cross_origin && matches!(refusal.status, 400 | 401 | 403 | 404 | 410),
             Self::NotFound { .. } | Self::Unauthorized { .. } | Self::Forbidden { .. } => true,
             _ => false,
         }
@@ -364,7 +364,7 @@ pub(super) fn printable(text: &str) -> String {
     text::short(line.trim(), 300)
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for NotFoundKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Repo => "repository",

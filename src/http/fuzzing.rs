@@ -11,7 +11,7 @@ use url::Url;
 /// The pause that an answer with these headers asks for.
 pub fn pause_asked_for(status: u16, headers: &[(&str, &[u8])]) -> Option<Duration> {
     let status = StatusCode::from_u16(status).ok()?;
-    pause::wanted(status, &header_map(headers)).map(|wanted| wanted.wait)
+    pause::retry_after(status, &header_map(headers)).map(|pause| pause.wait)
 }
 
 fn header_map(headers: &[(&str, &[u8])]) -> HeaderMap {

@@ -33,7 +33,7 @@ pub use backoff::Backoff;
 pub use body::Body;
 pub use client::check_certificates;
 pub use deadline::Deadline;
-pub use error::{AuthCause, DenyCause, HttpError, Missing, Retry};
+pub use error::{AuthCause, DenyCause, HttpError, NotFoundKind, Retry};
 pub use location::Location;
 pub use origin::{Origin, bare};
 pub use pace::{Progress, SLOWEST};
@@ -84,7 +84,7 @@ struct Shared {
     clients: client::Clients,
     offline: bool,
     stall: Duration,
-    patience: Duration,
+    response_timeout: Duration,
     tries: u32,
     pauses: pause::Pauses,
     limiter: Option<limit::Limiter>,
@@ -105,7 +105,7 @@ impl Http {
             clients: client::Clients::new(network, ca_pem)?,
             offline: network.offline,
             stall: network.stall_timeout,
-            patience: network.connect_timeout.saturating_add(network.stall_timeout),
+            response_timeout: network.connect_timeout.saturating_add(network.stall_timeout),
             tries: network.tries.max(1),
             pauses: pause::Pauses::default(),
             limiter: network.limit_rate.map(limit::Limiter::new),
@@ -176,9 +176,9 @@ impl Http {
         if token.is_err() {
             trail.stranger.get_or_insert_with(|| origin.clone());
         }
-        let mut response = tokio::time::timeout(shared.patience, request.send())
+        let mut response = tokio::time::timeout(shared.response_timeout, request.send())
             .await
-            .map_err(|_| HttpError::Timeout { url: bare(url), after: shared.patience })?
+            .map_err(|_| HttpError::Timeout { url: bare(url), after: shared.response_timeout })?
             .map_err(|error| match (HttpError::of_transport(error, url), proxy) {
                 (HttpError::Connect { origin, why }, Some(proxy)) => {
                     HttpError::Connect { origin, why: format!("through the proxy that {} names: {why}", proxy.variable) }
@@ -208,12 +208,12 @@ impl Http {
 
     /// Takes notice of what an answer says beside its content.
     fn note(&self, origin: &Origin, response: &Response) {
-        if let Some(wanted) = pause::wanted(response.status(), response.headers())
-            && self.shared.pauses.start(origin, &wanted)
-            && !wanted.wait.is_zero()
+        if let Some(pause) = pause::retry_after(response.status(), response.headers())
+            && self.shared.pauses.start(origin, &pause)
+            && !pause.wait.is_zero()
         {
             let why = "the server limits the rate of requests".into();
-            self.report(&Event::Retry { what: origin.to_string(), why, after: wanted.wait });
+            self.report(&Event::Retry { what: origin.to_string(), why, after: pause.wait });
         }
         if self.service.0.members.contains(origin)
             && let Some(text) = self.dialect().notice(response.headers())

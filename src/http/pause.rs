@@ -24,7 +24,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// What an answer asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RetryAfter {
     bucket: Option<String>,
     /// How long.
     pub wait: Duration,
@@ -65,11 +65,11 @@ impl Pauses {
     }
 
     /// Starts or lengthens a pause; true if none of its kind was running, so that it is reported once.
-    pub fn start(&self, origin: &Origin, wanted: &Wanted) -> bool {
+    pub fn start(&self, origin: &Origin, pause: &RetryAfter) -> bool {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let until = now + wanted.wait.min(Duration::from_secs(7 * 86_400));
-        let slot = pauses.entry((origin.clone(), wanted.bucket.clone())).or_insert(now);
+        let until = now + pause.wait.min(Duration::from_secs(7 * 86_400));
+        let slot = pauses.entry((origin.clone(), pause.bucket.clone())).or_insert(now);
         let new = *slot <= now;
         *slot = until.max(*slot);
         new
@@ -77,22 +77,22 @@ impl Pauses {
 }
 
 /// Reads the pause an answer asks for: `Retry-After` on 429 and 503, else `RateLimit` with nothing remaining.
-pub fn wanted(status: StatusCode, headers: &HeaderMap) -> Option<Wanted> {
+pub fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<RetryAfter> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let limit = text("ratelimit").and_then(exhausted);
     if matches!(status.as_u16(), 429 | 503) {
-        let after = text("retry-after").and_then(retry_after);
+        let after = text("retry-after").and_then(delay_of);
         // On a 429 the window's end is worth waiting for even when the header does not say r=0.
         let window = || (status == 429).then(|| text("ratelimit").and_then(|t| items(t).next()))?;
         let named = limit.or_else(window);
         return match (after, named) {
-            (Some(wait), Some((bucket, _))) => Some(Wanted { bucket: Some(bucket), wait }),
-            (Some(wait), None) => Some(Wanted { bucket: None, wait }),
-            (None, Some((bucket, t))) => Some(Wanted { bucket: Some(bucket), wait: Duration::from_secs(t.saturating_add(1)) }),
+            (Some(wait), Some((bucket, _))) => Some(RetryAfter { bucket: Some(bucket), wait }),
+            (Some(wait), None) => Some(RetryAfter { bucket: None, wait }),
+            (None, Some((bucket, t))) => Some(RetryAfter { bucket: Some(bucket), wait: Duration::from_secs(t.saturating_add(1)) }),
             (None, None) => None,
         };
     }
-    limit.map(|(bucket, t)| Wanted { bucket: Some(bucket), wait: Duration::from_secs(t.saturating_add(1)) })
+    limit.map(|(bucket, t)| RetryAfter { bucket: Some(bucket), wait: Duration::from_secs(t.saturating_add(1)) })
 }
 
 /// The first bucket of a `RateLimit` header with nothing remaining, and the seconds until it fills again.
@@ -120,7 +120,7 @@ fn item(text: &str) -> Option<(String, Option<u64>, u64)> {
 }
 
 /// Seconds, or a date in the form of RFC 9110.
-fn retry_after(text: &str) -> Option<Duration> {
+fn delay_of(text: &str) -> Option<Duration> {
     if let Some(seconds) = number(text) {
         return Some(Duration::from_secs(seconds));
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_wait_is_read_from_either_header() {
         let limited = StatusCode::TOO_MANY_REQUESTS;
-        let wait = |status, list: &[_]| wanted(status, &headers(list)).map(|w| w.wait.as_secs());
+        let wait = |status, list: &[_]| retry_after(status, &headers(list)).map(|w| w.wait.as_secs());
         assert_eq!(wait(limited, &[("retry-after", "7"), ("ratelimit", "\"api\";r=0;t=55")]), Some(7));
         assert_eq!(wait(limited, &[("ratelimit", "\"api\";r=0;t=55")]), Some(56));
         assert_eq!(wait(limited, &[("ratelimit-policy", "\"fixed window\";\"api\";q=3000;w=300")]), None);
@@ -170,9 +170,9 @@ mod tests {
         let api = Url::parse("http://h/api/models/a").unwrap();
         let file = Url::parse("http://h/files/c").unwrap();
         let origin = Origin::of(&api).unwrap();
-        let wanted = Wanted { bucket: Some("files".into()), wait: Duration::from_secs(3600) };
-        assert!(pauses.start(&origin, &wanted));
-        assert!(!pauses.start(&origin, &wanted));
+        let pause = RetryAfter { bucket: Some("files".into()), wait: Duration::from_secs(3600) };
+        assert!(pauses.start(&origin, &pause));
+        assert!(!pauses.start(&origin, &pause));
         pauses.wait(&origin, &api, false, &ByFirstPart).await.unwrap();
         let plain = pauses.wait(&origin, &api, false, &super::super::service::Plain).await;
         assert!(matches!(plain, Err(HttpError::RateLimited { wait: Some(_), .. })), "an unknown bucket may be the paused one");
@@ -185,7 +185,7 @@ mod tests {
         #[test]
         fn no_header_makes_the_readers_panic(text in "\\PC{0,60}") {
             let _ = exhausted(&text);
-            let _ = retry_after(&text);
+            let _ = delay_of(&text);
         }
     }
 }

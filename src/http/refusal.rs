@@ -32,7 +32,7 @@ pub struct Refusal {
     /// The wait that the server named.
     pub retry_after: Option<Duration>,
     /// Whether a host outside of the service answered: a CDN that a signed address leads to.
-    pub foreign: bool,
+    pub cross_origin: bool,
     /// Whether a token was sent.
     pub with_token: bool,
     /// The origin, where there is a token that is not for it.
@@ -72,7 +72,7 @@ impl HttpError {
             return Self::RateLimited { url: refusal.url, wait: refusal.retry_after, hint: hint.map(Box::new) };
         }
         // A server's or proxy's fault, or a CDN's answer, says nothing about what the service has.
-        if status >= 500 || refusal.foreign {
+        if status >= 500 || refusal.cross_origin {
             return Self::Status(refusal);
         }
         let Reading { meaning, summary, hint } = dialect.read(Refused {
@@ -101,7 +101,7 @@ impl HttpError {
 
 impl Http {
     /// Reads a refusal, its body only as far as it helps.
-    pub(super) async fn refused(&self, response: Response, url: &Url, foreign: bool) -> HttpError {
+    pub(super) async fn refused(&self, response: Response, url: &Url, cross_origin: bool) -> HttpError {
         let (status, headers) = (response.status(), response.headers().clone());
         let header = |name| header_text(&response, name);
         let spoken = response.extensions().get::<Spoken>();
@@ -111,14 +111,14 @@ impl Http {
             status: status.as_u16(),
             message: dialect.message(&headers).map(|text| printable(&text)).filter(|text| !text.is_empty()),
             request_id: header("x-request-id").or_else(|| header("x-amzn-trace-id")).or_else(|| header("x-amz-cf-id")),
-            retry_after: pause::wanted(status, &headers).map(|wanted| wanted.wait),
-            foreign,
+            retry_after: pause::retry_after(status, &headers).map(|pause| pause.wait),
+            cross_origin,
             with_token: spoken.is_some_and(|spoken| spoken.with_token),
             withheld_from: spoken.and_then(|spoken| spoken.withheld_from.as_ref()).map(Origin::to_string),
             ..Refusal::default()
         };
         // The texts of storage servers repeat the signature; those of an API are for people.
-        if !foreign
+        if !cross_origin
             && dialect.explains_in_json()
             && refusal.message.is_none()
             && !is_html(&response)

@@ -3,7 +3,7 @@
 
 use super::{
     HttpError, Origin,
-    error::{AuthCause, DenyCause, Missing, printable},
+    error::{AuthCause, DenyCause, NotFoundKind, printable},
     token::TokenScope,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub struct Refused<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// Something is not there.
-    Missing(Missing),
+    Missing(NotFoundKind),
     /// The server does not know who asks.
     Unauthorized(AuthCause),
     /// The server knows who asks, and refuses.
@@ -46,7 +46,7 @@ impl Meaning {
         Some(match status {
             401 => Self::Unauthorized(AuthCause::Unknown),
             403 => Self::Forbidden(DenyCause::Unknown),
-            404 | 410 => Self::Missing(Missing::Unknown),
+            404 | 410 => Self::Missing(NotFoundKind::Unknown),
             _ => return None,
         })
     }

@@ -140,7 +140,7 @@ async fn a_probe_of_a_server_without_ranges_or_of_an_empty_file_says_so() {
     assert_eq!(probe("/empty").await.unwrap().size, Some(0));
     assert!(matches!(probe("/page").await, Err(HttpError::Html { .. })));
     match probe("/gone").await {
-        Err(HttpError::NotFound { kind: Missing::Unknown, refusal }) => assert_eq!(refusal.message, None),
+        Err(HttpError::NotFound { kind: NotFoundKind::Unknown, refusal }) => assert_eq!(refusal.message, None),
         other => panic!("{other:?}"),
     }
     assert!(!plain.requests().iter().any(|request| has_token(request)), "a plain server sees no token");
@@ -189,7 +189,7 @@ async fn a_refusal_that_stays_is_told_without_the_signature() {
     let cdn = Server::start(|_, _| Reply::new("403 Forbidden", &[], "<StringToSign>s2</StringToSign>")).await;
     let hub = hub_before(&cdn).await;
     let error = http(&hub.base()).open(&Location::new(hub.url("/o/r/resolve/main/x")), 0..1, SIZE).await.unwrap_err();
-    assert!(matches!(&error, HttpError::Status(refusal) if refusal.foreign && refusal.status == 403), "{error:?}");
+    assert!(matches!(&error, HttpError::Status(refusal) if refusal.cross_origin && refusal.status == 403), "{error:?}");
     assert_eq!(error.retry(), Retry::Elsewhere);
     assert!(!format!("{error} {error:?}").contains("Signature"));
     assert_eq!(hub.requests().len(), 2, "renewed once, not for ever");
@@ -454,7 +454,7 @@ async fn callers_that_waited_for_a_failed_resolve_share_its_error() {
     let (a, b, c) =
         tokio::join!(http.open(&location, 0..1, SIZE), http.open(&location, 1..2, SIZE), http.open(&location, 2..3, SIZE));
     for result in [a, b, c] {
-        assert!(matches!(result, Err(HttpError::NotFound { kind: Missing::Unknown, .. })));
+        assert!(matches!(result, Err(HttpError::NotFound { kind: NotFoundKind::Unknown, .. })));
     }
     assert_eq!(hub.requests().len(), 1);
 }

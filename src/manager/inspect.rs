@@ -189,7 +189,7 @@ async fn fetch(
                     permit = long.acquire().await.ok();
                 }
             }
-            Err(error) if (error.elsewhere() || error.is_refusal()) && place + 1 < places.len() => {
+            Err(error) if (error.should_try_next_mirror() || error.is_refusal()) && place + 1 < places.len() => {
                 http.report(&Event::Elsewhere { why: error.to_string() });
                 place += 1;
             }

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     facts::FileFacts,
     hint::Hint,
-    http::{AuthCause, HttpError, Missing},
+    http::{AuthCause, HttpError, NotFoundKind},
     names::{RepoId, Revision},
     registry::{BUILT_IN, BUILT_IN_ORIGIN, EntryRef, Finding, Level, Lint, Registry, repin_action, update_action},
     source::{FileList, Gate, Pinned, Source, SourceError},
@@ -118,7 +118,7 @@ impl Asked<'_, '_> {
         let head = match self.source.pin(&repo.clone().into(), Some(&Revision::main())).await {
             Ok(head) => Some(head),
             // Not every repository has that branch.
-            Err(SourceError::Http(HttpError::NotFound { kind: Missing::Revision, .. })) => None,
+            Err(SourceError::Http(HttpError::NotFound { kind: NotFoundKind::Revision, .. })) => None,
             Err(error) => return self.refused(error, "repository", "huggingface_id"),
         };
         if let Some(head) = &head {

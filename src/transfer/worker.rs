@@ -95,7 +95,7 @@ async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Resu
         }
         // The next mirror at once where this one does not give what it should or has no such file, and after a pause where
         // all were tried.
-        if (error.elsewhere() || error.is_refusal()) && rotation.go_on(error.is_refusal()) {
+        if (error.should_try_next_mirror() || error.is_refusal()) && rotation.go_on(error.is_refusal()) {
             run.reporter.event(&Event::Elsewhere { why: error.to_string() });
             continue;
         }

@@ -3,7 +3,7 @@
 use super::endpoint_info::EndpointInfo;
 use crate::{
     hint::Hint,
-    http::{AuthCause, DenyCause, Dialect, HttpError, Meaning, Missing, Reading, Refused},
+    http::{AuthCause, DenyCause, Dialect, HttpError, Meaning, NotFoundKind, Reading, Refused},
 };
 use reqwest::header::HeaderMap;
 use url::Url;
@@ -33,14 +33,14 @@ impl Dialect for HubDialect {
         let meaning = match (code.as_str(), refused.status) {
             ("GatedRepo", 403) => Meaning::Forbidden(DenyCause::Gated),
             ("GatedRepo", _) => Meaning::Unauthorized(AuthCause::Gated),
-            ("RepoNotFound", _) => Meaning::Missing(Missing::Repo),
-            ("RevisionNotFound", _) => Meaning::Missing(Missing::Revision),
-            ("EntryNotFound", _) => Meaning::Missing(Missing::Entry),
+            ("RepoNotFound", _) => Meaning::Missing(NotFoundKind::Repo),
+            ("RevisionNotFound", _) => Meaning::Missing(NotFoundKind::Revision),
+            ("EntryNotFound", _) => Meaning::Missing(NotFoundKind::Entry),
             (_, 401) if message.contains("invalid credentials") => Meaning::Unauthorized(AuthCause::BadToken),
             (_, 401) => Meaning::Unauthorized(AuthCause::Unknown),
             (_, 403) if message.contains("disabled") => Meaning::Forbidden(DenyCause::Disabled),
             (_, 403) => Meaning::Forbidden(DenyCause::Unknown),
-            (_, 404 | 410) => Meaning::Missing(Missing::Unknown),
+            (_, 404 | 410) => Meaning::Missing(NotFoundKind::Unknown),
             _ => return Reading::default(),
         };
         let endpoint = EndpointInfo::of(refused.url);
@@ -106,22 +106,22 @@ fn forbidden(cause: DenyCause, endpoint: &EndpointInfo) -> Hint {
     }
 }
 
-fn not_found(kind: Missing, endpoint: &EndpointInfo) -> Hint {
+fn not_found(kind: NotFoundKind, endpoint: &EndpointInfo) -> Hint {
     match kind {
-        Missing::Repo => Hint::CheckRepository { repo: endpoint.repo().map(str::to_owned) },
-        Missing::Revision => Hint::SeeBranches { page: format!("{}/tree/main", endpoint.page()) },
-        Missing::Entry => Hint::SeeFiles { page: format!("{}/tree/main", endpoint.page()) },
-        Missing::Unknown => Hint::CheckReference { page: endpoint.page() },
+        NotFoundKind::Repo => Hint::CheckRepository { repo: endpoint.repo().map(str::to_owned) },
+        NotFoundKind::Revision => Hint::SeeBranches { page: format!("{}/tree/main", endpoint.page()) },
+        NotFoundKind::Entry => Hint::SeeFiles { page: format!("{}/tree/main", endpoint.page()) },
+        NotFoundKind::Unknown => Hint::CheckReference { page: endpoint.page() },
     }
 }
 
-fn missing(kind: Missing, endpoint: &EndpointInfo) -> Option<String> {
+fn missing(kind: NotFoundKind, endpoint: &EndpointInfo) -> Option<String> {
     let repo = endpoint.quoted_repo();
     match kind {
-        Missing::Repo => Some(format!("there is no repository {repo} on the Hub")),
-        Missing::Revision => Some(format!("the repository {repo} has no such revision")),
-        Missing::Entry => Some(format!("the repository {repo} has no such file")),
-        Missing::Unknown => None,
+        NotFoundKind::Repo => Some(format!("there is no repository {repo} on the Hub")),
+        NotFoundKind::Revision => Some(format!("the repository {repo} has no such revision")),
+        NotFoundKind::Entry => Some(format!("the repository {repo} has no such file")),
+        NotFoundKind::Unknown => None,
     }
 }
 
@@ -189,8 +189,8 @@ mod tests {
         let error = refused(502, "RepoNotFound", "");
         assert!(matches!(error, HttpError::Status(_)));
         assert_eq!(error.retry(), Retry::Backoff);
-        assert!(matches!(refused(404, "RepoNotFound", ""), HttpError::NotFound { kind: Missing::Repo, .. }));
-        assert!(matches!(refused(404, "EntryNotFound", ""), HttpError::NotFound { kind: Missing::Entry, .. }));
+        assert!(matches!(refused(404, "RepoNotFound", ""), HttpError::NotFound { kind: NotFoundKind::Repo, .. }));
+        assert!(matches!(refused(404, "EntryNotFound", ""), HttpError::NotFound { kind: NotFoundKind::Entry, .. }));
         assert!(matches!(
             refused(403, "", "Access to this resource is disabled."),
             HttpError::Forbidden { cause: DenyCause::Disabled, .. }

@@ -67,7 +67,7 @@ fn is_refusal(error: &SourceError) -> bool {
 
 fn may_be_answered_elsewhere(error: &SourceError) -> bool {
     match error {
-        SourceError::Http(error) => error.elsewhere() || error.is_refusal(),
+        SourceError::Http(error) => error.should_try_next_mirror() || error.is_refusal(),
         SourceError::Answer { .. } => true,
         _ => false,
     }

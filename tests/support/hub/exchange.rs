@@ -41,8 +41,11 @@ enum Pause {
 }
 
 pub(super) fn answer(shared: &Shared, stream: &TcpStream, connection: u64, mut request: Request) -> End {
-    let faults = lock(&shared.faults).strike(&request);
-    let index = record(shared, connection, &request);
+    // Under one lock: the first request that a fault strikes is the first in the records too.
+    let (faults, index) = {
+        let mut rules = lock(&shared.faults);
+        (rules.strike(&request), record(shared, connection, &request))
+    };
     let mut guard = InFlight::enter(shared, request.origin);
     let config = shared.config();
     nap(config.latency, &shared.stop);
@@ -264,13 +267,16 @@ fn send_body(
     let piece = wire.rate.into_iter().chain(shared_rate).min().map_or(256 * 1024, |rate| (rate / 20).clamp(256, 64 * 1024));
     let mut pauses: Vec<_> = wire.pauses.iter().collect();
     let mut buf = vec![0; piece.min(len) as usize];
-    let (mut sent, began) = (0, Instant::now());
+    let (mut sent, mut began) = (0, Instant::now());
     loop {
         while let Some(i) = pauses.iter().position(|(at, _)| *at <= sent) {
+            let paused = Instant::now();
             match &pauses.remove(i).1 {
                 Pause::For(time) => nap(*time, &shared.stop),
                 Pause::Until(hold) => hold.pass(&shared.stop),
             }
+            // A slow answer does not make up for a pause.
+            began += paused.elapsed();
         }
         if wire.reset.is_some_and(|at| at <= sent) {
             return Ok(End::Reset);

@@ -1,6 +1,6 @@
 //! What an earlier run left turns out to be damaged while the rest is fetched, at every moment at which it can.
 
-use crate::support::hub::{Content, Fault, Hold, Match, Part, TestHub};
+use crate::support::hub::{Content, Fault, Hold, Match, TestHub};
 use model_manager::{
     disk::RealDisk,
     event::{Event, Reporter},
@@ -31,6 +31,9 @@ const SHORT: u64 = MIB + 5;
 /// What the earlier run left: more than 16 segments, so that the hash goes on behind the 16th and those before it are
 /// looked at beside the rest.
 const LEFT: u64 = 20;
+/// The tasks of a connection that end when it finds nothing more to fetch: one takes pieces and reads them, and one of the
+/// HTTP client waits for the end of a body that has begun, and keeps the connection for the next request.
+const TASKS: u64 = 2;
 const LONG: Duration = Duration::from_secs(20);
 
 /// A Hub with one file, and a store that an earlier run left a part of it in.
@@ -144,6 +147,13 @@ impl Stand {
         Under { task, held }
     }
 
+    /// The asynchronous tasks that have not ended, without one for each open connection: [`TASKS`] for each connection that
+    /// fetches something, and those of the run and the HTTP client, which stay as long as the run does.
+    fn tasks(&self) -> u64 {
+        let all = self.runtime.metrics().num_alive_tasks() as u64;
+        all.saturating_sub(self.hub.count().connections)
+    }
+
     /// Waits for the end, and looks at what was published. The bytes that came.
     fn finish(&self, under: Under) -> u64 {
         let ended = self.runtime.block_on(async { tokio::time::timeout(LONG, under.task).await });
@@ -218,6 +228,7 @@ fn damage_behind_the_one_connection_to_a_server_without_ranges_is_fetched_again(
     stand.hub.fault(Match::cdn().nth(1), Fault::IgnoreRange);
     let whole = stand.hub.hold(Match::cdn().nth(1), 10 * MIB);
     let range = stand.hub.hold(Match::cdn().nth(2), 0);
+    let rest = stand.hub.hold(Match::cdn().nth(2), 1);
     let under = stand.start(2, Some(|_, _| GATE.pass()));
     GATE.until_reached();
     until_frozen(&begin, 2);
@@ -233,11 +244,15 @@ fn damage_behind_the_one_connection_to_a_server_without_ranges_is_fetched_again(
     GATE.open();
     under.until_held(9 * MIB);
 
-    // The second connection is free for it now, and is sent the whole file as well.
+    // The second connection is free for it soon. It asks for the damaged segment, if anybody gives it that, and would be
+    // sent the whole file as well; otherwise its task ends.
     range.release();
-    until("the second connection was sent its range", || stand.hub.count().of(Part::Cdn).any(|request| request.complete));
-    // Time for it to ask for the damaged segment, if anybody gives it that.
-    std::thread::sleep(Duration::from_millis(300));
+    under.until_held(9 * MIB + 1);
+    let (tasks, requests) = (stand.tasks(), stand.hub.count().cdn);
+    rest.release();
+    until("the second connection has its range, and asks for more or ends", || {
+        stand.hub.count().cdn > requests || stand.tasks() + TASKS <= tasks
+    });
     whole.release();
     stand.finish(under);
 }
@@ -269,12 +284,15 @@ fn damage_that_is_found_when_nobody_fetches_any_more_is_fetched_again() {
     static GATE: Gate = Gate::new();
     let stand = Stand::new(LEFT);
     stand.damage(3);
+    let rest = stand.hub.hold(Match::cdn().always(), 1);
     let under = stand.start(4, Some(|_, _| GATE.pass()));
     GATE.until_reached();
+    under.until_held(LEFT * MIB + 4);
+    let tasks = stand.tasks();
+    rest.release();
     until("the rest is here", || stand.hub.count().content_bytes() == LEN - LEFT * MIB);
     under.until_held(LEN);
-    // Time for the connections to find nothing to do and end.
-    std::thread::sleep(Duration::from_millis(200));
+    until("all four connections found nothing to do", || stand.tasks() + 4 * TASKS <= tasks);
     GATE.open();
     assert_eq!(stand.finish(under), LEN - LEFT * MIB + MIB);
 }

@@ -30,6 +30,14 @@ impl Transcript {
         self
     }
 
+    /// Runs a command line on a desk, adds all that it prints, and returns it for further checks.
+    #[track_caller]
+    pub fn output_of(&mut self, desk: &Desk, line: &str) -> Output {
+        let output = desk.run(line);
+        self.add(line, &output);
+        output
+    }
+
     /// Writes `name` in the place of `text`.
     pub fn naming(mut self, text: impl ToString, name: &str) -> Self {
         self.names.push((text.to_string(), name.to_owned()));

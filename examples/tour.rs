@@ -61,7 +61,7 @@ fn tour() -> Result<(), Error> {
         let reporter: Arc<dyn model_manager::event::Reporter> = if events { Arc::new(tell) } else { Arc::new(Silent) };
         ModelManager::new(settings, reporter)
     };
-    let model = Selector::new("tiny-llama");
+    let model = Selector::new("tiny-llama")?;
     let mut quant = model.clone();
     quant.quant = Some("q4_k_m".parse()?);
 

@@ -114,6 +114,45 @@ digest_type!(
     GitSha1, 20, "git blob id"
 );
 
+/// The first hexadecimal digits of a SHA-256, or all of them, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestPrefix(String);
+
+impl DigestPrefix {
+    /// The least number of digits that can name a digest.
+    pub const LEAST: usize = 8;
+    /// The digits of a whole digest.
+    pub const MOST: usize = 64;
+
+    /// Reads digits, in either case; `None` for any other text, and for too few or too many.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (Self::LEAST..=Self::MOST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        fits.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// The digest, where all its digits are here.
+    pub fn whole(&self) -> Option<Sha256Digest> {
+        self.0.parse().ok()
+    }
+
+    /// Whether a digest begins with it.
+    pub fn fits(&self, digest: &Sha256Digest) -> bool {
+        digest.to_string().starts_with(&self.0)
+    }
+}
+
+impl From<Sha256Digest> for DigestPrefix {
+    fn from(digest: Sha256Digest) -> Self {
+        Self(digest.to_string())
+    }
+}
+
+impl fmt::Display for DigestPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 fn hex_into(text: &str, bytes: &mut [u8]) -> Result<(), ()> {
     let text = text.as_bytes();
     if text.len() != 2 * bytes.len() {

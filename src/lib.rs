@@ -14,7 +14,7 @@
 //! use model_manager::{Call, DownloadOptions, Selector, Session, Settings};
 //!
 //! let session = Session::new(Settings::new("models"))?;
-//! let model = Selector::new("TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF:Q4_K_M");
+//! let model = Selector::new("TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF:Q4_K_M")?;
 //! let report = session.blocking(Call::default()).download(&model, &DownloadOptions::default())?;
 //! println!("{} bytes came; the model is at {}", report.download_bytes, report.path.display());
 //! # Ok::<(), model_manager::Error>(())
@@ -41,7 +41,7 @@
 //! let stop = CancellationToken::new();
 //! let download = session.download(
 //!     Call::default().stopped_by(stop.clone()),
-//!     Selector::new("owner/repo:Q4_K_M"),
+//!     Selector::new("owner/repo:Q4_K_M")?,
 //!     DownloadOptions::default(),
 //! );
 //! let list = session.run(Call::default(), |manager| manager.list(None));
@@ -184,7 +184,8 @@ pub use digest::{GitSha1, Sha256Digest};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
-    AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, Selector, Session, SyncOptions, UseOptions, UsePlan,
+    AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, ModelName, Selector, Session, SyncOptions,
+    UseOptions, UsePlan,
 };
 pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;

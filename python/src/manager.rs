@@ -41,7 +41,7 @@ pub struct Which(String, Option<String>, Option<String>);
 impl Which {
     fn selector(&self) -> Result<Selector> {
         let Self(model, format, quant) = self;
-        let mut selector = Selector::new(model.clone());
+        let mut selector = Selector::new(model)?;
         selector.format = format.as_deref().map(str::parse).transpose()?;
         selector.quant = quant.as_deref().map(str::parse).transpose()?;
         Ok(selector)
@@ -85,8 +85,7 @@ impl Addition {
         let projector_if_any = !matches!(self.mmproj, Some(Mmproj::Flag(false)));
         let projector = self.mmproj.as_ref().and_then(Mmproj::wanted);
         let wanted = projector.into_iter().chain(parsed(&self.companions)?).collect();
-        let mut request = AddRequest::default();
-        request.reference = which.model;
+        let mut request = AddRequest::new(which.model, new_registry);
         request.id = self.id.as_deref().map(str::parse).transpose()?;
         (request.format, request.quant) = (which.format, which.quant);
         request.revision = self.revision.as_deref().map(str::parse).transpose()?;
@@ -94,7 +93,6 @@ impl Addition {
         request.description = self.description;
         request.companions = Companions { wanted, projector_if_any };
         (request.update, request.dry_run) = (self.update, self.dry_run);
-        request.new_registry = new_registry;
         Ok(request)
     }
 }
@@ -224,7 +222,7 @@ impl Native {
 
     fn info<'py>(&self, py: Python<'py>, watch: Watch, which: Option<Which>, remote: bool) -> PyResult<Bound<'py, PyAny>> {
         self.run(py, watch, "ModelInfo", move |manager| match which {
-            None => manager.info(None),
+            None => manager.info(),
             Some(which) => Ok(vec![manager.info_of(&which.selector()?, remote)?]),
         })
     }
@@ -372,7 +370,7 @@ impl Native {
     }
 
     fn why<'py>(&self, py: Python<'py>, watch: Watch, what: String) -> PyResult<Bound<'py, PyAny>> {
-        self.run(py, watch, "Why", move |manager| manager.why(&what))
+        self.run(py, watch, "Why", move |manager| manager.why(&what.parse()?))
     }
 
     fn df<'py>(&self, py: Python<'py>, watch: Watch) -> PyResult<Bound<'py, PyAny>> {

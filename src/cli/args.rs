@@ -6,6 +6,7 @@ use crate::{
         Layer, Overrides,
         table::{Flag, Setting},
     },
+    error::Result,
     manager::Selector,
     names::{Format, Quant},
 };
@@ -174,8 +175,8 @@ pub struct Form {
 
 impl Form {
     /// This form of a model.
-    pub fn of(&self, model: &str) -> Selector {
-        Selector { model: model.to_owned(), format: self.format.clone(), quant: self.quant.clone() }
+    pub fn of(&self, model: &str) -> Result<Selector> {
+        Ok(Selector { model: model.parse()?, format: self.format.clone(), quant: self.quant.clone() })
     }
 }
 

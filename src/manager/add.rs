@@ -1,7 +1,7 @@
 //! A repository's files as an entry of the registry, with all that the Hub publishes about them.
 
 use super::{
-    ModelManager, ModelOrigin, RepoFile, Selector,
+    ModelManager, ModelName, ModelOrigin, RepoFile, Selector,
     name::Subject,
     plan::choose::Companions,
     plan::target::{Target, Wanted, web_id},
@@ -22,11 +22,11 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// What is to be added, or pinned anew.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AddRequest {
-    /// A reference such as `owner/repo:Q4_K_M`; for an update also an id of the registry.
-    pub reference: String,
+    /// A repository such as `owner/repo:Q4_K_M`, or an address; for an update also an id of the registry.
+    pub reference: ModelName,
     /// The id; without one it is made of the repository's name.
     pub id: Option<ModelId>,
     /// The format.
@@ -87,6 +87,26 @@ pub struct AddReport {
     pub diff: String,
     /// What was chosen and why.
     pub notices: Vec<Notice>,
+}
+
+impl AddRequest {
+    /// Adds this model as its repository has it now, and no companion. `new_registry` is the registry file that is made where
+    /// the built-in registry is in use.
+    pub fn new(reference: ModelName, new_registry: impl Into<PathBuf>) -> Self {
+        Self {
+            reference,
+            id: None,
+            format: None,
+            quant: None,
+            revision: None,
+            description: None,
+            sha256: None,
+            companions: Companions::default(),
+            update: false,
+            dry_run: false,
+            new_registry: new_registry.into(),
+        }
+    }
 }
 
 impl AddReport {
@@ -169,10 +189,10 @@ impl ModelManager {
         let arguments = [Argument::of(Parameter::Update)];
         let command = Invocation::new(Verb::Add).with(&arguments);
         let no_repository = |name: &str| Error::new(ErrorKind::Usage, format!("`{name}` names no repository on the Hub"));
-        let is_word = !request.reference.contains('/');
+        let is_one_part = request.reference.is_one_part();
         let mut named = match self.named(&selector, command) {
-            Err(error) if error.kind() == ErrorKind::NotFound && is_word && !request.update => {
-                return Err(no_repository(&text::short(&request.reference, 200))
+            Err(error) if error.kind() == ErrorKind::NotFound && is_one_part && !request.update => {
+                return Err(no_repository(&text::short(&request.reference.to_string(), 200))
                     .hint(Hint::WriteRepository)
                     .with_hints(error.hints().iter().cloned()));
             }

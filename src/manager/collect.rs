@@ -1,6 +1,8 @@
 //! Collects blobs that nothing needs, and tells what keeps the others.
 
-use super::{BlobReport, BlobUser, DfReport, GcSummary, GcTotals, ModelManager, PartialReport, Selector, WhyReport, name::Meaning};
+use super::{
+    BlobReport, BlobUser, DfReport, GcSummary, GcTotals, ModelManager, ModelName, PartialReport, WhyReport, name::Meaning,
+};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
@@ -59,7 +61,7 @@ impl ModelManager {
     }
 
     /// Who keeps a blob: `what` is a digest or the beginning of one, a path, or a model.
-    pub fn why(&self, what: &str) -> Result<Vec<WhyReport>> {
+    pub fn why(&self, what: &ModelName) -> Result<Vec<WhyReport>> {
         let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
         let digests = self.digests_of(what, &store)?;
         let users = store.users()?;
@@ -88,13 +90,12 @@ impl ModelManager {
         Ok(reports)
     }
 
-    fn digests_of(&self, what: &str, store: &Store) -> Result<BTreeSet<Sha256Digest>> {
-        let selector = Selector { model: what.to_owned(), ..Selector::default() };
+    fn digests_of(&self, what: &ModelName, store: &Store) -> Result<BTreeSet<Sha256Digest>> {
         let command = Invocation::new(Verb::Why);
-        let named = match self.meaning(&selector, command)? {
+        let named = match self.meaning(&what.clone().into(), command)? {
             Meaning::Model(named) => self.form_of(&named, command)?,
             Meaning::Blob(digest) if store.stat(&digest)?.is_none() && !store.users()?.contains_key(&digest) => {
-                return Err(self.no_blob(&digest.to_string()));
+                return Err(self.no_blob(&digest.into()));
             }
             Meaning::Blob(digest) => return Ok(BTreeSet::from([digest])),
         };

@@ -30,15 +30,10 @@ impl Here {
 }
 
 impl ModelManager {
-    /// What the registry knows, about one model or all. Of one model, what its files say about themselves too.
-    pub fn info(&self, model: Option<&str>) -> Result<Vec<InfoModel>> {
-        match model {
-            None => {
-                let here = self.here()?;
-                Ok(self.registry()?.models().map(|model| describe(model, &here)).collect())
-            }
-            Some(text) => Ok(vec![self.info_of(&Selector { model: text.to_owned(), ..Selector::default() }, false)?]),
-        }
+    /// What the registry knows about all its models.
+    pub fn info(&self) -> Result<Vec<InfoModel>> {
+        let here = self.here()?;
+        Ok(self.registry()?.models().map(|model| describe(model, &here)).collect())
     }
 
     /// All about one model: of the registry or, by a reference, of the Hub. What its files say is read from the disk; with
@@ -67,7 +62,7 @@ impl ModelManager {
                 Some(listed) => self.inspect_view(listed),
                 None if remote => {
                     let format = Some(form.format.clone());
-                    let what = Selector { model: model.model.clone(), format, quant: form.quant.clone() };
+                    let what = Selector { model: id.clone().into(), format, quant: form.quant.clone() };
                     let plan = self.plan_to_look(self.target(&what, None, command)?)?;
                     self.inspect_plan(&plan, self.existing_store()?.as_ref())?
                 }

@@ -29,6 +29,7 @@ mod verify;
 
 pub use add::{AddReport, AddRequest};
 pub use lint::{LintReport, LintTotals};
+pub use name::ModelName;
 pub use plan::choose::Companions;
 pub use report::*;
 pub use request::{DownloadOptions, LockOptions, Selector, SyncOptions};

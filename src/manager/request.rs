@@ -1,18 +1,20 @@
 //! What the use-cases are asked: which model, and the choices of each.
 
+use super::ModelName;
 use crate::{
     digest::Sha256Digest,
+    error::Result,
     names::{Format, Quant, Revision},
     source::hub::Companion,
     store::ViewKey,
 };
 
 /// Which model, and which of its forms.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Selector {
-    /// Its name: an id, a repository such as `owner/repo:Q4_K_M`, a path or a digest.
-    pub model: String,
+    /// What it is called.
+    pub model: ModelName,
     /// Only this format.
     pub format: Option<Format>,
     /// Only this quantization.
@@ -20,15 +22,25 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// The model of this name, in any of its forms.
-    pub fn new(model: impl Into<String>) -> Self {
-        Self { model: model.into(), format: None, quant: None }
+    /// The model of this name, in any of its forms: an id, a repository such as `owner/repo:Q4_K_M`, an address, a path or
+    /// the first digits of a digest.
+    ///
+    /// # Errors
+    /// Of the kind [`Usage`](crate::error::ErrorKind::Usage) for a text that can name nothing.
+    pub fn new(model: impl AsRef<str>) -> Result<Self> {
+        Ok(model.as_ref().parse::<ModelName>()?.into())
+    }
+}
+
+impl From<ModelName> for Selector {
+    fn from(model: ModelName) -> Self {
+        Self { model, format: None, quant: None }
     }
 }
 
 impl From<ViewKey> for Selector {
     fn from(ViewKey { model, format, quant }: ViewKey) -> Self {
-        Self { model: model.to_string(), format: Some(format), quant }
+        Self { model: model.into(), format: Some(format), quant }
     }
 }
 

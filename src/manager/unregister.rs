@@ -43,7 +43,7 @@ impl ModelManager {
         let named = self.named(what, command)?;
         let Subject::Entry(id) = &named.subject else {
             let text = format!("`{}` is no entry of the registry", named.folder);
-            let remove = Action::new(Verb::Remove).name(&what.model);
+            let remove = Action::new(Verb::Remove).name(what.model.to_string());
             return Err(Error::new(ErrorKind::NotFound, text).hint(Hint::RemovesFromProject(remove)));
         };
         if self.settings.config.is_none() {

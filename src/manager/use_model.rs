@@ -196,7 +196,7 @@ impl ModelManager {
         let path = self.path_asked_by(&Selector { format: Some(format), ..what.clone() }, command)?;
         let Some(stat) = absent_is_none(self.disk.stat_follow(&path))? else {
             return Err(Error::new(ErrorKind::NotFound, format!("there is nothing at {}", path.display()))
-                .hint(Hint::Run(Action::new(Verb::Download).name(&what.model))));
+                .hint(Hint::Run(Action::new(Verb::Download).name(what.model.to_string()))));
         };
         match (stat.kind, backend) {
             (Kind::File, Backend::LlamaCpp) => match self.role_here(&path).filter(|role| !can_run(*role)) {

@@ -15,7 +15,7 @@ fn large() -> Scene {
 }
 
 async fn download(session: &Session, call: Call, what: &str) -> model_manager::Result<()> {
-    session.download(call, Selector::new(what), DownloadOptions::default()).await.map(drop)
+    session.download(call, Selector::new(what).unwrap(), DownloadOptions::default()).await.map(drop)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -80,8 +80,8 @@ fn a_session_sees_an_entry_that_one_of_its_calls_added() {
     settings.network.endpoints = vec![hub.url()];
     let session = Session::new(settings).unwrap();
     refused(runtime().block_on(download(&session, Call::default(), "tiny")), ErrorKind::NotFound);
-    let mut request = model_manager::AddRequest::default();
-    request.reference = format!("{REPO}:q4_k_m");
+    let reference = format!("{REPO}:q4_k_m").parse().unwrap();
+    let mut request = model_manager::AddRequest::new(reference, configs.join("models.yaml"));
     request.id = Some("tiny".parse().unwrap());
     runtime().block_on(session.add(Call::default(), request)).unwrap();
     runtime().block_on(download(&session, Call::default(), "tiny")).unwrap();

@@ -77,7 +77,7 @@ fn force_fetches_again_what_is_here() {
     scene.hub.reset_counters();
     let mut options = DownloadOptions::default();
     options.force = true;
-    scene.project.manager().download(&Selector::new("tiny:q4_k_m"), &options).unwrap();
+    scene.project.manager().download(&Selector::new("tiny:q4_k_m").unwrap(), &options).unwrap();
     assert_eq!(scene.hub.count().content_bytes(), 5000);
     scene.project.assert_promises();
 }

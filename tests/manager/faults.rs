@@ -79,7 +79,7 @@ fn download(project: &Project) -> Result<()> {
 
 /// It may be gone already; then there is nothing to remove.
 fn remove(project: &Project) -> Result<()> {
-    match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m"), false, false) {
+    match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m").unwrap(), false, false) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other.map(drop),
     }
@@ -102,10 +102,11 @@ fn a_download_survives_the_end_of_the_process_at_every_step() {
 
 #[test]
 fn a_view_of_content_that_is_here_survives_the_end_of_the_process_at_every_step() {
-    let kept = |_: &Scene, project: &Project| match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m"), true, false) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        other => drop(other.unwrap()),
-    };
+    let kept =
+        |_: &Scene, project: &Project| match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m").unwrap(), true, false) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => drop(other.unwrap()),
+        };
     sweep(Strike::Dead, kept, download, shown);
 }
 

@@ -93,11 +93,11 @@ impl Project {
     }
 
     pub fn download(&self, what: &str) -> Result<()> {
-        self.manager().download(&Selector::new(what), &DownloadOptions::default()).map(drop)
+        self.manager().download(&Selector::new(what).unwrap(), &DownloadOptions::default()).map(drop)
     }
 
     pub fn lock(&self, what: &[&str], update: bool) -> Result<()> {
-        let what: Vec<Selector> = what.iter().map(|name| Selector::new(*name)).collect();
+        let what: Vec<Selector> = what.iter().map(|name| Selector::new(*name).unwrap()).collect();
         let mut options = LockOptions::default();
         options.update = update;
         self.manager().lock(&what, options).map(drop)

@@ -33,7 +33,8 @@ impl Second {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let told = heard.clone();
         let call = Call::new(move |event: &Event| told.lock().unwrap().push(event.clone()));
-        let report = self.project.session.blocking(call).download(&Selector::new(what), &DownloadOptions::default()).unwrap();
+        let report =
+            self.project.session.blocking(call).download(&Selector::new(what).unwrap(), &DownloadOptions::default()).unwrap();
         let events = heard.lock().unwrap().clone();
         (events, report)
     }
@@ -53,7 +54,7 @@ fn warnings(events: &[Event]) -> Vec<String> {
 #[test]
 fn what_another_project_has_costs_no_request_and_no_room() {
     let second = Second::of(Scene::new());
-    let plan = second.project.manager().plan_download(&Selector::new("tiny:q4_k_m"), &DownloadOptions::default()).unwrap();
+    let plan = second.project.manager().plan_download(&Selector::new("tiny:q4_k_m").unwrap(), &DownloadOptions::default()).unwrap();
     assert_eq!((plan.download_bytes, plan.disk_bytes, plan.files[0].state), (0, 0, FileSupply::Local));
     let (events, report) = second.download("tiny:q4_k_m");
     assert_eq!((second.scene.requests(), report.download_bytes, report.files[0].state), (0, 0, FileSupply::Local));
@@ -88,7 +89,7 @@ fn what_must_be_fetched_again_is() {
     let second = Second::of(Scene::new());
     let mut options = DownloadOptions::default();
     options.force = true;
-    second.project.manager().download(&Selector::new("tiny:q4_k_m"), &options).unwrap();
+    second.project.manager().download(&Selector::new("tiny:q4_k_m").unwrap(), &options).unwrap();
     assert!(second.scene.hub.count().content_bytes() > 0);
 }
 
@@ -161,7 +162,7 @@ fn small_files_that_git_holds_come_from_another_store_too() {
     second.assert_promises();
     // A lock needs the hashes of these files, and finds them without a further request.
     let third = first.beside(&scene.dir.path().join("r"), None);
-    third.manager().lock(&[Selector::new("set")], LockOptions::default()).unwrap();
+    third.manager().lock(&[Selector::new("set").unwrap()], LockOptions::default()).unwrap();
     assert_eq!((scene.hub.count().content_bytes(), scene.hub.count().resolve), (0, 0));
 }
 
@@ -201,6 +202,6 @@ fn a_state_folder_that_cannot_be_written_stops_nothing() {
     settings.known_stores = Some(dir);
     let session =
         Session::on_disk(settings, Arc::new(RealDisk)).unwrap().with_registry((*scene.project.session.registry().unwrap()).clone());
-    session.blocking(Call::default()).download(&Selector::new("tiny:q4_k_m"), &DownloadOptions::default()).unwrap();
+    session.blocking(Call::default()).download(&Selector::new("tiny:q4_k_m").unwrap(), &DownloadOptions::default()).unwrap();
     scene.project.assert_promises();
 }

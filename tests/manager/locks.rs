@@ -22,7 +22,7 @@ fn an_open_entry_is_locked_at_the_commit_of_its_branch() {
 #[test]
 fn a_lock_that_changes_nothing_writes_nothing() {
     let scene = Scene::open();
-    let lock = || scene.project.manager().lock(&[Selector::new("tiny:q4_k_m")], LockOptions::default()).unwrap();
+    let lock = || scene.project.manager().lock(&[Selector::new("tiny:q4_k_m").unwrap()], LockOptions::default()).unwrap();
     assert!(lock().written);
     let text = scene.project.lock_text();
     assert!(!lock().written);
@@ -34,7 +34,7 @@ fn a_dry_run_says_what_would_be_locked_and_writes_nothing() {
     let scene = Scene::open();
     let mut options = LockOptions::default();
     options.dry_run = true;
-    let report = scene.project.manager().lock(&[Selector::new("tiny:q4_k_m")], options).unwrap();
+    let report = scene.project.manager().lock(&[Selector::new("tiny:q4_k_m").unwrap()], options).unwrap();
     assert_eq!((report.entries.len(), report.written), (1, false));
     assert_eq!(scene.project.lock_text(), None);
 }

@@ -10,7 +10,7 @@ use model_manager::{
 };
 
 fn plan(project: &Project, what: &str) -> model_manager::Result<PlanReport> {
-    project.manager().plan_download(&Selector::new(what), &DownloadOptions::default())
+    project.manager().plan_download(&Selector::new(what).unwrap(), &DownloadOptions::default())
 }
 
 fn names(plan: &PlanReport) -> Vec<String> {
@@ -114,7 +114,7 @@ fn a_repository_without_gguf_gives_the_set_with_configuration_and_tokenizer() {
 #[test]
 fn a_format_that_the_repository_does_not_have_is_not_found() {
     let scene = empty(hub());
-    let mut set = Selector::new(REPO);
+    let mut set = Selector::new(REPO).unwrap();
     set.format = Some("safetensors".parse().unwrap());
     let planned = scene.project.manager().plan_download(&set, &DownloadOptions::default());
     refused(planned, ErrorKind::NotFound);
@@ -179,6 +179,6 @@ fn a_revision_of_the_call_has_precedence_over_the_registrys() {
     assert_ne!(old, new);
     let mut options = DownloadOptions::default();
     options.revision = Some(new.parse().unwrap());
-    let plan = scene.project.manager().plan_download(&Selector::new("tiny:q4_k_m"), &options).unwrap();
+    let plan = scene.project.manager().plan_download(&Selector::new("tiny:q4_k_m").unwrap(), &options).unwrap();
     assert_eq!(plan.files[0].size, Some(6000));
 }

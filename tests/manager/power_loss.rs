@@ -74,7 +74,7 @@ fn a_lock_survives_a_power_loss_in_any_moment() {
 
 #[test]
 fn a_removal_survives_a_power_loss_in_any_moment() {
-    let remove = |project: &Project| match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m"), false, false) {
+    let remove = |project: &Project| match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m").unwrap(), false, false) {
         Err(error) if error.kind() == model_manager::ErrorKind::NotFound => {}
         other => drop(other.unwrap()),
     };

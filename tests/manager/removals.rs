@@ -10,7 +10,7 @@ use model_manager::{
 fn a_model_goes_with_its_content() {
     let scene = Scene::new();
     scene.project.download("tiny:q4_k_m").unwrap();
-    scene.project.manager().remove(&Selector::new("tiny"), false, false).unwrap();
+    scene.project.manager().remove(&Selector::new("tiny").unwrap(), false, false).unwrap();
     assert!(scene.project.shown().is_empty() && !scene.project.blob(&scene.content()).exists());
     assert!(scene.project.manager().list(None).unwrap().is_empty());
     scene.project.assert_promises();
@@ -22,7 +22,7 @@ fn content_that_another_project_uses_stays() {
     let second = scene.project.beside(&scene.dir.path().join("q"), Some(&scene.project.store()));
     scene.project.download("tiny:q4_k_m").unwrap();
     second.download("tiny:q4_k_m").unwrap();
-    scene.project.manager().remove(&Selector::new("tiny"), false, false).unwrap();
+    scene.project.manager().remove(&Selector::new("tiny").unwrap(), false, false).unwrap();
     second.assert_shown(SHOWN, &scene.content());
     second.assert_promises();
 }
@@ -31,7 +31,7 @@ fn content_that_another_project_uses_stays() {
 fn a_dry_run_removes_nothing() {
     let scene = Scene::new();
     scene.project.download("tiny:q4_k_m").unwrap();
-    scene.project.manager().remove(&Selector::new("tiny"), false, true).unwrap();
+    scene.project.manager().remove(&Selector::new("tiny").unwrap(), false, true).unwrap();
     scene.project.assert_shown(SHOWN, &scene.content());
 }
 
@@ -39,7 +39,7 @@ fn a_dry_run_removes_nothing() {
 fn content_stays_where_it_is_to_be_kept_and_the_collector_takes_it() {
     let scene = Scene::new();
     scene.project.download("tiny:q4_k_m").unwrap();
-    scene.project.manager().remove(&Selector::new("tiny"), true, false).unwrap();
+    scene.project.manager().remove(&Selector::new("tiny").unwrap(), true, false).unwrap();
     assert!(scene.project.blob(&scene.content()).exists());
     let now = GcOptions { grace: std::time::Duration::ZERO, ..GcOptions::default() };
     scene.project.manager().gc(now, false, false).unwrap();
@@ -58,15 +58,15 @@ fn the_collector_leaves_what_is_used() {
 #[test]
 fn what_is_not_here_cannot_be_removed() {
     let scene = Scene::new();
-    refused(scene.project.manager().remove(&Selector::new("nonsuch"), false, false), ErrorKind::NotFound);
+    refused(scene.project.manager().remove(&Selector::new("nonsuch").unwrap(), false, false), ErrorKind::NotFound);
 }
 
 #[test]
 fn a_path_is_given_of_what_is_here_only() {
     let scene = Scene::new();
-    refused(scene.project.manager().path(&Selector::new("tiny:q4_k_m")), ErrorKind::NotFound);
+    refused(scene.project.manager().path(&Selector::new("tiny:q4_k_m").unwrap()), ErrorKind::NotFound);
     scene.project.download("tiny:q4_k_m").unwrap();
-    assert!(scene.project.manager().path(&Selector::new("tiny:q4_k_m")).unwrap().ends_with(SHOWN));
+    assert!(scene.project.manager().path(&Selector::new("tiny:q4_k_m").unwrap()).unwrap().ends_with(SHOWN));
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Args {
             projector_if_any: !self.no_mmproj,
         };
         let request = AddRequest {
-            reference: self.reference.clone(),
+            reference: self.reference.parse()?,
             id: self.id.clone(),
             format: self.format.clone(),
             quant: self.quant.clone(),

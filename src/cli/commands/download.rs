@@ -69,16 +69,16 @@ impl Args {
         let options = DownloadOptions { force: self.force, revision: self.revision.clone(), with, sha256: self.sha256 };
         let mut downloads = Downloads { dry_run: self.dry_run, ..Downloads::default() };
         for model in &self.models {
-            let what = self.form.of(model);
-            let result = if self.dry_run {
-                manager.plan_download(&what, &options).map(|plan| downloads.plans.push(plan))
-            } else {
+            let result = self.form.of(model).and_then(|what| {
+                if self.dry_run {
+                    return manager.plan_download(&what, &options).map(|plan| downloads.plans.push(plan));
+                }
                 let start = Instant::now();
                 manager.download(&what, &options).map(|report| {
                     report.notices.iter().for_each(|notice| context.progress().notice(&notices::words(notice)));
                     downloads.done.push((report, start.elapsed()));
                 })
-            };
+            });
             if let Err(error) = result {
                 let stopped = error.kind() == ErrorKind::Interrupted || context.was_interrupted();
                 if self.models.len() == 1 || (stopped && downloads.is_empty()) {

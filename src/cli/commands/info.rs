@@ -39,8 +39,8 @@ impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Info> {
         let manager = context.manager()?;
         let models = match &self.model {
-            None => manager.info(None)?,
-            Some(model) => vec![manager.info_of(&self.form.of(model), self.remote)?],
+            None => manager.info()?,
+            Some(model) => vec![manager.info_of(&self.form.of(model)?, self.remote)?],
         };
         Ok(Info { models, one: self.model.is_some() })
     }

@@ -50,7 +50,7 @@ pub struct Checked(LockCheck);
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Box<dyn Answer>> {
-        let what: Vec<Selector> = self.models.iter().map(|model| self.form.of(model)).collect();
+        let what: Vec<Selector> = self.models.iter().map(|model| self.form.of(model)).collect::<Result<_>>()?;
         if what.is_empty() && (self.form.format.is_some() || self.form.quant.is_some()) {
             return Err(Error::new(ErrorKind::Usage, "`--format` and `--quant` choose a form of a model, and no model is named")
                 .hint(Hint::NameModelToLock));

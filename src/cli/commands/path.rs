@@ -27,7 +27,7 @@ pub struct Found(PathBuf);
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Found> {
-        context.manager()?.path(&self.form.of(&self.model)).map(Found)
+        context.manager()?.path(&self.form.of(&self.model)?).map(Found)
     }
 }
 

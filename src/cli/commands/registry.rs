@@ -42,7 +42,7 @@ impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Changed> {
         let Action::Remove { model, form, dry_run } = &self.action;
         let new_registry = context.root()?.join("configs/models.yaml");
-        context.worker()?.unregister(&form.of(model), &new_registry, *dry_run).map(Changed)
+        context.worker()?.unregister(&form.of(model)?, &new_registry, *dry_run).map(Changed)
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Removed {
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Removed> {
-        let report = context.worker()?.remove(&self.form.of(&self.model), self.keep_blobs, self.dry_run)?;
+        let report = context.worker()?.remove(&self.form.of(&self.model)?, self.keep_blobs, self.dry_run)?;
         Ok(Removed { report, kept_blobs: self.keep_blobs })
     }
 }

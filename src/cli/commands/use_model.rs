@@ -52,7 +52,7 @@ impl Args {
         let file = self.file.as_ref().map(|file| context.cwd().join(file));
         let options = UseOptions { backend: self.backend, file, root: context.root()?.to_owned() };
         let manager = context.manager()?;
-        let plan = manager.plan_use(&self.form.of(&self.model), &options)?;
+        let plan = manager.plan_use(&self.form.of(&self.model)?, &options)?;
         if !self.print {
             manager.carry_out_use(&plan)?;
         }

@@ -52,7 +52,7 @@ impl Args {
         let filtered = self.form.format.is_some() || self.form.quant.is_some();
         let what: Vec<Selector> = match (self.models.is_empty(), filtered) {
             (true, true) => self.everything_of_this_form(manager)?,
-            _ => self.models.iter().map(|model| self.form.of(model)).collect(),
+            _ => self.models.iter().map(|model| self.form.of(model)).collect::<Result<_>>()?,
         };
         // To the manager, no selector means everything.
         if what.is_empty() && filtered {

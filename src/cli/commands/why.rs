@@ -24,7 +24,7 @@ pub struct Why(Vec<WhyReport>);
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Why> {
-        context.manager()?.why(&self.what).map(Why)
+        context.manager()?.why(&self.what.parse()?).map(Why)
     }
 }
 

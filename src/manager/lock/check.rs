@@ -53,7 +53,7 @@ impl ModelManager {
                 let views: Vec<ViewKey> = lock.views().iter().map(view_of).chain(roots.keys().cloned()).filter(is_meant).collect();
                 if views.is_empty() {
                     return Err(Error::new(ErrorKind::NotFound, format!("`{}` is neither locked nor here", selector.model))
-                        .hint(Hint::LockIt(command.of(&selector.model))));
+                        .hint(Hint::LockIt(command.of(&selector.model.to_string()))));
                 }
                 chosen.extend(views);
             }

@@ -3,9 +3,11 @@
 //! In this order: an address of the Hub, a digest with its scheme, a path that begins as one, an id of the registry, a folder
 //! of the models directory, digits of a digest, a path of something that is here, and a repository of the Hub.
 
+mod model_name;
 mod path;
 mod unknown;
 
+pub use model_name::ModelName;
 pub(super) use unknown::forms;
 
 use super::{
@@ -13,24 +15,18 @@ use super::{
     plan::target::{one_of, quant_of_path, view_id, web_id},
 };
 use crate::{
-    digest::Sha256Digest,
+    digest::{DigestPrefix, Sha256Digest},
     error::{Error, ErrorKind, Result},
     hint::{Action, Hint, Invocation, Parameter, Verb, view_name},
     names::{Format, ModelId, Quant, RelPath, RepoId, Revision, WebFolder},
     registry::{Registry, RegistryError},
-    source::hub::Reference,
+    source::hub::{Reference, WrittenReference},
     store::{RootRecord, StoreError, UpstreamFile, ViewKey},
     text,
     weights::format_of,
 };
-use path::begins_as_path;
-use std::{collections::BTreeSet, path::Path};
-
-/// The least number of hex digits that can name a digest.
-const LEAST_DIGITS: usize = 8;
-const DIGITS: usize = 64;
-/// Says that digits are those of a digest.
-const SCHEME: &str = "sha256:";
+use model_name::{IdForm, NameForm};
+use std::collections::BTreeSet;
 
 /// A model, or some of its formats and quantizations, as the user named it.
 #[derive(Debug, Clone)]
@@ -127,64 +123,38 @@ impl ModelManager {
 
     /// What a selector means.
     pub(super) fn meaning(&self, what: &Selector, command: Invocation<'_>) -> Result<Meaning> {
-        let text = what.model.trim();
-        if text.contains("://") {
-            return self.reference(text, what).map(Meaning::Model);
-        }
-        if let Some(digits) = text.get(..SCHEME.len()).filter(|scheme| scheme.eq_ignore_ascii_case(SCHEME)) {
-            let digits = &text[digits.len()..];
-            return match digits_of(digits) {
-                Some(digits) => self.blob(&digits, command).map(Meaning::Blob),
-                None => Err(Error::new(ErrorKind::Usage, format!("`{}` is no digest", text::short(text, 120)))
-                    .hint(Hint::WriteDigest { scheme: SCHEME, least: LEAST_DIGITS, most: DIGITS })),
-            };
-        }
-        if begins_as_path(text) {
-            return self.at_path(Path::new(text), what);
-        }
+        let readings = match what.model.form() {
+            NameForm::Address(address) => return self.reference(address, what).map(Meaning::Model),
+            NameForm::Digest(digits) => return self.blob(digits, command).map(Meaning::Blob),
+            NameForm::Path(path) => return self.at_path(path, what),
+            NameForm::Open(readings) => readings,
+        };
         let registry = self.registry();
-        if let Some(named) = self.known_name(text, registry.as_ref().ok().copied(), what)? {
+        if let Some(id) = &readings.id
+            && let Some(named) = self.known_name(id, registry.as_ref().ok().copied(), what)?
+        {
             // The registry is needed to tell whose name this is.
             registry?;
             return Ok(Meaning::Model(named));
         }
-        if let Some(digits) = digits_of(text) {
-            return self.blob(&digits, command).map(Meaning::Blob);
+        if let Some(digits) = &readings.digest {
+            return self.blob(digits, command).map(Meaning::Blob);
         }
-        if self.is_here(Path::new(text)) {
-            return self.at_path(Path::new(text), what);
+        if self.is_here(&readings.path) {
+            return self.at_path(&readings.path, what);
         }
-        match self.reference(text, what) {
+        match self.reference(readings.reference.as_ref().map_err(Clone::clone)?, what) {
             Ok(Named { subject: Subject::Entry(id), quant, .. }) => Err(self.nobody_knows(registry?, &id, quant.as_ref(), command)),
             other => other.map(Meaning::Model),
         }
     }
 
-    /// `id`, `id:quant`, `id/format` or `id/format/quant` of a model that the registry has or that this project shows or locks.
-    fn known_name(&self, text: &str, registry: Option<&Registry>, what: &Selector) -> Result<Option<Named>> {
-        let (first, rest) = match text.find([':', '/']) {
-            Some(at) => (&text[..at], Some((&text[at..=at], &text[at + 1..]))),
-            None => (text, None),
-        };
-        let form = match rest {
-            None => (None, None),
-            Some((":", quant)) => (None, Some(quant)),
-            Some((_, form)) => match form.trim_end_matches('/').split_once('/') {
-                Some((format, quant)) => (Some(format), Some(quant)),
-                None => (Some(form.trim_end_matches('/')), None),
-            },
-        };
-        let Ok(id) = first.parse::<ModelId>() else { return Ok(None) };
-        let Some((subject, folder)) = self.subject(&id, registry)? else { return Ok(None) };
-        let format = form.0.map(str::parse::<Format>).transpose();
-        let quant = form.1.map(str::parse::<Quant>).transpose();
-        let (format, quant) = match (format, quant) {
-            (Ok(format), Ok(quant)) => (format, quant),
-            // Of an id that is known this is a slip, and of an owner a repository.
-            (Ok(None), Err(error)) => {
-                return Err(Error::from(error).hint(Hint::WriteLabel(folder)));
-            }
-            _ => return Ok(None),
+    /// A model that the registry has or that this project shows or locks, or a form of it.
+    fn known_name(&self, name: &IdForm, registry: Option<&Registry>, what: &Selector) -> Result<Option<Named>> {
+        let Some((subject, folder)) = self.subject(&name.id, registry)? else { return Ok(None) };
+        let (format, quant) = match &name.form {
+            Ok(form) => form.clone(),
+            Err(error) => return Err(Error::from(error.clone()).hint(Hint::WriteLabel(folder))),
         };
         if let (Some(format), None) = (&format, &quant)
             && !self.has_format(&subject, &folder, format)
@@ -277,9 +247,9 @@ impl ModelManager {
     }
 
     /// A reference to the Hub; an entry of the registry where it is none.
-    fn reference(&self, text: &str, what: &Selector) -> Result<Named> {
+    fn reference(&self, written: &WrittenReference, what: &Selector) -> Result<Named> {
         let endpoints: Vec<url::Url> = self.settings.network.endpoints.iter().filter_map(|text| text.parse().ok()).collect();
-        let named = match Reference::parse(text, &endpoints)? {
+        let named = match written.with_endpoints(&endpoints)? {
             Reference::Registry { id, quant } => {
                 let folder = id.to_string();
                 Named { subject: Subject::Entry(id), folder, format: None, quant, is_view: false, file: None }
@@ -301,14 +271,14 @@ impl ModelManager {
     }
 
     /// The one blob whose digest begins with these digits, whether it is in the store or only needed.
-    fn blob(&self, digits: &str, command: Invocation<'_>) -> Result<Sha256Digest> {
-        if let Ok(whole) = digits.parse() {
+    fn blob(&self, digits: &DigestPrefix, command: Invocation<'_>) -> Result<Sha256Digest> {
+        if let Some(whole) = digits.whole() {
             return Ok(whole);
         }
         let store = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
         let mut found: BTreeSet<Sha256Digest> = store.blobs()?.into_iter().collect();
         found.extend(store.users()?.into_keys());
-        found.retain(|digest| digest.to_string().starts_with(digits));
+        found.retain(|digest| digits.fits(digest));
         let mut found = found.into_iter();
         match (found.next(), found.len()) {
             (Some(only), 0) => Ok(only),
@@ -336,9 +306,9 @@ impl ModelManager {
                 with_options(Named { subject, folder, format, quant, is_view: true, file }, what)
             }
             [] => {
-                let Some(store) = store else { return Err(self.no_blob(&digest.to_string())) };
+                let Some(store) = store else { return Err(self.no_blob(&(*digest).into())) };
                 if store.find(digest)?.is_none() && !store.users()?.contains_key(digest) {
-                    return Err(self.no_blob(&digest.to_string()));
+                    return Err(self.no_blob(&(*digest).into()));
                 }
                 let sources = store.upstream_files(digest)?;
                 let again = sources.iter().rev().find_map(download_again).map(Hint::CameFromHub);
@@ -392,10 +362,4 @@ fn with_options(mut named: Named, what: &Selector) -> Result<Named> {
         named.quant = quant_of_path(path);
     }
     Ok(named)
-}
-
-/// Digits of a SHA-256, in lower case.
-fn digits_of(text: &str) -> Option<String> {
-    let fits = (LEAST_DIGITS..=DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
-    fits.then(|| text.to_ascii_lowercase())
 }

@@ -103,14 +103,6 @@ impl ModelManager {
     }
 }
 
-/// Whether a text can only be a path.
-pub(super) fn begins_as_path(text: &str) -> bool {
-    let mut parts = Path::new(text).components();
-    let first = parts.next();
-    let is_dotted = matches!(first, Some(Component::CurDir | Component::ParentDir));
-    matches!(first, Some(Component::RootDir | Component::Prefix(_))) || is_dotted || (cfg!(windows) && text.contains('\\'))
-}
-
 /// A path from the current directory, without `.` and `..`.
 fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

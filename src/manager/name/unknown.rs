@@ -1,7 +1,8 @@
 //! What is said of a name that nothing here has: the nearest first, with a command for each.
 
-use super::{DIGITS, Named, Subject};
+use super::{Named, Subject};
 use crate::{
+    digest::DigestPrefix,
     error::{Error, ErrorKind},
     hint::{Action, Hint, Invocation, Verb, view_name},
     manager::{ListedModel, ModelManager, name::listed_name},
@@ -14,14 +15,14 @@ use crate::{
 const NEAR: usize = 3;
 impl ModelManager {
     /// Said of a digest that is not in the store, and that nothing there needs.
-    pub(in crate::manager) fn no_blob(&self, digits: &str) -> Error {
-        let which = if digits.len() < DIGITS { "begins with" } else { "is" };
+    pub(in crate::manager) fn no_blob(&self, digits: &DigestPrefix) -> Error {
+        let which = if digits.whole().is_none() { "begins with" } else { "is" };
         let text = format!("no blob in the store at {} has a digest that {which} `{digits}`", self.store_dir().display());
         let registry = self.registry().ok();
         let entry = registry.and_then(|registry| {
             registry.entries().find(|entry| {
                 let files = entry.artifact.files.iter().chain(&entry.artifact.expect);
-                files.filter_map(|file| file.sha256).any(|sha256| sha256.to_string().starts_with(digits))
+                files.filter_map(|file| file.sha256).any(|sha256| digits.fits(&sha256))
             })
         });
         Error::new(ErrorKind::NotFound, text).hint(match entry {

@@ -44,30 +44,102 @@ pub enum Reference {
 /// First parts of an address that are no owner of models.
 const OTHER_KINDS: [&str; 8] = ["datasets", "spaces", "kernels", "buckets", "collections", "papers", "docs", "api"];
 
+#[cfg(feature = "unstable")]
 impl Reference {
     /// Reads a reference; `endpoints` are addresses whose pages may be pasted too.
     pub fn parse(text: &str, endpoints: &[Url]) -> Result<Self, SourceError> {
-        let text = text.trim();
-        let shown = || redacted_address(text).chars().take(200).flat_map(char::escape_default).collect();
-        read(text, endpoints).map_err(|why| SourceError::Reference { text: shown(), why })
+        WrittenReference::parse(text)?.with_endpoints(endpoints)
     }
 }
 
-fn read(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
+/// A reference as it is written. What an address in it means depends on the endpoints in use.
+#[derive(Debug, Clone)]
+pub struct WrittenReference {
+    /// The text, made printable and without secrets.
+    shown: String,
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// Means the same whatever the endpoints are.
+    Settled(Reference),
+    /// An address of HTTP.
+    Address(Url),
+    /// An address without its scheme, if it begins with the host of an endpoint or of the Hub.
+    OfHost {
+        text: String,
+        /// What it is otherwise; of the Hub's own hosts always an address.
+        otherwise: Option<Result<Reference, String>>,
+    },
+}
+
+impl WrittenReference {
+    /// Reads what does not depend on the endpoints.
+    pub fn parse(text: &str) -> Result<Self, SourceError> {
+        let text = text.trim();
+        let shown = redacted_address(text).chars().take(200).flat_map(char::escape_default).collect();
+        match read(text) {
+            Ok(form) => Ok(Self { shown, form }),
+            Err(why) => Err(SourceError::Reference { text: shown, why }),
+        }
+    }
+
+    /// What it means where these endpoints are in use, whose pages may be pasted too.
+    pub fn with_endpoints(&self, endpoints: &[Url]) -> Result<Reference, SourceError> {
+        let meaning = match &self.form {
+            Form::Settled(reference) => Ok(reference.clone()),
+            Form::Address(url) => address(url, endpoints),
+            Form::OfHost { text, otherwise } => {
+                let host = text.split([':', '/']).next().unwrap_or(text);
+                let own = endpoints.iter().find(|url| url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host)));
+                match (own, otherwise) {
+                    (None, Some(otherwise)) => otherwise.clone(),
+                    _ => {
+                        let scheme = own.map_or("https", Url::scheme);
+                        parsed(&format!("{scheme}://{text}")).and_then(|url| address(&url, endpoints))
+                    }
+                }
+            }
+        };
+        meaning.map_err(|why| SourceError::Reference { text: self.shown.clone(), why })
+    }
+}
+
+impl From<ModelId> for WrittenReference {
+    fn from(id: ModelId) -> Self {
+        Self { shown: id.to_string(), form: Form::Settled(Reference::Registry { id, quant: None }) }
+    }
+}
+
+fn read(text: &str) -> Result<Form, String> {
     if let Some(rest) = text.strip_prefix("hf://") {
-        return hf_scheme(rest.strip_prefix("models/").unwrap_or(rest));
+        return hf_scheme(rest.strip_prefix("models/").unwrap_or(rest)).map(Form::Settled);
     }
     if text.contains("://") {
-        return address(text, endpoints);
+        let url = parsed(text)?;
+        return match Origin::of(&url) {
+            Some(_) => Ok(Form::Address(url)),
+            None => Err("only addresses of HTTP are read".into()),
+        };
     }
-    let Some((first, _)) = text.split_once('/') else { return registry(text) };
-    let host = first.split(':').next().unwrap_or(first);
-    let own =
-        endpoints.iter().any(|url| url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host)) && first.contains(['.', ':']));
-    if own || is_public_hub(first) {
-        let scheme = endpoints.iter().find(|url| url.host_str() == Some(host)).map_or("https", Url::scheme);
-        return address(&format!("{scheme}://{text}"), endpoints);
+    let Some((first, _)) = text.split_once('/') else { return registry(text).map(Form::Settled) };
+    if is_public_hub(first) {
+        return Ok(Form::OfHost { text: text.to_owned(), otherwise: None });
     }
+    // A name without a dot or a port is that of an owner.
+    if first.contains(['.', ':']) {
+        return Ok(Form::OfHost { text: text.to_owned(), otherwise: Some(repository(text)) });
+    }
+    repository(text).map(Form::Settled)
+}
+
+fn parsed(text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(|error| format!("it is not an address ({error})"))
+}
+
+/// `owner/repo` and what may follow it.
+fn repository(text: &str) -> Result<Reference, String> {
     let parts: Vec<&str> = text.split('/').collect();
     refuse_other_kinds(&parts)?;
     // The tag may hold a path, the revision may hold `/`: both come after the name of the repository.
@@ -159,12 +231,11 @@ fn revision_of(first: &str, rest: &[&str]) -> (String, usize) {
 }
 
 /// An address of the Hub or of an endpoint.
-fn address(text: &str, endpoints: &[Url]) -> Result<Reference, String> {
-    let url = Url::parse(text).map_err(|error| format!("it is not an address ({error})"))?;
-    let origin = Origin::of(&url).ok_or("only addresses of HTTP are read")?;
+fn address(url: &Url, endpoints: &[Url]) -> Result<Reference, String> {
+    let origin = Origin::of(url).ok_or("only addresses of HTTP are read")?;
     let endpoint = endpoints.iter().find(|own| Origin::of(own).as_ref() == Some(&origin));
     if endpoint.is_none() && !is_public_hub(origin.host()) {
-        return file_on_web(&url, &origin);
+        return file_on_web(url, &origin);
     }
     let base = endpoint.map_or("", |own| own.path().trim_end_matches('/'));
     // `Url` resolves `..` itself; what it leaves is decoded part by part, so that an encoded `/` cannot make a new part.

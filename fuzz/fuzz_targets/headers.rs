@@ -94,7 +94,7 @@ fuzz_target!(|data: &[u8]| {
             for status in [400, 401, 403, 404, 407, 410, 416, 429, 500, 503] {
                 let headers = [("x-error-code", code.as_bytes()), ("x-error-message", message.as_bytes())];
                 let refused = refusal(&bare(&address), status, &headers);
-                let (_, _) = (refused.retry(), refused.elsewhere());
+                let (_, _) = (refused.retry(), refused.should_try_next_mirror());
                 let error = Error::from(refused);
                 assert_one_line(error.message(), 1000 + 3 * address.as_str().len());
                 assert!(error.hints().len() <= 1);

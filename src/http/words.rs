@@ -5,7 +5,7 @@ use crate::hint::Hint;
 use std::time::Duration;
 
 impl HttpError {
-    /// What to do next, whatever server it is; what its kind knows better says [`Dialect::hint`](super::Dialect::hint).
+    /// What to do next, whatever server it is. A source whose dialect knows better says so by its own `hint`.
     pub fn hint(&self) -> Option<Hint> {
         Some(match self {
             Self::Offline { .. } => Hint::AllowNetwork,

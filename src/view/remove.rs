@@ -49,7 +49,7 @@ impl Views {
         self.execute(self.plan_remove(key)?)
     }
 
-    /// What [`Views::remove`] would do.
+    /// What is ours of a view and the folders that would be empty without it. Nothing is removed yet.
     pub fn plan_remove(&self, key: &ViewKey) -> Result<Removal> {
         self.require_own_folders(&key.dir())?;
         let dir = self.dir(key);

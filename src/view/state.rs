@@ -238,7 +238,7 @@ impl<'v> States<'v> {
         Self { views, classifier: Classifier::new(&*views.disk, views.store.as_ref()), recorded: HashMap::new() }
     }
 
-    /// What [`Views::state_of`] says of it.
+    /// What stands at `path`, `None` where nothing does. Everything behind a symbolic link to a folder is foreign.
     pub fn at(&mut self, path: &Path) -> Result<Option<FileState>> {
         let disk = &*self.views.disk;
         let found = match disk.find(path) {

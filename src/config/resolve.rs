@@ -103,7 +103,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     let store = Chosen::of(&named.store, &file.store, &user.layer.store);
     let parsed = named.over(file).over(user.layer);
 
-    let mut settings = Settings::new(parsed.models_dir.unwrap_or_else(|| project.root.join("models")));
+    let mut settings = Settings::new(parsed.models_dir.unwrap_or_else(|| project.models_dir()));
     let store_dir = parsed.store.clone().unwrap_or_else(|| settings.models_dir.join(STORE_DIR));
     let mut unnamed = Vec::new();
     match models_dir {
@@ -256,7 +256,33 @@ mod tests {
     }
 
     #[test]
-    fn without_a_registry_above_the_current_directory_is_the_project() {
+    fn models_of_this_program_make_a_folder_a_project_and_the_nearest_project_counts() {
+        let place = TestProject::new();
+        let registry = place.write("configs/models.yaml", "models: {}");
+        let found = || place.resolve_overrides(Overrides::default(), &[]).expect("settings");
+        let root = |folder: &str| place.root.path().join(folder);
+        for mark in ["models/.model-manager.json", "models/.blobs/STORE.json"] {
+            let mark = place.write(&format!("project/{mark}"), "{}");
+            let resolved = found();
+            assert_eq!((resolved.root, &resolved.settings.config), (root("project"), &None));
+            assert_eq!(resolved.settings.models_dir, root("project/models"));
+            assert_eq!(resolved.settings.lock_file, root("project/configs/models.lock"));
+            let nearer = place.write("project/src/configs/models.yaml", "models: {}");
+            assert_eq!(found().root, root("project/src"));
+            std::fs::remove_file(nearer).expect("removed");
+            std::fs::remove_file(mark).expect("removed");
+            // A folder of this name that holds something else is none.
+            assert_eq!(found().settings.config.as_ref(), Some(&registry));
+        }
+        let home = root("project");
+        let home = [("HOME", home.to_str().expect("Unicode"))];
+        assert_eq!(place.resolve("", &home).expect("settings").config, None, "nothing above the home folder");
+        place.write("project/models/.blobs/STORE.json", "{}");
+        assert_eq!(place.resolve("", &home).expect("settings").models_dir, root("project/models"));
+    }
+
+    #[test]
+    fn without_a_project_above_the_current_directory_is_the_project() {
         let place = TestProject::new();
         let settings = place.resolve("", &[]).expect("settings");
         assert_eq!((settings.config, settings.models_dir), (None, place.cwd.join("models")));

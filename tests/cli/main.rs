@@ -36,6 +36,7 @@ mod network;
 mod old_tree;
 #[cfg(unix)]
 mod places;
+mod project;
 mod projector;
 mod record;
 mod references;

@@ -117,6 +117,59 @@ fn nothing_in_a_folder_of_somebody_else_is_read_or_written_for_a_project() {
     }
 }
 
+/// In place of Mallory's `configs`, models of this program, of Mallory's.
+fn models_instead(trap: &Trap, mark: &str) {
+    std::fs::remove_dir_all(trap.above.join("configs")).unwrap();
+    let mark = trap.above.join("models").join(mark);
+    std::fs::create_dir_all(mark.parent().unwrap()).unwrap();
+    std::fs::write(&mark, "{}").unwrap();
+    for path in mark.ancestors().take_while(|path| *path != trap.above) {
+        chown(path, Some(MALLORY), Some(MALLORY)).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn models_in_a_folder_of_somebody_else_are_passed_over_until_its_user_allows_it() {
+    for mark in [".model-manager.json", ".blobs/STORE.json"] {
+        for (owner, mode) in [(MALLORY, 0o755), (0, 0o1777), (0, 0o777)] {
+            let trap = Trap::new(owner, mode);
+            models_instead(&trap, mark);
+            let before = tree(&trap.above).to_string();
+            for line in ["list", "download tiny", "gc", "path tiny"] {
+                let output = trap.run(&trap.mine, line).says("passed over the project in").says("belongs to user");
+                assert_eq!(output.stderr.matches("passed over").count(), 1, "{output}");
+                trap.assert_refused(line);
+            }
+            std::fs::remove_dir_all(trap.mine.join("models")).ok();
+            assert_eq!(tree(&trap.above).to_string(), before, "{mark}");
+            follow(&trap.desk, &trap.run(&trap.mine, "list"));
+            let output = trap.run(&trap.mine, "list");
+            assert!(!output.stderr.contains("passed over"), "{output}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn models_that_somebody_else_may_have_put_into_the_users_folders_are_passed_over() {
+    // The user's own models directory, or store, which everybody may write.
+    for (open, mark) in [("models", ".model-manager.json"), ("models", ".blobs/STORE.json"), ("models/.blobs", ".blobs/STORE.json")]
+    {
+        let trap = Trap::new(0, 0o755);
+        models_instead(&trap, mark);
+        for folder in ["models", "models/.blobs"].map(|folder| trap.above.join(folder)).iter().filter(|folder| folder.exists()) {
+            chown(folder, Some(0), Some(0)).unwrap();
+        }
+        set_mode(&trap.above.join(open), 0o1777);
+        if (open, mark) == ("models", ".blobs/STORE.json") {
+            chown(trap.above.join("models/.blobs"), Some(MALLORY), Some(MALLORY)).unwrap();
+        }
+        trap.run(&trap.mine, "list").says("passed over the project in").says("belongs to user");
+        trap.assert_refused("list");
+    }
+}
+
 #[test]
 #[ignore = "needs root"]
 fn the_search_does_not_go_on_above_a_folder_of_somebody_else() {

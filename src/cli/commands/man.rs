@@ -31,7 +31,7 @@ const VARIABLES: &[(&str, &str)] = &[
 
 /// Files of the page.
 const FILES: &[(&str, &str)] = &[
-    ("configs/models.yaml", "the registry; the nearest folder above that has one is the project root"),
+    ("configs/models.yaml", "the registry; the nearest folder that has one, or models of this program, is the project root"),
     ("configs/manager.yaml", "settings of the project; options and variables win over it"),
     ("~/.config/model-manager/config.yaml", "settings of the user, below those of the project; whom to trust stands only here"),
     ("models/<model>/<format>/<quant>/<file>", "what backends are given: links into the store"),

@@ -2,7 +2,12 @@
 
 use super::{args::Global, interrupt, progress::Progress};
 use crate::{
-    config::{self, Resolved, environment::Environment, user_file},
+    config::{
+        self, Resolved,
+        effective::{self, ShownSetting},
+        environment::Environment,
+        write::{Scope, SettingsFile},
+    },
     disk::{Disk, RealDisk, limits},
     error::{Error, Result},
     event::Reporter,
@@ -66,9 +71,23 @@ impl<'a> Context<'a> {
         Ok(self.settings.get_or_init(|| settings))
     }
 
-    /// Writes a setting into the user's own file.
-    pub fn set_for_user(&self, key: &str, values: &[String]) -> Result<user_file::WrittenSetting> {
-        user_file::set(&RealDisk, &self.environment, &self.cwd, key, values)
+    /// The settings file of a scope.
+    pub fn settings_file(&self, scope: Scope) -> Result<SettingsFile<'_>> {
+        let mut warnings = Vec::new();
+        let file = SettingsFile::find(scope, self.global.config.clone(), &self.environment, &self.cwd, &RealDisk, &mut warnings)?;
+        warnings.iter().for_each(|warning| self.progress.warning(warning));
+        Ok(file)
+    }
+
+    /// Every setting as this run has it; of a scope, what its file says.
+    pub fn shown_settings(&self, scope: Option<Scope>) -> Result<Vec<ShownSetting>> {
+        let mut warnings = Vec::new();
+        let shown = match scope {
+            None => effective::in_effect(self.global.overrides(), &self.environment, &self.cwd, &RealDisk, &mut warnings),
+            Some(scope) => effective::in_file(&self.settings_file(scope)?, &mut warnings),
+        }?;
+        warnings.iter().for_each(|warning| self.progress.warning(warning));
+        Ok(shown)
     }
 
     /// Adds the store that the user named to `allowed_places`, so that project files may name it later. Returns the
@@ -79,7 +98,8 @@ impl<'a> Context<'a> {
         let real = RealDisk.canonical(store)?;
         match real.to_str() {
             Some(text) if bounds.is_some_and(|bounds| bounds.misplaced(&real, &|path| RealDisk.stat(path).is_ok()).is_some()) => {
-                Ok(Some(self.set_for_user("allowed_places", &[text.to_owned()])?.path))
+                let file = self.settings_file(Scope::User)?;
+                Ok(Some(file.set("allowed_places", &[text.to_owned()])?.path))
             }
             _ => Ok(None),
         }

@@ -20,6 +20,15 @@ use std::{
 /// Looks up one variable.
 pub type LookUp<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
+/// What says the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenOrigin {
+    /// A variable that holds it.
+    Variable(&'static str),
+    /// A file.
+    File(PathBuf),
+}
+
 /// The environment of a run.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
@@ -48,6 +57,11 @@ impl<'a> Environment<'a> {
 
     fn parsed<T: SettingValue>(&self, name: &str) -> Result<Option<T>> {
         self.raw(name).map(|value| T::of_variable(&value).map_err(|why| bad(name, why))).transpose()
+    }
+
+    /// The first of these variables that is set.
+    pub(super) fn first_set(&self, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().copied().find(|name| self.raw(name).is_some())
     }
 
     /// What the first of these variables that is set says.
@@ -117,21 +131,26 @@ impl<'a> Environment<'a> {
         self.path("MODEL_MANAGER_CONFIG")
     }
 
-    /// The Hub token: a variable, else the file `hf auth login` writes. That file is nobody's order to this program, so
-    /// one that cannot be used is only worth a warning.
+    /// The Hub token, as [`Self::token_and_origin`].
     pub fn token(&self, disk: &dyn Disk, warnings: &mut Vec<Warning>) -> Result<Option<Token>> {
+        self.token_and_origin(disk, warnings).map(|found| found.map(|(token, _)| token))
+    }
+
+    /// The Hub token, and what says it: a variable, else the file `hf auth login` writes. That file is nobody's order to this
+    /// program, so one that cannot be used is only worth a warning.
+    pub fn token_and_origin(&self, disk: &dyn Disk, warnings: &mut Vec<Warning>) -> Result<Option<(Token, TokenOrigin)>> {
         if self.parsed::<bool>("HF_HUB_DISABLE_IMPLICIT_TOKEN")? == Some(true) {
             return Ok(None);
         }
         for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
             if let Some(token) = self.text(name)?.as_deref().and_then(Token::new) {
-                return checked(token).map(Some).map_err(|why| bad(name, why));
+                return checked(token).map(|token| Some((token, TokenOrigin::Variable(name)))).map_err(|why| bad(name, why));
             }
         }
         let named = self.path("HF_TOKEN_PATH");
         let Some(path) = named.clone().or_else(|| self.hub_home().map(|home| home.join("token"))) else { return Ok(None) };
         match (read_token(disk, &path), named) {
-            (Ok(token), _) => Ok(token),
+            (Ok(token), _) => Ok(token.map(|token| (token, TokenOrigin::File(path)))),
             (Err(why), Some(_)) => Err(bad("HF_TOKEN_PATH", why)),
             (Err(why), None) => {
                 warnings.push(format!("the saved Hub token is not used: {why}; run `hf auth login` to save it again").into());

@@ -118,7 +118,8 @@ fn parsed(root: Option<&Node>, whose: Whose) -> Result<FileSettings, Problem> {
 }
 
 impl Whose {
-    fn may_set(self, setting: &Setting) -> bool {
+    /// Whether such a file may have a setting.
+    pub fn may_set(self, setting: &Setting) -> bool {
         match self {
             Self::Project => setting.project != ProjectMay::No,
             Self::User => setting.user != User::No,

@@ -2,18 +2,22 @@
 //! `configs/manager.yaml` and the user's `config.yaml`, in this order of strength, to typed settings.
 //!
 //! `table` has every setting, `value` their types, `environment`, `file` and `user_file` read the sources, `project` finds the
-//! project and says where it may lead, `resolve` puts all together. No command line is parsed here.
+//! project and says where it may lead, `resolve` puts all together, `effective` says what comes from where; `write` changes
+//! settings files, by the edits of their text in `edit`. No command line is parsed here.
 #![expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
 
 mod current_user;
+mod edit;
+pub(crate) mod effective;
 pub(crate) mod environment;
-mod file;
+pub(crate) mod file;
 mod project;
 mod resolve;
 pub(crate) mod table;
 mod units;
-pub(crate) mod user_file;
+mod user_file;
 mod value;
+pub(crate) mod write;
 
 pub use resolve::{Overrides, Resolved};
 pub use table::Layer;

@@ -36,6 +36,8 @@ pub struct Project {
     pub is_named: bool,
     /// Whether its settings are used: its folder belongs to this user.
     pub is_safe: bool,
+    /// Whether anything says that its folder is a project; else it is the current directory.
+    pub is_found: bool,
 }
 
 /// What deciding about a folder needs to know of the user.
@@ -86,7 +88,7 @@ impl Finder<'_> {
             self.require_empty(cwd, &why)?;
             is_safe = false;
         }
-        Ok(Project { root, config: Some(config), is_named: true, is_safe })
+        Ok(Project { root, config: Some(config), is_named: true, is_safe, is_found: true })
     }
 
     /// The project of the current directory: the nearest folder at or above it that holds `configs/models.yaml` or models of
@@ -100,7 +102,10 @@ impl Finder<'_> {
             Some(home) => self.disk.real_place(home)?.parent().map(Path::to_owned),
             None => None,
         };
-        let project = |root: &Path, config, is_safe| Project { root: root.to_owned(), config, is_named: false, is_safe };
+        let project = |root: &Path, config, is_safe, is_found| {
+            let root = root.to_owned();
+            Project { root, config, is_named: false, is_safe, is_found }
+        };
         let mut is_cwd_safe = true;
         for folder in cwd.ancestors() {
             let is_cwd = folder == cwd;
@@ -125,10 +130,11 @@ impl Finder<'_> {
                 break;
             }
             if is_project {
-                return Ok(project(folder, config, true));
+                return Ok(project(folder, config, true, true));
             }
         }
-        Ok(project(cwd, None, is_cwd_safe))
+        let has_settings = is_cwd_safe && self.is_there(&project(cwd, None, true, false).settings_file());
+        Ok(project(cwd, None, is_cwd_safe, has_settings))
     }
 
     fn is_there(&self, path: &Path) -> bool {

@@ -6,7 +6,7 @@ use super::{
     environment::{self, Environment},
     file::{self, FileSettings, Whose},
     project::{Finder, Project},
-    table::Layer,
+    table::{Grants, Layer},
     user_file,
     value::Endpoint,
 };
@@ -46,7 +46,7 @@ pub struct Resolved {
 
 impl Layer {
     /// Its paths made absolute from `base`.
-    fn based_at(mut self, base: &Path, environment: &Environment<'_>) -> Result<Self> {
+    pub(super) fn based_at(mut self, base: &Path, environment: &Environment<'_>) -> Result<Self> {
         for path in self.paths_mut() {
             *path = absolute(base, &environment.expand(std::mem::take(path)))?;
         }
@@ -61,12 +61,42 @@ fn absolute(base: &Path, path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The settings of a run: in order of precedence, overrides, variables, the project's file, the user's file, defaults.
-/// Settings of trust come only from overrides, variables and the user's file.
-pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
-    let mut warnings = Vec::new();
-    let user = user_file::read(disk, environment, &mut warnings)?;
-    let mut granted = |key, places| user_file::real_places(disk, environment, key, places, &mut warnings);
+/// Which project it is, what the user's file says, and where the project's files may lead.
+pub(super) struct Ground {
+    /// The user's file.
+    pub user: FileSettings,
+    /// The project.
+    pub project: Project,
+    /// Where its files may lead.
+    pub bounds: Bounds,
+}
+
+/// What each source says, the strongest first. All paths are absolute.
+pub(super) struct Layers {
+    /// Overrides.
+    pub flags: Layer,
+    /// Variables of the environment.
+    pub variables: Layer,
+    /// The project's file.
+    pub project: Layer,
+    /// The user's file.
+    pub user: Layer,
+    /// What the user's file grants.
+    pub grants: Grants,
+    /// The project's file.
+    pub project_file: PathBuf,
+}
+
+/// Finds the project of the current directory, or that of a registry file that the user named.
+pub(super) fn survey(
+    config: Option<PathBuf>,
+    environment: &Environment<'_>,
+    cwd: &Path,
+    disk: &dyn Disk,
+    warnings: &mut Vec<Warning>,
+) -> Result<Ground> {
+    let user = user_file::read(disk, environment, warnings)?;
+    let mut granted = |key, places| user_file::real_places(disk, environment, key, places, warnings);
     let safe_projects = granted("safe_projects", &user.grants.safe_projects);
     let allowed = granted("allowed_places", &user.grants.allowed_places);
     let finder = Finder {
@@ -75,33 +105,64 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         home: environment.home().filter(|home| home.is_absolute()),
         safe: &safe_projects,
     };
-    let project = match overrides.config.map(|path| environment.expand(path)).or_else(|| environment.config()) {
+    let project = match config.map(|path| environment.expand(path)).or_else(|| environment.config()) {
         Some(named) => finder.named(cwd, absolute(cwd, &named)?)?,
-        None => finder.find(cwd, &mut warnings)?,
+        None => finder.find(cwd, warnings)?,
     };
+    let home = finder.home.as_ref().and_then(|home| disk.real_place(home).ok());
+    let bounds = Bounds { root: disk.real_place(&project.root)?, home, allowed };
+    require_own_files(disk, &bounds, &project)?;
+    Ok(Ground { user, project, bounds })
+}
+
+/// What the project's file says.
+pub(super) fn read_project_file(disk: &dyn Disk, project: &Project) -> Result<FileSettings> {
+    match project.is_safe {
+        true => file::read(disk, &project.settings_file(), Whose::Project),
+        false => Ok(FileSettings::default()),
+    }
+}
+
+/// The settings of a run: in order of precedence, overrides, variables, the project's file, the user's file, defaults.
+/// Settings of trust come only from overrides, variables and the user's file.
+pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: &Path, disk: &dyn Disk) -> Result<Resolved> {
+    resolve_layers(overrides, environment, cwd, disk).map(|(resolved, _)| resolved)
+}
+
+/// The same, with what each source says.
+pub(super) fn resolve_layers(
+    overrides: Overrides,
+    environment: &Environment<'_>,
+    cwd: &Path,
+    disk: &dyn Disk,
+) -> Result<(Resolved, Layers)> {
+    let mut warnings = Vec::new();
+    let Ground { user, project, mut bounds } = survey(overrides.config, environment, cwd, disk, &mut warnings)?;
     let flags = overrides.settings.based_at(cwd, environment)?;
     let variables = Layer::of_variables(environment)?.based_at(cwd, environment)?;
-    let home = finder.home.as_ref().and_then(|home| disk.real_place(home).ok());
-    let mut bounds = Bounds { root: disk.real_place(&project.root)?, home, allowed };
-    require_own_files(disk, &bounds, &project)?;
-    let parsed = match project.is_safe {
-        true => file::read(disk, &project.settings_file(), Whose::Project)?,
-        false => FileSettings::default(),
-    };
+    let parsed = read_project_file(disk, &project)?;
     let by_user: Vec<String> =
         [&flags, &variables, &user.layer].into_iter().flat_map(|layer| &layer.endpoints).flatten().map(address).collect();
-    let named = flags.over(variables);
     for beyond in &parsed.overreach {
         // The user's setting has precedence, so the project's has no effect.
-        let is_overruled = beyond.setting.key == "ca_file" && (named.ca_file.is_some() || user.layer.ca_file.is_some());
+        let is_overruled =
+            beyond.setting.key == "ca_file" && [&flags, &variables, &user.layer].iter().any(|layer| layer.ca_file.is_some());
         if !is_overruled {
             return Err(beyond.error(&project.settings_file(), &project.root));
         }
     }
-    let file = parsed.layer.based_at(&project.root, environment)?;
-    let models_dir = Chosen::of(&named.models_dir, &file.models_dir, &user.layer.models_dir);
-    let store = Chosen::of(&named.store, &file.store, &user.layer.store);
-    let parsed = named.over(file).over(user.layer);
+    let layers = Layers {
+        flags,
+        variables,
+        project: parsed.layer.based_at(&project.root, environment)?,
+        user: user.layer,
+        grants: user.grants,
+        project_file: project.settings_file(),
+    };
+    let named = layers.flags.clone().over(layers.variables.clone());
+    let models_dir = Chosen::of(&named.models_dir, &layers.project.models_dir, &layers.user.models_dir);
+    let store = Chosen::of(&named.store, &layers.project.store, &layers.user.store);
+    let parsed = named.over(layers.project.clone()).over(layers.user.clone());
 
     let mut settings = Settings::new(parsed.models_dir.unwrap_or_else(|| project.models_dir()));
     let store_dir = parsed.store.clone().unwrap_or_else(|| settings.models_dir.join(STORE_DIR));
@@ -131,7 +192,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
     settings.bounds = Some(bounds);
     let default = Network::default();
     let is_clear = |address: &&String| address.to_ascii_lowercase().starts_with("http:");
-    let trusted: Vec<String> = user.grants.trusted_endpoints.iter().map(address).collect();
+    let trusted: Vec<String> = layers.grants.trusted_endpoints.iter().map(address).collect();
     settings.network = Network {
         endpoints: parsed
             .endpoints
@@ -150,7 +211,7 @@ pub(crate) fn resolve(overrides: Overrides, environment: &Environment<'_>, cwd: 
         tries: parsed.tries.map_or(default.tries, |count| count.get()),
     };
     let named_store = (store == Chosen::ByUser).then_some(store_dir);
-    Ok(Resolved { settings, root: project.root, named_store, warnings })
+    Ok((Resolved { settings, root: project.root, named_store, warnings }, layers))
 }
 
 fn address(endpoint: &Endpoint) -> String {

@@ -179,6 +179,14 @@ macro_rules! settings {
                 Ok(true)
             }
 
+            /// The words that say a setting; `None` where this layer says nothing of it.
+            pub(super) fn words(&self, key: &str) -> Option<Vec<String>> {
+                match key {
+                    $(stringify!($key) => self.$key.as_ref().map(SettingValue::words),)*
+                    _ => None,
+                }
+            }
+
             /// What the variables of the environment say.
             pub(super) fn of_variables(environment: &Environment<'_>) -> Result<Self> {
                 Ok(Self { $($key: environment.first_of(Setting::variables_of(stringify!($key)))?,)* })
@@ -191,6 +199,14 @@ macro_rules! settings {
                 let mut paths = Vec::new();
                 $(paths.extend(self.$grant.paths_mut());)*
                 paths
+            }
+
+            /// The words that say a grant; none where nothing is granted.
+            pub(super) fn words(&self, key: &str) -> Vec<String> {
+                match key {
+                    $(stringify!($grant) => self.$grant.words(),)*
+                    _ => Vec::new(),
+                }
             }
 
             /// Reads a grant from the user's file. `false` where there is none of this key.

@@ -70,6 +70,32 @@ pub fn parse_patience(text: &str) -> Result<Option<Duration>, String> {
     parse_time(text).map(Some).map_err(|error| format!("{error}, or `never` to wait for ever"))
 }
 
+/// A rate that [`parse_rate`] reads as this one.
+pub fn rate(limit: &Option<u64>) -> String {
+    match limit {
+        None => "none".to_owned(),
+        Some(bytes) if bytes % 1_000_000 == 0 => format!("{}M", bytes / 1_000_000),
+        Some(bytes) if bytes % 1_000 == 0 => format!("{}K", bytes / 1_000),
+        Some(bytes) => bytes.to_string(),
+    }
+}
+
+/// A time that [`parse_time`] reads as this one.
+pub fn time(time: &Duration) -> String {
+    let seconds = time.as_secs();
+    match () {
+        () if time.subsec_nanos() != 0 => format!("{}s", time.as_secs_f64()),
+        () if seconds != 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        () if seconds != 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        () => format!("{seconds}s"),
+    }
+}
+
+/// How long to wait, as [`parse_patience`] reads it.
+pub fn patience(longest: &Option<Duration>) -> String {
+    longest.as_ref().map_or_else(|| "never".to_owned(), time)
+}
+
 /// A number of connections or tries.
 pub fn parse_count(text: &str) -> Result<u32, String> {
     match text.trim().parse() {
@@ -164,5 +190,17 @@ mod tests {
         fn no_number_with_a_unit_makes_a_parser_panic(text in "[0-9.]{0,30} ?[kKmMgGsShHdD]{0,2}[bB]?(/s)?") {
             let _ = (parse_rate(&text), parse_patience(&text), parse_timeout(&text));
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_value_is_read_as_that_value() {
+        for limit in [None, Some(5_000_000), Some(800_000), Some(1_500_000), Some(1), Some(1_234_567)] {
+            assert_eq!(parse_rate(&rate(&limit)), Ok(limit));
+        }
+        for shown in [Duration::ZERO, Duration::from_millis(1500), Duration::from_secs(90), Duration::from_secs(7200)] {
+            assert_eq!(parse_patience(&patience(&Some(shown))), Ok(Some(shown)));
+        }
+        assert_eq!(parse_patience(&patience(&None)), Ok(None));
+        assert_eq!((rate(&Some(1_500_000)), time(&Duration::from_secs(300))), ("1500K".into(), "5m".into()));
     }
 }

@@ -50,6 +50,9 @@ pub(crate) trait SettingValue: Sized {
         }
     }
 
+    /// The words that say it; one of a type that is no list.
+    fn words(&self) -> Vec<String>;
+
     /// The paths in it.
     fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
         Vec::new()
@@ -58,7 +61,7 @@ pub(crate) trait SettingValue: Sized {
 
 /// A base address of the Hub or a mirror, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint(String);
+pub struct Endpoint(pub(super) String);
 
 impl Endpoint {
     /// The address.
@@ -69,7 +72,7 @@ impl Endpoint {
 
 /// A number of connections or tries, from 1 to 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count(u32);
+pub struct Count(pub(super) u32);
 
 impl Count {
     /// The number.
@@ -80,7 +83,7 @@ impl Count {
 
 /// Most bytes per second, at least one; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit(Option<u64>);
+pub struct RateLimit(pub(super) Option<u64>);
 
 impl RateLimit {
     /// The bytes per second.
@@ -95,7 +98,7 @@ pub struct LockTimeout(pub Option<Duration>);
 
 /// A time that something must take, longer than none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeout(Duration);
+pub struct Timeout(pub(super) Duration);
 
 impl Timeout {
     /// The time.
@@ -106,7 +109,7 @@ impl Timeout {
 
 /// Types that are read from one word, and how; further items of the trait in braces.
 macro_rules! read_by {
-    ($($parse:path => $type:ident $({ $($more:tt)* })?;)*) => {$(
+    ($($parse:path, $word:expr => $type:ident $({ $($more:tt)* })?;)*) => {$(
         impl FromStr for $type {
             type Err = String;
 
@@ -120,17 +123,21 @@ macro_rules! read_by {
                 text.parse()
             }
 
+            fn words(&self) -> Vec<String> {
+                vec![$word(&self.0)]
+            }
+
             $($($more)*)?
         }
     )*};
 }
 
 read_by! {
-    units::parse_endpoint => Endpoint;
-    units::parse_count => Count;
-    units::parse_rate => RateLimit;
-    units::parse_patience => LockTimeout;
-    units::parse_timeout => Timeout {
+    units::parse_endpoint, String::clone => Endpoint;
+    units::parse_count, u32::to_string => Count;
+    units::parse_rate, units::rate => RateLimit;
+    units::parse_patience, units::patience => LockTimeout;
+    units::parse_timeout, units::time => Timeout {
         /// As the Hub's own client reads it: seconds.
         fn of_variable(value: &OsStr) -> Result<Self, String> {
             match value.to_str().ok_or("it is not Unicode text")?.trim().parse::<f64>() {
@@ -148,11 +155,19 @@ impl SettingValue for LinkMode {
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "expected auto, symlink, hardlink, reflink or copy".into())
     }
+
+    fn words(&self) -> Vec<String> {
+        vec![self.as_str().to_owned()]
+    }
 }
 
 impl SettingValue for bool {
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "expected true or false".into())
+    }
+
+    fn words(&self) -> Vec<String> {
+        vec![self.to_string()]
     }
 
     /// As the Hub's own client reads it: true is `1`, `ON`, `YES` or `TRUE` in any case.
@@ -174,6 +189,10 @@ impl SettingValue for PathBuf {
 
     fn of_word(word: &OsStr) -> Result<Self, String> {
         if word.to_string_lossy().trim().is_empty() { Err("expected a path".into()) } else { Ok(Path::new(word).to_owned()) }
+    }
+
+    fn words(&self) -> Vec<String> {
+        vec![self.to_string_lossy().into_owned()]
     }
 
     fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
@@ -208,6 +227,10 @@ impl<T: SettingValue> SettingValue for Vec<T> {
             values.extend(T::of_yaml(node, &format!("{key}[{index}]"))?);
         }
         Ok((!values.is_empty()).then_some(values))
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.iter().flat_map(T::words).collect()
     }
 
     fn paths_mut(&mut self) -> Vec<&mut PathBuf> {

@@ -160,6 +160,7 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::CorrectFile { file: text("models.yaml") },
         Hint::CorrectSetting { file: text("manager.yaml"), line: 7 },
         Hint::CorrectValue,
+        Hint::RemoveSetting { key: text("tries") },
         Hint::SettingsAre(vec!["store", "link"]),
         Hint::CorrectVariable { variable: text("HF_HOME") },
         Hint::WriteFullPath,

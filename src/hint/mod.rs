@@ -462,6 +462,11 @@ pub enum Hint {
     },
     /// A value of a setting.
     CorrectValue,
+    /// A setting that has to be taken out of a file by hand.
+    RemoveSetting {
+        /// Its key.
+        key: String,
+    },
     /// The names of the settings that there are.
     SettingsAre(Vec<&'static str>),
     /// A variable of the environment.

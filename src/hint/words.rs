@@ -451,6 +451,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::CorrectFile { file } => format!("Correct it in {file}."),
         Hint::CorrectSetting { file, line } => format!("Correct line {line} of {file}; every key is optional."),
         Hint::CorrectValue => "Correct the value; nothing was written.".into(),
+        Hint::RemoveSetting { key } => format!("Take `{key}` out by hand."),
         Hint::SettingsAre(keys) => format!("The settings are {}.", keys.join(", ")),
         Hint::CorrectVariable { variable } => format!("Correct {variable}, or unset it."),
         Hint::WriteFullPath => "Write it in full, or from `~/` on.".into(),

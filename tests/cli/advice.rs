@@ -105,6 +105,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("cli/commands/verify.rs", "list", In(|| nothing("verify"))),
     ("cli/commands/why.rs", "gc", In(|| unused("why DIGEST"))),
     ("config/file.rs", "@config set --user trusted_endpoints {}", In(distrusted)),
+    ("config/write.rs", "@config set --user", In(|| nothing("config set trusted_endpoints http://a.lan"))),
     ("cli/exit.rs", "man", In(|| nothing("--help"))),
     ("hint go_on", "download {}:q4_k_m", Like("download tiny:q4_k_m")),
     ("hint see_help", "--help", In(|| nothing("downlod tiny --json"))),

@@ -383,6 +383,13 @@ fn registries_and_settings(seen: &mut Seen) {
     seen.run(&desk, "registry remove", "big --dry-run", 0);
     seen.run(&desk, "init", "", 0);
     seen.run(&desk, "config set", "--user tries 3", 0);
+    seen.run(&desk, "config set", "--user allowed_places one two", 0);
+    seen.run(&desk, "config list", "--link copy", 0);
+    seen.run(&desk, "config get", "tries", 0);
+    seen.run(&desk, "config get", "tries --link copy", 0);
+    seen.run(&desk, "config get", "endpoints", 0);
+    seen.run(&desk, "config unset", "--user allowed_places one", 0);
+    seen.run(&desk, "config path", "", 0);
     seen.run(&desk, "completions", "bash", 0);
     seen.run(&desk, "man", "", 0);
     let registry = fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();

@@ -1,21 +1,30 @@
-//! `config`: the user's own settings.
+//! `config`: settings, where they come from, and changes of their files.
 
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Page, printable},
+        output::{Answer, Page, Table, printable},
+    },
+    config::{
+        effective::{self, Origin, ShownSetting},
+        file::Whose,
+        table::Setting,
+        write::Scope,
     },
     error::Result,
 };
-use clap::Subcommand;
+use clap::{
+    Subcommand,
+    builder::{PossibleValue, StringValueParser, TypedValueParser},
+};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
-/// Write settings that hold for all projects of this user
+/// Show settings and where they come from, or change them
 ///
-/// They stand in config.yaml in the user's configuration folder. A project's configs/manager.yaml wins over them, variables and
-/// options over both; but only they can say whom to trust: which servers may see the token (trusted_endpoints), where a project
-/// may place files outside of its folder (allowed_places), which projects of other users to work in (safe_projects).
+/// Options win over variables, those over the project's configs/manager.yaml, that over the user's config.yaml, and that over
+/// defaults. Only the user's file can say whom to trust: which servers may see the token (trusted_endpoints), where a project may
+/// place files outside of its folder (allowed_places), which projects of other users to work in (safe_projects).
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub struct Args {
@@ -25,61 +34,239 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Set(Set),
+    /// Show every setting with its value in effect, and what says it; of one file, what that says
+    List {
+        #[command(flatten)]
+        of: Which,
+    },
+    /// Print the value of one setting; of a list, a line for each
+    Get {
+        /// The setting
+        #[arg(value_name = "KEY", value_parser = Key)]
+        key: String,
+        #[command(flatten)]
+        of: Which,
+    },
+    /// Set one setting, in the project's file inside of a project, else in the user's
+    ///
+    /// Comments and everything else in the file stay. trusted_endpoints, allowed_places and safe_projects are added to; any other
+    /// setting is replaced.
+    Set {
+        #[command(flatten)]
+        of: Which,
+        /// The setting, named as in a settings file
+        #[arg(value_name = "KEY", value_parser = Key)]
+        key: String,
+        /// Its value; of a list, several
+        #[arg(value_name = "VALUE", required = true, num_args = 1..)]
+        values: Vec<String>,
+    },
+    /// Take one setting out of the project's file inside of a project, else of the user's
+    ///
+    /// Comments on lines of their own and everything else in the file stay.
+    Unset {
+        #[command(flatten)]
+        of: Which,
+        /// The setting, named as in a settings file
+        #[arg(value_name = "KEY", value_parser = Key)]
+        key: String,
+        /// Of a list, only these values
+        #[arg(value_name = "VALUE")]
+        values: Vec<String>,
+    },
+    /// Print the path of the project's settings file inside of a project, else of the user's
+    Path {
+        #[command(flatten)]
+        of: Which,
+    },
 }
 
-/// Set one setting
-///
-/// trusted_endpoints, allowed_places and safe_projects are added to; any other setting is replaced. To take something back,
-/// delete its line in the file.
+/// Which settings file.
 #[derive(Debug, clap::Args)]
-struct Set {
-    /// For this user, in all projects
-    #[arg(long, required = true)]
+struct Which {
+    /// The user's config.yaml, for all projects
+    #[arg(long, conflicts_with = "project")]
     user: bool,
-    /// The setting, named as in a settings file
-    #[arg(value_name = "KEY")]
-    key: String,
-    /// Its value; of a list, several
-    #[arg(value_name = "VALUE", required = true, num_args = 1..)]
-    values: Vec<String>,
+    /// The project's configs/manager.yaml
+    #[arg(long)]
+    project: bool,
 }
 
-/// What was written.
-pub struct Written {
-    key: String,
-    path: PathBuf,
-    values: Vec<String>,
-    changed: bool,
-    clear_text: Vec<String>,
+impl Which {
+    fn named(&self) -> Option<Scope> {
+        match (self.user, self.project) {
+            (true, _) => Some(Scope::User),
+            (_, true) => Some(Scope::Project),
+            _ => None,
+        }
+    }
+
+    fn to_change(&self) -> Scope {
+        self.named().unwrap_or(Scope::Nearest)
+    }
+}
+
+/// Takes any word, so that an unknown key gets an error of ours, and lists those of settings files to help and completions.
+#[derive(Debug, Clone, Copy)]
+struct Key;
+
+impl TypedValueParser for Key {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let keys = Setting::of_files().map(|setting| setting.key);
+        Some(Box::new(keys.map(PossibleValue::new)))
+    }
+}
+
+/// What a command of `config` answers.
+pub enum Settings {
+    /// Settings, as they are.
+    List(Vec<ShownSetting>),
+    /// One of them.
+    One(ShownSetting),
+    /// The path of a file.
+    Path { path: PathBuf, is_there: bool },
+    /// What was written.
+    Written { key: String, path: PathBuf, values: Vec<String>, changed: bool, clear_text: Vec<String> },
 }
 
 impl Args {
-    pub fn run(&self, context: &Context<'_>) -> Result<Written> {
-        let Command::Set(Set { key, values, .. }) = &self.command;
-        let set = context.set_for_user(key, values)?;
-        let is_clear = |address: &&String| key == "trusted_endpoints" && address.starts_with("http:");
-        Ok(Written {
-            key: key.clone(),
-            clear_text: values.iter().filter(is_clear).cloned().collect(),
-            path: set.path,
-            values: set.values,
-            changed: set.changed,
+    pub fn run(&self, context: &Context<'_>) -> Result<Settings> {
+        Ok(match &self.command {
+            Command::List { of } => Settings::List(context.shown_settings(of.named())?),
+            Command::Get { key, of } => Settings::One(effective::of_key(key, context.shown_settings(of.named())?)?),
+            Command::Set { of, key, values } => {
+                let file = context.settings_file(of.to_change())?;
+                let written = file.set(key, values)?;
+                let is_clear = |address: &&String| key == "trusted_endpoints" && address.starts_with("http:");
+                let clear_text = values.iter().filter(is_clear).cloned().collect();
+                let (path, values, changed) = (written.path, written.values, written.changed);
+                Settings::Written { key: key.clone(), path, values, changed, clear_text }
+            }
+            Command::Unset { of, key, values } => {
+                let written = context.settings_file(of.to_change())?.unset(key, values)?;
+                let (path, values, changed) = (written.path, written.values, written.changed);
+                Settings::Written { key: key.clone(), path, values, changed, clear_text: Vec::new() }
+            }
+            Command::Path { of } => {
+                let file = context.settings_file(of.to_change())?;
+                Settings::Path { is_there: file.is_there(), path: file.path }
+            }
         })
     }
 }
 
-impl Answer for Written {
+fn values_json(values: &[String]) -> Value {
+    values.iter().map(|value| json!({ "value": value })).collect()
+}
+
+fn setting_json(shown: &ShownSetting) -> Value {
+    let (set_by, name, file) = match &shown.origin {
+        Origin::Flag(long) => ("flag", Some(format!("--{long}")), None),
+        Origin::Variable(name) => ("variable", Some(name.clone()), None),
+        Origin::ProjectFile(path) => (whose(Whose::Project), None, Some(path)),
+        Origin::UserFile(path) => (whose(Whose::User), None, Some(path)),
+        Origin::TokenFile(path) => ("token_file", None, Some(path)),
+        Origin::Default => ("default", None, None),
+    };
+    json!({
+        "key": shown.setting.key,
+        "values": values_json(&shown.values),
+        "set_by": set_by,
+        "name": name,
+        "settings_file": file,
+        "hidden": shown.is_hidden,
+    })
+}
+
+const fn whose(whose: Whose) -> &'static str {
+    match whose {
+        Whose::Project => "project",
+        Whose::User => "user",
+    }
+}
+
+fn from(page: &Page, origin: &Origin) -> String {
+    match origin {
+        Origin::Flag(long) => format!("--{long}"),
+        Origin::Variable(name) => name.clone(),
+        Origin::ProjectFile(path) | Origin::UserFile(path) | Origin::TokenFile(path) => page.path(path),
+        Origin::Default => "default".to_owned(),
+    }
+}
+
+/// The value of a setting in one line.
+fn value(shown: &ShownSetting) -> String {
+    match shown.is_hidden {
+        true => "(set)".to_owned(),
+        false => shown.values.join(", "),
+    }
+}
+
+impl Answer for Settings {
     fn json(&self) -> Value {
-        let values: Vec<Value> = self.values.iter().map(|value| json!({ "value": value })).collect();
-        json!({ "key": self.key, "values": values, "settings_file": self.path, "changed": self.changed })
+        match self {
+            Self::List(all) => json!({ "settings": all.iter().map(setting_json).collect::<Vec<_>>() }),
+            Self::One(shown) => setting_json(shown),
+            Self::Path { path, is_there } => json!({ "settings_file": path, "exists": is_there }),
+            Self::Written { key, path, values, changed, .. } => {
+                json!({ "key": key, "values": values_json(values), "settings_file": path, "changed": changed })
+            }
+        }
     }
 
     fn write(&self, page: &mut Page) {
-        page.line(format!("{}: {}", self.key, printable(&self.values.join(", "))));
-        page.note(format!("In {}{}.", page.path(&self.path), if self.changed { "" } else { ", as before" }));
-        for address in &self.clear_text {
-            page.note(format!("The token travels to {} in clear text: whoever is on the way can read it.", printable(address)));
+        match self {
+            Self::List(all) if page.people => {
+                if all.is_empty() {
+                    page.note("Nothing is set there.");
+                    return;
+                }
+                let mut table = Table::new(&["setting", "value", "set by"]);
+                for shown in all {
+                    let value = Some(value(shown)).filter(|value| !value.is_empty()).unwrap_or_else(|| "-".to_owned());
+                    table.row([shown.setting.key.to_owned(), value, from(page, &shown.origin)]);
+                }
+                table.write(page, "");
+            }
+            Self::List(all) => {
+                for shown in all {
+                    let from = from(page, &shown.origin);
+                    page.fields([shown.setting.key, &value(shown), &from]);
+                }
+            }
+            Self::One(shown) => {
+                shown.values.iter().for_each(|value| page.line(printable(value)));
+                if shown.is_hidden {
+                    page.note(format!("It is set by {}, and not shown.", from(page, &shown.origin)));
+                } else if shown.values.is_empty() {
+                    page.note("It is not set.");
+                }
+            }
+            Self::Path { path, is_there } => {
+                page.line(page.plain_path(path));
+                if !is_there {
+                    page.note("It is not there yet.");
+                }
+            }
+            Self::Written { key, path, values, changed, clear_text } => {
+                match values.is_empty() {
+                    true => page.line(format!("{} is not set", printable(key))),
+                    false => page.line(format!("{key}: {}", printable(&values.join(", ")))),
+                }
+                page.note(format!("In {}{}.", page.path(path), if *changed { "" } else { ", as before" }));
+                for address in clear_text {
+                    page.note(format!(
+                        "The token travels to {} in clear text: whoever is on the way can read it.",
+                        printable(address)
+                    ));
+                }
+            }
         }
     }
 }

@@ -109,6 +109,11 @@ pub(crate) fn sets_only(old: Option<&Node>, new: Option<&Node>, path: &[&str], v
     entry_at(new, path).is_some_and(|entry| entry.node.value == *value) && without(old, path) == without(new, path)
 }
 
+/// Whether `new` says what `old` says, in the same order, but nothing at `path`.
+pub(crate) fn unsets_only(old: Option<&Node>, new: Option<&Node>, path: &[&str]) -> bool {
+    entry_at(new, path).is_none() && without(old, path) == without(new, path)
+}
+
 /// The entry at a path of keys.
 pub(crate) fn entry_at<'n>(root: Option<&'n Node>, path: &[&str]) -> Option<&'n MapEntry> {
     let (key, rest) = path.split_first()?;

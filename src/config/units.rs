@@ -74,8 +74,8 @@ pub fn parse_patience(text: &str) -> Result<Option<Duration>, String> {
 pub fn rate(limit: &Option<u64>) -> String {
     match limit {
         None => "none".to_owned(),
-        Some(bytes) if bytes % 1_000_000 == 0 => format!("{}M", bytes / 1_000_000),
-        Some(bytes) if bytes % 1_000 == 0 => format!("{}K", bytes / 1_000),
+        Some(bytes) if bytes.is_multiple_of(1_000_000) => format!("{}M", bytes / 1_000_000),
+        Some(bytes) if bytes.is_multiple_of(1_000) => format!("{}K", bytes / 1_000),
         Some(bytes) => bytes.to_string(),
     }
 }
@@ -85,8 +85,8 @@ pub fn time(time: &Duration) -> String {
     let seconds = time.as_secs();
     match () {
         () if time.subsec_nanos() != 0 => format!("{}s", time.as_secs_f64()),
-        () if seconds != 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        () if seconds != 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        () if seconds != 0 && seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        () if seconds != 0 && seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         () => format!("{seconds}s"),
     }
 }

@@ -161,7 +161,7 @@ fn models_that_somebody_else_may_have_put_into_the_users_folders_are_passed_over
         for folder in ["models", "models/.blobs"].map(|folder| trap.above.join(folder)).iter().filter(|folder| folder.exists()) {
             chown(folder, Some(0), Some(0)).unwrap();
         }
-        set_mode(&trap.above.join(open), 0o1777);
+        set_mode(trap.above.join(open), 0o1777);
         if (open, mark) == ("models", ".blobs/STORE.json") {
             chown(trap.above.join("models/.blobs"), Some(MALLORY), Some(MALLORY)).unwrap();
         }

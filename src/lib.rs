@@ -77,6 +77,67 @@
 //! # Ok::<(), model_manager::Error>(())
 //! ```
 //!
+//! # A source of its own
+//!
+//! A program may have its models elsewhere than on the Hub: [`Session::with_sources`] takes any [`Source`](sources::Source).
+//! What it lists is planned, verified, shared and locked as what the Hub lists. Here it is a table in memory, whose files are
+//! fetched from a server.
+//!
+//! ```
+//! use model_manager::{
+//!     Call, DownloadOptions, RelPath, Revision, Selector, Session, Settings, SourceId,
+//!     causes::SourceError,
+//!     sources::{FileFacts, FileList, Location, Locator, Pinned, Source, Sources},
+//! };
+//! use std::{collections::BTreeMap, pin::Pin};
+//!
+//! /// The files of one repository, and its version as 40 hexadecimal digits.
+//! #[derive(Debug)]
+//! struct Shelf {
+//!     repo: SourceId,
+//!     version: Revision,
+//!     files: BTreeMap<RelPath, FileFacts>,
+//! }
+//!
+//! type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
+//!
+//! impl Source for Shelf {
+//!     fn pin<'a>(&'a self, id: &'a SourceId, _revision: Option<&'a Revision>) -> Answer<'a, Pinned> {
+//!         Box::pin(async move {
+//!             if *id != self.repo {
+//!                 return Err(SourceError::Own { id: id.clone(), why: "it is not on the shelf".into() });
+//!             }
+//!             Ok(Pinned::open(id.clone(), Some(self.version.clone())))
+//!         })
+//!     }
+//!
+//!     fn list<'a>(&'a self, _pinned: &'a Pinned, _named: &'a [RelPath]) -> Answer<'a, FileList> {
+//!         Box::pin(async move { Ok(FileList::new(self.files.values().cloned().collect(), "https://models.example/shelf")) })
+//!     }
+//!
+//!     fn locate(&self, _id: &SourceId, _at: Option<&Revision>, file: &RelPath, _version: Option<&str>) -> Vec<Locator> {
+//!         let address = format!("https://models.example/shelf/{file}").parse();
+//!         address.map(|address| Locator::Http(Location::plain(address))).into_iter().collect()
+//!     }
+//! }
+//!
+//! let mut file = FileFacts::named("tiny.Q4_K_M.gguf".parse()?);
+//! file.size = Some(5000);
+//! file.sha256 = Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".parse()?);
+//! let shelf = Shelf {
+//!     repo: "team/tiny".parse()?,
+//!     version: "0123456789abcdef0123456789abcdef01234567".parse()?,
+//!     files: BTreeMap::from([(file.path.clone(), file)]),
+//! };
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let models = folder.path().join("models");
+//! let session = Session::new(Settings::new(models))?.with_sources(Sources::new().for_repositories(shelf));
+//! let plan = session.blocking(Call::default()).plan_download(&Selector::new("team/tiny")?, &DownloadOptions::default())?;
+//! assert_eq!(plan.download_bytes, 5000);
+//! # Ok::<(), model_manager::Error>(())
+//! ```
+//!
 //! # What is stable
 //!
 //! The names below are. Structs and enums to which more may be added are `#[non_exhaustive]`: make them by their constructors
@@ -209,6 +270,15 @@ pub mod reports {
         },
         registry::{Finding, Level},
         store::{Finding as StoreFinding, OpaqueJson, Provenance, RootOwner, Severity, TrustWord, Unreferenced, UpstreamFile},
+    };
+}
+
+/// Where models come from: for programs with a [`Source`](sources::Source) of their own.
+pub mod sources {
+    pub use crate::{
+        facts::FileFacts,
+        http::Location,
+        source::{FileList, Gate, Locator, Pinned, Source, Sources},
     };
 }
 

@@ -47,10 +47,16 @@ impl Location {
         Self(Arc::new(Inner { resolve, service: None, is_authority: false, version: None, slot: tokio::sync::Mutex::default() }))
     }
 
+    /// A file by its address on a server of which nothing is known: it sees no token, and what it says of the file is final.
+    pub fn plain(address: Url) -> Self {
+        let service = Some(Service::plain());
+        Self(Arc::new(Inner { resolve: address, service, is_authority: true, version: None, slot: tokio::sync::Mutex::default() }))
+    }
+
     /// A file of the service that `http` asks: its rules hold whichever client opens it. `is_authority` says that this is
     /// no mirror, so that what it says of the file is final. Bytes of another `version`, as a [`Probe`](super::Probe) has
     /// it, are refused.
-    pub fn of(http: &Http, resolve: Url, is_authority: bool, version: Option<String>) -> Self {
+    pub(crate) fn of(http: &Http, resolve: Url, is_authority: bool, version: Option<String>) -> Self {
         let service = Some(http.service.clone());
         Self(Arc::new(Inner { resolve, service, is_authority, version, slot: tokio::sync::Mutex::default() }))
     }
@@ -71,7 +77,7 @@ impl Location {
     }
 
     /// The endpoint's origin, for counting failures per mirror; `None` if the address is not one of HTTP.
-    pub fn origin(&self) -> Option<super::Origin> {
+    pub(crate) fn origin(&self) -> Option<super::Origin> {
         super::Origin::of(&self.0.resolve)
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     names::{RelPath, Role, SourceId},
     notice::Notice,
     settings::LinkMode,
-    source::Sources,
+    source::ConnectedSources,
     store::{
         Acquired, BlobRequest, ImportMode, IngestKey, Lease, Progress, Project, Stamp, Store, StoreError, Trust, UpstreamFile,
     },
@@ -277,7 +277,7 @@ impl ModelManager {
 
     /// The sources where something must travel. Refuses offline, and where they cannot be asked, before anything is
     /// made on disk.
-    pub(super) fn network_for(&self, plan: &Plan) -> Result<Option<&Sources>> {
+    pub(super) fn network_for(&self, plan: &Plan) -> Result<Option<&ConnectedSources>> {
         let missing = plan.files.iter().filter(|file| file.is_missing());
         let missing: Vec<&str> = missing.map(|file| file.path.as_str()).collect();
         if missing.is_empty() {
@@ -303,7 +303,7 @@ impl ModelManager {
         plan: &mut Plan,
         store: &Store,
         lease: &Arc<Lease>,
-        sources: Option<&Sources>,
+        sources: Option<&ConnectedSources>,
     ) -> Result<Vec<u64>> {
         let mut fetched = vec![0; plan.files.len()];
         let order: Vec<usize> = (0..plan.files.len()).filter(|index| plan.files[*index].is_missing()).collect();
@@ -474,5 +474,5 @@ fn links_of(plan: &Plan, views: &Views) -> Result<Vec<VerifiedExisting>> {
 struct Supplier<'a> {
     store: &'a Store,
     lease: &'a Arc<Lease>,
-    sources: &'a Sources,
+    sources: &'a ConnectedSources,
 }

@@ -46,7 +46,7 @@ use crate::{
     notice::Notice,
     registry::Registry,
     settings::Settings,
-    source::{Source, Sources},
+    source::{ConnectedSources, Source},
     store::{Project, STORE_DIR, Store, StoreError, Wait, require_folder_or_nothing},
     transfer::TransferError,
     view::Views,
@@ -75,7 +75,7 @@ pub struct ModelManager {
     /// Read when it is first asked for: much can be done without it.
     registry: OnceLock<Arc<Registry>>,
     /// The session's sources, which tell this call's reporter.
-    sources: OnceLock<Sources>,
+    sources: OnceLock<ConnectedSources>,
 }
 
 impl ModelManager {
@@ -238,7 +238,7 @@ impl ModelManager {
     }
 
     /// The sources of the session, which tell this call's reporter.
-    fn sources(&self) -> Result<&Sources> {
+    fn sources(&self) -> Result<&ConnectedSources> {
         if let Some(sources) = self.sources.get() {
             return Ok(sources);
         }

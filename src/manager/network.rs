@@ -10,8 +10,9 @@ use crate::{
     event::Silent,
     hint::Hint,
     http::{Http, check_certificates},
+    names::SourceId,
     settings,
-    source::Sources,
+    source::{ConnectedSources, Sources},
 };
 use std::{
     io, mem,
@@ -35,7 +36,9 @@ const THREADS_STAY: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Network {
     settings: settings::Network,
-    sources: Mutex<Option<Sources>>,
+    /// What the program has beside the Hub and web servers.
+    own: Sources,
+    sources: Mutex<Option<ConnectedSources>>,
     threads: Mutex<Option<Arc<Threads>>>,
     /// The process that made it: a forked child has the memory of its parent, and none of its threads.
     process: u32,
@@ -43,14 +46,14 @@ pub(super) struct Network {
 
 impl Network {
     /// A network with these settings. Starts and checks nothing.
-    pub(super) fn new(settings: settings::Network) -> Self {
-        Self { settings, sources: Mutex::default(), threads: Mutex::default(), process: process::id() }
+    pub(super) fn new(settings: settings::Network, own: Sources) -> Self {
+        Self { settings, own, sources: Mutex::default(), threads: Mutex::default(), process: process::id() }
     }
 
     /// One that is as a forked child finds it.
     #[cfg(test)]
     pub(super) fn of_another_process(settings: settings::Network) -> Self {
-        let mut network = Self::new(settings);
+        let mut network = Self::new(settings, Sources::new());
         network.process = network.process.wrapping_add(1);
         network
     }
@@ -60,20 +63,35 @@ impl Network {
         self.process != process::id()
     }
 
+    /// A network of its own with the same settings and sources.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.settings.clone(), self.own.clone())
+    }
+
+    /// One with other settings and the same sources of the program.
+    pub(super) fn with_settings(&self, settings: settings::Network) -> Self {
+        Self::new(settings, self.own.clone())
+    }
+
+    /// Whether somebody can be asked for what this names.
+    pub(super) fn knows(&self, id: &SourceId) -> bool {
+        self.own.knows(id)
+    }
+
     /// Whether it would be the same with these settings.
     pub(super) fn has(&self, settings: &settings::Network) -> bool {
         self.settings == *settings
     }
 
     /// The client, which tells nobody anything. Made once; a setting that is wrong is reported each time.
-    pub(super) fn sources(&self, disk: &dyn Disk) -> Result<Sources> {
+    pub(super) fn sources(&self, disk: &dyn Disk) -> Result<ConnectedSources> {
         let mut sources = locked(&self.sources);
         if let Some(sources) = &*sources {
             return Ok(sources.clone());
         }
         let ca = self.settings.ca_file.as_deref().map(|path| certificates(disk, path)).transpose()?;
         let http = Http::new(&self.settings, ca.as_deref(), Arc::new(Silent))?;
-        Ok(sources.insert(Sources::new(&http, &self.settings)?).clone())
+        Ok(sources.insert(ConnectedSources::new(&http, &self.settings, self.own.clone())?).clone())
     }
 
     /// The threads; every holder keeps them running.
@@ -211,7 +229,7 @@ mod tests {
 
     #[test]
     fn network_work_serves_callers_in_and_outside_of_a_runtime_and_its_threads_end_in_both() {
-        let network = Network::new(settings::Network::default());
+        let network = Network::new(settings::Network::default(), Sources::new());
         let ask = |threads: &Threads| threads.block_on(async { Ok(tokio::spawn(async { 7 }).await.unwrap()) }).unwrap();
         let first = network.threads().unwrap();
         assert_eq!(ask(&first), 7);
@@ -226,7 +244,7 @@ mod tests {
 
     #[test]
     fn threads_that_are_given_up_serve_those_that_still_use_them() {
-        let network = Network::new(settings::Network::default());
+        let network = Network::new(settings::Network::default(), Sources::new());
         let (held_up, other) = (network.threads().unwrap(), network.threads().unwrap());
         network.give_up(&held_up);
         drop(held_up);

@@ -17,6 +17,7 @@ use crate::{
     hint::Hint,
     registry::Registry,
     settings::Settings,
+    source::Sources,
     store::{CheckMode, KnownStores},
 };
 use std::{
@@ -123,7 +124,7 @@ impl Session {
     }
 
     fn of(settings: Settings, disk: Arc<dyn Disk>, registry: Arc<RegistryFile>) -> Self {
-        let network = Arc::new(Network::new(settings.network.clone()));
+        let network = Arc::new(Network::new(settings.network.clone(), Sources::new()));
         let known_stores = known_stores::of_user(&disk, settings.known_stores.as_ref());
         Self { settings: Arc::new(settings), disk, network, registry, known_stores }
     }
@@ -134,13 +135,19 @@ impl Session {
         Self { registry: Arc::new(RegistryFile::given(registry)), ..self.clone() }
     }
 
+    /// The same session, which asks these sources of the program's own too, or in place of the Hub. It has a client of its own.
+    #[must_use]
+    pub fn with_sources(&self, sources: Sources) -> Self {
+        Self { network: Arc::new(Network::new(self.settings.network.clone(), sources)), ..self.clone() }
+    }
+
     /// A session with other settings, which shares the client where those of the network are the same. A registry that was
-    /// given stays.
+    /// given stays, and so do the program's own sources.
     #[must_use]
     pub fn with_settings(&self, settings: Settings) -> Self {
         let network = match self.network.has(&settings.network) {
             true => self.network.clone(),
-            false => Arc::new(Network::new(settings.network.clone())),
+            false => Arc::new(self.network.with_settings(settings.network.clone())),
         };
         // The built-in registry gives way to the file that `add` makes in one project, not in others.
         let is_same_file = settings.config == self.settings.config
@@ -190,7 +197,7 @@ impl Session {
     pub fn blocking(&self, call: Call) -> ModelManager {
         let mut session = self.clone();
         if self.network.is_of_parent() {
-            session.network = Arc::new(Network::new(self.settings.network.clone()));
+            session.network = Arc::new(self.network.again());
             session.registry = Arc::new(self.registry.again());
         }
         ModelManager::of(session, call)

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::Event,
     hint::{self, Hint},
-    names::{Quant, SourceId},
+    names::Quant,
     registry::{LockFile, LockedView},
     store::{BlobState, CheckMode, Progress, Project, Store, ViewFile, ViewKey},
     view::FileState,
@@ -155,10 +155,10 @@ impl ModelManager {
             .hint(Hint::AllowNetwork))
     }
 
-    /// Refuses what must be fetched from sources that only a newer version knows, and names all of it.
+    /// Refuses what must be fetched from sources that nobody here knows, and names all of it.
     fn require_known_sources(&self, plans: &[Plan]) -> Result<()> {
         let is_missing = |plan: &&Plan| plan.files.iter().any(PlannedFile::is_missing);
-        let is_unknown = |plan: &&Plan| matches!(plan.target.source, SourceId::Unknown(_));
+        let is_unknown = |plan: &&Plan| !self.session.network.knows(&plan.target.source);
         let unknown = plans.iter().filter(is_unknown).filter(is_missing);
         let names: Vec<String> = unknown.map(|plan| format!("{} from {}", plan.target.view, plan.target.source)).collect();
         if names.is_empty() {

@@ -20,7 +20,7 @@ pub enum SourceId {
     Hub(RepoId),
     /// A folder of a web server.
     Web(WebFolder),
-    /// What a newer version of this program knows: kept as it is written, and shown.
+    /// What a source of the program's own knows, or a newer version: kept as it is written, and shown.
     Unknown(String),
 }
 

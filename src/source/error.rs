@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind},
     hint::{Action, Hint, Parameter, Verb},
     http::HttpError,
-    names::NameError,
+    names::{NameError, SourceId},
     text::{list, size},
 };
 
@@ -38,6 +38,14 @@ pub enum SourceError {
     Unknown {
         /// What it is called.
         id: String,
+    },
+    /// A source of the program's own has no answer.
+    #[error("{id}: {why}")]
+    Own {
+        /// What was asked for.
+        id: SourceId,
+        /// Why there is no answer.
+        why: String,
     },
     /// A path in a listing that leads out of its folder.
     #[error("repository `{repo}` lists a hostile file name: {source}")]
@@ -155,7 +163,7 @@ impl SourceError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Http(error) | Self::Web(error) => error.kind(),
-            Self::Answer { .. } | Self::NoSize { .. } => ErrorKind::Network,
+            Self::Answer { .. } | Self::NoSize { .. } | Self::Own { .. } => ErrorKind::Network,
             Self::Unknown { .. } => ErrorKind::Failed,
             Self::Nothing { .. } | Self::NoLabel { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
             Self::HostilePath { .. } | Self::Collision { .. } => ErrorKind::Failed,
@@ -169,6 +177,7 @@ impl SourceError {
             Self::Http(error) => return super::hub::hint(error),
             Self::Web(error) => return error.hint(),
             Self::Answer { .. } => Hint::NotAHub,
+            Self::Own { .. } => return None,
             Self::NoSize { .. } => Hint::DownloadOtherwise,
             Self::Unknown { .. } => Hint::NewerVersionKnows,
             Self::HostilePath { .. } => Hint::DoNotUse,

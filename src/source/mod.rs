@@ -1,6 +1,6 @@
 //! What can be named, pinned and listed: the trait [`Source`], and one folder for each kind of source.
 //!
-//! A source answers three questions, and the manager asks no others: which state of the files a name stands for now
+//! [`Sources`] are those that a program adds. A source answers three questions, and the manager asks no others: which state of the files a name stands for now
 //! ([`Source::pin`]), which files that state has ([`Source::list`]), and where their bytes are ([`Source::locate`]).
 
 mod error;
@@ -19,7 +19,8 @@ use crate::{
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};
 
-/// A source of models. All threads of a run share it.
+/// A source of models. All threads of a session share it, and several ask it at once. What it says is checked like the word
+/// of any server: paths are names of files, and bytes have the length and the hash that it gives.
 pub trait Source: fmt::Debug + Send + Sync {
     /// Asks which state of its files `id` stands for at `revision`; `None` is the state that people mean without one.
     fn pin<'a>(&'a self, id: &'a SourceId, revision: Option<&'a Revision>) -> BoxFuture<'a, Result<Pinned, SourceError>>;
@@ -31,8 +32,11 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Where the bytes of a file are, in the order in which the places are to be asked. Asks nobody.
     fn locate(&self, id: &SourceId, revision: Option<&Revision>, file: &RelPath, version: Option<&str>) -> Vec<Locator>;
 
-    /// The same source over the same connections, with another listener.
-    fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Arc<dyn Source>;
+    /// The same source over the same connections, which tells its retries and warnings to this reporter. `None`, as here,
+    /// for a source that tells nothing.
+    fn for_listener(&self, _reporter: Arc<dyn Reporter>) -> Option<Arc<dyn Source>> {
+        None
+    }
 }
 
 /// What a transfer may read.
@@ -62,6 +66,7 @@ pub enum Gate {
 
 /// The files of a source in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pinned {
     /// The source under its present name.
     pub id: SourceId,
@@ -102,6 +107,7 @@ impl Pinned {
 
 /// All files of a pinned state.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileList {
     /// The files, in the order of the source.
     pub files: Vec<FileFacts>,
@@ -111,22 +117,75 @@ pub struct FileList {
     pub requests: u32,
 }
 
-/// The sources that a session asks; clones share them.
-#[derive(Debug, Clone)]
+impl FileList {
+    /// These files, which people see at `page`. No request was needed.
+    pub fn new(files: Vec<FileFacts>, page: impl Into<String>) -> Self {
+        Self { files, page: page.into(), requests: 0 }
+    }
+}
+
+/// The sources that a program has of its own, for [`Session::with_sources`](crate::manager::Session::with_sources).
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
-    http: Http,
-    hub: Arc<dyn Source>,
-    web: Arc<dyn Source>,
+    repositories: Option<Arc<dyn Source>>,
+    /// The scheme of the names that each knows.
+    schemes: Vec<(String, Arc<dyn Source>)>,
 }
 
 impl Sources {
-    /// The Hub at the endpoints of the settings, and web servers. One client asks both; only the Hub sees the token.
+    /// None: repositories are those of the Hub.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks this source in place of the Hub, for all repositories `owner/name`.
+    #[must_use]
+    pub fn for_repositories(mut self, source: impl Source + 'static) -> Self {
+        self.repositories = Some(Arc::new(source));
+        self
+    }
+
+    /// Asks this source for what lock files and records name as `SCHEME://…`. The schemes `http` and `https` stay those of web
+    /// servers.
+    #[must_use]
+    pub fn for_scheme(mut self, scheme: impl Into<String>, source: impl Source + 'static) -> Self {
+        self.schemes.push((scheme.into(), Arc::new(source)));
+        self
+    }
+
+    /// The source for a name that is neither one of the Hub nor of a web server; the last that was given for its scheme.
+    fn of_scheme(&self, id: &SourceId) -> Option<&Arc<dyn Source>> {
+        let SourceId::Unknown(text) = id else { return None };
+        let (scheme, _) = text.split_once("://")?;
+        self.schemes.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(scheme)).map(|(_, source)| source)
+    }
+
+    /// Whether somebody can be asked for what this names.
+    pub(crate) fn knows(&self, id: &SourceId) -> bool {
+        !matches!(id, SourceId::Unknown(_)) || self.of_scheme(id).is_some()
+    }
+}
+
+/// All sources of a session, over one client; clones share them.
+#[derive(Debug, Clone)]
+pub struct ConnectedSources {
+    http: Http,
+    repositories: Arc<dyn Source>,
+    web: Arc<dyn Source>,
+    own: Sources,
+}
+
+impl ConnectedSources {
+    /// The Hub at the endpoints of the settings, web servers, and what the program has of its own. Only the Hub sees the token.
     ///
     /// # Errors
     /// [`HttpError::BadEndpoint`] for a setting that is not the address of an endpoint.
-    pub fn new(http: &Http, network: &Network) -> Result<Self, HttpError> {
-        let (hub, web) = (Arc::new(hub::Hub::new(http, network)?), Arc::new(web::Web::new(http)));
-        Ok(Self { http: http.clone(), hub, web })
+    pub fn new(http: &Http, network: &Network, own: Sources) -> Result<Self, HttpError> {
+        let repositories: Arc<dyn Source> = match &own.repositories {
+            Some(source) => source.clone(),
+            None => Arc::new(hub::Hub::new(http, network)?),
+        };
+        Ok(Self { http: http.clone(), repositories, web: Arc::new(web::Web::new(http)), own })
     }
 
     /// The client that reads what they locate.
@@ -136,19 +195,25 @@ impl Sources {
 
     /// The same sources over the same connections, with another listener.
     pub fn for_listener(&self, reporter: &Arc<dyn Reporter>) -> Self {
-        let [hub, web] = [&self.hub, &self.web].map(|source| source.for_listener(reporter.clone()));
-        Self { http: self.http.for_listener(reporter.clone()), hub, web }
+        let heard = |source: &Arc<dyn Source>| source.for_listener(reporter.clone()).unwrap_or_else(|| source.clone());
+        let schemes = self.own.schemes.iter().map(|(scheme, source)| (scheme.clone(), heard(source))).collect();
+        Self {
+            http: self.http.for_listener(reporter.clone()),
+            repositories: heard(&self.repositories),
+            web: heard(&self.web),
+            own: Sources { schemes, ..self.own.clone() },
+        }
     }
 
     /// The source that knows this name.
     ///
     /// # Errors
-    /// [`SourceError::Unknown`] for a name of a newer version.
+    /// [`SourceError::Unknown`] for a name of a newer version, or of a source of another program.
     pub fn of(&self, id: &SourceId) -> Result<&Arc<dyn Source>, SourceError> {
         match id {
-            SourceId::Hub(_) => Ok(&self.hub),
+            SourceId::Hub(_) => Ok(&self.repositories),
             SourceId::Web(_) => Ok(&self.web),
-            _ => Err(SourceError::Unknown { id: id.to_string() }),
+            _ => self.own.of_scheme(id).ok_or_else(|| SourceError::Unknown { id: id.to_string() }),
         }
     }
 }

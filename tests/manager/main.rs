@@ -18,6 +18,7 @@ mod faults;
 mod kit;
 mod known_stores;
 mod locks;
+mod own_sources;
 mod plans;
 mod power_loss;
 mod removals;

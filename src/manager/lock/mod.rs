@@ -129,7 +129,8 @@ impl ModelManager {
     pub(super) fn relock(&self, locked: &LockedView, run: Locking<'_>) -> Result<Outcome> {
         let view = view_of(locked);
         if let SourceId::Unknown(origin) = &locked.origin {
-            let note = Some(format!("a newer version of this program knows {origin}; it is kept as it is"));
+            let is_own = self.session.network.knows(&locked.origin);
+            let note = (!is_own).then(|| format!("a newer version of this program knows {origin}; it is kept as it is"));
             let line = LockEntryReport { note, ..LockEntryReport::of(locked, LockState::Kept, Some(locked)) };
             return Ok(Outcome { line, change: Change::Stay });
         }

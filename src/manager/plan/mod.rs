@@ -15,7 +15,7 @@ use crate::{
     names::{RelPath, Revision, SourceId},
     notice::Notice,
     settings::LinkMode,
-    source::{Sources, locations},
+    source::{ConnectedSources, locations},
     store::{FoundBlob, IngestKey, Store, Trust, VersionKey, ViewFile, ViewKey},
     view::ExpectedFile,
     weights::is_weights,
@@ -147,7 +147,7 @@ impl Plan {
     }
 
     /// Where the bytes of a file of it are.
-    pub(super) fn places(&self, sources: &Sources, file: &PlannedFile) -> Result<Vec<Location>> {
+    pub(super) fn places(&self, sources: &ConnectedSources, file: &PlannedFile) -> Result<Vec<Location>> {
         let (source, version) = (&self.target.source, file.version.as_ref().map(|(version, _)| version.as_str()));
         Ok(locations(sources.of(source)?.locate(source, self.revision.as_ref(), &file.repo_path, version)))
     }

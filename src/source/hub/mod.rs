@@ -107,8 +107,8 @@ impl Source for Hub {
         locations.into_iter().map(Locator::Http).collect()
     }
 
-    fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Arc<dyn Source> {
-        Arc::new(Self { http: self.http.for_listener(reporter) })
+    fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Self { http: self.http.for_listener(reporter) }))
     }
 }
 

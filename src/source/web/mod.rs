@@ -62,8 +62,8 @@ impl Source for Web {
         id.web().and_then(|folder| self.location(folder, file, version)).map(Locator::Http).into_iter().collect()
     }
 
-    fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Arc<dyn Source> {
-        Arc::new(Self { http: self.http.for_listener(reporter) })
+    fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Self { http: self.http.for_listener(reporter) }))
     }
 }
 

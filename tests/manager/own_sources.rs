@@ -1,0 +1,143 @@
+//! Sources that a program has of its own: a table in memory, whose bytes a server has.
+
+use crate::{kit::*, support::hub::Content};
+use model_manager::{
+    ErrorKind, LinkMode, RelPath, Revision, SourceId,
+    causes::SourceError,
+    sources::{FileFacts, FileList, Location, Locator, Pinned, Source, Sources},
+};
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+const OWN_REPO: &str = "team/shelf";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
+
+/// Clones share the list of what was asked.
+#[derive(Debug, Clone)]
+struct Shelf {
+    id: SourceId,
+    files: BTreeMap<RelPath, (FileFacts, String)>,
+    asked: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Shelf {
+    /// The file of the scene's Hub, under another name.
+    fn of(scene: &Scene, id: &str) -> Self {
+        let content = scene.content();
+        let path: RelPath = Q4.parse().unwrap();
+        let mut facts = FileFacts::named(path.clone());
+        (facts.size, facts.sha256) = (Some(content.len()), Some(content.sha256().parse().unwrap()));
+        let address = format!("{}/{REPO}/resolve/{}/{Q4}", scene.hub.url(), scene.hub.commit(REPO));
+        Self { id: id.parse().unwrap(), files: BTreeMap::from([(path, (facts, address))]), asked: Arc::default() }
+    }
+
+    fn note(&self, question: &'static str) {
+        self.asked.lock().unwrap().push(question);
+    }
+
+    fn asked(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl Source for Shelf {
+    fn pin<'a>(&'a self, id: &'a SourceId, _revision: Option<&'a Revision>) -> Answer<'a, Pinned> {
+        self.note("pin");
+        Box::pin(async move {
+            match *id == self.id {
+                true => Ok(Pinned::open(id.clone(), Some(COMMIT.parse().unwrap()))),
+                false => Err(SourceError::Own { id: id.clone(), why: "it is not on the shelf".into() }),
+            }
+        })
+    }
+
+    fn list<'a>(&'a self, _pinned: &'a Pinned, _named: &'a [RelPath]) -> Answer<'a, FileList> {
+        self.note("list");
+        Box::pin(async move { Ok(FileList::new(self.files.values().map(|(facts, _)| facts.clone()).collect(), "memory")) })
+    }
+
+    fn locate(&self, _id: &SourceId, _at: Option<&Revision>, file: &RelPath, _version: Option<&str>) -> Vec<Locator> {
+        self.note("locate");
+        self.files.get(file).map(|(_, address)| Locator::Http(Location::plain(address.parse().unwrap()))).into_iter().collect()
+    }
+}
+
+fn with_sources(project: &Project, sources: Sources) -> Project {
+    Project { session: project.session.with_sources(sources), disk: project.disk.clone(), models: project.models.clone() }
+}
+
+#[test]
+fn a_source_in_place_of_the_hub_is_asked_for_state_files_and_places() {
+    let scene = Scene::new();
+    let shelf = Shelf::of(&scene, OWN_REPO);
+    let project = with_sources(&scene.project, Sources::new().for_repositories(shelf.clone()));
+    project.download(OWN_REPO).unwrap();
+    assert_eq!(shelf.asked(), ["pin", "list", "locate"]);
+    let [shown] = project.shown().try_into().unwrap();
+    project.assert_shown(&shown, &scene.content());
+    project.assert_promises();
+    // It is locked at the commit that the source gave, and made again from there.
+    project.lock(&[OWN_REPO], false).unwrap();
+    let lock = project.lock_text().unwrap();
+    assert!(lock.contains(OWN_REPO) && lock.contains(COMMIT), "{lock}");
+}
+
+#[test]
+fn what_a_source_does_not_have_is_refused_in_its_words() {
+    let scene = Scene::new();
+    let shelf = Shelf::of(&scene, OWN_REPO);
+    let project = with_sources(&scene.project, Sources::new().for_repositories(shelf));
+    let error = refused(project.download("team/other"), ErrorKind::Network);
+    assert!(error.to_string().contains("team/other: it is not on the shelf"), "{error}");
+    assert_eq!(scene.requests(), 0, "the Hub is not asked");
+}
+
+#[test]
+fn bytes_that_are_not_what_the_source_says_are_refused() {
+    let scene = Scene::new();
+    let mut shelf = Shelf::of(&scene, OWN_REPO);
+    for (facts, _) in shelf.files.values_mut() {
+        facts.sha256 = Some(Content::synthetic(5000, 9).sha256().parse().unwrap());
+    }
+    let project = with_sources(&scene.project, Sources::new().for_repositories(shelf));
+    assert!(project.download(OWN_REPO).is_err());
+    assert!(project.shown().is_empty());
+    project.assert_promises();
+}
+
+/// A lock file with a view that a source of this scheme has.
+fn locked_elsewhere(scene: &Scene) -> String {
+    let (size, sha256) = (scene.content().len(), scene.content().sha256().to_owned());
+    format!(
+        "version: 1\nviews:\n  - model: \"elsewhere\"\n    format: \"gguf\"\n    quant: \"q4_k_m\"\n    source: \"file\"\n    \
+         origin: \"shelf://one\"\n    gated: false\n    files:\n      - path: \"{Q4}\"\n        size: {size}\n        sha256: \"{sha256}\"\n"
+    )
+}
+
+#[test]
+fn a_lock_file_may_name_a_source_by_its_scheme() {
+    let scene = Scene::new();
+    let path = scene.project.session.settings().lock_file.clone();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let lock = locked_elsewhere(&scene);
+    std::fs::write(&path, &lock).unwrap();
+    let error = refused(scene.project.sync(true), ErrorKind::Failed);
+    assert!(error.to_string().contains("shelf://one"), "{error}");
+    let shelf = Shelf::of(&scene, "shelf://one");
+    let project = with_sources(&scene.project, Sources::new().for_scheme("shelf", shelf.clone()));
+    // Other settings keep the source.
+    let project = project.with(|settings| settings.link = LinkMode::Copy);
+    project.sync(true).unwrap();
+    assert_eq!(shelf.asked(), ["locate"], "all but the bytes is in the lock file");
+    project.assert_shown(&format!("elsewhere/gguf/q4_k_m/{Q4}"), &scene.content());
+    project.assert_promises();
+    project.lock(&[], false).unwrap();
+    assert!(project.lock_text().unwrap().ends_with(&lock), "it is kept as it is");
+    let found = project.manager().why(&"elsewhere".parse().unwrap()).unwrap();
+    assert!(format!("{:?}", found[0].sources).contains("shelf://one"), "{found:?}");
+}

@@ -36,7 +36,8 @@ fi
 "$venv/bin/python" -c 'import importlib.metadata; importlib.metadata.version("sentence-transformers")' 2>/dev/null ||
     "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$readers" || true
 
-cargo build --quiet --example test_hub
+# (--workspace, for with another set of packages everything is built again that the tests of the crate have built.)
+cargo build --quiet --workspace --example test_hub
 rm -rf target/python-wheels
 "$venv/bin/maturin" build --quiet --manifest-path python/Cargo.toml --interpreter "$venv/bin/python" --profile "${PROFILE:-dev}" --strip --out target/python-wheels
 "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall target/python-wheels/*.whl

@@ -221,6 +221,11 @@ mod tests {
             "use llama-2-7b-chat --backend vllm",
             "completions bash",
             "man",
+            "pull a",
+            "ls",
+            "rm a b",
+            "path a b",
+            "why a b",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).expect_err(line));
         }

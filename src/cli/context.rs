@@ -6,11 +6,12 @@ use crate::{
         self, Resolved,
         effective::{self, ShownSetting},
         environment::Environment,
-        write::{Scope, SettingsFile},
+        write::{Scope, SettingsFile, Written},
     },
     disk::{Disk, RealDisk, limits},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     event::Reporter,
+    hint::{Action, Hint},
     manager::ModelManager,
     settings::Settings,
 };
@@ -88,6 +89,35 @@ impl<'a> Context<'a> {
         }?;
         warnings.iter().for_each(|warning| self.progress.warning(warning));
         Ok(shown)
+    }
+
+    /// Makes one store for all projects of the user, and names it in the user's file. A file that names another already is
+    /// refused.
+    pub fn init_for_user(&self, dir: Option<&Path>) -> Result<(PathBuf, Written)> {
+        if self.global.settings.0.store.is_some() {
+            let error = Error::new(ErrorKind::Usage, "`--store` and `--user` both name a store");
+            return Err(error.hint(Hint::GiveOnlyOne));
+        }
+        let disk: &dyn Disk = &RealDisk;
+        let file = self.settings_file(Scope::User)?;
+        let store = match dir {
+            Some(dir) => file.absolute(dir)?,
+            None => self
+                .environment
+                .user_store()
+                .ok_or_else(|| Error::new(ErrorKind::Usage, "this user has no folder for data").hint(Hint::SetHome))?,
+        };
+        if let Some(named) = file.read(&mut Vec::new())?.layer.store
+            && disk.real_place(&named)? != disk.real_place(&store)?
+        {
+            let text = format!("{} names another store for all of your projects: {}", file.path.display(), named.display());
+            return Err(Error::new(ErrorKind::Usage, text).hint(Hint::Run(Action::grant("store").path(&store))));
+        }
+        let settings = Settings { store: Some(store), ..self.settings()?.clone() };
+        let reporter: Arc<dyn Reporter> = Arc::clone(&self.progress) as _;
+        let store = ModelManager::new(settings, reporter)?.init(false, None)?;
+        let written = file.set("store", &[store.to_string_lossy().into_owned()])?;
+        Ok((store, written))
     }
 
     /// Adds the store that the user named to `allowed_places`, so that project files may name it later. Returns the

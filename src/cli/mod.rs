@@ -103,9 +103,10 @@ fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8> {
         for error in answer.failures() {
             page.notes.push_str(&exit::render(error));
         }
-        // Notes first, so that on a terminal the result stands last, where it is looked for.
+        // Notes and hints come after what they are about.
+        let printed = manner.print(&page.out);
         manner.tell(&page.notes);
-        manner.print(&page.out)?;
+        printed?;
     }
     Ok(answer.failures().first().map_or(answer.exit_code(), |error| error.kind().exit_code()))
 }

@@ -121,6 +121,12 @@ impl<'a> Environment<'a> {
         self.state_folder().map(|folder| folder.join("stores"))
     }
 
+    /// The store for all projects of this user, unless another place is named: in the platform's folder for data, or that of
+    /// the XDG rules.
+    pub fn user_store(&self) -> Option<PathBuf> {
+        self.own_folder(("LOCALAPPDATA", "AppData/Local"), ("XDG_DATA_HOME", ".local/share")).map(|folder| folder.join("store"))
+    }
+
     /// The user who became root by `sudo`.
     pub fn sudo_user(&self) -> Option<u32> {
         self.raw("SUDO_UID")?.to_str()?.parse().ok()

@@ -99,6 +99,11 @@ impl<'a> SettingsFile<'a> {
         Ok(Self { path, disk, environment, cwd, project })
     }
 
+    /// A path as a person wrote it for this file, absolute.
+    pub fn absolute(&self, path: &Path) -> Result<PathBuf> {
+        absolute_text(self.cwd, self.environment, &path.to_string_lossy()).map(PathBuf::from)
+    }
+
     /// Whether the file is there.
     pub fn is_there(&self) -> bool {
         self.disk.stat_follow(&self.path).is_ok()

@@ -8,8 +8,10 @@ use super::{
 use crate::{
     disk::Kind,
     error::{Error, ErrorKind, Result},
+    event::Event,
     hint::{self, Action, Hint, Invocation, Verb},
     names::{Format, RelPath},
+    notice::Notice,
     store::ViewKey,
     view::ViewError,
     weights::format_of,
@@ -38,6 +40,7 @@ impl ModelManager {
         }
         match found.as_slice() {
             [listed] => {
+                self.tell_choice(&named, listed, &here);
                 self.require_whole_view(listed)?;
                 // Which of several plain files is the model, the registry may know.
                 let registered = if listed.state == ListedState::Foreign { self.registered_path(&named, listed)? } else { None };
@@ -49,6 +52,25 @@ impl ModelManager {
                 let text = format!("`{}` is here in several forms: {}", form.folder, forms(several));
                 Err(Error::new(ErrorKind::Usage, text).hint(Hint::ChooseForm(all)))
             }
+        }
+    }
+
+    /// Reports which quantization it is, where none was named and another is here too, or is the one that the registry would
+    /// choose.
+    fn tell_choice(&self, named: &Named, chosen: &ListedModel, here: &[ListedModel]) {
+        let (None, false, Some(view)) = (&named.quant, named.is_view, &chosen.view) else { return };
+        let Some(quant) = &view.quant else { return };
+        let of_format = here.iter().filter_map(|listed| listed.view.as_ref()).filter(|other| other.format == view.format);
+        let mut choices: Vec<_> = of_format.filter_map(|other| other.quant.clone()).collect();
+        if let Ok(registry) = self.registry()
+            && let Ok(usual) = registry.select(view.model.as_str(), Some(&view.format), None)
+        {
+            choices.extend(usual.quant.cloned());
+        }
+        choices.sort();
+        choices.dedup();
+        if choices.iter().any(|choice| choice != quant) {
+            self.report(&Event::Notice(Notice::QuantChosen { model: view.model.clone(), quant: quant.clone(), choices }));
         }
     }
 

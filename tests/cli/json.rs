@@ -382,6 +382,8 @@ fn registries_and_settings(seen: &mut Seen) {
     seen.run(&desk, "registry remove", "copy:q4_k_m", 0);
     seen.run(&desk, "registry remove", "big --dry-run", 0);
     seen.run(&desk, "init", "", 0);
+    seen.run(&desk, "init", "--user", 0);
+    desk.run("config unset --user store").ok();
     seen.run(&desk, "config set", "--user tries 3", 0);
     seen.run(&desk, "config set", "--user allowed_places one two", 0);
     seen.run(&desk, "config list", "--link copy", 0);

@@ -46,10 +46,13 @@ mod registry_edit;
 mod registry_lint;
 mod repair;
 mod resume;
+mod several;
 mod sync;
 mod trust;
 mod url;
 mod use_model;
+#[cfg(unix)]
+mod user_store;
 #[cfg(windows)]
 mod windows;
 mod words;

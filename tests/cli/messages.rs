@@ -59,6 +59,7 @@ $ info
 tiny	-	-	gguf: q4_k_m* q8_0*	-
 $ path tiny
 models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf
+! note: no quantization named: chose `q4_k_m` for `tiny` out of q4_k_m, q8_0
 $ verify
 ok          models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf
 ok          models/tiny/gguf/q8_0/tiny.Q8_0.gguf

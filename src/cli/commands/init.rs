@@ -15,7 +15,8 @@ use std::path::PathBuf;
 /// Make the store, or complete it
 ///
 /// A download makes it as well; this is for a place that several people or projects share. A store that is named with `--store`
-/// or MODEL_MANAGER_STORE becomes a place that projects may name from then on.
+/// or MODEL_MANAGER_STORE becomes a place that projects may name from then on. With `--user` it is one for all projects of this
+/// user.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Let the group of its folder write it, whatever anybody's umask says
@@ -24,6 +25,10 @@ pub struct Args {
     /// Give it to this group
     #[arg(long, value_name = "GROUP", requires = "shared")]
     pub group: Option<String>,
+    /// Make one store for all of your projects, and write it into your config.yaml [default: the folder `store` in the place
+    /// of the system for data of this program]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with_all = ["shared", "group"])]
+    pub user: Option<Option<PathBuf>>,
 }
 
 /// The store that was made.
@@ -32,24 +37,42 @@ pub struct Made {
     shared: bool,
     /// The user's file that allows it from now on, or why it does not.
     allowed: Result<Option<PathBuf>>,
+    /// Of a store for all projects, the user's file, and whether that was changed.
+    for_user: Option<(PathBuf, bool)>,
 }
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Made> {
+        if let Some(dir) = &self.user {
+            let (store, written) = context.init_for_user(dir.as_deref())?;
+            return Ok(Made { store, shared: false, allowed: Ok(None), for_user: Some((written.path, written.changed)) });
+        }
         let store = context.manager()?.init(self.shared, self.group.as_deref())?;
-        Ok(Made { store, shared: self.shared, allowed: context.allow_named_store() })
+        Ok(Made { store, shared: self.shared, allowed: context.allow_named_store(), for_user: None })
     }
 }
 
 impl Answer for Made {
     fn json(&self) -> Value {
-        json!({ "store": self.store, "shared": self.shared })
+        let settings_file = self.for_user.as_ref().map(|(path, _)| path);
+        json!({ "store": self.store, "shared": self.shared, "settings_file": settings_file })
     }
 
     fn write(&self, page: &mut Page) {
         page.line(page.path(&self.store));
         if self.shared {
             page.note("Its users name it with `--store`, MODEL_MANAGER_STORE, or `store:` in configs/manager.yaml.");
+        }
+        if let Some((file, changed)) = &self.for_user {
+            let file = page.path(file);
+            match changed {
+                true => page.note(format!("All projects of yours use it from now on: {file} names it.")),
+                false => page.note(format!("All projects of yours use it already: {file} names it.")),
+            }
+            page.note(
+                "Stores that projects have already stay where they are; `model-manager stores` lists them, and what they have is not \
+                 downloaded again.",
+            );
         }
         match &self.allowed {
             Ok(None) => {}

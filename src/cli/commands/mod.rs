@@ -30,10 +30,13 @@ use clap::Subcommand;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(visible_alias = "pull")]
     Download(download::Args),
+    #[command(visible_alias = "ls")]
     List(list::Args),
     Info(info::Args),
     Verify(verify::Args),
+    #[command(visible_alias = "rm")]
     Remove(remove::Args),
     Path(path::Args),
     Lock(lock::Args),
@@ -50,9 +53,7 @@ pub enum Command {
     Lint(lint::Args),
     Registry(registry::Args),
     Config(config::Args),
-    #[command(hide = true)]
     Completions(completions::Args),
-    #[command(hide = true)]
     Man(man::Args),
 }
 

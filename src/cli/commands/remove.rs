@@ -8,18 +8,19 @@ use crate::{
         output::{Answer, Page, printable},
         units,
     },
-    error::Result,
-    manager::RemoveReport,
+    error::{Error, ErrorKind, Result},
+    manager::{RemoveReport, Selector},
 };
 use serde_json::{Value, json};
 
-/// Remove a model, and those of its files that nothing else uses
+/// Remove models, and those of their files that nothing else uses
 ///
-/// Files this program did not make are never touched, and what another model or project uses stays.
+/// Without a quantization all of a model go, and each is listed. /// Files this program did not make are never touched, and what another model or project uses stays.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
-    pub model: String,
+    /// Models by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
+    #[arg(value_name = "MODEL", required = true)]
+    pub models: Vec<String>,
     #[command(flatten)]
     pub form: Form,
     /// Remove only the links and keep the content in the store
@@ -34,12 +35,25 @@ pub struct Args {
 pub struct Removed {
     report: RemoveReport,
     kept_blobs: bool,
+    /// Why some of several were not.
+    failed: Vec<Error>,
 }
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Removed> {
-        let report = context.worker()?.remove(&self.form.of(&self.model)?, self.keep_blobs, self.dry_run)?;
-        Ok(Removed { report, kept_blobs: self.keep_blobs })
+        // All names are read before anything goes.
+        let selectors: Vec<Selector> = self.models.iter().map(|model| self.form.of(model)).collect::<Result<_>>()?;
+        let manager = context.worker()?;
+        let mut removed = Removed { report: RemoveReport::default(), kept_blobs: self.keep_blobs, failed: Vec::new() };
+        removed.report.dry_run = self.dry_run;
+        for selector in &selectors {
+            match manager.remove(selector, self.keep_blobs, self.dry_run) {
+                Ok(report) => removed.report.add(report),
+                Err(error) if selectors.len() == 1 || error.kind() == ErrorKind::Interrupted => return Err(error),
+                Err(error) => removed.failed.push(error),
+            }
+        }
+        Ok(removed)
     }
 }
 
@@ -54,9 +68,12 @@ impl Answer for Removed {
         if self.kept_blobs && !report.dry_run {
             page.note("The content stays in the store, so a later download of it fetches nothing.");
         }
-        if report.views.is_empty() && report.removed.is_empty() {
+        if report.views.is_empty() && report.removed.is_empty() && self.failed.is_empty() {
             page.note("Nothing was there to remove. `model-manager list` shows what is here.");
         }
+    }
+    fn failures(&self) -> &[Error] {
+        &self.failed
     }
 }
 
@@ -109,7 +126,7 @@ mod tests {
             shared: vec![SharedBlob { sha256: digest(), size: 5, users: vec![user] }],
             dry_run,
         };
-        Removed { report, kept_blobs: false }
+        Removed { report, kept_blobs: false, failed: Vec::new() }
     }
 
     #[test]

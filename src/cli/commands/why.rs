@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 /// Tell who keeps something in the store
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A model or a file by its name: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
-    pub what: String,
+    /// Models or files by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
+    #[arg(value_name = "WHAT", required = true)]
+    pub what: Vec<String>,
 }
 
 /// Who keeps it.
@@ -24,7 +25,9 @@ pub struct Why(Vec<WhyReport>);
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Why> {
-        context.manager()?.why(&self.what.parse()?).map(Why)
+        let why = |what: &String| context.manager()?.why(&what.parse()?);
+        let all: Vec<Vec<WhyReport>> = self.what.iter().map(why).collect::<Result<_>>()?;
+        Ok(Why(all.into_iter().flatten().collect()))
     }
 }
 

@@ -27,6 +27,25 @@ pub struct RemoveReport {
     pub dry_run: bool,
 }
 
+impl RemoveReport {
+    /// Takes in what another removal did, after this one.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.views.extend(other.views);
+        self.removed.extend(other.removed);
+        self.kept.extend(other.kept);
+        self.blobs.extend(other.blobs);
+        // What a later removal took stays no more.
+        self.shared.extend(other.shared);
+        let Self { shared, blobs, .. } = self;
+        shared.retain(|stays| !blobs.iter().any(|gone| gone.sha256 == stays.sha256));
+        shared.reverse();
+        let mut seen = std::collections::BTreeSet::new();
+        shared.retain(|stays| seen.insert(stays.sha256));
+        shared.sort_by_key(|stays| stays.sha256);
+        self.totals.freed_bytes += other.totals.freed_bytes;
+    }
+}
+
 /// What a removal comes to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RemoveTotals {

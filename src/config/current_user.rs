@@ -7,7 +7,7 @@ const ROOT: u32 = 0;
 /// The permission bit that lets everybody write.
 const OTHERS_WRITE: u32 = 0o002;
 
-/// This user, and who became root to act as them.
+/// This user; for root, also the user who ran `sudo`.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentUser {
     me: Option<u32>,

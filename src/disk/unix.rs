@@ -163,7 +163,7 @@ pub(super) fn symlink_at(target: &Path, dir: impl AsFd, name: &Path) -> io::Resu
     Ok(())
 }
 
-/// Gives a copy that was made at `path` to whom its folder belongs.
+/// Gives a copy that was made at `path` to the owner of its folder.
 pub(super) fn give_copy(path: &Path) {
     let Some(owner) = heir(CWD, path) else { return };
     if let Ok(made) = open_at(CWD, path, Open::Read, Links::Refuse) {
@@ -171,7 +171,7 @@ pub(super) fn give_copy(path: &Path) {
     }
 }
 
-/// To whom this process gives what it makes under a name below an open folder.
+/// The owner that this process gives to what it makes under a name below an open folder.
 fn heir(dir: impl AsFd, name: &Path) -> Option<Owner> {
     let user = user_id().filter(|user| *user == 0)?;
     let stat = match name.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -437,7 +437,7 @@ pub fn user_id() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }
 
-/// This machine's name, for people who wonder who holds a lock.
+/// This machine's name, for messages about the holder of a lock.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -215,7 +215,7 @@ fn while_writable(path: &Path, refused: io::Error, act: impl Fn() -> io::Result<
     result
 }
 
-/// The same for one of several names. Others may remove another of them meanwhile, who make the file writable and
+/// The same for one of several names. Another process may remove another name meanwhile, and make the file writable and
 /// read-only again as this does.
 fn while_shared_is_writable(file: &fs::File, refused: io::Error, act: impl Fn() -> io::Result<()>) -> io::Result<()> {
     let mut result = Err(refused);
@@ -325,7 +325,7 @@ pub(super) fn give_copy(_: &Path) {}
 pub fn boot_id() -> String {
     // SYSTEM_TIMEOFDAY_INFORMATION: the time of the boot comes first.
     let mut times = [0i64; 6];
-    // SAFETY: the system writes as many bytes as it is told to at most, and any bytes are numbers.
+    // SAFETY: the system writes at most the given number of bytes, and any bytes are numbers.
     let status = unsafe {
         NtQuerySystemInformation(SystemTimeOfDayInformation, times.as_mut_ptr().cast(), size_of_val(&times) as u32, null_mut())
     };
@@ -350,7 +350,7 @@ pub fn user_id() -> Option<u32> {
     None
 }
 
-/// This machine's name, for people who wonder who holds a lock.
+/// This machine's name, for messages about the holder of a lock.
 #[expect(clippy::disallowed_methods, reason = "Windows tells a machine its name through the environment")]
 pub fn host_name() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_default()

@@ -5,8 +5,8 @@
 //! written by hand, always in the same way: sorted, one fact a line, every text in double quotes. The format is specified
 //! in `store-layout.md`, section 19.
 //!
-//! Reading is strict where the registry is lenient: who made this file was this program, so what it does not know is a
-//! newer version's or a slip, and either way the file does not say what it seems to say.
+//! Reading is strict where the registry is lenient: this program made the file, so a key that it does not know comes
+//! from a newer version or is a mistake, and in both cases the file does not mean what it seems to.
 
 use super::{
     RegistryError,

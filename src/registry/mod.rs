@@ -3,7 +3,7 @@
 //!
 //! The lock file, which says what an entry came to, is beside it: see [`LockFile`].
 //!
-//! This room takes text and a name for it; who reads the file is the manager. The file's schema:
+//! This room takes text and a name for it; the manager reads the file. The file's schema:
 //!
 //! ```yaml
 //! models:

@@ -281,7 +281,7 @@ impl Views {
         self.states().at(path)
     }
 
-    /// For who asks about many files.
+    /// The states of many files: what is read of a manifest is kept for the next file.
     pub fn states(&self) -> States<'_> {
         States::of(self)
     }

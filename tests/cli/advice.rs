@@ -9,7 +9,7 @@ use model_manager::cli::Terminal;
 use model_manager::hint::{self, Action, Argument, Hint, Setting, Terms, Verb};
 use serde_json::json;
 
-use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, entry, open_entry, remove, set_mode};
+use crate::kit::{FILE, MIB, Machine, OTHER, PATH, REPO, entry, open_entry, remove, set_mode};
 use crate::lock::{LOCK, set_desk};
 use crate::support::hub::Content;
 use crate::support::run::Output;
@@ -17,7 +17,7 @@ use crate::support::run::Output;
 /// How a command of the sources is seen to work.
 enum Seen {
     /// In this state it is printed and run.
-    In(fn() -> Scene),
+    In(fn() -> Case),
     /// The state cannot be made here (other users, hosts or full volumes), or another test makes it: such a command is
     /// understood.
     Like(&'static str),
@@ -25,8 +25,8 @@ enum Seen {
 use Seen::{In, Like};
 
 /// A state, and the command that names another one.
-struct Scene {
-    desk: Desk,
+struct Case {
+    machine: Machine,
     /// What names it.
     line: String,
     /// What a person puts in for what only they know.
@@ -43,9 +43,18 @@ struct Scene {
     has_doctor: bool,
 }
 
-impl Scene {
-    fn new(desk: Desk, line: impl Into<String>) -> Self {
-        Self { desk, line: line.into(), words: Vec::new(), codes: &[0], all: false, then: Vec::new(), well: true, has_doctor: true }
+impl Case {
+    fn new(machine: Machine, line: impl Into<String>) -> Self {
+        Self {
+            machine,
+            line: line.into(),
+            words: Vec::new(),
+            codes: &[0],
+            all: false,
+            then: Vec::new(),
+            well: true,
+            has_doctor: true,
+        }
     }
     fn word(mut self, from: &'static str, to: impl Into<String>) -> Self {
         self.words.push((from, to.into()));
@@ -134,10 +143,10 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint forget_project", "projects forget {}", In(gone_project)),
     ("hint restart_project", "projects list", In(unreadable_project)),
     ("manager/download.rs", "@download", In(|| nothing("download tinny"))),
-    ("cli/notices.rs", "gc", In(|| Scene { line: "download tiny:q4_k_m --force".to_owned(), ..in_the_way() })),
+    ("cli/notices.rs", "gc", In(|| Case { line: "download tiny:q4_k_m --force".to_owned(), ..in_the_way() })),
     ("cli/notices.rs", "info {repo}", Like("info owner/repo")),
     ("hint move_plain", "remove {}", In(in_the_way)),
-    ("cli/notices.rs", "verify", In(|| Scene::new(silent(), format!("download {REPO}:Q4_K_M")))),
+    ("cli/notices.rs", "verify", In(|| Case::new(silent(), format!("download {REPO}:Q4_K_M")))),
     ("manager/info.rs", "@info", In(|| nothing("info tinny"))),
     ("registry/lint/mod.rs", "@add {} --update", In(unpinned_online)),
     ("manager/lock/mod.rs", "@lock", In(|| nothing(&format!("lock {REPO}")).before(&format!("lock {REPO}:Q4_K_M {REPO}:Q8_0")))),
@@ -237,181 +246,180 @@ const ROWS: &[(&str, &str, Seen)] = &[
 
 const SMALL: &str = "acme/Small-GGUF";
 
-fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.hub.repo(SMALL).lfs("small.Q4_K_M.gguf", "small four").lfs("small.Q8_0.gguf", "small eight").commit();
-    desk
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.hub.repo(SMALL).lfs("small.Q4_K_M.gguf", "small four").lfs("small.Q8_0.gguf", "small eight").commit();
+    machine
 }
 
-impl Scene {
+impl Case {
     /// The same where this ran before.
     fn before(self, line: &str) -> Self {
-        self.desk.run(line).ok();
+        self.machine.run(line).ok();
         self
     }
 }
 
-fn nothing(line: &str) -> Scene {
-    Scene::new(desk(), line)
+fn nothing(line: &str) -> Case {
+    Case::new(machine(), line)
 }
 
-fn here(line: &str) -> Scene {
+fn here(line: &str) -> Case {
     nothing(line).before("download tiny:q4_k_m")
 }
 
-fn small(line: &str) -> Scene {
+fn small(line: &str) -> Case {
     nothing(line).before(&format!("download {SMALL}:Q4_K_M"))
 }
 
 /// A blob that nothing needs.
-fn unused(line: &str) -> Scene {
-    let scene = here("").before("remove tiny --keep-blobs");
-    let digest = scene.desk.content().sha256().to_owned();
-    Scene { line: line.replace("DIGEST", &digest), ..scene }
+fn unused(line: &str) -> Case {
+    let case = here("").before("remove tiny --keep-blobs");
+    let digest = case.machine.content().sha256().to_owned();
+    Case { line: line.replace("DIGEST", &digest), ..case }
 }
 
-fn broken(line: &str) -> Scene {
-    let scene = here(line);
-    remove(scene.desk.blob(&scene.desk.content()));
-    scene
+fn broken(line: &str) -> Case {
+    let case = here(line);
+    remove(case.machine.blob(&case.machine.content()));
+    case
 }
 
 /// The digest of a file that the registry has and the store has not.
-fn of_registry() -> Scene {
-    let scene = nothing("").before("init");
-    let line = format!("why {}", scene.desk.content().sha256());
-    Scene { line, ..scene }
+fn of_registry() -> Case {
+    let case = nothing("").before("init");
+    let line = format!("why {}", case.machine.content().sha256());
+    Case { line, ..case }
 }
 
-fn without_link() -> Scene {
-    let scene = here("doctor");
-    remove(scene.desk.s.project().join(PATH));
-    scene
+fn without_link() -> Case {
+    let case = here("doctor");
+    remove(case.machine.sandbox.project().join(PATH));
+    case
 }
 
 /// A model of which a command found damage.
 /// A link of somebody else, to a file with the same content, in the place of ours.
-fn linked_elsewhere() -> Scene {
-    let scene = here("verify tiny");
-    let (project, copy) = (scene.desk.s.project(), scene.desk.s.project().join("copy.gguf"));
-    std::fs::write(&copy, scene.desk.content().bytes()).unwrap();
+fn linked_elsewhere() -> Case {
+    let case = here("verify tiny");
+    let (project, copy) = (case.machine.sandbox.project(), case.machine.sandbox.project().join("copy.gguf"));
+    std::fs::write(&copy, case.machine.content().bytes()).unwrap();
     remove(project.join(PATH));
     std::os::unix::fs::symlink(copy, project.join(PATH)).unwrap();
-    scene
+    case
 }
 
-fn known_damaged(line: &str) -> Scene {
-    let scene = here(line);
-    let blob = scene.desk.blob(&scene.desk.content());
+fn known_damaged(line: &str) -> Case {
+    let case = here(line);
+    let blob = case.machine.blob(&case.machine.content());
     set_mode(&blob, 0o644);
-    std::fs::write(&blob, vec![7; scene.desk.content().len() as usize]).unwrap();
-    scene.desk.run("verify").code(4);
-    scene
+    std::fs::write(&blob, vec![7; case.machine.content().len() as usize]).unwrap();
+    case.machine.run("verify").code(4);
+    case
 }
 
-fn damaged(line: &str) -> Scene {
-    let scene = here(line).before("lock");
-    let blob = scene.desk.blob(&scene.desk.content());
+fn damaged(line: &str) -> Case {
+    let case = here(line).before("lock");
+    let blob = case.machine.blob(&case.machine.content());
     let mut bytes = std::fs::read(&blob).unwrap();
     bytes[9] ^= 1;
     set_mode(&blob, 0o644);
     std::fs::write(&blob, bytes).unwrap();
     set_mode(&blob, 0o444);
-    scene
+    case
 }
 
-fn by_hand(line: &str) -> Scene {
-    let scene = nothing(line).word("owner/repo:LABEL", format!("{REPO}:Q4_K_M"));
-    scene.desk.s.write("models/byhand/gguf/x.gguf", "by hand");
-    scene
+fn by_hand(line: &str) -> Case {
+    let case = nothing(line).word("owner/repo:LABEL", format!("{REPO}:Q4_K_M"));
+    case.machine.sandbox.write("models/byhand/gguf/x.gguf", "by hand");
+    case
 }
 
 /// A file of the old tool, as the registry pins it.
-fn plain(line: &str) -> Scene {
-    let scene = nothing(line);
-    scene.desk.s.write(PATH, scene.desk.content().bytes());
-    scene
+fn plain(line: &str) -> Case {
+    let case = nothing(line);
+    case.machine.sandbox.write(PATH, case.machine.content().bytes());
+    case
 }
 
-fn in_the_way() -> Scene {
-    let scene = nothing("download tiny:q4_k_m").then("download tiny:q4_k_m");
-    scene.desk.s.write(PATH, vec![7; scene.desk.content().len() as usize]);
-    scene
+fn in_the_way() -> Case {
+    let case = nothing("download tiny:q4_k_m").then("download tiny:q4_k_m");
+    case.machine.sandbox.write(PATH, vec![7; case.machine.content().len() as usize]);
+    case
 }
 
-fn plain_and_wrong() -> Scene {
-    Scene { line: "verify".to_owned(), ..in_the_way().all() }
+fn plain_and_wrong() -> Case {
+    Case { line: "verify".to_owned(), ..in_the_way().all() }
 }
 
 /// A hard link whose file was edited.
-fn cut_short() -> Scene {
-    let scene = nothing("download tiny:q4_k_m").before("download tiny:q4_k_m --link hardlink").then("verify");
-    let shown = scene.desk.s.project().join(PATH);
+fn cut_short() -> Case {
+    let case = nothing("download tiny:q4_k_m").before("download tiny:q4_k_m --link hardlink").then("verify");
+    let shown = case.machine.sandbox.project().join(PATH);
     set_mode(&shown, 0o644);
     std::fs::File::options().write(true).open(&shown).unwrap().set_len(9).unwrap();
-    scene
+    case
 }
 
-fn unknown(line: &str) -> Scene {
-    let scene = plain(line).word("owner/repo:LABEL", format!("{REPO}:Q4_K_M")).before("download tiny:q4_k_m --offline");
-    let digest = scene.desk.content().sha256().to_owned();
-    remove(scene.desk.store().join("meta").join(&digest[..2]).join(format!("{digest}.json")));
-    scene.desk.s.write("configs/models.yaml", "models: {}\n");
-    scene
+fn unknown(line: &str) -> Case {
+    let case = plain(line).word("owner/repo:LABEL", format!("{REPO}:Q4_K_M")).before("download tiny:q4_k_m --offline");
+    let digest = case.machine.content().sha256().to_owned();
+    remove(case.machine.store().join("meta").join(&digest[..2]).join(format!("{digest}.json")));
+    case.machine.sandbox.write("configs/models.yaml", "models: {}\n");
+    case
 }
 
-fn homeless() -> Scene {
-    let mut desk = desk();
-    let home = desk.s.home();
-    desk.s.remove_env("HOME");
-    let scene = Scene::new(desk, format!("init --store {}", home.join("shared").display())).code(&[0]);
+fn homeless() -> Case {
+    let mut machine = machine();
+    let home = machine.sandbox.home();
+    machine.sandbox.remove_env("HOME");
+    let case = Case::new(machine, format!("init --store {}", home.join("shared").display())).code(&[0]);
     // The hint says first to set it.
-    scene.word("model-manager", format!("HOME={} model-manager", home.display())).not_well()
+    case.word("model-manager", format!("HOME={} model-manager", home.display())).not_well()
 }
 
-fn distrusted() -> Scene {
-    let scene = Scene { has_doctor: false, ..nothing("list") };
-    scene.desk.s.write("configs/manager.yaml", "trusted_endpoints: http://a.lan\n");
-    scene
+fn distrusted() -> Case {
+    let case = Case { has_doctor: false, ..nothing("list") };
+    case.machine.sandbox.write("configs/manager.yaml", "trusted_endpoints: http://a.lan\n");
+    case
 }
 
-fn pytorch() -> Scene {
-    let desk = desk();
-    desk.hub.repo("a/old").lfs("pytorch_model.bin", "weights").plain("config.json", "{}").commit();
-    Scene::new(desk, "download a/old")
+fn pytorch() -> Case {
+    let machine = machine();
+    machine.hub.repo("a/old").lfs("pytorch_model.bin", "weights").plain("config.json", "{}").commit();
+    Case::new(machine, "download a/old")
 }
 
-fn bad_entries(line: &str) -> Scene {
-    let scene = nothing(line);
+fn bad_entries(line: &str) -> Case {
+    let case = nothing(line);
     let bad: String = (0..5).map(|number| format!("  odd{number}: {{huggingface_id: 12}}\n")).collect();
-    let good = std::fs::read_to_string(scene.desk.s.project().join("configs/models.yaml")).unwrap();
-    scene.desk.s.write("configs/models.yaml", good + &bad);
-    scene
+    let good = std::fs::read_to_string(case.machine.sandbox.project().join("configs/models.yaml")).unwrap();
+    case.machine.sandbox.write("configs/models.yaml", good + &bad);
+    case
 }
 
-fn bad_registry(line: &str) -> Scene {
-    let scene = nothing(line);
-    scene.desk.s.write("configs/models.yaml", "models: [}\n");
-    scene
+fn bad_registry(line: &str) -> Case {
+    let case = nothing(line);
+    case.machine.sandbox.write("configs/models.yaml", "models: [}\n");
+    case
 }
 
-fn formless(line: &str) -> Scene {
-    let scene = nothing(line);
-    scene.desk.s.write("configs/models.yaml", format!("models:\n  tiny:\n    huggingface_id: \"{REPO}\"\n"));
-    scene
+fn formless(line: &str) -> Case {
+    let case = nothing(line);
+    case.machine.sandbox.write("configs/models.yaml", format!("models:\n  tiny:\n    huggingface_id: \"{REPO}\"\n"));
+    case
 }
 
-fn in_braces(line: &str) -> Scene {
-    let scene = nothing(line);
+fn in_braces(line: &str) -> Case {
+    let case = nothing(line);
     let text = format!("models: {{tiny: {{huggingface_id: \"{REPO}\", formats: {{gguf: {{q4_k_m: {{file: \"{FILE}\"}}}}}}}}}}\n");
-    scene.desk.s.write("configs/models.yaml", text);
-    scene
+    case.machine.sandbox.write("configs/models.yaml", text);
+    case
 }
 
-fn two_formats(line: &str) -> Scene {
-    let scene = nothing(line);
-    scene
-        .desk
+fn two_formats(line: &str) -> Case {
+    let case = nothing(line);
+    case.machine
         .hub
         .repo("a/two")
         .lfs("model.safetensors", "weights")
@@ -419,142 +427,147 @@ fn two_formats(line: &str) -> Scene {
         .plain("config.json", "{}")
         .commit();
     let text = "models:\n  two:\n    huggingface_id: a/two\n    formats: {safetensors: {}, pytorch: {}}\n";
-    scene.desk.s.write("configs/models.yaml", text);
-    scene
+    case.machine.sandbox.write("configs/models.yaml", text);
+    case
 }
 
-fn open(line: &str) -> Scene {
-    let scene = nothing(line);
+fn open(line: &str) -> Case {
+    let case = nothing(line);
     let branch = "  moving:\n    huggingface_id: \"TheBloke/Tiny-GGUF\"\n    revision: main\n    formats: {gguf: {q8_0: {file: \"tiny.Q8_0.gguf\"}}}\n";
-    scene.desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)]), branch.to_owned()]);
-    scene
+    case.machine.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)]), branch.to_owned()]);
+    case
 }
 
-fn superseded(line: &str) -> Scene {
-    let scene = nothing(line);
-    let good = entry(&scene.desk.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)]);
-    scene.desk.registry(&[good.replacen("          size", "          superseded_by: \"tiny:q5_0\"\n          size", 1)]);
-    scene
+fn superseded(line: &str) -> Case {
+    let case = nothing(line);
+    let good = entry(&case.machine.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)]);
+    case.machine.registry(&[good.replacen("          size", "          superseded_by: \"tiny:q5_0\"\n          size", 1)]);
+    case
 }
 
-fn unpinned_online() -> Scene {
-    let scene = open("lint --online");
-    let good = entry(&scene.desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
-    scene.desk.registry(&[good.lines().filter(|line| !line.contains("revision")).map(|line| format!("{line}\n")).collect()]);
-    scene
+fn unpinned_online() -> Case {
+    let case = open("lint --online");
+    let good = entry(&case.machine.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
+    case.machine.registry(&[good.lines().filter(|line| !line.contains("revision")).map(|line| format!("{line}\n")).collect()]);
+    case
 }
 
-fn bad_lock(line: &str) -> Scene {
-    let scene = here(line).all().then("sync --locked");
-    scene.desk.s.write(LOCK, "views: 7\n");
-    scene
+fn bad_lock(line: &str) -> Case {
+    let case = here(line).all().then("sync --locked");
+    case.machine.sandbox.write(LOCK, "views: 7\n");
+    case
 }
 
-fn gone_project() -> Scene {
-    let desk = desk();
-    desk.run("download tiny:q4_k_m").ok();
-    let other = desk.s.other_project("other");
-    let store = desk.store();
+fn gone_project() -> Case {
+    let machine = machine();
+    machine.run("download tiny:q4_k_m").ok();
+    let other = machine.sandbox.other_project("other");
+    let store = machine.store();
     let line = format!("download {SMALL}:Q4_K_M --store {}", store.display());
-    let mut command = desk.s.command(line.split_whitespace());
+    let mut command = machine.sandbox.command(line.split_whitespace());
     command.current_dir(&other);
-    desk.s.finish(command).ok();
+    machine.sandbox.finish(command).ok();
     std::fs::remove_dir_all(&other).unwrap();
-    Scene::new(desk, "doctor")
+    Case::new(machine, "doctor")
 }
 
-fn unreadable_project() -> Scene {
-    let scene = here("doctor").all();
-    scene.desk.s.write("models/.model-manager.json", "{");
-    scene
+fn unreadable_project() -> Case {
+    let case = here("doctor").all();
+    case.machine.sandbox.write("models/.model-manager.json", "{");
+    case
 }
 
-fn silent() -> Desk {
-    let desk = Desk::empty();
-    desk.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 1)).patch_entry(FILE, json!({"lfs": {"oid": "*".repeat(64)}})).commit();
-    desk
+fn silent() -> Machine {
+    let machine = Machine::empty();
+    machine
+        .hub
+        .repo(REPO)
+        .lfs(FILE, Content::synthetic(MIB, 1))
+        .patch_entry(FILE, json!({"lfs": {"oid": "*".repeat(64)}}))
+        .commit();
+    machine
 }
 
 /// A file that was here, that nobody publishes a hash of: `download` alone finds all there and nothing to lock.
-fn taken_in_without_a_hash() -> Scene {
-    let desk = silent();
-    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
-    desk.s.write(PATH, desk.content().bytes());
-    desk.run("download tiny").ok();
-    Scene::new(desk, "lock").then("lock")
+fn taken_in_without_a_hash() -> Case {
+    let machine = silent();
+    machine.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    machine.sandbox.write(PATH, machine.content().bytes());
+    machine.run("download tiny").ok();
+    Case::new(machine, "lock").then("lock")
 }
 
-fn registry_lost() -> Scene {
-    let scene = here("sync").before("lock").word("<model>", format!("{REPO}:Q4_K_M"));
-    remove(scene.desk.s.project().join("configs/models.yaml"));
-    scene
+fn registry_lost() -> Case {
+    let case = here("sync").before("lock").word("<model>", format!("{REPO}:Q4_K_M"));
+    remove(case.machine.sandbox.project().join("configs/models.yaml"));
+    case
 }
 
-fn registry_changed() -> Scene {
-    let scene = here("sync --locked").before("lock").then("sync --locked");
-    scene.desk.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 9)).commit();
-    scene.desk.registry(&[entry(&scene.desk.hub, "tiny", REPO, &[("q4_k_m", FILE)])]);
-    scene
+fn registry_changed() -> Case {
+    let case = here("sync --locked").before("lock").then("sync --locked");
+    case.machine.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 9)).commit();
+    case.machine.registry(&[entry(&case.machine.hub, "tiny", REPO, &[("q4_k_m", FILE)])]);
+    case
 }
 
-fn moved() -> Scene {
-    let desk = desk();
-    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
-    let scene = Scene::new(desk, "lock").before("download tiny").before("lock");
-    scene.desk.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 9)).commit();
-    scene.before("lock --update")
+fn moved() -> Case {
+    let machine = machine();
+    machine.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    let case = Case::new(machine, "lock").before("download tiny").before("lock");
+    case.machine.hub.repo(REPO).lfs(FILE, Content::synthetic(MIB, 9)).commit();
+    case.before("lock --update")
 }
 
-fn contradiction(line: &str) -> Scene {
-    let scene = here(line).before("lock");
-    let good = std::fs::read_to_string(scene.desk.s.project().join(LOCK)).unwrap();
-    scene.desk.s.write(LOCK, good.replacen("size: ", "size: 1", 1));
-    scene
+fn contradiction(line: &str) -> Case {
+    let case = here(line).before("lock");
+    let good = std::fs::read_to_string(case.machine.sandbox.project().join(LOCK)).unwrap();
+    case.machine.sandbox.write(LOCK, good.replacen("size: ", "size: 1", 1));
+    case
 }
 
-fn built_in() -> Scene {
-    let scene = nothing("registry remove phi-2").word("owner/repo:LABEL", format!("{SMALL}:Q4_K_M"));
-    remove(scene.desk.s.project().join("configs/models.yaml"));
-    scene
+fn built_in() -> Case {
+    let case = nothing("registry remove phi-2").word("owner/repo:LABEL", format!("{SMALL}:Q4_K_M"));
+    remove(case.machine.sandbox.project().join("configs/models.yaml"));
+    case
 }
 
-fn built_in_and_absent() -> Scene {
-    let scene = nothing("remove phi-2");
-    remove(scene.desk.s.project().join("configs/models.yaml"));
-    scene
+fn built_in_and_absent() -> Case {
+    let case = nothing("remove phi-2");
+    remove(case.machine.sandbox.project().join("configs/models.yaml"));
+    case
 }
 
-fn record_of_nothing() -> Scene {
-    let scene = unused("doctor");
-    remove(scene.desk.blob(&scene.desk.content()));
-    scene
+fn record_of_nothing() -> Case {
+    let case = unused("doctor");
+    remove(case.machine.blob(&case.machine.content()));
+    case
 }
 
-fn without_folder(line: &str) -> Scene {
-    let scene = here(line);
-    std::fs::remove_dir(scene.desk.store().join("trash")).unwrap();
-    scene
+fn without_folder(line: &str) -> Case {
+    let case = here(line);
+    std::fs::remove_dir(case.machine.store().join("trash")).unwrap();
+    case
 }
 
-fn shut_out() -> Scene {
-    let scene = nothing("doctor").before("init --shared").before("download tiny:q4_k_m");
-    set_mode(scene.desk.store().join("leases"), 0o700);
-    scene
+fn shut_out() -> Case {
+    let case = nothing("doctor").before("init --shared").before("download tiny:q4_k_m");
+    set_mode(case.machine.store().join("leases"), 0o700);
+    case
 }
 
-fn without_record(line: &str) -> Scene {
-    let scene = here(line);
-    let roots = scene.desk.store().join("roots");
+fn without_record(line: &str) -> Case {
+    let case = here(line);
+    let roots = case.machine.store().join("roots");
     let project = crate::kit::names(&roots).into_iter().find(|name| name.len() == 36).unwrap();
     remove(roots.join(project).join("project.json"));
-    scene
+    case
 }
 
-fn without_meta() -> Scene {
-    let scene = here("doctor");
-    let digest = scene.desk.content().sha256().to_owned();
-    remove(scene.desk.store().join("meta").join(&digest[..2]).join(format!("{digest}.json")));
-    scene
+fn without_meta() -> Case {
+    let case = here("doctor");
+    let digest = case.machine.content().sha256().to_owned();
+    remove(case.machine.store().join("meta").join(&digest[..2]).join(format!("{digest}.json")));
+    case
 }
 
 /// The program's own part of a file, with its strings in one line and without comments.
@@ -719,15 +732,15 @@ fn is_of_row(command: &str, row: &str) -> bool {
 }
 
 /// Runs a command as a person types it.
-fn type_in(desk: &Desk, command: &str) -> Output {
+fn type_in(machine: &Machine, command: &str) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_model-manager"));
-    let mut shell = desk.s.command(["-c", command]);
+    let mut shell = machine.sandbox.command(["-c", command]);
     let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
     let env: Vec<_> = shell.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
     shell = std::process::Command::new("/bin/sh");
-    shell.arg("-c").arg(command).env_clear().current_dir(desk.s.project()).stdin(std::process::Stdio::null());
+    shell.arg("-c").arg(command).env_clear().current_dir(machine.sandbox.project()).stdin(std::process::Stdio::null());
     shell.envs(env.into_iter().filter_map(|(name, value)| Some((name, value?)))).env("PATH", path);
-    desk.s.finish(shell)
+    machine.sandbox.finish(shell)
 }
 
 fn backticked(text: &str) -> Vec<&str> {
@@ -735,11 +748,11 @@ fn backticked(text: &str) -> Vec<&str> {
 }
 
 /// Does what `doctor` says until it finds nothing.
-fn assert_content(scene: &Scene) {
+fn assert_content(case: &Case) {
     let mut seen = Vec::new();
     for _ in 0..5 {
-        let output = scene.desk.run("doctor --full");
-        if output.stdout.contains("all is well") || (!scene.well && output.stdout.contains("nothing is lost")) {
+        let output = case.machine.run("doctor --full");
+        if output.stdout.contains("all is well") || (!case.well && output.stdout.contains("nothing is lost")) {
             return;
         }
         let commands: Vec<String> = output
@@ -751,40 +764,40 @@ fn assert_content(scene: &Scene) {
             .collect();
         let Some(command) = commands.first() else { break };
         seen.push(format!("{output}"));
-        type_in(&scene.desk, command);
+        type_in(&case.machine, command);
     }
-    panic!("doctor goes on: {}\n{}", seen.join("\n"), scene.desk.run("doctor --full"));
+    panic!("doctor goes on: {}\n{}", seen.join("\n"), case.machine.run("doctor --full"));
 }
 
-fn play(file: &str, row: &str, scene: &Scene) {
-    let named = scene.desk.run(&scene.line);
+fn play(file: &str, row: &str, case: &Case) {
+    let named = case.machine.run(&case.line);
     let mut said = format!("{}{}", named.stdout, named.stderr);
     let names_it = |line: &&str| backticked(line).iter().any(|command| is_of_row(command, row));
     if !said.lines().any(|line| names_it(&line)) {
         // Much is said to people only.
-        said = type_in(&scene.desk, &format!("NO_COLOR=1 script -qec 'model-manager {}' /dev/null", scene.line)).stdout;
+        said = type_in(&case.machine, &format!("NO_COLOR=1 script -qec 'model-manager {}' /dev/null", case.line)).stdout;
     }
     let line = said.lines().find(names_it);
     let line = line.unwrap_or_else(|| panic!("{file}: {row}: not named by {named}"));
     let command = backticked(line).into_iter().find(|command| is_of_row(command, row)).unwrap();
     let mut typed = command.to_owned();
-    for (from, to) in &scene.words {
+    for (from, to) in &case.words {
         typed = typed.replacen(from, to, 1);
     }
-    if scene.all {
+    if case.all {
         for before in backticked(line).into_iter().take_while(|before| *before != command) {
-            type_in(&scene.desk, before).ok();
+            type_in(&case.machine, before).ok();
         }
     }
-    let output = type_in(&scene.desk, &typed);
+    let output = type_in(&case.machine, &typed);
     let code = output.status.code().unwrap();
-    assert!(scene.codes.contains(&code), "{file}: {row}: named by {named}\n{output}");
-    for line in &scene.then {
-        let line = line.replace("DIGEST", scene.line.split(' ').next_back().unwrap());
-        scene.desk.run(&line).ok();
+    assert!(case.codes.contains(&code), "{file}: {row}: named by {named}\n{output}");
+    for line in &case.then {
+        let line = line.replace("DIGEST", case.line.split(' ').next_back().unwrap());
+        case.machine.run(&line).ok();
     }
-    if scene.has_doctor {
-        assert_content(scene);
+    if case.has_doctor {
+        assert_content(case);
     }
 }
 
@@ -793,9 +806,9 @@ fn every_command_that_is_named_works_where_it_is_named_and_doctor_is_content_the
     let rows: Vec<_> = ROWS.iter().collect();
     let run = |(file, row, seen): &(&str, &str, Seen)| {
         let result = std::panic::catch_unwind(|| match seen {
-            In(scene) => play(file, row, &scene()),
+            In(case) => play(file, row, &case()),
             Like(line) => {
-                let output = desk().run(&format!("{line} --help"));
+                let output = machine().run(&format!("{line} --help"));
                 assert_eq!(output.status.code(), Some(0), "{output}");
             }
         });
@@ -812,28 +825,28 @@ fn every_command_that_is_named_works_where_it_is_named_and_doctor_is_content_the
 
 #[test]
 fn a_set_that_lost_a_part_is_content_after_what_doctor_names() {
-    let desk = set_desk();
-    desk.run("download small").ok();
-    remove(desk.s.models().join("small/safetensors/model-00002-of-00002.safetensors"));
-    let scene = Scene::new(desk, "doctor");
-    play("manager/doctor.rs", "@verify {} --repair", &scene);
+    let machine = set_desk();
+    machine.run("download small").ok();
+    remove(machine.sandbox.models().join("small/safetensors/model-00002-of-00002.safetensors"));
+    let case = Case::new(machine, "doctor");
+    play("manager/doctor.rs", "@verify {} --repair", &case);
 }
 
 #[test]
 fn a_command_that_is_named_acts_where_the_one_did_that_names_it() {
-    let desk = desk();
-    let moved = desk.s.project().join("my models.yaml");
-    std::fs::rename(desk.s.project().join("configs/models.yaml"), &moved).unwrap();
-    let said = desk.s.run(["path", "tiny", "--config", "my models.yaml", "--store", "../store"]).code(3);
+    let machine = machine();
+    let moved = machine.sandbox.project().join("my models.yaml");
+    std::fs::rename(machine.sandbox.project().join("configs/models.yaml"), &moved).unwrap();
+    let said = machine.sandbox.run(["path", "tiny", "--config", "my models.yaml", "--store", "../store"]).code(3);
     let said = said.says("`model-manager --config 'my models.yaml' --store ../store download tiny`");
     let command = backticked(&said.stderr).into_iter().find(|text| text.starts_with("model-manager")).unwrap().to_owned();
-    type_in(&desk, &command).ok();
-    desk.s.run(["path", "tiny", "--config", "my models.yaml", "--store", "../store"]).ok();
+    type_in(&machine, &command).ok();
+    machine.sandbox.run(["path", "tiny", "--config", "my models.yaml", "--store", "../store"]).ok();
     // In a document too, where one is named by `doctor`, and none twice.
-    remove(desk.s.project().join(PATH));
-    let doctor = desk.run("doctor --store ../store").ok().prints("`model-manager --store ../store verify tiny:q4_k_m --repair`");
-    let json = desk.run("doctor --store ../store --json").ok().json();
+    remove(machine.sandbox.project().join(PATH));
+    let doctor = machine.run("doctor --store ../store").ok().prints("`model-manager --store ../store verify tiny:q4_k_m --repair`");
+    let json = machine.run("doctor --store ../store --json").ok().json();
     let repair = json["findings"][0]["repair"].as_str().unwrap().to_owned();
     assert!(repair.contains("`model-manager --store ../store verify tiny:q4_k_m --repair`"), "{doctor}\n{json:#}");
-    assert!(!desk.store().exists());
+    assert!(!machine.store().exists());
 }

@@ -1,6 +1,6 @@
 //! What `--json` prints and what `docs/json.md` says are the same, key by key, and one word means one thing.
 
-use crate::kit::{Desk, MIB, entry, set_mode};
+use crate::kit::{MIB, Machine, entry, set_mode};
 use crate::support::gguf::Spec;
 use crate::support::hub::{Content, Fault, Match};
 use crate::web::{File, WebServer};
@@ -174,8 +174,8 @@ struct Seen {
 impl Seen {
     /// Runs a command and notes what it prints.
     #[track_caller]
-    fn run(&mut self, desk: &Desk, command: &'static str, options: &str, code: i32) -> Value {
-        let output = desk.run(&format!("{command} {options} --json")).code(code);
+    fn run(&mut self, machine: &Machine, command: &'static str, options: &str, code: i32) -> Value {
+        let output = machine.run(&format!("{command} {options} --json")).code(code);
         let mut document = output.json();
         let fields = document.as_object_mut().unwrap();
         assert_eq!(fields.remove("version"), Some(1.into()), "{output}");
@@ -234,41 +234,42 @@ const MODEL: &str = "owl-Q4_K_M.gguf";
 const SET: &str = "a/set";
 
 /// A model with companions and all that a registry can say of it, its content under another name, and a set.
-fn desk() -> Desk {
-    let desk = Desk::empty();
+fn machine() -> Machine {
+    let machine = Machine::empty();
     let weights = Content::from(Spec::mib(3).bytes());
-    let repo = desk.hub.repo(OWL).license("mit").lfs(MODEL, weights.clone()).lfs("owl-Q8_0.gguf", Content::synthetic(4 * MIB, 2));
+    let repo =
+        machine.hub.repo(OWL).license("mit").lfs(MODEL, weights.clone()).lfs("owl-Q8_0.gguf", Content::synthetic(4 * MIB, 2));
     repo.lfs("owl-Q4_K_M-mtp.gguf", "draft").lfs("mmproj-F16.gguf", "projector").commit();
-    desk.hub.repo("a/copy").lfs("copy-Q4_K_M.gguf", weights).commit();
+    machine.hub.repo("a/copy").lfs("copy-Q4_K_M.gguf", weights).commit();
     let header = r#"{"w":{"dtype":"BF16","shape":[512,1024],"data_offsets":[0,1048576]}}"#;
     let mut small = (header.len() as u64).to_le_bytes().to_vec();
     small.extend_from_slice(header.as_bytes());
     small.resize(small.len() + MIB as usize, 0);
-    let repo = desk.hub.repo("a/small").lfs("model.safetensors", small).lfs("flax_model.msgpack", "left out");
+    let repo = machine.hub.repo("a/small").lfs("model.safetensors", small).lfs("flax_model.msgpack", "left out");
     repo.plain("config.json", r#"{"architectures":["LlamaForCausalLM"]}"#)
         .plain("tokenizer_config.json", r#"{"chat_template":"{{ messages }}"}"#)
         .commit();
     let sight = Spec::tiny().seed(2).bytes_as("mmproj", "clip");
-    desk.hub.repo("a/eye").lfs("eye-sight-F16.gguf", sight).lfs("eye-words-F16.gguf", Spec::tiny().bytes()).commit();
+    machine.hub.repo("a/eye").lfs("eye-sight-F16.gguf", sight).lfs("eye-words-F16.gguf", Spec::tiny().bytes()).commit();
     let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
     let index = format!("{{\"metadata\":{{}},\"weight_map\":{{\"a\":\"{}\",\"b\":\"{}\"}}}}", shards[0], shards[1]);
-    let repo = desk.hub.repo(SET).lfs(shards[0], Content::synthetic(MIB + 9, 3)).lfs(shards[1], Content::synthetic(70_001, 4));
+    let repo = machine.hub.repo(SET).lfs(shards[0], Content::synthetic(MIB + 9, 3)).lfs(shards[1], Content::synthetic(70_001, 4));
     let repo = repo.plain("model.safetensors.index.json", index);
     repo.plain("config.json", r#"{"architectures":["LlamaForCausalLM"]}"#)
         .plain("tokenizer_config.json", r#"{"chat_template":"{{ messages }}"}"#)
         .commit();
-    desk.registry(&registry(&desk));
-    desk
+    machine.registry(&registry(&machine));
+    machine
 }
 
 /// The entries of the registry as they are pinned now.
-fn registry(desk: &Desk) -> [String; 3] {
-    let owl = entry(&desk.hub, "owl", OWL, &[("q4_k_m", MODEL), ("q8_0", "owl-Q8_0.gguf")]);
+fn registry(machine: &Machine) -> [String; 3] {
+    let owl = entry(&machine.hub, "owl", OWL, &[("q4_k_m", MODEL), ("q8_0", "owl-Q8_0.gguf")]);
     let about = "    description: An owl\n    size_class: small\n    params: 1B\n    ram: 2-4 GB\n    use_case: Tests\n    \
                  license: mit\n    formats:\n";
     let old = "        q8_0:\n          status: superseded\n          superseded_by: q4_k_m\n          note: An old one\n";
     let owl = owl.replacen("    formats:\n", about, 1).replace("        q8_0:\n", old);
-    let copy = entry(&desk.hub, "copy", "a/copy", &[("q4_k_m", "copy-Q4_K_M.gguf")]);
+    let copy = entry(&machine.hub, "copy", "a/copy", &[("q4_k_m", "copy-Q4_K_M.gguf")]);
     let set = format!("  set:\n    huggingface_id: {SET}\n    revision: main\n    formats:\n      safetensors: {{}}\n");
     [owl, copy, set]
 }
@@ -282,125 +283,126 @@ fn damage(path: &Path, at: usize) {
 }
 
 /// Kills a download that has some of its bytes.
-fn leave_a_partial(desk: &Desk, name: &str) {
-    let hold = desk.hub.hold(Match::cdn(), 2 * MIB + 5);
-    let running = desk.spawn(&format!("download {name} --connections 1"));
+fn leave_a_partial(machine: &Machine, name: &str) {
+    let hold = machine.hub.hold(Match::cdn(), 2 * MIB + 5);
+    let running = machine.spawn(&format!("download {name} --connections 1"));
     assert!(hold.wait_frozen(1, Duration::from_secs(20)), "{}", running.stderr_so_far());
-    crate::kit::until("it has a partial", || !desk.partials().is_empty());
+    crate::kit::until("it has a partial", || !machine.partials().is_empty());
     running.kill9();
     hold.release();
 }
 
 fn downloads(seen: &mut Seen) {
-    let desk = desk();
-    seen.run(&desk, "path", "owl", 3);
-    seen.run(&desk, "info", "", 0);
+    let machine = machine();
+    seen.run(&machine, "path", "owl", 3);
+    seen.run(&machine, "info", "", 0);
     for name in [OWL, "a/eye:sight-f16", "a/small --format safetensors", "set --remote"] {
-        seen.run(&desk, "info", name, 0);
+        seen.run(&machine, "info", name, 0);
     }
     let set = "set a/set --format safetensors";
     for line in ["owl --dry-run", "a/small --format safetensors --dry-run", &format!("{set} --dry-run"), set, OWL] {
-        seen.run(&desk, "download", line, 0);
+        seen.run(&machine, "download", line, 0);
     }
     let web = WebServer::start();
     web.put("/models/web.Q4_K_M.gguf", File::new(Content::synthetic(MIB, 6)));
     let address = web.url("/models/web.Q4_K_M.gguf");
-    let plan = seen.run(&desk, "download", &format!("{address} --dry-run"), 0);
+    let plan = seen.run(&machine, "download", &format!("{address} --dry-run"), 0);
     let folder = address.rsplit_once('/').unwrap().0;
     assert!(plan.to_string().contains(&format!("\"repo\":\"{folder}")), "{plan:#}");
-    seen.run(&desk, "download", &address, 0);
-    seen.run(&desk, "download", "owl copy no-such-model", 3);
-    seen.run(&desk, "download", "owl --quant q8_0 --endpoint http://127.0.0.1:9", 6);
-    seen.run(&desk, "info", "owl", 0);
-    seen.run(&desk, "path", "owl", 0);
-    seen.run(&desk, "use", "owl --backend llama_cpp", 0);
-    seen.run(&desk, "use", "owl --backend llama_cpp --print", 0);
-    seen.run(&desk, "list", "", 0);
-    seen.run(&desk, "why", "owl", 0);
-    seen.run(&desk, "why", "models/set/safetensors/config.json", 0);
-    seen.run(&desk, "df", "", 0);
-    seen.run(&desk, "projects", "", 0);
-    desk.run("init --models-dir ../gone/models").ok();
-    desk.run("df --models-dir ../gone/models").ok();
-    std::fs::remove_dir_all(desk.s.root().join("gone")).unwrap();
-    seen.run(&desk, "stores", "", 0);
+    seen.run(&machine, "download", &address, 0);
+    seen.run(&machine, "download", "owl copy no-such-model", 3);
+    seen.run(&machine, "download", "owl --quant q8_0 --endpoint http://127.0.0.1:9", 6);
+    seen.run(&machine, "info", "owl", 0);
+    seen.run(&machine, "path", "owl", 0);
+    seen.run(&machine, "use", "owl --backend llama_cpp", 0);
+    seen.run(&machine, "use", "owl --backend llama_cpp --print", 0);
+    seen.run(&machine, "list", "", 0);
+    seen.run(&machine, "why", "owl", 0);
+    seen.run(&machine, "why", "models/set/safetensors/config.json", 0);
+    seen.run(&machine, "df", "", 0);
+    seen.run(&machine, "projects", "", 0);
+    machine.run("init --models-dir ../gone/models").ok();
+    machine.run("df --models-dir ../gone/models").ok();
+    std::fs::remove_dir_all(machine.sandbox.root().join("gone")).unwrap();
+    seen.run(&machine, "stores", "", 0);
 }
 
 fn damage_and_removal(seen: &mut Seen) {
-    let desk = desk();
-    desk.run("download owl copy").ok();
-    desk.s.write("models/owl/gguf/q4_k_m/Modelfile", "mine");
-    let blob = desk.blob(&desk.hub.content(OWL, MODEL));
+    let machine = machine();
+    machine.run("download owl copy").ok();
+    machine.sandbox.write("models/owl/gguf/q4_k_m/Modelfile", "mine");
+    let blob = machine.blob(&machine.hub.content(OWL, MODEL));
     damage(&blob, MIB as usize + 5);
-    seen.run(&desk, "verify", "owl", 4);
-    seen.run(&desk, "doctor", "--full", 4);
-    let fault = desk.hub.fault(Match::cdn().always(), Fault::WrongBytes { offset: MIB + 9 });
-    seen.run(&desk, "verify", "owl --repair", 4);
-    desk.hub.remove_fault(&fault);
-    seen.run(&desk, "verify", "--repair", 0);
-    seen.run(&desk, "remove", "owl --dry-run", 0);
-    seen.run(&desk, "remove", "owl", 0);
-    seen.run(&desk, "remove", "copy", 0);
+    seen.run(&machine, "verify", "owl", 4);
+    seen.run(&machine, "doctor", "--full", 4);
+    let fault = machine.hub.fault(Match::cdn().always(), Fault::WrongBytes { offset: MIB + 9 });
+    seen.run(&machine, "verify", "owl --repair", 4);
+    machine.hub.remove_fault(&fault);
+    seen.run(&machine, "verify", "--repair", 0);
+    seen.run(&machine, "remove", "owl --dry-run", 0);
+    seen.run(&machine, "remove", "owl", 0);
+    seen.run(&machine, "remove", "copy", 0);
     // What a collection finds: a blob, one with a further name, what is left of a download, and a record of no blob.
-    desk.run("download owl a/owl:mtp-q4_k_m").ok();
-    desk.run("remove owl --keep-blobs").ok();
-    desk.run("remove a/owl:mtp-q4_k_m --keep-blobs").ok();
-    fs::hard_link(&blob, desk.s.root().join("another name")).unwrap();
-    leave_a_partial(&desk, "owl:q8_0");
-    desk.s.write(&format!("models/.blobs/meta/ab/{}.json", "ab".repeat(32)), "{}");
-    seen.run(&desk, "gc", "--dry-run", 0);
-    seen.run(&desk, "gc", "--grace 0 --partials 0", 0);
-    seen.run(&desk, "projects", "forget models --force", 0);
-    seen.run(&desk, "stores", "forget models/.blobs", 0);
+    machine.run("download owl a/owl:mtp-q4_k_m").ok();
+    machine.run("remove owl --keep-blobs").ok();
+    machine.run("remove a/owl:mtp-q4_k_m --keep-blobs").ok();
+    fs::hard_link(&blob, machine.sandbox.root().join("another name")).unwrap();
+    leave_a_partial(&machine, "owl:q8_0");
+    machine.sandbox.write(&format!("models/.blobs/meta/ab/{}.json", "ab".repeat(32)), "{}");
+    seen.run(&machine, "gc", "--dry-run", 0);
+    seen.run(&machine, "gc", "--grace 0 --partials 0", 0);
+    seen.run(&machine, "projects", "forget models --force", 0);
+    seen.run(&machine, "stores", "forget models/.blobs", 0);
 }
 
 #[cfg(unix)]
 fn locks(seen: &mut Seen) {
-    let desk = desk();
-    desk.run("download owl set").ok();
-    seen.run(&desk, "lock", "", 0);
-    desk.hub.repo(SET).plain("config.json", "{\"architectures\":[\"Llama\"]}").remove("tokenizer_config.json").commit();
-    seen.run(&desk, "lock", "--update", 0);
-    seen.run(&desk, "lock --check", "", 1);
-    seen.run(&desk, "sync", "--dry-run", 0);
+    let machine = machine();
+    machine.run("download owl set").ok();
+    seen.run(&machine, "lock", "", 0);
+    machine.hub.repo(SET).plain("config.json", "{\"architectures\":[\"Llama\"]}").remove("tokenizer_config.json").commit();
+    seen.run(&machine, "lock", "--update", 0);
+    seen.run(&machine, "lock --check", "", 1);
+    seen.run(&machine, "sync", "--dry-run", 0);
     // One more model, a link and a file beside a locked one, damage, and a registry that changed.
-    desk.run("download copy").ok();
-    let dir = desk.s.models().join("set/safetensors");
+    machine.run("download copy").ok();
+    let dir = machine.sandbox.models().join("set/safetensors");
     std::os::unix::fs::symlink(fs::read_link(dir.join("config.json")).unwrap(), dir.join("more.json")).unwrap();
     fs::write(dir.join("notes.txt"), "mine").unwrap();
-    damage(&desk.blob(&desk.hub.content(OWL, MODEL)), MIB as usize + 5);
-    desk.hub.repo(OWL).lfs("README.md", "more").commit();
-    desk.registry(&registry(&desk));
-    seen.run(&desk, "sync", "--prune", 0);
+    damage(&machine.blob(&machine.hub.content(OWL, MODEL)), MIB as usize + 5);
+    machine.hub.repo(OWL).lfs("README.md", "more").commit();
+    machine.registry(&registry(&machine));
+    seen.run(&machine, "sync", "--prune", 0);
 }
 
 fn registries_and_settings(seen: &mut Seen) {
-    let desk = desk();
-    seen.run(&desk, "add", "a/owl:q8_0 --id big --with draft", 0);
-    seen.run(&desk, "add", "a/set --id other --dry-run", 0);
-    desk.run("download copy").ok();
-    seen.run(&desk, "registry remove", "copy:q4_k_m", 0);
-    seen.run(&desk, "registry remove", "big --dry-run", 0);
-    seen.run(&desk, "init", "", 0);
-    seen.run(&desk, "init", "--user", 0);
-    desk.run("config unset --user store").ok();
-    seen.run(&desk, "config set", "--user tries 3", 0);
-    seen.run(&desk, "config set", "--user allowed_places one two", 0);
-    seen.run(&desk, "config list", "--link copy", 0);
-    seen.run(&desk, "config get", "tries", 0);
-    seen.run(&desk, "config get", "tries --link copy", 0);
-    seen.run(&desk, "config get", "endpoints", 0);
-    seen.run(&desk, "config unset", "--user allowed_places one", 0);
-    seen.run(&desk, "config path", "", 0);
-    seen.run(&desk, "completions", "bash", 0);
-    seen.run(&desk, "man", "", 0);
-    let registry = fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();
-    desk.s
+    let machine = machine();
+    seen.run(&machine, "add", "a/owl:q8_0 --id big --with draft", 0);
+    seen.run(&machine, "add", "a/set --id other --dry-run", 0);
+    machine.run("download copy").ok();
+    seen.run(&machine, "registry remove", "copy:q4_k_m", 0);
+    seen.run(&machine, "registry remove", "big --dry-run", 0);
+    seen.run(&machine, "init", "", 0);
+    seen.run(&machine, "init", "--user", 0);
+    machine.run("config unset --user store").ok();
+    seen.run(&machine, "config set", "--user tries 3", 0);
+    seen.run(&machine, "config set", "--user allowed_places one two", 0);
+    seen.run(&machine, "config list", "--link copy", 0);
+    seen.run(&machine, "config get", "tries", 0);
+    seen.run(&machine, "config get", "tries --link copy", 0);
+    seen.run(&machine, "config get", "endpoints", 0);
+    seen.run(&machine, "config unset", "--user allowed_places one", 0);
+    seen.run(&machine, "config path", "", 0);
+    seen.run(&machine, "completions", "bash", 0);
+    seen.run(&machine, "man", "", 0);
+    let registry = fs::read_to_string(machine.sandbox.project().join("configs/models.yaml")).unwrap();
+    machine
+        .sandbox
         .write("configs/models.yaml", registry.replacen("huggingface_id", "huggingface", 1).replace("size: 4194304", "size: null"));
-    seen.run(&desk, "lint", "", 1);
-    seen.run(&desk, "lint", "--strict", 1);
-    desk.s.write("configs/models.lock", "no lock");
-    seen.run(&desk, "sync", "", 2);
+    seen.run(&machine, "lint", "", 1);
+    seen.run(&machine, "lint", "--strict", 1);
+    machine.sandbox.write("configs/models.lock", "no lock");
+    seen.run(&machine, "sync", "", 2);
 }
 
 #[test]
@@ -415,7 +417,7 @@ fn every_command_prints_the_keys_that_are_documented_and_no_others() {
     let differences = seen.differences(&documented);
     assert!(differences.is_empty(), "docs/json.md and what came differ:\n{}", differences.join("\n"));
     // Every command that the program has is among them.
-    let help = Desk::empty().run("--help").ok().stdout;
+    let help = Machine::empty().run("--help").ok().stdout;
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     for name in commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
         let is_run = seen.commands.keys().any(|command| command.split(' ').next() == Some(name));

@@ -1,4 +1,4 @@
-//! A desk to work at: a Hub with a small model, a project whose registry names it, and looks at what is on disk.
+//! A machine to work at: a Hub with a small model, a project whose registry names it, and looks at what is on disk.
 
 use model_manager::disk::{Disk, Kind, RealDisk};
 use std::{
@@ -21,12 +21,12 @@ pub const MIB: u64 = 1 << 20;
 pub const PATH: &str = "models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf";
 
 /// A Hub, and the machine of somebody who uses it.
-pub struct Desk {
+pub struct Machine {
     pub hub: TestHub,
-    pub s: Sandbox,
+    pub sandbox: Sandbox,
 }
 
-impl Desk {
+impl Machine {
     /// The model `tiny` with two quantizations, all of it pinned in the project's registry.
     pub fn new() -> Self {
         Self::with(2 * MIB + 7)
@@ -38,21 +38,21 @@ impl Desk {
     }
 
     pub fn of(content: impl Into<Content>) -> Self {
-        let desk = Self::empty();
-        desk.hub.repo(REPO).lfs(FILE, content).lfs(OTHER, Content::synthetic(MIB + 1, 2)).commit();
-        desk.registry(&[entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])]);
-        desk
+        let machine = Self::empty();
+        machine.hub.repo(REPO).lfs(FILE, content).lfs(OTHER, Content::synthetic(MIB + 1, 2)).commit();
+        machine.registry(&[entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])]);
+        machine
     }
 
     /// A Hub without a repository, and a project without a registry.
     pub fn empty() -> Self {
         let hub = TestHub::start();
-        let s = Sandbox::new(&hub);
-        Self { hub, s }
+        let sandbox = Sandbox::new(&hub);
+        Self { hub, sandbox }
     }
 
     pub fn registry(&self, entries: &[String]) {
-        self.s.write("configs/models.yaml", format!("models:\n{}", entries.concat()));
+        self.sandbox.write("configs/models.yaml", format!("models:\n{}", entries.concat()));
     }
 
     pub fn content(&self) -> Content {
@@ -62,21 +62,21 @@ impl Desk {
     /// Runs the command line, split at spaces.
     #[track_caller]
     pub fn run(&self, line: &str) -> Output {
-        self.s.run(line.split_whitespace())
+        self.sandbox.run(line.split_whitespace())
     }
 
     pub fn spawn(&self, line: &str) -> Running {
-        self.s.spawn(line.split_whitespace())
+        self.sandbox.spawn(line.split_whitespace())
     }
 
     /// Few tries, so that what never gets better ends soon.
     pub fn impatient(self) -> Self {
-        self.s.write("configs/manager.yaml", "tries: 2\n");
+        self.sandbox.write("configs/manager.yaml", "tries: 2\n");
         self
     }
 
     pub fn store(&self) -> PathBuf {
-        self.s.models().join(".blobs")
+        self.sandbox.models().join(".blobs")
     }
 
     pub fn blob(&self, content: &Content) -> PathBuf {
@@ -93,7 +93,7 @@ impl Desk {
     #[track_caller]
     pub fn assert_right_after_kill(&self, output: &Output) {
         assert_eq!(output.last_line(), PATH, "{output}");
-        assert_content(&self.s.project().join(PATH), &self.content());
+        assert_content(&self.sandbox.project().join(PATH), &self.content());
         assert_sound(&RealDisk, &self.store(), Expect::Unfinished);
         assert!(self.partials().is_empty(), "{:?}", self.partials());
     }
@@ -102,17 +102,17 @@ impl Desk {
     #[track_caller]
     pub fn assert_right(&self, output: &Output) {
         assert_eq!(output.last_line(), PATH, "{output}");
-        assert_content(&self.s.project().join(PATH), &self.content());
+        assert_content(&self.sandbox.project().join(PATH), &self.content());
         self.assert_tidy();
     }
 
     /// Nothing was published, nothing is shown, and no part was left behind.
     #[track_caller]
     pub fn assert_nothing_published(&self) {
-        let tree = self.s.tree();
+        let tree = self.sandbox.tree();
         let blobs: Vec<_> = tree.paths().into_iter().filter(|path| path.contains("/sha256/") && path.len() > 80).collect();
         assert!(blobs.is_empty(), "published: {blobs:?}");
-        assert!(!self.s.project().join("models/tiny").exists(), "a view is shown:\n{tree}");
+        assert!(!self.sandbox.project().join("models/tiny").exists(), "a view is shown:\n{tree}");
     }
 
     /// What interrupted downloads left: the names of their folders.
@@ -127,8 +127,8 @@ pub fn names(dir: &Path) -> Vec<String> {
 }
 
 /// The files of a view, without its manifest, in order.
-pub fn shown(desk: &Desk, dir: &str) -> Vec<String> {
-    let mut names = names(&desk.s.project().join(dir));
+pub fn shown(machine: &Machine, dir: &str) -> Vec<String> {
+    let mut names = names(&machine.sandbox.project().join(dir));
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     names

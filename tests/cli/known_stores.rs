@@ -1,44 +1,44 @@
 //! Two folders of one user: what one has is not downloaded for the other.
 
-use crate::kit::{Desk, PATH, assert_content, open_entry};
 use crate::kit::{FILE, REPO};
+use crate::kit::{Machine, PATH, assert_content, open_entry};
 use crate::support::run::Output;
 
 /// Runs a command in another folder of the same user.
-fn run_in(desk: &Desk, folder: &str, line: &str) -> Output {
-    let dir = desk.s.other_project(folder);
-    let mut command = desk.s.command(line.split_whitespace());
+fn run_in(machine: &Machine, folder: &str, line: &str) -> Output {
+    let dir = machine.sandbox.other_project(folder);
+    let mut command = machine.sandbox.command(line.split_whitespace());
     command.current_dir(&dir);
-    desk.s.finish(command)
+    machine.sandbox.finish(command)
 }
 
 #[test]
 fn two_bare_folders_hold_one_copy_and_the_second_downloads_nothing() {
-    let desk = Desk::empty();
-    desk.hub.repo(REPO).lfs(FILE, crate::support::hub::Content::synthetic(3 << 20, 1)).commit();
+    let machine = Machine::empty();
+    machine.hub.repo(REPO).lfs(FILE, crate::support::hub::Content::synthetic(3 << 20, 1)).commit();
     let line = format!("download {REPO}");
-    run_in(&desk, "one", &line).ok();
-    desk.hub.reset_counters();
-    let second = run_in(&desk, "two", &line).ok().says("came from your store").says("no room is taken again");
-    let count = desk.hub.count();
+    run_in(&machine, "one", &line).ok();
+    machine.hub.reset_counters();
+    let second = run_in(&machine, "two", &line).ok().says("came from your store").says("no room is taken again");
+    let count = machine.hub.count();
     assert_eq!((count.content_bytes(), count.resolve), (0, 0), "{second}");
-    let path = desk.s.other_project("two").join(second.last_line());
-    assert_content(&path, &desk.content());
+    let path = machine.sandbox.other_project("two").join(second.last_line());
+    assert_content(&path, &machine.content());
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
         let of = |folder: &str| {
-            let path = desk.s.other_project(folder).join(second.last_line());
+            let path = machine.sandbox.other_project(folder).join(second.last_line());
             std::fs::metadata(path).unwrap()
         };
         let (first, second) = (of("one"), of("two"));
         assert!(first.ino() == second.ino() || second.nlink() == 1, "linked, or a reflink");
     }
 
-    desk.hub.reset_counters();
-    run_in(&desk, "three", &format!("{line} --no-local")).ok();
-    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
-    let stores = run_in(&desk, "two", "stores --json").ok().json();
+    machine.hub.reset_counters();
+    run_in(&machine, "three", &format!("{line} --no-local")).ok();
+    assert_eq!(machine.hub.count().content_bytes(), machine.content().len());
+    let stores = run_in(&machine, "two", "stores --json").ok().json();
     let states: Vec<&str> = stores["stores"].as_array().unwrap().iter().map(|store| store["state"].as_str().unwrap()).collect();
     assert_eq!(states.len(), 2, "the third is not remembered: {stores}");
     assert!(states.contains(&"own") && states.contains(&"usable"), "{stores}");
@@ -46,34 +46,34 @@ fn two_bare_folders_hold_one_copy_and_the_second_downloads_nothing() {
 
 #[test]
 fn a_store_is_shown_forgotten_and_left_alone() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    run_in(&desk, "other", "stores").ok().prints("usable").prints("models/.blobs");
-    desk.hub.reset_counters();
-    let store = desk.store();
-    run_in(&desk, "other", &format!("stores forget {}", store.display())).ok().prints("its files stay");
-    run_in(&desk, "other", "stores").ok().says("None.");
-    run_in(&desk, "other", "stores forget nowhere")
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
+    run_in(&machine, "other", "stores").ok().prints("usable").prints("models/.blobs");
+    machine.hub.reset_counters();
+    let store = machine.store();
+    run_in(&machine, "other", &format!("stores forget {}", store.display())).ok().prints("its files stay");
+    run_in(&machine, "other", "stores").ok().says("None.");
+    run_in(&machine, "other", "stores forget nowhere")
         .code(3)
         .says("no store is known as `nowhere`")
         .says("model-manager stores list");
-    desk.s.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
-    run_in(&desk, "other", "download tiny").ok();
-    assert_eq!(desk.hub.count().content_bytes(), desk.content().len());
+    machine.sandbox.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
+    run_in(&machine, "other", "download tiny").ok();
+    assert_eq!(machine.hub.count().content_bytes(), machine.content().len());
     // Opened again, it is known again.
-    desk.run("list").ok();
-    run_in(&desk, "other", "stores").ok().prints("own").prints("usable");
-    assert!(desk.s.project().join(PATH).exists());
+    machine.run("list").ok();
+    run_in(&machine, "other", "stores").ok().prints("own").prints("usable");
+    assert!(machine.sandbox.project().join(PATH).exists());
 }
 
 #[test]
 fn a_store_that_is_gone_is_told_of_with_verbose_alone() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    std::fs::rename(desk.store(), desk.s.root().join("away")).unwrap();
-    desk.s.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
-    run_in(&desk, "other", "download tiny --dry-run -v").ok().says("is left out: there is no store at");
-    let quiet = run_in(&desk, "other", "download tiny").ok();
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
+    std::fs::rename(machine.store(), machine.sandbox.root().join("away")).unwrap();
+    machine.sandbox.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
+    run_in(&machine, "other", "download tiny --dry-run -v").ok().says("is left out: there is no store at");
+    let quiet = run_in(&machine, "other", "download tiny").ok();
     assert!(!quiet.stderr.contains("left out"), "{quiet}");
-    run_in(&desk, "other", "stores").ok().prints("unusable").prints("there is no store at");
+    run_in(&machine, "other", "stores").ok().prints("unusable").prints("there is no store at");
 }

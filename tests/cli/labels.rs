@@ -1,7 +1,7 @@
 //! Labels held against a list of names: `MODEL_MANAGER_NAMES=list.tsv` measures a list of one's own, whose lines begin
 //! with a repository and a path, separated by tabs.
 
-use crate::kit::Desk;
+use crate::kit::Machine;
 use std::collections::{BTreeMap, BTreeSet};
 
 const OWN_LIST: &str = include_str!("../fixtures/names.tsv");
@@ -26,12 +26,12 @@ struct Found {
 }
 
 /// Holds one repository against the rules of labels.
-fn measure(desk: &Desk, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
+fn measure(machine: &Machine, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
     // Each has content of its own, so that its hash identifies it in a plan.
-    let files = paths.iter().fold(desk.hub.repo(repo), |files, path| files.lfs(path, format!("{repo} {path}").into_bytes()));
+    let files = paths.iter().fold(machine.hub.repo(repo), |files, path| files.lfs(path, format!("{repo} {path}").into_bytes()));
     files.commit();
-    let digest = |path: &str| desk.hub.content(repo, path).sha256().to_owned();
-    let info = desk.run(&format!("info {repo} --json")).ok().json();
+    let digest = |path: &str| machine.hub.content(repo, path).sha256().to_owned();
+    let info = machine.run(&format!("info {repo} --json")).ok().json();
     let labels = info["models"][0]["labels"].as_array().unwrap().clone();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let listed: BTreeSet<String> =
@@ -43,7 +43,7 @@ fn measure(desk: &Desk, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
     let names: Vec<String> = labels.iter().map(|label| text(&label["label"])).collect();
     found.labels += names.len();
     let references: Vec<String> = names.iter().map(|name| format!("{repo}:{name}")).collect();
-    let planned = desk.run(&format!("download --dry-run --json {}", references.join(" "))).json();
+    let planned = machine.run(&format!("download --dry-run --json {}", references.join(" "))).json();
     let mut folders = BTreeSet::new();
     let plans = planned["plans"].as_array().cloned().unwrap_or_default();
     if plans.len() != labels.len() {
@@ -61,7 +61,7 @@ fn measure(desk: &Desk, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
             found.faults.push(format!("{repo}: {folder:?} is shared"));
         }
     }
-    let alone = desk.run(&format!("download --dry-run {repo}"));
+    let alone = machine.run(&format!("download --dry-run {repo}"));
     if !alone.status.success() {
         found.unclear.push(format!("{repo} ({})", names.join(", ")));
     }
@@ -71,10 +71,10 @@ fn measure(desk: &Desk, repo: &str, paths: &BTreeSet<&str>, found: &mut Found) {
 fn every_file_of_a_list_of_names_has_a_label_and_a_folder_of_its_own_and_is_planned_by_it() {
     let named = std::env::var_os("MODEL_MANAGER_NAMES").map(|path| std::fs::read_to_string(&path).unwrap());
     let repositories = repositories(named.as_deref().unwrap_or(OWN_LIST));
-    let desk = Desk::empty();
+    let machine = Machine::empty();
     let mut found = Found::default();
     for (repo, paths) in &repositories {
-        measure(&desk, repo, paths, &mut found);
+        measure(&machine, repo, paths, &mut found);
     }
     let files: usize = repositories.values().map(BTreeSet::len).sum();
     let Found { labels, faults, unclear } = found;

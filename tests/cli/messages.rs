@@ -2,18 +2,18 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --workspace --test cli messages` writes what is printed now.
 
-use crate::kit::{Desk, FILE, MIB, REPO, entry, open_entry};
+use crate::kit::{FILE, MIB, Machine, REPO, entry, open_entry};
 use crate::support::hub::{Content, Gating};
 use crate::transcript::Transcript;
 use snapbox::{IntoData, assert_data_eq, str};
 
 #[test]
 fn a_download_from_the_plan_to_the_removal() {
-    let desk = Desk::new();
-    let mut said = Transcript::of(&desk);
-    said.run(&desk, &["download tiny --dry-run", "download tiny", "download tiny", "download tiny:q8_0 -q"]);
-    said.run(&desk, &["list", "info tiny", "info", "path tiny", "verify", "verify --quick tiny"]);
-    said.run(&desk, &["remove tiny --quant q8_0 --dry-run", "remove tiny --quant q8_0 --keep-blobs", "remove tiny", "list"]);
+    let machine = Machine::new();
+    let mut said = Transcript::of(&machine);
+    said.run(&machine, &["download tiny --dry-run", "download tiny", "download tiny", "download tiny:q8_0 -q"]);
+    said.run(&machine, &["list", "info tiny", "info", "path tiny", "verify", "verify --quick tiny"]);
+    said.run(&machine, &["remove tiny --quant q8_0 --dry-run", "remove tiny --quant q8_0 --keep-blobs", "remove tiny", "list"]);
     assert_data_eq!(
         said.to_string(),
         str![[r#"
@@ -91,12 +91,12 @@ $ list
 
 #[test]
 fn a_lock_and_what_follows_it() {
-    let desk = Desk::new();
-    let mut said = Transcript::of(&desk);
-    said.run(&desk, &["lock --check", "lock", "lock tiny:q4_k_m --dry-run", "lock tiny:q4_k_m", "lock", "lock --check"]);
-    said.run(&desk, &["sync --dry-run", "sync", "sync"]);
+    let machine = Machine::new();
+    let mut said = Transcript::of(&machine);
+    said.run(&machine, &["lock --check", "lock", "lock tiny:q4_k_m --dry-run", "lock tiny:q4_k_m", "lock", "lock --check"]);
+    said.run(&machine, &["sync --dry-run", "sync", "sync"]);
     said.run(
-        &desk,
+        &machine,
         &["use tiny:q4_k_m --backend llama_cpp --print", "use tiny:q4_k_m --backend llama_cpp", "use tiny --backend vllm"],
     );
     assert_data_eq!(
@@ -160,13 +160,13 @@ $ use tiny --backend vllm  # exit code 3
 
 #[test]
 fn the_store_and_who_uses_it() {
-    let desk = Desk::new();
-    desk.run("download tiny:q4_k_m").ok();
-    let blob = desk.content().sha256().to_owned();
-    let mut said = Transcript::of(&desk);
-    said.run(&desk, &["projects", &format!("why {blob}"), "doctor", "gc --dry-run", "gc"]);
-    desk.run("remove tiny --keep-blobs").ok();
-    said.run(&desk, &["gc --dry-run --grace 0s", "gc --grace 0s", "doctor"]);
+    let machine = Machine::new();
+    machine.run("download tiny:q4_k_m").ok();
+    let blob = machine.content().sha256().to_owned();
+    let mut said = Transcript::of(&machine);
+    said.run(&machine, &["projects", &format!("why {blob}"), "doctor", "gc --dry-run", "gc"]);
+    machine.run("remove tiny --keep-blobs").ok();
+    said.run(&machine, &["gc --dry-run --grace 0s", "gc --grace 0s", "doctor"]);
     assert_data_eq!(
         said.to_string(),
         str![[r#"
@@ -199,14 +199,14 @@ all is well: 0 blobs in models/.blobs; contents were not read: `--full` does tha
 
 #[test]
 fn an_entry_of_the_registry_written_pinned_anew_and_taken_out() {
-    let desk = Desk::new();
-    desk.hub.repo("o/owl-GGUF").lfs("owl.Q4_K_M.gguf", Content::synthetic(MIB, 7)).commit();
-    let mut said = Transcript::of(&desk);
+    let machine = Machine::new();
+    machine.hub.repo("o/owl-GGUF").lfs("owl.Q4_K_M.gguf", Content::synthetic(MIB, 7)).commit();
+    let mut said = Transcript::of(&machine);
     said.run(
-        &desk,
+        &machine,
         &["add o/owl-GGUF:q4_k_m --dry-run", "add o/owl-GGUF:q4_k_m", "add o/owl-GGUF:q4_k_m", "add owl:q4_k_m --update"],
     );
-    said.run(&desk, &["lint", "lint --online", "registry remove owl --dry-run", "registry remove owl", "registry remove owl"]);
+    said.run(&machine, &["lint", "lint --online", "registry remove owl --dry-run", "registry remove owl", "registry remove owl"]);
     assert_data_eq!(
         said.to_string(),
         str![[r#"
@@ -290,25 +290,28 @@ $ registry remove owl  # exit code 3
 
 #[test]
 fn what_the_hub_refuses() {
-    let mut desk = Desk::new();
-    desk.hub.repo("meta/gated").lfs("m.Q4_K_M.gguf", Content::synthetic(MIB + 3, 5)).gated(Gating::Manual).commit();
-    desk.hub.repo("bad/disabled").lfs("x.Q4_K_M.gguf", "x").disabled().commit();
-    desk.hub.token("hf_other", &[]);
-    desk.registry(&[
+    let mut machine = Machine::new();
+    machine.hub.repo("meta/gated").lfs("m.Q4_K_M.gguf", Content::synthetic(MIB + 3, 5)).gated(Gating::Manual).commit();
+    machine.hub.repo("bad/disabled").lfs("x.Q4_K_M.gguf", "x").disabled().commit();
+    machine.hub.token("hf_other", &[]);
+    machine.registry(&[
         open_entry("gated", "meta/gated", &[("q4_k_m", "m.Q4_K_M.gguf")]),
         open_entry("absent", "no/such", &[("q4_k_m", "x.gguf")]),
         open_entry("tiny", REPO, &[("q4_k_m", "tiny.Q4_K_S.gguf"), ("q2_k", "else.bin")]),
     ]);
-    let mut said = Transcript::of(&desk);
-    said.run(&desk, &["download gated", "download absent", "download bad/disabled:q4_k_m", "download tiny", "download tiny:q2_k"]);
+    let mut said = Transcript::of(&machine);
     said.run(
-        &desk,
+        &machine,
+        &["download gated", "download absent", "download bad/disabled:q4_k_m", "download tiny", "download tiny:q2_k"],
+    );
+    said.run(
+        &machine,
         &["download tiny --revision v9", &format!("download {REPO}:q3_k_l"), &format!("download hf://{REPO}/nope.gguf")],
     );
-    said.run(&desk, &[&format!("download {REPO} --format safetensors"), "download tiny --offline"]);
+    said.run(&machine, &[&format!("download {REPO} --format safetensors"), "download tiny --offline"]);
     for token in ["hf_other", "hf_StaleSecret"] {
-        desk.s.set_env("HF_TOKEN", token);
-        said.run(&desk, &["download gated", "download absent"]);
+        machine.sandbox.set_env("HF_TOKEN", token);
+        said.run(&machine, &["download gated", "download absent"]);
     }
     assert_data_eq!(said.to_string(), str![[r#"
 $ download gated  # exit code 5
@@ -369,13 +372,13 @@ $ download absent  # exit code 5
 
 #[test]
 fn what_the_registry_says_otherwise() {
-    let desk = Desk::new();
-    let pinned = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
-    let mut said = Transcript::of(&desk);
-    desk.registry(&[pinned.replace(desk.content().sha256(), &"ab".repeat(32))]);
-    said.run(&desk, &["download tiny"]);
-    desk.registry(&[pinned.replace(FILE, "gone.gguf")]);
-    said.run(&desk, &["download tiny"]);
+    let machine = Machine::new();
+    let pinned = entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
+    let mut said = Transcript::of(&machine);
+    machine.registry(&[pinned.replace(machine.content().sha256(), &"ab".repeat(32))]);
+    said.run(&machine, &["download tiny"]);
+    machine.registry(&[pinned.replace(FILE, "gone.gguf")]);
+    said.run(&machine, &["download tiny"]);
     assert_data_eq!(said.to_string(), str![[r#"
 $ download tiny  # exit code 4
 ! tiny.Q4_K_M.gguf: fetching 2.10 MB

@@ -6,38 +6,38 @@ use std::process::Command;
 use model_manager::disk::RealDisk;
 
 use crate::fsck::{Expect, assert_sound};
-use crate::kit::{Desk, PATH, assert_content, assert_not_written, stamps};
+use crate::kit::{Machine, PATH, assert_content, assert_not_written, stamps};
 use crate::support::run::Output;
 
 /// Two projects on one machine and a store beside them.
-struct Street {
-    desk: Desk,
+struct TwoProjects {
+    machine: Machine,
     store: PathBuf,
 }
 
-impl Street {
+impl TwoProjects {
     fn new() -> Self {
-        let desk = Desk::new();
-        let store = desk.s.root().join("store");
-        Self { desk, store }
+        let machine = Machine::new();
+        let store = machine.sandbox.root().join("store");
+        Self { machine, store }
     }
 
     /// Runs in another folder.
     #[track_caller]
     fn run_in(&self, project: &Path, line: &str) -> Output {
-        let mut command = self.desk.s.command(line.split_whitespace());
+        let mut command = self.machine.sandbox.command(line.split_whitespace());
         command.args(["--store", self.store.to_str().unwrap()]).current_dir(project);
-        self.desk.s.finish(command)
+        self.machine.sandbox.finish(command)
     }
 
     #[track_caller]
     fn run(&self, line: &str) -> Output {
-        self.run_in(&self.desk.s.project(), line)
+        self.run_in(&self.machine.sandbox.project(), line)
     }
 
     fn copy(&self, name: &str) -> PathBuf {
-        let copy = self.desk.s.root().join(name);
-        copy_tree(&self.desk.s.project(), &copy);
+        let copy = self.machine.sandbox.root().join(name);
+        copy_tree(&self.machine.sandbox.project(), &copy);
         copy
     }
 
@@ -62,42 +62,42 @@ fn copy_tree(from: &Path, to: &Path) {
 #[cfg_attr(windows, ignore = "views are hard links there, and a copy of one is a file")]
 fn a_copied_project_keeps_its_blobs_when_the_original_removes_them_whatever_was_run_in_it_first() {
     for first in ["download tiny", "list", "path tiny", "verify", "why tiny", "doctor", "projects", "remove tiny --dry-run"] {
-        let street = Street::new();
-        street.run("download tiny").ok();
-        let copy = street.copy("copy");
-        street.run_in(&copy, first).ok();
-        assert_eq!(street.state_of(&copy).as_deref(), Some("live"), "{first}");
-        street.run("remove tiny").ok().prints("Stays in the store").prints("copy/models");
-        assert_content(&copy.join(PATH), &street.desk.content());
-        street.run_in(&copy, "doctor").ok().prints("all is well");
-        let freed = street.run_in(&copy, "remove tiny --json").ok().json();
+        let setup = TwoProjects::new();
+        setup.run("download tiny").ok();
+        let copy = setup.copy("copy");
+        setup.run_in(&copy, first).ok();
+        assert_eq!(setup.state_of(&copy).as_deref(), Some("live"), "{first}");
+        setup.run("remove tiny").ok().prints("Stays in the store").prints("copy/models");
+        assert_content(&copy.join(PATH), &setup.machine.content());
+        setup.run_in(&copy, "doctor").ok().prints("all is well");
+        let freed = setup.run_in(&copy, "remove tiny --json").ok().json();
         assert_eq!(freed["blobs"].as_array().unwrap().len(), 1);
-        assert_sound(&RealDisk, &street.store, Expect::Tidy);
+        assert_sound(&RealDisk, &setup.store, Expect::Tidy);
     }
 }
 
 #[test]
 fn a_copied_project_that_removes_first_takes_nothing_from_the_original() {
-    let street = Street::new();
-    street.run("download tiny").ok();
-    let copy = street.copy("copy");
-    let removed = street.run_in(&copy, "remove tiny").ok();
+    let setup = TwoProjects::new();
+    setup.run("download tiny").ok();
+    let copy = setup.copy("copy");
+    let removed = setup.run_in(&copy, "remove tiny").ok();
     removed.prints("Stays in the store").prints("project/models");
-    assert_content(&street.desk.s.project().join(PATH), &street.desk.content());
-    street.run("doctor").ok().prints("all is well");
+    assert_content(&setup.machine.sandbox.project().join(PATH), &setup.machine.content());
+    setup.run("doctor").ok().prints("all is well");
 }
 
 /// Runs the program in a folder as another system would: under another host name, or with other mounts. `before` are the
 /// commands that make it so.
 #[cfg(target_os = "linux")]
 #[track_caller]
-fn run_elsewhere(street: &Street, project: &Path, before: &str, line: &str) -> Output {
-    let program = street.desk.s.command(line.split_whitespace());
+fn run_elsewhere(setup: &TwoProjects, project: &Path, before: &str, line: &str) -> Output {
+    let program = setup.machine.sandbox.command(line.split_whitespace());
     let mut command = Command::new("unshare");
     command.args(["--uts", "--mount", "sh", "-ec", &format!("{before}\ncd \"$1\"; shift; exec \"$@\""), "sh"]);
-    command.arg(project).arg(program.get_program()).args(program.get_args()).args(["--store", street.store.to_str().unwrap()]);
+    command.arg(project).arg(program.get_program()).args(program.get_args()).args(["--store", setup.store.to_str().unwrap()]);
     command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir("/");
-    street.desk.s.finish(command)
+    setup.machine.sandbox.finish(command)
 }
 
 #[cfg(target_os = "linux")]
@@ -107,10 +107,10 @@ fn a_copy_that_is_used_elsewhere_takes_nothing_from_the_original_whatever_is_run
     let firsts = ["remove tiny", "gc", "sync --prune", "verify", "list", "download tiny"];
     for (number, first) in firsts.into_iter().enumerate() {
         for elsewhere in ["another name", "another name, where the original cannot be seen", "its path", "its path and name"] {
-            let street = Street::new();
-            street.run("download tiny").ok();
-            let (original, copy) = (street.desk.s.project(), street.copy("copy"));
-            let hidden = street.desk.s.root().join("hidden");
+            let setup = TwoProjects::new();
+            setup.run("download tiny").ok();
+            let (original, copy) = (setup.machine.sandbox.project(), setup.copy("copy"));
+            let hidden = setup.machine.sandbox.root().join("hidden");
             if first == "sync --prune" {
                 std::fs::write(copy.join("configs/models.lock"), "version: 1\nviews: []\n").unwrap();
             }
@@ -127,17 +127,17 @@ fn a_copy_that_is_used_elsewhere_takes_nothing_from_the_original_whatever_is_run
             }
             let is_gone = ["remove tiny", "sync --prune"].contains(&first);
             for line in [first, "gc", "remove tiny"].iter().take(if is_gone { 2 } else { 3 }) {
-                let output = run_elsewhere(&street, place, &before, line);
+                let output = run_elsewhere(&setup, place, &before, line);
                 assert!(output.status.success(), "{elsewhere}, {first}, {line}: {output}");
             }
             if hide {
                 std::fs::rename(&hidden, &original).unwrap();
             }
-            assert_content(&original.join(PATH), &street.desk.content());
-            street.run("verify tiny").ok().prints("1 ok");
-            street.run("list").ok();
-            street.run("remove tiny").ok();
-            assert!(!crate::kit::blob_in(&street.store, &street.desk.content()).exists(), "{elsewhere}, {first}");
+            assert_content(&original.join(PATH), &setup.machine.content());
+            setup.run("verify tiny").ok().prints("1 ok");
+            setup.run("list").ok();
+            setup.run("remove tiny").ok();
+            assert!(!crate::kit::blob_in(&setup.store, &setup.machine.content()).exists(), "{elsewhere}, {first}");
         }
     }
 }
@@ -146,14 +146,14 @@ fn a_copy_that_is_used_elsewhere_takes_nothing_from_the_original_whatever_is_run
 #[test]
 #[ignore = "needs root"]
 fn a_folder_that_is_renamed_or_mounted_elsewhere_is_the_same_project_under_any_host_name() {
-    let street = Street::new();
-    street.run("download tiny").ok();
-    let (moved, mounted) = (street.desk.s.root().join("moved"), street.desk.s.root().join("mounted"));
+    let setup = TwoProjects::new();
+    setup.run("download tiny").ok();
+    let (moved, mounted) = (setup.machine.sandbox.root().join("moved"), setup.machine.sandbox.root().join("mounted"));
     std::fs::create_dir(&mounted).unwrap();
-    std::fs::rename(street.desk.s.project(), &moved).unwrap();
+    std::fs::rename(setup.machine.sandbox.project(), &moved).unwrap();
     let bind = format!("hostname box\nmount --bind '{}' '{}'", moved.display(), mounted.display());
     for (place, before) in [(&moved, "hostname box"), (&mounted, bind.as_str()), (&moved, "true")] {
-        let output = run_elsewhere(&street, place, before, "projects --json");
+        let output = run_elsewhere(&setup, place, before, "projects --json");
         let known = output.ok().json();
         assert_eq!(known["projects"].as_array().unwrap().len(), 1, "{known}");
         assert_eq!(Path::new(known["projects"][0]["path"].as_str().unwrap()), place.join("models"));
@@ -164,93 +164,93 @@ fn a_folder_that_is_renamed_or_mounted_elsewhere_is_the_same_project_under_any_h
 #[test]
 #[ignore = "needs root"]
 fn what_another_host_has_registered_is_named_with_the_command_that_forgets_it() {
-    let street = Street::new();
-    street.run("download tiny").ok();
-    let copy = street.copy("copy");
-    std::fs::remove_dir_all(street.desk.s.project()).unwrap();
-    let output = run_elsewhere(&street, &copy, "hostname box", "doctor");
+    let setup = TwoProjects::new();
+    setup.run("download tiny").ok();
+    let copy = setup.copy("copy");
+    std::fs::remove_dir_all(setup.machine.sandbox.project()).unwrap();
+    let output = run_elsewhere(&setup, &copy, "hostname box", "doctor");
     let output = output.ok().prints("cannot be seen from here; its blobs are kept");
     let forget = output.stdout.split('`').find(|text| text.contains(" projects forget ")).unwrap();
     let forget = forget.trim_start_matches("model-manager ").to_owned();
-    run_elsewhere(&street, &copy, "hostname box", &forget).ok();
-    run_elsewhere(&street, &copy, "hostname box", "doctor").ok().prints("all is well");
+    run_elsewhere(&setup, &copy, "hostname box", &forget).ok();
+    run_elsewhere(&setup, &copy, "hostname box", "doctor").ok().prints("all is well");
 }
 
 #[test]
 fn a_moved_project_is_found_by_whatever_is_run_in_it_and_nothing_more_is_written_after_that() {
     for first in ["download tiny", "list", "path tiny", "verify", "projects check"] {
-        let street = Street::new();
-        street.run("download tiny").ok();
-        let moved = street.desk.s.root().join("moved");
-        std::fs::rename(street.desk.s.project(), &moved).unwrap();
-        std::fs::create_dir(street.desk.s.project()).unwrap();
-        assert_eq!(street.state_of(&street.desk.s.project()).as_deref(), Some("missing"));
-        street.run_in(&moved, first).ok();
-        assert_eq!(street.state_of(&moved).as_deref(), Some("live"), "{first}");
-        assert_eq!(street.state_of(&street.desk.s.project()), None);
-        let roots = street.store.join("roots");
+        let setup = TwoProjects::new();
+        setup.run("download tiny").ok();
+        let moved = setup.machine.sandbox.root().join("moved");
+        std::fs::rename(setup.machine.sandbox.project(), &moved).unwrap();
+        std::fs::create_dir(setup.machine.sandbox.project()).unwrap();
+        assert_eq!(setup.state_of(&setup.machine.sandbox.project()).as_deref(), Some("missing"));
+        setup.run_in(&moved, first).ok();
+        assert_eq!(setup.state_of(&moved).as_deref(), Some("live"), "{first}");
+        assert_eq!(setup.state_of(&setup.machine.sandbox.project()), None);
+        let roots = setup.store.join("roots");
         let before = stamps(&roots);
-        street.run_in(&moved, first).ok();
+        setup.run_in(&moved, first).ok();
         assert_not_written(&roots, &before);
     }
 }
 
 #[test]
 fn a_project_that_is_copied_with_the_store_in_it_needs_nothing_of_the_original() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    let copy = desk.s.root().join("copy");
-    copy_tree(&desk.s.project(), &copy);
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
+    let copy = machine.sandbox.root().join("copy");
+    copy_tree(&machine.sandbox.project(), &copy);
     let run = |line: &str| {
-        let mut command = desk.s.command(line.split_whitespace());
+        let mut command = machine.sandbox.command(line.split_whitespace());
         command.current_dir(&copy);
-        desk.s.finish(command)
+        machine.sandbox.finish(command)
     };
     run("list").ok();
     assert_eq!(run("projects --json").ok().json()["projects"].as_array().unwrap().len(), 1);
     let removed = run("remove tiny").ok();
     assert!(!removed.stdout.contains("Stays in the store"), "{removed}");
-    assert_content(&desk.s.project().join(PATH), &desk.content());
-    desk.run("doctor").ok().prints("all is well");
+    assert_content(&machine.sandbox.project().join(PATH), &machine.content());
+    machine.run("doctor").ok().prints("all is well");
 }
 
 #[cfg(unix)]
 #[test]
 fn a_store_that_is_not_mounted_is_told_and_nothing_is_taken_for_empty() {
-    let desk = Desk::new();
-    let volume = desk.s.root().join("volume");
+    let machine = Machine::new();
+    let volume = machine.sandbox.root().join("volume");
     std::fs::create_dir_all(volume.join("store")).unwrap();
-    std::fs::create_dir(desk.s.models()).unwrap();
-    std::os::unix::fs::symlink(volume.join("store"), desk.s.models().join(".blobs")).unwrap();
-    desk.run(&format!("config set --user allowed_places {}", volume.display())).ok();
-    desk.run("download tiny").ok();
-    let away = desk.s.root().join("away");
+    std::fs::create_dir(machine.sandbox.models()).unwrap();
+    std::os::unix::fs::symlink(volume.join("store"), machine.sandbox.models().join(".blobs")).unwrap();
+    machine.run(&format!("config set --user allowed_places {}", volume.display())).ok();
+    machine.run("download tiny").ok();
+    let away = machine.sandbox.root().join("away");
     std::fs::rename(&volume, &away).unwrap();
-    let before = stamps(&desk.s.models());
+    let before = stamps(&machine.sandbox.models());
     for line in ["list", "verify", "path tiny", "download tiny", "remove tiny", "gc", "df", "doctor", "init"] {
-        desk.run(line).code(1).says(".blobs is a link to").says("Mount the volume");
+        machine.run(line).code(1).says(".blobs is a link to").says("Mount the volume");
     }
-    assert_not_written(&desk.s.models(), &before);
+    assert_not_written(&machine.sandbox.models(), &before);
     std::fs::rename(&away, &volume).unwrap();
-    desk.run("doctor").ok().prints("all is well");
+    machine.run("doctor").ok().prints("all is well");
 }
 
 #[test]
 fn a_named_store_that_is_gone_is_a_loss_for_a_project_that_used_it() {
-    let street = Street::new();
-    street.run("doctor").ok().prints("the first download makes it, and so does `model-manager --store");
-    street.run("download tiny").ok();
-    std::fs::rename(&street.store, street.desk.s.root().join("away")).unwrap();
-    street.run("doctor").code(4).prints("this project has used one").prints("mount its volume");
+    let setup = TwoProjects::new();
+    setup.run("doctor").ok().prints("the first download makes it, and so does `model-manager --store");
+    setup.run("download tiny").ok();
+    std::fs::rename(&setup.store, setup.machine.sandbox.root().join("away")).unwrap();
+    setup.run("doctor").code(4).prints("this project has used one").prints("mount its volume");
 }
 
 #[test]
 fn what_is_no_folder_where_models_or_the_store_belong_is_told_and_left_alone() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for place in ["models", "models/.blobs"] {
-        let file = desk.s.write(place, "mine");
+        let file = machine.sandbox.write(place, "mine");
         for line in ["list", "verify", "path tiny", "download tiny", "remove tiny", "gc", "doctor", "init"] {
-            desk.run(line).code(1).says(&format!("{} is in the way", file.display())).says("Move it away");
+            machine.run(line).code(1).says(&format!("{} is in the way", file.display())).says("Move it away");
         }
         assert_eq!(std::fs::read(&file).unwrap(), b"mine");
         std::fs::remove_file(&file).unwrap();
@@ -259,16 +259,16 @@ fn what_is_no_folder_where_models_or_the_store_belong_is_told_and_left_alone() {
 
 #[test]
 fn a_folder_of_something_else_is_no_store_for_doctor_either() {
-    let desk = Desk::new();
-    desk.s.write("things/mine.txt", "mine");
-    desk.run("doctor --store things").code(2).says("is not a store").says("Choose an empty or new folder");
+    let machine = Machine::new();
+    machine.sandbox.write("things/mine.txt", "mine");
+    machine.run("doctor --store things").code(2).says("is not a store").says("Choose an empty or new folder");
 }
 
 #[test]
 fn a_store_that_was_named_by_a_path_up_through_the_project_is_found_after_a_move() {
-    let desk = Desk::new();
-    desk.run("download tiny --store ../store").ok();
-    let moved = desk.s.root().join("elsewhere");
-    std::fs::rename(desk.s.project(), &moved).unwrap();
-    assert_content(&moved.join(PATH), &desk.content());
+    let machine = Machine::new();
+    machine.run("download tiny --store ../store").ok();
+    let moved = machine.sandbox.root().join("elsewhere");
+    std::fs::rename(machine.sandbox.project(), &moved).unwrap();
+    assert_content(&moved.join(PATH), &machine.content());
 }

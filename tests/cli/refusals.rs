@@ -1,6 +1,6 @@
 //! What the Hub refuses: tokens, gates, what is not there. And where a token never goes.
 
-use crate::kit::{Desk, FILE, MIB, REPO, entry, open_entry};
+use crate::kit::{FILE, MIB, Machine, REPO, entry, open_entry};
 use crate::support::hub::{Content, Gating, Origin};
 use crate::transcript::Transcript;
 use snapbox::{IntoData, assert_data_eq, str};
@@ -8,31 +8,31 @@ use snapbox::{IntoData, assert_data_eq, str};
 const TOKEN: &str = "hf_TestTokenThatIsSecret";
 
 /// A gated and a private repository, a token with access to both and one without.
-fn gated() -> Desk {
-    let desk = Desk::new();
-    desk.hub.repo("meta/gated").lfs("m.Q4_K_M.gguf", Content::synthetic(MIB + 3, 5)).gated(Gating::Manual).commit();
-    desk.hub.repo("me/private").lfs("p.Q4_K_M.gguf", Content::synthetic(MIB + 4, 6)).private().commit();
-    desk.hub.token(TOKEN, &["meta/gated", "me/private"]);
-    desk.hub.token("hf_other", &[]);
-    desk.registry(&[
+fn gated() -> Machine {
+    let machine = Machine::new();
+    machine.hub.repo("meta/gated").lfs("m.Q4_K_M.gguf", Content::synthetic(MIB + 3, 5)).gated(Gating::Manual).commit();
+    machine.hub.repo("me/private").lfs("p.Q4_K_M.gguf", Content::synthetic(MIB + 4, 6)).private().commit();
+    machine.hub.token(TOKEN, &["meta/gated", "me/private"]);
+    machine.hub.token("hf_other", &[]);
+    machine.registry(&[
         open_entry("gated", "meta/gated", &[("q4_k_m", "m.Q4_K_M.gguf")]),
-        entry(&desk.hub, "pinned", "meta/gated", &[("q4_k_m", "m.Q4_K_M.gguf")]),
+        entry(&machine.hub, "pinned", "meta/gated", &[("q4_k_m", "m.Q4_K_M.gguf")]),
         open_entry("private", "me/private", &[("q4_k_m", "p.Q4_K_M.gguf")]),
         open_entry("absent", "no/such", &[("q4_k_m", "x.gguf")]),
-        entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]),
+        entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE)]),
     ]);
-    desk
+    machine
 }
 
 #[test]
 fn a_gated_repository_without_a_token_says_where_to_ask() {
-    let desk = gated();
-    let mut said = Transcript::of(&desk);
+    let machine = gated();
+    let mut said = Transcript::of(&machine);
     for model in ["gated", "pinned", "meta/gated"] {
-        let output = said.output_of(&desk, &format!("download {model}")).code(5);
-        output.says("no token was sent").says(&format!("at {}/meta/gated,", desk.hub.url())).says("HF_TOKEN").says("HTTP 401");
+        let output = said.output_of(&machine, &format!("download {model}")).code(5);
+        output.says("no token was sent").says(&format!("at {}/meta/gated,", machine.hub.url())).says("HF_TOKEN").says("HTTP 401");
     }
-    desk.assert_nothing_published();
+    machine.assert_nothing_published();
     assert_data_eq!(said.to_string(), str![[r#"
 $ download gated  # exit code 5
 ! m.Q4_K_M.gguf: fetching 1.05 MB
@@ -56,12 +56,12 @@ $ download meta/gated  # exit code 5
 
 #[test]
 fn a_gated_repository_without_a_grant_says_so() {
-    let mut desk = gated();
-    let mut said = Transcript::of(&desk);
-    desk.s.set_env("HF_TOKEN", "hf_other");
+    let mut machine = gated();
+    let mut said = Transcript::of(&machine);
+    machine.sandbox.set_env("HF_TOKEN", "hf_other");
     for model in ["gated", "pinned"] {
-        let output = said.output_of(&desk, &format!("download {model}")).code(5);
-        output.says("access is not granted yet").says(&format!("at {}/meta/gated.", desk.hub.url())).says("HTTP 403");
+        let output = said.output_of(&machine, &format!("download {model}")).code(5);
+        output.says("access is not granted yet").says(&format!("at {}/meta/gated.", machine.hub.url())).says("HTTP 403");
     }
     assert_data_eq!(said.to_string(), str![[r#"
 $ download gated  # exit code 5
@@ -80,26 +80,26 @@ $ download pinned  # exit code 5
 
 #[test]
 fn every_hint_names_the_endpoint_that_was_asked_and_no_other_hub() {
-    let mut desk = gated();
-    desk.hub.repo("bad/disabled").lfs("x.Q4_K_M.gguf", "x").disabled().commit();
-    let registry = std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();
-    desk.s.write("configs/models.yaml", registry + &open_entry("odd", REPO, &[("q2_k", "else.bin")]));
-    let (hub, commit) = (desk.hub.url(), desk.hub.commit(REPO));
+    let mut machine = gated();
+    machine.hub.repo("bad/disabled").lfs("x.Q4_K_M.gguf", "x").disabled().commit();
+    let registry = std::fs::read_to_string(machine.sandbox.project().join("configs/models.yaml")).unwrap();
+    machine.sandbox.write("configs/models.yaml", registry + &open_entry("odd", REPO, &[("q2_k", "else.bin")]));
+    let (hub, commit) = (machine.hub.url(), machine.hub.commit(REPO));
     let token = format!("a token that {hub} accepts");
     let mut messages = Vec::new();
     for way in ["HF_ENDPOINT", "--endpoint", "settings"] {
-        desk.s.set_env("HF_ENDPOINT", "http://127.0.0.1:9");
+        machine.sandbox.set_env("HF_ENDPOINT", "http://127.0.0.1:9");
         let mut more = String::new();
-        let mut said = Transcript::of(&desk).naming(format!(" --endpoint {hub}"), "");
+        let mut said = Transcript::of(&machine).naming(format!(" --endpoint {hub}"), "");
         match way {
-            "HF_ENDPOINT" => desk.s.set_env("HF_ENDPOINT", &hub),
+            "HF_ENDPOINT" => machine.sandbox.set_env("HF_ENDPOINT", &hub),
             "--endpoint" => more = format!(" --endpoint {hub}"),
             _ => {
-                desk.s.remove_env("HF_ENDPOINT");
-                desk.s.write("configs/manager.yaml", format!("endpoints: [\"{hub}\"]\n"));
-                desk.s.set_env("HF_TOKEN", TOKEN);
-                let mut withheld = Transcript::of(&desk);
-                let output = withheld.output_of(&desk, "download gated").code(5);
+                machine.sandbox.remove_env("HF_ENDPOINT");
+                machine.sandbox.write("configs/manager.yaml", format!("endpoints: [\"{hub}\"]\n"));
+                machine.sandbox.set_env("HF_TOKEN", TOKEN);
+                let mut withheld = Transcript::of(&machine);
+                let output = withheld.output_of(&machine, "download gated").code(5);
                 assert_data_eq!(withheld.to_string(), str![[r#"
 $ download gated  # exit code 5
 ! warning: the token is not sent to [HUB], which only this project's settings name; if you trust it with the token: `model-manager config set --user trusted_endpoints [HUB]`
@@ -110,8 +110,8 @@ $ download gated  # exit code 5
 
 "#]].raw());
                 output.says(&format!("Your token was not sent to {hub}. If you trust it with that: `model-manager config set"));
-                desk.run(&format!("config set --user trusted_endpoints {hub}")).ok();
-                desk.s.remove_env("HF_TOKEN");
+                machine.run(&format!("config set --user trusted_endpoints {hub}")).ok();
+                machine.sandbox.remove_env("HF_TOKEN");
             }
         }
         for (line, code, words) in [
@@ -122,18 +122,18 @@ $ download gated  # exit code 5
             (&format!("download hf://{REPO}/nope/much.gguf"), 3, format!("{hub}/{REPO}/tree/{commit}")),
             ("lint --online", 1, format!("See the files at {hub}/{REPO}/tree/{commit}")),
         ] {
-            let output = desk.run(&format!("{line}{more}")).code(code);
+            let output = machine.run(&format!("{line}{more}")).code(code);
             said.add(line, &output);
             let all = format!("{}{}", output.stdout, output.stderr);
             assert!(all.contains(&words) && !all.contains("huggingface.co"), "{way} {words}: {output}");
         }
         for (secret, words) in [("hf_other", "access is not granted yet"), ("hf_StaleSecret", "unset HF_TOKEN")] {
-            desk.s.set_env("HF_TOKEN", secret);
-            let output = desk.run(&format!("download gated{more}")).code(5).says(words).says(&hub);
+            machine.sandbox.set_env("HF_TOKEN", secret);
+            let output = machine.run(&format!("download gated{more}")).code(5).says(words).says(&hub);
             said.add("download gated", &output);
             assert!(!output.stderr.contains("huggingface.co"), "{way}: {output}");
         }
-        desk.s.remove_env("HF_TOKEN");
+        machine.sandbox.remove_env("HF_TOKEN");
         messages.push(said.to_string());
     }
     assert!(messages.iter().all(|said| *said == messages[0]), "{messages:#?}");
@@ -227,25 +227,28 @@ $ download gated  # exit code 5
 
 #[test]
 fn a_mirror_that_only_passes_tokens_on_sends_people_to_the_hub() {
-    let mut desk = gated();
-    let mut said = Transcript::of(&desk);
+    let mut machine = gated();
+    let mut said = Transcript::of(&machine);
     // The test Hub stands in for the mirror, as the proxy through which it is reached.
-    desk.s.set_env("http_proxy", desk.hub.url());
-    desk.s.set_env("NO_PROXY", "127.0.0.1");
-    desk.s.set_env("HF_ENDPOINT", "http://hf-mirror.com");
-    let output = said.output_of(&desk, "download gated").code(5).says("no token was sent");
+    machine.sandbox.set_env("http_proxy", machine.hub.url());
+    machine.sandbox.set_env("NO_PROXY", "127.0.0.1");
+    machine.sandbox.set_env("HF_ENDPOINT", "http://hf-mirror.com");
+    let output = said.output_of(&machine, "download gated").code(5).says("no token was sent");
     output.says("ask for access at https://huggingface.co/meta/gated, then set HF_TOKEN to a token from https://huggingface.co/settings/tokens.");
-    said.output_of(&desk, "download absent")
+    said.output_of(&machine, "download absent")
         .code(5)
         .says("a token from https://huggingface.co/settings/tokens.")
         .says("http://hf-mirror.com is a mirror");
     // What is there to be seen is seen at the mirror, which is reached where the Hub may not be.
-    said.output_of(&desk, "download tiny --revision v9").code(3).says(&format!("at http://hf-mirror.com/{REPO}/tree/main"));
-    desk.run("config set --user trusted_endpoints http://hf-mirror.com").ok();
-    desk.s.set_env("HF_TOKEN", "hf_other");
-    said.output_of(&desk, "download gated").code(5).says("access is not granted yet").says("at https://huggingface.co/meta/gated.");
-    desk.s.set_env("HF_TOKEN", TOKEN);
-    desk.run("download gated").ok();
+    said.output_of(&machine, "download tiny --revision v9").code(3).says(&format!("at http://hf-mirror.com/{REPO}/tree/main"));
+    machine.run("config set --user trusted_endpoints http://hf-mirror.com").ok();
+    machine.sandbox.set_env("HF_TOKEN", "hf_other");
+    said.output_of(&machine, "download gated")
+        .code(5)
+        .says("access is not granted yet")
+        .says("at https://huggingface.co/meta/gated.");
+    machine.sandbox.set_env("HF_TOKEN", TOKEN);
+    machine.run("download gated").ok();
     assert_data_eq!(said.to_string(), str![[r#"
 $ download gated  # exit code 5
 ! m.Q4_K_M.gguf: fetching 1.05 MB
@@ -269,20 +272,20 @@ $ download gated  # exit code 5
 
 #[test]
 fn a_token_opens_the_gate_and_goes_nowhere_else() {
-    let mut desk = gated();
-    desk.s.set_env("HF_TOKEN", TOKEN);
-    let output = desk.run("download gated pinned private -v").ok();
+    let mut machine = gated();
+    machine.sandbox.set_env("HF_TOKEN", TOKEN);
+    let output = machine.run("download gated pinned private -v").ok();
     assert!(!output.stderr.contains(TOKEN) && !output.stdout.contains(TOKEN), "{output}");
-    desk.hub.assert_no_token_on_cdn();
-    let sent = desk.hub.count();
+    machine.hub.assert_no_token_on_cdn();
+    let sent = machine.hub.count();
     let with_token =
         |origin| sent.requests.iter().filter(move |r| r.origin == origin && r.header("authorization").is_some()).count();
     assert!(with_token(Origin::Hub) > 0);
     assert_eq!(with_token(Origin::Cdn), 0);
-    desk.assert_tidy();
+    machine.assert_tidy();
     // Not in any record either.
-    for (path, ..) in desk.s.tree().files() {
-        let bytes = std::fs::read(desk.s.project().join(path)).unwrap();
+    for (path, ..) in machine.sandbox.tree().files() {
+        let bytes = std::fs::read(machine.sandbox.project().join(path)).unwrap();
         assert!(!bytes.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()), "{path}");
         assert!(!bytes.windows(12).any(|part| part == b"X-Amz-Signat"), "{path} holds a signature");
     }
@@ -290,18 +293,18 @@ fn a_token_opens_the_gate_and_goes_nowhere_else() {
 
 #[test]
 fn a_token_is_found_where_the_official_client_keeps_it() {
-    let mut desk = gated();
-    let mut said = Transcript::of(&desk);
-    std::fs::write(desk.s.hf_home().join("token"), format!("{TOKEN}\n")).unwrap();
-    desk.run("download gated").ok();
-    let file = desk.s.root().join("my-token");
+    let mut machine = gated();
+    let mut said = Transcript::of(&machine);
+    std::fs::write(machine.sandbox.hf_home().join("token"), format!("{TOKEN}\n")).unwrap();
+    machine.run("download gated").ok();
+    let file = machine.sandbox.root().join("my-token");
     std::fs::write(&file, TOKEN).unwrap();
-    std::fs::remove_file(desk.s.hf_home().join("token")).unwrap();
-    said.output_of(&desk, "download private").code(5);
-    desk.s.set_env("HF_TOKEN_PATH", &file);
-    desk.run("download private").ok();
-    desk.s.set_env("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1");
-    said.output_of(&desk, "download pinned --force").code(5);
+    std::fs::remove_file(machine.sandbox.hf_home().join("token")).unwrap();
+    said.output_of(&machine, "download private").code(5);
+    machine.sandbox.set_env("HF_TOKEN_PATH", &file);
+    machine.run("download private").ok();
+    machine.sandbox.set_env("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1");
+    said.output_of(&machine, "download pinned --force").code(5);
     assert_data_eq!(said.to_string(), str![[r#"
 $ download private  # exit code 5
 ! error: HTTP 401 Unauthorized for [HUB]/api/models/me/private/revision/main: Invalid username or password (request Root=[REQUEST])
@@ -317,19 +320,19 @@ $ download pinned --force  # exit code 5
 
 #[test]
 fn a_stale_token_is_told_as_such_and_never_printed() {
-    let mut desk = gated();
-    let mut said = Transcript::of(&desk);
-    desk.s.set_env("HF_TOKEN", "hf_StaleSecret");
+    let mut machine = gated();
+    let mut said = Transcript::of(&machine);
+    machine.sandbox.set_env("HF_TOKEN", "hf_StaleSecret");
     for (line, hint) in [
         ("download tiny -v", "unset HF_TOKEN"),
         ("download TheBloke/Tiny-GGUF:q4_k_m", "unset HF_TOKEN"),
         ("download gated", "unset HF_TOKEN"),
         ("download pinned", "the token in use is not accepted"),
     ] {
-        let output = said.output_of(&desk, line).code(5).says(hint);
+        let output = said.output_of(&machine, line).code(5).says(hint);
         assert!(!output.stderr.contains("hf_StaleSecret"), "{output}");
     }
-    let json = said.output_of(&desk, "download tiny --json").code(5);
+    let json = said.output_of(&machine, "download tiny --json").code(5);
     assert!(!json.stdout.contains("hf_StaleSecret"));
     assert_eq!(json.json()["error"]["kind"], "auth");
     assert_data_eq!(said.to_string(), str![[r#"
@@ -373,15 +376,15 @@ $ download tiny --json  # exit code 5
 
 #[test]
 fn a_repository_that_is_missing_or_private_names_all_causes() {
-    let mut desk = gated();
-    let mut said = Transcript::of(&desk);
+    let mut machine = gated();
+    let mut said = Transcript::of(&machine);
     for model in ["absent", "private", "no/such:q4_k_m"] {
-        let output = said.output_of(&desk, &format!("download {model}")).code(5);
+        let output = said.output_of(&machine, &format!("download {model}")).code(5);
         output.says("does not exist").says("private").says("HF_TOKEN").says("HTTP 401");
     }
-    desk.s.set_env("HF_TOKEN", "hf_other");
+    machine.sandbox.set_env("HF_TOKEN", "hf_other");
     for (model, repo) in [("absent", "no/such"), ("private", "me/private")] {
-        let output = said.output_of(&desk, &format!("download {model}")).code(3);
+        let output = said.output_of(&machine, &format!("download {model}")).code(3);
         output.says(&format!("there is no repository `{repo}`")).says("private repository needs a token");
     }
     assert_data_eq!(said.to_string(), str![[r#"
@@ -406,10 +409,10 @@ $ download private  # exit code 3
 
 #[test]
 fn a_disabled_repository_is_told_as_such() {
-    let desk = Desk::new();
-    let mut said = Transcript::of(&desk);
-    desk.hub.repo("bad/disabled").lfs("x.Q4_K_M.gguf", "x").disabled().commit();
-    said.output_of(&desk, "download bad/disabled:q4_k_m").code(5).says("disabled");
+    let machine = Machine::new();
+    let mut said = Transcript::of(&machine);
+    machine.hub.repo("bad/disabled").lfs("x.Q4_K_M.gguf", "x").disabled().commit();
+    said.output_of(&machine, "download bad/disabled:q4_k_m").code(5).says("disabled");
     assert_data_eq!(said.to_string(), str![[r#"
 $ download bad/disabled:q4_k_m  # exit code 5
 ! error: HTTP 403 Forbidden for [HUB]/api/models/bad/disabled/revision/main: Access to this resource is disabled (request Root=[REQUEST])
@@ -420,25 +423,25 @@ $ download bad/disabled:q4_k_m  # exit code 5
 
 #[test]
 fn a_missing_file_or_revision_is_not_found() {
-    let desk = Desk::new();
-    let mut said = Transcript::of(&desk);
-    let before = desk.s.tree();
-    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", "tiny.Q4_K_S.gguf"), ("q2_k", "else.bin")])]);
-    let after = desk.s.tree();
+    let machine = Machine::new();
+    let mut said = Transcript::of(&machine);
+    let before = machine.sandbox.tree();
+    machine.registry(&[open_entry("tiny", REPO, &[("q4_k_m", "tiny.Q4_K_S.gguf"), ("q2_k", "else.bin")])]);
+    let after = machine.sandbox.tree();
     assert_ne!(before.changes_to(&after).len(), 0);
-    said.output_of(&desk, "download tiny").code(3).says("there is no tiny.Q4_K_S.gguf").says(FILE);
-    said.output_of(&desk, "download tiny:q2_k").code(3).says("there is no else.bin").says("hint: ");
-    said.output_of(&desk, "download tiny --revision v9").code(3).says("no such revision").says("branches and tags");
-    said.output_of(&desk, &format!("download {REPO}:q3_k_l")).code(3).says("q3_k_l").says("q4_k_m");
-    said.output_of(&desk, &format!("download hf://{REPO}/nope.gguf")).code(3).says("nope.gguf");
-    said.output_of(&desk, &format!("download {REPO} --format safetensors")).code(3).says("safetensors");
-    after.assert_same(&desk.s.tree());
+    said.output_of(&machine, "download tiny").code(3).says("there is no tiny.Q4_K_S.gguf").says(FILE);
+    said.output_of(&machine, "download tiny:q2_k").code(3).says("there is no else.bin").says("hint: ");
+    said.output_of(&machine, "download tiny --revision v9").code(3).says("no such revision").says("branches and tags");
+    said.output_of(&machine, &format!("download {REPO}:q3_k_l")).code(3).says("q3_k_l").says("q4_k_m");
+    said.output_of(&machine, &format!("download hf://{REPO}/nope.gguf")).code(3).says("nope.gguf");
+    said.output_of(&machine, &format!("download {REPO} --format safetensors")).code(3).says("safetensors");
+    after.assert_same(&machine.sandbox.tree());
 
     // Pinned to a commit that holds another file: nobody is asked before the download itself.
-    let pinned = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]).replace(FILE, "gone.gguf");
-    desk.registry(&[pinned]);
-    said.output_of(&desk, "download tiny").code(3).says("gone.gguf").says("no such file");
-    desk.assert_nothing_published();
+    let pinned = entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE)]).replace(FILE, "gone.gguf");
+    machine.registry(&[pinned]);
+    said.output_of(&machine, "download tiny").code(3).says("gone.gguf").says("no such file");
+    machine.assert_nothing_published();
     assert_data_eq!(said.to_string(), str![[r#"
 $ download tiny  # exit code 3
 ! note: no quantization named: chose `q4_k_m` for `tiny` out of q4_k_m, q2_k
@@ -473,20 +476,20 @@ $ download tiny  # exit code 3
 
 #[test]
 fn a_registry_that_disagrees_with_the_hub_says_what_differs() {
-    let desk = Desk::new();
-    let mut said = Transcript::of(&desk);
-    let pinned = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
-    let revision = format!("    revision: \"{}\"\n", desk.hub.commit(REPO));
+    let machine = Machine::new();
+    let mut said = Transcript::of(&machine);
+    let pinned = entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
+    let revision = format!("    revision: \"{}\"\n", machine.hub.commit(REPO));
     let other = "ab".repeat(32);
-    desk.registry(&[pinned.replace(&revision, "").replace(desk.content().sha256(), &other)]);
-    said.output_of(&desk, "download tiny")
+    machine.registry(&[pinned.replace(&revision, "").replace(machine.content().sha256(), &other)]);
+    said.output_of(&machine, "download tiny")
         .code(4)
         .says("the registry gives the sha256 abab")
-        .says(desk.content().sha256())
+        .says(machine.content().sha256())
         .says("hint: ");
-    desk.registry(&[pinned.replace(&revision, "").replace("size: 2097159", "size: 5")]);
-    said.output_of(&desk, "download tiny").code(4).says("the registry gives the size 5").says("2097159");
-    desk.assert_nothing_published();
+    machine.registry(&[pinned.replace(&revision, "").replace("size: 2097159", "size: 5")]);
+    said.output_of(&machine, "download tiny").code(4).says("the registry gives the size 5").says("2097159");
+    machine.assert_nothing_published();
     assert_data_eq!(
         said.to_string(),
         str![[r#"
@@ -504,20 +507,20 @@ $ download tiny  # exit code 4
 
 #[test]
 fn a_plain_file_that_is_not_what_the_registry_pins_is_refused() {
-    let desk = Desk::empty();
-    let mut said = Transcript::of(&desk);
-    desk.hub.repo("a/set").lfs("model.safetensors", Content::synthetic(9000, 1)).plain("config.json", "{}").commit();
+    let machine = Machine::empty();
+    let mut said = Transcript::of(&machine);
+    machine.hub.repo("a/set").lfs("model.safetensors", Content::synthetic(9000, 1)).plain("config.json", "{}").commit();
     let pinned = |sha256: &str| {
         format!(
             "models:\n  set:\n    huggingface_id: \"a/set\"\n    formats:\n      safetensors:\n        expect:\n          - path: \"config.json\"\n            sha256: \"{sha256}\"\n"
         )
     };
-    desk.s.write("configs/models.yaml", pinned(desk.hub.content("a/set", "model.safetensors").sha256()));
-    said.output_of(&desk, "download set --format safetensors").code(4).says("config.json");
-    assert!(!desk.s.project().join("models/set").exists());
-    desk.s.write("configs/models.yaml", pinned(desk.hub.content("a/set", "config.json").sha256()));
-    desk.run("download set --format safetensors").ok();
-    desk.assert_tidy();
+    machine.sandbox.write("configs/models.yaml", pinned(machine.hub.content("a/set", "model.safetensors").sha256()));
+    said.output_of(&machine, "download set --format safetensors").code(4).says("config.json");
+    assert!(!machine.sandbox.project().join("models/set").exists());
+    machine.sandbox.write("configs/models.yaml", pinned(machine.hub.content("a/set", "config.json").sha256()));
+    machine.run("download set --format safetensors").ok();
+    machine.assert_tidy();
     assert_data_eq!(said.to_string(), str![[r#"
 $ download set --format safetensors  # exit code 4
 ! config.json: fetching 2 B

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::kit::{Desk, FILE, MIB, OTHER, REPO, entry, open_entry};
+use crate::kit::{FILE, MIB, Machine, OTHER, REPO, entry, open_entry};
 use crate::support::hub::{Content, Gating};
 use crate::transcript::Transcript;
 use snapbox::{IntoData, assert_data_eq, str};
 
-impl Desk {
+impl Machine {
     /// The findings as `level rule line quant`.
     #[track_caller]
     fn findings(&self, line: &str, code: i32) -> (Vec<String>, Value) {
@@ -25,32 +25,32 @@ impl Desk {
 
 #[test]
 fn the_shipped_registry_has_no_error_and_a_warning_fails_only_a_strict_run() {
-    let desk = Desk::empty();
-    let output = desk.run("lint").ok().prints("ok: (built-in), ").prints(" 0 errors, ");
+    let machine = Machine::empty();
+    let output = machine.run("lint").ok().prints("ok: (built-in), ").prints(" 0 errors, ");
     let lines: Vec<&str> = model_manager::registry::BUILT_IN.lines().collect();
     let file = lines.iter().position(|line| line.contains("file: \"phi-2.Q8_0.gguf\"")).unwrap();
     assert_eq!(lines[file + 2].trim(), "sha256: null");
     output.prints(&format!("(built-in):{}:11: warning: no `sha256` is given for phi-2.Q8_0.gguf", file + 3));
-    desk.run("lint --strict").code(1).prints("failed: (built-in)");
-    assert_eq!(desk.hub.count().total_requests(), 0);
+    machine.run("lint --strict").code(1).prints("failed: (built-in)");
+    assert_eq!(machine.hub.count().total_requests(), 0);
 }
 
 #[test]
 fn a_fully_pinned_registry_is_clean() {
-    let desk = Desk::new();
-    let (found, _) = desk.findings("lint", 0);
+    let machine = Machine::new();
+    let (found, _) = machine.findings("lint", 0);
     assert_eq!(found, ["note description 2 -", "note license 2 -"]);
-    desk.run("lint --strict --online").ok().prints("0 errors, 0 warnings").prints("the Hub was asked");
-    let count = desk.hub.count();
+    machine.run("lint --strict --online").ok().prints("0 errors, 0 warnings").prints("the Hub was asked");
+    let count = machine.hub.count();
     assert_eq!((count.api, count.content_bytes()), (2, 0), "one question for the repository, one list of its commit");
 }
 
 #[test]
 fn every_slip_is_found_at_its_place() {
-    let desk = Desk::empty();
+    let machine = Machine::empty();
     let (a, b) = ("ab".repeat(32), "cd".repeat(32));
     let commit = "0".repeat(40);
-    desk.s.write(
+    machine.sandbox.write(
         "configs/models.yaml",
         format!(
             "models:
@@ -76,7 +76,7 @@ fn every_slip_is_found_at_its_place() {
 "
         ),
     );
-    let (found, json) = desk.findings("lint", 1);
+    let (found, json) = machine.findings("lint", 1);
     for expected in [
         "warning unknown-key 5 -",
         "note description 2 -",
@@ -100,8 +100,8 @@ fn every_slip_is_found_at_its_place() {
     assert_eq!((slip["column"].as_u64(), slip["hint"].as_str()), (Some(5), Some("Did you mean `description`?")));
     let next = |finding: &Value| finding["hint"].as_str().is_some_and(|next| !next.is_empty());
     assert!(json["findings"].as_array().unwrap().iter().all(next), "{json:#}");
-    let mut said = Transcript::of(&desk);
-    said.run(&desk, &["lint"]);
+    let mut said = Transcript::of(&machine);
+    said.run(&machine, &["lint"]);
     assert_data_eq!(
         said.to_string(),
         str![[r#"
@@ -165,86 +165,89 @@ failed: configs/models.yaml, 8 entries: 6 errors, 13 warnings, 6 notes
 
 #[test]
 fn a_projector_beside_a_model_has_a_quantization_of_its_own() {
-    let desk = Desk::empty();
+    let machine = Machine::empty();
     let files = |names: &str| {
         format!("models:\n  m:\n    huggingface_id: o/r\n    formats:\n      gguf:\n        q4_k_m:\n          files: [{names}]\n")
     };
-    desk.s.write("configs/models.yaml", files("x.Q4_K_M.gguf, mmproj-x-F16.gguf"));
-    let (found, _) = desk.findings("lint", 0);
+    machine.sandbox.write("configs/models.yaml", files("x.Q4_K_M.gguf, mmproj-x-F16.gguf"));
+    let (found, _) = machine.findings("lint", 0);
     assert!(!found.iter().any(|line| line.contains("quant")), "{found:#?}");
     // Alone it is what the entry is about.
-    desk.s.write("configs/models.yaml", files("mmproj-x-F16.gguf"));
-    let (found, _) = desk.findings("lint", 1);
+    machine.sandbox.write("configs/models.yaml", files("mmproj-x-F16.gguf"));
+    let (found, _) = machine.findings("lint", 1);
     assert!(found.iter().any(|line| line == "error quant 7 q4_k_m"), "{found:#?}");
 }
 
 #[test]
 fn what_is_wrong_in_an_entry_is_a_finding_with_its_place() {
-    let desk = Desk::empty();
-    desk.s.write("configs/models.yaml", "models:\n  m:\n    hugingface_id: a/b\n    formats: {gguf: {q4_k_m: x.gguf}}\n");
+    let machine = Machine::empty();
+    machine.sandbox.write("configs/models.yaml", "models:\n  m:\n    hugingface_id: a/b\n    formats: {gguf: {q4_k_m: x.gguf}}\n");
     for line in ["lint", "lint --online"] {
-        let (found, json) = desk.findings(line, 1);
+        let (found, json) = machine.findings(line, 1);
         assert_eq!(found, ["error schema 3 q4_k_m"]);
         assert!(json["findings"][0]["message"].as_str().unwrap().contains("`huggingface_id`"), "{json:#}");
     }
-    desk.run("lint --config nowhere.yaml").code(2).says("no registry at");
+    machine.run("lint --config nowhere.yaml").code(2).says("no registry at");
 }
 
 #[test]
 fn the_hub_is_not_asked_offline() {
-    let mut desk = Desk::new();
-    desk.run("lint --online --offline").code(2).says("offline").says("hint: ");
-    desk.s.set_env("HF_HUB_OFFLINE", "1");
-    desk.run("lint --online").code(2).says("HF_HUB_OFFLINE");
-    desk.run("lint").ok();
-    assert_eq!(desk.hub.count().total_requests(), 0);
+    let mut machine = Machine::new();
+    machine.run("lint --online --offline").code(2).says("offline").says("hint: ");
+    machine.sandbox.set_env("HF_HUB_OFFLINE", "1");
+    machine.run("lint --online").code(2).says("HF_HUB_OFFLINE");
+    machine.run("lint").ok();
+    assert_eq!(machine.hub.count().total_requests(), 0);
 }
 
 #[test]
 fn sizes_and_hashes_that_differ_from_the_hub_end_with_code_4() {
-    let desk = Desk::new();
-    let text = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)]);
-    let (size, sha256) = (desk.content().len(), desk.content().sha256().to_owned());
-    desk.registry(&[text.replace(&format!("size: {size}"), "size: 5").replace(&sha256, &"ab".repeat(32))]);
-    let (found, json) = desk.findings("lint --online", 4);
+    let machine = Machine::new();
+    let text = entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)]);
+    let (size, sha256) = (machine.content().len(), machine.content().sha256().to_owned());
+    machine.registry(&[text.replace(&format!("size: {size}"), "size: 5").replace(&sha256, &"ab".repeat(32))]);
+    let (found, json) = machine.findings("lint --online", 4);
     assert!(found.contains(&"error differs 10 q4_k_m".to_owned()), "{found:?}");
     assert!(json.to_string().contains(&sha256) && json.to_string().contains(&format!("`size: {size}`")), "{json:#}");
-    desk.run("lint").ok();
+    machine.run("lint").ok();
 }
 
 #[test]
 fn what_the_hub_publishes_and_the_registry_lacks_is_printed_to_be_written() {
-    let desk = Desk::new();
-    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
-    let output = desk.run("lint --online").ok();
-    let (sha256, commit) = (desk.content().sha256().to_owned(), desk.hub.commit(REPO));
-    let output = output.prints(&format!("Write `sha256: \"{sha256}\"`")).prints(&format!("Write `size: {}`", desk.content().len()));
+    let machine = Machine::new();
+    machine.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    let output = machine.run("lint --online").ok();
+    let (sha256, commit) = (machine.content().sha256().to_owned(), machine.hub.commit(REPO));
+    let output =
+        output.prints(&format!("Write `sha256: \"{sha256}\"`")).prints(&format!("Write `size: {}`", machine.content().len()));
     output.prints(&format!("Write `revision: \"{commit}\"`")).prints("model-manager add tiny:q4_k_m --update");
     // And that command does it.
-    desk.run("add tiny:q4_k_m --update").ok();
-    desk.run("lint --online --strict").ok();
+    machine.run("add tiny:q4_k_m --update").ok();
+    machine.run("lint --online --strict").ok();
 }
 
 #[test]
 fn what_became_of_repositories_is_found() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     let file = |seed| Content::synthetic(MIB, seed);
     for (seed, repo) in (20..).zip(["me/renamed", "me/gated", "me/moved", "me/gone-file"]) {
-        desk.hub.repo(repo).lfs("x.Q4_K_M.gguf", file(seed)).commit();
+        machine.hub.repo(repo).lfs("x.Q4_K_M.gguf", file(seed)).commit();
     }
     let q4 = [("q4_k_m", "x.Q4_K_M.gguf")];
-    let mut entries: Vec<String> =
-        ["me/renamed", "me/gated", "me/moved", "me/gone-file"].iter().map(|repo| entry(&desk.hub, &repo[3..], repo, &q4)).collect();
+    let mut entries: Vec<String> = ["me/renamed", "me/gated", "me/moved", "me/gone-file"]
+        .iter()
+        .map(|repo| entry(&machine.hub, &repo[3..], repo, &q4))
+        .collect();
     entries.push(open_entry("absent", "no/such", &[("q4_k_m", "x.Q4_K_M.gguf"), ("q8_0", "x.Q8_0.gguf")]));
     entries[3] = entries[3].replace("x.Q4_K_M", "y.Q4_K_M");
-    let commit = desk.hub.commit("me/moved");
+    let commit = machine.hub.commit("me/moved");
     entries.push(entries[2].replace("  moved:", "  no-commit:").replace(&commit, &"1".repeat(40)));
-    desk.registry(&entries);
-    desk.hub.repo("me/new-name").lfs("x.Q4_K_M.gguf", file(20)).commit();
-    desk.hub.repo("me/renamed").renamed_to("me/new-name");
-    desk.hub.repo("me/gated").gated(Gating::Auto);
-    let now = desk.hub.repo("me/moved").lfs("more.gguf", file(30)).commit();
-    let (_, json) = desk.findings("lint --online", 1);
+    machine.registry(&entries);
+    machine.hub.repo("me/new-name").lfs("x.Q4_K_M.gguf", file(20)).commit();
+    machine.hub.repo("me/renamed").renamed_to("me/new-name");
+    machine.hub.repo("me/gated").gated(Gating::Auto);
+    let now = machine.hub.repo("me/moved").lfs("more.gguf", file(30)).commit();
+    let (_, json) = machine.findings("lint --online", 1);
     let of = |model: &str| -> Vec<(String, String)> {
         let all = json["findings"].as_array().unwrap().iter().filter(|finding| finding["model"] == model);
         let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
@@ -269,10 +272,10 @@ fn what_became_of_repositories_is_found() {
 
 #[test]
 fn a_token_that_is_not_accepted_or_a_dead_hub_is_an_error_and_no_finding() {
-    let mut desk = Desk::new().impatient();
-    desk.s.set_env("HF_TOKEN", "hf_StaleSecret");
-    let output = desk.run("lint --online").code(5).says("unset HF_TOKEN");
+    let mut machine = Machine::new().impatient();
+    machine.sandbox.set_env("HF_TOKEN", "hf_StaleSecret");
+    let output = machine.run("lint --online").code(5).says("unset HF_TOKEN");
     assert!(!output.stdout.contains("hf_Stale") && !output.stderr.contains("hf_Stale"), "{output}");
-    desk.s.remove_env("HF_TOKEN");
-    desk.run("lint --online --endpoint http://127.0.0.1:9").code(6);
+    machine.sandbox.remove_env("HF_TOKEN");
+    machine.run("lint --online --endpoint http://127.0.0.1:9").code(6);
 }

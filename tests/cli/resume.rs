@@ -4,7 +4,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::kit::{Desk, FILE, MIB, PATH, REPO, assert_content, entry, until};
+use crate::kit::{FILE, MIB, Machine, PATH, REPO, assert_content, entry, until};
 use crate::support::hub::{Content, Hold, Match, TestHub};
 use crate::support::run::Running;
 
@@ -17,84 +17,84 @@ fn damage(data: &Path, offset: u64) {
 }
 
 /// A download over one connection that stands still after so many bytes, everything before them journalled.
-fn frozen(desk: &Desk, line: &str, after: u64) -> (Running, Hold) {
-    let hold = desk.hub.hold(Match::cdn(), after);
-    let running = desk.spawn(line);
+fn frozen(machine: &Machine, line: &str, after: u64) -> (Running, Hold) {
+    let hold = machine.hub.hold(Match::cdn(), after);
+    let running = machine.spawn(line);
     assert!(hold.wait_frozen(1, Duration::from_secs(20)), "{}", running.stderr_so_far());
     let whole = after / MIB;
-    until("the whole segments are journalled", || held(desk) >= whole * MIB);
+    until("the whole segments are journalled", || held(machine) >= whole * MIB);
     (running, hold)
 }
 
 /// What a dry run believes to have of `tiny`.
-fn held(desk: &Desk) -> u64 {
-    let plan = desk.run("download tiny --dry-run --json").ok().json();
+fn held(machine: &Machine) -> u64 {
+    let plan = machine.run("download tiny --dry-run --json").ok().json();
     plan["plans"][0]["total_bytes"].as_u64().unwrap() - plan["plans"][0]["download_bytes"].as_u64().unwrap()
 }
 
 #[test]
 fn a_killed_download_goes_on_where_it_stopped() {
     for after in [0, 1, MIB - 1, 3 * MIB + 70_000, 5 * MIB] {
-        let desk = Desk::with(LEN);
-        let (running, hold) = frozen(&desk, "download tiny --connections 1", after);
+        let machine = Machine::with(LEN);
+        let (running, hold) = frozen(&machine, "download tiny --connections 1", after);
         running.kill9();
         hold.release();
-        desk.assert_nothing_published();
-        desk.hub.reset_counters();
-        let output = desk.run("download tiny").ok();
+        machine.assert_nothing_published();
+        machine.hub.reset_counters();
+        let output = machine.run("download tiny").ok();
         let kept = after / MIB * MIB;
-        assert_eq!(desk.hub.count().content_bytes(), LEN - kept, "killed after {after}");
-        desk.assert_right_after_kill(&output);
+        assert_eq!(machine.hub.count().content_bytes(), LEN - kept, "killed after {after}");
+        machine.assert_right_after_kill(&output);
     }
 }
 
 #[test]
 fn kills_at_random_moments_cost_only_what_was_in_flight() {
-    let desk = Desk::with(24 * MIB + 1);
-    desk.hub.configure(|c| c.total_rate = Some(40 << 20));
+    let machine = Machine::with(24 * MIB + 1);
+    machine.hub.configure(|c| c.total_rate = Some(40 << 20));
     let mut kills = 0;
     for round in 0..12_u64 {
-        let mut running = desk.spawn("download tiny");
+        let mut running = machine.spawn("download tiny");
         std::thread::sleep(Duration::from_millis(20 + round * 37 % 140));
         if !running.is_running() {
             break;
         }
         running.kill9();
         kills += 1;
-        let before = held(&desk);
+        let before = held(&machine);
         assert!(before <= 24 * MIB + 1);
     }
     assert!(kills >= 3, "{kills} kills");
-    let missing = 24 * MIB + 1 - held(&desk);
-    desk.hub.reset_counters();
-    let output = desk.run("download tiny").ok();
-    assert_eq!(desk.hub.count().content_bytes(), missing, "the plan told how much would travel");
-    desk.assert_right_after_kill(&output);
+    let missing = 24 * MIB + 1 - held(&machine);
+    machine.hub.reset_counters();
+    let output = machine.run("download tiny").ok();
+    assert_eq!(machine.hub.count().content_bytes(), missing, "the plan told how much would travel");
+    machine.assert_right_after_kill(&output);
 }
 
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_with_130_and_says_how_to_go_on() {
-    let desk = Desk::with(LEN);
-    let (running, _hold) = frozen(&desk, "download tiny --quant q4_k_m --connections 1", 4 * MIB + 9);
+    let machine = Machine::with(LEN);
+    let (running, _hold) = frozen(&machine, "download tiny --quant q4_k_m --connections 1", 4 * MIB + 9);
     running.interrupt();
     let output = running.wait().code(130).says("what arrived is kept");
     let output = output.says("model-manager download tiny --quant q4_k_m --connections 1");
     assert_eq!(output.stdout, "");
-    desk.hub.clear_faults();
-    desk.hub.reset_counters();
-    let output = desk.run("download tiny").ok();
-    assert_eq!(desk.hub.count().content_bytes(), LEN - 4 * MIB);
-    desk.assert_right(&output);
+    machine.hub.clear_faults();
+    machine.hub.reset_counters();
+    let output = machine.run("download tiny").ok();
+    assert_eq!(machine.hub.count().content_bytes(), LEN - 4 * MIB);
+    machine.assert_right(&output);
 }
 
 #[cfg(unix)]
 #[test]
 fn ctrl_c_while_the_hub_is_asked_ends_at_once() {
-    let desk = Desk::new();
-    desk.registry(&[crate::kit::open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
-    let hold = desk.hub.hold(Match::api(), 0);
-    let running = desk.spawn("download tiny --json");
+    let machine = Machine::new();
+    machine.registry(&[crate::kit::open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
+    let hold = machine.hub.hold(Match::api(), 0);
+    let running = machine.spawn("download tiny --json");
     assert!(hold.wait_frozen(1, Duration::from_secs(20)));
     let begun = std::time::Instant::now();
     running.interrupt();
@@ -105,121 +105,121 @@ fn ctrl_c_while_the_hub_is_asked_ends_at_once() {
 
 #[test]
 fn another_server_with_the_same_file_goes_on_with_it() {
-    let mut desk = Desk::with(LEN);
-    let (running, _hold) = frozen(&desk, "download tiny --connections 1", 4 * MIB);
+    let mut machine = Machine::with(LEN);
+    let (running, _hold) = frozen(&machine, "download tiny --connections 1", 4 * MIB);
     running.kill9();
     let mirror = TestHub::start();
-    mirror.repo(REPO).lfs(FILE, desk.content()).lfs("tiny.Q8_0.gguf", Content::synthetic(MIB + 1, 2)).commit();
-    desk.s.set_env("HF_ENDPOINT", mirror.url());
-    desk.hub.reset_counters();
-    let output = desk.run("download tiny").ok();
-    assert_eq!((mirror.count().content_bytes(), desk.hub.count().total_requests()), (LEN - 4 * MIB, 0));
-    desk.assert_right_after_kill(&output);
+    mirror.repo(REPO).lfs(FILE, machine.content()).lfs("tiny.Q8_0.gguf", Content::synthetic(MIB + 1, 2)).commit();
+    machine.sandbox.set_env("HF_ENDPOINT", mirror.url());
+    machine.hub.reset_counters();
+    let output = machine.run("download tiny").ok();
+    assert_eq!((mirror.count().content_bytes(), machine.hub.count().total_requests()), (LEN - 4 * MIB, 0));
+    machine.assert_right_after_kill(&output);
 }
 
 #[test]
 fn another_repository_with_the_same_content_goes_on_with_it() {
-    let desk = Desk::with(LEN);
-    let (running, hold) = frozen(&desk, "download tiny --connections 1", 4 * MIB);
+    let machine = Machine::with(LEN);
+    let (running, hold) = frozen(&machine, "download tiny --connections 1", 4 * MIB);
     running.kill9();
     hold.release();
-    desk.hub.repo("someone/else").lfs("other.gguf", desk.content()).commit();
-    desk.registry(&[entry(&desk.hub, "twin", "someone/else", &[("q4_k_m", "other.gguf")])]);
-    desk.hub.reset_counters();
-    desk.run("download twin").ok();
-    assert_eq!(desk.hub.count().content_bytes(), LEN - 4 * MIB);
-    assert_content(&desk.s.project().join("models/twin/gguf/q4_k_m/other.gguf"), &Content::synthetic(LEN, 1));
-    assert!(desk.partials().is_empty());
+    machine.hub.repo("someone/else").lfs("other.gguf", machine.content()).commit();
+    machine.registry(&[entry(&machine.hub, "twin", "someone/else", &[("q4_k_m", "other.gguf")])]);
+    machine.hub.reset_counters();
+    machine.run("download twin").ok();
+    assert_eq!(machine.hub.count().content_bytes(), LEN - 4 * MIB);
+    assert_content(&machine.sandbox.project().join("models/twin/gguf/q4_k_m/other.gguf"), &Content::synthetic(LEN, 1));
+    assert!(machine.partials().is_empty());
 }
 
 #[test]
 fn a_damaged_part_is_fetched_again_only_where_it_is_damaged() {
-    let desk = Desk::with(LEN);
-    let (running, hold) = frozen(&desk, "download tiny --connections 1", 5 * MIB + 3);
+    let machine = Machine::with(LEN);
+    let (running, hold) = frozen(&machine, "download tiny --connections 1", 5 * MIB + 3);
     running.kill9();
     hold.release();
-    let data = desk.store().join("ingest").join(desk.content().sha256()).join("data");
+    let data = machine.store().join("ingest").join(machine.content().sha256()).join("data");
     damage(&data, 2 * MIB + 100);
-    desk.hub.reset_counters();
-    let output = desk.run("download tiny").ok();
-    assert_eq!(desk.hub.count().content_bytes(), LEN - 5 * MIB + MIB);
-    desk.assert_right_after_kill(&output);
+    machine.hub.reset_counters();
+    let output = machine.run("download tiny").ok();
+    assert_eq!(machine.hub.count().content_bytes(), LEN - 5 * MIB + MIB);
+    machine.assert_right_after_kill(&output);
 }
 
 #[test]
 fn what_was_hashed_is_looked_at_and_only_damage_is_fetched_again() {
     const LONG: u64 = 40 * MIB + 5;
     for damaged in [None, Some(2), Some(15)] {
-        let desk = Desk::with(LONG);
-        let hold = desk.hub.hold(Match::cdn().covers(36 * MIB), 0);
-        let running = desk.spawn("download tiny --connections 1");
+        let machine = Machine::with(LONG);
+        let hold = machine.hub.hold(Match::cdn().covers(36 * MIB), 0);
+        let running = machine.spawn("download tiny --connections 1");
         assert!(hold.wait_frozen(1, Duration::from_secs(20)), "{}", running.stderr_so_far());
-        let part = desk.store().join("ingest").join(desk.content().sha256());
+        let part = machine.store().join("ingest").join(machine.content().sha256());
         // A note of how far the hash came is a record that begins with a 3.
         until("the hash is noted", || {
             std::fs::read(part.join("journal")).unwrap().chunks(64).any(|record| record[0] == 3 && record.len() == 64)
         });
         running.kill9();
         hold.release();
-        let missing = LONG - held(&desk);
+        let missing = LONG - held(&machine);
         if let Some(segment) = damaged {
             damage(&part.join("data"), segment * MIB + 100);
         }
-        desk.hub.reset_counters();
-        let output = desk.run("download tiny").ok();
+        machine.hub.reset_counters();
+        let output = machine.run("download tiny").ok();
         let again = if damaged.is_some() { MIB } else { 0 };
-        assert_eq!(desk.hub.count().content_bytes(), missing + again, "damaged {damaged:?}");
-        desk.assert_right_after_kill(&output);
+        assert_eq!(machine.hub.count().content_bytes(), missing + again, "damaged {damaged:?}");
+        machine.assert_right_after_kill(&output);
     }
 }
 
 #[test]
 fn a_part_whose_records_are_damaged_costs_at_most_a_fresh_start() {
     for (name, change) in [("journal", 3), ("journal", 0), ("data", 0), ("data", MIB + 1)] {
-        let desk = Desk::with(LEN);
-        let (running, hold) = frozen(&desk, "download tiny --connections 1", 3 * MIB);
+        let machine = Machine::with(LEN);
+        let (running, hold) = frozen(&machine, "download tiny --connections 1", 3 * MIB);
         running.kill9();
         hold.release();
-        let path = desk.store().join("ingest").join(desk.content().sha256()).join(name);
+        let path = machine.store().join("ingest").join(machine.content().sha256()).join(name);
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         let len = if name == "journal" && change > 0 { file.metadata().unwrap().len() - change } else { change };
         file.set_len(len).unwrap();
         drop(file);
-        desk.hub.reset_counters();
-        let output = desk.run("download tiny").ok();
-        assert!(desk.hub.count().content_bytes() <= LEN, "{name} cut to {len}");
-        desk.assert_right_after_kill(&output);
+        machine.hub.reset_counters();
+        let output = machine.run("download tiny").ok();
+        assert!(machine.hub.count().content_bytes() <= LEN, "{name} cut to {len}");
+        machine.assert_right_after_kill(&output);
     }
 }
 
 #[test]
 fn remove_drops_what_an_interrupted_download_left() {
-    let desk = Desk::with(LEN);
-    let (running, hold) = frozen(&desk, "download tiny --connections 1", 4 * MIB);
+    let machine = Machine::with(LEN);
+    let (running, hold) = frozen(&machine, "download tiny --connections 1", 4 * MIB);
     running.kill9();
     hold.release();
-    assert_eq!(desk.partials(), [desk.content().sha256()]);
-    desk.run("remove tiny").ok();
-    assert!(desk.partials().is_empty());
-    desk.run("remove tiny").code(3);
-    let output = desk.run("download tiny").ok();
-    desk.assert_right_after_kill(&output);
+    assert_eq!(machine.partials(), [machine.content().sha256()]);
+    machine.run("remove tiny").ok();
+    assert!(machine.partials().is_empty());
+    machine.run("remove tiny").code(3);
+    let output = machine.run("download tiny").ok();
+    machine.assert_right_after_kill(&output);
 }
 
 #[test]
 fn a_forced_download_that_is_killed_leaves_the_old_file_in_place() {
-    let desk = Desk::with(LEN);
-    desk.run("download tiny").ok();
+    let machine = Machine::with(LEN);
+    machine.run("download tiny").ok();
     let (running, hold) = {
-        let hold = desk.hub.hold(Match::cdn(), 3 * MIB);
-        let running = desk.spawn("download tiny --force --connections 1");
+        let hold = machine.hub.hold(Match::cdn(), 3 * MIB);
+        let running = machine.spawn("download tiny --force --connections 1");
         assert!(hold.wait_frozen(1, Duration::from_secs(20)));
         (running, hold)
     };
     running.kill9();
     hold.release();
-    assert_content(&desk.s.project().join(PATH), &desk.content());
-    desk.run("verify tiny").ok();
-    let output = desk.run("download tiny --force").ok();
-    desk.assert_right_after_kill(&output);
+    assert_content(&machine.sandbox.project().join(PATH), &machine.content());
+    machine.run("verify tiny").ok();
+    let output = machine.run("download tiny --force").ok();
+    machine.assert_right_after_kill(&output);
 }

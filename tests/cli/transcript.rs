@@ -1,6 +1,6 @@
 //! Whole messages, in a form that is the same on every machine and in every run.
 
-use crate::kit::Desk;
+use crate::kit::Machine;
 use crate::support::run::Output;
 use std::fmt::Write as _;
 
@@ -15,25 +15,28 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// One in which the addresses and folders of a desk have names.
-    pub fn of(desk: &Desk) -> Self {
-        let root = desk.s.root().display();
-        Self::default().naming(desk.hub.url(), "[HUB]").naming(desk.s.project().display(), "[PROJECT]").naming(root, "[ROOT]")
+    /// One in which the addresses and folders of a machine have names.
+    pub fn of(machine: &Machine) -> Self {
+        let root = machine.sandbox.root().display();
+        Self::default()
+            .naming(machine.hub.url(), "[HUB]")
+            .naming(machine.sandbox.project().display(), "[PROJECT]")
+            .naming(root, "[ROOT]")
     }
 
-    /// Runs command lines on a desk, and adds all that they print.
+    /// Runs command lines on a machine, and adds all that they print.
     #[track_caller]
-    pub fn run(&mut self, desk: &Desk, lines: &[&str]) -> &mut Self {
+    pub fn run(&mut self, machine: &Machine, lines: &[&str]) -> &mut Self {
         for line in lines {
-            self.add(line, &desk.run(line));
+            self.add(line, &machine.run(line));
         }
         self
     }
 
-    /// Runs a command line on a desk, adds all that it prints, and returns it for further checks.
+    /// Runs a command line on a machine, adds all that it prints, and returns it for further checks.
     #[track_caller]
-    pub fn output_of(&mut self, desk: &Desk, line: &str) -> Output {
-        let output = desk.run(line);
+    pub fn output_of(&mut self, machine: &Machine, line: &str) -> Output {
+        let output = machine.run(line);
         self.add(line, &output);
         output
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-use crate::kit::{Desk, FILE, PATH, REPO, assert_content, entry, open_entry, set_mode};
+use crate::kit::{FILE, Machine, PATH, REPO, assert_content, entry, open_entry, set_mode};
 use crate::support::hub::{Content, TestHub};
 use crate::support::run::Output;
 
@@ -18,10 +18,10 @@ fn offer(hub: &TestHub, patch: Value) {
     hub.repo(REPO).lfs(FILE, content()).patch_entry(FILE, patch).commit();
 }
 
-fn silent() -> Desk {
-    let desk = Desk::empty();
-    offer(&desk.hub, json!({"lfs": {"oid": "*".repeat(64)}}));
-    desk
+fn silent() -> Machine {
+    let machine = Machine::empty();
+    offer(&machine.hub, json!({"lfs": {"oid": "*".repeat(64)}}));
+    machine
 }
 
 fn record_at(store: &Path) -> PathBuf {
@@ -40,8 +40,8 @@ fn tofu(sources: usize) -> (String, usize) {
 }
 
 /// Flips a byte of the blob.
-fn damage(desk: &Desk) {
-    let blob = desk.blob(&content());
+fn damage(machine: &Machine) {
+    let blob = machine.blob(&content());
     let mut bytes = std::fs::read(&blob).unwrap();
     bytes[1_500_000] ^= 1;
     set_mode(&blob, 0o644);
@@ -70,75 +70,75 @@ fn a_hash_that_is_none_counts_as_not_published_and_never_as_verified() {
         json!({"lfs": {"oid": format!("{sha256}0")}}),
         json!({"lfs": {"oid": format!("sha512:{sha256}")}}),
     ] {
-        let desk = Desk::empty();
-        offer(&desk.hub, patch.clone());
-        let output = desk.run(&format!("download {REPO}:q4_k_m")).ok().says("its source published no hash");
+        let machine = Machine::empty();
+        offer(&machine.hub, patch.clone());
+        let output = machine.run(&format!("download {REPO}:q4_k_m")).ok().says("its source published no hash");
         assert_never_verified(&output);
-        assert_content(&desk.s.project().join(SHOWN), &content());
-        assert_eq!(recorded(&desk.store()), tofu(1), "{patch}");
-        desk.run("verify").ok().prints("1 unverified");
+        assert_content(&machine.sandbox.project().join(SHOWN), &content());
+        assert_eq!(recorded(&machine.store()), tofu(1), "{patch}");
+        machine.run("verify").ok().prints("1 unverified");
     }
 }
 
 #[test]
 fn every_command_says_the_same_of_what_no_source_vouches_for() {
-    let desk = silent();
-    let done = desk.run(&format!("download {REPO}:q4_k_m --json")).ok().json();
+    let machine = silent();
+    let done = machine.run(&format!("download {REPO}:q4_k_m --json")).ok().json();
     assert_eq!(done["models"][0]["files"][0]["trust"], "tofu");
-    let verified = desk.run("verify --json").ok().json();
+    let verified = machine.run("verify --json").ok().json();
     assert_eq!(verified["files"][0]["state"], "unverified");
     assert!(verified["files"][0]["note"].as_str().unwrap().contains("never compared with a published hash"), "{verified}");
-    assert_never_verified(&desk.run(&format!("why {}", content().sha256())).ok().prints("unverified: no published hash"));
-    assert_eq!(desk.run(&format!("why {} --json", content().sha256())).ok().json()["blobs"][0]["trust"], "tofu");
-    let info = desk.run(&format!("info {REPO}:q4_k_m --json")).ok().json();
+    assert_never_verified(&machine.run(&format!("why {}", content().sha256())).ok().prints("unverified: no published hash"));
+    assert_eq!(machine.run(&format!("why {} --json", content().sha256())).ok().json()["blobs"][0]["trust"], "tofu");
+    let info = machine.run(&format!("info {REPO}:q4_k_m --json")).ok().json();
     let form = &info["models"][0]["forms"][0];
     assert_eq!((form["verified"].as_bool(), form["pinned"].as_bool()), (Some(false), Some(false)), "{info}");
-    assert_eq!(desk.run("lock --json").ok().json()["models"][0]["unpublished"], 1);
+    assert_eq!(machine.run("lock --json").ok().json()["models"][0]["unpublished"], 1);
     for line in ["list", "doctor", "doctor --full", "lock", "sync --locked", "verify"] {
-        assert_never_verified(&desk.run(line).ok());
+        assert_never_verified(&machine.run(line).ok());
     }
 }
 
 #[test]
 fn nothing_but_a_published_hash_makes_more_of_what_came_without_one() {
-    let desk = silent();
+    let machine = silent();
     let download = format!("download {REPO}:q4_k_m");
-    desk.run(&download).ok();
-    assert_eq!(recorded(&desk.store()), tofu(1));
+    machine.run(&download).ok();
+    assert_eq!(recorded(&machine.store()), tofu(1));
     for line in [&download, &format!("{download} --force"), "verify --rehash", "lock", "sync --locked", "sync"] {
-        desk.run(line).ok();
-        assert_eq!(recorded(&desk.store()), tofu(1), "{line}");
+        machine.run(line).ok();
+        assert_eq!(recorded(&machine.store()), tofu(1), "{line}");
     }
     for line in ["verify --repair", "sync --locked"] {
-        damage(&desk);
-        desk.run(line).ok();
-        assert_content(&desk.s.project().join(SHOWN), &content());
-        assert_eq!(recorded(&desk.store()), tofu(1), "{line}");
+        damage(&machine);
+        machine.run(line).ok();
+        assert_content(&machine.sandbox.project().join(SHOWN), &content());
+        assert_eq!(recorded(&machine.store()), tofu(1), "{line}");
     }
-    desk.assert_tidy();
+    machine.assert_tidy();
     // The same from a repository that publishes its hash: now it was compared.
-    desk.hub.repo("a/loud").lfs("loud.Q4_K_M.gguf", content()).commit();
-    desk.run("download a/loud:q4_k_m").ok();
-    assert_eq!(recorded(&desk.store()), ("sha256-upstream".to_owned(), 2));
-    desk.run("verify").ok().prints("2 ok");
+    machine.hub.repo("a/loud").lfs("loud.Q4_K_M.gguf", content()).commit();
+    machine.run("download a/loud:q4_k_m").ok();
+    assert_eq!(recorded(&machine.store()), ("sha256-upstream".to_owned(), 2));
+    machine.run("verify").ok().prints("2 ok");
 }
 
 #[test]
 fn a_lock_file_says_which_of_its_hashes_nobody_published() {
-    let desk = silent();
-    desk.run(&format!("download {REPO}:q4_k_m")).ok();
-    desk.run("lock").ok().prints("published no hash");
-    let lock = std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap();
+    let machine = silent();
+    machine.run(&format!("download {REPO}:q4_k_m")).ok();
+    machine.run("lock").ok().prints("published no hash");
+    let lock = std::fs::read_to_string(machine.sandbox.project().join("configs/models.lock")).unwrap();
     assert!(lock.contains("        trust: \"tofu\"\n"), "{lock}");
     // Where it is applied, its hash is compared, and makes no more of it.
-    let store = desk.s.root().join("elsewhere");
-    let other = desk.s.other_project("other");
+    let store = machine.sandbox.root().join("elsewhere");
+    let other = machine.sandbox.other_project("other");
     std::fs::create_dir(other.join("configs")).unwrap();
     std::fs::write(other.join("configs/models.lock"), &lock).unwrap();
     let run = |line: &str| {
-        let mut command = desk.s.command(line.split_whitespace());
+        let mut command = machine.sandbox.command(line.split_whitespace());
         command.args(["--store", store.to_str().unwrap()]).current_dir(&other);
-        desk.s.finish(command)
+        machine.sandbox.finish(command)
     };
     assert_never_verified(&run("sync --locked").ok());
     assert_eq!(recorded(&store), tofu(1));
@@ -154,40 +154,40 @@ fn a_lock_file_says_which_of_its_hashes_nobody_published() {
 
 #[test]
 fn a_lock_file_of_published_hashes_vouches_for_what_it_brings() {
-    let desk = Desk::new();
-    desk.run("lock tiny").ok();
-    let lock = std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap();
+    let machine = Machine::new();
+    machine.run("lock tiny").ok();
+    let lock = std::fs::read_to_string(machine.sandbox.project().join("configs/models.lock")).unwrap();
     assert!(!lock.contains("trust"), "{lock}");
-    desk.run("sync --locked").ok();
-    assert_eq!(recorded(&desk.store()).0, "sha256-upstream");
+    machine.run("sync --locked").ok();
+    assert_eq!(recorded(&machine.store()).0, "sha256-upstream");
 }
 
 #[test]
 fn sources_and_who_vouches_survive_force_and_repair() {
-    let desk = Desk::new();
-    desk.hub.repo("a/copy").lfs("copy.Q4_K_M.gguf", content()).commit();
-    desk.run("download tiny").ok();
-    desk.run("download a/copy:q4_k_m").ok();
-    let before = recorded(&desk.store());
+    let machine = Machine::new();
+    machine.hub.repo("a/copy").lfs("copy.Q4_K_M.gguf", content()).commit();
+    machine.run("download tiny").ok();
+    machine.run("download a/copy:q4_k_m").ok();
+    let before = recorded(&machine.store());
     assert_eq!(before, ("sha256-upstream".to_owned(), 2));
-    desk.run("download tiny --force").ok();
-    assert_eq!(recorded(&desk.store()), before);
-    damage(&desk);
-    desk.run("verify tiny --repair").ok();
-    assert_eq!(recorded(&desk.store()), before);
-    assert_content(&desk.s.project().join(PATH), &content());
-    desk.assert_tidy();
+    machine.run("download tiny --force").ok();
+    assert_eq!(recorded(&machine.store()), before);
+    damage(&machine);
+    machine.run("verify tiny --repair").ok();
+    assert_eq!(recorded(&machine.store()), before);
+    assert_content(&machine.sandbox.project().join(PATH), &content());
+    machine.assert_tidy();
 }
 
 #[test]
 fn a_plain_file_is_vouched_for_by_the_registrys_hash_where_it_has_one() {
     for (pinned, trust) in [(true, "sha256-upstream"), (false, "tofu")] {
-        let desk = Desk::new();
+        let machine = Machine::new();
         let files = [("q4_k_m", FILE)];
-        let text = if pinned { entry(&desk.hub, "tiny", REPO, &files) } else { open_entry("tiny", REPO, &files) };
-        desk.registry(&[text]);
-        desk.s.write(PATH, content().bytes());
-        desk.run("download tiny --offline").ok();
-        assert_eq!(recorded(&desk.store()).0, trust);
+        let text = if pinned { entry(&machine.hub, "tiny", REPO, &files) } else { open_entry("tiny", REPO, &files) };
+        machine.registry(&[text]);
+        machine.sandbox.write(PATH, content().bytes());
+        machine.run("download tiny --offline").ok();
+        assert_eq!(recorded(&machine.store()).0, trust);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use crate::kit::{Desk, FILE, MIB, OTHER, PATH, REPO, entry, set_mode};
+use crate::kit::{FILE, MIB, Machine, OTHER, PATH, REPO, entry, set_mode};
 use crate::support::hub::{Fault, Match};
 use crate::support::run::Output;
 use crate::transcript::Transcript;
@@ -11,8 +11,8 @@ use snapbox::{IntoData, assert_data_eq, str};
 
 /// Fails with this code and these words.
 #[track_caller]
-fn refuses(desk: &Desk, line: &str, code: i32, words: &[&str]) {
-    let output = refused(desk, line).code(code);
+fn refuses(machine: &Machine, line: &str, code: i32, words: &[&str]) {
+    let output = refused(machine, line).code(code);
     for word in words {
         assert!(output.stderr.contains(word), "stderr lacks {word:?}: {output}");
     }
@@ -20,34 +20,34 @@ fn refuses(desk: &Desk, line: &str, code: i32, words: &[&str]) {
 
 /// Fails with one error and a next step, sends nothing and writes nothing.
 #[track_caller]
-fn refused(desk: &Desk, line: &str) -> Output {
-    let (before, sent) = (desk.s.tree(), desk.hub.count().total_requests());
-    let output = desk.run(line);
+fn refused(machine: &Machine, line: &str) -> Output {
+    let (before, sent) = (machine.sandbox.tree(), machine.hub.count().total_requests());
+    let output = machine.run(line);
     assert_ne!(output.status.code(), Some(0), "{output}");
     assert_eq!(output.stdout, "", "{output}");
     assert_eq!(output.stderr.matches("error: ").count(), 1, "one error: {output}");
     assert!(output.stderr.contains("hint: ") || output.stderr.contains("--help"), "no next step: {output}");
     assert!(!output.stderr.contains("panicked") && !output.stderr.contains("Some("), "{output}");
-    assert_eq!(desk.hub.count().total_requests(), sent, "{line}");
-    before.assert_same(&desk.s.tree());
+    assert_eq!(machine.hub.count().total_requests(), sent, "{line}");
+    before.assert_same(&machine.sandbox.tree());
     output
 }
 
 /// The whole messages of commands that are refused.
 #[track_caller]
-fn refusals(desk: &Desk, lines: &[&str]) -> String {
-    let mut said = Transcript::of(desk);
+fn refusals(machine: &Machine, lines: &[&str]) -> String {
+    let mut said = Transcript::of(machine);
     for line in lines {
-        said.add(line, &refused(desk, line));
+        said.add(line, &refused(machine, line));
     }
     said.to_string()
 }
 
 #[test]
 fn an_unknown_model_gets_the_nearest_name() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     let lines = ["download tinny", "info tinny", "path tinny", "verify tinny", "remove tinny", "download something-else"];
-    assert_data_eq!(refusals(&desk, &lines), str![[r#"
+    assert_data_eq!(refusals(&machine, &lines), str![[r#"
 $ download tinny  # exit code 3
 ! error: model `tinny` not found in registry [PROJECT]/configs/models.yaml
 ! hint: Did you mean `tiny`? Run `model-manager download tiny`. Run `model-manager list` to list what is here, `model-manager info` to list the models of the registry.
@@ -69,13 +69,13 @@ $ download something-else  # exit code 3
 
 "#]].raw());
     for command in ["info", "path", "verify", "remove"] {
-        refuses(&desk, &format!("{command} something-else"), 3, &["model-manager info"]);
+        refuses(&machine, &format!("{command} something-else"), 3, &["model-manager info"]);
     }
 }
 
 #[test]
 fn an_unknown_form_lists_what_there_is() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     let lines = [
         "download tiny --quant q5_k_m",
         "download tiny --quant q4km",
@@ -85,7 +85,7 @@ fn an_unknown_form_lists_what_there_is() {
         "download tiny --quant a/b",
     ];
     assert_data_eq!(
-        refusals(&desk, &lines),
+        refusals(&machine, &lines),
         str![[r#"
 $ download tiny --quant q5_k_m  # exit code 3
 ! error: model `tiny` has no quantization `q5_k_m` in format gguf; it has q4_k_m, q8_0
@@ -114,19 +114,19 @@ $ download tiny --quant a/b  # exit code 2
 
 #[test]
 fn a_bad_registry_is_told_by_line_and_column() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for (text, place) in [
         ("models:\n  tiny:\n    huggingface_id: [\n", "models.yaml:"),
         ("\tmodels: {}\n", "models.yaml:1"),
         ("[]\n", "models.yaml:1:1"),
         ("<<<<<<< HEAD\nmodels: {}\n=======\nmodels: {}\n>>>>>>> theirs\n", "models.yaml:1:1: a merge left a conflict"),
     ] {
-        desk.s.write("configs/models.yaml", text);
+        machine.sandbox.write("configs/models.yaml", text);
         for line in ["info", "download tiny", "verify", "remove tiny", "path tiny", "lock tiny"] {
-            refuses(&desk, line, 2, &[place, "Correct line"]);
+            refuses(&machine, line, 2, &[place, "Correct line"]);
         }
         // It goes on, and says more than that.
-        desk.run("doctor").ok().prints(place);
+        machine.run("doctor").ok().prints(place);
     }
     for (text, place) in [
         ("models:\n  tiny:\n   - x\n", "models.yaml:3"),
@@ -136,61 +136,61 @@ fn a_bad_registry_is_told_by_line_and_column() {
             "models.yaml:8",
         ),
     ] {
-        desk.s.write("configs/models.yaml", text);
+        machine.sandbox.write("configs/models.yaml", text);
         for line in ["download tiny", "verify tiny", "remove tiny", "path tiny", "lock tiny", "info tiny"] {
-            refuses(&desk, line, 2, &[place, "Correct line"]);
+            refuses(&machine, line, 2, &[place, "Correct line"]);
         }
         for line in ["info", "verify"] {
-            let output = desk.run(line).ok().says("warning: ").says(place);
+            let output = machine.run(line).ok().says("warning: ").says(place);
             assert_eq!(output.stderr.matches(place).count(), 1, "{output}");
         }
-        desk.run("lint").code(1).prints(place);
-        desk.run("doctor").ok().prints(place);
+        machine.run("lint").code(1).prints(place);
+        machine.run("doctor").ok().prints(place);
     }
-    desk.s.write("configs/models.yaml", [0xff, 0xfe, 0x00]);
-    refuses(&desk, "info", 2, &["models.yaml"]);
-    desk.s.write("configs/models.yaml", "models: {}\n");
-    desk.s.write("configs/manager.yaml", "conections: 4\n");
-    refuses(&desk, "list", 2, &["manager.yaml:1:1", "connections"]);
-    desk.s.write("configs/manager.yaml", "connections: many\n");
-    refuses(&desk, "list", 2, &["manager.yaml:1:"]);
+    machine.sandbox.write("configs/models.yaml", [0xff, 0xfe, 0x00]);
+    refuses(&machine, "info", 2, &["models.yaml"]);
+    machine.sandbox.write("configs/models.yaml", "models: {}\n");
+    machine.sandbox.write("configs/manager.yaml", "conections: 4\n");
+    refuses(&machine, "list", 2, &["manager.yaml:1:1", "connections"]);
+    machine.sandbox.write("configs/manager.yaml", "connections: many\n");
+    refuses(&machine, "list", 2, &["manager.yaml:1:"]);
     // What needs neither still works.
-    desk.run("completions bash").ok();
+    machine.run("completions bash").ok();
 }
 
 #[test]
 fn a_bad_entry_of_the_registry_ends_only_itself() {
-    let desk = Desk::new();
-    let good = std::fs::read_to_string(desk.s.project().join("configs/models.yaml")).unwrap();
-    desk.run("download tiny:q4_k_m").ok();
-    desk.run("lock").ok();
-    let lock = std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap();
-    desk.s.write("configs/models.yaml", good.clone() + "  odd: {huggingface_id: 12, formats: guff}\n");
+    let machine = Machine::new();
+    let good = std::fs::read_to_string(machine.sandbox.project().join("configs/models.yaml")).unwrap();
+    machine.run("download tiny:q4_k_m").ok();
+    machine.run("lock").ok();
+    let lock = std::fs::read_to_string(machine.sandbox.project().join("configs/models.lock")).unwrap();
+    machine.sandbox.write("configs/models.yaml", good.clone() + "  odd: {huggingface_id: 12, formats: guff}\n");
     for line in ["verify tiny", "download tiny:q8_0", "path tiny:q8_0", "info tiny", "remove tiny:q8_0", "sync", "lock --check"] {
-        desk.run(line).ok();
+        machine.run(line).ok();
     }
-    refuses(&desk, "download odd", 2, &["configs/models.yaml:", "expected `owner/name`", "Correct line"]);
-    let lint = desk.run("lint").code(1).stdout;
+    refuses(&machine, "download odd", 2, &["configs/models.yaml:", "expected `owner/name`", "Correct line"]);
+    let lint = machine.run("lint").code(1).stdout;
     assert!(lint.contains("expected `owner/name`") && lint.contains("`formats` to be a mapping"), "{lint}");
     // What is here and whose own entry is bad can be looked at and removed; that its entry is gone is not said.
-    desk.s.write("configs/models.yaml", good.replacen("size: ", "size: -", 1));
+    machine.sandbox.write("configs/models.yaml", good.replacen("size: ", "size: -", 1));
     for line in ["verify", "path tiny:q4_k_m", "verify tiny:q4_k_m"] {
-        desk.run(line).ok().says("expected a number of bytes");
+        machine.run(line).ok().says("expected a number of bytes");
     }
-    refuses(&desk, "lock", 2, &["expected a number of bytes"]);
-    assert_eq!(std::fs::read_to_string(desk.s.project().join("configs/models.lock")).unwrap(), lock);
-    desk.run("remove tiny:q4_k_m").ok();
-    desk.assert_tidy();
+    refuses(&machine, "lock", 2, &["expected a number of bytes"]);
+    assert_eq!(std::fs::read_to_string(machine.sandbox.project().join("configs/models.lock")).unwrap(), lock);
+    machine.run("remove tiny:q4_k_m").ok();
+    machine.assert_tidy();
 }
 
 #[test]
 #[cfg(unix)]
 fn a_link_of_somebody_elses_that_leads_nowhere_is_no_loss() {
-    let desk = Desk::new();
-    desk.run("download tiny:q4_k_m").ok();
-    let folder = desk.s.models().join("tiny/gguf/q4_k_m");
+    let machine = Machine::new();
+    machine.run("download tiny:q4_k_m").ok();
+    let folder = machine.sandbox.models().join("tiny/gguf/q4_k_m");
     if std::os::unix::fs::symlink("/nowhere/notes.gguf", folder.join("mine.gguf")).is_ok() {
-        let said = desk.run("doctor --json").json();
+        let said = machine.run("doctor --json").json();
         let own: Vec<_> =
             said["findings"].as_array().unwrap().iter().filter(|finding| finding.to_string().contains("mine")).collect();
         assert_eq!(own.len(), 1, "{said:#}");
@@ -201,23 +201,23 @@ fn a_link_of_somebody_elses_that_leads_nowhere_is_no_loss() {
 
 #[test]
 fn a_bad_registry_keeps_nobody_from_looking_around_and_making_room() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    let listed = desk.run("list").ok().stdout;
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
+    let listed = machine.run("list").ok().stdout;
     assert!(listed.contains("tiny"), "{listed}");
-    desk.s.write("configs/models.yaml", "models: [\n");
-    assert_eq!(desk.run("list").ok().stdout, listed);
+    machine.sandbox.write("configs/models.yaml", "models: [\n");
+    assert_eq!(machine.run("list").ok().stdout, listed);
     for line in ["df", "projects", "gc", "gc --dry-run"] {
-        desk.run(line).ok();
+        machine.run(line).ok();
     }
-    let blob = desk.blob(&desk.content());
-    desk.run(&format!("why {}", blob.file_name().unwrap().to_str().unwrap())).ok();
+    let blob = machine.blob(&machine.content());
+    machine.run(&format!("why {}", blob.file_name().unwrap().to_str().unwrap())).ok();
     assert!(blob.exists());
 }
 
 #[test]
 fn bad_options_are_usage_errors_with_the_value() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     let lines = [
         "download tiny --limit-rate fast",
         "download tiny --limit-rate -5",
@@ -238,7 +238,7 @@ fn bad_options_are_usage_errors_with_the_value() {
         "list --config nowhere.yaml",
         "download tiny --ca-file nowhere.pem",
     ];
-    let said = refusals(&desk, &lines);
+    let said = refusals(&machine, &lines);
     assert_eq!(said.matches("# exit code 2").count(), lines.len(), "{said}");
     assert_data_eq!(said, str![[r#"
 $ download tiny --limit-rate fast  # exit code 2
@@ -347,22 +347,22 @@ fn bad_variables_are_named_and_secrets_are_not_repeated() {
         ("HF_TOKEN", "hf_with\nline", 2),
         ("HF_TOKEN", "hf_with\u{e9}", 2),
     ] {
-        let mut desk = Desk::new();
-        desk.s.set_env(name, value);
-        refuses(&desk, "download tiny", code, &[name]);
-        let output = desk.run("download tiny -v");
+        let mut machine = Machine::new();
+        machine.sandbox.set_env(name, value);
+        refuses(&machine, "download tiny", code, &[name]);
+        let output = machine.run("download tiny -v");
         assert!(name != "HF_TOKEN" || !output.stderr.contains("hf_with"), "{output}");
     }
     // What does not concern a local command does not stop it.
-    let mut desk = Desk::new();
-    desk.s.set_env("HF_TOKEN", "");
-    desk.s.set_env("HF_ENDPOINT", "");
-    desk.run("list").ok();
+    let mut machine = Machine::new();
+    machine.sandbox.set_env("HF_TOKEN", "");
+    machine.sandbox.set_env("HF_ENDPOINT", "");
+    machine.run("list").ok();
 }
 
 #[test]
 fn references_that_name_nothing_are_explained() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     let lines = [
         "download https://example.org/a/b",
         "download a/b/c/d",
@@ -372,7 +372,7 @@ fn references_that_name_nothing_are_explained() {
         "download ///",
     ];
     assert_data_eq!(
-        refusals(&desk, &lines),
+        refusals(&machine, &lines),
         str![[r#"
 $ download https://example.org/a/b  # exit code 2
 ! error: `https://example.org/a/b` does not name a model: `example.org` is neither the Hub nor an endpoint in use, and the address ends with no name of a `.gguf` or `.safetensors` file
@@ -400,7 +400,7 @@ $ download ///  # exit code 3
 
 #[test]
 fn every_command_answers_in_json() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for line in [
         "list",
         "info",
@@ -419,7 +419,7 @@ fn every_command_answers_in_json() {
         "remove tiny",
         "verify",
     ] {
-        let output = desk.run(&format!("{line} --json")).ok();
+        let output = machine.run(&format!("{line} --json")).ok();
         let json = output.json();
         assert_eq!(json["version"], 1, "{output}");
         assert!(json.get("error").is_none(), "{output}");
@@ -429,8 +429,8 @@ fn every_command_answers_in_json() {
 
 #[test]
 fn every_error_in_json_has_its_exit_code() {
-    let desk = Desk::new().impatient();
-    desk.hub.fault(Match::cdn().always(), Fault::ServerError(500));
+    let machine = Machine::new().impatient();
+    machine.hub.fault(Match::cdn().always(), Fault::ServerError(500));
     for (line, code, kind) in [
         ("download tinny", 3, "not_found"),
         ("info tinny", 3, "not_found"),
@@ -444,7 +444,7 @@ fn every_error_in_json_has_its_exit_code() {
         ("list --store configs", 2, "usage"),
         ("fly", 2, "usage"),
     ] {
-        let output = desk.run(&format!("{line} --json")).code(code);
+        let output = machine.run(&format!("{line} --json")).code(code);
         let json = output.json();
         assert_eq!((json["version"].as_u64(), json["error"]["exit_code"].as_i64()), (Some(1), Some(code.into())), "{output}");
         assert_eq!(json["error"]["kind"], kind, "{output}");
@@ -456,10 +456,10 @@ fn every_error_in_json_has_its_exit_code() {
 
 #[test]
 fn a_closed_pipe_is_no_error() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
     for line in ["list", "info", "info --json", "verify", "man"] {
-        let mut command = desk.s.command(line.split_whitespace());
+        let mut command = machine.sandbox.command(line.split_whitespace());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let mut said = String::new();
@@ -472,48 +472,48 @@ fn a_closed_pipe_is_no_error() {
 
 #[test]
 fn quiet_leaves_the_result_and_nothing_else() {
-    let desk = Desk::new();
-    let output = desk.run("download tiny:q4_k_m -q").ok();
+    let machine = Machine::new();
+    let output = machine.run("download tiny:q4_k_m -q").ok();
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (format!("{PATH}\n").as_str(), ""));
-    let output = desk.run("verify -q").ok();
+    let output = machine.run("verify -q").ok();
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
-    assert_eq!(desk.run("list -q").ok().stdout.lines().count(), 1);
-    desk.run("download tinny -q").code(3).says("error: ");
-    let output = desk.run("remove tiny -q").ok();
+    assert_eq!(machine.run("list -q").ok().stdout.lines().count(), 1);
+    machine.run("download tinny -q").code(3).says("error: ");
+    let output = machine.run("remove tiny -q").ok();
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
-    let plain = desk.run("download tiny --no-progress --quant q8_0").ok();
+    let plain = machine.run("download tiny --no-progress --quant q8_0").ok();
     assert!(!plain.stderr.contains("fetching"), "{plain}");
 }
 
 #[test]
 fn colour_comes_only_where_it_is_asked_for() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    assert!(!desk.run("verify").ok().stdout.contains('\u{1b}'));
-    assert!(desk.run("verify --color always").ok().stdout.contains('\u{1b}'));
-    assert!(!desk.run("verify --color never").ok().stdout.contains('\u{1b}'));
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
+    assert!(!machine.run("verify").ok().stdout.contains('\u{1b}'));
+    assert!(machine.run("verify --color always").ok().stdout.contains('\u{1b}'));
+    assert!(!machine.run("verify --color never").ok().stdout.contains('\u{1b}'));
 }
 
 #[test]
 fn completions_and_the_manual_are_there() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let output = desk.run(&format!("completions {shell}")).ok();
+        let output = machine.run(&format!("completions {shell}")).ok();
         assert!(output.stdout.contains("model-manager") && output.stdout.contains("download"), "{shell}");
     }
-    desk.run("man").ok().prints(".TH model-manager");
-    desk.run("--help").ok().prints("Exit codes:");
-    desk.run("download --help").ok().prints("--force");
-    desk.run("--version").ok().prints("model-manager ");
-    let bare = desk.run("");
+    machine.run("man").ok().prints(".TH model-manager");
+    machine.run("--help").ok().prints("Exit codes:");
+    machine.run("download --help").ok().prints("--force");
+    machine.run("--version").ok().prints("model-manager ");
+    let bare = machine.run("");
     assert_eq!(bare.status.code(), Some(2), "{bare}");
 }
 
 #[test]
 fn verify_never_calls_ok_what_it_cannot_know() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    let blob = desk.blob(&desk.content());
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
+    let blob = machine.blob(&machine.content());
     // A quick look trusts the stamp, a full one does not.
     let bytes = std::fs::read(&blob).unwrap();
     let stamp = std::fs::metadata(&blob).unwrap().modified().unwrap();
@@ -521,33 +521,33 @@ fn verify_never_calls_ok_what_it_cannot_know() {
     let mut changed = bytes.clone();
     changed[MIB as usize + 1] ^= 4;
     std::fs::write(&blob, &changed).unwrap();
-    desk.run("verify --quick").code(4).prints("modified");
+    machine.run("verify --quick").code(4).prints("modified");
     std::fs::File::options().write(true).open(&blob).unwrap().set_modified(stamp).unwrap();
-    desk.run("verify").code(4).prints("1 of 3 segments of 1 MiB");
-    desk.run("verify --rehash").code(4).prints("modified");
-    let json = desk.run("verify --json").code(4).json();
+    machine.run("verify").code(4).prints("1 of 3 segments of 1 MiB");
+    machine.run("verify --rehash").code(4).prints("modified");
+    let json = machine.run("verify --json").code(4).json();
     assert_eq!(json["files"][0]["damaged_ranges"], serde_json::json!([{ "start": MIB, "end": 2 * MIB }]));
     assert_eq!(json["ok"], false);
     std::fs::write(&blob, &bytes).unwrap();
-    desk.run("verify").ok().prints("1 ok");
+    machine.run("verify").ok().prints("1 ok");
     // The registry's word counts more than what was once true.
-    let other = desk.hub.content(REPO, OTHER);
-    let pinned = entry(&desk.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
-    desk.registry(&[pinned.replace(desk.content().sha256(), other.sha256())]);
-    desk.run("verify tiny").code(4).prints("the registry pins another sha256");
+    let other = machine.hub.content(REPO, OTHER);
+    let pinned = entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE)]);
+    machine.registry(&[pinned.replace(machine.content().sha256(), other.sha256())]);
+    machine.run("verify tiny").code(4).prints("the registry pins another sha256");
 }
 
 #[test]
 fn what_is_no_file_where_a_file_is_read_is_a_wrong_setting() {
-    let desk = Desk::new();
-    desk.run("info --config /").code(2).says("not a regular file").says("--config");
-    std::fs::create_dir_all(desk.s.project().join("configs/manager.yaml")).unwrap();
-    desk.run("list").code(2).says("manager.yaml").says("not a regular file").says("hint: ");
+    let machine = Machine::new();
+    machine.run("info --config /").code(2).says("not a regular file").says("--config");
+    std::fs::create_dir_all(machine.sandbox.project().join("configs/manager.yaml")).unwrap();
+    machine.run("list").code(2).says("manager.yaml").says("not a regular file").says("hint: ");
     let long = "n".repeat(300);
-    desk.run(&format!("list --models-dir {long}")).code(2);
-    std::fs::remove_dir(desk.s.project().join("configs/manager.yaml")).unwrap();
+    machine.run(&format!("list --models-dir {long}")).code(2);
+    std::fs::remove_dir(machine.sandbox.project().join("configs/manager.yaml")).unwrap();
     if cfg!(unix) {
         // Windows has no word of its own for that.
-        desk.run(&format!("list --models-dir {long}")).code(1).says("shorter name");
+        machine.run(&format!("list --models-dir {long}")).code(1).says("shorter name");
     }
 }

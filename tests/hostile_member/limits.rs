@@ -13,7 +13,7 @@ fn with_threads(people: &People, most: u32, line: &str) -> Output {
     command.arg(format!("--nproc={most}")).arg(plain.get_program()).args(plain.get_args());
     command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.current_dir(plain.get_current_dir().unwrap());
-    people.desk.s.finish(command)
+    people.machine.sandbox.finish(command)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::kit::Desk;
+use crate::kit::Machine;
 use crate::support::run::{Output, Running};
 
 pub const ROOT: u32 = 0;
@@ -16,37 +16,37 @@ pub const GROUP: u32 = 54_100;
 
 /// Ada and Bob, and a binary that both can run.
 pub struct People {
-    pub desk: Desk,
+    pub machine: Machine,
     binary: PathBuf,
 }
 
 impl People {
     pub fn new() -> Self {
-        Self::with(Desk::new())
+        Self::with(Machine::new())
     }
 
-    pub fn with(desk: Desk) -> Self {
+    pub fn with(machine: Machine) -> Self {
         assert_eq!(rustix::process::geteuid().as_raw(), 0, "only root can become other users");
-        let root = desk.s.root().to_owned();
+        let root = machine.sandbox.root().to_owned();
         let binary = root.join("model-manager");
         // Copied by another process: see tests/cli/members.rs.
-        let copied = Command::new("cp").arg(desk.s.command([""]).get_program()).arg(&binary).status().unwrap();
+        let copied = Command::new("cp").arg(machine.sandbox.command([""]).get_program()).arg(&binary).status().unwrap();
         assert!(copied.success());
         for (name, user) in [("ada", ADA), ("bob", BOB)] {
             let home = root.join(name);
             std::fs::create_dir_all(home.join("configs")).unwrap();
-            std::fs::copy(desk.s.project().join("configs/models.yaml"), home.join("configs/models.yaml")).unwrap();
+            std::fs::copy(machine.sandbox.project().join("configs/models.yaml"), home.join("configs/models.yaml")).unwrap();
             for path in [home.clone(), home.join("configs"), home.join("configs/models.yaml")] {
                 chown(path, Some(user), Some(user)).unwrap();
             }
         }
         set_mode(&root, 0o755);
-        Self { desk, binary }
+        Self { machine, binary }
     }
 
     /// The command line as `user`, in `whose` project.
     pub fn command(&self, user: u32, group: u32, whose: u32, line: &str) -> Command {
-        let sealed = self.desk.s.command(line.split_whitespace());
+        let sealed = self.machine.sandbox.command(line.split_whitespace());
         let mut command = Command::new(&self.binary);
         command.args(sealed.get_args()).env_clear();
         command.envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -63,7 +63,7 @@ impl People {
 
     /// The configuration folder of a user who trusts somebody else's project.
     fn trusting(&self, user: u32, whose: u32) -> PathBuf {
-        let folder = self.desk.s.root().join(format!("config-{user}"));
+        let folder = self.machine.sandbox.root().join(format!("config-{user}"));
         let own = folder.join("model-manager");
         std::fs::create_dir_all(&own).unwrap();
         let file = own.join("config.yaml");
@@ -78,15 +78,15 @@ impl People {
     /// Everybody in their own project; root in Ada's.
     #[track_caller]
     pub fn run(&self, user: u32, line: &str) -> Output {
-        self.desk.s.finish(self.command(user, user, if user == ROOT { ADA } else { user }, line))
+        self.machine.sandbox.finish(self.command(user, user, if user == ROOT { ADA } else { user }, line))
     }
 
     pub fn spawn(&self, user: u32, line: &str) -> Running {
-        self.desk.s.start(self.command(user, user, if user == ROOT { ADA } else { user }, line))
+        self.machine.sandbox.start(self.command(user, user, if user == ROOT { ADA } else { user }, line))
     }
 
     pub fn project(&self, whose: u32) -> PathBuf {
-        self.desk.s.root().join(if whose == BOB { "bob" } else { "ada" })
+        self.machine.sandbox.root().join(if whose == BOB { "bob" } else { "ada" })
     }
 
     pub fn store(&self) -> PathBuf {

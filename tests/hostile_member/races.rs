@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::kit::{Desk, MIB};
+use crate::kit::{MIB, Machine};
 use crate::support::hub::Content;
 use crate::swapper::{Outside, Swapper};
 
@@ -12,8 +12,8 @@ fn rounds() -> u32 {
 }
 
 /// A project with a model, a copy of it to go back to, and its private twin.
-struct Scene {
-    desk: Desk,
+struct SwapSetup {
+    machine: Machine,
     outside: Outside,
     pristine: PathBuf,
 }
@@ -26,14 +26,14 @@ struct Names {
     views: Vec<PathBuf>,
 }
 
-impl Scene {
+impl SwapSetup {
     fn new() -> Self {
-        let desk = Desk::with(MIB + 7);
-        desk.run("download tiny --quant q4_k_m").ok();
-        desk.run("download tiny --quant q8_0").ok();
+        let machine = Machine::with(MIB + 7);
+        machine.run("download tiny --quant q4_k_m").ok();
+        machine.run("download tiny --quant q8_0").ok();
         // A blob that nothing needs, and what dead processes left: work for the collector.
-        desk.run("remove tiny --quant q8_0 --keep-blobs").ok();
-        let store = desk.store();
+        machine.run("remove tiny --quant q8_0 --keep-blobs").ok();
+        let store = machine.store();
         let old = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 24 * 3600);
         let digest = Content::synthetic(3, 3).sha256().to_owned();
         let leftovers = [
@@ -54,24 +54,24 @@ impl Scene {
             std::fs::write(&path, "left behind").unwrap();
             std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
         }
-        let pristine = desk.s.root().join("pristine");
-        copy(&desk.s.models(), &pristine);
+        let pristine = machine.sandbox.root().join("pristine");
+        copy(&machine.sandbox.models(), &pristine);
         let more = ["sitecustomize.py", ".blobs/tmp/.tmp-zyxwvutsrqpo", "tiny/gguf/q4_k_m/.tmp-zyxwvutsrqpo"].map(PathBuf::from);
-        let outside = Outside::twin_of(&pristine, desk.s.root().join("outside"), &more);
-        Self { desk, outside, pristine }
+        let outside = Outside::twin_of(&pristine, machine.sandbox.root().join("outside"), &more);
+        Self { machine, outside, pristine }
     }
 
     /// Puts everything back as it was at first.
     fn restore(&self) {
-        let models = self.desk.s.models();
-        let spoiled = tempfile::Builder::new().prefix("spoiled-").tempdir_in(self.desk.s.root()).unwrap();
+        let models = self.machine.sandbox.models();
+        let spoiled = tempfile::Builder::new().prefix("spoiled-").tempdir_in(self.machine.sandbox.root()).unwrap();
         std::fs::rename(&models, spoiled.path().join("models")).unwrap();
         copy(&self.pristine, &models);
     }
 
     /// Changes bytes of the model's blob.
     fn damage(&self) {
-        let content = self.desk.content();
+        let content = self.machine.content();
         damage(&self.pristine.join(".blobs/sha256").join(&content.sha256()[..2]).join(content.sha256()));
     }
 
@@ -108,12 +108,12 @@ impl Scene {
     fn race(&self, what: &str, names: &[PathBuf], command: &str) {
         self.restore();
         // Left alone it does its work: what always fails would prove nothing.
-        self.desk.run(command).ok();
+        self.machine.run(command).ok();
         let (rounds, mut swaps, mut done) = (rounds(), 0, 0);
         for _ in 0..rounds {
             self.restore();
-            let swapper = Swapper::start(&self.desk.s, &self.desk.s.models(), &self.outside, names);
-            let output = self.desk.run(command);
+            let swapper = Swapper::start(&self.machine.sandbox, &self.machine.sandbox.models(), &self.outside, names);
+            let output = self.machine.run(command);
             swaps += swapper.stop();
             self.outside.assert_untouched(command);
             let ended = output.status.code();
@@ -131,13 +131,13 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn in_the_store(command: &str) {
-    let scene = Scene::new();
-    scene.race("in the store", &scene.names().store, command);
+    let setup = SwapSetup::new();
+    setup.race("in the store", &setup.names().store, command);
 }
 
 fn in_the_views(command: &str) {
-    let scene = Scene::new();
-    scene.race("in the models directory", &scene.names().views, command);
+    let setup = SwapSetup::new();
+    setup.race("in the models directory", &setup.names().views, command);
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn downloading_writes_nothing_outside_of_the_store() {
 
 #[test]
 fn repairing_writes_nothing_outside_of_the_store() {
-    let scene = Scene::new();
-    scene.damage();
-    scene.race("in the store", &scene.names().store, "verify --repair --lock-timeout 1s");
+    let setup = SwapSetup::new();
+    setup.damage();
+    setup.race("in the store", &setup.names().store, "verify --repair --lock-timeout 1s");
 }
 
 #[test]
@@ -184,9 +184,9 @@ fn downloading_writes_nothing_outside_of_the_models_directory() {
 
 #[test]
 fn repairing_writes_nothing_outside_of_the_models_directory() {
-    let scene = Scene::new();
-    scene.damage();
-    scene.race("in the models directory", &scene.names().views, "verify --repair");
+    let setup = SwapSetup::new();
+    setup.damage();
+    setup.race("in the models directory", &setup.names().views, "verify --repair");
 }
 
 #[test]
@@ -196,9 +196,9 @@ fn doctor_touches_nothing_outside_of_the_models_directory() {
 
 #[test]
 fn synchronising_writes_nothing_outside_of_the_models_directory() {
-    let scene = Scene::new();
-    scene.desk.run("lock").ok();
-    scene.race("in the models directory", &scene.names().views, "sync --link hardlink");
+    let setup = SwapSetup::new();
+    setup.machine.run("lock").ok();
+    setup.race("in the models directory", &setup.names().views, "sync --link hardlink");
 }
 
 /// Changes a byte of a read-only file.

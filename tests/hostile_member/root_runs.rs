@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::process::Command;
 
 use crate::fsck::{Expect, assert_sound};
-use crate::kit::{Desk, MIB, until};
+use crate::kit::{MIB, Machine, until};
 use crate::people::*;
 use crate::support::hub::Match;
 use model_manager::disk::RealDisk;
@@ -38,18 +38,18 @@ fn what_root_makes_in_the_project_of_a_user_belongs_to_the_user_from_the_first_r
 #[test]
 #[ignore = "needs root, to act as several users"]
 fn what_root_makes_in_the_store_of_a_user_shuts_the_user_out_of_nothing() {
-    let people = People::with(Desk::with(6 * MIB));
+    let people = People::with(Machine::with(6 * MIB));
     people.run(ADA, "download tiny:q8_0").ok();
-    let hold = people.desk.hub.hold(Match::cdn(), 3 * MIB);
+    let hold = people.machine.hub.hold(Match::cdn(), 3 * MIB);
     let downloading = people.spawn(ROOT, "download tiny:q4_k_m --connections 1");
-    let journal = people.store().join("ingest").join(people.desk.content().sha256()).join("journal");
+    let journal = people.store().join("ingest").join(people.machine.content().sha256()).join("journal");
     until("two segments are claimed", || journal.metadata().is_ok_and(|journal| journal.len() >= 3 * 64));
     downloading.kill9();
     hold.release();
     assert_adas(&people);
-    people.desk.hub.reset_counters();
+    people.machine.hub.reset_counters();
     people.run(ADA, "download tiny:q4_k_m").ok();
-    assert!(people.desk.hub.count().content_bytes() <= 5 * MIB, "what root had fetched was used");
+    assert!(people.machine.hub.count().content_bytes() <= 5 * MIB, "what root had fetched was used");
     people.run(ROOT, "verify").ok();
     people.run(ROOT, "remove tiny:q8_0").ok();
     people.run(ADA, "gc --grace 0").ok();
@@ -85,15 +85,15 @@ fn what_an_earlier_run_by_root_left_is_named_with_the_command_that_gives_it_back
 #[ignore = "needs root, to act as several users"]
 fn in_a_store_of_a_group_what_root_makes_goes_to_its_owner_and_the_group() {
     let people = People::new();
-    people.desk.s.finish(people.command(ADA, GROUP, ADA, "init --shared")).ok();
+    people.machine.sandbox.finish(people.command(ADA, GROUP, ADA, "init --shared")).ok();
     people.run(ROOT, "download tiny").ok();
     for path in everything(&people.store()) {
         let meta = path.symlink_metadata().unwrap();
         assert_eq!((meta.uid(), meta.gid()), (ADA, GROUP), "{}", path.display());
     }
     let store = people.store().display().to_string();
-    people.desk.s.finish(people.command(BOB, GROUP, BOB, &format!("download tiny:q8_0 --store {store}"))).ok();
-    people.desk.s.finish(people.command(ADA, GROUP, ADA, "doctor --full")).ok().prints("all is well");
+    people.machine.sandbox.finish(people.command(BOB, GROUP, BOB, &format!("download tiny:q8_0 --store {store}"))).ok();
+    people.machine.sandbox.finish(people.command(ADA, GROUP, ADA, "doctor --full")).ok().prints("all is well");
 }
 
 #[test]

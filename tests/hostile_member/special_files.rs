@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::kit::{Desk, MIB, names};
+use crate::kit::{MIB, Machine, names};
 use crate::people::{ADA, People, mode_of, set_mode};
 use crate::support::hub::Match;
 
@@ -56,15 +56,15 @@ impl Odd {
 }
 
 /// A store with a model, a partial download and what a killed process leaves.
-fn desk() -> Desk {
-    let desk = Desk::with(4 * MIB);
-    desk.run("download tiny:q8_0").ok();
-    let hold = desk.hub.hold(Match::cdn(), 2 * MIB);
-    let downloading = desk.spawn("download tiny:q4_k_m --connections 1");
+fn machine() -> Machine {
+    let machine = Machine::with(4 * MIB);
+    machine.run("download tiny:q8_0").ok();
+    let hold = machine.hub.hold(Match::cdn(), 2 * MIB);
+    let downloading = machine.spawn("download tiny:q4_k_m --connections 1");
     assert!(hold.wait_frozen(1, std::time::Duration::from_secs(30)));
     downloading.kill9();
     hold.release();
-    desk
+    machine
 }
 
 fn only(dir: &Path, ends: &str) -> PathBuf {
@@ -93,10 +93,10 @@ fn in_place_of(path: &Path, mut look: impl FnMut(Odd)) {
 
 #[test]
 fn what_stands_in_the_place_of_a_record_a_lock_or_a_lease_ends_no_command_and_is_named() {
-    let desk = desk();
-    let store = desk.store();
-    let key = desk.content().sha256().to_string();
-    let other = desk.hub.content(crate::kit::REPO, crate::kit::OTHER).sha256().to_string();
+    let machine = machine();
+    let store = machine.store();
+    let key = machine.content().sha256().to_string();
+    let other = machine.hub.content(crate::kit::REPO, crate::kit::OTHER).sha256().to_string();
     let project = only(&store.join("roots"), "");
     let places = [
         store.join("meta").join(&other[..2]).join(format!("{other}.json")),
@@ -113,13 +113,13 @@ fn what_stands_in_the_place_of_a_record_a_lock_or_a_lease_ends_no_command_and_is
     for path in &places {
         in_place_of(path, |odd| {
             let what = format!("{odd:?} at {}", path.display());
-            let doctor = desk.run("doctor");
+            let doctor = machine.run("doctor");
             assert!(matches!(doctor.status.code(), Some(0 | 4)), "{what}: {doctor}");
             let is_said = doctor.stdout.contains(path.file_name().unwrap().to_str().unwrap());
             let is_gone_or_fine = matches!(odd, Odd::Huge);
             assert!(is_said || is_gone_or_fine, "{what} is not named: {doctor}");
             for line in ["list", "verify", "gc --dry-run", "df"] {
-                let output = desk.run(line);
+                let output = machine.run(line);
                 assert_eq!(output.status.code(), Some(0), "{what}: {output}");
             }
         });
@@ -127,31 +127,31 @@ fn what_stands_in_the_place_of_a_record_a_lock_or_a_lease_ends_no_command_and_is
     for path in &places {
         in_place_of(path, |odd| {
             if !matches!(odd, Odd::Huge) {
-                let output = desk.run("gc");
+                let output = machine.run("gc");
                 assert_eq!(output.status.code(), Some(0), "{odd:?} at {}: {output}", path.display());
             }
         });
     }
-    desk.run("verify").ok();
+    machine.run("verify").ok();
 }
 
 #[test]
 fn what_stands_in_the_place_of_a_folder_is_named_once_and_the_rest_is_told() {
-    let desk = desk();
-    let store = desk.store();
+    let machine = machine();
+    let store = machine.store();
     let leftover = store.join("a-leftover");
     std::fs::write(&leftover, "").unwrap();
     let project = only(&store.join("roots"), "");
-    let shard = store.join("sha256").join(&desk.content().sha256()[..2]);
+    let shard = store.join("sha256").join(&machine.content().sha256()[..2]);
     let fixed = ["sha256", "meta", "segments", "ingest", "leases", "roots", "lock", "trash", "bad", "tmp", "lock/b"];
     for path in fixed.map(|name| store.join(name)).into_iter().chain([project, shard]) {
-        let aside = desk.s.project().join("aside");
+        let aside = machine.sandbox.project().join("aside");
         std::fs::rename(&path, &aside).unwrap();
         let kinds: [&dyn Fn(); 3] =
             [&|| symlink(&aside, &path).unwrap(), &|| std::fs::write(&path, "").unwrap(), &|| assert!(Odd::Pipe.put(&path))];
         for (kind, put) in kinds.iter().enumerate() {
             put();
-            let doctor = desk.run("doctor");
+            let doctor = machine.run("doctor");
             let what = format!("{} as number {kind}: {doctor}", path.display());
             assert!(matches!(doctor.status.code(), Some(0 | 4)), "{what}");
             assert!(doctor.stdout.contains("a-leftover"), "{what}");
@@ -163,13 +163,13 @@ fn what_stands_in_the_place_of_a_folder_is_named_once_and_the_rest_is_told() {
         std::fs::rename(&aside, &path).unwrap();
     }
     std::fs::remove_file(&leftover).unwrap();
-    desk.run("verify").ok();
+    machine.run("verify").ok();
 }
 
 #[test]
 fn a_store_whose_locks_have_no_folder_is_read_and_not_written() {
-    let desk = desk();
-    let (lock, aside) = (desk.store().join("lock"), desk.s.project().join("aside"));
+    let machine = machine();
+    let (lock, aside) = (machine.store().join("lock"), machine.sandbox.project().join("aside"));
     std::fs::rename(&lock, &aside).unwrap();
     for link in [true, false] {
         match link {
@@ -177,90 +177,91 @@ fn a_store_whose_locks_have_no_folder_is_read_and_not_written() {
             false => std::fs::write(&lock, "").unwrap(),
         }
         for line in ["list", "verify", "path tiny:q8_0", "df"] {
-            desk.run(line).ok();
+            machine.run(line).ok();
         }
         for line in ["remove tiny:q8_0", "download tiny:q4_k_m", "gc"] {
-            let output = desk.run(line);
+            let output = machine.run(line);
             assert_ne!(output.status.code(), Some(0), "{line}: {output}");
             output.says("lock");
         }
         std::fs::remove_file(&lock).unwrap();
     }
     std::fs::rename(&aside, &lock).unwrap();
-    desk.run("remove tiny:q8_0").ok();
+    machine.run("remove tiny:q8_0").ok();
 }
 
 #[test]
 fn a_link_in_the_place_of_a_lock_is_said_to_end_what_writes_and_how_it_goes() {
-    let desk = desk();
-    let lock = desk.store().join("lock/store");
+    let machine = machine();
+    let lock = machine.store().join("lock/store");
     let _gone_or_not = std::fs::remove_file(&lock);
     symlink("/nowhere/at/all", &lock).unwrap();
-    desk.run("remove tiny:q8_0").code(1).says("lock/store");
-    desk.run("doctor").prints("lock/store").prints("until then").prints(&format!("rm {}", lock.display()));
+    machine.run("remove tiny:q8_0").code(1).says("lock/store");
+    machine.run("doctor").prints("lock/store").prints("until then").prints(&format!("rm {}", lock.display()));
     std::fs::remove_file(&lock).unwrap();
-    desk.run("remove tiny:q8_0").ok();
+    machine.run("remove tiny:q8_0").ok();
 }
 
 #[test]
 fn what_stands_in_the_place_of_a_root_ends_a_collection_and_nothing_else() {
-    let desk = desk();
-    let project = only(&desk.store().join("roots"), "");
+    let machine = machine();
+    let project = only(&machine.store().join("roots"), "");
     let root = only(&project, "~q8_0.json");
     for path in [root, project.join("other~gguf.json")] {
         in_place_of(&path, |odd| {
             let name = path.file_name().unwrap().to_str().unwrap();
-            desk.run("gc").code(4).says(name);
-            desk.run("doctor").code(4).prints(name).prints("restore it from a backup");
-            desk.run("list").ok();
-            desk.run("verify").ok();
-            assert!(desk.blob(&desk.hub.content(crate::kit::REPO, crate::kit::OTHER)).exists(), "{odd:?}");
+            machine.run("gc").code(4).says(name);
+            machine.run("doctor").code(4).prints(name).prints("restore it from a backup");
+            machine.run("list").ok();
+            machine.run("verify").ok();
+            assert!(machine.blob(&machine.hub.content(crate::kit::REPO, crate::kit::OTHER)).exists(), "{odd:?}");
         });
     }
-    desk.run("gc").ok();
+    machine.run("gc").ok();
 }
 
 #[test]
 fn what_stands_in_the_place_of_the_marker_is_named_and_everything_left_as_it_is() {
-    let desk = desk();
-    in_place_of(&desk.store().join("STORE.json"), |odd| {
+    let machine = machine();
+    in_place_of(&machine.store().join("STORE.json"), |odd| {
         for line in ["list", "gc", "verify", "download tiny"] {
-            let output = desk.run(line);
+            let output = machine.run(line);
             assert_eq!(output.status.code(), Some(4), "{odd:?}: {output}");
             output.says("STORE.json");
         }
-        desk.run("doctor").code(4).prints("STORE.json").prints("restore STORE.json from a backup");
+        machine.run("doctor").code(4).prints("STORE.json").prints("restore STORE.json from a backup");
     });
-    desk.run("download tiny").ok();
+    machine.run("download tiny").ok();
 }
 
 #[test]
 fn what_stands_in_the_place_of_a_projects_own_files_keeps_nobody_from_listing_and_making_room() {
-    let desk = desk();
-    desk.run("lock").ok();
-    let view = desk.s.models().join("tiny/gguf/q8_0/.view.json");
-    for path in [desk.s.models().join(".model-manager.json"), view, desk.s.project().join("configs/models.yaml")] {
+    let machine = machine();
+    machine.run("lock").ok();
+    let view = machine.sandbox.models().join("tiny/gguf/q8_0/.view.json");
+    for path in [machine.sandbox.models().join(".model-manager.json"), view, machine.sandbox.project().join("configs/models.yaml")]
+    {
         in_place_of(&path, |odd| {
             // A registry that is a folder or leads nowhere is as one that is missing: another project may be meant.
             let is_as_missing = matches!(odd, Odd::Folder | Odd::LinkToNothing | Odd::LinkToItself);
             if is_as_missing && path.ends_with("models.yaml") {
-                desk.run("list").code(2).says("models.yaml");
+                machine.run("list").code(2).says("models.yaml");
                 return;
             }
             for line in ["list", "gc --dry-run", "df"] {
-                let output = desk.run(line);
+                let output = machine.run(line);
                 assert_eq!(output.status.code(), Some(0), "{odd:?} at {}: {output}", path.display());
             }
-            let doctor = desk.run("doctor");
+            let doctor = machine.run("doctor");
             assert!(matches!(doctor.status.code(), Some(0 | 4)), "{odd:?} at {}: {doctor}", path.display());
         });
     }
     for name in ["manager.yaml", "models.lock"] {
-        in_place_of(&desk.s.project().join("configs").join(name), |odd| {
+        in_place_of(&machine.sandbox.project().join("configs").join(name), |odd| {
             if name == "manager.yaml" && matches!(odd, Odd::LinkToNothing) {
                 return;
             }
-            let output = desk.run("sync --dry-run");
+            let output = machine.run("sync --dry-run");
             assert_eq!(output.status.code(), Some(2), "{odd:?} as {name}: {output}");
             output.says(name);
         });
@@ -272,7 +273,7 @@ fn what_stands_in_the_place_of_a_projects_own_files_keeps_nobody_from_listing_an
 fn what_its_owner_may_not_read_is_named_and_ends_no_command() {
     let people = People::new();
     people.run(ADA, "download tiny").ok();
-    let content = people.desk.content();
+    let content = people.machine.content();
     let digest = content.sha256();
     let store = people.store();
     let view = people.project(ADA).join("models/tiny/gguf/q4_k_m/.view.json");
@@ -314,31 +315,31 @@ fn what_its_owner_may_not_read_is_named_and_ends_no_command() {
 
 #[test]
 fn a_lock_file_with_a_further_name_is_not_written_to() {
-    let desk = desk();
-    let precious = desk.s.project().join("thesis.txt");
+    let machine = machine();
+    let precious = machine.sandbox.project().join("thesis.txt");
     std::fs::write(&precious, "years of work\n").unwrap();
     for name in ["lock/store", "lock/gc"] {
-        let lock = desk.store().join(name);
+        let lock = machine.store().join(name);
         let _gone_or_not = std::fs::remove_file(&lock);
         std::fs::hard_link(&precious, &lock).unwrap();
-        desk.run("gc").code(1).says(name);
-        desk.run("doctor").prints(name).prints("further names");
+        machine.run("gc").code(1).says(name);
+        machine.run("doctor").prints(name).prints("further names");
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "years of work\n");
         std::fs::remove_file(&lock).unwrap();
     }
-    let data = desk.store().join("ingest").join(desk.content().sha256()).join("data");
+    let data = machine.store().join("ingest").join(machine.content().sha256()).join("data");
     let journal = data.with_file_name("journal");
     let kept = std::fs::read(&data).unwrap();
     std::fs::remove_file(&data).unwrap();
     std::fs::hard_link(&precious, &data).unwrap();
-    desk.run("download tiny:q4_k_m").code(1).says("/data");
+    machine.run("download tiny:q4_k_m").code(1).says("/data");
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "years of work\n");
     std::fs::remove_file(&data).unwrap();
     std::fs::write(&data, kept).unwrap();
     // Of a journal a copy is written, and the name is that of the copy then.
     std::fs::remove_file(&journal).unwrap();
     std::fs::hard_link(&precious, &journal).unwrap();
-    desk.run("download tiny:q4_k_m").ok();
+    machine.run("download tiny:q4_k_m").ok();
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "years of work\n");
-    desk.run("gc").ok();
+    machine.run("gc").ok();
 }

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use crate::kit::{Desk, MIB, PATH, until};
+use crate::kit::{MIB, Machine, PATH, until};
 use crate::people::*;
 use crate::support::hub::Match;
 
 /// Ada's store, with what a killed download leaves: a lease and the lock of its blob.
 fn with_leftovers() -> People {
-    let people = People::with(Desk::with(4 * MIB));
+    let people = People::with(Machine::with(4 * MIB));
     people.run(ADA, "download tiny:q8_0").ok();
-    let hold = people.desk.hub.hold(Match::cdn(), 2 * MIB);
+    let hold = people.machine.hub.hold(Match::cdn(), 2 * MIB);
     let downloading = people.spawn(ADA, "download tiny:q4_k_m --connections 1");
     assert!(hold.wait_frozen(1, std::time::Duration::from_secs(30)));
     until("it has a lease", || locks_of(&people.store()).iter().any(|path| path.starts_with(people.store().join("leases"))));
@@ -62,7 +62,7 @@ fn locks_that_an_earlier_version_left_open_are_closed_by_their_owner_and_named_u
 #[ignore = "needs root, to act as several users"]
 fn a_stranger_lists_verifies_and_uses_while_leases_are_none_of_their_business() {
     let people = with_leftovers();
-    let hold = people.desk.hub.hold(Match::cdn(), 9);
+    let hold = people.machine.hub.hold(Match::cdn(), 9);
     let downloading = people.spawn(ADA, "download tiny:q4_k_m --connections 1");
     assert!(hold.wait_frozen(1, std::time::Duration::from_secs(30)));
     for line in [
@@ -76,9 +76,9 @@ fn a_stranger_lists_verifies_and_uses_while_leases_are_none_of_their_business() 
         "projects list",
         "download tiny:q8_0 --dry-run",
     ] {
-        people.desk.s.finish(people.command(BOB, BOB, ADA, line)).ok();
+        people.machine.sandbox.finish(people.command(BOB, BOB, ADA, line)).ok();
     }
-    people.desk.s.finish(people.command(BOB, BOB, ADA, "gc --dry-run")).ok().says("cannot see what running commands");
+    people.machine.sandbox.finish(people.command(BOB, BOB, ADA, "gc --dry-run")).ok().says("cannot see what running commands");
     hold.release();
     let output = downloading.wait().ok();
     assert_eq!(output.last_line(), PATH);
@@ -88,7 +88,7 @@ fn a_stranger_lists_verifies_and_uses_while_leases_are_none_of_their_business() 
 #[ignore = "needs root, to act as several users"]
 fn members_of_a_shared_store_can_hold_its_locks_and_nobody_else() {
     let people = People::new();
-    let ada = |line: &str| people.desk.s.finish(people.command(ADA, GROUP, ADA, line));
+    let ada = |line: &str| people.machine.sandbox.finish(people.command(ADA, GROUP, ADA, line));
     ada("init --shared").ok();
     ada("download tiny").ok();
     for path in locks_of(&people.store()) {
@@ -97,7 +97,7 @@ fn members_of_a_shared_store_can_hold_its_locks_and_nobody_else() {
     }
     let bob = |line: &str| {
         let store = people.store().display().to_string();
-        people.desk.s.finish(people.command(BOB, GROUP, BOB, &format!("{line} --store {store}")))
+        people.machine.sandbox.finish(people.command(BOB, GROUP, BOB, &format!("{line} --store {store}")))
     };
     bob("download tiny:q8_0").ok();
     bob("gc --grace 0").ok();

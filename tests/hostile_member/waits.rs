@@ -3,7 +3,7 @@
 use model_manager::disk::{Disk, DiskFile, LockKind, Open, RealDisk};
 use std::path::Path;
 
-use crate::kit::Desk;
+use crate::kit::Machine;
 use crate::support::run::Output;
 
 /// Generous for a busy machine, and less than any default timeout: the given one ended the wait.
@@ -25,11 +25,11 @@ fn waited(output: &Output) -> f64 {
 
 #[test]
 fn every_lock_is_waited_for_as_long_as_was_asked_and_the_message_says_so() {
-    let desk = Desk::new();
-    desk.run("download tiny:q8_0").ok();
-    let store = desk.store();
-    let digest = desk.content().sha256().to_string();
-    let views = std::fs::read_to_string(desk.s.models().join(".model-manager.json")).unwrap();
+    let machine = Machine::new();
+    machine.run("download tiny:q8_0").ok();
+    let store = machine.store();
+    let digest = machine.content().sha256().to_string();
+    let views = std::fs::read_to_string(machine.sandbox.models().join(".model-manager.json")).unwrap();
     let project = views.split("\"project\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     for (path, line) in [
         (store.join("lock/store"), "download tiny:q4_k_m"),
@@ -38,18 +38,18 @@ fn every_lock_is_waited_for_as_long_as_was_asked_and_the_message_says_so() {
         (store.join("lock/gc"), "remove tiny"),
         (store.join("lock/b").join(&digest), "download tiny:q4_k_m"),
         (store.join(format!("lock/views-{project}")), "remove tiny"),
-        (desk.s.project().join("configs/.models.yaml.lock"), "add TheBloke/Tiny-GGUF --update"),
-        (desk.s.project().join("configs/.models.lock.busy"), "lock"),
+        (machine.sandbox.project().join("configs/.models.yaml.lock"), "add TheBloke/Tiny-GGUF --update"),
+        (machine.sandbox.project().join("configs/.models.lock.busy"), "lock"),
     ] {
         let held = hold(&path);
-        let output = desk.run(&format!("{line} --lock-timeout 700ms")).code(8).says("held by");
+        let output = machine.run(&format!("{line} --lock-timeout 700ms")).code(8).says("held by");
         let seconds = waited(&output);
         assert!((0.7..MOST).contains(&seconds), "{seconds} s for {}: {output}", path.display());
-        desk.run(&format!("{line} --lock-timeout 0")).code(8).says("did not wait for").says("held by");
+        machine.run(&format!("{line} --lock-timeout 0")).code(8).says("did not wait for").says("held by");
         drop(held);
     }
-    desk.s.write("configs/manager.yaml", "lock_timeout: 600ms\n");
+    machine.sandbox.write("configs/manager.yaml", "lock_timeout: 600ms\n");
     let _held = hold(&store.join("lock/store"));
-    let seconds = waited(&desk.run("download tiny:q4_k_m").code(8));
+    let seconds = waited(&machine.run("download tiny:q4_k_m").code(8));
     assert!((0.6..MOST).contains(&seconds), "{seconds}");
 }

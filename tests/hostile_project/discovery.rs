@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::kit::{Desk, FILE, REPO, open_entry, set_mode};
+use crate::kit::{FILE, Machine, REPO, open_entry, set_mode};
 use crate::scene::{Recorder, TOKEN, follow, named_commands};
 use crate::support::run::Output;
 use crate::support::snapshot::tree;
@@ -15,7 +15,7 @@ const EVE: u32 = 54_004;
 
 /// A folder that holds Mallory's `configs`, with a server that wants the token, and the user's own folder in it.
 struct Trap {
-    desk: Desk,
+    machine: Machine,
     server: Recorder,
     above: PathBuf,
     mine: PathBuf,
@@ -24,24 +24,24 @@ struct Trap {
 impl Trap {
     /// `owner` and `mode` of the folder; `configs` and what is in it are Mallory's.
     fn new(owner: u32, mode: u32) -> Self {
-        let mut desk = Desk::empty();
-        desk.s.remove_env("HF_ENDPOINT");
-        desk.s.set_env("HF_TOKEN", TOKEN);
+        let mut machine = Machine::empty();
+        machine.sandbox.remove_env("HF_ENDPOINT");
+        machine.sandbox.set_env("HF_TOKEN", TOKEN);
         let server = Recorder::start();
-        let above = desk.s.root().join("above");
+        let above = machine.sandbox.root().join("above");
         let mine = above.join("mine/deep");
         std::fs::create_dir_all(&mine).unwrap();
         configs(&above, &server, MALLORY);
         set_mode(&above, mode);
         chown(&above, Some(owner), Some(owner)).unwrap();
-        set_mode(desk.s.root(), 0o755);
-        Self { desk, server, above, mine }
+        set_mode(machine.sandbox.root(), 0o755);
+        Self { machine, server, above, mine }
     }
 
     fn run(&self, cwd: &Path, line: &str) -> Output {
-        let mut command = self.desk.s.command(line.split_whitespace());
+        let mut command = self.machine.sandbox.command(line.split_whitespace());
         command.current_dir(cwd);
-        self.desk.s.finish(command)
+        self.machine.sandbox.finish(command)
     }
 
     /// The command refuses to work in the folder itself, and names the one command that allows it.
@@ -80,7 +80,7 @@ fn a_folder_of_somebody_else_is_passed_over_until_its_user_allows_it() {
             trap.assert_refused(line);
         }
         trap.assert_nobody_was_asked();
-        follow(&trap.desk, &trap.run(&trap.mine, "list"));
+        follow(&trap.machine, &trap.run(&trap.mine, "list"));
         let output = trap.run(&trap.mine, "download tiny");
         assert!(!output.stderr.contains("passed over"), "{output}");
         trap.server.assert_asked_without_a_token();
@@ -104,7 +104,7 @@ fn nothing_in_a_folder_of_somebody_else_is_read_or_written_for_a_project() {
                 chown(path, Some(MALLORY), Some(MALLORY)).unwrap();
             }
             let before = tree(&trap.above).to_string();
-            let registry = trap.desk.s.write("mine.yaml", "models: {}\n");
+            let registry = trap.machine.sandbox.write("mine.yaml", "models: {}\n");
             for line in ["sync --locked", "add o/r:Q4_K_M", "use tiny --backend llama_cpp", "list", "lock", "download tiny", "gc"] {
                 trap.assert_refused(line);
             }
@@ -143,7 +143,7 @@ fn models_in_a_folder_of_somebody_else_are_passed_over_until_its_user_allows_it(
             }
             std::fs::remove_dir_all(trap.mine.join("models")).ok();
             assert_eq!(tree(&trap.above).to_string(), before, "{mark}");
-            follow(&trap.desk, &trap.run(&trap.mine, "list"));
+            follow(&trap.machine, &trap.run(&trap.mine, "list"));
             let output = trap.run(&trap.mine, "list");
             assert!(!output.stderr.contains("passed over"), "{output}");
         }
@@ -190,10 +190,10 @@ fn root_takes_the_project_of_who_ran_sudo() {
     let mut trap = Trap::new(MALLORY, 0o755);
     chown(trap.above.join("mine"), Some(MALLORY), Some(MALLORY)).unwrap();
     chown(&trap.mine, Some(MALLORY), Some(MALLORY)).unwrap();
-    trap.desk.s.set_env("SUDO_UID", EVE.to_string());
+    trap.machine.sandbox.set_env("SUDO_UID", EVE.to_string());
     trap.run(&trap.mine, "download tiny").code(3);
     trap.assert_nobody_was_asked();
-    trap.desk.s.set_env("SUDO_UID", MALLORY.to_string());
+    trap.machine.sandbox.set_env("SUDO_UID", MALLORY.to_string());
     trap.run(&trap.mine, "download tiny");
     trap.server.assert_asked_without_a_token();
 }
@@ -202,18 +202,18 @@ fn root_takes_the_project_of_who_ran_sudo() {
 #[ignore = "needs root"]
 fn a_user_is_not_led_by_roots_folder_nor_by_a_variable_of_sudo() {
     let mut trap = Trap::new(0, 0o755);
-    trap.desk.s.set_env("SUDO_UID", "0");
-    let binary = trap.desk.s.root().join("model-manager");
-    let copied = Command::new("cp").arg(trap.desk.s.command([""]).get_program()).arg(&binary).status().unwrap();
+    trap.machine.sandbox.set_env("SUDO_UID", "0");
+    let binary = trap.machine.sandbox.root().join("model-manager");
+    let copied = Command::new("cp").arg(trap.machine.sandbox.command([""]).get_program()).arg(&binary).status().unwrap();
     assert!(copied.success());
     std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
     chown(trap.above.join("mine"), Some(EVE), Some(EVE)).unwrap();
     chown(&trap.mine, Some(EVE), Some(EVE)).unwrap();
-    let sealed = trap.desk.s.command(["download", "tiny"]);
+    let sealed = trap.machine.sandbox.command(["download", "tiny"]);
     let mut command = Command::new(&binary);
     command.args(sealed.get_args()).env_clear();
     command.envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(&trap.mine).uid(EVE).gid(EVE);
-    trap.desk.s.finish(command).says("passed over the project in").says("belongs to user 0");
+    trap.machine.sandbox.finish(command).says("passed over the project in").says("belongs to user 0");
     trap.assert_nobody_was_asked();
 }
 
@@ -222,7 +222,7 @@ fn a_user_is_not_led_by_roots_folder_nor_by_a_variable_of_sudo() {
 fn the_search_ends_below_the_folder_of_all_homes() {
     let mut trap = Trap::new(0, 0o755);
     configs(&trap.above, &trap.server, 0);
-    trap.desk.s.set_env("HOME", trap.above.join("mine"));
+    trap.machine.sandbox.set_env("HOME", trap.above.join("mine"));
     trap.run(&trap.mine, "download tiny").code(3);
     trap.assert_nobody_was_asked();
 }
@@ -249,7 +249,7 @@ fn a_registry_that_the_user_names_is_the_users_word() {
     let output = trap.run(&trap.mine, &format!("download tiny --config {}", registry.display()));
     assert!(!output.stderr.contains("passed over"), "{output}");
     trap.server.assert_asked_without_a_token();
-    trap.desk.s.set_env("MODEL_MANAGER_CONFIG", registry);
+    trap.machine.sandbox.set_env("MODEL_MANAGER_CONFIG", registry);
     let output = trap.run(&trap.mine, "download tiny");
     assert!(!output.stderr.contains("passed over"), "{output}");
 }

@@ -1,21 +1,24 @@
 //! Text that never ends: every file that a project brings is refused with one error, in bounded time and memory.
 
-use crate::kit::Desk;
+use crate::kit::Machine;
 use crate::support::run::Output;
 
 /// More than the program may take: seconds of processor, kilobytes of memory.
 #[cfg(unix)]
-fn bounded(desk: &Desk, line: &str) -> Output {
-    let sealed = desk.s.command(line.split_whitespace());
+fn bounded(machine: &Machine, line: &str) -> Output {
+    let sealed = machine.sandbox.command(line.split_whitespace());
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -t 20; ulimit -d 262144; exec \"$0\" \"$@\""]).arg(sealed.get_program()).args(sealed.get_args());
-    command.env_clear().envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(desk.s.project());
-    desk.s.finish(command)
+    command
+        .env_clear()
+        .envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(machine.sandbox.project());
+    machine.sandbox.finish(command)
 }
 
 #[cfg(not(unix))]
-fn bounded(desk: &Desk, line: &str) -> Output {
-    desk.run(line)
+fn bounded(machine: &Machine, line: &str) -> Output {
+    machine.run(line)
 }
 
 fn hostile_texts() -> Vec<(&'static str, String)> {
@@ -52,8 +55,8 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
 }
 
 #[track_caller]
-fn assert_refused(desk: &Desk, line: &str, file: &str, what: &str) {
-    let output = bounded(desk, line);
+fn assert_refused(machine: &Machine, line: &str, file: &str, what: &str) {
+    let output = bounded(machine, line);
     assert_eq!(output.status.code(), Some(2), "{what}: {}", output.stderr.chars().take(2_000).collect::<String>());
     let errors = output.stderr.lines().filter(|line| line.starts_with("error: ")).count();
     assert!(errors == 1 && output.stderr.contains(file) && output.stderr.len() < 8_000, "{what}: {}", output.stderr.len());
@@ -61,60 +64,60 @@ fn assert_refused(desk: &Desk, line: &str, file: &str, what: &str) {
 
 #[test]
 fn a_registry_that_never_ends_is_one_error() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for (what, text) in hostile_texts() {
-        desk.s.write("configs/models.yaml", text);
-        assert_refused(&desk, "info", "models.yaml", what);
+        machine.sandbox.write("configs/models.yaml", text);
+        assert_refused(&machine, "info", "models.yaml", what);
     }
 }
 
 #[test]
 fn a_settings_file_that_never_ends_is_one_error() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for (what, text) in hostile_texts() {
-        desk.s.write("configs/manager.yaml", text);
-        assert_refused(&desk, "list", "manager.yaml", what);
+        machine.sandbox.write("configs/manager.yaml", text);
+        assert_refused(&machine, "list", "manager.yaml", what);
     }
 }
 
 #[test]
 fn a_lock_file_that_never_ends_is_one_error() {
-    let desk = Desk::new();
+    let machine = Machine::new();
     for (what, text) in hostile_texts() {
-        desk.s.write("configs/models.lock", text);
-        assert_refused(&desk, "lock --check", "models.lock", what);
+        machine.sandbox.write("configs/models.lock", text);
+        assert_refused(&machine, "lock --check", "models.lock", what);
     }
 }
 
 #[test]
 fn backend_settings_that_never_end_are_one_error() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
     for (what, text) in hostile_texts() {
-        desk.s.write("configs/backend/llama_cpp.yaml", text);
-        assert_refused(&desk, "use tiny --backend llama_cpp", "llama_cpp.yaml", what);
+        machine.sandbox.write("configs/backend/llama_cpp.yaml", text);
+        assert_refused(&machine, "use tiny --backend llama_cpp", "llama_cpp.yaml", what);
     }
 }
 
 #[test]
 fn every_command_ends_soon_with_the_deepest_registry() {
-    let desk = Desk::new();
-    desk.run("download tiny").ok();
-    desk.s.write("configs/models.yaml", "{a: ".repeat(200_000));
+    let machine = Machine::new();
+    machine.run("download tiny").ok();
+    machine.sandbox.write("configs/models.yaml", "{a: ".repeat(200_000));
     for line in ["download tiny", "lint", "add o/r:Q4", "lock", "sync", "use tiny --backend llama_cpp"] {
-        let output = bounded(&desk, line);
+        let output = bounded(&machine, line);
         assert!(output.status.code().is_some_and(|code| code != 0 && code < 100), "{line}: {output}");
     }
     for line in ["list", "gc", "df", "projects"] {
-        bounded(&desk, line).ok();
+        bounded(&machine, line).ok();
     }
     for (what, name) in [("identity", "models/.model-manager.json"), ("manifest", "models/tiny/gguf/q4_k_m/.view.json")] {
-        let desk = Desk::new();
-        desk.run("download tiny").ok();
+        let machine = Machine::new();
+        machine.run("download tiny").ok();
         for text in ["[".repeat(200_000), "{\"a\":".repeat(200_000), format!("\"{}\"", "x".repeat(56 << 20))] {
-            desk.s.write(name, text);
+            machine.sandbox.write(name, text);
             for line in ["list", "verify", "doctor", "download tiny"] {
-                let output = bounded(&desk, line);
+                let output = bounded(&machine, line);
                 assert!(output.status.code().is_some_and(|code| code < 100) && output.stderr.len() < 8_000, "{what}: {line}");
             }
         }

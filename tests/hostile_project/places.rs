@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::kit::{Desk, FILE, PATH, REPO, assert_content, open_entry, stamps};
+use crate::kit::{FILE, Machine, PATH, REPO, assert_content, open_entry, stamps};
 use crate::scene::{follow, named_commands};
 use crate::support::snapshot::tree;
 
@@ -26,8 +26,8 @@ const COMMANDS: [&str; 14] = [
 ];
 
 /// A folder of the user's beside the project, with a file in it.
-fn precious(desk: &Desk) -> PathBuf {
-    let folder = desk.s.root().join("precious");
+fn precious(machine: &Machine) -> PathBuf {
+    let folder = machine.sandbox.root().join("precious");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("keep"), "as it was").unwrap();
     folder
@@ -35,11 +35,11 @@ fn precious(desk: &Desk) -> PathBuf {
 
 /// Every command refuses by name, with one command that allows it; then a download works.
 #[track_caller]
-fn refused_until_allowed(desk: &Desk, folder: &Path, words: &str, place: &Path) {
+fn refused_until_allowed(machine: &Machine, folder: &Path, words: &str, place: &Path) {
     let (before, stamped) = (tree(folder).to_string(), stamps(folder));
     let mut last = None;
     for line in COMMANDS {
-        let output = desk.run(line).code(2).says(words).says(&place.display().to_string());
+        let output = machine.run(line).code(2).says(words).says(&place.display().to_string());
         assert_eq!(
             named_commands(&output),
             [["config", "set", "--user", "allowed_places", &place.display().to_string()]],
@@ -48,89 +48,89 @@ fn refused_until_allowed(desk: &Desk, folder: &Path, words: &str, place: &Path) 
         last = Some(output);
     }
     assert_eq!((tree(folder).to_string(), stamps(folder)), (before, stamped));
-    follow(desk, &last.unwrap());
-    desk.run("download tiny").ok();
-    assert_content(&desk.s.project().join(desk.run("path tiny").ok().last_line()), &desk.content());
-    desk.run("verify").ok();
-    desk.run("gc").ok();
+    follow(machine, &last.unwrap());
+    machine.run("download tiny").ok();
+    assert_content(&machine.sandbox.project().join(machine.run("path tiny").ok().last_line()), &machine.content());
+    machine.run("verify").ok();
+    machine.run("gc").ok();
 }
 
 #[test]
 fn a_models_folder_that_is_a_link_out_of_the_project_is_refused_until_its_user_allows_it() {
     for target in ["../precious", "absolute"] {
-        let desk = Desk::new();
-        let folder = precious(&desk);
-        symlink(if target == "absolute" { &folder } else { Path::new(target) }, desk.s.models()).unwrap();
-        refused_until_allowed(&desk, &folder, "the models directory", &folder);
+        let machine = Machine::new();
+        let folder = precious(&machine);
+        symlink(if target == "absolute" { &folder } else { Path::new(target) }, machine.sandbox.models()).unwrap();
+        refused_until_allowed(&machine, &folder, "the models directory", &folder);
     }
 }
 
 #[test]
 fn a_store_that_is_a_link_out_of_the_project_is_refused_until_its_user_allows_it() {
-    let desk = Desk::new();
-    let folder = precious(&desk);
+    let machine = Machine::new();
+    let folder = precious(&machine);
     std::fs::remove_file(folder.join("keep")).unwrap();
-    std::fs::create_dir(desk.s.models()).unwrap();
-    symlink("../../precious", desk.s.models().join(".blobs")).unwrap();
-    refused_until_allowed(&desk, &folder, "the store", &folder);
+    std::fs::create_dir(machine.sandbox.models()).unwrap();
+    symlink("../../precious", machine.sandbox.models().join(".blobs")).unwrap();
+    refused_until_allowed(&machine, &folder, "the store", &folder);
 }
 
 #[test]
 fn a_place_that_the_projects_file_names_outside_of_it_is_refused_until_its_user_allows_it() {
     for (key, what) in [("store", "the store"), ("models_dir", "the models directory")] {
         for path in ["~/mine", "../home/mine", "configs/../../home/mine", "ABSOLUTE", "linked/mine", "linked/new/mine"] {
-            let desk = Desk::new();
-            let home = desk.s.home();
+            let machine = Machine::new();
+            let home = machine.sandbox.home();
             let mine = home.join(if path.contains("new") { "new/mine" } else { "mine" });
-            symlink("../home", desk.s.project().join("linked")).unwrap();
+            symlink("../home", machine.sandbox.project().join("linked")).unwrap();
             let path = path.replace("ABSOLUTE", &mine.display().to_string());
-            desk.s.write("configs/manager.yaml", format!("{key}: \"{path}\"\n"));
-            refused_until_allowed(&desk, &home, what, &mine);
+            machine.sandbox.write("configs/manager.yaml", format!("{key}: \"{path}\"\n"));
+            refused_until_allowed(&machine, &home, what, &mine);
         }
     }
 }
 
 #[test]
 fn both_places_are_allowed_by_one_command() {
-    let desk = Desk::new();
-    desk.s.write("configs/manager.yaml", "store: ~/store\nmodels_dir: ~/models\n");
-    let output = desk.run("download tiny").code(2).says("the store").says("the models directory");
-    follow(&desk, &output);
-    desk.run("download tiny").ok();
+    let machine = Machine::new();
+    machine.sandbox.write("configs/manager.yaml", "store: ~/store\nmodels_dir: ~/models\n");
+    let output = machine.run("download tiny").code(2).says("the store").says("the models directory");
+    follow(&machine, &output);
+    machine.run("download tiny").ok();
 }
 
 #[test]
 fn what_its_user_names_needs_no_permission() {
     for by in ["flag", "variable", "users file"] {
-        let mut desk = Desk::new();
-        let (store, models) = (desk.s.root().join("srv/store"), desk.s.root().join("srv/models"));
+        let mut machine = Machine::new();
+        let (store, models) = (machine.sandbox.root().join("srv/store"), machine.sandbox.root().join("srv/models"));
         let mut line = "download tiny".to_owned();
         match by {
             "flag" => line.push_str(&format!(" --store {} --models-dir {}", store.display(), models.display())),
             "variable" => {
-                desk.s.set_env("MODEL_MANAGER_STORE", &store);
-                desk.s.set_env("MODEL_MANAGER_MODELS_DIR", &models);
+                machine.sandbox.set_env("MODEL_MANAGER_STORE", &store);
+                machine.sandbox.set_env("MODEL_MANAGER_MODELS_DIR", &models);
             }
             _ => {
-                desk.run(&format!("config set --user store {}", store.display())).ok();
-                desk.run(&format!("config set --user models_dir {}", models.display())).ok();
+                machine.run(&format!("config set --user store {}", store.display())).ok();
+                machine.run(&format!("config set --user models_dir {}", models.display())).ok();
             }
         }
-        desk.run(&line).ok();
+        machine.run(&line).ok();
         assert!(store.join("STORE.json").exists() && models.join("tiny").exists(), "{by}");
     }
 }
 
 #[test]
 fn a_store_that_its_user_made_once_may_be_named_by_projects() {
-    let desk = Desk::new();
-    desk.s.write("configs/manager.yaml", "store: ~/store\n");
-    let store = desk.s.home().join("store");
+    let machine = Machine::new();
+    machine.sandbox.write("configs/manager.yaml", "store: ~/store\n");
+    let store = machine.sandbox.home().join("store");
     // The project's own word is not the user's.
-    desk.run("init").code(2);
-    desk.run(&format!("--store {} init", store.display())).ok().says("config.yaml");
-    desk.run("download tiny").ok();
-    assert!(store.join("sha256").exists() && !desk.store().exists());
+    machine.run("init").code(2);
+    machine.run(&format!("--store {} init", store.display())).ok().says("config.yaml");
+    machine.run("download tiny").ok();
+    assert!(store.join("sha256").exists() && !machine.store().exists());
 }
 
 #[test]
@@ -141,16 +141,16 @@ fn folders_of_version_control_are_no_places_for_models() {
         ("models_dir: m\n", Some("m")),
         ("tries: 3\n", Some("models")),
     ] {
-        let desk = Desk::new();
-        std::fs::create_dir_all(desk.s.project().join(".git/objects")).unwrap();
-        desk.s.write("configs/manager.yaml", text);
+        let machine = Machine::new();
+        std::fs::create_dir_all(machine.sandbox.project().join(".git/objects")).unwrap();
+        machine.sandbox.write("configs/manager.yaml", text);
         if let Some(link) = link {
-            symlink(".git", desk.s.project().join(link)).unwrap();
+            symlink(".git", machine.sandbox.project().join(link)).unwrap();
         }
-        let before = stamps(&desk.s.project().join(".git"));
-        let output = desk.run("download tiny").code(2).says(".git").says("version control");
+        let before = stamps(&machine.sandbox.project().join(".git"));
+        let output = machine.run("download tiny").code(2).says(".git").says("version control");
         assert!(named_commands(&output).is_empty(), "{output}");
-        assert_eq!(stamps(&desk.s.project().join(".git")), before);
+        assert_eq!(stamps(&machine.sandbox.project().join(".git")), before);
     }
 }
 
@@ -158,17 +158,17 @@ fn folders_of_version_control_are_no_places_for_models() {
 fn no_link_below_the_models_folder_is_followed_for_writing() {
     for at in ["tiny", "tiny/gguf", "tiny/gguf/q4_k_m"] {
         for target in ["absolute", "dangling"] {
-            let desk = Desk::new();
-            let folder = precious(&desk);
+            let machine = Machine::new();
+            let folder = precious(&machine);
             let target = if target == "absolute" { folder.clone() } else { folder.join("not-yet") };
-            let link = desk.s.models().join(at);
+            let link = machine.sandbox.models().join(at);
             std::fs::create_dir_all(link.parent().unwrap()).unwrap();
             symlink(&target, &link).unwrap();
             let before = stamps(&folder);
-            desk.run("download tiny").code(1).says("a link to");
-            desk.run("download tiny --force").code(1).says("a link to");
+            machine.run("download tiny").code(1).says("a link to");
+            machine.run("download tiny --force").code(1).says("a link to");
             for line in ["verify", "verify --repair", "remove tiny", "gc", "doctor", "list"] {
-                desk.run(line);
+                machine.run(line);
             }
             assert_eq!(stamps(&folder), before, "{at}");
             assert!(link.is_symlink(), "{at}");
@@ -178,8 +178,8 @@ fn no_link_below_the_models_folder_is_followed_for_writing() {
 
 #[test]
 fn no_name_in_a_registry_or_a_lock_spells_a_way_out() {
-    let desk = Desk::new();
-    let folder = precious(&desk);
+    let machine = Machine::new();
+    let folder = precious(&machine);
     let before = stamps(&folder);
     let models = |id: &str, format: &str, quant: &str, file: &str| {
         format!(
@@ -198,13 +198,13 @@ fn no_name_in_a_registry_or_a_lock_spells_a_way_out() {
         models("a", "gguf", "q4", "/etc/passwd"),
         models("a", "gguf", "q4", "..\\\\..\\\\keep"),
     ] {
-        desk.s.write("configs/models.yaml", &text);
+        machine.sandbox.write("configs/models.yaml", &text);
         for line in ["download a", "lock a", "lint"] {
-            let output = desk.run(line);
+            let output = machine.run(line);
             assert!(output.status.code().is_some_and(|code| code != 0), "{text}\n{output}");
         }
         // Such an entry ends only itself.
-        desk.run("info").ok().says("models.yaml");
+        machine.run("info").ok().says("models.yaml");
     }
     let locked = |model: &str, path: &str| {
         format!(
@@ -214,11 +214,11 @@ fn no_name_in_a_registry_or_a_lock_spells_a_way_out() {
             "0".repeat(64)
         )
     };
-    desk.s.write("configs/models.yaml", "models: {}\n");
+    machine.sandbox.write("configs/models.yaml", "models: {}\n");
     for text in [locked("..", "x"), locked("a", "../../../../precious/keep"), locked("a", "/etc/passwd"), locked("a", ".view.json")]
     {
-        desk.s.write("configs/models.lock", text);
-        desk.run("sync --locked").code(2).says("models.lock");
+        machine.sandbox.write("configs/models.lock", text);
+        machine.run("sync --locked").code(2).says("models.lock");
     }
     assert_eq!(stamps(&folder), before);
 }
@@ -228,12 +228,12 @@ fn use_edits_only_files_of_the_project() {
     let file = "configs/backend/llama_cpp.yaml";
     let settings = "backend:\n  type: llama_cpp\n  model_path: \"old\"\n";
     for kind in ["file", "folder", "dangling", "hard"] {
-        let desk = Desk::new();
-        desk.run("download tiny").ok();
-        let folder = precious(&desk);
+        let machine = Machine::new();
+        machine.run("download tiny").ok();
+        let folder = precious(&machine);
         let real = folder.join("llama_cpp.yaml");
         std::fs::write(&real, settings).unwrap();
-        let at = desk.s.project().join(file);
+        let at = machine.sandbox.project().join(file);
         std::fs::create_dir_all(at.parent().unwrap()).unwrap();
         match kind {
             "file" => symlink("../../../precious/llama_cpp.yaml", &at).unwrap(),
@@ -245,7 +245,7 @@ fn use_edits_only_files_of_the_project() {
             _ => std::fs::hard_link(&real, &at).unwrap(),
         }
         if kind == "hard" {
-            desk.run("use tiny --backend llama_cpp").ok();
+            machine.run("use tiny --backend llama_cpp").ok();
             assert_eq!(std::fs::read_to_string(&real).unwrap(), settings);
             continue;
         }
@@ -255,15 +255,15 @@ fn use_edits_only_files_of_the_project() {
             &format!("use tiny --backend llama_cpp --file {file}"),
             "use tiny --backend llama_cpp --print",
         ] {
-            desk.run(line).code(2).says("leads out of the project").says("--file /");
+            machine.run(line).code(2).says("leads out of the project").says("--file /");
         }
         assert_eq!(stamps(&folder), before, "{kind}");
         if kind == "dangling" {
             continue;
         }
         // The command that is named edits the file that is meant.
-        let commands = named_commands(&desk.run("use tiny --backend llama_cpp"));
-        desk.s.run(&commands[0]).ok();
+        let commands = named_commands(&machine.run("use tiny --backend llama_cpp"));
+        machine.sandbox.run(&commands[0]).ok();
         assert!(std::fs::read_to_string(&real).unwrap().contains(FILE), "{kind}");
     }
 }
@@ -272,15 +272,15 @@ fn use_edits_only_files_of_the_project() {
 fn files_of_the_project_that_are_links_out_of_it_are_neither_read_nor_written() {
     for name in ["models.yaml", "models.lock", "manager.yaml"] {
         for target in ["secret", "not-there"] {
-            let desk = Desk::new();
-            let folder = precious(&desk);
+            let machine = Machine::new();
+            let folder = precious(&machine);
             std::fs::write(folder.join("secret"), "very secret words\n").unwrap();
-            let at = desk.s.project().join("configs").join(name);
+            let at = machine.sandbox.project().join("configs").join(name);
             let _none = std::fs::remove_file(&at);
             symlink(folder.join(target), &at).unwrap();
             let before = stamps(&folder);
             for line in ["list", "info", "lint", "add o/r:Q4_K_M", "lock", "lock --check", "sync", "download tiny", "doctor"] {
-                let output = desk.run(line).code(2).says("leads out of the project");
+                let output = machine.run(line).code(2).says("leads out of the project");
                 assert!(!format!("{}{}", output.stdout, output.stderr).contains("secret words"), "{output}");
             }
             assert_eq!(stamps(&folder), before, "{name}");
@@ -290,47 +290,47 @@ fn files_of_the_project_that_are_links_out_of_it_are_neither_read_nor_written() 
 
 #[test]
 fn a_linked_configs_folder_is_no_part_of_the_project() {
-    let desk = Desk::new();
-    let folder = precious(&desk);
-    let configs = desk.s.project().join("configs");
+    let machine = Machine::new();
+    let folder = precious(&machine);
+    let configs = machine.sandbox.project().join("configs");
     std::fs::remove_dir_all(&configs).unwrap();
     symlink("../precious", &configs).unwrap();
     let before = stamps(&folder);
     for line in ["add o/r:Q4_K_M", "lock", "download tiny"] {
-        desk.run(line).code(2).says("leads out of the project");
+        machine.run(line).code(2).says("leads out of the project");
     }
     assert_eq!(stamps(&folder), before);
 }
 
 #[test]
 fn links_inside_of_the_project_are_its_own_business() {
-    let desk = Desk::new();
-    let project = desk.s.project();
+    let machine = Machine::new();
+    let project = machine.sandbox.project();
     std::fs::create_dir_all(project.join("data/models")).unwrap();
     symlink("data/models", project.join("models")).unwrap();
     std::fs::rename(project.join("configs/models.yaml"), project.join("data/registry.yaml")).unwrap();
     symlink("../data/registry.yaml", project.join("configs/models.yaml")).unwrap();
-    assert_eq!(desk.run("download tiny").ok().last_line(), PATH);
-    desk.run("lock").ok();
-    desk.run("sync --locked").ok();
+    assert_eq!(machine.run("download tiny").ok().last_line(), PATH);
+    machine.run("lock").ok();
+    machine.run("sync --locked").ok();
     assert!(project.join("data/models").join(PATH.strip_prefix("models/").unwrap()).exists());
 }
 
 #[test]
 fn a_link_to_one_file_asks_for_that_file_alone() {
-    let desk = Desk::new();
-    let at = desk.s.project().join("configs/models.yaml");
-    let real = desk.s.home().join("registry.yaml");
+    let machine = Machine::new();
+    let at = machine.sandbox.project().join("configs/models.yaml");
+    let real = machine.sandbox.home().join("registry.yaml");
     std::fs::rename(&at, &real).unwrap();
     symlink(&real, &at).unwrap();
-    let output = desk.run("list").code(2).says("the registry");
+    let output = machine.run("list").code(2).says("the registry");
     assert_eq!(named_commands(&output), [["config", "set", "--user", "allowed_places", &real.display().to_string()]], "{output}");
-    follow(&desk, &output);
-    desk.run("download tiny").ok();
-    desk.run("lock").ok();
+    follow(&machine, &output);
+    machine.run("download tiny").ok();
+    machine.run("lock").ok();
     // The folder that holds it is not allowed by that.
-    symlink(desk.s.home().join("other.yaml"), desk.s.project().join("configs/manager.yaml")).unwrap();
-    desk.run("list").code(2).says("the settings file");
+    symlink(machine.sandbox.home().join("other.yaml"), machine.sandbox.project().join("configs/manager.yaml")).unwrap();
+    machine.run("list").code(2).says("the settings file");
 }
 
 #[test]
@@ -342,13 +342,13 @@ fn nobody_is_asked_to_allow_the_home_folder_or_what_holds_it() {
         ("tries: 3\n", Some("/")),
         ("tries: 3\n", Some("HOME")),
     ] {
-        let desk = Desk::new();
-        let home = desk.s.home().display().to_string();
-        desk.s.write("configs/manager.yaml", text.replace("HOME", &home));
+        let machine = Machine::new();
+        let home = machine.sandbox.home().display().to_string();
+        machine.sandbox.write("configs/manager.yaml", text.replace("HOME", &home));
         if let Some(target) = link {
-            symlink(target.replace("HOME", &home), desk.s.models()).unwrap();
+            symlink(target.replace("HOME", &home), machine.sandbox.models()).unwrap();
         }
-        let output = desk.run("list").code(2).says("leads out of the project").says("hint: ");
+        let output = machine.run("list").code(2).says("leads out of the project").says("hint: ");
         assert!(named_commands(&output).is_empty(), "{output}");
     }
 }
@@ -357,30 +357,30 @@ fn nobody_is_asked_to_allow_the_home_folder_or_what_holds_it() {
 fn folders_whose_files_other_programs_run_are_no_places_for_models() {
     for place in [".venv/lib/python3.11", "venv/lib/python3.11", "venv", "node_modules/x", "a/site-packages", ".direnv"] {
         for by in ["models", "store", "models_dir", "store of the file"] {
-            let desk = Desk::new();
-            let folder = desk.s.project().join(place);
+            let machine = Machine::new();
+            let folder = machine.sandbox.project().join(place);
             std::fs::create_dir_all(&folder).unwrap();
             if let Some(venv) = place.split('/').next().filter(|name| name.ends_with("venv")) {
-                std::fs::write(desk.s.project().join(venv).join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
+                std::fs::write(machine.sandbox.project().join(venv).join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
             }
             match by {
-                "models" => symlink(place, desk.s.models()).unwrap(),
+                "models" => symlink(place, machine.sandbox.models()).unwrap(),
                 "store" => {
-                    std::fs::create_dir(desk.s.models()).unwrap();
-                    symlink(Path::new("..").join(place), desk.store()).unwrap();
+                    std::fs::create_dir(machine.sandbox.models()).unwrap();
+                    symlink(Path::new("..").join(place), machine.store()).unwrap();
                 }
-                "models_dir" => drop(desk.s.write("configs/manager.yaml", format!("models_dir: {place}\n"))),
-                _ => drop(desk.s.write("configs/manager.yaml", format!("store: {place}\n"))),
+                "models_dir" => drop(machine.sandbox.write("configs/manager.yaml", format!("models_dir: {place}\n"))),
+                _ => drop(machine.sandbox.write("configs/manager.yaml", format!("store: {place}\n"))),
             }
             let before = stamps(&folder);
-            let output = desk.run("download tiny").code(2).says("other programs");
+            let output = machine.run("download tiny").code(2).says("other programs");
             assert_eq!(stamps(&folder), before, "{place}");
             // What holds it is not the user's word for it.
-            desk.run("config set --user allowed_places .").ok();
-            desk.run("download tiny").code(2).says("other programs");
+            machine.run("config set --user allowed_places .").ok();
+            machine.run("download tiny").code(2).says("other programs");
             if place != "venv" {
-                follow(&desk, &output);
-                desk.run("download tiny").ok();
+                follow(&machine, &output);
+                machine.run("download tiny").ok();
             }
         }
     }
@@ -388,9 +388,9 @@ fn folders_whose_files_other_programs_run_are_no_places_for_models() {
 
 #[test]
 fn a_hidden_folder_is_a_place_for_models_where_its_user_names_it() {
-    let desk = Desk::new();
-    desk.run("download tiny --models-dir .models").ok();
-    desk.s.write(".mine/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
-    desk.run("lock tiny --config .mine/models.yaml").ok();
-    assert!(desk.s.project().join(".mine/models.lock").exists());
+    let machine = Machine::new();
+    machine.run("download tiny --models-dir .models").ok();
+    machine.sandbox.write(".mine/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
+    machine.run("lock tiny --config .mine/models.yaml").ok();
+    assert!(machine.sandbox.project().join(".mine/models.lock").exists());
 }

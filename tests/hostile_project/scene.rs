@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use crate::kit::Desk;
+use crate::kit::Machine;
 use crate::support::run::Output;
 
 pub const TOKEN: &str = "hf_very_secret";
@@ -102,10 +102,10 @@ fn words(line: &str) -> Vec<String> {
 
 /// Runs the one command that the output names, which must be about the user's settings.
 #[track_caller]
-pub fn follow(desk: &Desk, output: &Output) {
+pub fn follow(machine: &Machine, output: &Output) {
     let commands = named_commands(output);
     let set: Vec<_> =
         commands.iter().filter(|words| words.starts_with(&["config".into(), "set".into(), "--user".into()])).collect();
     assert_eq!(set.len(), 1, "one command: {output}");
-    desk.s.run(set[0]).ok();
+    machine.sandbox.run(set[0]).ok();
 }

@@ -1,27 +1,27 @@
 //! Secrets and certificates: who sees them, and who says so.
 
-use crate::kit::{Desk, FILE, OTHER, REPO, open_entry};
+use crate::kit::{FILE, Machine, OTHER, REPO, open_entry};
 use crate::scene::{Recorder, TOKEN, follow};
 
 /// A project with an unpinned model, whose settings name a server of their own.
-fn project(server: &Recorder) -> Desk {
-    let mut desk = Desk::new();
-    desk.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])]);
-    desk.s.write("configs/manager.yaml", format!("endpoints: [\"{}\"]\ntries: 1\n", server.url()));
-    desk.s.remove_env("HF_ENDPOINT");
-    desk.s.set_env("HF_TOKEN", TOKEN);
-    desk
+fn project(server: &Recorder) -> Machine {
+    let mut machine = Machine::new();
+    machine.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])]);
+    machine.sandbox.write("configs/manager.yaml", format!("endpoints: [\"{}\"]\ntries: 1\n", server.url()));
+    machine.sandbox.remove_env("HF_ENDPOINT");
+    machine.sandbox.set_env("HF_TOKEN", TOKEN);
+    machine
 }
 
 /// A lock file with a branch, so that `lock --update` and `sync` have something to ask.
-fn lock(desk: &Desk) {
-    let content = desk.content();
-    desk.s.write(
+fn lock(machine: &Machine) {
+    let content = machine.content();
+    machine.sandbox.write(
         "configs/models.lock",
         format!(
             "version: 1\nviews:\n  - model: tiny\n    format: gguf\n    quant: q4_k_m\n    source: registry\n    repo: {REPO}\n    \
              revision: main\n    commit: {}\n    files:\n      - path: {FILE}\n        size: {}\n        sha256: {}\n",
-            desk.hub.commit(REPO),
+            machine.hub.commit(REPO),
             content.len(),
             content.sha256()
         ),
@@ -45,11 +45,11 @@ fn no_command_sends_the_token_to_a_server_that_only_the_project_names() {
         "sync",
     ] {
         let server = Recorder::start();
-        let desk = project(&server);
+        let machine = project(&server);
         if line.starts_with("sync") || line.contains("lock --update") {
-            lock(&desk);
+            lock(&machine);
         }
-        let output = desk.run(line);
+        let output = machine.run(line);
         assert_ne!(output.status.code(), Some(2), "{output}");
         server.assert_asked_without_a_token();
         let words = format!("the token is not sent to {}", server.url());
@@ -64,16 +64,16 @@ fn no_command_sends_the_token_to_a_server_that_only_the_project_names() {
 fn a_token_from_any_place_stays_with_the_user() {
     for place in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "saved"] {
         let server = Recorder::start();
-        let mut desk = project(&server);
-        desk.s.remove_env("HF_TOKEN");
-        let file = desk.s.root().join("a-token");
+        let mut machine = project(&server);
+        machine.sandbox.remove_env("HF_TOKEN");
+        let file = machine.sandbox.root().join("a-token");
         std::fs::write(&file, TOKEN).unwrap();
         match place {
-            "HF_TOKEN_PATH" => desk.s.set_env(place, file),
-            "saved" => std::fs::write(desk.s.hf_home().join("token"), TOKEN).unwrap(),
-            _ => desk.s.set_env(place, TOKEN),
+            "HF_TOKEN_PATH" => machine.sandbox.set_env(place, file),
+            "saved" => std::fs::write(machine.sandbox.hf_home().join("token"), TOKEN).unwrap(),
+            _ => machine.sandbox.set_env(place, TOKEN),
         }
-        desk.run("download tiny").says("the token is not sent");
+        machine.run("download tiny").says("the token is not sent");
         server.assert_asked_without_a_token();
     }
 }
@@ -81,9 +81,9 @@ fn a_token_from_any_place_stays_with_the_user() {
 #[test]
 fn the_command_that_is_named_trusts_the_server() {
     let server = Recorder::start();
-    let desk = project(&server);
-    follow(&desk, &desk.run("download tiny"));
-    let output = desk.run("download tiny");
+    let machine = project(&server);
+    follow(&machine, &machine.run("download tiny"));
+    let output = machine.run("download tiny");
     assert!(!output.stderr.contains("the token is not sent"), "{output}");
     server.assert_got_the_token();
 }
@@ -92,19 +92,19 @@ fn the_command_that_is_named_trusts_the_server() {
 fn a_server_that_the_user_names_gets_the_token() {
     for by in ["--endpoint", "HF_ENDPOINT", "endpoints", "trusted_endpoints"] {
         let server = Recorder::start();
-        let mut desk = project(&server);
+        let mut machine = project(&server);
         let mut line = "download tiny".to_owned();
         match by {
             "--endpoint" => line.push_str(&format!(" --endpoint {}", server.url())),
-            "HF_ENDPOINT" => desk.s.set_env(by, server.url()),
+            "HF_ENDPOINT" => machine.sandbox.set_env(by, server.url()),
             key => {
-                desk.run(&format!("config set --user {key} {}", server.url())).ok();
+                machine.run(&format!("config set --user {key} {}", server.url())).ok();
                 if key == "endpoints" {
-                    desk.s.write("configs/manager.yaml", "tries: 1\n");
+                    machine.sandbox.write("configs/manager.yaml", "tries: 1\n");
                 }
             }
         }
-        desk.run(&line);
+        machine.run(&line);
         server.assert_got_the_token();
     }
 }
@@ -113,101 +113,101 @@ fn a_server_that_the_user_names_gets_the_token() {
 fn a_trusted_server_cannot_send_the_token_on_to_one_that_is_not() {
     let stranger = Recorder::start();
     let friend = Recorder::redirecting(&stranger.url());
-    let desk = project(&stranger);
-    desk.s.write("configs/manager.yaml", format!("endpoints: [\"{}\", \"{}\"]\ntries: 1\n", friend.url(), stranger.url()));
-    desk.run(&format!("config set --user trusted_endpoints {}", friend.url())).ok();
-    desk.run("download tiny");
+    let machine = project(&stranger);
+    machine.sandbox.write("configs/manager.yaml", format!("endpoints: [\"{}\", \"{}\"]\ntries: 1\n", friend.url(), stranger.url()));
+    machine.run(&format!("config set --user trusted_endpoints {}", friend.url())).ok();
+    machine.run("download tiny");
     friend.assert_got_the_token();
     stranger.assert_asked_without_a_token();
 }
 
 /// The recorder is the proxy, so that a host elsewhere can be asked without one.
-fn far_away(desk: &mut Desk, proxy: &Recorder) {
-    desk.s.remove_env("NO_PROXY");
-    desk.s.set_env("http_proxy", proxy.url());
+fn far_away(machine: &mut Machine, proxy: &Recorder) {
+    machine.sandbox.remove_env("NO_PROXY");
+    machine.sandbox.set_env("http_proxy", proxy.url());
 }
 
 #[test]
 fn nothing_unencrypted_carries_the_token_off_this_machine_unless_the_users_file_says_so() {
     for by in ["--endpoint", "HF_ENDPOINT", "project"] {
         let proxy = Recorder::start();
-        let mut desk = project(&proxy);
-        far_away(&mut desk, &proxy);
+        let mut machine = project(&proxy);
+        far_away(&mut machine, &proxy);
         let mut line = "download tiny".to_owned();
         match by {
             "--endpoint" => line.push_str(" --endpoint http://hub.example"),
             "HF_ENDPOINT" => {
-                desk.s.write("configs/manager.yaml", "tries: 1\n");
-                desk.s.set_env(by, "http://hub.example");
+                machine.sandbox.write("configs/manager.yaml", "tries: 1\n");
+                machine.sandbox.set_env(by, "http://hub.example");
             }
-            _ => drop(desk.s.write("configs/manager.yaml", "endpoints: http://hub.example\ntries: 1\n")),
+            _ => drop(machine.sandbox.write("configs/manager.yaml", "endpoints: http://hub.example\ntries: 1\n")),
         }
-        let output = desk.run(&line).says("the token is not sent to http://hub.example");
+        let output = machine.run(&line).says("the token is not sent to http://hub.example");
         proxy.assert_asked_without_a_token();
-        follow(&desk, &output);
-        desk.run(&line);
+        follow(&machine, &output);
+        machine.run(&line);
         proxy.assert_got_the_token();
     }
 }
 
 #[test]
 fn a_project_cannot_name_certificates() {
-    let desk = Desk::new();
-    desk.s.write("configs/ca.pem", "no certificate");
-    desk.s.write("configs/manager.yaml", "tries: 2\nca_file: configs/ca.pem\n");
+    let machine = Machine::new();
+    machine.sandbox.write("configs/ca.pem", "no certificate");
+    machine.sandbox.write("configs/manager.yaml", "tries: 2\nca_file: configs/ca.pem\n");
     for line in ["list", "download tiny", "info tiny", "lint", "lock", "verify", "gc", "doctor"] {
-        let output = desk.run(line).code(2).says("manager.yaml:2:1: a project may not set `ca_file`");
+        let output = machine.run(line).code(2).says("manager.yaml:2:1: a project may not set `ca_file`");
         output.says("`model-manager config set --user ca_file ").says("configs/ca.pem`");
     }
     // The user's own word is the stronger one.
-    desk.run("list --ca-file /nowhere.pem").ok();
-    desk.run("config set --user ca_file configs/ca.pem").ok();
-    desk.run("list").ok();
+    machine.run("list --ca-file /nowhere.pem").ok();
+    machine.run("config set --user ca_file configs/ca.pem").ok();
+    machine.run("list").ok();
 }
 
 #[test]
 fn a_project_cannot_grant_itself_trust() {
     for key in ["trusted_endpoints", "allowed_places", "safe_projects"] {
-        let desk = Desk::new();
-        desk.s.write("configs/manager.yaml", format!("{key}: [\"http://a\"]\n"));
-        desk.run("list").code(2).says(&format!("a project may not set `{key}`"));
+        let machine = Machine::new();
+        machine.sandbox.write("configs/manager.yaml", format!("{key}: [\"http://a\"]\n"));
+        machine.run("list").code(2).says(&format!("a project may not set `{key}`"));
     }
-    let desk = Desk::new();
+    let machine = Machine::new();
     for key in ["token", "proxy", "config", "cache_dir", "log_file", "hf_home"] {
-        desk.s.write("configs/manager.yaml", format!("{key}: x\n"));
-        desk.run("list").code(2).says("manager.yaml:1:1: unknown key");
+        machine.sandbox.write("configs/manager.yaml", format!("{key}: x\n"));
+        machine.run("list").code(2).says("manager.yaml:1:1: unknown key");
     }
 }
 
 #[test]
 fn the_users_file_is_the_layer_below_the_projects() {
-    let mut desk = Desk::new();
-    desk.run("config set --user models_dir models-of-mine").ok().prints("models_dir: ");
-    desk.run("download tiny").ok().prints("models-of-mine/tiny/");
-    desk.s.write("configs/manager.yaml", "models_dir: models-of-the-project\n");
-    desk.run("download tiny").ok().prints("models-of-the-project/tiny/");
-    desk.s.set_env("MODEL_MANAGER_MODELS_DIR", "models-of-the-variable");
-    desk.run("download tiny").ok().prints("models-of-the-variable/tiny/");
-    desk.run("download tiny --models-dir models-of-the-flag").ok().prints("models-of-the-flag/tiny/");
+    let mut machine = Machine::new();
+    machine.run("config set --user models_dir models-of-mine").ok().prints("models_dir: ");
+    machine.run("download tiny").ok().prints("models-of-mine/tiny/");
+    machine.sandbox.write("configs/manager.yaml", "models_dir: models-of-the-project\n");
+    machine.run("download tiny").ok().prints("models-of-the-project/tiny/");
+    machine.sandbox.set_env("MODEL_MANAGER_MODELS_DIR", "models-of-the-variable");
+    machine.run("download tiny").ok().prints("models-of-the-variable/tiny/");
+    machine.run("download tiny --models-dir models-of-the-flag").ok().prints("models-of-the-flag/tiny/");
 }
 
 #[test]
 fn what_is_set_for_the_user_keeps_the_rest_of_the_file() {
-    let desk = Desk::empty();
-    desk.run("config set --user allowed_places one").ok();
-    let folder = desk.s.home().join(if cfg!(windows) { "AppData/Roaming/model-manager" } else { ".config/model-manager" });
+    let machine = Machine::empty();
+    machine.run("config set --user allowed_places one").ok();
+    let folder = machine.sandbox.home().join(if cfg!(windows) { "AppData/Roaming/model-manager" } else { ".config/model-manager" });
     let file = if cfg!(target_os = "macos") {
-        desk.s.home().join("Library/Application Support/model-manager/config.yaml")
+        machine.sandbox.home().join("Library/Application Support/model-manager/config.yaml")
     } else {
         folder.join("config.yaml")
     };
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("# mine\n{text}  # more\n\ntries: 3 # few\n")).unwrap();
-    desk.run("config set --user allowed_places two one").ok();
-    desk.run("config set --user tries 4").ok();
-    desk.run("config set --user link copy").ok();
+    machine.run("config set --user allowed_places two one").ok();
+    machine.run("config set --user tries 4").ok();
+    machine.run("config set --user link copy").ok();
     let text = std::fs::read_to_string(&file).unwrap();
-    let place = |name: &str| desk.s.project().join(name).display().to_string();
+    let place = |name: &str| machine.sandbox.project().join(name).display().to_string();
     for line in ["# mine", "  # more", "tries: 4  # few", "link: copy"] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
@@ -224,7 +224,7 @@ fn what_is_set_for_the_user_keeps_the_rest_of_the_file() {
         "allowed_places ",
     ] {
         let words = line.split(' ').collect::<Vec<_>>();
-        desk.s.run(["config", "set", "--user"].iter().chain(&words)).code(2);
+        machine.sandbox.run(["config", "set", "--user"].iter().chain(&words)).code(2);
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     let rest = crate::kit::names(file.parent().unwrap());
@@ -241,14 +241,14 @@ fn what_is_set_for_the_user_keeps_the_rest_of_the_file() {
 #[test]
 fn a_users_file_that_everybody_may_write_says_nothing() {
     let server = Recorder::start();
-    let desk = project(&server);
-    desk.run(&format!("config set --user trusted_endpoints {}", server.url())).ok();
-    let file = desk.s.home().join(".config/model-manager/config.yaml");
+    let machine = project(&server);
+    machine.run(&format!("config set --user trusted_endpoints {}", server.url())).ok();
+    let file = machine.sandbox.home().join(".config/model-manager/config.yaml");
     crate::kit::set_mode(&file, 0o666);
-    desk.run("download tiny").says("is not used").says("chmod go-w").says("the token is not sent");
+    machine.run("download tiny").says("is not used").says("chmod go-w").says("the token is not sent");
     server.assert_asked_without_a_token();
     crate::kit::set_mode(&file, 0o600);
-    desk.run("download tiny");
+    machine.run("download tiny");
     server.assert_got_the_token();
 }
 
@@ -256,38 +256,38 @@ fn a_users_file_that_everybody_may_write_says_nothing() {
 #[test]
 fn nothing_is_written_beside_what_somebody_else_may_have_planted_in_a_users_file() {
     for (folder_mode, file_mode) in [(0o700, 0o666), (0o777, 0o600)] {
-        let desk = Desk::empty();
-        desk.run("config set --user trusted_endpoints http://a.example").ok();
-        let file = desk.s.home().join(".config/model-manager/config.yaml");
+        let machine = Machine::empty();
+        machine.run("config set --user trusted_endpoints http://a.example").ok();
+        let file = machine.sandbox.home().join(".config/model-manager/config.yaml");
         let folder = file.parent().unwrap();
         let before = std::fs::read_to_string(&file).unwrap();
         crate::kit::set_mode(&file, file_mode);
         crate::kit::set_mode(folder, folder_mode);
-        desk.run("config set --user offline false").code(2).says("chmod go-w").says("look through the file first");
+        machine.run("config set --user offline false").code(2).says("chmod go-w").says("look through the file first");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
         assert_eq!(crate::kit::names(folder), ["config.yaml"]);
         crate::kit::set_mode(&file, 0o600);
         crate::kit::set_mode(folder, 0o700);
-        desk.run("config set --user offline false").ok();
+        machine.run("config set --user offline false").ok();
     }
 }
 
 #[cfg(unix)]
 #[test]
 fn a_grant_that_cannot_be_looked_at_grants_nothing_and_stops_nothing() {
-    let desk = Desk::new();
-    let turning = desk.s.root().join("turning");
+    let machine = Machine::new();
+    let turning = machine.sandbox.root().join("turning");
     std::os::unix::fs::symlink(&turning, &turning).unwrap();
-    let folder = desk.s.home().join(".config/model-manager");
+    let folder = machine.sandbox.home().join(".config/model-manager");
     std::fs::create_dir_all(&folder).unwrap();
-    let other = desk.s.root().join("other");
+    let other = machine.sandbox.root().join("other");
     for key in ["allowed_places", "safe_projects"] {
         for place in [turning.join("x").display().to_string(), format!("/{}", "x".repeat(5_000))] {
             let text = format!("{key}: [\"{place}\", \"{}\"]\n", other.display());
             std::fs::write(folder.join("config.yaml"), text).unwrap();
             crate::kit::set_mode(folder.join("config.yaml"), 0o600);
             crate::kit::set_mode(&folder, 0o700);
-            let output = desk.run("list").ok().says("config.yaml").says(key).says("grants nothing");
+            let output = machine.run("list").ok().says("config.yaml").says(key).says("grants nothing");
             assert_eq!(output.stderr.matches("grants nothing").count(), 1, "{output}");
             assert!(output.stderr.len() < 1_000, "{output}");
         }
@@ -298,11 +298,11 @@ fn a_grant_that_cannot_be_looked_at_grants_nothing_and_stops_nothing() {
 fn a_server_that_is_not_trusted_does_not_choose_where_the_token_goes() {
     let friend = Recorder::start();
     let stranger = Recorder::redirecting(&friend.url());
-    let desk = project(&stranger);
-    desk.s.write("configs/manager.yaml", format!("endpoints: [\"{}\"]\ntries: 1\n", stranger.url()));
-    desk.run(&format!("config set --user trusted_endpoints {}", friend.url())).ok();
+    let machine = project(&stranger);
+    machine.sandbox.write("configs/manager.yaml", format!("endpoints: [\"{}\"]\ntries: 1\n", stranger.url()));
+    machine.run(&format!("config set --user trusted_endpoints {}", friend.url())).ok();
     for line in ["download tiny", "info tiny --remote", "lock tiny"] {
-        desk.run(line);
+        machine.run(line);
     }
     stranger.assert_asked_without_a_token();
     assert!(friend.heads().iter().all(|head| !head.contains("authorization")), "{:#?}", friend.heads());
@@ -311,13 +311,13 @@ fn a_server_that_is_not_trusted_does_not_choose_where_the_token_goes() {
 #[test]
 fn no_proxy_sees_the_token_of_a_server_on_this_machine() {
     let proxy = Recorder::start();
-    let mut desk = project(&proxy);
-    far_away(&mut desk, &proxy);
-    desk.s.write("configs/manager.yaml", "tries: 1\n");
-    desk.s.set_env("HF_ENDPOINT", "http://localhost:9999");
-    let output = desk.run("download tiny").says("the token is not sent to http://localhost:9999 in clear text");
+    let mut machine = project(&proxy);
+    far_away(&mut machine, &proxy);
+    machine.sandbox.write("configs/manager.yaml", "tries: 1\n");
+    machine.sandbox.set_env("HF_ENDPOINT", "http://localhost:9999");
+    let output = machine.run("download tiny").says("the token is not sent to http://localhost:9999 in clear text");
     proxy.assert_asked_without_a_token();
-    follow(&desk, &output);
-    desk.run("download tiny");
+    follow(&machine, &output);
+    machine.run("download tiny");
     proxy.assert_got_the_token();
 }

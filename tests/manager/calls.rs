@@ -7,11 +7,11 @@ use crate::{
 use model_manager::{Call, CancellationToken, DownloadOptions, ErrorKind, Selector, Session};
 use std::time::Duration;
 
-fn large() -> Scene {
+fn large() -> Machine {
     let hub = TestHub::start();
     hub.repo(REPO).lfs(Q4, Content::synthetic((3 << 20) + 5, 1)).lfs(Q8, Content::synthetic((2 << 20) + 5, 2)).commit();
     let known = registry(&[entry(&hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);
-    Scene::with(hub, known)
+    Machine::with(hub, known)
 }
 
 async fn download(session: &Session, call: Call, what: &str) -> model_manager::Result<()> {
@@ -24,36 +24,36 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn two_downloads_at_once_over_one_session_end_well() {
-    let scene = large();
-    let session = &scene.project.session;
+    let machine = large();
+    let session = &machine.project.session;
     let (one, other) = runtime().block_on(async {
         tokio::join!(download(session, Call::default(), "tiny:q4_k_m"), download(session, Call::default(), "tiny:q8_0"))
     });
     one.unwrap();
     other.unwrap();
-    assert_eq!(scene.project.shown().len(), 2);
-    scene.project.assert_promises();
+    assert_eq!(machine.project.shown().len(), 2);
+    machine.project.assert_promises();
 }
 
 #[test]
 fn the_same_model_asked_for_twice_at_once_travels_once() {
-    let scene = large();
-    let session = &scene.project.session;
+    let machine = large();
+    let session = &machine.project.session;
     let (one, other) = runtime().block_on(async {
         tokio::join!(download(session, Call::default(), "tiny:q4_k_m"), download(session, Call::default(), "tiny:q4_k_m"))
     });
     one.unwrap();
     other.unwrap();
-    assert_eq!(scene.hub.count().content_bytes(), (3 << 20) + 5);
-    scene.project.assert_promises();
+    assert_eq!(machine.hub.count().content_bytes(), (3 << 20) + 5);
+    machine.project.assert_promises();
 }
 
 #[test]
 fn a_call_that_is_stopped_leaves_the_other_alone_and_goes_on_later() {
-    let scene = large();
-    let session = &scene.project.session;
+    let machine = large();
+    let session = &machine.project.session;
     let stop = CancellationToken::new();
-    let hold = scene.hub.hold(Match::cdn().nth(1), 2 << 20);
+    let hold = machine.hub.hold(Match::cdn().nth(1), 2 << 20);
     let held = {
         let (session, call) = (session.clone(), Call::default().stopped_by(stop.clone()));
         std::thread::spawn(move || runtime().block_on(download(&session, call, "tiny:q4_k_m")))
@@ -63,9 +63,9 @@ fn a_call_that_is_stopped_leaves_the_other_alone_and_goes_on_later() {
     stop.cancel();
     refused(held.join().unwrap(), ErrorKind::Interrupted);
     hold.release();
-    scene.project.assert_promises();
+    machine.project.assert_promises();
     runtime().block_on(download(session, Call::default(), "tiny:q4_k_m")).unwrap();
-    scene.project.assert_shown(SHOWN, &scene.content());
+    machine.project.assert_shown(SHOWN, &machine.content());
 }
 
 #[test]

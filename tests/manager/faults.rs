@@ -26,51 +26,51 @@ impl Strike {
 /// Lets every step of `work` fail and then runs it again. `prepare` makes the project as it is before each.
 fn sweep(
     strike: Strike,
-    prepare: impl Fn(&Scene, &Project),
+    prepare: impl Fn(&Machine, &Project),
     work: impl Fn(&Project) -> Result<()>,
-    end: impl Fn(&Scene, &Project),
+    end: impl Fn(&Machine, &Project),
 ) {
-    let scene = Scene::new();
-    let project = &scene.project;
+    let machine = Machine::new();
+    let project = &machine.project;
     // The store itself is made under faults in tests/store.
     project.manager().init(false, None).unwrap();
     project.download("tiny:q8_0").unwrap();
-    prepare(&scene, project);
-    scene.disk.set(Rule::Never);
+    prepare(&machine, project);
+    machine.disk.set(Rule::Never);
     work(project).unwrap();
-    let steps = scene.disk.count();
-    end(&scene, project);
+    let steps = machine.disk.count();
+    end(&machine, project);
     assert!(steps > 3, "{steps} steps");
     let mut failures = 0;
     for step in 1..=steps {
-        prepare(&scene, project);
-        scene.disk.set(strike.at(step));
+        prepare(&machine, project);
+        machine.disk.set(strike.at(step));
         failures += u64::from(work(project).is_err());
-        scene.disk.set(Rule::Never);
+        machine.disk.set(Rule::Never);
         project.assert_promises();
         work(project).unwrap_or_else(|error| panic!("after a failure in step {step} of {steps}: {error}"));
         project.assert_promises();
-        end(&scene, project);
+        end(&machine, project);
     }
     assert!(failures > steps / 3, "only {failures} of {steps} steps mattered");
 }
 
 /// `tiny` in q4_k_m is not here, and neither is its content.
-fn absent(_: &Scene, project: &Project) {
+fn absent(_: &Machine, project: &Project) {
     remove(project).unwrap();
 }
 
-fn present(_: &Scene, project: &Project) {
+fn present(_: &Machine, project: &Project) {
     project.download("tiny:q4_k_m").unwrap();
 }
 
-fn shown(scene: &Scene, project: &Project) {
-    project.assert_shown(SHOWN, &scene.content());
+fn shown(machine: &Machine, project: &Project) {
+    project.assert_shown(SHOWN, &machine.content());
 }
 
-fn gone(scene: &Scene, project: &Project) {
+fn gone(machine: &Machine, project: &Project) {
     assert_eq!(project.shown(), [format!("tiny/gguf/q8_0/{Q8}")]);
-    assert!(project.bytes(SHOWN).is_none() && !scene.dir.path().join("p/models").join(SHOWN).exists());
+    assert!(project.bytes(SHOWN).is_none() && !machine.dir.path().join("p/models").join(SHOWN).exists());
 }
 
 fn download(project: &Project) -> Result<()> {
@@ -103,7 +103,7 @@ fn a_download_survives_the_end_of_the_process_at_every_step() {
 #[test]
 fn a_view_of_content_that_is_here_survives_the_end_of_the_process_at_every_step() {
     let kept =
-        |_: &Scene, project: &Project| match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m").unwrap(), true, false) {
+        |_: &Machine, project: &Project| match project.manager().remove(&Selector::new("tiny/gguf/q4_k_m").unwrap(), true, false) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             other => drop(other.unwrap()),
         };
@@ -122,11 +122,11 @@ fn a_removal_survives_the_end_of_the_process_at_every_step() {
 
 #[test]
 fn a_lock_survives_the_end_of_the_process_at_every_step() {
-    let unlocked = |_: &Scene, project: &Project| {
+    let unlocked = |_: &Machine, project: &Project| {
         project.disk.remove_if_there(&project.session.settings().lock_file).unwrap();
     };
-    let locked = |scene: &Scene, project: &Project| {
-        assert!(project.lock_text().unwrap().contains(scene.content().sha256()));
+    let locked = |machine: &Machine, project: &Project| {
+        assert!(project.lock_text().unwrap().contains(machine.content().sha256()));
         project.manager().check_lock(&[]).unwrap();
     };
     sweep(Strike::Dead, unlocked, |project| project.lock(&["tiny:q4_k_m"], false), locked);
@@ -134,8 +134,8 @@ fn a_lock_survives_the_end_of_the_process_at_every_step() {
 
 #[test]
 fn a_sync_survives_the_end_of_the_process_at_every_step() {
-    let locked = |scene: &Scene, project: &Project| {
-        absent(scene, project);
+    let locked = |machine: &Machine, project: &Project| {
+        absent(machine, project);
         project.lock(&["tiny:q4_k_m"], false).unwrap();
     };
     sweep(Strike::Dead, locked, |project| project.sync(true), shown);
@@ -148,23 +148,23 @@ fn a_repair_survives_the_end_of_the_process_at_every_step() {
         manager.repair(&manager.verify(&[], CheckMode::Full)?).map(drop)
     };
     // What a root names is lost from the beginning, so only the end is looked at.
-    let scene = Scene::new();
-    let project = &scene.project;
-    present(&scene, project);
-    let lose = || std::fs::remove_file(project.blob(&scene.content())).unwrap();
+    let machine = Machine::new();
+    let project = &machine.project;
+    present(&machine, project);
+    let lose = || std::fs::remove_file(project.blob(&machine.content())).unwrap();
     lose();
-    scene.disk.set(Rule::Never);
+    machine.disk.set(Rule::Never);
     repair(project).unwrap();
-    let steps = scene.disk.count();
+    let steps = machine.disk.count();
     assert!(steps > 3, "{steps} steps");
     let mut failures = 0;
     for step in 1..=steps {
         lose();
-        scene.disk.set(Strike::Dead.at(step));
+        machine.disk.set(Strike::Dead.at(step));
         failures += u64::from(repair(project).is_err());
-        scene.disk.set(Rule::Never);
+        machine.disk.set(Rule::Never);
         repair(project).unwrap();
-        shown(&scene, project);
+        shown(&machine, project);
         project.assert_promises();
     }
     assert!(failures > steps / 3, "only {failures} of {steps} steps mattered");

@@ -183,14 +183,14 @@ pub fn scratch() -> tempfile::TempDir {
 }
 
 /// A Hub, and a project on a disk that fails when it is told to. `tiny` is pinned in both quantizations.
-pub struct Scene {
+pub struct Machine {
     pub hub: TestHub,
     pub disk: FaultyDisk,
     pub dir: tempfile::TempDir,
     pub project: Project,
 }
 
-impl Scene {
+impl Machine {
     pub fn new() -> Self {
         let hub = hub();
         let known = registry(&[entry(&hub, "tiny", REPO, &[("q4_k_m", Q4), ("q8_0", Q8)])]);

@@ -19,20 +19,20 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send 
 
 /// Clones share the list of what was asked.
 #[derive(Debug, Clone)]
-struct Shelf {
+struct InMemorySource {
     id: SourceId,
     files: BTreeMap<RelPath, (FileFacts, String)>,
     asked: Arc<Mutex<Vec<&'static str>>>,
 }
 
-impl Shelf {
-    /// The file of the scene's Hub, under another name.
-    fn of(scene: &Scene, id: &str) -> Self {
-        let content = scene.content();
+impl InMemorySource {
+    /// The file of the machine's Hub, under another name.
+    fn of(machine: &Machine, id: &str) -> Self {
+        let content = machine.content();
         let path: RelPath = Q4.parse().unwrap();
         let mut facts = FileFacts::named(path.clone());
         (facts.size, facts.sha256) = (Some(content.len()), Some(content.sha256().parse().unwrap()));
-        let address = format!("{}/{REPO}/resolve/{}/{Q4}", scene.hub.url(), scene.hub.commit(REPO));
+        let address = format!("{}/{REPO}/resolve/{}/{Q4}", machine.hub.url(), machine.hub.commit(REPO));
         Self { id: id.parse().unwrap(), files: BTreeMap::from([(path, (facts, address))]), asked: Arc::default() }
     }
 
@@ -45,7 +45,7 @@ impl Shelf {
     }
 }
 
-impl Source for Shelf {
+impl Source for InMemorySource {
     fn pin<'a>(&'a self, id: &'a SourceId, _revision: Option<&'a Revision>) -> Answer<'a, Pinned> {
         self.note("pin");
         Box::pin(async move {
@@ -73,13 +73,13 @@ fn with_sources(project: &Project, sources: Sources) -> Project {
 
 #[test]
 fn a_source_in_place_of_the_hub_is_asked_for_state_files_and_places() {
-    let scene = Scene::new();
-    let shelf = Shelf::of(&scene, OWN_REPO);
-    let project = with_sources(&scene.project, Sources::new().for_repositories(shelf.clone()));
+    let machine = Machine::new();
+    let shelf = InMemorySource::of(&machine, OWN_REPO);
+    let project = with_sources(&machine.project, Sources::new().for_repositories(shelf.clone()));
     project.download(OWN_REPO).unwrap();
     assert_eq!(shelf.asked(), ["pin", "list", "locate"]);
     let [shown] = project.shown().try_into().unwrap();
-    project.assert_shown(&shown, &scene.content());
+    project.assert_shown(&shown, &machine.content());
     project.assert_promises();
     // It is locked at the commit that the source gave, and made again from there.
     project.lock(&[OWN_REPO], false).unwrap();
@@ -89,30 +89,30 @@ fn a_source_in_place_of_the_hub_is_asked_for_state_files_and_places() {
 
 #[test]
 fn what_a_source_does_not_have_is_refused_in_its_words() {
-    let scene = Scene::new();
-    let shelf = Shelf::of(&scene, OWN_REPO);
-    let project = with_sources(&scene.project, Sources::new().for_repositories(shelf));
+    let machine = Machine::new();
+    let shelf = InMemorySource::of(&machine, OWN_REPO);
+    let project = with_sources(&machine.project, Sources::new().for_repositories(shelf));
     let error = refused(project.download("team/other"), ErrorKind::Network);
     assert!(error.to_string().contains("team/other: it is not on the shelf"), "{error}");
-    assert_eq!(scene.requests(), 0, "the Hub is not asked");
+    assert_eq!(machine.requests(), 0, "the Hub is not asked");
 }
 
 #[test]
 fn bytes_that_are_not_what_the_source_says_are_refused() {
-    let scene = Scene::new();
-    let mut shelf = Shelf::of(&scene, OWN_REPO);
+    let machine = Machine::new();
+    let mut shelf = InMemorySource::of(&machine, OWN_REPO);
     for (facts, _) in shelf.files.values_mut() {
         facts.sha256 = Some(Content::synthetic(5000, 9).sha256().parse().unwrap());
     }
-    let project = with_sources(&scene.project, Sources::new().for_repositories(shelf));
+    let project = with_sources(&machine.project, Sources::new().for_repositories(shelf));
     assert!(project.download(OWN_REPO).is_err());
     assert!(project.shown().is_empty());
     project.assert_promises();
 }
 
 /// A lock file with a view that a source of this scheme has.
-fn locked_elsewhere(scene: &Scene) -> String {
-    let (size, sha256) = (scene.content().len(), scene.content().sha256().to_owned());
+fn locked_elsewhere(machine: &Machine) -> String {
+    let (size, sha256) = (machine.content().len(), machine.content().sha256().to_owned());
     format!(
         "version: 1\nviews:\n  - model: \"elsewhere\"\n    format: \"gguf\"\n    quant: \"q4_k_m\"\n    source: \"file\"\n    \
          origin: \"shelf://one\"\n    gated: false\n    files:\n      - path: \"{Q4}\"\n        size: {size}\n        sha256: \"{sha256}\"\n"
@@ -121,20 +121,20 @@ fn locked_elsewhere(scene: &Scene) -> String {
 
 #[test]
 fn a_lock_file_may_name_a_source_by_its_scheme() {
-    let scene = Scene::new();
-    let path = scene.project.session.settings().lock_file.clone();
+    let machine = Machine::new();
+    let path = machine.project.session.settings().lock_file.clone();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let lock = locked_elsewhere(&scene);
+    let lock = locked_elsewhere(&machine);
     std::fs::write(&path, &lock).unwrap();
-    let error = refused(scene.project.sync(true), ErrorKind::Failed);
+    let error = refused(machine.project.sync(true), ErrorKind::Failed);
     assert!(error.to_string().contains("shelf://one"), "{error}");
-    let shelf = Shelf::of(&scene, "shelf://one");
-    let project = with_sources(&scene.project, Sources::new().for_scheme("shelf", shelf.clone()));
+    let shelf = InMemorySource::of(&machine, "shelf://one");
+    let project = with_sources(&machine.project, Sources::new().for_scheme("shelf", shelf.clone()));
     // Other settings keep the source.
     let project = project.with(|settings| settings.link = LinkMode::Copy);
     project.sync(true).unwrap();
     assert_eq!(shelf.asked(), ["locate"], "all but the bytes is in the lock file");
-    project.assert_shown(&format!("elsewhere/gguf/q4_k_m/{Q4}"), &scene.content());
+    project.assert_shown(&format!("elsewhere/gguf/q4_k_m/{Q4}"), &machine.content());
     project.assert_promises();
     project.lock(&[], false).unwrap();
     assert!(project.lock_text().unwrap().ends_with(&lock), "it is kept as it is");

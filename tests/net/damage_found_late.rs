@@ -37,7 +37,7 @@ const TASKS: u64 = 2;
 const LONG: Duration = Duration::from_secs(20);
 
 /// A Hub with one file, and a store that an earlier run left a part of it in.
-struct Stand {
+struct HubAndStore {
     hub: TestHub,
     dir: tempfile::TempDir,
     store: Store,
@@ -47,7 +47,7 @@ struct Stand {
 }
 
 /// A run under way.
-struct Under {
+struct RunningTransfer {
     task: JoinHandle<Result<Vec<Transferred>, TransferError>>,
     held: Arc<Held>,
 }
@@ -64,7 +64,7 @@ impl Reporter for Held {
     }
 }
 
-impl Stand {
+impl HubAndStore {
     fn new(left: u64) -> Self {
         Self::with(LEN, left)
     }
@@ -76,15 +76,15 @@ impl Stand {
         hub.repo(REPO).lfs(FILE, &content).commit();
         let dir = scratch();
         let store = Store::open_or_init(Arc::new(RealDisk), &dir.path().join("models/.blobs"), false).unwrap();
-        let stand = Self { hub, dir, store, content, size, runtime: Runtime::new().unwrap() };
-        let writer = stand.writer();
+        let setup = Self { hub, dir, store, content, size, runtime: Runtime::new().unwrap() };
+        let writer = setup.writer();
         for index in 0..left {
-            let segment = stand.segment(index);
+            let segment = setup.segment(index);
             assert!(writer.write_and_hash(index, &segment).unwrap().is_some());
         }
         // What no checkpoint covers is read again at once when the next run begins, and damage in it is found then.
         writer.checkpoint().unwrap();
-        stand
+        setup
     }
 
     fn writer(&self) -> Box<BlobWriter> {
@@ -125,7 +125,7 @@ impl Stand {
         there == right
     }
 
-    fn start(&self, connections: usize, check_head: Option<HeadCheck>) -> Under {
+    fn start(&self, connections: usize, check_head: Option<HeadCheck>) -> RunningTransfer {
         let mut network = Network::default();
         network.endpoints = vec![self.hub.url()];
         let held = Arc::new(Held::default());
@@ -144,7 +144,7 @@ impl Stand {
         let reporter = held.clone();
         let task =
             self.runtime.spawn(async move { transfer::run(&http, vec![job], effort, reporter, &CancellationToken::new()).await });
-        Under { task, held }
+        RunningTransfer { task, held }
     }
 
     /// The asynchronous tasks that have not ended, without one for each open connection: [`TASKS`] for each connection that
@@ -155,15 +155,15 @@ impl Stand {
     }
 
     /// Waits for the end, and looks at what was published. The bytes that came.
-    fn finish(&self, under: Under) -> u64 {
-        let ended = self.runtime.block_on(async { tokio::time::timeout(LONG, under.task).await });
+    fn finish(&self, running: RunningTransfer) -> u64 {
+        let ended = self.runtime.block_on(async { tokio::time::timeout(LONG, running.task).await });
         let arrived = ended.expect("the run never ends").unwrap().unwrap()[0];
         assert_eq!(Content::file(self.store.layout().blob(&arrived.blob.digest)).sha256(), self.content.sha256());
         arrived.fetched
     }
 }
 
-impl Under {
+impl RunningTransfer {
     fn until_held(&self, bytes: u64) {
         until(&format!("{bytes} bytes are held"), || self.held.0.load(Ordering::SeqCst) == bytes);
     }
@@ -221,40 +221,40 @@ fn until_frozen(hold: &Hold, answers: u64) {
 #[test]
 fn damage_behind_the_one_connection_to_a_server_without_ranges_is_fetched_again() {
     static GATE: Gate = Gate::new();
-    let stand = Stand::new(LEFT);
-    stand.damage(3);
-    let begin = stand.hub.hold(Match::cdn().times(2), 0);
+    let setup = HubAndStore::new(LEFT);
+    setup.damage(3);
+    let begin = setup.hub.hold(Match::cdn().times(2), 0);
     // The first is sent the whole file, up to the tenth segment; the second its range, and nothing of that yet.
-    stand.hub.fault(Match::cdn().nth(1), Fault::IgnoreRange);
-    let whole = stand.hub.hold(Match::cdn().nth(1), 10 * MIB);
-    let range = stand.hub.hold(Match::cdn().nth(2), 0);
-    let rest = stand.hub.hold(Match::cdn().nth(2), 1);
-    let under = stand.start(2, Some(|_, _| GATE.pass()));
+    setup.hub.fault(Match::cdn().nth(1), Fault::IgnoreRange);
+    let whole = setup.hub.hold(Match::cdn().nth(1), 10 * MIB);
+    let range = setup.hub.hold(Match::cdn().nth(2), 0);
+    let rest = setup.hub.hold(Match::cdn().nth(2), 1);
+    let running = setup.start(2, Some(|_, _| GATE.pass()));
     GATE.until_reached();
     until_frozen(&begin, 2);
     begin.release();
     until_frozen(&whole, 1);
     until_frozen(&range, 1);
-    stand.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
+    setup.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
 
     // What comes with the whole file mends the damage before anybody has seen it. What is damaged after that is found.
-    until("the segment is written again", || stand.is_right(3));
-    under.until_held(10 * MIB);
-    stand.damage(3);
+    until("the segment is written again", || setup.is_right(3));
+    running.until_held(10 * MIB);
+    setup.damage(3);
     GATE.open();
-    under.until_held(9 * MIB);
+    running.until_held(9 * MIB);
 
     // The second connection is free for it soon. It asks for the damaged segment, if anybody gives it that, and would be
     // sent the whole file as well; otherwise its task ends.
     range.release();
-    under.until_held(9 * MIB + 1);
-    let (tasks, requests) = (stand.tasks(), stand.hub.count().cdn);
+    running.until_held(9 * MIB + 1);
+    let (tasks, requests) = (setup.tasks(), setup.hub.count().cdn);
     rest.release();
     until("the second connection has its range, and asks for more or ends", || {
-        stand.hub.count().cdn > requests || stand.tasks() + TASKS <= tasks
+        setup.hub.count().cdn > requests || setup.tasks() + TASKS <= tasks
     });
     whole.release();
-    stand.finish(under);
+    setup.finish(running);
 }
 
 #[test]
@@ -262,53 +262,53 @@ fn damage_before_the_one_connection_to_a_server_without_ranges_comes_with_the_fi
     static GATES: [Gate; 2] = [Gate::new(), Gate::new()];
     let runs: [(usize, &Gate, HeadCheck); 2] = [(1, &GATES[0], |_, _| GATES[0].pass()), (4, &GATES[1], |_, _| GATES[1].pass())];
     for (connections, gate, check) in runs {
-        let stand = Stand::new(LEFT);
-        stand.damage(3);
-        stand.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
-        let begin = stand.hub.hold(Match::cdn().always(), 0);
-        let whole = stand.hub.hold(Match::cdn().always(), 2 * MIB);
-        let under = stand.start(connections, Some(check));
+        let setup = HubAndStore::new(LEFT);
+        setup.damage(3);
+        setup.hub.fault(Match::cdn().always(), Fault::IgnoreRange);
+        let begin = setup.hub.hold(Match::cdn().always(), 0);
+        let whole = setup.hub.hold(Match::cdn().always(), 2 * MIB);
+        let running = setup.start(connections, Some(check));
         gate.until_reached();
         begin.release();
         // What is held is told as it comes again.
-        under.until_held(2 * MIB);
+        running.until_held(2 * MIB);
         gate.open();
-        under.until_held(MIB);
+        running.until_held(MIB);
         whole.release();
-        assert_eq!(stand.finish(under), LEN, "over {connections} connections");
+        assert_eq!(setup.finish(running), LEN, "over {connections} connections");
     }
 }
 
 #[test]
 fn damage_that_is_found_when_nobody_fetches_any_more_is_fetched_again() {
     static GATE: Gate = Gate::new();
-    let stand = Stand::new(LEFT);
-    stand.damage(3);
-    let rest = stand.hub.hold(Match::cdn().always(), 1);
-    let under = stand.start(4, Some(|_, _| GATE.pass()));
+    let setup = HubAndStore::new(LEFT);
+    setup.damage(3);
+    let rest = setup.hub.hold(Match::cdn().always(), 1);
+    let running = setup.start(4, Some(|_, _| GATE.pass()));
     GATE.until_reached();
-    under.until_held(LEFT * MIB + 4);
-    let tasks = stand.tasks();
+    running.until_held(LEFT * MIB + 4);
+    let tasks = setup.tasks();
     rest.release();
-    until("the rest is here", || stand.hub.count().content_bytes() == LEN - LEFT * MIB);
-    under.until_held(LEN);
-    until("all four connections found nothing to do", || stand.tasks() + 4 * TASKS <= tasks);
+    until("the rest is here", || setup.hub.count().content_bytes() == LEN - LEFT * MIB);
+    running.until_held(LEN);
+    until("all four connections found nothing to do", || setup.tasks() + 4 * TASKS <= tasks);
     GATE.open();
-    assert_eq!(stand.finish(under), LEN - LEFT * MIB + MIB);
+    assert_eq!(setup.finish(running), LEN - LEFT * MIB + MIB);
 }
 
 #[test]
 fn damage_where_nothing_else_is_missing_is_fetched_again() {
-    let stand = Stand::new(41);
-    stand.damage(3);
-    let under = stand.start(4, None);
-    assert_eq!(stand.finish(under), MIB);
+    let setup = HubAndStore::new(41);
+    setup.damage(3);
+    let running = setup.start(4, None);
+    assert_eq!(setup.finish(running), MIB);
 }
 
 #[test]
 fn a_resumed_file_whose_beginning_is_refused_is_not_published_however_late_its_first_look_ends() {
     static LOOKS: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
-    let stand = Stand::with(SHORT, 1);
+    let setup = HubAndStore::with(SHORT, 1);
     // The first look ends only when there is a second one, or long after the rest is here.
     let refuse: HeadCheck = |_, _| {
         let mut looks = LOOKS.0.lock().unwrap();
@@ -317,13 +317,13 @@ fn a_resumed_file_whose_beginning_is_refused_is_not_published_however_late_its_f
         drop(LOOKS.1.wait_timeout_while(looks, LONG / 4, |looks| *looks < 2).unwrap());
         Err("is refused".to_owned())
     };
-    let hold = stand.hub.hold(Match::cdn().always(), 0);
-    let under = stand.start(1, Some(refuse));
+    let hold = setup.hub.hold(Match::cdn().always(), 0);
+    let running = setup.start(1, Some(refuse));
     until("the first segment is looked at", || *LOOKS.0.lock().unwrap() == 1);
     hold.release();
-    let ended = stand.runtime.block_on(async { tokio::time::timeout(LONG, under.task).await });
+    let ended = setup.runtime.block_on(async { tokio::time::timeout(LONG, running.task).await });
     let error = ended.expect("the run never ends").unwrap().unwrap_err();
     assert!(matches!(error, TransferError::Refused { .. }), "{error}");
-    let digest = stand.content.sha256().parse().unwrap();
-    assert!(stand.store.find(&digest).unwrap().is_none(), "it was published");
+    let digest = setup.content.sha256().parse().unwrap();
+    assert!(setup.store.find(&digest).unwrap().is_none(), "it was published");
 }

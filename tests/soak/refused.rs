@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use crate::mounts::tool;
 use crate::support::hub::{Match, TestHub};
-use crate::sweep::{Stage, require_tracing, traced};
+use crate::sweep::{Template, require_tracing, traced};
 use crate::world::{MIB, Models, World};
 
 /// A file system that has room for more than the medium below it.
-struct Thin {
+struct ThinVolume {
     scratch: tempfile::TempDir,
 }
 
-impl Thin {
+impl ThinVolume {
     fn new() -> Self {
         let thin = Self { scratch: tempfile::Builder::new().prefix("mm-thin-").tempdir().unwrap() };
         let (below, image) = (thin.below().display().to_string(), thin.image().display().to_string());
@@ -71,7 +71,7 @@ impl Thin {
     }
 }
 
-impl Drop for Thin {
+impl Drop for ThinVolume {
     fn drop(&mut self) {
         for mounted in [self.path(), self.below()] {
             let _gone_already = Command::new("umount").arg("-l").arg(mounted).output();
@@ -104,7 +104,7 @@ fn wait_for_claims(world: &World<'_>, segments: usize) {
 /// Downloads onto a medium that is full underneath, makes room, downloads again, and reads what the medium holds.
 fn refused(end: End, options: &[&str]) {
     let size = 12 * MIB + 99;
-    let (thin, hub) = (Thin::new(), TestHub::start());
+    let (thin, hub) = (ThinVolume::new(), TestHub::start());
     let world = World::new(&hub, Models::gguf(&hub, &[size, 9000]), Some(&thin.path().join("place")));
     world.run(0, &["download", "m1"]).ok();
     thin.fill_but(2 * MIB);
@@ -241,7 +241,7 @@ fn sweep_syncs(name: &str, prepare: &[&[&str]], args: &[&str]) {
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let models = Models::gguf(&hub, &[2 * MIB + 100, 9000]).with_set(&hub);
     let world = World::new(&hub, models, Some(&memory.path().join("place")));
-    let stage = Stage::of(&world, || prepare.iter().for_each(|args| drop(world.run(0, args).ok())));
+    let stage = Template::of(&world, || prepare.iter().for_each(|args| drop(world.run(0, args).ok())));
     let trace = "trace=pwrite64,fsync,fdatasync,rename,renameat,renameat2,symlink,symlinkat,unlinkat".to_owned();
     let run = |rules: &[String]| traced(&world, args, &["-y"], rules);
     let (output, log) = run(std::slice::from_ref(&trace));

@@ -93,11 +93,11 @@ const SCENARIOS: [Scenario; 5] = [
 ];
 
 /// Puts the prepared state back.
-pub struct Stage {
+pub struct Template {
     template: PathBuf,
 }
 
-impl Stage {
+impl Template {
     pub fn of(world: &World<'_>, prepare: impl FnOnce()) -> Self {
         prepare();
         let template = world.place.with_extension("template");
@@ -111,7 +111,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Template {
     fn drop(&mut self) {
         let _left_in_a_temporary_folder = std::fs::remove_dir_all(&self.template);
     }
@@ -189,7 +189,7 @@ fn sweep(scenario: &Scenario) {
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let models = Models::gguf(&hub, &[2 * MIB + 100, 9000]);
     let world = World::new(&hub, models, Some(&memory.path().join("place")));
-    let stage = Stage::of(&world, || (scenario.prepare)(&world));
+    let stage = Template::of(&world, || (scenario.prepare)(&world));
     let counts = count(&world, scenario);
     let cases = cases(&counts);
     let mut struck = 0;

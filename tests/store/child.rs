@@ -14,10 +14,10 @@ use std::{
 };
 
 /// A child process; killed with it.
-pub struct Other(Child);
+pub struct StoreProcess(Child);
 
 /// Starts another process in a role.
-pub fn spawn(role: &str, root: &Path, seed: u64, len: u64) -> Other {
+pub fn spawn(role: &str, root: &Path, seed: u64, len: u64) -> StoreProcess {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child::role", "--ignored", "--nocapture", "--test-threads=1"])
         .env("MM_ROLE", role)
@@ -28,10 +28,10 @@ pub fn spawn(role: &str, root: &Path, seed: u64, len: u64) -> Other {
         .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
-    Other(child)
+    StoreProcess(child)
 }
 
-impl Other {
+impl StoreProcess {
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -53,7 +53,7 @@ impl Other {
     }
 }
 
-impl Drop for Other {
+impl Drop for StoreProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// Runs `attempt` once for each of its steps with that step failing, then again without, and looks at the store.
-fn sweep(name: &str, prepare: impl Fn(&Home, u64), attempt: impl Fn(&Store, &Home, u64) -> Result<(), StoreError>) {
+fn sweep(name: &str, prepare: impl Fn(&TestStore, u64), attempt: impl Fn(&Store, &TestStore, u64) -> Result<(), StoreError>) {
     let disk = FaultyDisk::new();
     let mut home = home_on(Arc::new(disk.clone()));
     let mut seed = 0;

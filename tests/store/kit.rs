@@ -24,22 +24,22 @@ pub fn scratch() -> tempfile::TempDir {
 }
 
 /// A store in a folder that goes away.
-pub struct Home {
+pub struct TestStore {
     pub dir: tempfile::TempDir,
     pub store: Store,
 }
 
-pub fn home() -> Home {
+pub fn home() -> TestStore {
     home_on(Arc::new(RealDisk))
 }
 
-pub fn home_on(disk: Arc<dyn Disk>) -> Home {
+pub fn home_on(disk: Arc<dyn Disk>) -> TestStore {
     let dir = scratch();
     let store = Store::open_or_init(disk, &dir.path().join("models/.blobs"), false).unwrap();
-    Home { dir, store }
+    TestStore { dir, store }
 }
 
-impl Home {
+impl TestStore {
     pub fn models(&self) -> PathBuf {
         self.dir.path().join("models")
     }

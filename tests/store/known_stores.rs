@@ -47,7 +47,7 @@ fn inode(store: &Store, data: &[u8]) -> (u64, u64) {
 }
 
 /// The errors of the contents that could not be imported.
-fn failures(home: &Home, other: &Home, contents: &[&[u8]]) -> Vec<StoreError> {
+fn failures(home: &TestStore, other: &TestStore, contents: &[&[u8]]) -> Vec<StoreError> {
     try_import(&home.store, &other.store, contents).unwrap().into_iter().filter_map(Result::err).collect()
 }
 

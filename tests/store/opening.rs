@@ -73,7 +73,7 @@ fn processes_that_make_a_store_at_once_make_one() {
     let dir = scratch();
     let root = dir.path().join("models/.blobs");
     let mut others: Vec<_> = (0..4).map(|_| child::spawn("init", &root, 0, 0)).collect();
-    let said: Vec<String> = others.iter_mut().map(child::Other::says).collect();
+    let said: Vec<String> = others.iter_mut().map(child::StoreProcess::says).collect();
     assert!(said.iter().all(|uuid| *uuid == said[0]), "{said:?}");
     collect_in(&open_real(&root).unwrap(), days(3)).unwrap();
     assert_sound(&RealDisk, &root, Expect::Tidy);

@@ -20,7 +20,7 @@ const OWNERS: [&str; 4] = [
 ];
 
 /// A project that has one root of another owner, and the blob that this one keeps.
-fn rooted(home: &Home, owner: &str) -> (Project, PathBuf, Sha256Digest) {
+fn rooted(home: &TestStore, owner: &str) -> (Project, PathBuf, Sha256Digest) {
     let blob = put(&home.store, &content(1, 5000)).unwrap();
     let project = Project::register(&home.store, &home.models()).unwrap();
     let check = sha256_of(format!("{} 5000 m.gguf\n", blob.digest).as_bytes());
@@ -33,7 +33,7 @@ fn rooted(home: &Home, owner: &str) -> (Project, PathBuf, Sha256Digest) {
     (project, path, blob.digest)
 }
 
-fn examine(home: &Home) -> Vec<Finding> {
+fn examine(home: &TestStore) -> Vec<Finding> {
     let token = CancellationToken::new();
     home.store.examine(false, Progress { bytes: &|_| {}, cancel: &token }).unwrap().list
 }

@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 const LEN: u64 = 35 * SEGMENT_LEN + 77;
 const RECORD: usize = 64;
 
-fn reopen(home: &Home, data: &[u8]) -> BlobWriter {
+fn reopen(home: &TestStore, data: &[u8]) -> BlobWriter {
     open(home.store.begin_ingest(request(data), &lease(&home.store), &quick()).unwrap())
 }
 
 /// A run that ends after it wrote and hashed so many segments of `data`, on the way to `aim`.
-fn interrupted(home: &Home, aim: &[u8], data: &[u8], segments: u64) -> PathBuf {
+fn interrupted(home: &TestStore, aim: &[u8], data: &[u8], segments: u64) -> PathBuf {
     let writer = reopen(home, aim);
     for index in 0..segments {
         assert!(writer.write_and_hash(index, piece(&writer, data, index)).unwrap().is_some());
@@ -42,7 +42,7 @@ fn fill(writer: &BlobWriter, data: &[u8]) -> bool {
 }
 
 /// Writes what is missing, and publishes.
-fn publish(home: &Home, writer: BlobWriter, data: &[u8]) {
+fn publish(home: &TestStore, writer: BlobWriter, data: &[u8]) {
     assert!(fill(&writer, data));
     writer.commit(None, source()).unwrap();
     drop(writer);

@@ -22,7 +22,7 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 /// A project with one root, its models directory, and a path that is free for it to go to.
-fn rooted(home: &Home) -> (PathBuf, PathBuf, Project) {
+fn rooted(home: &TestStore) -> (PathBuf, PathBuf, Project) {
     let blob = put(&home.store, &content(1, 10)).unwrap();
     let (here, there) = (home.path("here"), home.path("there"));
     fs::create_dir(&here).unwrap();

@@ -324,7 +324,7 @@ fn of_many_threads_that_want_one_digest_one_fills_it() {
 fn of_many_processes_that_want_one_digest_one_fills_it() {
     let home = home();
     let mut others: Vec<_> = (0..3).map(|_| child::spawn("fill", &home.root(), 11, 2 * SEGMENT_LEN + 1)).collect();
-    let mut said: Vec<String> = others.iter_mut().map(child::Other::says).collect();
+    let mut said: Vec<String> = others.iter_mut().map(child::StoreProcess::says).collect();
     said.sort();
     assert_eq!(said, ["filled", "present", "present"]);
     home.sound(Expect::Tidy);

@@ -26,7 +26,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn pin<'a>(&'a self, id: &'a SourceId, revision: Option<&'a Revision>) -> BoxFuture<'a, Result<Pinned, SourceError>>;
 
     /// Lists the files of a pinned state with what is published of each. A source that cannot be listed looks for those
-    /// of `named`, and gives those that are there.
+    /// of `named`, and gives those that are there. Each file has a size.
     fn list<'a>(&'a self, pinned: &'a Pinned, named: &'a [RelPath]) -> BoxFuture<'a, Result<FileList, SourceError>>;
 
     /// Where the bytes of a file are, in the order in which the places are to be asked. Asks nobody.
@@ -138,7 +138,8 @@ impl Sources {
         Self::default()
     }
 
-    /// Asks this source in place of the Hub, for all repositories `owner/name`.
+    /// Asks this source in place of the Hub, for all repositories `owner/name`. It pins each to a full commit: 40 hexadecimal
+    /// digits, which stand for the same files for ever.
     #[must_use]
     pub fn for_repositories(mut self, source: impl Source + 'static) -> Self {
         self.repositories = Some(Arc::new(source));

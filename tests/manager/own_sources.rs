@@ -21,6 +21,7 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send 
 #[derive(Debug, Clone)]
 struct InMemorySource {
     id: SourceId,
+    commit: Option<Revision>,
     files: BTreeMap<RelPath, (FileFacts, String)>,
     asked: Arc<Mutex<Vec<&'static str>>>,
 }
@@ -33,7 +34,8 @@ impl InMemorySource {
         let mut facts = FileFacts::named(path.clone());
         (facts.size, facts.sha256) = (Some(content.len()), Some(content.sha256().parse().unwrap()));
         let address = format!("{}/{REPO}/resolve/{}/{Q4}", machine.hub.url(), machine.hub.commit(REPO));
-        Self { id: id.parse().unwrap(), files: BTreeMap::from([(path, (facts, address))]), asked: Arc::default() }
+        let commit = Some(COMMIT.parse().unwrap());
+        Self { id: id.parse().unwrap(), commit, files: BTreeMap::from([(path, (facts, address))]), asked: Arc::default() }
     }
 
     fn note(&self, question: &'static str) {
@@ -50,7 +52,7 @@ impl Source for InMemorySource {
         self.note("pin");
         Box::pin(async move {
             match *id == self.id {
-                true => Ok(Pinned::open(id.clone(), Some(COMMIT.parse().unwrap()))),
+                true => Ok(Pinned::open(id.clone(), self.commit.clone())),
                 false => Err(SourceError::Own { id: id.clone(), why: "it is not on the shelf".into() }),
             }
         })
@@ -108,6 +110,23 @@ fn bytes_that_are_not_what_the_source_says_are_refused() {
     assert!(project.download(OWN_REPO).is_err());
     assert!(project.shown().is_empty());
     project.assert_promises();
+}
+
+#[test]
+fn a_source_that_leaves_out_what_records_need_is_refused() {
+    let machine = Machine::new();
+    let whole = InMemorySource::of(&machine, OWN_REPO);
+    let refused_with = |shelf: InMemorySource, why: &str| {
+        let project = with_sources(&machine.project, Sources::new().for_repositories(shelf));
+        let error = refused(project.download(OWN_REPO), ErrorKind::Network);
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(project.shown().is_empty());
+    };
+    refused_with(InMemorySource { commit: None, ..whole.clone() }, "no commit");
+    refused_with(InMemorySource { commit: Some("main".parse().unwrap()), ..whole.clone() }, "no commit");
+    let mut shelf = whole;
+    shelf.files.values_mut().for_each(|(facts, _)| facts.size = None);
+    refused_with(shelf, "no size");
 }
 
 /// A lock file with a view that a source of this scheme has.

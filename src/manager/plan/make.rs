@@ -18,7 +18,7 @@ use crate::{
     names::{Format, RelPath, Revision, Role, companions},
     notice::Notice,
     source::{
-        FileList, Gate, Pinned, Source,
+        FileList, Gate, Pinned, Source, SourceError,
         hub::{Companion, check_collisions, missing_shards},
     },
     store::{IngestKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
@@ -254,6 +254,7 @@ impl ModelManager {
             notices.push(Notice::SafetensorsChosen);
         }
         let chosen = choose(&mut target, tree, &pinned, companions, &mut notices)?;
+        require_facts(&pinned, &chosen)?;
         check_collisions(&chosen)?;
         // The address that was asked for keeps its query.
         let present = if target.source == pinned.id { target.source.clone() } else { pinned.id.clone() };
@@ -376,6 +377,18 @@ fn may_be_set(view: &ViewKey, files: &[ViewFile], offline: bool) -> bool {
 /// The revision that a target means: of a repository without one its main branch; of what has none, none.
 fn usual_revision(target: &Target) -> Option<Revision> {
     target.revision.clone().or_else(|| target.source.repo().map(|_| Revision::main()))
+}
+
+/// Refuses what lacks a fact that every record of it needs, as a source of the program's own may leave it out.
+fn require_facts(pinned: &Pinned, chosen: &[&FileFacts]) -> Result<(), SourceError> {
+    let refuse = |why: String| Err(SourceError::Own { id: pinned.id.clone(), why });
+    if pinned.id.repo().is_some() && !pinned.commit.as_ref().is_some_and(Revision::is_commit) {
+        return refuse("its source pins it to no commit".into());
+    }
+    match chosen.iter().find(|file| file.size.is_none()) {
+        Some(file) => refuse(format!("its source gives no size of {}", file.path)),
+        None => Ok(()),
+    }
 }
 
 /// Whether a repository is one of safetensors alone.

@@ -269,7 +269,7 @@ pub mod reports {
             WhyReport,
         },
         registry::{Finding, Level},
-        store::{Finding as StoreFinding, OpaqueJson, Provenance, RootOwner, Severity, TrustWord, Unreferenced, UpstreamFile},
+        store::{OpaqueJson, Provenance, RootOwner, Severity, StoreFinding, TrustWord, Unreferenced, UpstreamFile},
     };
 }
 

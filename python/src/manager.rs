@@ -342,7 +342,7 @@ impl Native {
         let used = run(py, &session, watch, move |manager| {
             let plan = manager.plan_use(&which.selector()?, &options)?;
             if !dry_run {
-                manager.carry_out_use(&plan)?;
+                manager.apply_use(&plan)?;
             }
             Ok(Used { report: plan.report, text: plan.text, dry_run })
         })?;

@@ -42,7 +42,7 @@ pub use system::{
     boot_id, group_name, group_number, host_name, is_mount_point, is_network_file_system, machine_id, user_id, user_name,
 };
 pub use temp::{TEMP_PREFIX, is_temp_name, temp_name};
-pub use unnamed::Unnamed;
+pub use unnamed::UnnamedFile;
 
 use std::{
     collections::BTreeSet,

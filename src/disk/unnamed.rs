@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A small file without a name of its own yet; it goes away when it is dropped before it gets one.
 #[derive(Debug)]
-pub struct Unnamed<'d> {
+pub struct UnnamedFile<'d> {
     disk: &'d dyn Disk,
     temp: PathBuf,
     /// Closed before it is renamed, as some systems ask.
@@ -17,10 +17,10 @@ pub struct Unnamed<'d> {
 
 impl dyn Disk + '_ {
     /// Writes a small file in `temp_dir`, on the volume where it will get its name. Nothing is synced yet.
-    pub fn write_unnamed<'d>(&'d self, content: &[u8], mode: u32, temp_dir: &Path) -> Result<Unnamed<'d>> {
+    pub fn write_unnamed<'d>(&'d self, content: &[u8], mode: u32, temp_dir: &Path) -> Result<UnnamedFile<'d>> {
         let (temp, file) = self.create_temp(temp_dir, TEMP_PREFIX, mode)?;
         let len = content.len() as u64;
-        let unnamed = Unnamed { disk: self, temp, file: Some(file), len, is_synced: false, is_named: false };
+        let unnamed = UnnamedFile { disk: self, temp, file: Some(file), len, is_synced: false, is_named: false };
         if let Some(file) = &unnamed.file {
             file.write_at(content, 0)?;
             file.set_mode(mode)?;
@@ -29,7 +29,7 @@ impl dyn Disk + '_ {
     }
 }
 
-impl Unnamed<'_> {
+impl UnnamedFile<'_> {
     /// Asks the system to begin writing it out: the first sync of several files then finds the blocks of all of them allocated,
     /// and the file system commits once.
     pub fn start_writeback(&self) {
@@ -72,7 +72,7 @@ impl Unnamed<'_> {
     }
 }
 
-impl Drop for Unnamed<'_> {
+impl Drop for UnnamedFile<'_> {
     fn drop(&mut self) {
         self.file = None;
         if !self.is_named {

@@ -11,9 +11,9 @@ const USUAL_LIFE: Duration = Duration::from_secs(3600);
 
 /// Where a file is; clones share what is known about it.
 #[derive(Clone)]
-pub struct Location(pub(super) Arc<Inner>);
+pub struct Location(pub(super) Arc<LocationState>);
 
-pub(super) struct Inner {
+pub(super) struct LocationState {
     pub(super) resolve: Url,
     /// The service whose rules hold for it, whichever client opens it; `None` is the client's own.
     pub(super) service: Option<Service>,
@@ -44,13 +44,25 @@ impl Location {
     /// A file by its resolve address.
     #[cfg(feature = "unstable")]
     pub fn new(resolve: Url) -> Self {
-        Self(Arc::new(Inner { resolve, service: None, is_authority: false, version: None, slot: tokio::sync::Mutex::default() }))
+        Self(Arc::new(LocationState {
+            resolve,
+            service: None,
+            is_authority: false,
+            version: None,
+            slot: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// A file by its address on a server of which nothing is known: it sees no token, and what it says of the file is final.
     pub fn plain(address: Url) -> Self {
         let service = Some(Service::plain());
-        Self(Arc::new(Inner { resolve: address, service, is_authority: true, version: None, slot: tokio::sync::Mutex::default() }))
+        Self(Arc::new(LocationState {
+            resolve: address,
+            service,
+            is_authority: true,
+            version: None,
+            slot: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// A file of the service that `http` asks: its rules hold whichever client opens it. `is_authority` says that this is
@@ -58,7 +70,7 @@ impl Location {
     /// it, are refused.
     pub(crate) fn of(http: &Http, resolve: Url, is_authority: bool, version: Option<String>) -> Self {
         let service = Some(http.service.clone());
-        Self(Arc::new(Inner { resolve, service, is_authority, version, slot: tokio::sync::Mutex::default() }))
+        Self(Arc::new(LocationState { resolve, service, is_authority, version, slot: tokio::sync::Mutex::default() }))
     }
 
     /// The resolve address as it may be shown.

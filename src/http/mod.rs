@@ -36,7 +36,7 @@ pub use deadline::Deadline;
 pub use error::{AuthCause, DenyCause, HttpError, NotFoundKind, Retry};
 pub use location::Location;
 pub use origin::{Origin, bare};
-pub use pace::{Progress, SLOWEST};
+pub use pace::{SLOWEST, TryClock};
 pub use pause::LONGEST_PAUSE;
 pub use probe::Probe;
 pub use question::{Answer, Sink};
@@ -147,8 +147,8 @@ impl Http {
     }
 
     /// The clock of one try to get bytes of a file.
-    pub fn progress(&self) -> Progress {
-        Progress::new(&self.shared.throughput)
+    pub fn progress(&self) -> TryClock {
+        TryClock::new(&self.shared.throughput)
     }
 
     /// One request and the head of its answer. Waits for pauses before, notes new ones after.

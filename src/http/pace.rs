@@ -91,13 +91,13 @@ impl Drop for Pace {
 
 /// The clock of one try, whose bytes are counted by its body.
 #[derive(Debug)]
-pub struct Progress {
+pub struct TryClock {
     throughput: Arc<Throughput>,
     begun: Instant,
     before: u64,
 }
 
-impl Progress {
+impl TryClock {
     /// Begins a try.
     pub fn new(throughput: &Arc<Throughput>) -> Self {
         Self { throughput: throughput.clone(), begun: Instant::now(), before: throughput.bytes.load(Ordering::Relaxed) }
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_byte_before_each_reset_is_no_progress() {
         let throughput = Arc::new(Throughput::new(None));
-        let progress = Progress::new(&throughput);
+        let progress = TryClock::new(&throughput);
         assert!(!progress.is_made_by(1));
         throughput.bytes.fetch_add(1 << 20, Ordering::Relaxed);
         assert!(progress.is_made_by(1 << 20));

@@ -109,9 +109,9 @@ impl Dialect for Plain {}
 
 /// The servers of one source; clones share it.
 #[derive(Debug, Clone)]
-pub struct Service(pub(super) Arc<Inner>);
+pub struct Service(pub(super) Arc<ServiceRules>);
 
-pub(super) struct Inner {
+pub(super) struct ServiceRules {
     pub(super) dialect: Box<dyn Dialect>,
     /// In the order in which they are tried.
     pub(super) endpoints: Vec<Url>,
@@ -121,7 +121,7 @@ pub(super) struct Inner {
     pub(super) token_scope: TokenScope,
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for ServiceRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("dialect", &self.dialect).field("endpoints", &self.endpoints).finish_non_exhaustive()
     }
@@ -142,12 +142,18 @@ impl Service {
         let members = endpoints.iter().filter_map(Origin::of).chain(own.iter().cloned()).collect();
         let token_scope =
             TokenScope { own, named: origins(&network.token_endpoints)?, clear_text: origins(&network.clear_text_endpoints)? };
-        Ok(Self(Arc::new(Inner { dialect: Box::new(dialect), endpoints, members, token: network.token.clone(), token_scope })))
+        Ok(Self(Arc::new(ServiceRules {
+            dialect: Box::new(dialect),
+            endpoints,
+            members,
+            token: network.token.clone(),
+            token_scope,
+        })))
     }
 
     /// Servers of which nothing is known: they see no token.
     pub fn plain() -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ServiceRules {
             dialect: Box::new(Plain),
             endpoints: Vec::new(),
             members: Vec::new(),

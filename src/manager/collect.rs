@@ -1,7 +1,7 @@
 //! Collects blobs that nothing needs, and tells what keeps the others.
 
 use super::{
-    BlobReport, BlobUser, DfReport, GcSummary, GcTotals, ModelManager, ModelName, PartialReport, WhyReport, name::Meaning,
+    BlobReport, BlobUser, DfReport, GcSummary, GcTotals, ModelManager, ModelName, PartialReport, WhyReport, name::NameMeaning,
 };
 use crate::{
     digest::Sha256Digest,
@@ -93,11 +93,11 @@ impl ModelManager {
     fn digests_of(&self, what: &ModelName, store: &Store) -> Result<BTreeSet<Sha256Digest>> {
         let command = Invocation::new(Verb::Why);
         let named = match self.meaning(&what.clone().into(), command)? {
-            Meaning::Model(named) => self.form_of(&named, command)?,
-            Meaning::Blob(digest) if store.stat(&digest)?.is_none() && !store.users()?.contains_key(&digest) => {
+            NameMeaning::Model(named) => self.form_of(&named, command)?,
+            NameMeaning::Blob(digest) if store.stat(&digest)?.is_none() && !store.users()?.contains_key(&digest) => {
                 return Err(self.no_blob(&digest.into()));
             }
-            Meaning::Blob(digest) => return Ok(BTreeSet::from([digest])),
+            NameMeaning::Blob(digest) => return Ok(BTreeSet::from([digest])),
         };
         let is_file = |file: &str| named.file.as_ref().is_none_or(|wanted| wanted == file);
         let found = self.views(Some(store.clone())).scan_models(Some(&named.folder), named.format.as_ref(), |found| found)?;

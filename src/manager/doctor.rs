@@ -8,7 +8,7 @@ use crate::{
     event::Event,
     hint::{self, Action, Hint, Verb},
     store::{
-        Finding, PROJECT_FILE, Progress, Project, Severity, ShutOut, Store, StoreError, ViewKey, WhyReadOnly,
+        PROJECT_FILE, Progress, Project, Severity, ShutOut, Store, StoreError, StoreFinding, ViewKey, WhyReadOnly,
         require_folder_or_nothing,
     },
     text,
@@ -22,7 +22,7 @@ impl ModelManager {
         let (dir, models) = (self.store_dir(), self.models_disk());
         let mut report = DoctorReport { store: dir.clone(), ..DoctorReport::default() };
         let mut add = |severity, path: std::path::PathBuf, message: String, repair: &[Hint]| {
-            report.findings.push(Finding { severity, path, message, repair: repair.to_vec() });
+            report.findings.push(StoreFinding { severity, path, message, repair: repair.to_vec() });
         };
         match self.read_registry() {
             Ok(registry) => {
@@ -99,7 +99,7 @@ impl ModelManager {
         };
         let is_unrooted = |view: &ViewKey| rooted.as_ref().is_some_and(|rooted| !rooted.iter().any(|root| root.view == *view));
         let mut add = |severity, path: std::path::PathBuf, message: String, repair: Hint| {
-            report.findings.push(Finding { severity, path, message, repair: vec![repair] });
+            report.findings.push(StoreFinding { severity, path, message, repair: vec![repair] });
         };
         if let Some((path, what)) = unreadable {
             let mut views: Vec<ViewKey> = self.list(None)?.into_iter().filter_map(|listed| listed.view).collect();
@@ -192,7 +192,7 @@ impl ModelManager {
 
     /// Files that earlier runs by root left in folders of other users: the models directory, its views, and the sidecar
     /// locks of registry and lock file. A registry that belongs to root may be intended.
-    fn left_by_root(&self) -> Result<Vec<Finding>> {
+    fn left_by_root(&self) -> Result<Vec<StoreFinding>> {
         let mut findings = Vec::new();
         if !cfg!(unix) {
             return Ok(findings);
@@ -219,7 +219,7 @@ impl ModelManager {
             {
                 let shut_out = ShutOut::in_folder(&path, stat.uid, &above);
                 let what = format!("it belongs to {} and not to {}", disk::user_name(0), disk::user_name(above.uid));
-                findings.push(Finding {
+                findings.push(StoreFinding {
                     severity: Severity::Repairable,
                     path,
                     message: what,

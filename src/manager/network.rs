@@ -34,7 +34,7 @@ const THREADS_STAY: Duration = Duration::from_secs(3600);
 
 /// The client and the threads of a session.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(super) struct SessionNetwork {
     settings: settings::Network,
     /// What the program has beside the Hub and web servers.
     own: Sources,
@@ -44,7 +44,7 @@ pub(super) struct Network {
     process: u32,
 }
 
-impl Network {
+impl SessionNetwork {
     /// A network with these settings. Starts and checks nothing.
     pub(super) fn new(settings: settings::Network, own: Sources) -> Self {
         Self { settings, own, sources: Mutex::default(), threads: Mutex::default(), process: process::id() }
@@ -110,7 +110,7 @@ impl Network {
     }
 }
 
-impl Drop for Network {
+impl Drop for SessionNetwork {
     /// In a forked child a lock inside may be held by a thread that only its parent has, so nothing is released there.
     fn drop(&mut self) {
         if self.is_of_parent() {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn network_work_serves_callers_in_and_outside_of_a_runtime_and_its_threads_end_in_both() {
-        let network = Network::new(settings::Network::default(), Sources::new());
+        let network = SessionNetwork::new(settings::Network::default(), Sources::new());
         let ask = |threads: &Threads| threads.block_on(async { Ok(tokio::spawn(async { 7 }).await.unwrap()) }).unwrap();
         let first = network.threads().unwrap();
         assert_eq!(ask(&first), 7);
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn threads_that_are_given_up_serve_those_that_still_use_them() {
-        let network = Network::new(settings::Network::default(), Sources::new());
+        let network = SessionNetwork::new(settings::Network::default(), Sources::new());
         let (held_up, other) = (network.threads().unwrap(), network.threads().unwrap());
         network.give_up(&held_up);
         drop(held_up);

@@ -7,7 +7,7 @@
 use super::{
     AddReport, AddRequest, DownloadOptions, DownloadReport, InfoModel, LintReport, LockOptions, LockReport, ModelManager,
     PlanReport, RepairReport, Selector, SyncOptions, SyncReport, known_stores,
-    network::{Network, no_thread},
+    network::{SessionNetwork, no_thread},
     registry_file::{self, RegistryFile},
 };
 use crate::{
@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Session {
     pub(super) settings: Arc<Settings>,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) network: Arc<Network>,
+    pub(super) network: Arc<SessionNetwork>,
     registry: Arc<RegistryFile>,
     known_stores: Option<Arc<KnownStores>>,
 }
@@ -124,7 +124,7 @@ impl Session {
     }
 
     fn of(settings: Settings, disk: Arc<dyn Disk>, registry: Arc<RegistryFile>) -> Self {
-        let network = Arc::new(Network::new(settings.network.clone(), Sources::new()));
+        let network = Arc::new(SessionNetwork::new(settings.network.clone(), Sources::new()));
         let known_stores = known_stores::of_user(&disk, settings.known_stores.as_ref());
         Self { settings: Arc::new(settings), disk, network, registry, known_stores }
     }
@@ -138,7 +138,7 @@ impl Session {
     /// The same session, which asks these sources of the program's own too, or in place of the Hub. It has a client of its own.
     #[must_use]
     pub fn with_sources(&self, sources: Sources) -> Self {
-        Self { network: Arc::new(Network::new(self.settings.network.clone(), sources)), ..self.clone() }
+        Self { network: Arc::new(SessionNetwork::new(self.settings.network.clone(), sources)), ..self.clone() }
     }
 
     /// A session with other settings, which shares the client where those of the network are the same. A registry that was
@@ -536,7 +536,7 @@ mod tests {
     fn the_registry_of_a_forked_child_waits_for_no_thread_of_its_parent() {
         let session = session();
         let forked =
-            Session { network: Arc::new(Network::of_another_process(session.settings.network.clone())), ..session.clone() };
+            Session { network: Arc::new(SessionNetwork::of_another_process(session.settings.network.clone())), ..session.clone() };
         let _held_in_the_parent = session.registry.hold();
         assert!(forked.registry().unwrap().models().count() > 0);
     }

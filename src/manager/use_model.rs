@@ -143,7 +143,7 @@ impl ModelManager {
     }
 
     /// Writes what was decided, unless the file is another one by now.
-    pub fn carry_out_use(&self, plan: &UsePlan) -> Result<()> {
+    pub fn apply_use(&self, plan: &UsePlan) -> Result<()> {
         if !plan.report.changed {
             return Ok(());
         }

@@ -25,7 +25,7 @@ pub use crate::disk::lock::{FileLock, Wait};
 pub use check::{BlobState, CheckMode, Progress};
 pub use damage::Damage;
 pub use error::{Result, StoreError};
-pub use examine::{Examined, Finding, Severity};
+pub use examine::{Examined, Severity, StoreFinding};
 pub use format::{
     BlobMeta, OpaqueJson, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, TrustWord, UpstreamFile, ViewFile, ViewKey,
 };

@@ -23,7 +23,7 @@ pub use error::{Result, ViewError};
 pub use inspect::ReplaceRequest;
 pub use manifest::{MANIFEST_FILE, ManifestFile, ViewManifest};
 pub use preflight::ExpectedFile;
-pub use remove::{Removal, Removed};
+pub use remove::{Removal, RemovedView};
 pub use scan::{Found, Health, Recorded};
 pub use state::{FileState, States};
 

@@ -28,7 +28,7 @@ pub struct Removal {
 
 /// What removing a view took away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedView {
     /// Files of ours, which are gone.
     pub removed: Vec<PathBuf>,
     /// What was left where it is, and why.
@@ -45,7 +45,7 @@ impl Removal {
 impl Views {
     /// Removes what is ours of a view and the folders that are empty then. Remove it before its root.
     #[cfg(feature = "unstable")]
-    pub fn remove(&self, key: &ViewKey) -> Result<Removed> {
+    pub fn remove(&self, key: &ViewKey) -> Result<RemovedView> {
         self.execute(self.plan_remove(key)?)
     }
 
@@ -139,9 +139,9 @@ impl Views {
     }
 
     /// Does what was planned. A file that changed since stays.
-    pub fn execute(&self, plan: Removal) -> Result<Removed> {
+    pub fn execute(&self, plan: Removal) -> Result<RemovedView> {
         let disk = &*self.disk;
-        let mut done = Removed { removed: Vec::new(), kept: plan.kept };
+        let mut done = RemovedView { removed: Vec::new(), kept: plan.kept };
         for (path, seen) in plan.files.into_iter().zip(&plan.seen) {
             if self.remove_if_same(&path, seen)? {
                 done.removed.push(path);

@@ -5,8 +5,8 @@ use model_manager::{
     digest::{Sha256Digest, sha256_of},
     hint::Hint,
     store::{
-        Blob, BlobRequest, CheckMode, Finding, IngestKey, PROJECT_FILE, Progress, Project, Root, RootOwner, Severity, StoreError,
-        Trust, UpstreamFile,
+        Blob, BlobRequest, CheckMode, IngestKey, PROJECT_FILE, Progress, Project, Root, RootOwner, Severity, StoreError,
+        StoreFinding, Trust, UpstreamFile,
     },
 };
 use std::{fs, path::PathBuf};
@@ -33,7 +33,7 @@ fn rooted(home: &TestStore, owner: &str) -> (Project, PathBuf, Sha256Digest) {
     (project, path, blob.digest)
 }
 
-fn examine(home: &TestStore) -> Vec<Finding> {
+fn examine(home: &TestStore) -> Vec<StoreFinding> {
     let token = CancellationToken::new();
     home.store.examine(false, Progress { bytes: &|_| {}, cancel: &token }).unwrap().list
 }

@@ -54,7 +54,7 @@ impl Args {
         let manager = context.manager()?;
         let plan = manager.plan_use(&self.form.of(&self.model)?, &options)?;
         if !self.print {
-            manager.carry_out_use(&plan)?;
+            manager.apply_use(&plan)?;
         }
         Ok(Used { plan, print: self.print })
     }

@@ -56,7 +56,7 @@ pub(super) enum Subject {
 }
 
 /// What a text means.
-pub(super) enum Meaning {
+pub(super) enum NameMeaning {
     Model(Named),
     Blob(Sha256Digest),
 }
@@ -116,16 +116,16 @@ impl ModelManager {
     /// The model that a selector means. A digest means the view that has this content.
     pub(super) fn named(&self, what: &Selector, command: Invocation<'_>) -> Result<Named> {
         match self.meaning(what, command)? {
-            Meaning::Model(named) => Ok(named),
-            Meaning::Blob(digest) => self.view_with(&digest, what, command),
+            NameMeaning::Model(named) => Ok(named),
+            NameMeaning::Blob(digest) => self.view_with(&digest, what, command),
         }
     }
 
     /// What a selector means.
-    pub(super) fn meaning(&self, what: &Selector, command: Invocation<'_>) -> Result<Meaning> {
+    pub(super) fn meaning(&self, what: &Selector, command: Invocation<'_>) -> Result<NameMeaning> {
         let readings = match what.model.form() {
-            NameForm::Address(address) => return self.reference(address, what).map(Meaning::Model),
-            NameForm::Digest(digits) => return self.blob(digits, command).map(Meaning::Blob),
+            NameForm::Address(address) => return self.reference(address, what).map(NameMeaning::Model),
+            NameForm::Digest(digits) => return self.blob(digits, command).map(NameMeaning::Blob),
             NameForm::Path(path) => return self.at_path(path, what),
             NameForm::Open(readings) => readings,
         };
@@ -135,17 +135,17 @@ impl ModelManager {
         {
             // The registry is needed to tell whose name this is.
             registry?;
-            return Ok(Meaning::Model(named));
+            return Ok(NameMeaning::Model(named));
         }
         if let Some(digits) = &readings.digest {
-            return self.blob(digits, command).map(Meaning::Blob);
+            return self.blob(digits, command).map(NameMeaning::Blob);
         }
         if self.is_here(&readings.path) {
             return self.at_path(&readings.path, what);
         }
         match self.reference(readings.reference.as_ref().map_err(Clone::clone)?, what) {
             Ok(Named { subject: Subject::Entry(id), quant, .. }) => Err(self.nobody_knows(registry?, &id, quant.as_ref(), command)),
-            other => other.map(Meaning::Model),
+            other => other.map(NameMeaning::Model),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is at a path that was given as a name.
 
-use super::{Meaning, Named, with_options};
+use super::{NameMeaning, Named, with_options};
 use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
@@ -80,17 +80,17 @@ impl ModelManager {
     }
 
     /// What is at a path.
-    pub(super) fn at_path(&self, path: &Path, what: &Selector) -> Result<Meaning> {
+    pub(super) fn at_path(&self, path: &Path, what: &Selector) -> Result<NameMeaning> {
         let at = absolute(path);
         let there = self.disk.find(&at)?.is_some();
         if self.below_models(&at).is_some_and(|parts| parts.first().is_some_and(|first| !first.starts_with('.')))
             && let Some(named) = self.view_at(&at)?
             && (there || named.is_view)
         {
-            return with_options(named, what).map(Meaning::Model);
+            return with_options(named, what).map(NameMeaning::Model);
         }
         if let Some(digest) = self.blob_at(&at) {
-            return Ok(Meaning::Blob(digest));
+            return Ok(NameMeaning::Blob(digest));
         }
         let text = match there {
             true if self.below_models(&at).is_some_and(|parts| parts.is_empty()) => {

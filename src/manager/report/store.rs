@@ -2,7 +2,7 @@
 
 use crate::{
     digest::{GitSha1, Sha256Digest},
-    store::{Finding, IngestKey, Provenance, RootOwner, Trust, Unreferenced},
+    store::{IngestKey, Provenance, RootOwner, StoreFinding, Trust, Unreferenced},
 };
 use serde::{Serialize, Serializer};
 use std::path::PathBuf;
@@ -206,7 +206,7 @@ pub struct DoctorReport {
     /// Whether every byte was read.
     pub full: bool,
     /// What is not as it should be, the worst first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<StoreFinding>,
     /// What was looked at.
     pub totals: DoctorTotals,
 }

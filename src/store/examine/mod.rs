@@ -36,7 +36,7 @@ pub enum Severity {
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, serde::Serialize)]
 #[non_exhaustive]
-pub struct Finding {
+pub struct StoreFinding {
     /// How bad it is.
     pub severity: Severity,
     /// The file or folder.
@@ -52,7 +52,7 @@ pub struct Finding {
 #[derive(Debug)]
 pub struct Examined {
     /// What is not as it should be, the worst first.
-    pub list: Vec<Finding>,
+    pub list: Vec<StoreFinding>,
     /// How many blobs can be seen.
     pub blobs: usize,
 }
@@ -82,14 +82,14 @@ struct Findings<'a> {
     strangers: BTreeMap<u32, (usize, PathBuf)>,
     /// Folders that cannot be listed. They are reported, and nothing below them is.
     shut: HashSet<PathBuf>,
-    list: Vec<Finding>,
+    list: Vec<StoreFinding>,
 }
 
 const IN_THE_WAY: &str = "something that is no file is in the way";
 
 impl Findings<'_> {
     fn add(&mut self, severity: Severity, path: impl Into<PathBuf>, what: impl Into<String>, repair: Hint) {
-        self.list.push(Finding { severity, path: path.into(), message: what.into(), repair: vec![repair] });
+        self.list.push(StoreFinding { severity, path: path.into(), message: what.into(), repair: vec![repair] });
     }
 
     /// Turns an error for something that cannot be examined into a finding and `None`.

@@ -17,7 +17,7 @@ use crate::store::{
 };
 use crate::{
     digest::{SegmentValue, Sha256Digest, merge_segments, segment_count},
-    disk::{self, DiskError, DiskFile, Unnamed, limits::OpenFiles, parallel},
+    disk::{self, DiskError, DiskFile, UnnamedFile, limits::OpenFiles, parallel},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -176,13 +176,13 @@ struct Member<'a> {
 
 /// The records of a blob, written and without names.
 struct Records<'d> {
-    segments: Option<Unnamed<'d>>,
-    meta: Unnamed<'d>,
+    segments: Option<UnnamedFile<'d>>,
+    meta: UnnamedFile<'d>,
 }
 
 impl Records<'_> {
     fn start_writeback(&self) {
-        self.segments.iter().for_each(Unnamed::start_writeback);
+        self.segments.iter().for_each(UnnamedFile::start_writeback);
         self.meta.start_writeback();
     }
 }
@@ -222,7 +222,7 @@ impl<'a> Member<'a> {
     fn sync(&mut self) -> Result<()> {
         self.file.data.sync_all()?;
         if let Some(records) = &mut self.records {
-            records.segments.iter_mut().try_for_each(Unnamed::sync)?;
+            records.segments.iter_mut().try_for_each(UnnamedFile::sync)?;
             records.meta.sync()?;
         }
         Ok(())

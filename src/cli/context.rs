@@ -1,6 +1,6 @@
 //! What a command finds when it runs.
 
-use super::{args::Global, interrupt, progress::Progress};
+use super::{args::Global, interrupt, progress::ProgressDisplay};
 use crate::{
     config::{
         self, Resolved,
@@ -28,7 +28,7 @@ pub struct Context<'a> {
     global: Global,
     environment: Environment<'a>,
     cwd: PathBuf,
-    progress: Arc<Progress>,
+    progress: Arc<ProgressDisplay>,
     settings: OnceCell<Settings>,
     root: OnceCell<PathBuf>,
     named_store: OnceCell<Option<PathBuf>>,
@@ -37,7 +37,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context in which nothing was asked for yet.
-    pub fn new(global: Global, environment: Environment<'a>, cwd: PathBuf, progress: Arc<Progress>) -> Self {
+    pub fn new(global: Global, environment: Environment<'a>, cwd: PathBuf, progress: Arc<ProgressDisplay>) -> Self {
         Self {
             global,
             environment,
@@ -51,7 +51,7 @@ impl<'a> Context<'a> {
     }
 
     /// Where to tell something while the command runs.
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &ProgressDisplay {
         &self.progress
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     hints,
-    output::{BAD, JSON_VERSION, STRONG, paint},
+    output::{FAILURE, JSON_VERSION, STRONG, styled},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -12,7 +12,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path};
 
-/// The exit codes, for help and the man page.
+/// The exit codes, for help and the manual.
 pub const CODES: [(u8, &str); 10] = [
     (0, "done"),
     (1, "failed, for any reason not listed here"),
@@ -75,12 +75,12 @@ pub fn hint(error: &Error) -> Option<String> {
 
 /// An error for people: what happened, why, and what to type next.
 pub fn render(error: &Error) -> String {
-    let mut text = format!("{} {}\n", paint(BAD, "error:"), text::printable_lines(error.message()));
+    let mut text = format!("{} {}\n", styled(FAILURE, "error:"), text::printable_lines(error.message()));
     for cause in causes(error) {
         text.push_str(&format!("  caused by: {}\n", text::printable_lines(&cause)));
     }
     if let Some(hint) = hint(error) {
-        text.push_str(&format!("{} {}\n", paint(STRONG, "hint:"), text::printable_lines(&hint)));
+        text.push_str(&format!("{} {}\n", styled(STRONG, "hint:"), text::printable_lines(&hint)));
     }
     text
 }

@@ -29,7 +29,7 @@ pub use hints::Terminal;
 use args::{Cli, When};
 use clap::{Parser, error::ErrorKind as ClapError};
 use context::Context;
-use output::{Answer, Manner};
+use output::{Answer, OutputStyle};
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Runs the program with the words it was started with.
@@ -48,8 +48,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let environment = Environment::new(&variable);
     let cwd = current_dir();
-    let manner = manner(&cli, &environment, cwd.as_ref().ok().cloned().unwrap_or_default());
-    let progress = Arc::new(progress::Progress::new(manner.clone()));
+    let output_style = output_style(&cli, &environment, cwd.as_ref().ok().cloned().unwrap_or_default());
+    let progress = Arc::new(progress::ProgressDisplay::new(output_style.clone()));
     let context = cwd.map(|cwd| Context::new(cli.global, environment, cwd, Arc::clone(&progress)));
     let result = context.and_then(|context| {
         let result = cli.command.run(&context);
@@ -60,24 +60,24 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     });
     progress.finish();
     let told = match &result {
-        Ok(answer) => show(answer.as_ref(), &manner),
-        Err(error) => fail(error, &manner),
+        Ok(answer) => show(answer.as_ref(), &output_style),
+        Err(error) => fail(error, &output_style),
     };
     told.unwrap_or_else(|error| {
-        manner.tell(&exit::render(&error));
+        output_style.tell(&exit::render(&error));
         error.kind().exit_code()
     })
 }
 
 /// How this run speaks.
-fn manner(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> Manner {
+fn output_style(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> OutputStyle {
     let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
     let color = |is_terminal| match cli.global.color {
         When::Always => true,
         When::Never => false,
         When::Auto => environment.wants_color(is_terminal),
     };
-    Manner {
+    OutputStyle {
         json: cli.global.json,
         quiet: cli.global.quiet,
         verbose: cli.global.verbose,
@@ -92,33 +92,33 @@ fn manner(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> Manner {
 }
 
 /// Prints an answer; the exit code.
-fn show(answer: &dyn Answer, manner: &Manner) -> Result<u8> {
-    if manner.json {
+fn show(answer: &dyn Answer, output_style: &OutputStyle) -> Result<u8> {
+    if output_style.json {
         let mut document = output::document(answer);
-        output::advise_in(&mut document, &manner.places);
-        manner.print(&json_text(&document))?;
+        output::advise_in(&mut document, &output_style.places);
+        output_style.print(&json_text(&document))?;
     } else {
-        let mut page = manner.page();
-        answer.write(&mut page);
+        let mut output = output_style.output();
+        answer.write(&mut output);
         for error in answer.failures() {
-            page.notes.push_str(&exit::render(error));
+            output.notes.push_str(&exit::render(error));
         }
         // Notes and hints come after what they are about.
-        let printed = manner.print(&page.out);
-        manner.tell(&page.notes);
+        let printed = output_style.print(&output.out);
+        output_style.tell(&output.notes);
         printed?;
     }
     Ok(answer.failures().first().map_or(answer.exit_code(), |error| error.kind().exit_code()))
 }
 
 /// Prints an error; the exit code.
-fn fail(error: &Error, manner: &Manner) -> Result<u8> {
-    if manner.json {
+fn fail(error: &Error, output_style: &OutputStyle) -> Result<u8> {
+    if output_style.json {
         let mut document = exit::document(error);
-        output::advise_in(&mut document, &manner.places);
-        manner.print(&json_text(&document))?;
+        output::advise_in(&mut document, &output_style.places);
+        output_style.print(&json_text(&document))?;
     } else {
-        manner.tell(&exit::render(error));
+        output_style.tell(&exit::render(error));
     }
     Ok(error.kind().exit_code())
 }
@@ -136,7 +136,7 @@ fn not_understood(error: &clap::Error, words: &[OsString]) -> u8 {
         let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
         let message = lines.join(" ").trim_start_matches("error: ").to_owned();
         let error = Error::new(ErrorKind::Usage, message).hint(Hint::SeeHelp);
-        let plain = Manner { json: true, ..Manner::default() };
+        let plain = OutputStyle { json: true, ..OutputStyle::default() };
         let _exit_code_is_known = fail(&error, &plain);
         return ErrorKind::Usage.exit_code();
     }

@@ -18,18 +18,18 @@ use std::{
 pub const JSON_VERSION: u32 = 1;
 
 /// What is fine.
-pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const SUCCESS: Style = AnsiColor::Green.on_default();
 /// What is odd.
-pub const ODD: Style = AnsiColor::Yellow.on_default();
+pub const WARNING: Style = AnsiColor::Yellow.on_default();
 /// What is wrong.
-pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub const FAILURE: Style = AnsiColor::Red.on_default().bold();
 /// What to type, and headings.
 pub const STRONG: Style = Style::new().bold();
 /// What matters less.
 pub const FAINT: Style = Style::new().dimmed();
 
 /// Text in a style. Streams without colour drop it again.
-pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
+pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
@@ -39,7 +39,7 @@ pub trait Answer {
     fn json(&self) -> Value;
 
     /// The answer for people and pipes.
-    fn write(&self, page: &mut Page);
+    fn write(&self, output: &mut Output);
 
     /// The exit code of a run without failures.
     fn exit_code(&self) -> u8 {
@@ -54,7 +54,7 @@ pub trait Answer {
 
 /// How and where this run speaks.
 #[derive(Debug, Clone, Default)]
-pub struct Manner {
+pub struct OutputStyle {
     /// One JSON document.
     pub json: bool,
     /// Results, warnings and errors only.
@@ -77,10 +77,10 @@ pub struct Manner {
     pub places: Vec<(&'static str, String)>,
 }
 
-impl Manner {
-    /// An empty page in this manner.
-    pub fn page(&self) -> Page {
-        Page {
+impl OutputStyle {
+    /// Empty output in this style.
+    pub fn output(&self) -> Output {
+        Output {
             out: String::new(),
             notes: String::new(),
             people: self.people,
@@ -173,7 +173,7 @@ pub fn document(answer: &dyn Answer) -> Value {
 
 /// A text being written: results for stdout, and notes for stderr.
 #[derive(Debug)]
-pub struct Page {
+pub struct Output {
     /// For stdout.
     pub out: String,
     /// For stderr.
@@ -185,7 +185,7 @@ pub struct Page {
     places: Vec<(&'static str, String)>,
 }
 
-impl Page {
+impl Output {
     /// Adds a line of the result.
     pub fn line(&mut self, line: impl AsRef<str>) {
         self.out.push_str(line.as_ref().trim_end());
@@ -214,7 +214,7 @@ impl Page {
 
     /// Adds a line that even `--quiet` does not drop.
     pub fn warn(&mut self, line: impl AsRef<str>) {
-        self.notes.push_str(&format!("{} {}\n", paint(ODD, "warning:"), line.as_ref()));
+        self.notes.push_str(&format!("{} {}\n", styled(WARNING, "warning:"), line.as_ref()));
     }
 
     /// Adds a line of tab-separated fields for a pipe; an empty one is `-`, so that columns stay where they are.
@@ -299,9 +299,9 @@ impl Table {
     }
 
     /// Writes it, each line indented.
-    pub fn write(&self, page: &mut Page, indent: &str) {
+    pub fn write(&self, output: &mut Output, indent: &str) {
         for (number, line) in self.lines().into_iter().enumerate() {
-            page.line(format!("{indent}{}", if number == 0 { paint(FAINT, line) } else { line }));
+            output.line(format!("{indent}{}", if number == 0 { styled(FAINT, line) } else { line }));
         }
     }
 }
@@ -310,7 +310,7 @@ impl Table {
 pub(super) mod testing {
     use super::*;
 
-    /// The page a person at a terminal in `/work` would see, without colour.
+    /// What a person at a terminal in `/work` would see, without colour.
     pub fn seen(answer: &dyn Answer) -> (String, String) {
         show(answer, true)
     }
@@ -320,15 +320,15 @@ pub(super) mod testing {
         show(answer, false)
     }
 
-    pub fn manner() -> Manner {
-        Manner { people: true, cwd: "/srv".into(), ..Manner::default() }
+    pub fn output_style() -> OutputStyle {
+        OutputStyle { people: true, cwd: "/srv".into(), ..OutputStyle::default() }
     }
 
     fn show(answer: &dyn Answer, people: bool) -> (String, String) {
-        let mut page = Manner { people, ..manner() }.page();
-        answer.write(&mut page);
+        let mut output = OutputStyle { people, ..output_style() }.output();
+        answer.write(&mut output);
         let strip = |text: &str| anstream::adapter::strip_str(text).to_string();
-        (strip(&page.out), strip(&page.notes))
+        (strip(&output.out), strip(&output.notes))
     }
 }
 
@@ -338,29 +338,29 @@ mod tests {
 
     #[test]
     fn paths_below_the_current_directory_are_shown_relative_and_others_are_not() {
-        let page = testing::manner().page();
-        assert_eq!(page.path(Path::new("/srv/models/a.gguf")), "models/a.gguf");
-        assert_eq!(page.path(Path::new("/other/a.gguf")), "/other/a.gguf");
-        assert_eq!(page.path(Path::new("/srv/../x/a.gguf")), "/srv/../x/a.gguf");
-        assert_eq!(page.path(Path::new("/srv")), "/srv");
+        let output = testing::output_style().output();
+        assert_eq!(output.path(Path::new("/srv/models/a.gguf")), "models/a.gguf");
+        assert_eq!(output.path(Path::new("/other/a.gguf")), "/other/a.gguf");
+        assert_eq!(output.path(Path::new("/srv/../x/a.gguf")), "/srv/../x/a.gguf");
+        assert_eq!(output.path(Path::new("/srv")), "/srv");
     }
 
     #[test]
     fn escape_sequences_in_names_do_not_reach_the_terminal() {
-        let page = testing::manner().page();
-        assert_eq!(page.path(Path::new("/srv/a\u{1b}[2Jb")), "a\\u{1b}[2Jb");
-        assert_eq!(page.path(Path::new("/srv/a\u{202e}gpj.exe")), "a\\u{202e}gpj.exe");
+        let output = testing::output_style().output();
+        assert_eq!(output.path(Path::new("/srv/a\u{1b}[2Jb")), "a\\u{1b}[2Jb");
+        assert_eq!(output.path(Path::new("/srv/a\u{202e}gpj.exe")), "a\\u{202e}gpj.exe");
     }
 
     #[test]
     fn quiet_drops_notes_and_details_but_neither_results_nor_warnings() {
-        let mut page = Manner { quiet: true, ..testing::manner() }.page();
-        page.line("result");
-        page.detail("detail");
-        page.note("note");
-        page.warn("careful");
-        assert_eq!(page.out, "result\n");
-        assert_eq!(anstream::adapter::strip_str(&page.notes).to_string(), "warning: careful\n");
+        let mut output = OutputStyle { quiet: true, ..testing::output_style() }.output();
+        output.line("result");
+        output.detail("detail");
+        output.note("note");
+        output.warn("careful");
+        assert_eq!(output.out, "result\n");
+        assert_eq!(anstream::adapter::strip_str(&output.notes).to_string(), "warning: careful\n");
     }
 
     #[test]

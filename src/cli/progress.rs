@@ -2,7 +2,7 @@
 
 use super::{
     hints, notices,
-    output::{FAINT, Manner, ODD, paint, printable},
+    output::{FAINT, OutputStyle, WARNING, printable, styled},
     units,
 };
 use crate::{
@@ -33,8 +33,8 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 
 /// Listens to the core and tells people.
-pub struct Progress {
-    manner: Manner,
+pub struct ProgressDisplay {
+    output_style: OutputStyle,
     bars: Option<MultiProgress>,
     state: Mutex<State>,
 }
@@ -54,12 +54,12 @@ struct File {
     last_line: Instant,
 }
 
-impl Progress {
-    /// Progress in this manner.
-    pub fn new(manner: Manner) -> Self {
-        let draw = manner.progress && manner.bars;
+impl ProgressDisplay {
+    /// Progress in this style.
+    pub fn new(output_style: OutputStyle) -> Self {
+        let draw = output_style.progress && output_style.bars;
         let bars = draw.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Self { manner, bars, state: Mutex::default() }
+        Self { output_style, bars, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -70,21 +70,21 @@ impl Progress {
     /// Writes whole lines to stderr, above the bars.
     pub fn tell(&self, text: &str) {
         match &self.bars {
-            Some(bars) => bars.suspend(|| self.manner.tell(text)),
-            None => self.manner.tell(text),
+            Some(bars) => bars.suspend(|| self.output_style.tell(text)),
+            None => self.output_style.tell(text),
         }
     }
 
     /// Tells something once, unless `--quiet`.
     pub fn notice(&self, text: &str) {
-        if !self.manner.quiet {
+        if !self.output_style.quiet {
             self.tell_once("note:", FAINT, text);
         }
     }
 
     /// Tells once what may need attention.
     pub fn warning(&self, warning: &Warning) {
-        self.tell_once("warning:", ODD, &hints::with_message(&warning.message, &warning.hints));
+        self.tell_once("warning:", WARNING, &hints::with_message(&warning.message, &warning.hints));
     }
 
     fn tell_once(&self, word: &str, style: Style, text: &str) {
@@ -92,7 +92,7 @@ impl Progress {
         let said = &mut self.state().said;
         // A server or a file could produce messages without end.
         if said.len() < MOST_SAID && said.insert(text.clone()) {
-            self.tell(&format!("{} {text}\n", paint(style, word)));
+            self.tell(&format!("{} {text}\n", styled(style, word)));
         }
     }
 
@@ -107,7 +107,7 @@ impl Progress {
 
     /// A line, where lines are shown instead of bars.
     fn line(&self, text: &str) {
-        if self.manner.progress && self.bars.is_none() {
+        if self.output_style.progress && self.bars.is_none() {
             self.tell(&format!("{}\n", text::short(text, LONGEST_EVENT)));
         }
     }
@@ -203,7 +203,7 @@ impl Progress {
     fn waiting(&self, what: &str, holder: &str, since: Duration) {
         let text = format!("waiting for {what}, held by {holder}, for {}", units::time(since));
         let Some(bars) = &self.bars else {
-            if !self.manner.quiet {
+            if !self.output_style.quiet {
                 self.tell(&format!("{}\n", text::short(&text, LONGEST_EVENT)));
             }
             return;
@@ -227,7 +227,7 @@ impl Progress {
     }
 }
 
-impl Reporter for Progress {
+impl Reporter for ProgressDisplay {
     fn event(&self, event: &Event) {
         match event {
             Event::Planned { files, bytes } => self.planned(*files, *bytes),
@@ -250,18 +250,18 @@ impl Reporter for Progress {
                 self.line(&format!("{file}: stopped"));
             }
             Event::Retry { what, why, after } => {
-                if self.manner.verbose || (*after > WORTH_TELLING && !self.manner.quiet) {
+                if self.output_style.verbose || (*after > WORTH_TELLING && !self.output_style.quiet) {
                     let text = format!("{what}: {why}; trying again in {}", units::time(*after));
                     self.tell(&format!("{}\n", text::short(&text, LONGEST_EVENT)));
                 }
             }
             Event::Elsewhere { why } => {
-                if self.manner.verbose {
+                if self.output_style.verbose {
                     self.notice(&format!("{why}; trying the next endpoint"));
                 }
             }
             Event::Detail(text) => {
-                if self.manner.verbose {
+                if self.output_style.verbose {
                     self.notice(text);
                 }
             }
@@ -309,7 +309,7 @@ fn short(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::testing::manner;
+    use crate::cli::output::testing::output_style;
 
     #[test]
     fn every_template_is_valid() {
@@ -330,7 +330,8 @@ mod tests {
     #[test]
     fn the_total_counts_bytes_of_this_run_only_and_each_once() {
         let hidden = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        let progress = Progress { bars: Some(hidden), ..Progress::new(Manner { progress: true, ..manner() }) };
+        let progress =
+            ProgressDisplay { bars: Some(hidden), ..ProgressDisplay::new(OutputStyle { progress: true, ..output_style() }) };
         progress.event(&Event::Planned { files: 2, bytes: 150 });
         let say_done = |file: &str, done| {
             progress.event(&Event::Progress { file: file.into(), done, size: 100, rate: 1, eta: None });
@@ -354,7 +355,8 @@ mod tests {
     #[test]
     fn no_more_than_eight_files_have_a_bar() {
         let hidden = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        let progress = Progress { bars: Some(hidden), ..Progress::new(Manner { progress: true, ..manner() }) };
+        let progress =
+            ProgressDisplay { bars: Some(hidden), ..ProgressDisplay::new(OutputStyle { progress: true, ..output_style() }) };
         for number in 0..20 {
             progress.event(&Event::FileStarted { file: format!("f{number}"), size: 10, resumed: 0 });
         }

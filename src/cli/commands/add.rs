@@ -5,7 +5,7 @@ use crate::{
         commands::download::origin,
         context::Context,
         notices,
-        output::{Answer, Page, STRONG, paint, printable},
+        output::{Answer, Output, STRONG, printable, styled},
         units,
     },
     digest::Sha256Digest,
@@ -97,10 +97,10 @@ impl Answer for Added {
         json!(self.report)
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let report = &self.report;
         for notice in &report.notices {
-            page.note(printable(&notices::words(notice)));
+            output.note(printable(&notices::words(notice)));
         }
         let name = match &report.quant {
             Some(quant) => format!("{}:{quant}", report.model),
@@ -108,33 +108,33 @@ impl Answer for Added {
         };
         if report.dry_run {
             // For `patch`, byte for byte.
-            match page.people {
-                true => report.diff.lines().for_each(|line| page.line(printable(line))),
-                false => page.out.push_str(&report.diff),
+            match output.people {
+                true => report.diff.lines().for_each(|line| output.line(printable(line))),
+                false => output.out.push_str(&report.diff),
             }
             if !report.changed {
-                page.note(format!("Nothing would change: {name} is pinned at {} already.", report.pin()));
+                output.note(format!("Nothing would change: {name} is pinned at {} already.", report.pin()));
             }
             return;
         }
-        let place = format!("{}:{}", page.path(&report.registry), report.line);
+        let place = format!("{}:{}", output.path(&report.registry), report.line);
         if !report.changed {
-            page.line(format!("Unchanged: {} is pinned at {} already ({place})", paint(STRONG, &name), report.pin()));
+            output.line(format!("Unchanged: {} is pinned at {} already ({place})", styled(STRONG, &name), report.pin()));
             return;
         }
         let verb = if self.update { "Updated" } else { "Added" };
-        page.line(format!("{verb} {} in {place}", paint(STRONG, &name)));
-        page.detail(format!("  from     {}", origin(&report.origin)));
+        output.line(format!("{verb} {} in {place}", styled(STRONG, &name)));
+        output.detail(format!("  from     {}", origin(&report.origin)));
         let license = report.license.as_deref().unwrap_or("not known");
         let gate = if report.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
-        page.detail(format!("  licence  {}{gate}", printable(license)));
+        output.detail(format!("  licence  {}{gate}", printable(license)));
         for projector in &report.projectors {
-            page.detail(format!("  mmproj   {}", printable(projector.repo_path.as_str())));
+            output.detail(format!("  mmproj   {}", printable(projector.repo_path.as_str())));
         }
         for companion in &report.companions {
-            page.detail(format!("  beside   {}", printable(companion.repo_path.as_str())));
+            output.detail(format!("  beside   {}", printable(companion.repo_path.as_str())));
         }
-        page.detail(format!("  size     {}", units::size(report.total_bytes)));
-        page.note(format!("Fetch it with `model-manager download {name}`."));
+        output.detail(format!("  size     {}", units::size(report.total_bytes)));
+        output.note(format!("Fetch it with `model-manager download {name}`."));
     }
 }

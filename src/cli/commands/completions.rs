@@ -2,7 +2,7 @@
 
 use crate::cli::{
     args::Cli,
-    output::{Answer, Page},
+    output::{Answer, Output},
 };
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -31,8 +31,8 @@ impl Answer for Script {
         json!({ "text": self.0 })
     }
 
-    fn write(&self, page: &mut Page) {
-        page.out.push_str(&self.0);
+    fn write(&self, output: &mut Output) {
+        output.out.push_str(&self.0);
     }
 }
 

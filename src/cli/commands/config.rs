@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Page, Table, printable},
+        output::{Answer, Output, Table, printable},
     },
     config::{
         effective::{self, Origin, ShownSetting},
@@ -191,11 +191,11 @@ const fn whose(whose: Whose) -> &'static str {
     }
 }
 
-fn from(page: &Page, origin: &Origin) -> String {
+fn from(output: &Output, origin: &Origin) -> String {
     match origin {
         Origin::Flag(long) => format!("--{long}"),
         Origin::Variable(name) => name.clone(),
-        Origin::ProjectFile(path) | Origin::UserFile(path) | Origin::TokenFile(path) => page.path(path),
+        Origin::ProjectFile(path) | Origin::UserFile(path) | Origin::TokenFile(path) => output.path(path),
         Origin::Default => "default".to_owned(),
     }
 }
@@ -220,48 +220,48 @@ impl Answer for Settings {
         }
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         match self {
-            Self::List(all) if page.people => {
+            Self::List(all) if output.people => {
                 if all.is_empty() {
-                    page.note("Nothing is set there.");
+                    output.note("Nothing is set there.");
                     return;
                 }
                 let mut table = Table::new(&["setting", "value", "set by"]);
                 for shown in all {
                     let value = Some(value(shown)).filter(|value| !value.is_empty()).unwrap_or_else(|| "-".to_owned());
-                    table.row([shown.setting.key.to_owned(), value, from(page, &shown.origin)]);
+                    table.row([shown.setting.key.to_owned(), value, from(output, &shown.origin)]);
                 }
-                table.write(page, "");
+                table.write(output, "");
             }
             Self::List(all) => {
                 for shown in all {
-                    let from = from(page, &shown.origin);
-                    page.fields([shown.setting.key, &value(shown), &from]);
+                    let from = from(output, &shown.origin);
+                    output.fields([shown.setting.key, &value(shown), &from]);
                 }
             }
             Self::One(shown) => {
-                shown.values.iter().for_each(|value| page.line(printable(value)));
+                shown.values.iter().for_each(|value| output.line(printable(value)));
                 if shown.is_hidden {
-                    page.note(format!("It is set by {}, and not shown.", from(page, &shown.origin)));
+                    output.note(format!("It is set by {}, and not shown.", from(output, &shown.origin)));
                 } else if shown.values.is_empty() {
-                    page.note("It is not set.");
+                    output.note("It is not set.");
                 }
             }
             Self::Path { path, is_there } => {
-                page.line(page.plain_path(path));
+                output.line(output.plain_path(path));
                 if !is_there {
-                    page.note("It is not there yet.");
+                    output.note("It is not there yet.");
                 }
             }
             Self::Written { key, path, values, changed, clear_text } => {
                 match values.is_empty() {
-                    true => page.line(format!("{} is not set", printable(key))),
-                    false => page.line(format!("{key}: {}", printable(&values.join(", ")))),
+                    true => output.line(format!("{} is not set", printable(key))),
+                    false => output.line(format!("{key}: {}", printable(&values.join(", ")))),
                 }
-                page.note(format!("In {}{}.", page.path(path), if *changed { "" } else { ", as before" }));
+                output.note(format!("In {}{}.", output.path(path), if *changed { "" } else { ", as before" }));
                 for address in clear_text {
-                    page.note(format!(
+                    output.note(format!(
                         "The token travels to {} in clear text: whoever is on the way can read it.",
                         printable(address)
                     ));

@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Page, Table},
+        output::{Answer, Output, Table},
         units,
     },
     error::Result,
@@ -29,7 +29,7 @@ impl Answer for Usage {
         json!(self.0)
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let DfReport { store, totals } = &self.0;
         let rows = [
             ("shown", totals.shown_bytes, "all views of all projects together"),
@@ -39,27 +39,27 @@ impl Answer for Usage {
             ("partial", totals.partial_bytes, "interrupted downloads"),
             ("free", totals.free_bytes, "on this volume"),
         ];
-        if !page.people {
+        if !output.people {
             for (name, bytes, _) in rows {
-                page.fields([name, &bytes.to_string()]);
+                output.fields([name, &bytes.to_string()]);
             }
-            page.fields(["damaged", &totals.damaged_blobs.to_string()]);
+            output.fields(["damaged", &totals.damaged_blobs.to_string()]);
             return;
         }
-        page.line(format!(
+        output.line(format!(
             "{}: {}, {}",
-            page.path(store),
+            output.path(store),
             units::count(totals.blobs, "blob"),
             units::count(totals.projects, "project")
         ));
         if totals.damaged_blobs > 0 {
             let text = "of them damaged: `model-manager doctor` names the models and what repairs them";
-            page.line(format!("{} {text}", totals.damaged_blobs));
+            output.line(format!("{} {text}", totals.damaged_blobs));
         }
         let mut table = Table::new(&["", "", ""]).right(1);
         for (name, bytes, meaning) in rows {
-            table.row([name.to_owned(), units::size(bytes), page.advice(meaning)]);
+            table.row([name.to_owned(), units::size(bytes), output.advice(meaning)]);
         }
-        table.write(page, "");
+        table.write(output, "");
     }
 }

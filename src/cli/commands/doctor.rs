@@ -4,7 +4,7 @@ use crate::{
     cli::{
         context::Context,
         hints,
-        output::{Answer, BAD, GOOD, ODD, Page, paint, printable},
+        output::{Answer, FAILURE, Output, SUCCESS, WARNING, printable, styled},
         units,
     },
     error::Result,
@@ -46,23 +46,23 @@ impl Answer for Visit {
         value
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         for finding in &self.0.findings {
             let (style, word) = match finding.severity {
-                Severity::Loss => (BAD, "lost"),
-                Severity::Repairable => (ODD, "odd"),
-                Severity::Leftover => (ODD, "note"),
+                Severity::Loss => (FAILURE, "lost"),
+                Severity::Repairable => (WARNING, "odd"),
+                Severity::Leftover => (WARNING, "note"),
             };
-            page.line(format!("{}  {}: {}", paint(style, word), page.path(&finding.path), printable(&finding.message)));
-            page.line(format!("      {}", page.advice(&hints::phrase(&finding.repair))));
+            output.line(format!("{}  {}: {}", styled(style, word), output.path(&finding.path), printable(&finding.message)));
+            output.line(format!("      {}", output.advice(&hints::phrase(&finding.repair))));
         }
         let depth = if self.0.full { "every byte was read" } else { "contents were not read: `--full` does that" };
         let verdict = match (self.has_loss(), self.0.findings.is_empty()) {
-            (true, _) => paint(BAD, "something is lost"),
-            (false, false) => paint(GOOD, "nothing is lost"),
-            (false, true) => paint(GOOD, "all is well"),
+            (true, _) => styled(FAILURE, "something is lost"),
+            (false, false) => styled(SUCCESS, "nothing is lost"),
+            (false, true) => styled(SUCCESS, "all is well"),
         };
-        page.line(format!("{verdict}: {} in {}; {depth}", units::count(self.0.totals.blobs, "blob"), page.path(&self.0.store)));
+        output.line(format!("{verdict}: {} in {}; {depth}", units::count(self.0.totals.blobs, "blob"), output.path(&self.0.store)));
     }
 
     fn exit_code(&self) -> u8 {

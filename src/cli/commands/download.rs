@@ -6,7 +6,7 @@ use crate::{
         args::Form,
         context::Context,
         exit, notices,
-        output::{Answer, Page, STRONG, Table, paint, printable},
+        output::{Answer, Output, STRONG, Table, printable, styled},
         units,
     },
     digest::Sha256Digest,
@@ -117,16 +117,16 @@ impl Answer for Downloads {
         })
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         for plan in &self.plans {
-            write_plan(page, plan);
+            write_plan(output, plan);
         }
         for (report, took) in &self.done {
-            page.note(summary(report, *took));
+            output.note(summary(report, *took));
         }
         // The paths are for a program: nothing else stands on stdout.
         for (report, _) in &self.done {
-            page.line(page.plain_path(&report.path));
+            output.line(output.plain_path(&report.path));
         }
     }
 
@@ -171,17 +171,17 @@ fn summary(report: &DownloadReport, took: Duration) -> String {
         parts.extend(units::rate_of(report.download_bytes, took));
     }
     parts.push(if report.link == LinkMode::Copy { "copied".to_owned() } else { format!("shown by {}", report.link) });
-    format!("{}: {}", paint(STRONG, name_of(&report.view)), parts.join(", "))
+    format!("{}: {}", styled(STRONG, name_of(&report.view)), parts.join(", "))
 }
 
-pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
-    page.line(paint(STRONG, name_of(&plan.view)));
-    page.line(format!("  from     {}", origin(&plan.origin)));
+pub(super) fn write_plan(output: &mut Output, plan: &PlanReport) {
+    output.line(styled(STRONG, name_of(&plan.view)));
+    output.line(format!("  from     {}", origin(&plan.origin)));
     let license = plan.license.as_deref().unwrap_or("not known");
     let gate = if plan.gated { "; access must be asked for on the Hub, and a token is needed" } else { "" };
-    page.line(format!("  licence  {}{gate}", printable(license)));
-    page.line(format!("  path     {}", page.path(&plan.path)));
-    page.line("");
+    output.line(format!("  licence  {}{gate}", printable(license)));
+    output.line(format!("  path     {}", output.path(&plan.path)));
+    output.line("");
     let mut table = Table::new(&["file", "size", "sha256", "state", "to fetch"]).right(1).right(4);
     for file in &plan.files {
         let short = |digest: &dyn std::fmt::Display| digest.to_string().chars().take(12).collect::<String>();
@@ -193,11 +193,11 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
         let size = file.size.map_or("not known".into(), units::size);
         table.row([file.file.to_string(), size, digest, file.state.as_str().into(), units::size(file.download_bytes)]);
     }
-    table.write(page, "  ");
-    page.line("");
+    table.write(output, "  ");
+    output.line("");
     let unknown = plan.files.iter().filter(|file| file.size.is_none()).count();
     let more = if unknown > 0 { format!(", and {} of unknown size", units::count(unknown, "file")) } else { String::new() };
-    page.line(format!(
+    output.line(format!(
         "  {} of {} to fetch{more}; {} to plan, {} to download",
         units::size(plan.download_bytes),
         units::size(plan.total_bytes),
@@ -205,22 +205,22 @@ pub(super) fn write_plan(page: &mut Page, plan: &PlanReport) {
         if plan.requests == 0 { "none".into() } else { format!("at least {}", plan.requests) }
     ));
     if let Some(free) = plan.free_bytes {
-        let volume = format!("on the volume of {}", page.path(&plan.store));
+        let volume = format!("on the volume of {}", output.path(&plan.store));
         match plan.free_bytes_after {
-            Some(left) => page.line(format!("  {} free {volume} now, {} after", units::size(free), units::size(left))),
+            Some(left) => output.line(format!("  {} free {volume} now, {} after", units::size(free), units::size(left))),
             None => {
-                page.line(format!("  {} free {volume} now", units::size(free)));
+                output.line(format!("  {} free {volume} now", units::size(free)));
                 let missing = units::size(plan.disk_bytes.saturating_sub(free));
-                page.warn(format!(
+                output.warn(format!(
                     "{} does not fit: {missing} more is needed. `model-manager list` shows what models take, `model-manager remove <model>` frees it.",
                     name_of(&plan.view)
                 ));
             }
         }
     }
-    page.line(format!("  memory: {}", memory(&plan.memory)));
+    output.line(format!("  memory: {}", memory(&plan.memory)));
     for notice in &plan.notices {
-        page.line(format!("  {}", printable(&notices::words(notice))));
+        output.line(format!("  {}", printable(&notices::words(notice))));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Page, printable},
+        output::{Answer, Output, printable},
         units,
     },
     config::parse_time,
@@ -49,36 +49,36 @@ impl Answer for Collected {
         json!(self.0)
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let summary = &self.0;
         let (verb, freed) = if summary.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
         for blob in &summary.blobs {
-            page.detail(format!("{verb} {}  {}", blob.sha256.short(), units::size(blob.size)));
+            output.detail(format!("{verb} {}  {}", blob.sha256.short(), units::size(blob.size)));
         }
         for partial in &summary.partials {
-            page.detail(format!(
+            output.detail(format!(
                 "{verb} the interrupted download of {}  {}",
                 printable(&partial.file),
                 units::size(partial.disk_bytes)
             ));
         }
         if !summary.leftovers.is_empty() {
-            page.detail(format!("{verb} {}", units::count(summary.leftovers.len(), "leftover")));
+            output.detail(format!("{verb} {}", units::count(summary.leftovers.len(), "leftover")));
         }
         for blob in &summary.frees_nothing {
-            page.note(format!("{} frees nothing: its file has further names (hard links).", blob.sha256.short()));
+            output.note(format!("{} frees nothing: its file has further names (hard links).", blob.sha256.short()));
         }
         for blob in &summary.open {
-            page.note(format!("{} stays, for a program has it open.", blob.sha256.short()));
+            output.note(format!("{} stays, for a program has it open.", blob.sha256.short()));
         }
         if summary.totals.young_blobs > 0 {
-            page.note(format!(
+            output.note(format!(
                 "{} of {} stay, younger than the grace period; `--grace 0` takes them too.",
                 units::count(summary.totals.young_blobs, "unneeded blob"),
                 units::size(summary.totals.young_bytes)
             ));
         }
-        page.detail(format!(
+        output.detail(format!(
             "{} {freed}, {} in use",
             units::size(summary.totals.freed_bytes),
             units::count(summary.totals.kept_blobs, "blob")

@@ -4,7 +4,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
-        output::{Answer, FAINT, Page, STRONG, Table, paint, printable},
+        output::{Answer, FAINT, Output, STRONG, Table, printable, styled},
         units,
     },
     error::Result,
@@ -51,20 +51,26 @@ impl Answer for Info {
         json!({ "models": self.models })
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         if self.one {
-            self.models.iter().for_each(|model| write_one(page, model));
+            self.models.iter().for_each(|model| write_one(output, model));
         } else if self.models.is_empty() {
-            page.note(
+            output.note(
                 "The registry has no models. Add one to configs/models.yaml, or download a reference such as owner/repo:Q4_K_M.",
             );
-        } else if page.people {
-            self.overview(page);
+        } else if output.people {
+            self.overview(output);
         } else {
             for model in &self.models {
                 let text = |field: &Option<String>| field.clone().unwrap_or_default();
                 let forms = forms_text(model);
-                page.fields([model.model.clone(), text(&model.params), text(&model.ram), forms, about(model).unwrap_or_default()]);
+                output.fields([
+                    model.model.clone(),
+                    text(&model.params),
+                    text(&model.ram),
+                    forms,
+                    about(model).unwrap_or_default(),
+                ]);
             }
         }
     }
@@ -85,7 +91,7 @@ fn group(model: &InfoModel) -> usize {
 }
 
 impl Info {
-    fn overview(&self, page: &mut Page) {
+    fn overview(&self, output: &mut Output) {
         let mut table = Table::new(&["model", "size", "ram", "forms"]);
         for model in &self.models {
             let known = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".into());
@@ -101,17 +107,17 @@ impl Info {
             if of_group.peek().is_none() {
                 continue;
             }
-            page.line(paint(STRONG, title));
-            page.line(format!("  {}", paint(FAINT, &heading)));
+            output.line(styled(STRONG, title));
+            output.line(format!("  {}", styled(FAINT, &heading)));
             for (_, model, line) in of_group {
-                page.line(format!("  {line}"));
+                output.line(format!("  {line}"));
                 if let Some(about) = about(model) {
-                    page.line(format!("    {}", paint(FAINT, printable(&about))));
+                    output.line(format!("    {}", styled(FAINT, printable(&about))));
                 }
             }
-            page.line("");
+            output.line("");
         }
-        page.note("* is here. `model-manager info <model>` tells more, `model-manager download <model>` fetches.");
+        output.note("* is here. `model-manager info <model>` tells more, `model-manager download <model>` fetches.");
     }
 }
 
@@ -145,12 +151,12 @@ fn forms_text(model: &InfoModel) -> String {
     formats.into_iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
-fn write_one(page: &mut Page, model: &InfoModel) {
-    page.line(paint(STRONG, printable(&model.model)));
+fn write_one(output: &mut Output, model: &InfoModel) {
+    output.line(styled(STRONG, printable(&model.model)));
     if let Some(text) = &model.description {
-        page.line(format!("  {}", printable(text)));
+        output.line(format!("  {}", printable(text)));
     }
-    page.line("");
+    output.line("");
     let gated = model.forms.iter().any(|form| form.gated);
     let license = model.license.clone().or_else(|| model.forms.iter().find_map(|form| form.license.clone()));
     let gate = if gated { "; the repository asks for access, and a token is needed" } else { "" };
@@ -165,10 +171,10 @@ fn write_one(page: &mut Page, model: &InfoModel) {
     ];
     for (name, value) in facts {
         if let Some(value) = value {
-            page.line(format!("  {name:<11} {}", printable(value)));
+            output.line(format!("  {name:<11} {}", printable(value)));
         }
     }
-    page.line("");
+    output.line("");
     if !model.labels.is_empty() {
         let mut table = Table::new(&["label", "role", "size", "files", "here"]).right(2);
         for label in &model.labels {
@@ -176,10 +182,10 @@ fn write_one(page: &mut Page, model: &InfoModel) {
             let files = label.files.len().to_string();
             table.row([label.label.to_string(), label.role.as_str().into(), units::size(label.total_bytes), files, here.into()]);
         }
-        table.write(page, "  ");
-        page.line("");
+        table.write(output, "  ");
+        output.line("");
         if let Some(first) = model.labels.iter().find(|label| !label.present).or(model.labels.first()) {
-            page.note(format!("Fetch one with its label: `model-manager download {}:{}`.", printable(&model.model), first.label));
+            output.note(format!("Fetch one with its label: `model-manager download {}:{}`.", printable(&model.model), first.label));
         }
     }
     if model.forms.is_empty() {
@@ -192,27 +198,27 @@ fn write_one(page: &mut Page, model: &InfoModel) {
         let here = if form.present { "*" } else { "" };
         table.row([form.format.to_string(), quant, size, source(form).into(), here.into(), status(form)]);
     }
-    table.write(page, "  ");
+    table.write(output, "  ");
     for form in &model.forms {
         let name = form.quant.as_ref().map_or(form.format.to_string(), |quant| format!("{}/{quant}", form.format));
         if model.repo.as_ref().is_none_or(|repo| *repo != form.origin.repo) {
-            page.line(format!("  {name}: from {}", form.origin.repo));
+            output.line(format!("  {name}: from {}", form.origin.repo));
         }
         if let Some(note) = &form.note {
-            page.line(format!("  {name}: {}", printable(note)));
+            output.line(format!("  {name}: {}", printable(note)));
         }
         if let Some(weights) = &form.weights {
-            page.line(format!("  {name}: {}", printable(&weights_text(weights))));
+            output.line(format!("  {name}: {}", printable(&weights_text(weights))));
         }
         if let Some(note) = &form.weights_note {
-            page.line(format!("  {name}: {}", printable(note)));
+            output.line(format!("  {name}: {}", printable(note)));
         }
     }
     let open = model.forms.iter().find(|form| !form.present && form.status == "active");
     if let Some(form) = open.filter(|_| model.labels.is_empty()) {
         let quant = form.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
         let command = format!("model-manager download {} --format {}{quant}", model.model, form.format);
-        page.note(format!("Fetch one with `{}`.", printable(&command)));
+        output.note(format!("Fetch one with `{}`.", printable(&command)));
     }
 }
 

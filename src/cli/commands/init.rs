@@ -4,7 +4,7 @@ use crate::{
     cli::{
         context::Context,
         exit,
-        output::{Answer, Page},
+        output::{Answer, Output},
     },
     error::Result,
     text,
@@ -58,30 +58,31 @@ impl Answer for Made {
         json!({ "store": self.store, "shared": self.shared, "settings_file": settings_file })
     }
 
-    fn write(&self, page: &mut Page) {
-        page.line(page.path(&self.store));
+    fn write(&self, output: &mut Output) {
+        output.line(output.path(&self.store));
         if self.shared {
-            page.note("Its users name it with `--store`, MODEL_MANAGER_STORE, or `store:` in configs/manager.yaml.");
+            output.note("Its users name it with `--store`, MODEL_MANAGER_STORE, or `store:` in configs/manager.yaml.");
         }
         if let Some((file, changed)) = &self.for_user {
-            let file = page.path(file);
+            let file = output.path(file);
             match changed {
-                true => page.note(format!("All projects of yours use it from now on: {file} names it.")),
-                false => page.note(format!("All projects of yours use it already: {file} names it.")),
+                true => output.note(format!("All projects of yours use it from now on: {file} names it.")),
+                false => output.note(format!("All projects of yours use it already: {file} names it.")),
             }
-            page.note(
+            output.note(
                 "Stores that projects have already stay where they are; `model-manager stores` lists them, and what they have is not \
                  downloaded again.",
             );
         }
         match &self.allowed {
             Ok(None) => {}
-            Ok(Some(file)) => page.note(format!("Projects of yours may name it from now on: {} allows it.", page.path(file))),
+            Ok(Some(file)) => output.note(format!("Projects of yours may name it from now on: {} allows it.", output.path(file))),
             Err(error) => {
                 let store = text::shell_path(&self.store);
                 let first = exit::hint(error).map_or_else(String::new, |hint| format!("{hint} "));
-                page.note(format!("Projects may not name it yet: {error}."));
-                page.note(format!("hint: {first}To allow it then, run `model-manager config set --user allowed_places {store}`."));
+                output.note(format!("Projects may not name it yet: {error}."));
+                output
+                    .note(format!("hint: {first}To allow it then, run `model-manager config set --user allowed_places {store}`."));
             }
         }
     }

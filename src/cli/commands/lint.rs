@@ -4,7 +4,7 @@ use crate::{
     cli::{
         context::Context,
         hints,
-        output::{Answer, BAD, FAINT, GOOD, ODD, Page, paint, printable},
+        output::{Answer, FAILURE, FAINT, Output, SUCCESS, WARNING, printable, styled},
         units,
     },
     error::{ErrorKind, Result},
@@ -57,30 +57,30 @@ impl Answer for Looked {
         value
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let report = &self.report;
-        let origin = page.path(Path::new(&report.registry));
+        let origin = output.path(Path::new(&report.registry));
         for finding in &report.findings {
             let style = match finding.level {
-                Level::Error => BAD,
-                Level::Warning => ODD,
+                Level::Error => FAILURE,
+                Level::Warning => WARNING,
                 Level::Note => FAINT,
             };
             let line =
-                format!("{origin}:{}:{}: {}", finding.line, finding.column, paint(style, format!("{}:", finding.level.as_str())));
+                format!("{origin}:{}:{}: {}", finding.line, finding.column, styled(style, format!("{}:", finding.level.as_str())));
             let text = format!("{line} {} [{}]", printable(&finding.message), finding.rule);
             match finding.level {
-                Level::Note => page.detail(text),
-                _ => page.line(text),
+                Level::Note => output.detail(text),
+                _ => output.line(text),
             }
-            page.detail(format!("    {}", page.advice(&hints::words(&finding.hint))));
+            output.detail(format!("    {}", output.advice(&hints::words(&finding.hint))));
         }
         let LintTotals { entries, errors, warnings, notes } = report.totals;
         let counts = [units::count(errors, "error"), units::count(warnings, "warning"), units::count(notes, "note")].join(", ");
         let asked = if report.online { "; the Hub was asked" } else { "" };
-        let verdict = if self.fails() { paint(BAD, "failed") } else { paint(GOOD, "ok") };
+        let verdict = if self.fails() { styled(FAILURE, "failed") } else { styled(SUCCESS, "ok") };
         let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
-        page.line(format!("{verdict}: {origin}, {entries}: {counts}{asked}"));
+        output.line(format!("{verdict}: {origin}, {entries}: {counts}{asked}"));
     }
 
     fn exit_code(&self) -> u8 {

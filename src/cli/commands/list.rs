@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, ODD, Page, paint, printable},
+        output::{Answer, Output, WARNING, printable, styled},
         units,
     },
     error::Result,
@@ -37,18 +37,18 @@ impl Answer for List {
         json!({ "models": self.0, "totals": { "models": self.0.len(), "total_bytes": self.total() } })
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         if self.0.is_empty() {
-            page.note(
+            output.note(
                 "No models here yet. See what there is with `model-manager info`, then run `model-manager download <model>`.",
             );
-        } else if page.people {
-            self.table(page);
+        } else if output.people {
+            self.table(output);
         } else {
             for model in &self.0 {
-                let (size, path) = (model.total_bytes.to_string(), page.plain_path(&model.path));
+                let (size, path) = (model.total_bytes.to_string(), output.plain_path(&model.path));
                 let quant = model.quant.as_deref().unwrap_or_default();
-                page.fields([&model.model, &model.format, quant, &size, model.state.as_str(), &path]);
+                output.fields([&model.model, &model.format, quant, &size, model.state.as_str(), &path]);
             }
         }
     }
@@ -60,21 +60,21 @@ impl List {
     }
 
     /// The guide's table; its columns grow only where a name does not fit.
-    fn table(&self, page: &mut Page) {
+    fn table(&self, output: &mut Output) {
         let widest = |least: usize, text: &dyn Fn(&ListedModel) -> usize| self.0.iter().map(text).max().unwrap_or(0).max(least);
         let model_width = widest(24, &|model| model.model.chars().count());
         let format_width = widest(9, &|model| model.format.chars().count());
         let quant_width = widest(16, &|model| quant(model).chars().count());
         let size_width = widest(0, &|model| units::size(model.total_bytes).len());
         let rule = "=".repeat(80);
-        page.line("Cached Models:");
-        page.line(&rule);
+        output.line("Cached Models:");
+        output.line(&rule);
         for model in &self.0 {
             let state = match model.state {
                 ListedState::Stored => String::new(),
-                other => format!("  {}", paint(ODD, other.as_str())),
+                other => format!("  {}", styled(WARNING, other.as_str())),
             };
-            page.line(format!(
+            output.line(format!(
                 "{:<model_width$} {:<format_width$} {:<quant_width$} {:>size_width$}{state}",
                 printable(&model.model),
                 printable(&model.format),
@@ -82,19 +82,19 @@ impl List {
                 units::size(model.total_bytes),
             ));
         }
-        page.line(&rule);
-        page.line(format!("Total storage: {}", units::size(self.total())));
+        output.line(&rule);
+        output.line(format!("Total storage: {}", units::size(self.total())));
         let first = |state| self.0.iter().find(|model| model.state == state).map(name);
         if let Some(name) = first(ListedState::Foreign) {
-            page.note(format!(
+            output.note(format!(
                 "foreign: files that were put there by hand. `model-manager verify {name}` says what is known of them."
             ));
         }
         if let Some(name) = first(ListedState::Broken) {
-            page.note(format!("broken: a file is missing. `model-manager verify {name} --repair` brings it back."));
+            output.note(format!("broken: a file is missing. `model-manager verify {name} --repair` brings it back."));
         }
         if let Some(name) = first(ListedState::Damaged) {
-            page.note(format!("damaged: a file is not what it should be. `model-manager verify {name} --repair` repairs it."));
+            output.note(format!("damaged: a file is not what it should be. `model-manager verify {name} --repair` repairs it."));
         }
     }
 }

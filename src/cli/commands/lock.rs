@@ -6,7 +6,7 @@ use crate::{
         args::Form,
         context::Context,
         hints,
-        output::{Answer, BAD, FAINT, GOOD, ODD, Page, STRONG, paint, printable},
+        output::{Answer, FAILURE, FAINT, Output, STRONG, SUCCESS, WARNING, printable, styled},
         units,
     },
     error::{Error, ErrorKind, Result},
@@ -66,10 +66,10 @@ impl Args {
 
 fn style_of(state: LockState) -> Style {
     match state {
-        LockState::Added => GOOD,
+        LockState::Added => SUCCESS,
         LockState::Kept | LockState::Pinned => FAINT,
-        LockState::Moved | LockState::Changed | LockState::Removed => ODD,
-        LockState::Unknown => BAD,
+        LockState::Moved | LockState::Changed | LockState::Removed => WARNING,
+        LockState::Unknown => FAILURE,
     }
 }
 
@@ -79,7 +79,7 @@ fn short_commit(origin: &ModelOrigin) -> String {
 }
 
 /// What became of a view, and of each file that is another now.
-pub(super) fn write_line(page: &mut Page, line: &LockEntryReport) {
+pub(super) fn write_line(output: &mut Output, line: &LockEntryReport) {
     let (word, style) = (line.state.as_str(), style_of(line.state));
     let from = line.origin.as_ref().map(|origin| {
         let branch = origin.revision.as_ref().map(|branch| format!(" {branch}")).unwrap_or_default();
@@ -88,25 +88,25 @@ pub(super) fn write_line(page: &mut Page, line: &LockEntryReport) {
         let old = moved.map(|old| format!("{old} -> ")).unwrap_or_default();
         format!("  {}{branch} at {old}{commit}, {}", origin.repo, units::size(line.total_bytes))
     });
-    page.detail(format!(
+    output.detail(format!(
         "{}  {}{}",
-        paint(style, format!("{word:<7}")),
-        paint(STRONG, name_of(&line.view)),
+        styled(style, format!("{word:<7}")),
+        styled(STRONG, name_of(&line.view)),
         printable(&from.unwrap_or_default())
     ));
     if let Some(note) = note_of(line) {
-        page.detail(format!("         {}", page.advice(&note)));
+        output.detail(format!("         {}", output.advice(&note)));
     }
     if line.unpublished > 0 {
         let files = units::count(line.unpublished, "file");
-        page.detail(format!("         unverified: the source of {files} published no hash; locked is what came first"));
+        output.detail(format!("         unverified: the source of {files} published no hash; locked is what came first"));
     }
     // Of what is new every file is.
     for file in line.files.iter().filter(|_| line.state != LockState::Added) {
-        page.detail(format!("         {}", file_text(file)));
+        output.detail(format!("         {}", file_text(file)));
     }
     if line.state == LockState::Moved && line.files.is_empty() {
-        page.detail("         all files are the same");
+        output.detail("         all files are the same");
     }
 }
 
@@ -133,23 +133,23 @@ impl Answer for Locked {
         value
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let report = &self.0;
-        report.entries.iter().for_each(|line| write_line(page, line));
-        let file = page.path(&report.lock_file);
+        report.entries.iter().for_each(|line| write_line(output, line));
+        let file = output.path(&report.lock_file);
         let stays = |line: &LockEntryReport| matches!(line.state, LockState::Kept | LockState::Pinned | LockState::Unknown);
         if report.entries.is_empty() {
-            page.note("Nothing to lock: no model is here. `model-manager lock <model>` locks one before it is downloaded.");
+            output.note("Nothing to lock: no model is here. `model-manager lock <model>` locks one before it is downloaded.");
         } else if report.written {
-            page.note(format!("{file} was written. Commit it; `model-manager sync --locked` applies it."));
+            output.note(format!("{file} was written. Commit it; `model-manager sync --locked` applies it."));
         } else if report.dry_run && !report.entries.iter().all(stays) {
-            page.note(format!("{file} was not written: this was a dry run."));
+            output.note(format!("{file} was not written: this was a dry run."));
         } else {
-            page.note(format!("{file} stays as it is."));
+            output.note(format!("{file} stays as it is."));
         }
         if let Some(line) = report.entries.iter().find(|line| line.state == LockState::Unknown) {
             let (name, id) = (line.view.name(), &line.view.model);
-            page.note(format!(
+            output.note(format!(
                 "hint: `model-manager remove {name}` removes it, `model-manager add owner/repo:LABEL --id {id}` adds it to the registry."
             ));
         }
@@ -168,16 +168,16 @@ impl Answer for Checked {
         value
     }
 
-    fn write(&self, page: &mut Page) {
-        let file = page.path(&self.0.lock_file);
+    fn write(&self, output: &mut Output) {
+        let file = output.path(&self.0.lock_file);
         for problem in &self.0.problems {
-            page.line(format!("{}: {}", paint(STRONG, name_of(&problem.view)), printable(&problem.message)));
+            output.line(format!("{}: {}", styled(STRONG, name_of(&problem.view)), printable(&problem.message)));
         }
         if self.0.problems.is_empty() {
-            page.detail(format!("{file}: {}, as used here and as in the registry", units::count(self.0.totals.models, "view")));
+            output.detail(format!("{file}: {}, as used here and as in the registry", units::count(self.0.totals.models, "view")));
         } else {
             let is_only_not_shown = self.0.problems.iter().all(|problem| problem.kind == LockProblemKind::NotShown);
-            page.note(match is_only_not_shown {
+            output.note(match is_only_not_shown {
                 true => format!("hint: Run `model-manager sync --locked` to show what {file} holds."),
                 false => format!("hint: Run `model-manager lock` to bring {file} up to date, and look at the difference."),
             });

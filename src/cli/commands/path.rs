@@ -4,7 +4,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
-        output::{Answer, Page},
+        output::{Answer, Output},
     },
     error::Result,
 };
@@ -25,22 +25,22 @@ pub struct Args {
 }
 
 /// The paths of models, in the order in which they were named.
-pub struct Found(Vec<PathBuf>);
+pub struct FoundPath(Vec<PathBuf>);
 
 impl Args {
-    pub fn run(&self, context: &Context<'_>) -> Result<Found> {
+    pub fn run(&self, context: &Context<'_>) -> Result<FoundPath> {
         let path = |model: &String| context.manager()?.path(&self.form.of(model)?);
-        self.models.iter().map(path).collect::<Result<_>>().map(Found)
+        self.models.iter().map(path).collect::<Result<_>>().map(FoundPath)
     }
 }
 
-impl Answer for Found {
+impl Answer for FoundPath {
     fn json(&self) -> Value {
         json!({ "paths": self.0.iter().map(|path| json!({ "path": path })).collect::<Vec<_>>() })
     }
 
-    fn write(&self, page: &mut Page) {
-        self.0.iter().for_each(|path| page.line(page.plain_path(path)));
+    fn write(&self, output: &mut Output) {
+        self.0.iter().for_each(|path| output.line(output.plain_path(path)));
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_path_can_be_pasted_into_a_backends_settings() {
-        let found = Found(vec!["/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into()]);
+        let found = FoundPath(vec!["/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf".into()]);
         assert_eq!(testing::piped(&found).0, "models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf\n");
         let path = "/srv/models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf";
         assert_eq!(document(&found), json!({ "version": 1, "paths": [{ "path": path }] }));

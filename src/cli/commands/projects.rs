@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Page, Table, printable},
+        output::{Answer, Output, Table, printable},
         units,
     },
     error::Result,
@@ -63,15 +63,15 @@ impl Answer for Projects {
         json!({ "projects": self.lines, "forgotten": self.forgotten })
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         if self.forgotten {
             for line in &self.lines {
-                page.detail(format!("Forgot {}: {}", printable(&line.path), units::count(line.views.len(), "view")));
+                output.detail(format!("Forgot {}: {}", printable(&line.path), units::count(line.views.len(), "view")));
             }
-            page.note("Run `model-manager gc` to remove what nothing else needs.");
+            output.note("Run `model-manager gc` to remove what nothing else needs.");
         } else if self.lines.is_empty() {
-            page.note("None.");
-        } else if page.people {
+            output.note("None.");
+        } else if output.people {
             let mut table = Table::new(&["project", "state", "views", "size", "last seen", "uuid"]).right(2).right(3);
             for line in &self.lines {
                 let (views, size) = (line.views.len().to_string(), units::size(line.total_bytes));
@@ -84,16 +84,16 @@ impl Answer for Projects {
                     line.uuid.to_string(),
                 ]);
             }
-            table.write(page, "");
+            table.write(output, "");
             for line in &self.lines {
                 for owner in &line.other_owners {
-                    page.line(format!("{}: blobs are kept for {}", printable(&line.path), printable(&owner.to_string())));
+                    output.line(format!("{}: blobs are kept for {}", printable(&line.path), printable(&owner.to_string())));
                 }
             }
         } else {
             for line in &self.lines {
                 let (views, size) = (line.views.len().to_string(), line.total_bytes.to_string());
-                page.fields([line.path.as_str(), line.state.as_str(), &views, &size, &line.last_seen, &line.uuid.to_string()]);
+                output.fields([line.path.as_str(), line.state.as_str(), &views, &size, &line.last_seen, &line.uuid.to_string()]);
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
-        output::{Answer, Page, STRONG, paint, printable},
+        output::{Answer, Output, STRONG, printable, styled},
     },
     error::Result,
     manager::UnregisterReport,
@@ -51,21 +51,21 @@ impl Answer for Changed {
         json!(self.0)
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let report = &self.0;
         if report.dry_run {
             // For `patch`, byte for byte.
-            match page.people {
-                true => report.diff.lines().for_each(|line| page.line(printable(line))),
-                false => page.out.push_str(&report.diff),
+            match output.people {
+                true => report.diff.lines().for_each(|line| output.line(printable(line))),
+                false => output.out.push_str(&report.diff),
             }
             return;
         }
         let forms = [report.format.as_ref().map(ToString::to_string), report.quant.as_ref().map(ToString::to_string)];
         let name = forms.into_iter().flatten().fold(report.model.to_string(), |name, part| format!("{name}/{part}"));
-        page.line(format!("Took {} out of {}:{}", paint(STRONG, name), page.path(&report.registry), report.line));
+        output.line(format!("Took {} out of {}:{}", styled(STRONG, name), output.path(&report.registry), report.line));
         if let Some(here) = &report.here {
-            page.note(format!("Its files stay: `model-manager remove {here}` removes them."));
+            output.note(format!("Its files stay: `model-manager remove {here}` removes them."));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
-        output::{Answer, Page, printable},
+        output::{Answer, Output, printable},
         units,
     },
     error::{Error, ErrorKind, Result},
@@ -62,14 +62,14 @@ impl Answer for Removed {
         json!(self.report)
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let report = &self.report;
-        write_report(page, report);
+        write_report(output, report);
         if self.kept_blobs && !report.dry_run {
-            page.note("The content stays in the store, so a later download of it fetches nothing.");
+            output.note("The content stays in the store, so a later download of it fetches nothing.");
         }
         if report.views.is_empty() && report.removed.is_empty() && self.failed.is_empty() {
-            page.note("Nothing was there to remove. `model-manager list` shows what is here.");
+            output.note("Nothing was there to remove. `model-manager list` shows what is here.");
         }
     }
     fn failures(&self) -> &[Error] {
@@ -78,29 +78,29 @@ impl Answer for Removed {
 }
 
 /// A removal for people.
-pub(super) fn write_report(page: &mut Page, report: &RemoveReport) {
+pub(super) fn write_report(output: &mut Output, report: &RemoveReport) {
     let (verb, freed) = if report.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
     // Where everything was kept, nothing was removed.
     let all_kept =
         report.removed.is_empty() && report.shared.is_empty() && report.totals.freed_bytes == 0 && !report.kept.is_empty();
     for view in report.views.iter().filter(|_| !all_kept) {
         let name = view_name(view.model.as_str(), view.format.as_str(), view.quant.as_ref().map(|quant| quant.as_str()));
-        page.detail(format!("{verb} {name}"));
+        output.detail(format!("{verb} {name}"));
     }
     for path in &report.removed {
-        page.detail(format!("  {}", page.path(path)));
+        output.detail(format!("  {}", output.path(path)));
     }
     for file in &report.kept {
-        page.detail(format!("Kept {}: {}", page.path(&file.path), printable(&file.reason)));
+        output.detail(format!("Kept {}: {}", output.path(&file.path), printable(&file.reason)));
     }
     for blob in &report.shared {
         let digest: String = blob.sha256.to_string().chars().take(12).collect();
-        page.detail(format!("Stays in the store: {digest}, {}, used by", units::size(blob.size)));
+        output.detail(format!("Stays in the store: {digest}, {}, used by", units::size(blob.size)));
         for user in &blob.users {
-            page.detail(format!("  {}", printable(&user.to_string())));
+            output.detail(format!("  {}", printable(&user.to_string())));
         }
     }
-    page.detail(format!("{} {freed}", units::size(report.totals.freed_bytes)));
+    output.detail(format!("{} {freed}", units::size(report.totals.freed_bytes)));
 }
 
 #[cfg(test)]

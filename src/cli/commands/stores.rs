@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Page, Table, printable},
+        output::{Answer, Output, Table, printable},
     },
     error::Result,
     manager::StoreReport,
@@ -50,14 +50,14 @@ impl Answer for Stores {
         json!({ "stores": self.lines, "forgotten": self.forgotten })
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         if self.forgotten {
             for line in &self.lines {
-                page.detail(format!("Forgot {}; its files stay.", printable(&line.path.to_string_lossy())));
+                output.detail(format!("Forgot {}; its files stay.", printable(&line.path.to_string_lossy())));
             }
         } else if self.lines.is_empty() {
-            page.note("None.");
-        } else if page.people {
+            output.note("None.");
+        } else if output.people {
             let mut table = Table::new(&["store", "state", "since", "uuid"]);
             for line in &self.lines {
                 table.row([
@@ -67,16 +67,16 @@ impl Answer for Stores {
                     line.uuid.to_string(),
                 ]);
             }
-            table.write(page, "");
+            table.write(output, "");
             for line in &self.lines {
                 if let Some(problem) = &line.problem {
-                    page.note(format!("{}: {}", printable(&line.path.to_string_lossy()), printable(problem)));
+                    output.note(format!("{}: {}", printable(&line.path.to_string_lossy()), printable(problem)));
                 }
             }
         } else {
             for line in &self.lines {
                 let (path, uuid, problem) = (line.path.to_string_lossy(), line.uuid.to_string(), line.problem.as_deref());
-                page.fields([&*path, line.state.as_str(), &line.noted_at, &uuid, problem.unwrap_or_default()]);
+                output.fields([&*path, line.state.as_str(), &line.noted_at, &uuid, problem.unwrap_or_default()]);
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     cli::{
         context::Context,
         hints,
-        output::{Answer, Page, STRONG, paint, printable},
+        output::{Answer, Output, STRONG, printable, styled},
         units,
     },
     error::Result,
@@ -50,30 +50,30 @@ impl Answer for Synced {
         value
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let report = &self.0;
-        report.relocked.iter().for_each(|line| lock::write_line(page, line));
-        report.plans.iter().for_each(|plan| download::write_plan(page, plan));
+        report.relocked.iter().for_each(|line| lock::write_line(output, line));
+        report.plans.iter().for_each(|plan| download::write_plan(output, plan));
         for file in &report.repairs {
-            page.detail(format!("Repaired {}", page.path(&file.path)));
+            output.detail(format!("Repaired {}", output.path(&file.path)));
         }
         for view in &report.models {
-            page.detail(line_of(view));
+            output.detail(line_of(view));
         }
         let removed = if report.dry_run { "Would remove" } else { "Removed" };
         for path in &report.removed {
-            page.detail(format!("{removed} {}: ours, and not locked", page.path(path)));
+            output.detail(format!("{removed} {}: ours, and not locked", output.path(path)));
         }
         for file in &report.kept {
-            page.detail(format!("Kept {}: {}", page.path(&file.path), printable(&file.reason)));
+            output.detail(format!("Kept {}: {}", output.path(&file.path), printable(&file.reason)));
         }
         if let Some(pruned) = report.pruned.as_ref().filter(|pruned| !pruned.views.is_empty()) {
-            remove::write_report(page, pruned);
+            remove::write_report(output, pruned);
         }
-        let file = page.path(&report.lock_file);
+        let file = output.path(&report.lock_file);
         if !report.dry_run {
             let views = units::count(report.models.len(), "view");
-            page.note(format!("{views} as in {file}, {} fetched", units::size(report.totals.download_bytes)));
+            output.note(format!("{views} as in {file}, {} fetched", units::size(report.totals.download_bytes)));
         }
     }
 }
@@ -84,5 +84,5 @@ fn line_of(view: &DownloadReport) -> String {
         some => format!("{} fetched", units::size(some)),
     };
     let files = units::count(view.files.len(), "file");
-    format!("{}: {files}, {}, {how}", paint(STRONG, name_of(&view.view)), units::size(view.total_bytes))
+    format!("{}: {files}, {}, {how}", styled(STRONG, name_of(&view.view)), units::size(view.total_bytes))
 }

@@ -4,7 +4,7 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
-        output::{Answer, Page, printable},
+        output::{Answer, Output, printable},
     },
     error::Result,
     manager::{UseOptions, UsePlan},
@@ -68,16 +68,16 @@ impl Answer for Used {
         value
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         let report = &self.plan.report;
-        let place = format!("{}:{}", page.path(&report.settings_file), report.line);
+        let place = format!("{}:{}", output.path(&report.settings_file), report.line);
         if self.print {
-            page.out.push_str(&self.plan.text);
-            page.note(format!("{place} would be:  {}", printable(report.line_text.trim())));
+            output.out.push_str(&self.plan.text);
+            output.note(format!("{place} would be:  {}", printable(report.line_text.trim())));
             return;
         }
-        page.line(format!("{place}: {}", printable(report.line_text.trim())));
-        page.note(match (&report.before, report.changed) {
+        output.line(format!("{place}: {}", printable(report.line_text.trim())));
+        output.note(match (&report.before, report.changed) {
             (_, false) => "It was so already.".to_owned(),
             (Some(before), true) => format!("It was {}.", printable(before)),
             (None, true) if report.created => "The file was made; look through its other settings.".to_owned(),

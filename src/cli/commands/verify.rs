@@ -5,7 +5,7 @@ use crate::{
         args::Form,
         context::Context,
         hints,
-        output::{Answer, BAD, FAINT, GOOD, ODD, Page, paint, printable},
+        output::{Answer, FAILURE, FAINT, Output, SUCCESS, WARNING, printable, styled},
         units,
     },
     error::{ErrorKind, Result},
@@ -80,10 +80,10 @@ impl Args {
 
 fn style_of(state: VerifyState) -> Style {
     match state {
-        VerifyState::Ok => GOOD,
+        VerifyState::Ok => SUCCESS,
         VerifyState::Unverified => FAINT,
-        VerifyState::Foreign => ODD,
-        VerifyState::Modified | VerifyState::Missing => BAD,
+        VerifyState::Foreign => WARNING,
+        VerifyState::Modified | VerifyState::Missing => FAILURE,
     }
 }
 
@@ -114,33 +114,33 @@ impl Answer for Verified {
         json!({ "ok": self.exit_code() == 0, "files": files, "repairs": repairs, "totals": totals })
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         if self.0.is_empty() {
-            page.note("Nothing here to verify. `model-manager list` shows what is here.");
+            output.note("Nothing here to verify. `model-manager list` shows what is here.");
             return;
         }
         for file in self.1.iter().flat_map(|report| &report.repairs) {
-            let (style, word) = if file.repaired { (GOOD, "repaired") } else { (BAD, "not repaired") };
+            let (style, word) = if file.repaired { (SUCCESS, "repaired") } else { (FAILURE, "not repaired") };
             let fetched = if file.repaired { format!("  {} fetched", units::size(file.download_bytes)) } else { String::new() };
-            let note = file.note.as_deref().map(|note| format!("  {}", page.advice(note))).unwrap_or_default();
-            page.line(format!("{}  {}{fetched}{note}", paint(style, format!("{word:<10}")), page.path(&file.path)));
+            let note = file.note.as_deref().map(|note| format!("  {}", output.advice(note))).unwrap_or_default();
+            output.line(format!("{}  {}{fetched}{note}", styled(style, format!("{word:<10}")), output.path(&file.path)));
         }
         for file in &self.0 {
             let (word, style) = (file.state.as_str(), style_of(file.state));
-            let note = note_of(file).map(|note| format!("  {}", page.advice(&note))).unwrap_or_default();
-            let line = format!("{}  {}{note}", paint(style, format!("{word:<10}")), page.path(&file.path));
-            if file.state.is_damage() { page.line(line) } else { page.detail(line) }
+            let note = note_of(file).map(|note| format!("  {}", output.advice(&note))).unwrap_or_default();
+            let line = format!("{}  {}{note}", styled(style, format!("{word:<10}")), output.path(&file.path));
+            if file.state.is_damage() { output.line(line) } else { output.detail(line) }
         }
         let totals =
             VerifyState::ALL.map(|state| (self.number(state), state.as_str())).into_iter().filter(|(number, _)| *number > 0);
         let totals: Vec<String> = totals.map(|(number, word)| format!("{number} {word}")).collect();
         let size = units::size(self.total_bytes());
-        page.detail(format!("{}, {size}: {}", units::count(self.0.len(), "file"), totals.join(", ")));
+        output.detail(format!("{}, {size}: {}", units::count(self.0.len(), "file"), totals.join(", ")));
         if self.number(VerifyState::Unverified) > 0 {
-            page.note("unverified: as it was recorded when it came, but never compared with a published hash.");
+            output.note("unverified: as it was recorded when it came, but never compared with a published hash.");
         }
         if self.number(VerifyState::Foreign) > 0 {
-            page.note("foreign: not downloaded by this program, and never touched by it.");
+            output.note("foreign: not downloaded by this program, and never touched by it.");
         }
         let damaged = |is_plain| self.0.iter().find(|file| file.state.is_damage() && file.is_plain == is_plain);
         if let Some(file) = damaged(false) {
@@ -151,14 +151,14 @@ impl Answer for Verified {
                     ("Fetch it again", format!("model-manager download {} --format {}{form} --force", file.model, file.format))
                 }
             };
-            page.note(format!("hint: {verb}: `{}`.", printable(&again)));
+            output.note(format!("hint: {verb}: `{}`.", printable(&again)));
         }
         if let Some(file) = damaged(true) {
             let form = file.quant.as_ref().map(|quant| format!(" --quant {quant}")).unwrap_or_default();
             let path = text::shell_path(&file.path);
             let aside = text::shell_word(&format!("{}.mine", file.path.display()));
             let again = format!("model-manager download {} --format {}{form}", file.model, file.format);
-            page.note(format!(
+            output.note(format!(
                 "hint: A plain file is left alone: move it away (`mv {}`), then fetch it: `{}`.",
                 printable(&format!("{path} {aside}")),
                 printable(&again)

@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Page, printable},
+        output::{Answer, Output, printable},
         units,
     },
     error::Result,
@@ -60,27 +60,27 @@ impl Answer for Why {
         json!({ "blobs": self.0 })
     }
 
-    fn write(&self, page: &mut Page) {
+    fn write(&self, output: &mut Output) {
         for blob in &self.0 {
             let size = blob.size.map_or_else(|| "not in the store".to_owned(), units::size);
-            page.line(format!("{}  {size}", blob.sha256));
+            output.line(format!("{}  {size}", blob.sha256));
             if blob.damaged {
-                page.line("  damaged; `model-manager doctor` names the model and what repairs it");
+                output.line("  damaged; `model-manager doctor` names the model and what repairs it");
             }
             for user in &blob.users {
-                page.line(format!("  used by {}", printable(&user.to_string())));
+                output.line(format!("  used by {}", printable(&user.to_string())));
             }
             if blob.leased {
-                page.line("  relied on by a running process");
+                output.line("  relied on by a running process");
             }
             if blob.users.is_empty() && !blob.leased {
-                page.line(page.advice("  nothing needs it; `model-manager gc` removes it"));
+                output.line(output.advice("  nothing needs it; `model-manager gc` removes it"));
             }
             if let Some(trust) = blob.trust {
-                page.line(format!("  {}", words(trust)));
+                output.line(format!("  {}", words(trust)));
             }
             for source in &blob.sources {
-                page.line(format!("  from {}", printable(origin(source).trim_end())));
+                output.line(format!("  from {}", printable(origin(source).trim_end())));
             }
         }
     }

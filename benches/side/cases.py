@@ -130,7 +130,7 @@ def case_resume(bench):
 
     def interrupted():
         project = world.project("resume", file)
-        environment = {"PATH": os.environ["PATH"], "HOME": str(world.dir), "HF_ENDPOINT": f"http://127.0.0.1:{world.fast}"}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(project / ".home"), "HF_ENDPOINT": f"http://127.0.0.1:{world.fast}"}
         rate = f"{max(file.size // 4, 8 * MIB)}"
         words = [str(world.binary), "download", "bench:q0", "--quiet", "--limit-rate", rate]
         child = subprocess.Popen(words, cwd=project, env=environment, stdout=subprocess.DEVNULL)
@@ -164,6 +164,42 @@ def case_second(bench):
         table.pair("the same again, nothing to do", "hf download, cached", again, theirs, 0.03)
     took = min((ours[1](ours[0]()) for _ in range(5 * bench.runs)), key=lambda took: took.wall)
     table.figure("a second project, best", took.wall * 1e3, "ms", 20)
+
+
+def case_known(bench):
+    """What another store of the same user has, on one volume."""
+    world, table = bench.world, bench.table
+    count, home = (100 if bench.quick else 1000), world.dir / "home"
+    content = [f"weights {n}\n".encode() * (1 + n % 40) for n in range(count)]
+    line = lambda n, data: f'          - {{path: part-{n}, size: {len(data)}, sha256: "{hashlib.sha256(data).hexdigest()}"}}\n'
+    files = "".join(line(n, data) for n, data in enumerate(content))
+    registry = f'models:\n  many:\n    huggingface_id: bench/many\n    revision: "{COMMIT}"\n    formats:\n      safetensors:\n        files:\n{files}'
+
+    def project(name, keep_old=False):
+        project = world.project(name, keep_old=keep_old)
+        (project / "configs/models.yaml").write_text(registry)
+        return project
+
+    first = project("known-first")
+    (first / "models/many/safetensors").mkdir(parents=True)
+    for n, data in enumerate(content):
+        (first / f"models/many/safetensors/part-{n}").write_bytes(data)
+    world.ours(first, "download", "many", "--quiet", "--offline", home=home)
+    store = first / "models/.blobs"
+    ours = lambda project: world.ours(project, "download", "many", "--quiet", "--offline", home=home)
+    alone = lambda project: world.ours(project, "download", "many", "--quiet", "--offline", "--store", str(store), home=home)
+    sides = (lambda: project("known-second", keep_old=True), ours), (lambda: project("known-view", keep_old=True), alone)
+    table.pair(f"{count:,} small files from a known store", "the view alone", *sides, 4)
+
+    file = world.file(bench.bytes)
+    holder = world.project("known-large", file)
+    world.ours(holder, "download", "bench:q0", "--quiet", home=home)
+    sides = (lambda: world.project("known-copy", file), lambda project: world.ours(project, "download", "bench:q0", "--quiet", "--offline", home=home))
+    verify = lambda: world.ours(holder, "verify", "--quiet", home=home)
+    verify()
+    table.pair("one large file from a known store", "verify", sides, verify)
+    if needs(bench, "openssl"):
+        table.pair("one large file from a known store", "openssl dgst", sides, lambda: world.shell(f"openssl dgst -sha256 {file.path}"), 1.1)
 
 
 def case_verify(bench):

@@ -262,8 +262,11 @@ http {{
         self.have_memory(file.size)
         return project
 
-    def ours(self, project, *words, port=None, measure=run):
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.dir), "HF_ENDPOINT": f"http://127.0.0.1:{port or self.fast}"}
+    def ours(self, project, *words, port=None, measure=run, home=None):
+        """Runs the program in a project. Each project has a home of its own unless `home` says otherwise: what another project's store has
+        would not be downloaded."""
+        home = home or Path(project) / ".home"
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_ENDPOINT": f"http://127.0.0.1:{port or self.fast}"}
         return measure([str(self.binary), *words], cwd=project, env=environment)
 
     def download(self, file, *words, port=None, name="ours"):

@@ -344,6 +344,7 @@ impl ModelManager {
             let run = transfer::run(from.sources.http(), jobs, effort, self.reporter.clone(), &self.cancel);
             let error = match self.block_on(async { Ok(run.await) })? {
                 Ok(arrived) => {
+                    self.remember_hashes(from.store, arrived.iter().map(|done| &done.blob.digest));
                     let mut told = None;
                     for (index, job) in job_of {
                         plan.files[index].sha256 = Some(arrived[job].blob.digest);

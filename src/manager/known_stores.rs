@@ -5,6 +5,7 @@ use super::{
     plan::{Plan, PlannedFile},
 };
 use crate::{
+    digest::Sha256Digest,
     disk::Disk,
     error::{Error, ErrorKind, Result},
     event::{Event, Warning},
@@ -27,6 +28,14 @@ impl ModelManager {
         if let Some(known) = self.session.known_stores() {
             // It is a help for later, and no part of what was asked for: a home that cannot be written stops nothing.
             let _ = known.note(store);
+        }
+    }
+
+    /// Remembers the hashes of blobs whose SHA-256 was just compared, so that other projects can import them faster.
+    pub(super) fn remember_hashes<'d>(&self, store: &Store, digests: impl IntoIterator<Item = &'d Sha256Digest>) {
+        if let Some(known) = self.session.known_stores() {
+            // As above.
+            let _ = known.note_hashes(store, digests);
         }
     }
 
@@ -76,7 +85,8 @@ impl ModelManager {
             let source = Some(self.source(&plan.target.source, plan, file).into());
             // Content that goes by its SHA-256 is compared with that alone.
             let (git_sha1, trust) = (file.git_sha1.filter(|_| file.sha256.is_none()), file.trust());
-            let blob = BlobToImport { digest: found.digest, size, git_sha1, trust, source };
+            let blake3 = self.session.known_stores().and_then(|known| known.hash_of(&found.digest));
+            let blob = BlobToImport { digest: found.digest, size, blake3, git_sha1, trust, source };
             by_store.entry(root).or_insert_with(|| (found.store.clone(), BTreeMap::new())).1.insert(file.key(), blob);
         }
         for (other, wanted) in by_store.into_values() {
@@ -124,6 +134,7 @@ impl ModelManager {
             }
         }
         plan.files.iter_mut().for_each(|file| file.sha256 = file.imported.or(file.sha256));
+        self.remember_hashes(store, imported.iter().map(|done| &done.blob.digest));
         if !imported.is_empty() {
             self.report(&Event::Notice(taken(other.layout().root(), &imported)));
         }

@@ -3,10 +3,13 @@
 //! Each is remembered in a small file `<uuid>.json` in a folder of the user (`store-layout.md`, "Known stores"). The files
 //! only say where to look: what is there is opened for reading, must have the UUID, and its bytes are hashed when they are
 //! imported. A store that is gone, damaged or does not answer costs a look and is reported as [`Unusable`].
+//!
+//! Beside them stands, for each large blob whose SHA-256 a command of this user computed, its BLAKE3 hash. Records in a store
+//! are claims, for a cloned project may bring one; with this hash they become proof, and an import is as fast as a check.
 
-use super::{IngestKey, Result, Store, format};
+use super::{IngestKey, Result, Store, format, records::has_segments_record};
 use crate::{
-    digest::Sha256Digest,
+    digest::{Blake3Digest, Sha256Digest},
     disk::{self, Disk, Kind},
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ pub const MOST_KNOWN: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Blobs of a store whose records are read to find one by its git id.
 const MOST_RECORDS: usize = 20_000;
+/// The folder of the BLAKE3 hashes.
+const HASHES: &str = "hashes";
 /// The version of the file of a known store.
 const VERSION: u32 = 1;
 
@@ -138,6 +143,36 @@ impl KnownStores {
     /// Where the file cannot be removed.
     pub fn forget(&self, uuid: &Uuid) -> Result<bool> {
         Ok(self.disk.remove_if_there(&self.file(uuid))?)
+    }
+
+    /// Notes the BLAKE3 hash of blobs whose SHA-256 was just computed, and which nobody but this user can have changed since.
+    /// Small blobs are left out: nothing is gained for them.
+    ///
+    /// # Errors
+    /// Where a record cannot be read, or the folder not be written.
+    pub fn note_hashes<'d>(&self, store: &Store, digests: impl IntoIterator<Item = &'d Sha256Digest>) -> Result<()> {
+        if !store.is_of_this_user_alone()? {
+            return Ok(());
+        }
+        let dir = self.dir.join(HASHES);
+        let mut is_made = false;
+        for digest in digests {
+            let Some(meta) = store.meta(digest)?.filter(|meta| has_segments_record(meta.size)) else { continue };
+            if self.hash_of(digest) == Some(meta.blake3) {
+                continue;
+            }
+            if !std::mem::replace(&mut is_made, true) {
+                self.disk.create_dirs(&dir, 0o700)?;
+            }
+            self.disk.replace_hint(&dir.join(digest.to_string()), meta.blake3.to_string().as_bytes(), 0o600, &dir)?;
+        }
+        Ok(())
+    }
+
+    /// The BLAKE3 hash of the blob of this address, where a command of this user found it.
+    pub fn hash_of(&self, digest: &Sha256Digest) -> Option<Blake3Digest> {
+        let text = self.disk.read_at_most(&self.dir.join(HASHES).join(digest.to_string()), format::SHORT_RECORD).ok()??;
+        std::str::from_utf8(&text).ok()?.parse().ok()
     }
 
     /// Opens every known store, and says of each why it cannot be read from. One that does not answer costs 200 ms, and all of

@@ -50,7 +50,7 @@ pub(crate) mod fuzzing {
 
 use crate::{
     digest::{SEGMENT_LEN, Sha256Digest},
-    disk::{Disk, Kind, LockKind, Stat},
+    disk::{self, Disk, Kind, LockKind, Stat},
 };
 use format::Marker;
 use std::{
@@ -136,6 +136,12 @@ impl Store {
         let Inner { disk, layout, marker, access, wait, named } = &*self.0;
         let (disk, layout, marker, wait) = (disk.clone().confined(root), layout.clone(), marker.clone(), wait.clone());
         Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named: named.clone() }))
+    }
+
+    /// Whether nobody but this user (and root) can write it.
+    fn is_of_this_user_alone(&self) -> Result<bool> {
+        let root = self.disk().stat_follow(self.layout().root())?;
+        Ok(disk::user_id() == Some(root.uid) && root.mode & 0o022 == 0 && !self.marker().is_shared())
     }
 
     /// How to wait for its locks. The waits of one command count together.

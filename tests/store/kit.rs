@@ -199,7 +199,7 @@ pub fn try_import(store: &Store, other: &Store, contents: &[&[u8]]) -> Result<Ve
 
 pub fn to_import(data: &[u8]) -> BlobToImport {
     let (digest, size, source) = (sha256_of(data), data.len() as u64, Some(source().into()));
-    BlobToImport { digest, size, git_sha1: None, trust: Trust::Sha256Upstream, source }
+    BlobToImport { digest, size, blake3: None, git_sha1: None, trust: Trust::Sha256Upstream, source }
 }
 
 pub fn view(name: &str) -> ViewKey {

@@ -8,7 +8,7 @@ use crate::{
 use model_manager::{
     digest::{GitSha1, SEGMENT_LEN, SequentialHasher, sha256_of},
     disk::{Disk, RealDisk},
-    store::{BlobToImport, IngestKey, KnownStores, Sharing, Store, StoreError, Trust},
+    store::{BlobToImport, IngestKey, KnownStores, Layout, Sharing, Store, StoreError, Trust},
 };
 use std::{
     collections::BTreeSet,
@@ -278,6 +278,81 @@ fn content_that_is_not_what_its_name_says_is_refused() {
     assert!(matches!(failures[0], StoreError::Mismatch { .. }), "{:?}", failures[0]);
     assert_eq!(home.store.blobs().unwrap(), [sha256_of(&good)]);
     home.sound(Expect::Tidy);
+}
+
+#[test]
+fn records_of_another_store_are_not_believed() {
+    let (home, other) = (home(), home());
+    let [wanted, planted] = [1, 2].map(|seed| content(seed, 2 * SEGMENT_LEN + 7));
+    put(&other.store, &wanted).unwrap();
+    put(&other.store, &planted).unwrap();
+    // Content and records of one blob under the name of another: a project that was cloned may bring such a store.
+    let (name, from, layout) = (sha256_of(&wanted), sha256_of(&planted), other.store.layout());
+    for path in [Layout::blob, Layout::meta, Layout::segments] {
+        let to = path(layout, &name);
+        fs::remove_file(&to).unwrap();
+        fs::copy(path(layout, &from), to).unwrap();
+    }
+    fs::set_permissions(layout.blob(&name), fs::Permissions::from_mode(0o444)).unwrap();
+    let result = import_from(&home.store, &other.store, &[&wanted]);
+    assert!(matches!(result, Err(StoreError::Mismatch { .. })), "{result:?}");
+    assert_eq!(home.store.blobs().unwrap(), []);
+}
+
+#[test]
+fn a_hash_that_this_user_found_makes_proof_of_the_records() {
+    let (home, other) = (home(), home());
+    let [data, planted] = [1, 2].map(|seed| content(seed, 3 * SEGMENT_LEN + 7));
+    let known = known(home.dir.path());
+    let digest = put(&other.store, &data).unwrap().digest;
+    put(&other.store, &planted).unwrap();
+    assert_eq!(known.hash_of(&digest), None);
+    known.note_hashes(&other.store, [&digest]).unwrap();
+    let blake3 = known.hash_of(&digest);
+    assert_eq!(blake3, Some(other.store.meta(&digest).unwrap().unwrap().blake3));
+    let import = |home: &TestStore| {
+        let wanted = [BlobToImport { blake3, ..to_import(&data) }];
+        let lease = home.store.lease().unwrap();
+        home.store.import_from(&other.store, &wanted, &lease, &|_| {}, &CancellationToken::new()).unwrap().remove(0)
+    };
+    import(&home).unwrap();
+    home.sound(Expect::Tidy);
+
+    // Damage is found by it, and so are content and records of another blob.
+    let replace = |path: &Path, with: &[u8]| {
+        fs::remove_file(path).unwrap();
+        fs::write(path, with).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o444)).unwrap();
+    };
+    let (layout, from) = (other.store.layout(), sha256_of(&planted));
+    let mut damaged = data.clone();
+    damaged[SEGMENT_LEN as usize + 1] ^= 1;
+    replace(&layout.blob(&digest), &damaged);
+    let second = crate::kit::home();
+    assert!(matches!(import(&second), Err(StoreError::Mismatch { .. })));
+    for path in [Layout::blob, Layout::meta, Layout::segments] {
+        replace(&path(layout, &digest), &fs::read(path(layout, &from)).unwrap());
+    }
+    assert!(matches!(import(&second), Err(StoreError::Mismatch { .. })));
+    assert_eq!(second.store.blobs().unwrap(), []);
+}
+
+#[test]
+fn hashes_are_noted_only_of_a_store_that_nobody_else_can_write() {
+    let data = content(1, 2 * SEGMENT_LEN);
+    for (mode, is_noted) in [(0o755, true), (0o775, false), (0o757, false)] {
+        let home = home();
+        let digest = put(&home.store, &data).unwrap().digest;
+        fs::set_permissions(home.root(), fs::Permissions::from_mode(mode)).unwrap();
+        let known = known(home.dir.path());
+        known.note_hashes(&home.store, [&digest]).unwrap();
+        assert_eq!(known.hash_of(&digest).is_some(), is_noted, "{mode:o}");
+    }
+    let home = home();
+    let small = put(&home.store, b"small").unwrap().digest;
+    let known = known(home.dir.path());
+    known.note_hashes(&home.store, [&small]).unwrap();
+    assert_eq!((known.hash_of(&small), home.path("state").exists()), (None, false));
 }
 
 #[test]

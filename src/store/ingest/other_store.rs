@@ -1,10 +1,12 @@
 //! Imports blobs of another store of this user: nothing travels, and on one volume nothing is taken.
 //!
 //! The other store is only read. It is not locked: what its collector removes meanwhile stays readable where it is open, or is
-//! not there, and then it is not imported. Every byte is hashed on the way, for the other store is not trusted.
+//! not there, and then it is not imported. Every byte is hashed on the way, for the other store is not trusted: by SHA-256, or
+//! where the blob's BLAKE3 hash is known from elsewhere, by that, which takes all cores.
 
 use crate::store::{
-    Blob, FileLock, Result, Store, StoreError,
+    Blob, FileLock, Progress, Result, Store, StoreError,
+    check::damaged_segments,
     format::{Provenance, Trust},
     ingest::{
         import::{hash, not_a_file},
@@ -13,9 +15,10 @@ use crate::store::{
     },
     layout::{Dir, IngestKey, PartialPaths},
     lease::Lease,
+    records::has_segments_record,
 };
 use crate::{
-    digest::{GitSha1, SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest},
+    digest::{Blake3Digest, GitSha1, SEGMENT_LEN, SegmentValue, SequentialHasher, Sha256Digest},
     disk::{self, DiskFile, Kind, Open, Stat, TEMP_PREFIX, limits::OpenFiles, parallel},
 };
 use std::{
@@ -37,6 +40,8 @@ pub struct BlobToImport {
     pub digest: Sha256Digest,
     /// Its length in bytes.
     pub size: u64,
+    /// Its BLAKE3 hash, where this user's program found that for content of this SHA-256.
+    pub blake3: Option<Blake3Digest>,
     /// The git id that it must have, where one was published in place of a SHA-256.
     pub git_sha1: Option<GitSha1>,
     /// How far content with these hashes is vouched for.
@@ -297,9 +302,15 @@ impl Import<'_> {
             let (read, copy_to) = copy_of.map_or((&*data, None), |source| (source, Some(&*data)));
             let counted = AtomicU64::new(0);
             let progress = |done: u64| {
-                let more = done - counted.swap(done, Ordering::Relaxed);
+                // A second reading, after a mismatch, counts no more.
+                let more = done.saturating_sub(counted.fetch_max(done, Ordering::Relaxed));
                 (self.progress)(self.hashed.fetch_add(more, Ordering::Relaxed) + more);
             };
+            if copy_to.is_none()
+                && let Some(values) = self.compared(blob, read, &progress)?
+            {
+                return Ok(values);
+            }
             let (digest, values) = hash(read, &path, blob.size, copy_to, &progress, self.cancel)?;
             let mismatch = |expected, actual| StoreError::Mismatch { what: path.display().to_string(), expected, actual };
             if digest != blob.digest {
@@ -322,6 +333,26 @@ impl Import<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// The values of the segments, where the content has its known BLAKE3 hash. The other store's record of them is good for
+    /// nothing but that: all of them together must make this hash.
+    fn compared(
+        &self,
+        blob: &BlobToImport,
+        data: &dyn DiskFile,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<Vec<SegmentValue>>> {
+        let Some(blake3) = blob.blake3.filter(|_| blob.git_sha1.is_none() && has_segments_record(blob.size)) else {
+            return Ok(None);
+        };
+        let meta = self.other.meta(&blob.digest)?.filter(|meta| meta.size == blob.size && meta.blake3 == blake3);
+        let Some(values) = meta.map(|meta| self.other.segment_values(&blob.digest, &meta)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        let progress = Progress { bytes: progress, cancel: self.cancel };
+        let damaged = damaged_segments(data, blob.size, &values, progress)?;
+        Ok(damaged.is_empty().then_some(values))
     }
 
     fn tidy(&self, staged: Staged) -> Result<()> {

@@ -55,7 +55,14 @@ impl ModelManager {
         }
         let wanted: Vec<(IngestKey, u64)> = wanted.into_iter().collect();
         let dir = self.store_dir();
-        let (found, unusable) = known.look_for(&dir, own.map(|store| &store.marker().uuid), &wanted)?;
+        let (found, unusable) = match known.look_for(&dir, own.map(|store| &store.marker().uuid), &wanted) {
+            Ok(looked) => looked,
+            // It may be the home of another user.
+            Err(error) => {
+                self.report(&Event::Detail(format!("other stores are left out: {error}")));
+                return Ok(());
+            }
+        };
         unusable.iter().for_each(|store| self.report_unusable(store));
         let found: HashMap<IngestKey, FoundBlob> =
             wanted.into_iter().zip(found).filter_map(|((key, _), found)| Some((key, found?))).collect();

@@ -194,15 +194,21 @@ fn the_stores_of_a_user_are_listed_and_forgotten() {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_written_stops_nothing() {
-    let machine = Machine::new();
-    fs::write(machine.dir.path().join("state"), "a file").unwrap();
-    let dir = machine.dir.path().join("state/stores");
-    let mut settings = machine.project.session.settings().clone();
-    settings.known_stores = Some(dir);
-    let session = Session::on_disk(settings, Arc::new(RealDisk))
-        .unwrap()
-        .with_registry((*machine.project.session.registry().unwrap()).clone());
-    session.blocking(Call::default()).download(&Selector::new("tiny:q4_k_m").unwrap(), &DownloadOptions::default()).unwrap();
-    machine.project.assert_promises();
+fn a_state_folder_that_cannot_be_used_stops_nothing() {
+    // A file stands in the place of one of its folders, or of it.
+    for path in ["state", "state/stores"] {
+        let machine = Machine::new();
+        let file = machine.dir.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "a file").unwrap();
+        let dir = machine.dir.path().join("state/stores");
+        let mut settings = machine.project.session.settings().clone();
+        settings.known_stores = Some(dir);
+        let session = Session::on_disk(settings, Arc::new(RealDisk))
+            .unwrap()
+            .with_registry((*machine.project.session.registry().unwrap()).clone());
+        let what = Selector::new("tiny:q4_k_m").unwrap();
+        session.blocking(Call::default()).download(&what, &DownloadOptions::default()).unwrap();
+        machine.project.assert_promises();
+    }
 }

@@ -17,6 +17,7 @@ from .results import (
     LockCheck,
     ModelInfo,
     Plan,
+    KnownStore,
     Project,
     Removal,
     Repair,
@@ -35,6 +36,7 @@ class _Arguments(TypedDict):
     store: str | PathLike[str] | None
     endpoint: Sequence[str] | None
     token: str | None
+    no_local: bool | None
     offline: bool | None
     link: str | None
     connections: int | None

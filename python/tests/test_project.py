@@ -66,7 +66,10 @@ def test_what_is_locked_is_made_elsewhere(server: Hub, monkeypatch: pytest.Monke
     assert [model.state for model in manager.lock().models] == ["kept"] and not manager.lock().written
 
     clone_to("clone", monkeypatch)
-    clone = Manager()
+    (file,) = Manager().sync(locked=True, dry_run=True).plans[0].files
+    assert (file.state, file.download_bytes) == ("local", 0)
+    assert [store.state for store in Manager().stores()] == ["usable"]
+    clone = Manager(no_local=True)
     todo = clone.sync(locked=True, dry_run=True)
     assert todo.dry_run and todo.totals.download_bytes == todo.plans[0].download_bytes == len(BIG)
     assert (todo.models, clone.list()) == ((), [])

@@ -109,7 +109,7 @@ def test_a_saved_token_is_found_where_the_command_finds_it(
     (folder / "token").write_text("hf_secret\n")
     assert Manager().download(f"{REPO}:q4_k_m").download_bytes
     with pytest.raises(AuthError):
-        Manager("other", token="").download(f"{REPO}:q4_k_m")
+        Manager("other", token="", no_local=True).download(f"{REPO}:q4_k_m")
 
 
 def test_a_saved_token_that_cannot_be_used_is_worth_a_warning(

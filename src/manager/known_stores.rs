@@ -92,7 +92,7 @@ impl ModelManager {
             let source = Some(self.source(&plan.target.source, plan, file).into());
             // Content that goes by its SHA-256 is compared with that alone.
             let (git_sha1, trust) = (file.git_sha1.filter(|_| file.sha256.is_none()), file.trust());
-            let blake3 = self.session.known_stores().and_then(|known| known.hash_of(&found.digest));
+            let blake3 = self.session.known_stores().and_then(|known| known.hash_of(&found.digest, size));
             let blob = BlobToImport { digest: found.digest, size, blake3, git_sha1, trust, source };
             by_store.entry(root).or_insert_with(|| (found.store.clone(), BTreeMap::new())).1.insert(file.key(), blob);
         }
@@ -141,7 +141,9 @@ impl ModelManager {
             }
         }
         plan.files.iter_mut().for_each(|file| file.sha256 = file.imported.or(file.sha256));
-        self.remember_hashes(store, imported.iter().map(|done| &done.blob.digest));
+        // Of what was here already, nothing was compared.
+        let compared = imported.iter().filter(|done| done.sharing != Sharing::Present);
+        self.remember_hashes(store, compared.map(|done| &done.blob.digest));
         if !imported.is_empty() {
             self.report(&Event::Notice(taken(other.layout().root(), &imported)));
         }
@@ -176,14 +178,19 @@ impl ModelManager {
     /// # Errors
     /// Where no known store is called so, or several are.
     pub fn forget_store(&self, which: &str) -> Result<StoreReport> {
-        let path = std::path::absolute(Path::new(which)).unwrap_or_else(|_| which.into());
-        let path = self.disk.canonical(&path).unwrap_or(path);
-        let is_meant = |known: &StoreReport| {
-            known.path == path || known.path == path.join(STORE_DIR) || {
-                which.len() >= 8 && known.uuid.to_string().starts_with(which)
-            }
+        let known = self.known_stores()?;
+        let at = |path: &Path| -> Vec<StoreReport> {
+            known.iter().filter(|known| known.path == path || known.path == path.join(STORE_DIR)).cloned().collect()
         };
-        let found: Vec<StoreReport> = self.known_stores()?.into_iter().filter(is_meant).collect();
+        let path = std::path::absolute(Path::new(which)).unwrap_or_else(|_| which.into());
+        let mut found = at(&path);
+        if found.is_empty() && which.len() >= 8 {
+            found.extend(known.iter().filter(|known| known.uuid.to_string().starts_with(which)).cloned());
+        }
+        // Last, for a volume that does not answer would not answer this either.
+        if found.is_empty() {
+            found = self.disk.canonical(&path).map_or_else(|_| Vec::new(), |real| at(&real));
+        }
         match (found.as_slice(), self.session.known_stores()) {
             ([report], Some(known)) => {
                 known.forget(&report.uuid)?;

@@ -9,7 +9,7 @@
 
 use super::{IngestKey, Result, Store, format, records::has_segments_record};
 use crate::{
-    digest::{Blake3Digest, Sha256Digest},
+    digest::{Blake3Digest, GitSha1, Sha256Digest},
     disk::{self, Disk, Kind},
 };
 use serde::{Deserialize, Serialize};
@@ -24,11 +24,11 @@ use uuid::Uuid;
 
 /// Stores that are remembered at most. Of more, those that were noted first and are gone are forgotten, then those that were
 /// noted first.
-pub const MOST_KNOWN: usize = 64;
+const MOST_KNOWN: usize = 64;
 /// How long a store may stay silent before it is left out: what answers slower is a volume that does not answer at all.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Blobs of a store whose records are read to find one by its git id.
-const MOST_RECORDS: usize = 20_000;
+/// How long is looked in a store that answers.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// The folder of the BLAKE3 hashes.
 const HASHES: &str = "hashes";
 /// The version of the file of a known store.
@@ -111,9 +111,15 @@ impl KnownStores {
         if !lock(&self.noted).insert(uuid) {
             return Ok(());
         }
-        let path = self.disk.canonical(store.layout().root())?;
         let file = self.file(&uuid);
-        if path.to_str().is_none() || self.read(&file)?.is_some_and(|known| known.path == path) {
+        let known = self.read(&file)?;
+        let is_known = |path: &Path| known.as_ref().is_some_and(|known| known.path == path);
+        // Usually the path is the real one.
+        if is_known(store.layout().root()) {
+            return Ok(());
+        }
+        let path = self.disk.canonical(store.layout().root())?;
+        if path.to_str().is_none() || is_known(&path) {
             return Ok(());
         }
         self.disk.create_dirs(&self.dir, 0o700)?;
@@ -158,7 +164,7 @@ impl KnownStores {
         let mut is_made = false;
         for digest in digests {
             let Some(meta) = store.meta(digest)?.filter(|meta| has_segments_record(meta.size)) else { continue };
-            if self.hash_of(digest) == Some(meta.blake3) {
+            if self.hash_of(digest, meta.size) == Some(meta.blake3) {
                 continue;
             }
             if !std::mem::replace(&mut is_made, true) {
@@ -169,8 +175,11 @@ impl KnownStores {
         Ok(())
     }
 
-    /// The BLAKE3 hash of the blob of this address, where a command of this user found it.
-    pub fn hash_of(&self, digest: &Sha256Digest) -> Option<Blake3Digest> {
+    /// The BLAKE3 hash of the blob of this address and length, where a command of this user found it.
+    pub fn hash_of(&self, digest: &Sha256Digest, size: u64) -> Option<Blake3Digest> {
+        if !has_segments_record(size) {
+            return None;
+        }
         let text = self.disk.read_at_most(&self.dir.join(HASHES).join(digest.to_string()), format::SHORT_RECORD).ok()??;
         std::str::from_utf8(&text).ok()?.parse().ok()
     }
@@ -274,14 +283,16 @@ impl KnownStores {
 
     /// Forgets stores where too many are remembered.
     fn make_room(&self) -> Result<()> {
-        let mut all = self.all()?;
-        all.sort_by(|one, other| one.noted_at.cmp(&other.noted_at));
-        let is_gone = |known: &KnownStore| self.disk.stat_follow(&known.path).is_err();
-        while all.len() >= MOST_KNOWN {
-            let number = all.iter().position(is_gone).unwrap_or(0);
-            self.forget(&all.remove(number).uuid)?;
+        let all = self.all()?;
+        if all.len() < MOST_KNOWN {
+            return Ok(());
         }
-        Ok(())
+        let mut all = self.try_all()?;
+        all.sort_by(|(one, is_bad), (other, is_bad_too)| {
+            (is_bad.is_none(), &one.noted_at).cmp(&(is_bad_too.is_none(), &other.noted_at))
+        });
+        let too_many = all.len() + 1 - MOST_KNOWN;
+        all.iter().take(too_many).try_for_each(|(known, _)| self.forget(&known.uuid).map(drop))
     }
 }
 
@@ -300,13 +311,13 @@ fn look(disk: Arc<dyn Disk>, known: &KnownStore, volume: Option<u64>, wanted: &[
     tell(looked.map_or_else(News::Failed, |()| News::Ended));
 }
 
-/// Looks for blobs in an open store, and stops where nobody listens.
+/// Looks for blobs in an open store, and stops where nobody listens, or when it took too long.
 fn look_for_blobs(store: &Store, volume: Option<u64>, wanted: &[(IngestKey, u64)], tell: &dyn Fn(News) -> bool) -> Result<()> {
-    let has_git_ids = wanted.iter().any(|(key, _)| matches!(key, IngestKey::Git(_)));
-    let by_git_id = match has_git_ids {
-        true => store.blobs_by_git_id(MOST_RECORDS, &|| tell(News::Looked))?,
-        false => HashMap::new(),
-    };
+    let end = Instant::now() + LONGEST_LOOK;
+    let goes_on = || Instant::now() < end && tell(News::Looked);
+    let git_ids: HashSet<GitSha1> =
+        wanted.iter().filter_map(|(key, _)| if let IngestKey::Git(id) = key { Some(*id) } else { None }).collect();
+    let by_git_id = if git_ids.is_empty() { HashMap::new() } else { store.blobs_by_git_id(&git_ids, &goes_on)? };
     for (place, (key, size)) in wanted.iter().enumerate() {
         let candidates = match key {
             IngestKey::Sha256(digest) => std::slice::from_ref(digest),
@@ -321,7 +332,7 @@ fn look_for_blobs(store: &Store, volume: Option<u64>, wanted: &[(IngestKey, u64)
                 break;
             }
         }
-        if !tell(News::Looked) {
+        if !goes_on() {
             break;
         }
     }

@@ -5,7 +5,10 @@ use crate::{
     digest::{GitSha1, SEGMENT_LEN, SegmentValue, Sha256Digest, merge_segments},
     disk::LockKind,
 };
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 impl Store {
     /// What is recorded about a blob; `None` where nothing is, the record is unreadable (it can be rebuilt), or a newer
@@ -65,23 +68,23 @@ impl Store {
         Ok(sources.into_iter().filter_map(upstream).collect())
     }
 
-    /// Blobs by the git ids that their records name, of a store with at most `most` blobs; of a larger one, none. Reading stops
-    /// where `goes_on`, which is asked before each record, says so. What records say is a claim.
+    /// Blobs whose records name one of these git ids, by that. Reading stops where `goes_on`, which is asked before each
+    /// record, says so. What records say is a claim.
     ///
     /// # Errors
     /// Where a folder of blobs or a record cannot be read.
-    pub fn blobs_by_git_id(&self, most: usize, goes_on: &dyn Fn() -> bool) -> Result<HashMap<GitSha1, Vec<Sha256Digest>>> {
+    pub fn blobs_by_git_id(
+        &self,
+        ids: &HashSet<GitSha1>,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<HashMap<GitSha1, Vec<Sha256Digest>>> {
         let mut named: HashMap<GitSha1, Vec<Sha256Digest>> = HashMap::new();
-        let blobs = self.blobs()?;
-        for digest in blobs.iter().filter(|_| blobs.len() <= most) {
+        for digest in self.blobs()? {
             if !goes_on() {
                 break;
             }
-            for source in self.upstream_files(digest)? {
-                if let Some(git_sha1) = source.git_sha1 {
-                    named.entry(git_sha1).or_default().push(*digest);
-                }
-            }
+            let found: HashSet<GitSha1> = self.upstream_files(&digest)?.into_iter().filter_map(|source| source.git_sha1).collect();
+            found.intersection(ids).for_each(|id| named.entry(*id).or_default().push(digest));
         }
         Ok(named)
     }

@@ -65,6 +65,14 @@ impl Machine {
         self.sandbox.run(line.split_whitespace())
     }
 
+    /// Runs a command line in another folder of the same user.
+    #[track_caller]
+    pub fn run_in(&self, folder: &str, line: &str) -> Output {
+        let mut command = self.sandbox.command(line.split_whitespace());
+        command.current_dir(self.sandbox.other_project(folder));
+        self.sandbox.finish(command)
+    }
+
     pub fn spawn(&self, line: &str) -> Running {
         self.sandbox.spawn(line.split_whitespace())
     }

@@ -2,24 +2,15 @@
 
 use crate::kit::{FILE, REPO};
 use crate::kit::{Machine, PATH, assert_content, open_entry};
-use crate::support::run::Output;
-
-/// Runs a command in another folder of the same user.
-fn run_in(machine: &Machine, folder: &str, line: &str) -> Output {
-    let dir = machine.sandbox.other_project(folder);
-    let mut command = machine.sandbox.command(line.split_whitespace());
-    command.current_dir(&dir);
-    machine.sandbox.finish(command)
-}
 
 #[test]
 fn two_bare_folders_hold_one_copy_and_the_second_downloads_nothing() {
     let machine = Machine::empty();
     machine.hub.repo(REPO).lfs(FILE, crate::support::hub::Content::synthetic(3 << 20, 1)).commit();
     let line = format!("download {REPO}");
-    run_in(&machine, "one", &line).ok();
+    machine.run_in("one", &line).ok();
     machine.hub.reset_counters();
-    let second = run_in(&machine, "two", &line).ok().says("came from your store").says("no room is taken again");
+    let second = machine.run_in("two", &line).ok().says("came from your store").says("no room is taken again");
     let count = machine.hub.count();
     assert_eq!((count.content_bytes(), count.resolve), (0, 0), "{second}");
     let path = machine.sandbox.other_project("two").join(second.last_line());
@@ -36,9 +27,9 @@ fn two_bare_folders_hold_one_copy_and_the_second_downloads_nothing() {
     }
 
     machine.hub.reset_counters();
-    run_in(&machine, "three", &format!("{line} --no-local")).ok();
+    machine.run_in("three", &format!("{line} --no-local")).ok();
     assert_eq!(machine.hub.count().content_bytes(), machine.content().len());
-    let stores = run_in(&machine, "two", "stores --json").ok().json();
+    let stores = machine.run_in("two", "stores --json").ok().json();
     let states: Vec<&str> = stores["stores"].as_array().unwrap().iter().map(|store| store["state"].as_str().unwrap()).collect();
     assert_eq!(states.len(), 2, "the third is not remembered: {stores}");
     assert!(states.contains(&"own") && states.contains(&"usable"), "{stores}");
@@ -48,21 +39,22 @@ fn two_bare_folders_hold_one_copy_and_the_second_downloads_nothing() {
 fn a_store_is_shown_forgotten_and_left_alone() {
     let machine = Machine::new();
     machine.run("download tiny").ok();
-    run_in(&machine, "other", "stores").ok().prints("usable").prints("models/.blobs");
+    machine.run_in("other", "stores").ok().prints("usable").prints("models/.blobs");
     machine.hub.reset_counters();
     let store = machine.store();
-    run_in(&machine, "other", &format!("stores forget {}", store.display())).ok().prints("its files stay");
-    run_in(&machine, "other", "stores").ok().says("None.");
-    run_in(&machine, "other", "stores forget nowhere")
+    machine.run_in("other", &format!("stores forget {}", store.display())).ok().prints("its files stay");
+    machine.run_in("other", "stores").ok().says("None.");
+    machine
+        .run_in("other", "stores forget nowhere")
         .code(3)
         .says("no store is known as `nowhere`")
         .says("model-manager stores list");
     machine.sandbox.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
-    run_in(&machine, "other", "download tiny").ok();
+    machine.run_in("other", "download tiny").ok();
     assert_eq!(machine.hub.count().content_bytes(), machine.content().len());
     // Opened again, it is known again.
     machine.run("list").ok();
-    run_in(&machine, "other", "stores").ok().prints("own").prints("usable");
+    machine.run_in("other", "stores").ok().prints("own").prints("usable");
     assert!(machine.sandbox.project().join(PATH).exists());
 }
 
@@ -72,8 +64,8 @@ fn a_store_that_is_gone_is_told_of_with_verbose_alone() {
     machine.run("download tiny").ok();
     std::fs::rename(machine.store(), machine.sandbox.root().join("away")).unwrap();
     machine.sandbox.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
-    run_in(&machine, "other", "download tiny --dry-run -v").ok().says("is left out: there is no store at");
-    let quiet = run_in(&machine, "other", "download tiny").ok();
+    machine.run_in("other", "download tiny --dry-run -v").ok().says("is left out: there is no store at");
+    let quiet = machine.run_in("other", "download tiny").ok();
     assert!(!quiet.stderr.contains("left out"), "{quiet}");
-    run_in(&machine, "other", "stores").ok().prints("unusable").prints("there is no store at");
+    machine.run_in("other", "stores").ok().prints("unusable").prints("there is no store at");
 }

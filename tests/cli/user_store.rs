@@ -3,14 +3,6 @@
 use std::fs;
 
 use crate::kit::{FILE, Machine, REPO, assert_content, blob_in, open_entry};
-use crate::support::run::Output;
-
-fn run_in(machine: &Machine, folder: &str, line: &str) -> Output {
-    let dir = machine.sandbox.other_project(folder);
-    let mut command = machine.sandbox.command(line.split_whitespace());
-    command.current_dir(&dir);
-    machine.sandbox.finish(command)
-}
 
 #[test]
 fn all_projects_of_a_user_share_the_store_that_is_made_for_them() {
@@ -29,7 +21,7 @@ fn all_projects_of_a_user_share_the_store_that_is_made_for_them() {
             &format!("../{folder}/configs/models.yaml"),
             format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])),
         );
-        let output = run_in(&machine, folder, "download tiny").ok();
+        let output = machine.run_in(folder, "download tiny").ok();
         assert_content(&machine.sandbox.other_project(folder).join(output.last_line()), &machine.content());
         assert!(!machine.sandbox.other_project(folder).join("models/.blobs").exists());
     }
@@ -60,9 +52,9 @@ fn a_store_that_a_project_has_already_stays_and_what_it_has_is_not_downloaded_ag
     assert!(store.starts_with(machine.sandbox.home()) && store.ends_with("model-manager/store"), "{made}");
     assert_content(&machine.sandbox.project().join(&path), &machine.content());
     assert!(machine.blob(&machine.content()).is_file());
-    run_in(&machine, "other", "stores").ok().prints(&machine.store().display().to_string());
+    machine.run_in("other", "stores").ok().prints(&machine.store().display().to_string());
     machine.sandbox.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
-    run_in(&machine, "other", "download tiny").ok();
+    machine.run_in("other", "download tiny").ok();
     assert!(blob_in(&store, &machine.content()).is_file());
     assert_eq!(machine.hub.count().content_bytes(), 0);
 }

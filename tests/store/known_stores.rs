@@ -306,9 +306,9 @@ fn a_hash_that_this_user_found_makes_proof_of_the_records() {
     let known = known(home.dir.path());
     let digest = put(&other.store, &data).unwrap().digest;
     put(&other.store, &planted).unwrap();
-    assert_eq!(known.hash_of(&digest), None);
+    assert_eq!(known.hash_of(&digest, data.len() as u64), None);
     known.note_hashes(&other.store, [&digest]).unwrap();
-    let blake3 = known.hash_of(&digest);
+    let blake3 = known.hash_of(&digest, data.len() as u64);
     assert_eq!(blake3, Some(other.store.meta(&digest).unwrap().unwrap().blake3));
     let import = |home: &TestStore| {
         let wanted = [BlobToImport { blake3, ..to_import(&data) }];
@@ -346,13 +346,13 @@ fn hashes_are_noted_only_of_a_store_that_nobody_else_can_write() {
         fs::set_permissions(home.root(), fs::Permissions::from_mode(mode)).unwrap();
         let known = known(home.dir.path());
         known.note_hashes(&home.store, [&digest]).unwrap();
-        assert_eq!(known.hash_of(&digest).is_some(), is_noted, "{mode:o}");
+        assert_eq!(known.hash_of(&digest, data.len() as u64).is_some(), is_noted, "{mode:o}");
     }
     let home = home();
     let small = put(&home.store, b"small").unwrap().digest;
     let known = known(home.dir.path());
     known.note_hashes(&home.store, [&small]).unwrap();
-    assert_eq!((known.hash_of(&small), home.path("state").exists()), (None, false));
+    assert_eq!((known.hash_of(&small, 5), home.path("state").exists()), (None, false));
 }
 
 #[test]
@@ -369,6 +369,30 @@ fn a_git_id_that_was_published_is_compared() {
     assert_eq!(home.store.blobs().unwrap(), []);
     import(git_id(&data)).unwrap();
     assert_eq!(home.store.meta(&sha256_of(&data)).unwrap().unwrap().trust, Trust::GitSha1Upstream);
+}
+
+#[test]
+fn a_git_id_that_another_store_claims_of_a_blob_that_is_here_is_compared_too() {
+    let (home, other) = (home(), home());
+    let [wanted, here] = [1, 2].map(|seed| content(seed, 3000));
+    put(&home.store, &here).unwrap();
+    let lying = BlobToImport { git_sha1: Some(git_id(&wanted)), trust: Trust::GitSha1Upstream, ..to_import(&here) };
+    let true_one = BlobToImport { git_sha1: Some(git_id(&here)), ..lying.clone() };
+    let lease = home.store.lease().unwrap();
+    let results = home.store.import_from(&other.store, &[lying, true_one], &lease, &|_| {}, &CancellationToken::new()).unwrap();
+    assert!(matches!(results[0], Err(StoreError::Mismatch { .. })), "{:?}", results[0]);
+    assert!(results[1].as_ref().is_ok_and(|done| done.sharing == Sharing::Present));
+}
+
+#[test]
+fn one_content_that_is_asked_for_twice_is_imported_once() {
+    let (home, other) = (home(), home());
+    let [first, second] = [1, 2].map(|seed| content(seed, 3000));
+    put_all(&other.store, &[&first, &second]);
+    let results = try_import(&home.store, &other.store, &[&first, &second, &first]).unwrap();
+    let sharing: Vec<Sharing> = results.into_iter().map(|done| done.unwrap().sharing).collect();
+    assert_eq!((sharing[0] == Sharing::Present, sharing[2]), (false, Sharing::Present));
+    home.sound(Expect::Tidy);
 }
 
 #[test]

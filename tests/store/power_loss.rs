@@ -7,7 +7,7 @@ use crate::{
 };
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
-    disk::Disk,
+    disk::{Disk, Open},
     store::{Blob, Dir, Project, Store},
 };
 use std::{path::Path, sync::Arc};
@@ -119,6 +119,32 @@ fn each_blob_of_a_group_is_there_whole_or_not_at_all() {
     for after in crashes(moments.last().unwrap(), 8) {
         assert_eq!(store_on(&after).blobs().unwrap().len(), 3);
     }
+}
+
+#[test]
+fn a_blob_that_was_imported_from_another_store_is_there_whole_or_not_at_all() {
+    let (disk, store) = ready();
+    let other = Store::open_or_init(Arc::new(disk.clone()), Path::new("/other/.blobs"), false).unwrap();
+    disk.sync_everything();
+    let contents = [content(1, 9), content(2, SEGMENT_LEN + 3)];
+    for data in &contents {
+        // Nobody made it durable there.
+        let file = disk.open(&other.layout().blob(&sha256_of(data)), Open::CreateNew(0o644)).unwrap();
+        file.write_at(data, 0).unwrap();
+        file.set_mode(0o444).unwrap();
+    }
+    let moments = disk.moments(|| import_from(&store, &other, &[&contents[0], &contents[1]]).unwrap());
+    for moment in &moments {
+        for after in crashes(moment, 2) {
+            let store = store_on(&after);
+            assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
+            contents.iter().for_each(|data| assert_eq!(put(&store, data).unwrap().digest, sha256_of(data)));
+            collect_in(&store, days(30)).unwrap();
+            assert_sound(&after, Path::new(ROOT), Expect::Tidy);
+        }
+    }
+    let last = store_on(&moments.last().unwrap().crash(|_| false));
+    assert_eq!(last.blobs().unwrap().len(), 2, "what was reported as done stays");
 }
 
 #[test]

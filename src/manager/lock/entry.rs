@@ -182,7 +182,8 @@ impl ModelManager {
     /// fetching it there. Big files are never among them, for git does not hold those.
     pub(in crate::manager) fn learn_hashes(&self, plan: &mut Plan, store: Option<&Store>) -> Result<()> {
         if let Some(store) = store.filter(|_| plan.files.iter().any(|file| file.sha256.is_none())) {
-            let noted = store.blobs_by_git_id(usize::MAX, &|| true)?;
+            let ids = plan.files.iter().filter(|file| file.sha256.is_none()).filter_map(|file| file.git_sha1).collect();
+            let noted = store.blobs_by_git_id(&ids, &|| true)?;
             for file in plan.files.iter_mut().filter(|file| file.sha256.is_none()) {
                 let Some(git_sha1) = file.git_sha1 else { continue };
                 for digest in noted.get(&git_sha1).into_iter().flatten() {

@@ -174,7 +174,7 @@ impl Plan {
         self.files.iter().filter(is_copied).map(|file| (file.key(), file.size.unwrap_or(0))).collect()
     }
 
-    /// Whether nothing has to travel, though something is to be taken in.
+    /// Whether something is taken from another store.
     pub(super) fn has_local(&self) -> bool {
         self.files.iter().any(|file| file.supply == FileSupply::Local)
     }

@@ -111,7 +111,7 @@ impl Store {
             let local = Provenance::Local { path: Some(what.clone()) };
             lease.protect(&[digest])?;
             let (path, size, source) = (data_path.clone(), before.len, Some(local));
-            let finished = Finished { data: &*data, path, digest, values, size, trust, source, replaces: false };
+            let finished = Finished { data: &*data, path, digest, values, size, trust, source, replaces: false, is_durable: false };
             publish::only(publish::publish(self, vec![Ok(finished)]))
         })();
         let tidied = partial::remove_partial(self, &paths);

@@ -22,6 +22,7 @@ use crate::{
     disk::{self, DiskFile, Kind, Open, Stat, TEMP_PREFIX, limits::OpenFiles, parallel},
 };
 use std::{
+    collections::HashSet,
     convert::Infallible,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -93,8 +94,7 @@ enum Place {
 }
 
 impl Store {
-    /// Imports these blobs of `other`, with a result for each. They differ, and are under `lease` before they are published.
-    /// Each is a reflink where the file system can, else a hard link where the file is this user's own and nobody may write
+    /// Imports these blobs of `other`, with a result for each. They are under `lease` before they are published. Each is a reflink where the file system can, else a hard link where the file is this user's own and nobody may write
     /// it, else a copy. Content that has other hashes is refused. `progress` gets the bytes that were hashed so far, of all.
     ///
     /// # Errors
@@ -113,13 +113,25 @@ impl Store {
         let import = Import {
             store: self.beside(other.layout().root()),
             other,
+            volume: self.disk().stat_follow(self.layout().root())?.dev,
             no_reflink: AtomicBool::new(false),
             hashed: AtomicU64::new(0),
             progress,
             cancel,
         };
-        Ok(wanted.chunks(OpenFiles::now().group).flat_map(|group| import.group(group)).collect())
+        Ok(groups(wanted, OpenFiles::now().group).flat_map(|group| import.group(group)).collect())
     }
+}
+
+/// The blobs in their order, in groups of at most so many, of which none has a digest twice: the second is to find the first.
+fn groups(mut rest: &[BlobToImport], most: usize) -> impl Iterator<Item = &[BlobToImport]> {
+    std::iter::from_fn(move || {
+        let mut digests = HashSet::new();
+        let len = rest.iter().take(most).take_while(|blob| digests.insert(blob.digest)).count();
+        let (group, behind) = rest.split_at(len);
+        rest = behind;
+        (!group.is_empty()).then_some(group)
+    })
 }
 
 /// What the blobs of one call share.
@@ -127,6 +139,8 @@ struct Import<'a> {
     /// With a disk that enters both stores by handle.
     store: Store,
     other: &'a Store,
+    /// The volume of this store.
+    volume: u64,
     /// Whether the file system was found to have none, so that it is not tried for each file.
     no_reflink: AtomicBool,
     hashed: AtomicU64,
@@ -156,6 +170,7 @@ impl Import<'_> {
                 trust: blob.trust,
                 source: blob.source.clone(),
                 replaces: false,
+                is_durable: staged.sharing == Sharing::HardLink,
             }));
         }
         let mut published = publish::publish(&self.store, files).into_iter();
@@ -181,6 +196,9 @@ impl Import<'_> {
             return Err(StoreError::Cancelled);
         }
         if self.store.find_whole(&blob.digest, Some(blob.size))?.is_some() {
+            // That it has the git id is only what the other store says.
+            let path = self.store.layout().blob(&blob.digest);
+            require_git_id(&*self.store.disk().open(&path, Open::Read)?, &path, blob)?;
             return Ok(None);
         }
         let (disk, path) = (self.store.disk(), self.other.layout().blob(&blob.digest));
@@ -211,8 +229,7 @@ impl Import<'_> {
 
     /// A reflink of the file in its place; `None` where there is none.
     fn reflink(&self, blob: &BlobToImport, stat: &Stat) -> Result<Option<(Place, PathBuf)>> {
-        let own = self.store.disk().stat_follow(self.store.layout().root())?;
-        if self.no_reflink.load(Ordering::Relaxed) || own.dev != stat.dev {
+        if self.no_reflink.load(Ordering::Relaxed) || self.volume != stat.dev {
             return Ok(None);
         }
         let (disk, from) = (self.store.disk(), self.other.layout().blob(&blob.digest));
@@ -241,18 +258,19 @@ impl Import<'_> {
     /// Whether the file may get a further name: it is this user's own, on this volume, and nobody may write it, so its owner
     /// cannot change it under the other name by accident.
     fn may_link(&self, source: &dyn DiskFile, stat: &Stat) -> bool {
-        let own = self.store.disk().stat_follow(self.store.layout().root());
         let is_own = match disk::user_id() {
             Some(user) => stat.uid == user,
             // Only its owner can set the mode.
             None => source.set_mode(stat.mode).is_ok(),
         };
-        stat.mode == BLOB_MODE && is_own && own.is_ok_and(|own| own.dev == stat.dev)
+        stat.mode == BLOB_MODE && is_own && self.volume == stat.dev
     }
 
     /// A further name of the file, in `tmp`, once it was hashed. Its path may be of another file by then, so what was linked is
     /// compared with what was hashed.
     fn link(&self, blob: &BlobToImport, source: Box<dyn DiskFile>, path: PathBuf) -> Result<Staged> {
+        // Before the link, which changes the file: what is on the medium already costs nothing then.
+        source.sync_all()?;
         let Staged { data, values, sharing, .. } =
             self.hashed(blob, source, path.clone(), Sharing::HardLink, Place::Other, None)?;
         let disk = self.store.disk();
@@ -312,17 +330,10 @@ impl Import<'_> {
                 return Ok(values);
             }
             let (digest, values) = hash(read, &path, blob.size, copy_to, &progress, self.cancel)?;
-            let mismatch = |expected, actual| StoreError::Mismatch { what: path.display().to_string(), expected, actual };
             if digest != blob.digest {
-                return Err(mismatch(format!("sha256 {}", blob.digest), format!("sha256 {digest}")));
+                return Err(mismatch(&path, format!("sha256 {}", blob.digest), format!("sha256 {digest}")));
             }
-            if let Some(expected) = blob.git_sha1 {
-                let actual = git_id(&*data, blob.size)?;
-                if actual != Some(expected) {
-                    let actual = actual.map_or_else(String::new, |id| id.to_string());
-                    return Err(mismatch(format!("git blob {expected}"), format!("git blob {actual}")));
-                }
-            }
+            require_git_id(&*data, &path, blob)?;
             Ok(values)
         })();
         match checked {
@@ -366,6 +377,22 @@ impl Import<'_> {
             Place::Other => Ok(()),
             Place::Temp => Ok(self.store.disk().remove_if_there(path).map(drop)?),
             Place::Partial(paths, _lock) => partial::remove_partial(&self.store, &paths),
+        }
+    }
+}
+
+fn mismatch(path: &Path, expected: String, actual: String) -> StoreError {
+    StoreError::Mismatch { what: path.display().to_string(), expected, actual }
+}
+
+/// Refuses content that has not the git id that was published, where one was.
+fn require_git_id(data: &dyn DiskFile, path: &Path, blob: &BlobToImport) -> Result<()> {
+    let Some(expected) = blob.git_sha1 else { return Ok(()) };
+    match git_id(data, blob.size)? {
+        Some(actual) if actual == expected => Ok(()),
+        actual => {
+            let actual = actual.map_or_else(String::new, |id| id.to_string());
+            Err(mismatch(path, format!("git blob {expected}"), format!("git blob {actual}")))
         }
     }
 }

@@ -106,6 +106,8 @@ pub(in crate::store) struct Finished<'a> {
     pub(in crate::store) source: Option<Provenance>,
     /// What has the name is replaced, because it was asked to be fetched anew.
     pub(in crate::store) replaces: bool,
+    /// Whether the bytes and their length are on the medium already.
+    pub(in crate::store) is_durable: bool,
 }
 
 /// Gives finished bytes their names. The digests differ and are under a lease. A file that failed before keeps its error.
@@ -220,7 +222,9 @@ impl<'a> Member<'a> {
 
     /// Makes the data and both records durable.
     fn sync(&mut self) -> Result<()> {
-        self.file.data.sync_all()?;
+        if !self.file.is_durable {
+            self.file.data.sync_all()?;
+        }
         if let Some(records) = &mut self.records {
             records.segments.iter_mut().try_for_each(UnnamedFile::sync)?;
             records.meta.sync()?;

@@ -3,15 +3,15 @@
 use super::{args::Global, interrupt, progress::ProgressDisplay};
 use crate::{
     config::{
-        self, Resolved,
+        self, Resolved, UserStore,
         effective::{self, ShownSetting},
         environment::Environment,
-        write::{Scope, SettingsFile, Written},
+        write::{Scope, SettingsFile},
     },
     disk::{Disk, RealDisk, limits},
     error::{Error, ErrorKind, Result},
     event::Reporter,
-    hint::{Action, Hint},
+    hint::Hint,
     manager::ModelManager,
     settings::Settings,
 };
@@ -93,31 +93,17 @@ impl<'a> Context<'a> {
 
     /// Makes one store for all projects of the user, and names it in the user's file. A file that names another already is
     /// refused.
-    pub fn init_for_user(&self, dir: Option<&Path>) -> Result<(PathBuf, Written)> {
+    pub fn init_for_user(&self, dir: Option<&Path>) -> Result<UserStore> {
         if self.global.settings.0.store.is_some() {
             let error = Error::new(ErrorKind::Usage, "`--store` and `--user` both name a store");
             return Err(error.hint(Hint::GiveOnlyOne));
         }
-        let disk: &dyn Disk = &RealDisk;
         let file = self.settings_file(Scope::User)?;
-        let store = match dir {
-            Some(dir) => file.absolute(dir)?,
-            None => self
-                .environment
-                .user_store()
-                .ok_or_else(|| Error::new(ErrorKind::Usage, "this user has no folder for data").hint(Hint::SetHome))?,
-        };
-        if let Some(named) = file.read(&mut Vec::new())?.layer.store
-            && disk.real_place(&named)? != disk.real_place(&store)?
-        {
-            let text = format!("{} names another store for all of your projects: {}", file.path.display(), named.display());
-            return Err(Error::new(ErrorKind::Usage, text).hint(Hint::Run(Action::grant("store").path(&store))));
-        }
-        let settings = Settings { store: Some(store), ..self.settings()?.clone() };
-        let reporter: Arc<dyn Reporter> = Arc::clone(&self.progress) as _;
-        let store = ModelManager::new(settings, reporter)?.init(false, None)?;
-        let written = file.set("store", &[store.to_string_lossy().into_owned()])?;
-        Ok((store, written))
+        UserStore::init(&file, dir, &self.environment, &RealDisk, |store| {
+            let settings = Settings { store: Some(store.to_owned()), ..self.settings()?.clone() };
+            let reporter: Arc<dyn Reporter> = Arc::clone(&self.progress) as _;
+            ModelManager::new(settings, reporter)?.init(false, None)
+        })
     }
 
     /// Adds the store that the user named to `allowed_places`, so that project files may name it later. Returns the

@@ -16,11 +16,13 @@ mod resolve;
 pub(crate) mod table;
 mod units;
 mod user_file;
+mod user_store;
 mod value;
 pub(crate) mod write;
 
 pub use resolve::{Overrides, Resolved};
 pub use table::Layer;
+pub use user_store::UserStore;
 pub use value::{Count, Endpoint, LockTimeout, RateLimit, Timeout};
 
 pub(crate) use resolve::resolve;
@@ -49,6 +51,15 @@ pub(crate) mod fuzzing {
 /// The settings that a command line with these options would have here and now, for programs that use the manager directly.
 pub fn settings_for(overrides: Overrides) -> Result<Resolved> {
     resolve(overrides, &Environment::new(&variable), &current_dir()?, &RealDisk)
+}
+
+/// Makes one store for all projects of the user, by `make`, and names it in the user's settings file, for programs that use the
+/// manager directly.
+#[cfg(feature = "unstable")]
+pub fn store_for_user(dir: Option<&std::path::Path>, make: impl FnOnce(&std::path::Path) -> Result<PathBuf>) -> Result<UserStore> {
+    let (environment, cwd) = (Environment::new(&variable), current_dir()?);
+    let file = write::SettingsFile::find(write::Scope::User, None, &environment, &cwd, &RealDisk, &mut Vec::new())?;
+    UserStore::init(&file, dir, &environment, &RealDisk, make)
 }
 
 /// Looks up a variable of this process.

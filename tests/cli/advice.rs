@@ -90,7 +90,11 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("cli/commands/info.rs", "download {}:{}", In(|| nothing(&format!("info {SMALL}")))),
     ("cli/commands/init.rs", "config set --user allowed_places {store}", In(homeless)),
     ("cli/commands/init.rs", "stores", In(|| nothing("init --user").not_well())),
-    ("cli/context.rs", "@config set --user store {}", In(|| nothing("init --user other").before("init --user one").not_well())),
+    (
+        "config/user_store.rs",
+        "@config set --user store {}",
+        In(|| nothing("init --user other").before("init --user one").not_well()),
+    ),
     ("cli/commands/list.rs", "download <model>", In(|| nothing("list").word("<model>", "tiny"))),
     ("cli/commands/list.rs", "info", In(|| nothing("list"))),
     ("cli/commands/list.rs", "verify {name} --repair", In(|| broken("list"))),

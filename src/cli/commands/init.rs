@@ -6,6 +6,7 @@ use crate::{
         exit,
         output::{Answer, Output},
     },
+    config::UserStore,
     error::Result,
     text,
 };
@@ -44,8 +45,8 @@ pub struct Made {
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Made> {
         if let Some(dir) = &self.user {
-            let (store, written) = context.init_for_user(dir.as_deref())?;
-            return Ok(Made { store, shared: false, allowed: Ok(None), for_user: Some((written.path, written.changed)) });
+            let UserStore { store, settings_file, is_new } = context.init_for_user(dir.as_deref())?;
+            return Ok(Made { store, shared: false, allowed: Ok(None), for_user: Some((settings_file, is_new)) });
         }
         let store = context.manager()?.init(self.shared, self.group.as_deref())?;
         Ok(Made { store, shared: self.shared, allowed: context.allow_named_store(), for_user: None })

@@ -128,7 +128,8 @@ impl FromStr for ModelId {
 }
 
 text_type! {
-    /// A file format, the second level of `models/`: `gguf`, `safetensors`, `pytorch`, or another a registry uses.
+    /// A file format, the second level of `models/`: `gguf`, `safetensors`, `pytorch`, `files` for a repository's files as they are,
+    /// or another a registry uses.
     Format
 }
 
@@ -144,6 +145,14 @@ impl Format {
     /// The older pickled format.
     pub fn pytorch() -> Self {
         Self("pytorch".into())
+    }
+    /// Files of a repository as they stand in it, of whatever kind: all, some, or one that was named.
+    pub fn files() -> Self {
+        Self("files".into())
+    }
+    /// Whether it stands for files of any kind, which make no set of weights.
+    pub fn is_files(&self) -> bool {
+        self.0 == "files"
     }
     /// Whether one model in this format is one file (or one split file) and its path is that of the file.
     pub fn is_single_file(&self) -> bool {

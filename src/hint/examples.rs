@@ -214,6 +214,7 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::OtherName { address: text("https://hub.lan") },
         Hint::WeightsAddress,
         Hint::OmitDigest,
+        Hint::OmitPatterns,
         Hint::DownloadOtherwise,
         Hint::NewerVersionKnows,
         Hint::CorrectEntry,

@@ -597,6 +597,8 @@ pub enum Hint {
     WeightsAddress,
     /// No digest, where others give one.
     OmitDigest,
+    /// No patterns, where files are chosen otherwise.
+    OmitPatterns,
     /// Another program, or another address.
     DownloadOtherwise,
     /// A newer version of this program wrote a name.

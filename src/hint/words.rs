@@ -579,6 +579,10 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         }
         Hint::WeightsAddress => "Give the address of a file whose name ends with `.gguf` or `.safetensors`.".into(),
         Hint::OmitDigest => "Leave the digest out: for other models the Hub or the registry gives the hashes.".into(),
+        Hint::OmitPatterns => format!(
+            "Leave the patterns out, or name the repository alone, as `owner/repo`, where {} says of which files they select.",
+            terms.argument(&Argument::with(Parameter::Format, "files"))
+        ),
         Hint::DownloadOtherwise => "Fetch it with another program, or take another address.".into(),
         Hint::NewerVersionKnows => "A newer version of this program, such as the one that wrote it, can fetch it.".into(),
         Hint::OmitOnline => format!(

@@ -33,7 +33,7 @@ use std::{
 impl ModelManager {
     /// What a download would do.
     pub fn plan_download(&self, what: &Selector, options: &DownloadOptions) -> Result<PlanReport> {
-        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?.with_digest(options.sha256)?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?.with_options(options)?;
         let store = self.existing_store()?;
         let mut plan = self.ask(self.plan(target, options, store.as_ref()))?;
         let views = self.views(store.clone());
@@ -56,7 +56,7 @@ impl ModelManager {
 
     /// Downloads a model, verified, into the store and shows it; what is present is used.
     pub fn download(&self, what: &Selector, options: &DownloadOptions) -> Result<DownloadReport> {
-        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?.with_digest(options.sha256)?;
+        let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?.with_options(options)?;
         self.report_notices(&target.notices);
         let existing = self.existing_store()?;
         let plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
@@ -111,10 +111,16 @@ impl ModelManager {
         let fetched = self.fetch_all(&mut plan, &store, &lease, sources)?;
         self.tell_unpublished(&plan);
         self.note_sources(&plan, &store)?;
-        let Some(files) = plan.view_files() else {
+        let Some(mut files) = plan.view_files() else {
             return Err(Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint(Hint::RunAgain));
         };
         let _views_lock = project.lock_views(store.wait())?;
+        if plan.target.adds
+            && let Some(root) = store.root_of(project.uuid(), &plan.target.view)?
+        {
+            // What another process added since the plan was made stays.
+            files.extend(root.files.into_iter().filter(|file| !plan.has(&file.path)));
+        }
         project.put_root(&plan.target.view, &files)?;
         let built = views.build_adopting(&plan.target.view, &files, self.settings.link, project.uuid(), &adopted)?;
         if let Some(why) = &built.why {

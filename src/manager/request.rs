@@ -56,6 +56,11 @@ pub struct DownloadOptions {
     pub with: Vec<Companion>,
     /// The SHA-256 of a file that is named by its address, as its publisher gives it.
     pub sha256: Option<Sha256Digest>,
+    /// Of a repository, only files that fit one of these patterns (`*.json`, `onnx/*`, `tokenizer/`), if there are any; `*` also
+    /// crosses `/`. They are added to those that its view shows already.
+    pub include: Vec<String>,
+    /// Of a repository, no file that fits one of these patterns.
+    pub exclude: Vec<String>,
 }
 
 /// Choices of locking.

@@ -15,6 +15,7 @@ mod support;
 mod calls;
 mod downloads;
 mod faults;
+mod files;
 mod kit;
 mod known_stores;
 mod locks;

@@ -66,7 +66,8 @@ impl Args {
         let manager = context.worker()?;
         let projector = self.mmproj.as_deref().map(|name| Companion::projector(Some(name)));
         let with = projector.into_iter().chain(self.with.iter().cloned()).collect();
-        let options = DownloadOptions { force: self.force, revision: self.revision.clone(), with, sha256: self.sha256 };
+        let mut options = DownloadOptions::default();
+        (options.force, options.revision, options.with, options.sha256) = (self.force, self.revision.clone(), with, self.sha256);
         let mut downloads = Downloads { dry_run: self.dry_run, ..Downloads::default() };
         for model in &self.models {
             let result = self.form.of(model).and_then(|what| {

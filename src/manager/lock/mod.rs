@@ -183,7 +183,7 @@ impl ModelManager {
         let Some((repo, paths)) = self.origin_of(root, store)? else { return Ok(None) };
         let (source, wanted) = match (view.format.is_single_file(), &view.quant) {
             // Only a repository can be listed.
-            _ if repo.repo().is_none() => (LockSource::File, Wanted::Files(paths)),
+            _ if repo.repo().is_none() || view.format.is_files() => (LockSource::File, Wanted::Files(paths)),
             (true, Some(quant)) => {
                 let folder = folder_of(paths.iter().map(|file| &file.path), Some(quant));
                 (LockSource::Repository, Wanted::Gguf { quant: Some(quant.clone()), folder })

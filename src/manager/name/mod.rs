@@ -358,6 +358,7 @@ fn with_options(mut named: Named, what: &Selector) -> Result<Named> {
     if let Subject::Repository { path: Some(path), .. } = &named.subject
         && named.quant.is_none()
         && format_of(path).is_none()
+        && !named.format.as_ref().is_some_and(Format::is_files)
     {
         named.quant = quant_of_path(path);
     }

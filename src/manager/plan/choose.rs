@@ -122,6 +122,9 @@ fn choose_model<'a>(
         }
         Wanted::Set { include, exclude, expect } => {
             let set = match include.is_empty() {
+                true if target.view.format.is_files() => {
+                    SetChoice { files: tree.files.iter().collect(), left_out: Vec::new() }.without(exclude)
+                }
                 true => {
                     complete_set(&tree.files, &target.view.format).map_err(|error| no_set(error, target, tree))?.without(exclude)
                 }
@@ -129,7 +132,8 @@ fn choose_model<'a>(
                     let files = select_files(&tree.files, include, exclude);
                     let taken: BTreeSet<&RelPath> = files.iter().map(|file| &file.path).collect();
                     let others = tree.files.iter().filter(|file| !taken.contains(&file.path));
-                    SetChoice { left_out: others.map(|file| (file, "not selected by the registry")).collect(), files }
+                    let by = if target.adds { "not selected by the patterns" } else { "not selected by the registry" };
+                    SetChoice { left_out: others.map(|file| (file, by)).collect(), files }
                 }
             };
             target.left_out = set.left_out.into_iter().map(|(file, why)| (file.clone(), why)).collect();

@@ -19,7 +19,7 @@ use crate::{
     notice::Notice,
     source::{
         FileList, Gate, Pinned, Source, SourceError,
-        hub::{Companion, check_collisions, missing_shards},
+        hub::{Companion, check_collisions, is_selected, missing_shards},
     },
     store::{IngestKey, Progress, Project, Provenance, Store, ViewFile, ViewKey, hash_file},
     view::FileState,
@@ -153,6 +153,16 @@ impl ModelManager {
                 }
                 let beside = companions(root.files.iter().map(|file| &file.path));
                 same && (target.adds || others.iter().all(|path| beside.contains(path)))
+            }
+            // Only the repository's list tells whether it is all that is wanted.
+            Wanted::Set { .. } if target.is_open_set() && !self.settings.network.offline => false,
+            Wanted::Set { include, exclude, .. } if target.is_open_set() => {
+                let fits = |file: &&ViewFile| is_selected(&file.path, include, exclude);
+                let mut same = root.files.iter().any(|file| fits(&file));
+                for file in root.files.iter().filter(fits) {
+                    same = same && self.is_of_commit(store, &file.sha256, target, |_| true)?;
+                }
+                same
             }
             Wanted::Set { include, exclude, expect } => {
                 let is_chosen = !include.is_empty() || !exclude.is_empty();

@@ -1,7 +1,7 @@
 //! From what a person wrote to what is wanted: a view and the files it needs.
 
 use crate::manager::{
-    ModelManager, Selector,
+    DownloadOptions, ModelManager, Selector,
     lock::entry::view_of,
     name::{Named, Subject},
 };
@@ -91,6 +91,45 @@ impl Target {
     fn first_address(&self) -> String {
         let first = self.wanted.named().into_iter().next();
         first.zip(self.source.web()).map_or_else(|| self.source.to_string(), |(path, folder)| folder.shown(&path))
+    }
+
+    /// The same with what a download was asked for besides.
+    pub(in crate::manager) fn with_options(self, options: &DownloadOptions) -> Result<Self> {
+        self.with_digest(options.sha256)?.with_patterns(&options.include, &options.exclude)
+    }
+
+    /// The same with only those files of its repository that patterns select: of the set of its format, or, where no format was
+    /// named, of all files.
+    fn with_patterns(mut self, include: &[String], exclude: &[String]) -> Result<Self> {
+        if include.is_empty() && exclude.is_empty() {
+            return Ok(self);
+        }
+        let is_reference = self.source.repo().is_some_and(|repo| view_id(repo).is_ok_and(|id| id == self.view.model));
+        if self.open_format && is_reference {
+            self.open_format = false;
+            let quant = Some(files_label(self.revision.as_ref())?);
+            self.view = ViewKey { format: Format::files(), quant, model: self.view.model };
+            self.wanted = Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() };
+        }
+        let Wanted::Set { include: chosen, exclude: left_out, expect } = &mut self.wanted else {
+            return Err(Error::new(ErrorKind::Usage, "patterns select among the files of a repository, and one model is named")
+                .hint(Hint::OmitPatterns));
+        };
+        if !is_reference || !chosen.is_empty() || !left_out.is_empty() || !expect.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "patterns select among the files of a repository, and the registry selects those",
+            )
+            .hint(Hint::OmitPatterns));
+        }
+        (*chosen, *left_out) = (include.to_vec(), exclude.to_vec());
+        self.adds = true;
+        Ok(self)
+    }
+
+    /// Whether its view can have a part of what is wanted, without a sign of it: files of any kind, or those that patterns select.
+    pub(in crate::manager) fn is_open_set(&self) -> bool {
+        matches!(self.wanted, Wanted::Set { .. }) && (self.adds || self.view.format.is_files())
     }
 
     /// The same with the SHA-256 that the user has of its file.
@@ -191,8 +230,10 @@ impl ModelManager {
                 let revision = revision.or(at.as_ref()).cloned();
                 let (format, quant) = (named.format.clone(), named.quant.clone());
                 let model = named.folder.parse()?;
-                let target = self.with_views_here(hub_target(repo.clone(), model, revision, format, quant, path.clone()));
+                let target = self.with_views_here(hub_target(repo.clone(), model, revision, format, quant, path.clone())?);
                 let source = match &target.wanted {
+                    // Any files of the repository: what is there says which.
+                    _ if target.view.format.is_files() => LockSource::File,
                     // A folder may hold one of several models of a quantization: what is found in it is locked by name.
                     Wanted::Files(_) | Wanted::Gguf { folder: Some(_), .. } => LockSource::File,
                     _ => LockSource::Repository,
@@ -377,7 +418,17 @@ fn hub_target(
     format: Option<Format>,
     quant: Option<Quant>,
     path: Option<RelPath>,
-) -> Target {
+) -> Result<Target> {
+    if let Some(format) = format.clone().filter(Format::is_files) {
+        let quant = Some(quant.map_or_else(|| files_label(revision.as_ref()), Ok)?);
+        let wanted = match path {
+            Some(path) => Wanted::Files(vec![FileFacts::named(path)]),
+            None => Wanted::Set { include: Vec::new(), exclude: Vec::new(), expect: Vec::new() },
+        };
+        let adds = matches!(wanted, Wanted::Files(_));
+        let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
+        return Ok(Target { revision, moving, adds, ..Target::new(ViewKey { model, format, quant }, repo.into(), wanted) });
+    }
     let open_format = format.is_none() && quant.is_none() && path.is_none();
     let format = format.or_else(|| path.as_ref().and_then(format_of)).unwrap_or_else(Format::gguf);
     let of_path = path.as_ref().and_then(quant_of_path);
@@ -397,7 +448,22 @@ fn hub_target(
     let adds = matches!(wanted, Wanted::Files(_)) && !format.is_single_file();
     let view = ViewKey { model, format, quant };
     let moving = revision.as_ref().is_some_and(|revision| !revision.is_commit());
-    Target { revision, moving, adds, open_label, open_format, ..Target::new(view, repo.into(), wanted) }
+    Ok(Target { revision, moving, adds, open_label, open_format, ..Target::new(view, repo.into(), wanted) })
+}
+
+/// The label of a view of files of any kind: the revision, which is `main` where none is named. One that is no label as it is
+/// gets a mark, so that no two share a label.
+pub(in crate::manager) fn files_label(revision: Option<&Revision>) -> Result<Quant, NameError> {
+    let Some(revision) = revision.map(Revision::as_str) else { return "main".parse() };
+    if let Ok(label) = revision.parse::<Quant>()
+        && label.as_str() == revision
+    {
+        return Ok(label);
+    }
+    let word = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c.to_ascii_lowercase() } else { '-' };
+    let plain: String = revision.chars().map(word).take(24).collect();
+    let mark = blake3::hash(revision.as_bytes()).to_hex();
+    format!("{}-{}", plain.trim_matches(['-', '.']), &mark[..8]).trim_start_matches('-').parse()
 }
 
 /// The view of a project that shows this file of the target's repository.
@@ -474,6 +540,19 @@ mod tests {
             let found = web_id(&name.parse().unwrap());
             assert_eq!(found.as_ref().ok().map(ModelId::as_str), id, "{name}");
         }
+    }
+
+    #[test]
+    fn files_of_any_kind_are_labelled_with_their_revision() {
+        let label = |revision: &str| files_label(Some(&revision.parse().unwrap())).unwrap().to_string();
+        assert_eq!(files_label(None).unwrap().as_str(), "main");
+        for plain in ["main", "v1.0", "0123456789abcdef0123456789abcdef01234567"] {
+            assert_eq!(label(plain), plain);
+        }
+        for (one, other) in [("Main", "main"), ("refs/pr/1", "refs-pr-1"), ("a/b", "a-b"), ("-x", "x"), ("\u{e4}", "\u{f6}")] {
+            assert_ne!(label(one), label(other), "{one} and {other}");
+        }
+        assert!(label("refs/pr/1").starts_with("refs-pr-1-"), "{}", label("refs/pr/1"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) use dialect::hint;
 #[cfg(feature = "unstable")]
 pub use gguf::gguf_choice;
 pub use gguf::{GgufUnit, choose_unit, gguf_units};
-pub use pattern::{matches, select_files};
+pub use pattern::{is_selected, matches, select_files};
 pub use reference::{Reference, WrittenReference};
 pub use select::{ANOTHER_COPY, SetChoice, complete_set, is_cut_otherwise, missing_from_index, missing_shards};
 pub use tree::check_collisions;

@@ -1,6 +1,7 @@
 //! Patterns of file names as the Hub's own tools mean them: `*` also crosses `/`.
 
 use super::FileFacts;
+use crate::names::RelPath;
 
 /// Whether `name` fits `pattern`: `*` any text, `?` one character, `[a-z]` one of a set, `[!a-z]` one outside it. A pattern
 /// that ends with `/` takes everything below that folder. Upper and lower case differ.
@@ -37,8 +38,13 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 
 /// The files that fit one of `include` (all, if there is none) and none of `exclude`.
 pub fn select_files<'a>(files: &'a [FileFacts], include: &[String], exclude: &[String]) -> Vec<&'a FileFacts> {
-    let fits = |patterns: &[String], file: &FileFacts| patterns.iter().any(|pattern| matches(pattern, file.path.as_str()));
-    files.iter().filter(|file| (include.is_empty() || fits(include, file)) && !fits(exclude, file)).collect()
+    files.iter().filter(|file| is_selected(&file.path, include, exclude)).collect()
+}
+
+/// Whether a path fits one of `include` (if there is one) and none of `exclude`.
+pub fn is_selected(path: &RelPath, include: &[String], exclude: &[String]) -> bool {
+    let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, path.as_str()));
+    (include.is_empty() || fits(include)) && !fits(exclude)
 }
 
 enum PatternToken {

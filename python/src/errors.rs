@@ -27,7 +27,9 @@ pub fn bug(py: Python<'_>, panic: &(dyn std::any::Any + Send)) -> PyErr {
 fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     // Its text ends in terminals and notebooks, which must not obey what a server or a file put into it.
     let text = printable_lines(&with_causes(error)).into_owned();
-    let arguments = (error.kind().as_str(), text, hints::text(error.hints()).map(|hint| printable_lines(&hint).into_owned()));
+    let hint = hints::text(error.hints()).map(|hint| printable_lines(&hint).into_owned());
+    let hint_kinds: Vec<String> = error.hints().iter().map(Hint::kind).collect();
+    let arguments = (error.kind().as_str(), text, hint, hint_kinds);
     py.import("model_manager.errors")?.getattr("from_kind")?.call1(arguments)
 }
 

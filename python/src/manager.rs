@@ -8,6 +8,7 @@ use crate::{
     settings::{self, Arguments, time},
 };
 use model_manager::{
+    config::store_for_user,
     digest::Sha256Digest,
     disk::{Disk, RealDisk},
     error::{Error, ErrorKind, Result},
@@ -45,6 +46,31 @@ impl Which {
         selector.format = format.as_deref().map(str::parse).transpose()?;
         selector.quant = quant.as_deref().map(str::parse).transpose()?;
         Ok(selector)
+    }
+}
+
+/// What else is said of a download.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Wanted {
+    revision: Option<String>,
+    sha256: Option<String>,
+    force: bool,
+    /// Each as `ROLE` or `ROLE=NAME`.
+    companions: Vec<String>,
+    include: Vec<String>,
+    exclude: Vec<String>,
+}
+
+impl Wanted {
+    fn options(self) -> Result<DownloadOptions> {
+        let mut options = DownloadOptions::default();
+        options.sha256 = self.sha256.as_deref().map(digest).transpose()?;
+        options.force = self.force;
+        options.revision = self.revision.as_deref().map(str::parse).transpose()?;
+        options.with = parsed(&self.companions)?;
+        (options.include, options.exclude) = (self.include, self.exclude);
+        Ok(options)
     }
 }
 
@@ -207,6 +233,12 @@ impl Native {
         self.session.settings().config.clone()
     }
 
+    /// Whether there is a token for the Hub.
+    #[getter]
+    fn has_token(&self) -> bool {
+        self.session.settings().network.token.is_some()
+    }
+
     #[getter]
     fn lock_file(&self) -> PathBuf {
         self.session.settings().lock_file.clone()
@@ -227,29 +259,13 @@ impl Native {
         })
     }
 
-    fn plan<'py>(
-        &self,
-        py: Python<'py>,
-        watch: Watch,
-        which: Which,
-        version: Version,
-        force: bool,
-        companions: Vec<String>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(version, force, &companions).map_err(|error| raise(py, &error))?;
+    fn plan<'py>(&self, py: Python<'py>, watch: Watch, which: Which, wanted: Wanted) -> PyResult<Bound<'py, PyAny>> {
+        let options = wanted.options().map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Plan", move |manager| manager.plan_download(&which.selector()?, &options))
     }
 
-    fn download<'py>(
-        &self,
-        py: Python<'py>,
-        watch: Watch,
-        which: Which,
-        version: Version,
-        force: bool,
-        companions: Vec<String>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let options = download_options(version, force, &companions).map_err(|error| raise(py, &error))?;
+    fn download<'py>(&self, py: Python<'py>, watch: Watch, which: Which, wanted: Wanted) -> PyResult<Bound<'py, PyAny>> {
+        let options = wanted.options().map_err(|error| raise(py, &error))?;
         self.run(py, watch, "Download", move |manager| manager.download(&which.selector()?, &options))
     }
 
@@ -354,6 +370,21 @@ impl Native {
         run(py, &self.session, watch, move |manager| manager.init(shared, group.as_deref()))
     }
 
+    /// Makes one store for all projects of the user, in this folder or in the usual one, and names it in the user's settings
+    /// file.
+    fn init_for_user(&self, py: Python<'_>, watch: Watch, dir: Option<PathBuf>) -> PyResult<PathBuf> {
+        let session = self.session.clone();
+        run(py, &self.session, watch, move |manager| {
+            let made = store_for_user(dir.as_deref(), |place| {
+                let mut settings = session.settings().clone();
+                settings.store = Some(place.to_owned());
+                let call = Call::default().stopped_by(manager.cancel_token());
+                session.with_settings(settings).blocking(call).init(false, None)
+            })?;
+            Ok(made.store)
+        })
+    }
+
     fn gc<'py>(
         &self,
         py: Python<'py>,
@@ -429,19 +460,6 @@ fn check_mode(word: &str) -> Result<CheckMode> {
 /// Explanation of what became of a locked view, and what to do.
 fn note_of(entry: &LockEntryReport) -> Option<String> {
     hints::with_note(entry.note.as_deref(), &entry.hints)
-}
-
-/// The revision of a repository, and the SHA-256 of a file of a web server.
-type Version = (Option<String>, Option<String>);
-
-/// Companions of a model, each as `ROLE` or `ROLE=NAME`.
-fn download_options((revision, sha256): Version, force: bool, companions: &[String]) -> Result<DownloadOptions> {
-    let mut options = DownloadOptions::default();
-    options.sha256 = sha256.as_deref().map(digest).transpose()?;
-    options.force = force;
-    options.revision = revision.as_deref().map(str::parse).transpose()?;
-    options.with = parsed(companions)?;
-    Ok(options)
 }
 
 /// A SHA-256 of a file, as its publisher gives it.

@@ -10,13 +10,13 @@ from . import events
 from ._native import CancelToken
 
 if TYPE_CHECKING:
-    from .manager import ProgressFunction
+    from ._watch import Progress
 
 T = TypeVar("T")
 
 
 async def in_thread(
-    work: Callable[[ProgressFunction | None, CancelToken], T], progress: ProgressFunction | None
+    work: Callable[[Progress, CancelToken], T], progress: Progress
 ) -> T:
     """Runs blocking work on a thread. It has stopped when this returns, however it returns."""
     loop = asyncio.get_running_loop()
@@ -24,7 +24,7 @@ async def in_thread(
     failures: list[BaseException] = []
 
     def deliver(event: events.Event) -> None:
-        if progress is None or failures:
+        if not callable(progress) or failures:
             return
         try:
             progress(event)
@@ -35,7 +35,7 @@ async def in_thread(
     def relay(event: events.Event) -> None:
         loop.call_soon_threadsafe(deliver, event)
 
-    task = asyncio.ensure_future(asyncio.to_thread(work, relay if progress else None, cancel))
+    task = asyncio.ensure_future(asyncio.to_thread(work, relay if callable(progress) else progress, cancel))
     stopped: asyncio.CancelledError | None = None
     while not task.done():
         try:

@@ -35,7 +35,7 @@ class _Arguments(TypedDict):
     config_path: str | PathLike[str] | None
     store: str | PathLike[str] | None
     endpoint: Sequence[str] | None
-    token: str | None
+    token: bool | str | None
     no_local: bool | None
     offline: bool | None
     link: str | None
@@ -47,6 +47,14 @@ class _Watch(TypedDict):
     listener: Callable[[str, dict[str, Any]], None] | None
     progress: bool
     cancel: CancelToken | None
+
+class _Wanted(TypedDict):
+    revision: str | None
+    sha256: str | None
+    force: bool
+    companions: list[str]
+    include: list[str]
+    exclude: list[str]
 
 class _Addition(TypedDict):
     id: str | None
@@ -89,6 +97,8 @@ class Native:
     @property
     def config_path(self) -> Path | None: ...
     @property
+    def has_token(self) -> bool: ...
+    @property
     def lock_file(self) -> Path: ...
     def path(self, which: _Which) -> Path: ...
     @property
@@ -99,17 +109,13 @@ class Native:
         self,
         watch: _Watch,
         which: _Which,
-        version: tuple[str | None, str | None],
-        force: bool,
-        companions: builtins.list[str],
+        wanted: _Wanted,
     ) -> Plan: ...
     def download(
         self,
         watch: _Watch,
         which: _Which,
-        version: tuple[str | None, str | None],
-        force: bool,
-        companions: builtins.list[str],
+        wanted: _Wanted,
     ) -> Download: ...
     def verify(self, watch: _Watch, which: builtins.list[_Which], mode: str) -> builtins.list[Verified]: ...
     def repair(self, watch: _Watch, which: builtins.list[_Which], mode: str) -> Repair: ...
@@ -123,6 +129,7 @@ class Native:
         self, watch: _Watch, which: _Which, backend: str, file: str | PathLike[str] | None, dry_run: bool
     ) -> Use: ...
     def init(self, watch: _Watch, shared: bool, group: str | None) -> Path: ...
+    def init_for_user(self, watch: _Watch, dir: str | PathLike[str] | None) -> Path: ...
     def gc(self, watch: _Watch, grace: float, partials: float, only_this_host: bool, dry_run: bool) -> Collection: ...
     def why(self, watch: _Watch, what: str) -> builtins.list[Why]: ...
     def df(self, watch: _Watch) -> Space: ...

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import _native
-from ._base import Base, ProgressFunction, StrPath, those, watch
+from ._arguments import checked
+from ._base import Base, StrPath, those, watch
 from ._native import CancelToken
 from .errors import UsageError
 
@@ -14,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, overload
 
+    from ._watch import Progress
     from .results import Addition, Lint, Lock, LockCheck, Sync, Use
 
     Backend = Literal["llama_cpp", "vllm"]
@@ -31,10 +33,11 @@ class InProject(Base):
             *,
             format: str | None = None,
             quant: str | None = None,
+            quantization: str | None = None,
             update: bool = False,
             check: Literal[False] = False,
             dry_run: bool = False,
-            progress: ProgressFunction | None = None,
+            progress: Progress = None,
             cancel: CancelToken | None = None,
         ) -> Lock: ...
         @overload
@@ -44,21 +47,24 @@ class InProject(Base):
             *,
             format: str | None = None,
             quant: str | None = None,
+            quantization: str | None = None,
             check: Literal[True],
-            progress: ProgressFunction | None = None,
+            progress: Progress = None,
             cancel: CancelToken | None = None,
         ) -> LockCheck: ...
 
+    @checked
     def lock(
         self,
         models: str | Sequence[str] | None = None,
         *,
         format: str | None = None,
         quant: str | None = None,
+        quantization: str | None = None,
         update: bool = False,
         check: bool = False,
         dry_run: bool = False,
-        progress: ProgressFunction | None = None,
+        progress: Progress = None,
         cancel: CancelToken | None = None,
     ) -> Lock | LockCheck:
         """Pins the exact files of what this project uses in its lock file, which belongs under version control.
@@ -75,13 +81,15 @@ class InProject(Base):
             progress: Is told what happens.
             cancel: Stops it from another thread.
         """
-        chosen, told = those(models, format, quant), watch(progress, cancel)
-        if not check:
-            return self._current().lock(told, chosen, update, dry_run)
-        if update or dry_run:
+        chosen = those(models, format, quant)
+        if check and (update or dry_run):
             raise UsageError("`check` goes with neither `update` nor `dry_run`", "It changes nothing by itself.")
-        return self._current().check_lock(told, chosen)
+        with watch(progress, cancel) as told:
+            if check:
+                return self._current().check_lock(told, chosen)
+            return self._current().lock(told, chosen, update, dry_run)
 
+    @checked
     def sync(
         self,
         *,
@@ -89,7 +97,7 @@ class InProject(Base):
         prune: bool = False,
         quick: bool = False,
         dry_run: bool = False,
-        progress: ProgressFunction | None = None,
+        progress: Progress = None,
         cancel: CancelToken | None = None,
     ) -> Sync:
         """Makes the models exactly what the lock file says, from the store or any endpoint that has the bytes.
@@ -102,7 +110,8 @@ class InProject(Base):
             progress: Is told what happens. What it raises stops the sync.
             cancel: Stops it from another thread. What arrived is kept.
         """
-        return self._current().sync(watch(progress, cancel), locked, prune, quick, dry_run)
+        with watch(progress, cancel) as told:
+            return self._current().sync(told, locked, prune, quick, dry_run)
 
     async def sync_async(
         self,
@@ -111,17 +120,18 @@ class InProject(Base):
         prune: bool = False,
         quick: bool = False,
         dry_run: bool = False,
-        progress: ProgressFunction | None = None,
+        progress: Progress = None,
     ) -> Sync:
         """`sync` for asyncio, as `download_async` is `download`."""
 
-        def work(progress: ProgressFunction | None, cancel: CancelToken) -> Sync:
+        def work(progress: Progress, cancel: CancelToken) -> Sync:
             return self.sync(locked=locked, prune=prune, quick=quick, dry_run=dry_run, progress=progress, cancel=cancel)
 
         from ._aio import in_thread
 
         return await in_thread(work, progress)
 
+    @checked
     def add(
         self,
         reference: str,
@@ -129,6 +139,7 @@ class InProject(Base):
         id: str | None = None,
         format: str | None = None,
         quant: str | None = None,
+        quantization: str | None = None,
         revision: str | None = None,
         sha256: str | None = None,
         description: str | None = None,
@@ -136,6 +147,7 @@ class InProject(Base):
         companions: Sequence[str] = (),
         update: bool = False,
         dry_run: bool = False,
+        progress: Progress = None,
         cancel: CancelToken | None = None,
     ) -> Addition:
         """Writes a model of the Hub into the registry file, with commit, sizes and hashes. `registry` has it then, too.
@@ -155,25 +167,24 @@ class InProject(Base):
             companions: What else stands beside a GGUF model, as `download` takes it.
             update: Pin an entry that is there anew.
             dry_run: Only tell.
+            progress: Is told what happens.
             cancel: Stops it from another thread.
         """
         if update and description is not None:
             raise UsageError("`description` does not go with `update`", "An update changes revision, sizes and hashes only.")
         was_changed = repr(self.registry) != self._read
-        added = self._current().add(
-            watch(None, cancel),
-            (reference, format, quant),
-            {
-                "id": id,
-                "revision": revision,
-                "sha256": sha256,
-                "description": description,
-                "mmproj": None if mmproj == "" else mmproj,
-                "companions": list(companions),
-                "update": update,
-                "dry_run": dry_run,
-            },
-        )
+        addition: _native._Addition = {
+            "id": id,
+            "revision": revision,
+            "sha256": sha256,
+            "description": description,
+            "mmproj": None if mmproj == "" else mmproj,
+            "companions": list(companions),
+            "update": update,
+            "dry_run": dry_run,
+        }
+        with watch(progress, cancel) as told:
+            added = self._current().add(told, (reference, format, quant), addition)
         if added.changed and not dry_run:
             self._take_over(added, was_changed)
         return added
@@ -188,13 +199,16 @@ class InProject(Base):
         elif found := self._native.registry_text():
             self.registry.setdefault("models", {})[added.model] = _native.read_yaml(*found)["models"][added.model]
 
-    def lint(self, *, online: bool = False, cancel: CancelToken | None = None) -> Lint:
+    @checked
+    def lint(self, *, online: bool = False, progress: Progress = None, cancel: CancelToken | None = None) -> Lint:
         """Looks through the registry file for what is wrong, missing or odd. A text that is no registry is a finding.
 
         With `online`, every entry is held against what the Hub says now.
         """
-        return self._native.lint(watch(None, cancel), online)
+        with watch(progress, cancel) as told:
+            return self._native.lint(told, online)
 
+    @checked
     def use(
         self,
         model: str,
@@ -202,6 +216,7 @@ class InProject(Base):
         *,
         format: str | None = None,
         quant: str | None = None,
+        quantization: str | None = None,
         file: StrPath | None = None,
         dry_run: bool = False,
     ) -> Use:
@@ -216,4 +231,5 @@ class InProject(Base):
             dry_run: Only tell.
         """
         settings = None if file is None else Path(file).absolute()
-        return self._usable().use_model(watch(None, None), (model, format, quant), backend, settings, dry_run)
+        with watch(False, None) as told:
+            return self._usable().use_model(told, (model, format, quant), backend, settings, dry_run)

@@ -35,9 +35,10 @@ class ModelManagerError(Exception):
     """The next step, as a sentence, or `None`."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
+        Exception.__init__(self, message)
         self.message = message
         self.hint = hint
+        self._hint_kinds: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.message
@@ -117,6 +118,8 @@ _CLASSES: dict[str, type[ModelManagerError]] = {
 }
 
 
-def from_kind(kind: str, message: str, hint: str | None) -> ModelManagerError:
-    """The exception for an error of the core, which calls this."""
-    return _CLASSES.get(kind, ModelManagerError)(message, hint)
+def from_kind(kind: str, message: str, hint: str | None, hint_kinds: list[str]) -> ModelManagerError:
+    """The exception for an error of the core, which calls this. The kinds of its hints tell its cause."""
+    error = _CLASSES.get(kind, ModelManagerError)(message, hint)
+    error._hint_kinds = tuple(hint_kinds)
+    return error

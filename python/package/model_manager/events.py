@@ -161,7 +161,12 @@ def from_kind(kind: str, fields: dict[str, Any]) -> Event:
 
 def to_log(event: Event) -> None:
     """Tells the log what is worth a line, for callers without a `progress=` function."""
-    if isinstance(event, Warning):
+    if isinstance(event, Planned):
+        if event.files:
+            log("info", "%d file(s), %d bytes to fetch", event.files, event.bytes)
+    elif isinstance(event, FileStarted):
+        log("info", "fetching %s (%d bytes%s)", event.file, event.size, f", {event.resumed} of them are here" if event.resumed else "")
+    elif isinstance(event, Warning):
         log("warning", "%s", event.message)
     elif isinstance(event, Notice):
         log("info", "%s", event.message)

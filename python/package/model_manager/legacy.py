@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import _native
+from ._arguments import checked, one_quant
 from ._log import log
 from .errors import ModelManagerError, NotFoundError
 from .manager import Manager, StrPath
@@ -13,9 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from typing_extensions import Unpack
-
-    from ._base import Options
+    from ._watch import Progress
 
 __all__ = ["ModelManager"]
 
@@ -29,10 +28,8 @@ class ModelManager(Manager):
     >>> path = manager.download_model("tinyllama-1.1b-chat", quantization="q4_k_m")
     """
 
-    def __init__(
-        self, models_dir: StrPath | None = None, config_path: StrPath | None = None, **options: Unpack[Options]
-    ) -> None:
-        super().__init__(models_dir, config_path, **options)
+    def _make(self, arguments: _native._Arguments) -> None:
+        super()._make(arguments)
         self.models_dir.mkdir(parents=True, exist_ok=True)
 
     def _load_registry(self) -> None:
@@ -50,19 +47,29 @@ class ModelManager(Manager):
         except ModelManagerError as error:
             _failed("the registry cannot be used", error)
 
+    @checked
     def download_model(
-        self, model_id: str, format: str = "gguf", quantization: str | None = None, force: bool = False
+        self,
+        model_id: str,
+        format: str = "gguf",
+        quantization: str | None = None,
+        force: bool = False,
+        *,
+        quant: str | None = None,
+        progress: Progress = None,
     ) -> Path | None:
         """Downloads a model and returns its path in the models directory, or `None` if that failed.
 
         A model that is present is not fetched again. Without a quantization it is q4_k_m, or the nearest to it.
         """
         try:
-            return self.download(model_id, format=format, quant=quantization, force=force).path
+            quant = one_quant(quant, quantization)
+            return self.download(model_id, format=format, quant=quant, force=force, progress=progress).path
         except ModelManagerError as error:
             _failed(f"cannot download {model_id}", error)
             return None
 
+    @checked
     def list_models(self, format_filter: str | None = None) -> list[dict[str, Any]]:
         """The files in the models directory: model, format, quantization, file, path, size_bytes, size_gb (of 1024**3).
 
@@ -89,16 +96,20 @@ class ModelManager(Manager):
                 )
         return files
 
-    def get_model_path(self, model_id: str, format: str = "gguf", quantization: str | None = None) -> Path | None:
+    @checked
+    def get_model_path(
+        self, model_id: str, format: str = "gguf", quantization: str | None = None, *, quant: str | None = None
+    ) -> Path | None:
         """The path of a model that is here, or `None`."""
         try:
-            return self.path(model_id, format=format, quant=quantization)
+            return self.path(model_id, format=format, quant=one_quant(quant, quantization))
         except NotFoundError as error:
             log("debug", "%s", error)
         except ModelManagerError as error:
             _failed(f"cannot tell the path of {model_id}", error)
         return None
 
+    @checked
     def verify_model(self, model_path: StrPath | None, expected_sha256: str | None = None) -> bool:
         """Whether a file is there and, where a hash is given, has it. `verify` tells more."""
         if model_path is None or not Path(model_path).exists():
@@ -117,14 +128,17 @@ class ModelManager(Manager):
             return False
         return True
 
-    def remove_model(self, model_id: str, format: str | None = None, quantization: str | None = None) -> bool:
+    @checked
+    def remove_model(
+        self, model_id: str, format: str | None = None, quantization: str | None = None, *, quant: str | None = None
+    ) -> bool:
         """Removes a model, or only a format or quantization of it. `False` if there was none.
 
         As with `remove`, everything that `list_models` shows for it goes, files that were put there by hand included. Bytes
         that another project uses stay in the store.
         """
         try:
-            removal = self.remove(model_id, format=format, quant=quantization)
+            removal = self.remove(model_id, format=format, quant=one_quant(quant, quantization))
         except ModelManagerError as error:
             _failed(f"cannot remove {model_id}", error)
             return False

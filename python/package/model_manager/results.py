@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ._paths import HasPath, PathText
 from ._project_results import (
     Addition,
     FileChange,
@@ -122,7 +123,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class File:
+class File(HasPath):
     """One file of a planned or finished download."""
 
     file: str
@@ -168,7 +169,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(HasPath):
     """What a download would do."""
 
     model: str
@@ -202,12 +203,13 @@ class Plan:
     """What was chosen and why."""
 
 
-@dataclass(frozen=True)
-class Download:
-    """What a download did."""
+@dataclass(frozen=True, eq=False)
+class Download(PathText):
+    """What a download did. It is a `str`, the path: `Llama(model_path=m.download(...))` works as it is."""
 
     model: str
-    format: str
+    # Declared as a field without a value: the method of `str` is none.
+    format: str = field()  # type: ignore[assignment]
     quant: str | None
     path: Path
     """What to give to a backend: the file of a GGUF (part 1 of a split one), the folder of a set."""
@@ -221,17 +223,14 @@ class Download:
     notices: tuple[Notice, ...]
     """What was chosen and why."""
 
-    def __fspath__(self) -> str:
-        """Its path, so that it can be given to `open` and friends."""
-        return str(self.path)
 
-
-@dataclass(frozen=True)
-class Listed:
-    """A model in the models directory."""
+@dataclass(frozen=True, eq=False)
+class Listed(PathText):
+    """A model in the models directory. It is a `str`, the path."""
 
     model: str
-    format: str
+    # Declared as a field without a value: the method of `str` is none.
+    format: str = field()  # type: ignore[assignment]
     quant: str | None
     path: Path
     state: Literal["stored", "foreign", "broken", "damaged"]
@@ -243,7 +242,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class ListedFile:
+class ListedFile(HasPath):
     """A file of a listed model."""
 
     file: str
@@ -255,7 +254,7 @@ class ListedFile:
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verified(HasPath):
     """A file that was checked."""
 
     model: str
@@ -319,14 +318,14 @@ class BlobUser:
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(HasPath):
     """A file or folder."""
 
     path: Path
 
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(HasPath):
     """A file that stays where it is."""
 
     path: Path
@@ -540,7 +539,7 @@ class SpaceTotals:
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(HasPath):
     """A project that uses the store."""
 
     uuid: str
@@ -558,7 +557,7 @@ class Project:
 
 
 @dataclass(frozen=True)
-class KnownStore:
+class KnownStore(HasPath):
     """A store that you used."""
 
     uuid: str
@@ -621,7 +620,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class Repaired:
+class Repaired(HasPath):
     """A file that was damaged or missing."""
 
     path: Path

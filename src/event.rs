@@ -3,8 +3,12 @@
 //! Contract of a [`Reporter`]: it is called from any thread, must return quickly and must not panic. Between a
 //! `FileStarted` and its `FileFinished` or `FileFailed` there are any number of `Progress` events of that file.
 
-use crate::{hint::Hint, notice::Notice};
-use std::{fmt, time::Duration};
+use crate::{
+    hint::Hint,
+    names::{Format, ModelId, Quant},
+    notice::Notice,
+};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +69,30 @@ pub enum Event {
     FileFailed {
         /// Its path in the view.
         file: String,
+    },
+    /// A file that is waited for came further: another process fetches it.
+    Awaited {
+        /// Its path in the view.
+        file: String,
+        /// Bytes that are recorded so far.
+        done: u64,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A model is complete and shown.
+    ModelFinished {
+        /// Its id.
+        model: ModelId,
+        /// Its format.
+        format: Format,
+        /// Its quantization, where it has one.
+        quant: Option<Quant>,
+        /// The path to give to a backend.
+        path: PathBuf,
+        /// Bytes that came over the network for it in this run.
+        fetched: u64,
+        /// How long it took, from the time when its turn came.
+        took: Duration,
     },
     /// A request failed and is tried again.
     Retry {

@@ -1,6 +1,6 @@
 //! The command line: options every command takes, and the parts several commands share.
 
-use super::{commands::Command, exit};
+use super::{commands::Command, exit, progress::ProgressMode};
 use crate::{
     config::{
         Layer, Overrides,
@@ -63,8 +63,11 @@ pub struct Global {
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t, hide_short_help = true)]
     pub color: When,
+    /// How to show progress [default: bar on a terminal, else plain]
+    #[arg(long, global = true, value_name = "HOW", value_enum, hide_short_help = true)]
+    pub progress: Option<ProgressMode>,
     /// Show no progress
-    #[arg(long, global = true, hide_short_help = true)]
+    #[arg(long, global = true, hide_short_help = true, conflicts_with = "progress")]
     pub no_progress: bool,
 }
 

@@ -26,10 +26,11 @@ use crate::{
 };
 pub use hints::Terminal;
 
-use args::{Cli, When};
+use args::{Cli, Global, When};
 use clap::{Parser, error::ErrorKind as ClapError};
 use context::Context;
 use output::{Answer, OutputStyle};
+use progress::ProgressMode;
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Runs the program with the words it was started with.
@@ -64,7 +65,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => fail(error, &output_style),
     };
     told.unwrap_or_else(|error| {
-        output_style.tell(&exit::render(&error));
+        output_style.tell_error(&error);
         error.kind().exit_code()
     })
 }
@@ -84,10 +85,22 @@ fn output_style(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> Outpu
         people: out,
         out_color: color(out),
         err_color: color(err),
-        bars: err && !environment.is_dumb(),
-        progress: !(cli.global.quiet || cli.global.no_progress || environment.no_progress()),
+        progress: progress_mode(&cli.global, environment, err),
         cwd,
         places: cli.global.places(),
+    }
+}
+
+/// How this run shows progress: as it was asked for; else bars on a terminal that can draw them, and lines elsewhere.
+fn progress_mode(global: &Global, environment: &Environment<'_>, is_terminal: bool) -> ProgressMode {
+    let is_unwanted = global.quiet || global.no_progress || environment.no_progress();
+    match global.progress {
+        Some(ProgressMode::Json) => ProgressMode::Json,
+        _ if global.quiet || global.no_progress => ProgressMode::None,
+        Some(mode) => mode,
+        None if is_unwanted => ProgressMode::None,
+        None if is_terminal && !environment.is_dumb() => ProgressMode::Bar,
+        None => ProgressMode::Plain,
     }
 }
 
@@ -100,12 +113,10 @@ fn show(answer: &dyn Answer, output_style: &OutputStyle) -> Result<u8> {
     } else {
         let mut output = output_style.output();
         answer.write(&mut output);
-        for error in answer.failures() {
-            output.notes.push_str(&exit::render(error));
-        }
         // Notes and hints come after what they are about.
         let printed = output_style.print(&output.out);
         output_style.tell(&output.notes);
+        answer.failures().iter().for_each(|error| output_style.tell_error(error));
         printed?;
     }
     Ok(answer.failures().first().map_or(answer.exit_code(), |error| error.kind().exit_code()))
@@ -118,7 +129,7 @@ fn fail(error: &Error, output_style: &OutputStyle) -> Result<u8> {
         output::advise_in(&mut document, &output_style.places);
         output_style.print(&json_text(&document))?;
     } else {
-        output_style.tell(&exit::render(error));
+        output_style.tell_error(error);
     }
     Ok(error.kind().exit_code())
 }

@@ -1,6 +1,9 @@
 //! How answers look: text for people, tab-separated lines for pipes, one JSON document for programs.
 
-use super::exit;
+use super::{
+    exit,
+    progress::{ProgressMode, program},
+};
 use crate::{
     error::{Error, ErrorKind},
     text,
@@ -67,10 +70,8 @@ pub struct OutputStyle {
     pub out_color: bool,
     /// Colour on stderr.
     pub err_color: bool,
-    /// Whether bars can be drawn on stderr.
-    pub bars: bool,
-    /// Whether any progress is shown.
-    pub progress: bool,
+    /// How progress is shown on stderr.
+    pub progress: ProgressMode,
     /// Paths below it are shown relative.
     pub cwd: PathBuf,
     /// Options of this run without which a command would act on other files or ask another server, each with its value.
@@ -106,8 +107,27 @@ impl OutputStyle {
     /// Writes to stderr; when that fails there is nobody left to tell.
     pub fn tell(&self, text: &str) {
         let text = &advised(text, &self.places);
+        if self.progress == ProgressMode::Json {
+            // Who reads events reads nothing else.
+            let lines = anstream::adapter::strip_str(text).to_string();
+            lines.lines().filter(|line| !line.trim().is_empty()).for_each(|line| self.tell_program(&program::notice("note", line)));
+            return;
+        }
         let mut stream = AutoStream::new(io::stderr().lock(), choice(self.err_color));
         let _nobody_listens = stream.write_all(text::for_terminal(text).as_bytes());
+    }
+
+    /// Writes an error to stderr.
+    pub fn tell_error(&self, error: &Error) {
+        match self.progress {
+            ProgressMode::Json => self.tell_program(&advised(&program::error(error), &self.places)),
+            _ => self.tell(&exit::render(error)),
+        }
+    }
+
+    /// Writes a whole line for a program to stderr, byte for byte.
+    pub fn tell_program(&self, line: &str) {
+        let _nobody_listens = io::stderr().lock().write_all(line.as_bytes());
     }
 }
 

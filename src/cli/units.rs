@@ -35,6 +35,11 @@ pub fn time(time: Duration) -> String {
     }
 }
 
+/// A time for programs: seconds, to the thousandth.
+pub fn thousandths(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
 /// A large count as models are called by: `7.24B`, `494M`.
 pub fn short_count(count: u64) -> String {
     let exact = count as f64;

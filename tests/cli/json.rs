@@ -13,7 +13,7 @@ use std::{
 };
 
 /// A key with the way to it (`models[].files[].size`), and the types that its values have.
-type Keys = BTreeMap<String, BTreeSet<&'static str>>;
+pub type Keys = BTreeMap<String, BTreeSet<&'static str>>;
 
 /// Rows that this version documents and fills only elsewhere: what other applications, remotes and later versions own, and
 /// files that Windows keeps because they are open, and errors of the system.
@@ -29,26 +29,26 @@ const NOT_HERE: [(&str, &str); 7] = [
 const OF_WINDOWS: &str = "open[]";
 
 /// The keys that every object of a place has.
-type Common = BTreeMap<String, BTreeSet<String>>;
+pub type Common = BTreeMap<String, BTreeSet<String>>;
 
 /// A row of a table: its heading and its key.
-type Row = (String, String);
+pub type Row = (String, String);
 
 /// `docs/json.md` as tables: the rows of each heading, as key and type.
-struct Documented {
+pub struct Documented {
     tables: BTreeMap<String, Vec<(String, String)>>,
 }
 
 /// What a heading says of its keys, those of the objects in it included.
 #[derive(Default)]
-struct Expected {
-    keys: Keys,
+pub struct Expected {
+    pub keys: Keys,
     /// Where a key is documented.
     rows: BTreeMap<String, Row>,
 }
 
 impl Documented {
-    fn read() -> Self {
+    pub fn read() -> Self {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
         let mut tables: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         let mut heading = String::new();
@@ -67,7 +67,7 @@ impl Documented {
         Self { tables }
     }
 
-    fn of(&self, heading: &str) -> Expected {
+    pub fn of(&self, heading: &str) -> Expected {
         let mut expected = Expected::default();
         self.add(&mut expected, "", heading);
         expected
@@ -124,7 +124,7 @@ fn type_of(value: &Value) -> &'static str {
 }
 
 /// Adds the keys of a value, and holds it against the rules that hold for all documents.
-fn walk(keys: &mut Keys, common: &mut Common, at: &str, value: &Value) {
+pub fn walk(keys: &mut Keys, common: &mut Common, at: &str, value: &Value) {
     if !at.is_empty() {
         keys.entry(at.to_owned()).or_default().insert(type_of(value));
     }

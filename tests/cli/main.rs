@@ -20,6 +20,7 @@ mod config;
 mod crowd;
 mod damage;
 mod disk;
+mod events;
 mod hostile;
 mod labels;
 mod layout_1;

@@ -87,6 +87,9 @@ impl Wait {
 /// Waits that end sooner do not count: sections last milliseconds, and a long command enters thousands of them.
 const BRIEF: Duration = Duration::from_millis(250);
 
+/// Between two looks at what the holder of a lock does.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
 /// The time that was spent waiting. Clones count together; of threads that wait at once the time counts once.
 #[derive(Debug, Clone, Default)]
 pub struct Spent(Arc<Mutex<Account>>);
@@ -200,12 +203,26 @@ pub fn try_acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32) -> R
 
 /// Locks `path`, polling with jitter so that a timeout, a stop and a message every ten seconds are possible.
 pub fn acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32, what: &str, wait: &Wait) -> Result<FileLock, LockError> {
+    acquire_watching(disk, path, kind, mode, what, wait, &|| ())
+}
+
+/// The same, with a look about once a second at what the holder of the lock does.
+pub fn acquire_watching(
+    disk: &dyn Disk,
+    path: &Path,
+    kind: LockKind,
+    mode: u32,
+    what: &str,
+    wait: &Wait,
+    watch: &dyn Fn(),
+) -> Result<FileLock, LockError> {
     if let Some(lock) = try_acquire(disk, path, kind, mode)? {
         return Ok(lock);
     }
     let start = Instant::now();
     let _waiting = wait.spent.begin();
     let mut reported = Duration::ZERO;
+    let mut watched = Duration::ZERO;
     loop {
         if wait.cancel.is_cancelled() {
             return Err(LockError::Cancelled);
@@ -217,6 +234,10 @@ pub fn acquire(disk: &dyn Disk, path: &Path, kind: LockKind, mode: u32, what: &s
         if waited >= reported + Duration::from_secs(10) || (reported.is_zero() && waited >= Duration::from_millis(500)) {
             reported = waited.max(Duration::from_millis(1));
             wait.reporter.event(&Event::Waiting { what: what.to_owned(), holder: holder(disk, path), since: waited });
+        }
+        if waited >= watched + WATCH_EVERY {
+            watched = waited;
+            watch();
         }
         let pause = Duration::from_millis(fastrand::u64(if waited < Duration::from_millis(200) { 2..10 } else { 20..120 }));
         // Not beyond the end of the wait, at which it is tried once more.

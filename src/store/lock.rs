@@ -14,6 +14,18 @@ impl Store {
         Ok(lock::acquire(self.disk(), path, kind, self.marker().lock_mode(), what, wait)?)
     }
 
+    /// The same, with a look about once a second at what its holder does.
+    pub(super) fn acquire_watching(
+        &self,
+        path: &Path,
+        kind: LockKind,
+        what: &str,
+        wait: &Wait,
+        watch: &dyn Fn(),
+    ) -> Result<FileLock> {
+        Ok(lock::acquire_watching(self.disk(), path, kind, self.marker().lock_mode(), what, wait, watch)?)
+    }
+
     /// [`lock::try_acquire`] of a lock file of this store.
     pub(super) fn try_acquire(&self, path: &Path, kind: LockKind) -> Result<Option<FileLock>> {
         Ok(lock::try_acquire(self.disk(), path, kind, self.marker().lock_mode())?)

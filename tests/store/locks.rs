@@ -236,3 +236,30 @@ fn a_lock_file_that_is_open_to_others_is_closed_by_who_takes_it() {
         fs::remove_file(&path).unwrap();
     }
 }
+
+#[test]
+fn who_waits_for_a_blob_that_another_makes_sees_how_far_that_is() {
+    let home = home();
+    let data = content(1, 4 * SEGMENT_LEN);
+    let writer = open(home.store.begin_ingest(request(&data), &lease(&home.store), &quick()).unwrap());
+    (0..3).for_each(|index| assert!(writer.write(index, piece(&writer, &data, index)).unwrap()));
+    let (told, progress) = std::sync::mpsc::channel();
+    let reporter = move |event: &Event| {
+        if let Event::Awaited { file, done, size } = event {
+            let _nobody_listens_any_more = told.send((file.clone(), *done, *size));
+        }
+    };
+    let wait = Wait::new(None, Arc::new(reporter), CancellationToken::new());
+    let waiter = std::thread::spawn({
+        let (store, data) = (home.store.clone(), data.clone());
+        move || store.begin_ingest(request(&data), &lease(&store), &wait).unwrap()
+    });
+    let patience = Duration::from_secs(60);
+    assert_eq!(progress.recv_timeout(patience).unwrap(), ("model.gguf".into(), 3 * SEGMENT_LEN, 4 * SEGMENT_LEN));
+    fill(&writer, &data).unwrap();
+    writer.commit(None, source()).unwrap();
+    drop(writer);
+    assert!(matches!(waiter.join().unwrap(), Acquired::Present(_)));
+    // The last one ends it, whoever had the file.
+    assert_eq!(progress.into_iter().last().unwrap().1, 4 * SEGMENT_LEN);
+}

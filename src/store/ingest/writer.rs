@@ -21,10 +21,14 @@ use crate::store::{
 use crate::{
     digest::{GitSha1, LONGEST_FILE, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
     disk::{self, LockKind},
+    event::Event,
 };
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A blob that is to be made.
@@ -99,7 +103,7 @@ impl Store {
             let writer = BlobWriter::open(self.clone(), request, &IngestKey::private(), None, lease.clone(), replaces)?;
             return Ok(Acquired::Writer(Box::new(writer)));
         }
-        let lock = self.lock_blob(&request.key, &request.what, wait)?;
+        let lock = self.lock_to_fill(&request, wait)?;
         if let Some(blob) = present()? {
             return Ok(Acquired::Present(blob));
         }
@@ -107,6 +111,32 @@ impl Store {
         let replaces = replace || self.is_cut(&request)?;
         let writer = BlobWriter::open(self.clone(), request, &key, Some(lock), lease.clone(), replaces)?;
         Ok(Acquired::Writer(Box::new(writer)))
+    }
+
+    /// Locks a blob that is to be made. While another process makes it, tells how far that is, by its journal: without a lock,
+    /// so it may be of a moment ago.
+    fn lock_to_fill(&self, request: &BlobRequest, wait: &Wait) -> Result<FileLock> {
+        let told = Cell::new(false);
+        let tell = |done| {
+            let (file, size) = (request.what.clone(), request.size);
+            wait.reporter.event(&Event::Awaited { file, done, size });
+        };
+        let watch = || {
+            // What cannot be read is no progress; whatever is wrong with it is met under the lock.
+            if let Ok(done @ 1..) = self.held(&request.key, request.size)
+                && done < request.size
+            {
+                told.set(true);
+                tell(done);
+            }
+        };
+        let path = self.layout().blob_lock(&request.key);
+        let lock = self.acquire_watching(&path, LockKind::Exclusive, &request.what, wait, &watch);
+        if told.get() {
+            // From here on it is a file of this process, or of nobody.
+            tell(request.size);
+        }
+        lock
     }
 
     /// Bytes of an interrupted download of this key and size, by the segments that its journal records.

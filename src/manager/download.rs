@@ -4,30 +4,28 @@
 
 use super::{
     DownloadOptions, DownloadReport, FileSupply, ModelManager, PlanReport, Selector,
+    batch::{Again, Step},
     plan::{Plan, PlannedFile},
 };
 use crate::{
     digest::Sha256Digest,
-    disk::{LockKind, limits::OpenFiles},
+    disk::LockKind,
     error::{Error, ErrorKind, Result},
     event::Event,
     hint::{Hint, Invocation, Verb},
-    http::Location,
     names::{RelPath, Role, SourceId},
     notice::Notice,
     settings::LinkMode,
     source::ConnectedSources,
-    store::{
-        Acquired, BlobRequest, ImportMode, IngestKey, Lease, Progress, Project, Stamp, Store, StoreError, Trust, UpstreamFile,
-    },
-    transfer::{self, Job, TransferError, TransferOptions},
+    store::{ImportMode, Lease, Project, Stamp, Store, StoreError, Trust, UpstreamFile, ViewKey},
+    transfer::TransferError,
     view::{ExpectedFile, ReplaceRequest, VerifiedExisting, Views},
-    weights::head_check,
 };
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     path::Path,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 impl ModelManager {
@@ -56,22 +54,68 @@ impl ModelManager {
 
     /// Downloads a model, verified, into the store and shows it; what is present is used.
     pub fn download(&self, what: &Selector, options: &DownloadOptions) -> Result<DownloadReport> {
+        let mut ends = self.download_all(std::slice::from_ref(what), options);
+        let stopped = || Err(TransferError::Cancelled.into());
+        ends.pop().map_or_else(stopped, |(result, _)| result)
+    }
+
+    /// Downloads models side by side, over one connection budget. How each ended, and how long it took, is in the order in
+    /// which they were asked for; one that cannot be had keeps no other back.
+    pub fn download_all(&self, what: &[Selector], options: &DownloadOptions) -> Vec<(Result<DownloadReport>, Duration)> {
+        let planned: Vec<_> = what
+            .iter()
+            .map(|what| {
+                let begun = Instant::now();
+                let step = match self.cancel.is_cancelled() {
+                    true => Err(TransferError::Cancelled.into()),
+                    false => self.download_step(what, options),
+                };
+                (step, begun.elapsed())
+            })
+            .collect();
+        let (mut steps, mut outcomes) = (Vec::new(), Vec::new());
+        for (step, took) in planned {
+            outcomes.push((step.map(|step| steps.push(step)), took));
+        }
+        let mut ends = self.execute_all(steps).into_iter();
+        let mut end = |took: Duration| ends.next().map(|(result, time)| (result, took + time));
+        outcomes
+            .into_iter()
+            .filter_map(|(planned, took)| match planned {
+                Ok(()) => end(took),
+                Err(error) => Some((Err(error), took)),
+            })
+            .collect()
+    }
+
+    fn download_step<'a>(&self, what: &Selector, options: &'a DownloadOptions) -> Result<Step<'a>> {
         let target = self.target(what, options.revision.as_ref(), Invocation::new(Verb::Download))?.with_options(options)?;
         self.report_notices(&target.notices);
         let existing = self.existing_store()?;
         let plan = self.ask(self.plan(target.clone(), options, existing.as_ref()))?;
         self.report_notices(&plan.notices);
-        self.execute(plan, existing, &|store| self.ask(self.plan(target.clone(), options, Some(store))))
+        let again: Again<'a> = Box::new(move |manager, store| manager.ask(manager.plan(target.clone(), options, Some(store))));
+        Ok(Step { plan, existing, again })
+    }
+
+    /// Makes true what was planned, and says so.
+    pub(super) fn execute(
+        &self,
+        plan: Plan,
+        existing: Option<Store>,
+        again: &dyn Fn(&Store) -> Result<Plan>,
+    ) -> Result<DownloadReport> {
+        let begun = Instant::now();
+        let report = self.carry_out(plan, existing, again)?;
+        let ViewKey { model, format, quant } = report.view.clone();
+        let (path, fetched, took) = (report.path.clone(), report.download_bytes, begun.elapsed());
+        self.report(&Event::ModelFinished { model, format, quant, path, fetched, took });
+        Ok(report)
     }
 
     /// Makes true what was planned, in the one order that keeps every promise. `again` plans anew, for where what the
     /// plan found in the store was collected before it was under a lease.
-    pub(super) fn execute(
-        &self,
-        mut plan: Plan,
-        existing: Option<Store>,
-        again: &dyn Fn(&Store) -> Result<Plan>,
-    ) -> Result<DownloadReport> {
+    fn carry_out(&self, mut plan: Plan, existing: Option<Store>, again: &dyn Fn(&Store) -> Result<Plan>) -> Result<DownloadReport> {
         if let Some(store) = &existing
             && plan.is_present()
             && let Some(report) = self.already_there(&plan, store)?
@@ -302,172 +346,6 @@ impl ModelManager {
         let text = format!("offline, and {what}: {}", crate::text::list(&missing));
         Err(Error::new(ErrorKind::Network, text).hint(Hint::AllowNetwork))
     }
-
-    /// Fetches every file that is not in the store; returns the bytes that travelled for each.
-    pub(super) fn fetch_all(
-        &self,
-        plan: &mut Plan,
-        store: &Store,
-        lease: &Arc<Lease>,
-        sources: Option<&ConnectedSources>,
-    ) -> Result<Vec<u64>> {
-        let mut fetched = vec![0; plan.files.len()];
-        let order: Vec<usize> = (0..plan.files.len()).filter(|index| plan.files[*index].is_missing()).collect();
-        let Some(sources) = sources.filter(|_| !order.is_empty()) else {
-            self.check_indexes(plan, store)?;
-            return Ok(fetched);
-        };
-        let need: u64 = plan.missing().values().map(|file| file.to_fetch()).sum();
-        self.report(&Event::Planned { files: order.len(), bytes: need });
-        store.require_space(plan.room(store))?;
-        let (first, rest): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|index| plan.comes_first(&plan.files[*index]));
-        let from = Supplier { store, lease, sources };
-        self.fetch_some(plan, first, &mut fetched, &from)?;
-        self.check_indexes(plan, store)?;
-        self.fetch_some(plan, rest, &mut fetched, &from)?;
-        Ok(fetched)
-    }
-
-    /// Fetches these files, as many side by side as may be open.
-    fn fetch_some(&self, plan: &mut Plan, order: Vec<usize>, fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
-        // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
-        let mut order: Vec<(IngestKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
-        order.sort();
-        order.chunks(OpenFiles::now().downloads).try_for_each(|part| self.fetch_part(plan, part, fetched, from))
-    }
-
-    /// Fetches these files side by side. All their locks are released at the end.
-    ///
-    /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
-    /// decides, not who serves it.
-    fn fetch_part(&self, plan: &mut Plan, order: &[(IngestKey, usize)], fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
-        let connections = self.settings.network.connections.at_most(OpenFiles::now().connections);
-        let effort = TransferOptions { connections, tries: self.settings.network.tries };
-        let mut begin: BTreeMap<usize, Begin> = BTreeMap::new();
-        let mut wrong = None;
-        loop {
-            let Batch { jobs, job_of } = self.admit_all(plan, order, &begin, from)?;
-            let run = transfer::run(from.sources.http(), jobs, effort, self.reporter.clone(), &self.cancel);
-            let error = match self.block_on(async { Ok(run.await) })? {
-                Ok(arrived) => {
-                    self.remember_hashes(from.store, arrived.iter().map(|done| &done.blob.digest));
-                    let mut told = None;
-                    for (index, job) in job_of {
-                        plan.files[index].sha256 = Some(arrived[job].blob.digest);
-                        // What was transferred once is reported once, with the first of its names.
-                        fetched[index] = if told == Some(job) { 0 } else { arrived[job].fetched };
-                        told = Some(job);
-                    }
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            let Some(file) = error.wrong_content() else {
-                // That no other endpoint could be asked is not what went wrong.
-                let could_not_ask = matches!(error, TransferError::Http { .. });
-                return Err(wrong.filter(|_| could_not_ask).unwrap_or(error).into());
-            };
-            let index = job_of.iter().map(|(index, _)| *index).find(|index| plan.files[*index].path.as_str() == file);
-            let Some(index) = index else { return Err(error.into()) };
-            let places = plan.places(from.sources, &plan.files[index])?;
-            let Some(next) = begin.get(&index).copied().unwrap_or(Begin::AT_FIRST).next(places.len()) else {
-                return Err(error.into());
-            };
-            let place = places.get(next.first).or(places.first()).and_then(Location::origin);
-            let at = place.map_or_else(String::new, |origin| origin.to_string());
-            let how = if next.as_whole { " and as a whole" } else { "" };
-            self.report(&Event::Warning(format!("{error}; it is downloaded again from {at}{how}").into()));
-            begin.insert(index, next);
-            wrong = Some(error);
-        }
-    }
-
-    /// Takes the locks of these files and opens what is to be filled.
-    fn admit_all(
-        &self,
-        plan: &mut Plan,
-        order: &[(IngestKey, usize)],
-        begin: &BTreeMap<usize, Begin>,
-        from: &Supplier<'_>,
-    ) -> Result<Batch> {
-        let Supplier { store, lease, sources } = *from;
-        let mut batch = Batch { jobs: Vec::new(), job_of: Vec::new() };
-        let mut last = None;
-        for &(key, index) in order {
-            // A set may hold one content under several names: it is fetched once, and its lock is ours already.
-            if last == Some(key) {
-                batch.job_of.push((index, batch.jobs.len() - 1));
-                continue;
-            }
-            let file = &mut plan.files[index];
-            let want = BlobRequest { key, size: file.size.unwrap_or(0), what: file.path.to_string(), trust: file.trust() };
-            let acquired = match (file.again, file.supply, file.sha256) {
-                (true, ..) => store.begin_replace(want, lease, store.wait())?,
-                // What is whole of it need not travel again.
-                (false, FileSupply::Damaged, Some(digest)) if store.locks_work() && store.damage(&digest)?.is_some() => {
-                    let blob = store.layout().blob(&digest);
-                    let progress = Progress { bytes: &|_| (), cancel: &self.cancel };
-                    Acquired::Writer(store.begin_repair(&digest, want.size, &blob, lease, store.wait(), progress)?)
-                }
-                _ => store.begin_ingest(want, lease, store.wait())?,
-            };
-            match acquired {
-                Acquired::Present(blob) => file.sha256 = Some(blob.digest),
-                Acquired::Writer(writer) => {
-                    let source = self.source(&plan.target.source, plan, &plan.files[index]);
-                    let file = &plan.files[index];
-                    let mut locations = plan.places(sources, file)?;
-                    let begin = begin.get(&index).copied().unwrap_or(Begin::AT_FIRST);
-                    match begin.first < locations.len() {
-                        true => drop(locations.drain(..begin.first)),
-                        false => locations.truncate(1),
-                    }
-                    last = Some(key);
-                    batch.job_of.push((index, batch.jobs.len()));
-                    batch.jobs.push(Job {
-                        file: file.path.to_string(),
-                        writer,
-                        locations,
-                        expected: file.sha256,
-                        source: Some(source.into()),
-                        check_head: head_check(file.path.file_name()),
-                        // Nothing would tell that two ranges are of two versions.
-                        as_whole: begin.as_whole || file.cannot_tell_versions(),
-                    });
-                }
-            }
-        }
-        Ok(batch)
-    }
-}
-
-/// With which endpoint a file begins.
-#[derive(Clone, Copy)]
-struct Begin {
-    /// Its number; behind the last one, the first alone.
-    first: usize,
-    /// In one answer and without ranges.
-    as_whole: bool,
-}
-
-impl Begin {
-    const AT_FIRST: Self = Self { first: 0, as_whole: false };
-
-    /// After something wrong came, the next endpoint; after the last, the first once more and alone, for it may have sent only
-    /// a part of what was wrong; and in the end the whole file in one answer, for ranges may be what is wrong.
-    fn next(self, endpoints: usize) -> Option<Self> {
-        match self {
-            Self { as_whole: true, .. } => None,
-            Self { first, .. } if endpoints > 1 && first < endpoints => Some(Self { first: first + 1, as_whole: false }),
-            _ => Some(Self { first: 0, as_whole: true }),
-        }
-    }
-}
-
-/// Files whose locks are held, and for each index of a plan the job that fills it.
-struct Batch {
-    jobs: Vec<Job>,
-    job_of: Vec<(usize, usize)>,
 }
 
 /// The hard links of ours that go on showing what is fetched anew as it was, for building to replace.
@@ -475,11 +353,4 @@ fn links_of(plan: &Plan, views: &Views) -> Result<Vec<VerifiedExisting>> {
     let fetched = plan.files.iter().filter(|file| file.is_missing());
     let fetched = fetched.map(|file| ReplaceRequest { path: &file.path, sha256: file.sha256, again: file.again });
     Ok(views.links_to(&plan.target.view, fetched)?)
-}
-
-/// What fetching needs beside the files themselves.
-struct Supplier<'a> {
-    store: &'a Store,
-    lease: &'a Arc<Lease>,
-    sources: &'a ConnectedSources,
 }

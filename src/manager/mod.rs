@@ -1,10 +1,12 @@
 //! One file per use-case. The manager decides what happens in which order; how it is done is the other rooms' business.
 
 mod add;
+mod batch;
 mod bounds;
 mod collect;
 mod doctor;
 mod download;
+mod fetch;
 mod info;
 mod inspect;
 mod known_stores;
@@ -26,6 +28,8 @@ mod sync;
 mod unregister;
 mod use_model;
 mod verify;
+
+use batch::Batch;
 
 pub use add::{AddReport, AddRequest};
 pub use lint::{LintReport, LintTotals};
@@ -76,6 +80,8 @@ pub struct ModelManager {
     registry: OnceLock<Arc<Registry>>,
     /// The session's sources, which tell this call's reporter.
     sources: OnceLock<ConnectedSources>,
+    /// Where it carries out one of several plans of a command.
+    batch: Option<Arc<Batch>>,
 }
 
 impl ModelManager {
@@ -91,7 +97,7 @@ impl ModelManager {
     /// A session that works for a call.
     fn of(session: Session, Call { reporter, cancel }: Call) -> Self {
         let (settings, disk) = (session.settings.clone(), session.disk.clone());
-        Self { session, settings, disk, reporter, cancel, registry: OnceLock::new(), sources: OnceLock::new() }
+        Self { session, settings, disk, reporter, cancel, registry: OnceLock::new(), sources: OnceLock::new(), batch: None }
     }
 
     /// The session.

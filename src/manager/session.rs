@@ -25,6 +25,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     thread,
+    time::Duration,
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -247,6 +248,19 @@ impl Session {
     /// As there.
     pub async fn download(&self, call: Call, what: Selector, options: DownloadOptions) -> Result<DownloadReport> {
         self.run(call, move |manager| manager.download(&what, &options)).await
+    }
+
+    /// [`ModelManager::download_all`], asynchronously.
+    ///
+    /// # Errors
+    /// Where the call itself fails; each model has its own result.
+    pub async fn download_all(
+        &self,
+        call: Call,
+        what: Vec<Selector>,
+        options: DownloadOptions,
+    ) -> Result<Vec<(Result<DownloadReport>, Duration)>> {
+        self.run(call, move |manager| Ok(manager.download_all(&what, &options))).await
     }
 
     /// [`ModelManager::lock`], asynchronously.

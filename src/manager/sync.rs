@@ -5,6 +5,7 @@
 
 use super::{
     FileSupply, KeptFile, LockEntryReport, LockOptions, ModelManager, RepairedFile, SyncOptions, SyncReport, SyncTotals,
+    batch::{Again, Step},
     lock::entry::view_of,
     lock::{Change, Locking, Outcome, shows},
     plan::{Plan, PlannedFile},
@@ -75,20 +76,31 @@ impl ModelManager {
             again = self.repair_all(&mut plans, store, mode, &mut report)?;
             store.require_space(required_space(&plans, store))?;
         }
-        let mut store = store;
-        for (locked, plan) in lock.views().iter().zip(plans) {
-            let anew = |store: &Store| {
-                let mut plan = self.plan_locked(locked, Some(store))?;
-                fetch_again(&mut plan, &again);
+        let again = &again;
+        let steps = lock.views().iter().zip(plans).map(|(locked, plan)| {
+            let anew: Again<'_> = Box::new(move |manager, store| {
+                let mut plan = manager.plan_locked(locked, Some(store))?;
+                fetch_again(&mut plan, again);
                 Ok(plan)
-            };
-            let made = self.execute(plan, store.clone(), &anew)?;
-            report.totals.download_bytes += made.download_bytes;
-            report.models.push(made);
-            if store.is_none() {
-                store = self.existing_store()?;
+            });
+            Step { plan, existing: store.clone(), again: anew }
+        });
+        let ends = self.execute_all(steps.collect());
+        let store = self.existing_store()?;
+        let mut failed = None;
+        for (locked, (made, _)) in lock.views().iter().zip(ends) {
+            match made {
+                Ok(made) => {
+                    report.totals.download_bytes += made.download_bytes;
+                    report.models.push(made);
+                    self.trim(locked, store.as_ref(), &mut report)?;
+                }
+                // The others are made all the same.
+                Err(error) => failed = failed.or(Some(error)),
             }
-            self.trim(locked, store.as_ref(), &mut report)?;
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         self.prune(&lock, options, report)
     }

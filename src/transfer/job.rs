@@ -176,7 +176,7 @@ impl FileTransfer {
         };
         let next = self.writer.hashed();
         let near = is_taken && (next..next + READ_AHEAD).contains(&index);
-        if let Some(kept) = near.then(|| run.pool.keep(buffer, run.governor.target())).flatten() {
+        if let Some(kept) = near.then(|| run.share.pool().keep(buffer, run.share.target())).flatten() {
             lock(&self.ready).insert(index, kept);
         }
         self.drive(number, run);

@@ -2,8 +2,9 @@
 //!
 //! Connections read; segments of 1 MiB are written, hashed and journalled on blocking threads, and the SHA-256 of
 //! each file is known when its last byte is there. What is in flight is bounded by a pool of
-//! buffers, so memory does not depend on the size of a file.
+//! buffers, so memory does not depend on the size of a file. Runs side by side share connections and buffers: `budget.rs`.
 
+mod budget;
 mod buffer;
 mod commits;
 mod error;
@@ -14,13 +15,13 @@ mod progress;
 mod schedule;
 mod worker;
 
+pub use budget::Budget;
 pub use error::TransferError;
 pub use job::{HeadCheck, Job};
 
 use crate::{event::Reporter, http::Http, settings::Connections, store::Blob};
-use buffer::Pool;
+use budget::Share;
 use commits::Commits;
-use governor::Governor;
 use job::FileTransfer;
 use mirrors::Mirrors;
 use progress::Ticker;
@@ -34,11 +35,6 @@ use std::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Buffers of one segment each: the memory of a run.
-const BUFFERS: usize = 24;
-/// How many of them may be kept for the hash cursors.
-const KEPT: usize = 16;
 
 /// How a run fetches.
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +72,9 @@ struct Run {
     jobs: Vec<Arc<FileTransfer>>,
     schedule: Schedule,
     mirrors: Mirrors,
-    governor: Governor,
-    pool: Pool,
-    options: TransferOptions,
+    /// What it may have of the connections and buffers.
+    share: Share,
+    tries: u32,
     reporter: Arc<dyn Reporter>,
     messages: mpsc::UnboundedSender<Signal>,
     workers: AtomicUsize,
@@ -99,25 +95,29 @@ pub async fn run(
     reporter: Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<Vec<Transferred>, TransferError> {
+    let budget = Budget::new(http, options.connections, jobs.iter().map(|job| job.writer.size()));
+    run_within(&budget, http, jobs, options.tries, reporter, cancel).await
+}
+
+/// The same beside other runs of one budget.
+pub async fn run_within(
+    budget: &Budget,
+    http: &Http,
+    jobs: Vec<Job>,
+    tries: u32,
+    reporter: Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<Vec<Transferred>, TransferError> {
     let (messages, mut inbox) = mpsc::unbounded_channel();
     let jobs: Vec<Arc<FileTransfer>> = jobs.into_iter().map(|job| Arc::new(FileTransfer::new(job))).collect();
-    let are_small = jobs.iter().all(|job| job.segments() <= 1);
-    let Connections { usual, most } = options.connections;
-    let connections = match () {
-        () if are_small => Connections::exactly(most),
-        // The limit makes them slow, and not the way to the server.
-        () if http.is_limited() => Connections::exactly(usual),
-        () => options.connections,
-    };
     let run = Arc::new(Run {
         http: http.clone(),
         // Under a limit all connections are slow, and helping would only fetch more than is needed.
         schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect(), !http.is_limited()),
         mirrors: Mirrors::default(),
-        governor: Governor::new(connections, jobs.len()),
-        pool: Pool::new(BUFFERS, KEPT),
+        share: budget.share(),
         jobs,
-        options,
+        tries,
         reporter: reporter.clone(),
         messages,
         workers: AtomicUsize::new(0),
@@ -141,6 +141,11 @@ impl Run {
     /// begins the workers: these begin the tasks, and only tasks give something back.
     fn is_at_rest(&self) -> bool {
         self.workers.load(Ordering::Acquire) == 0 && self.tasks.is_empty() && self.schedule.is_empty()
+    }
+
+    /// Bytes that came so far.
+    fn fetched(&self) -> u64 {
+        self.jobs.iter().map(|job| job.fetched()).sum()
     }
 
     /// Gives back what is missing of each file although it came: it was damaged when the one connection to a server without
@@ -175,12 +180,17 @@ async fn supervise(
             .clone()
             .spawn_blocking(move || unverified.into_iter().for_each(|number| run.jobs[number].verify_resumed(number, &run)));
     }
-    let mut last_tick = tokio::time::Instant::now();
     while failure.is_none() && arrived.iter().any(Option::is_none) {
         if run.is_at_rest() && inbox.is_empty() {
             run.requeue_missing();
         }
-        for _ in run.workers.load(Ordering::Relaxed)..run.governor.target().min(run.schedule.slots(Instant::now())) {
+        let slots = run.schedule.slots(Instant::now());
+        run.share.want(slots, run.fetched());
+        for _ in run.workers.load(Ordering::Relaxed)..run.share.limit().min(slots) {
+            // Where other runs have too many, they notice with their next piece.
+            if !run.share.open() {
+                break;
+            }
             run.workers.fetch_add(1, Ordering::Relaxed);
             workers.spawn(worker::work(run.clone()));
         }
@@ -208,9 +218,9 @@ async fn supervise(
                     }
                 }
             },
-            () = tokio::time::sleep_until(last_tick + run.governor.next_tick()) => {
-                run.governor.tick(run.jobs.iter().map(|job| job.fetched()).sum(), last_tick.elapsed());
-                last_tick = tokio::time::Instant::now();
+            () = tokio::time::sleep_until(run.share.next_tick()) => {
+                run.share.want(slots, run.fetched());
+                run.share.tick();
             }
         }
     }

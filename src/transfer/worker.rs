@@ -34,12 +34,13 @@ pub(super) async fn work(run: Arc<Run>) {
         () = stop.cancelled() => {}
         () = work_pieces(&run) => {}
     }
+    run.share.close();
     run.workers.fetch_sub(1, Ordering::Release);
     run.tell(Signal::Idle);
 }
 
 async fn work_pieces(run: &Arc<Run>) {
-    while let Some(assignment) = run.schedule.take(run.governor.target(), Instant::now()) {
+    while let Some(assignment) = run.schedule.take(run.share.limit(), Instant::now()) {
         let (number, assignment_number) = (assignment.piece.job, assignment.number);
         let fetched = fetch(run, assignment).await;
         run.schedule.end(assignment_number);
@@ -48,7 +49,7 @@ async fn work_pieces(run: &Arc<Run>) {
             let hint = run.jobs[number].locations.first().map_or_else(|| error.hint(), |location| location.hint(&error));
             return run.tell(Signal::Failed(number, TransferError::Http { file, error, hint: hint.map(Box::new) }));
         }
-        if run.workers.load(Ordering::Relaxed) > run.governor.target() {
+        if run.workers.load(Ordering::Relaxed) > run.share.limit() {
             return;
         }
     }
@@ -58,12 +59,12 @@ async fn work_pieces(run: &Arc<Run>) {
 async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Result<(), HttpError> {
     let job = &run.jobs[piece.job];
     let mut cursor = Cursor::new(job, number, piece);
-    let mut backoff = Backoff::new(run.options.tries);
+    let mut backoff = Backoff::new(run.tries);
     let mut rotation = run.mirrors.rotation(&job.locations);
     // The Hub's own refusal, which is reported whatever its mirrors answer.
     let mut refused = None;
     while cursor.next < cursor.end {
-        let is_last = rotation.is_only_choice() || backoff.failures() + 1 >= run.options.tries;
+        let is_last = rotation.is_only_choice() || backoff.failures() + 1 >= run.tries;
         let progress = run.http.progress();
         let as_whole = job.is_asked_for_all();
         let outcome = attempt(run, job, &mut cursor, &rotation, Try { is_last, as_whole }).await;
@@ -88,7 +89,7 @@ async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Resu
             error,
             HttpError::Stalled { .. } | HttpError::Slow { .. } | HttpError::RateLimited { .. } | HttpError::Status(_)
         ) {
-            run.governor.on_congestion();
+            run.share.on_congestion();
         }
         if error.is_refusal() && job.locations[rotation.at()].is_authority() {
             refused = Some(error.clone());
@@ -107,7 +108,7 @@ async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Resu
             }
             // A server whose ranges are wrong may still have the right file.
             None if error.is_about_ranges() && !as_whole => match job.ask_for_all() {
-                true => backoff = Backoff::new(run.options.tries),
+                true => backoff = Backoff::new(run.tries),
                 // Another connection asks for all of it, and ends the run where it does not get it.
                 false => {
                     job.uncount(cursor.buffered());
@@ -184,7 +185,7 @@ async fn read(run: &Arc<Run>, job: &Arc<FileTransfer>, cursor: &mut Cursor, body
                             while job.exceeds_read_ahead(cursor.next) {
                                 tokio::time::sleep(BREATH).await;
                             }
-                            empty.insert(run.pool.take().await)
+                            empty.insert(run.share.pool().take().await)
                         }
                     };
                     let range = job.range(cursor.next);

@@ -23,4 +23,5 @@ mod own_sources;
 mod plans;
 mod power_loss;
 mod removals;
+mod side_by_side;
 mod syncs;

@@ -11,13 +11,15 @@ use crate::{
     },
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
-    manager::{DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, ModelOrigin, PlanReport},
+    manager::{
+        DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, ModelOrigin, PlanReport, Selector,
+    },
     names::Revision,
     settings::LinkMode,
     source::hub::Companion,
 };
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Download models and print their paths
 ///
@@ -69,32 +71,54 @@ impl Args {
         let mut options = DownloadOptions::default();
         (options.force, options.revision, options.with, options.sha256) = (self.force, self.revision.clone(), with, self.sha256);
         let mut downloads = Downloads { dry_run: self.dry_run, ..Downloads::default() };
-        for model in &self.models {
-            let result = self.form.of(model).and_then(|what| {
-                if self.dry_run {
-                    return manager.plan_download(&what, &options).map(|plan| downloads.plans.push(plan));
-                }
-                let start = Instant::now();
-                manager.download(&what, &options).map(|report| {
-                    report.notices.iter().for_each(|notice| context.progress().notice(&notices::words(notice)));
-                    downloads.done.push((report, start.elapsed()));
-                })
-            });
-            if let Err(error) = result {
-                let stopped = error.kind() == ErrorKind::Interrupted || context.was_interrupted();
-                if self.models.len() == 1 || (stopped && downloads.is_empty()) {
-                    return Err(error);
-                }
-                if stopped {
-                    // What was done before is still told, and the exit code is that of the interruption.
-                    downloads.failures.insert(0, exit::interrupted(true, None));
-                    break;
-                }
+        let mut stopped = None;
+        let mut fail = |downloads: &mut Downloads, error: Error| {
+            if error.kind() == ErrorKind::Interrupted || context.was_interrupted() {
+                stopped.get_or_insert(error);
+            } else {
                 // One that cannot be had does not keep the others back.
                 downloads.failures.push(error);
             }
+        };
+        let what: Vec<Result<Selector>> = self.models.iter().map(|model| self.form.of(model)).collect();
+        if self.dry_run {
+            for what in what {
+                match what.and_then(|what| manager.plan_download(&what, &options)) {
+                    Ok(plan) => downloads.plans.push(plan),
+                    Err(error) => fail(&mut downloads, error),
+                }
+            }
+        } else {
+            let named: Vec<Selector> = what.iter().filter_map(|what| what.as_ref().ok().cloned()).collect();
+            let mut ends = manager.download_all(&named, &options).into_iter();
+            for what in what {
+                let (result, took) = match what {
+                    Ok(_) => ends.next().unwrap_or_else(|| (Err(exit::interrupted(true, None)), Duration::ZERO)),
+                    Err(error) => (Err(error), Duration::ZERO),
+                };
+                match result {
+                    Ok(report) => {
+                        report.notices.iter().for_each(|notice| context.progress().notice(&notices::words(notice)));
+                        downloads.done.push((report, took));
+                    }
+                    Err(error) => fail(&mut downloads, error),
+                }
+            }
         }
-        Ok(downloads)
+        if let Some(error) = stopped {
+            if downloads.is_empty() {
+                return Err(error);
+            }
+            // What was done before is still told, and the exit code is that of the interruption.
+            downloads.failures.insert(0, exit::interrupted(true, None));
+        }
+        match (self.models.len(), downloads.failures.pop()) {
+            (1, Some(error)) => Err(error),
+            (_, last) => {
+                downloads.failures.extend(last);
+                Ok(downloads)
+            }
+        }
     }
 }
 

@@ -164,8 +164,15 @@ impl Plan {
 
     /// Bytes that what must travel still takes in the store.
     pub(super) fn room(&self, store: &Store) -> u64 {
-        let copied: u64 = self.copied().values().sum();
-        copied + self.missing().iter().map(|(key, file)| store.required_space(key, file.size.unwrap_or(0))).sum::<u64>()
+        self.rooms(Some(store)).values().sum()
+    }
+
+    /// The same for each content. Without a store all of it is still to come.
+    pub(super) fn rooms(&self, store: Option<&Store>) -> BTreeMap<IngestKey, u64> {
+        let room = |key: &IngestKey, size: u64| store.map_or(size, |store| store.required_space(key, size));
+        let mut rooms = self.copied();
+        rooms.extend(self.missing().into_iter().map(|(key, file)| (key, room(&key, file.size.unwrap_or(0)))));
+        rooms
     }
 
     /// What is copied from stores on other volumes, with its bytes. On one volume nothing is taken.
@@ -238,9 +245,7 @@ impl Plan {
         let total_bytes = self.files.iter().filter_map(|file| file.size).sum();
         let missing = self.missing();
         let download_bytes = missing.values().map(|file| file.to_fetch()).sum();
-        let room = |key: &IngestKey, size: u64| store.map_or(size, |store| store.required_space(key, size));
-        let fetched: u64 = missing.iter().map(|(key, file)| room(key, file.size.unwrap_or(0))).sum();
-        let disk_bytes = fetched + self.copied().values().sum::<u64>();
+        let disk_bytes = self.rooms(store).values().sum();
         let weights =
             self.files.iter().filter(|file| is_weights(&file.path)).try_fold(0u64, |sum, file| sum.checked_add(file.size?));
         let mut notices = self.notices();

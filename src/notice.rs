@@ -123,6 +123,11 @@ pub enum Notice {
     },
     /// The view is made of copies.
     ViewIsCopy,
+    /// The store cannot be written by this user, so that it does not learn of a view.
+    Unprotected {
+        /// The store.
+        store: PathBuf,
+    },
     /// How a view is linked otherwise than was asked for.
     OtherLink {
         /// Why.
@@ -229,6 +234,7 @@ impl Notice {
             Self::CompanionGone { .. } => "companion_gone",
             Self::DoesNotFit { .. } => "does_not_fit",
             Self::ViewIsCopy => "view_is_copy",
+            Self::Unprotected { .. } => "unprotected",
             Self::OtherLink { .. } => "other_link",
             Self::WillReplace { .. } => "will_replace",
             Self::ContentKept { .. } => "content_kept",
@@ -281,6 +287,12 @@ impl fmt::Display for Notice {
                 write!(f, "it does not fit: {disk_bytes} bytes are needed, {free_bytes} are free")
             }
             Self::ViewIsCopy => f.write_str("the view is a copy: it takes as much again in the models folder"),
+            Self::Unprotected { store } => write!(
+                f,
+                "{} cannot be written here, so nothing in it says that this project uses its files: a collection that another \
+                 user or machine runs may remove them",
+                store.display()
+            ),
             Self::OtherLink { why } => f.write_str(why),
             Self::WillReplace { path } => {
                 write!(f, "{} is replaced; its content is kept in the store until the next collection", path.display())

@@ -122,6 +122,9 @@ impl ModelManager {
         {
             return Ok(report);
         }
+        if let Some(store) = existing.as_ref().filter(|store| !store.is_writable() && plan.is_present()) {
+            return self.show_unprotected(plan, store);
+        }
         let mut sources = self.network_for(&plan)?;
         Self::require_places_of(&plan, &self.views(existing))?;
         let store = self.store()?;
@@ -217,6 +220,23 @@ impl ModelManager {
         self.note_sources(plan, store)?;
         let built = self.views(Some(store.clone())).build(&plan.target.view, &files, self.settings.link, &project)?;
         Ok(Some(self.downloaded(plan, store, &[], built.mode)))
+    }
+
+    /// Shows a model whose blobs are all in a store that this user cannot write. It gets no root, which is said: only who writes
+    /// the store can protect it.
+    fn show_unprotected(&self, mut plan: Plan, store: &Store) -> Result<DownloadReport> {
+        let Some(files) = plan.view_files().filter(|_| plan.has_all_present(store).unwrap_or(false)) else {
+            return Err(store.require_writable().err().map_or_else(|| StoreError::Cancelled.into(), Error::from));
+        };
+        let views = self.views(Some(store.clone()));
+        Self::require_places_of(&plan, &views)?;
+        self.disk.create_dirs(&self.settings.models_dir, 0o755)?;
+        let project = Project::identify_or_name(store, &self.settings.models_dir)?;
+        let built = views.build(&plan.target.view, &files, self.settings.link, &project)?;
+        let notice = Notice::Unprotected { store: store.layout().root().to_owned() };
+        self.report(&Event::Notice(notice.clone()));
+        plan.notices.push(notice);
+        Ok(self.downloaded(&plan, store, &[], built.mode))
     }
 
     /// Records what the Hub was asked for and said, so that the next run need not ask again: for blobs that came for

@@ -71,7 +71,8 @@ impl ModelManager {
         let project = Project::identify(&*self.models_disk(), &self.settings.models_dir)?;
         // A removal of what is not there ends here, before anything is written.
         let plan = self.plan_removal(which, store.as_ref(), project.as_ref())?;
-        if let (Some(store), false) = (&store, dry_run) {
+        // What no root protects is taken away in the models directory alone.
+        if let (Some(store), false, false) = (&store, dry_run, plan.roots.is_empty()) {
             store.require_writable()?;
         }
         // Before anything goes, so that a wait in vain changes nothing.
@@ -107,7 +108,7 @@ impl ModelManager {
             }
         }
         self.remove_plain(&plan, dry_run, &mut report)?;
-        if let (Some(store), Some(project)) = (&store, &project) {
+        if let (Some(store), Some(project)) = (store.as_ref().filter(|store| dry_run || store.is_writable()), &project) {
             self.remove_from_store(&plan, store, project, Means { keep_blobs, views_lock, collector }, &mut report)?;
         }
         Ok(report)

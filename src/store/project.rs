@@ -44,6 +44,14 @@ impl Project {
         Ok(read_identity(disk, models_dir)?.map(|identity| identity.project))
     }
 
+    /// The same, and one without a file gets one. The store is not told: it may be one that cannot be written.
+    pub fn identify_or_name(store: &Store, models_dir: &Path) -> Result<Uuid> {
+        match Self::identify(store.disk(), models_dir)? {
+            Some(project) => Ok(project),
+            None => Ok(create_identity(store.disk(), models_dir, store.marker().uuid)?.project),
+        }
+    }
+
     /// Whether a models directory is registered in this store as what and where it is now. It is not where it is new, was
     /// moved or copied since it was last seen, or was forgotten.
     pub fn is_at_home(store: &Store, models_dir: &Path) -> Result<bool> {

@@ -129,6 +129,22 @@ fn a_read_only_tree_can_be_used_and_says_why_it_does_not_grow() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_store_on_a_read_only_volume_is_shown_in_a_project_that_can_be_written() {
+    let machine = Machine::new();
+    let store = machine.sandbox.root().join("store");
+    let line = |command: &str| format!("{command} --store {}", store.display());
+    machine.run(&line("download tiny --models-dir ../other/models")).ok();
+    let _mount = read_only(&store);
+    let output = machine.run(&line("download tiny --no-local")).ok();
+    assert_eq!(output.says("cannot be written here").last_line(), PATH);
+    assert_content(&machine.sandbox.project().join(PATH), &machine.content());
+    machine.run(&line("verify")).ok().prints("1 ok");
+    machine.run(&line("remove tiny")).ok();
+    assert!(!machine.sandbox.project().join(PATH).exists());
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_fresh_project_that_cannot_be_written_says_so() {
     let machine = Machine::new();
     let _mount = read_only(&machine.sandbox.project());

@@ -19,6 +19,7 @@ mod limits;
 mod people;
 #[cfg(target_os = "linux")]
 mod races;
+mod readers;
 mod root_runs;
 mod special_files;
 mod strangers;

@@ -22,6 +22,7 @@ mod locks;
 mod own_sources;
 mod plans;
 mod power_loss;
+mod read_only;
 mod removals;
 mod side_by_side;
 mod syncs;

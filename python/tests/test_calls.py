@@ -275,11 +275,11 @@ def test_a_notebook_without_widgets_gets_a_line_of_text(monkeypatch: pytest.Monk
 
 
 def test_a_notebook_gets_bars(monkeypatch: pytest.MonkeyPatch) -> None:
-    class ZMQInteractiveShell:
-        pass
+    class Shell:
+        config: dict[str, Any] = {"IPKernelApp": {}}
 
     class IPython:
-        get_ipython = ZMQInteractiveShell
+        get_ipython = Shell
 
     monkeypatch.setitem(sys.modules, "IPython", IPython)
     with Watch(None, None) as told:

@@ -70,3 +70,37 @@ def test_transformers_and_safetensors_load_a_set(hub: MakeHub, tmp_path: Path, l
     weights = load("safetensors", done.path)
     assert len(weights) == 4
     assert weights == load("safetensors", made)
+
+
+LOADERS = """
+import os, model_manager
+from model_manager.hub import hf_hub_download, snapshot_download
+
+weights = model_manager.download("test/tiny-llama-gguf:F16")
+whole = model_manager.download("test/tiny-llama", format="safetensors")
+folder = snapshot_download("test/tiny-llama")
+config = hf_hub_download("test/tiny-llama", "config.json")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import xllamacpp
+from transformers import AutoConfig, AutoTokenizer
+
+for path in (whole, folder, os.path.dirname(config)):
+    assert AutoConfig.from_pretrained(path).model_type == "llama"
+    assert AutoTokenizer.from_pretrained(path)("one link")["input_ids"]
+parameters = xllamacpp.CommonParams()
+# Made with Cython, which takes no other class than str itself.
+parameters.model.path = str(weights)
+parameters.n_ctx, parameters.n_parallel, parameters.warmup = 64, 1, False
+answer = xllamacpp.Server(parameters).handle_completions({"prompt": "ab", "max_tokens": 3})
+print(answer["usage"]["completion_tokens"])
+"""
+
+
+def test_loaders_take_a_download_as_it_is(hub: MakeHub, tmp_path: Path) -> None:
+    (tmp_path / "gguf").mkdir()
+    write_gguf(tmp_path / "gguf/tiny.F16.gguf", 0)
+    write_set(tmp_path / "set")
+    hub({"test/tiny-llama-gguf": tmp_path / "gguf", "test/tiny-llama": tmp_path / "set"})
+    done = python("-c", LOADERS)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "3", done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import struct
 import sys
 import sysconfig
 from pathlib import Path
@@ -57,3 +58,30 @@ def test_everything_public_is_documented_and_there() -> None:
         assert name.startswith("_") or getattr(model_manager.Manager, name).__doc__, name
     assert (Path(model_manager.__file__).parent / "py.typed").exists()
     assert model_manager.__version__ == importlib.metadata.version("model-manager")
+
+
+def test_the_wheel_has_the_licences_an_address_and_no_symbols_for_debuggers() -> None:
+    files = importlib.metadata.files("model-manager") or []
+    for name in ("LICENSE-MIT", "LICENSE-APACHE"):
+        (licence,) = [file for file in files if file.name == name]
+        assert licence.read_text() == (REPOSITORY / name).read_text() == (REPOSITORY / "python" / name).read_text()
+    metadata = importlib.metadata.metadata("model-manager")
+    assert metadata["License-Expression"] == "MIT OR Apache-2.0"
+    assert metadata.get_all("Project-URL") == ["Documentation, https://docs.rs/model-manager"]
+    if sys.platform == "linux":
+        (library,) = [file for file in files if file.name.startswith("_native") and file.suffix == ".so"]
+        assert not {".symtab", ".debug_info"} & set(sections(library.read_binary()))
+
+
+def sections(elf: bytes) -> list[str]:
+    """The names of the sections of a 64-bit ELF file."""
+    (table,), (size, count, names) = struct.unpack_from("<Q", elf, 40), struct.unpack_from("<HHH", elf, 58)
+    headers = [struct.unpack_from("<I20xQ", elf, table + size * number) for number in range(count)]
+    start = headers[names][1]
+    return [elf[start + name : elf.index(b"\0", start + name)].decode() for name, _ in headers]
+
+
+def test_a_wheel_unwinds_whatever_other_builds_do() -> None:
+    profile = (REPOSITORY / "Cargo.toml").read_text().split("[profile.wheel]")[1].split("[")[0]
+    assert 'panic = "unwind"' in profile and "strip = true" in profile
+    assert 'profile = "wheel"' in (REPOSITORY / "python/pyproject.toml").read_text()

@@ -68,7 +68,7 @@ def _shows_bars() -> bool:
 
 
 def in_notebook() -> bool:
-    """Whether a notebook runs this."""
+    """Whether a notebook runs this: a cell whose output is shown by somebody else, in Jupyter and what is made of it."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return "IPKernelApp" in getattr(shell, "config", ())

@@ -60,6 +60,12 @@ def test_what_is_here_is_not_fetched_again(server: Hub) -> None:
     path = hf_hub_download(REPO, "tiny.Q4_K_M.gguf")
     assert Path(path).read_bytes() == FILES["tiny.Q4_K_M.gguf"]
     assert server.content_bytes() == before
+    # Also what git holds, for which the Hub publishes no SHA-256.
+    hf_hub_download(REPO, "config.json")
+    before = server.content_bytes()
+    hf_hub_download(REPO, "config.json")
+    snapshot_download(REPO, allow_patterns=["*.gguf", "config.json"])
+    assert server.content_bytes() == before
     hf_hub_download(REPO, "tiny.Q4_K_M.gguf", force_download=True)
     assert server.content_bytes() == before + len(FILES["tiny.Q4_K_M.gguf"])
 
@@ -115,7 +121,6 @@ def test_without_the_hub_what_is_here_is_used(
     assert server.requests() == before
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_hub_that_cannot_be_reached_is_no_reason_to_fail(
     server: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

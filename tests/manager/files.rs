@@ -126,3 +126,19 @@ fn a_lock_has_what_is_here_and_an_update_adds_no_other_file() {
     let text = machine.project.lock_text().unwrap();
     assert!(text.contains("config.json") && !text.contains("README.md"), "{text}");
 }
+
+#[test]
+fn a_file_without_a_published_sha256_is_not_fetched_again_when_its_branch_is_looked_up() {
+    let machine = machine();
+    let config = format!("hf://{SET}/config.json");
+    get(&machine.project, &config, Some("main"), &[], &[]).unwrap();
+    machine.hub.reset_counters();
+    let report = get(&machine.project, &config, Some("main"), &[], &[]).unwrap();
+    assert_eq!((report.download_bytes, machine.hub.count().content_bytes()), (0, 0));
+    assert!(machine.requests() > 0, "the branch is looked up");
+    // Content of the same size that is another is fetched.
+    machine.hub.repo(SET).plain("config.json", "[]").commit();
+    get(&machine.project, &config, Some("main"), &[], &[]).unwrap();
+    assert_eq!(machine.project.bytes(&format!("{MAIN}/config.json")).unwrap(), b"[]");
+    machine.project.assert_promises();
+}

@@ -333,8 +333,8 @@ pub(in crate::manager) fn folder_of<'p>(paths: impl IntoIterator<Item = &'p RelP
     folder
 }
 
-/// Whether a blob has both ids. What its records say is believed of no hash that goes into a lock file.
-fn has_ids(store: &Store, digest: &Sha256Digest, git_sha1: &GitSha1, size: Option<u64>) -> Result<bool> {
+/// Whether the blob of this digest is here, and its content has both ids: what records say is a claim.
+pub(in crate::manager) fn has_ids(store: &Store, digest: &Sha256Digest, git_sha1: &GitSha1, size: Option<u64>) -> Result<bool> {
     if store.find(digest)?.is_none_or(|blob| Some(blob.size) != size) {
         return Ok(false);
     }

@@ -61,6 +61,9 @@ impl ModelManager {
         let is_open = target.open_label || matches!(target.wanted, Wanted::Gguf { quant: None, .. });
         let mut plan = self.plan_from_source(target, &options.with).await?;
         self.follow_indexes(&mut plan).await?;
+        if !options.force {
+            self.recognise_shown(&mut plan, store)?;
+        }
         if is_open && plan.target.view.format.is_single_file() {
             self.keep_place(&mut plan, store)?;
         }

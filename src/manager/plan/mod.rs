@@ -1,8 +1,10 @@
 //! What a download will do, as a value: `make` decides it, `download.rs` acts on it.
 
+mod asked;
 pub(super) mod choose;
 pub(super) mod index;
 mod make;
+mod shown;
 pub(super) mod target;
 
 use super::{FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, ModelOrigin, PlanReport, plan::target::Target};

@@ -161,11 +161,13 @@ impl ModelManager {
         let Some(mut files) = plan.view_files() else {
             return Err(Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint(Hint::RunAgain));
         };
-        let _views_lock = project.lock_views(store.wait())?;
+        // Who adds to a view reads its root and writes it again, so nobody else may do so meanwhile.
+        let kind = if plan.target.adds { LockKind::Exclusive } else { LockKind::Shared };
+        let _views_lock = store.lock_views(project.uuid(), kind, store.wait())?;
         if plan.target.adds
             && let Some(root) = store.root_of(project.uuid(), &plan.target.view)?
         {
-            // What another process added since the plan was made stays.
+            // What was added since the plan was made stays.
             files.extend(root.files.into_iter().filter(|file| !plan.has(&file.path)));
         }
         project.put_root(&plan.target.view, &files)?;

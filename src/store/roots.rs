@@ -150,8 +150,8 @@ impl Store {
     }
 
     /// Locks a project's views: shared while they are rooted and shown, exclusive from the first link to the last root of
-    /// a removal, which could otherwise take a root away under links that a download has just made. Nothing is locked
-    /// where locks do nothing or nothing can be changed.
+    /// a removal, which could otherwise take a root away under links that a download has just made, and while files are added to
+    /// a view, for which its root is read and written again. Nothing is locked where locks do nothing or nothing can be changed.
     pub fn lock_views(&self, project: &Uuid, kind: LockKind, wait: &Wait) -> Result<Option<FileLock>> {
         if !self.locks_work() {
             return Ok(None);

@@ -245,8 +245,8 @@ pub use digest::{GitSha1, Sha256Digest};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
-    AddRequest, Call, Companions, DownloadOptions, LockOptions, ModelManager, ModelName, Selector, Session, SyncOptions,
-    UseOptions, UsePlan,
+    AddRequest, Call, Companions, DownloadOptions, ListFilter, ListOrder, LockOptions, ModelManager, ModelName, Selector, Session,
+    SyncOptions, UseOptions, UsePlan,
 };
 pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;
@@ -265,8 +265,8 @@ pub mod reports {
             LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck, LockCheckTotals, LockEntryReport,
             LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict, ModelOrigin, PartialReport,
             PlanReport, ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport, RepairedFile, RepoFile, SharedBlob,
-            StoreReport, StoreState, SyncReport, SyncTotals, UnregisterReport, UseReport, VerifiedFile, VerifyState, WeightsInfo,
-            WhyReport,
+            StoreList, StoreReport, StoreState, SyncReport, SyncTotals, Timestamp, UnregisterReport, UnshownBlob, UseReport,
+            VerifiedFile, VerifyState, WeightsInfo, WhyReport,
         },
         registry::{Finding, Level},
         store::{OpaqueJson, Provenance, RootOwner, Severity, StoreFinding, TrustWord, Unreferenced, UpstreamFile},

@@ -15,6 +15,7 @@ mod interrupt;
 mod notices;
 mod output;
 mod progress;
+mod table;
 mod units;
 
 use crate::{
@@ -83,6 +84,7 @@ fn output_style(cli: &Cli, environment: &Environment<'_>, cwd: PathBuf) -> Outpu
         quiet: cli.global.quiet,
         verbose: cli.global.verbose,
         people: out,
+        width: terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0),
         out_color: color(out),
         err_color: color(err),
         progress: progress_mode(&cli.global, environment, err),

@@ -66,6 +66,8 @@ pub struct OutputStyle {
     pub verbose: bool,
     /// Whether a person sees stdout.
     pub people: bool,
+    /// How many columns the terminal on stdout has; `None` where there is none.
+    pub width: Option<usize>,
     /// Colour on stdout.
     pub out_color: bool,
     /// Colour on stderr.
@@ -85,6 +87,7 @@ impl OutputStyle {
             out: String::new(),
             notes: String::new(),
             people: self.people,
+            width: self.width.filter(|_| self.people),
             quiet: self.quiet,
             cwd: self.cwd.clone(),
             places: self.places.clone(),
@@ -200,7 +203,10 @@ pub struct Output {
     pub notes: String,
     /// Whether a person will see `out`; else it is for a pipe.
     pub people: bool,
-    quiet: bool,
+    /// How many columns its lines may have; `None` where nothing limits them.
+    pub width: Option<usize>,
+    /// Whether only results, warnings and errors are wanted.
+    pub quiet: bool,
     cwd: PathBuf,
     places: Vec<(&'static str, String)>,
 }
@@ -275,57 +281,6 @@ pub fn printable(text: &str) -> String {
     text::printable(text).into_owned()
 }
 
-/// Rows in aligned columns, two spaces apart.
-#[derive(Debug, Default)]
-pub struct Table {
-    rows: Vec<Vec<String>>,
-    right: Vec<usize>,
-}
-
-impl Table {
-    /// A table under these headings, in capitals.
-    pub fn new(headings: &[&str]) -> Self {
-        let mut table = Self::default();
-        if !headings.is_empty() {
-            table.rows.push(headings.iter().map(|heading| heading.to_uppercase()).collect());
-        }
-        table
-    }
-
-    /// Aligns a column of numbers at its right.
-    pub fn right(mut self, column: usize) -> Self {
-        self.right.push(column);
-        self
-    }
-
-    /// Adds a row.
-    pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(cells.into_iter().map(Into::into).map(|cell: String| printable(&cell)).collect());
-    }
-
-    /// Its lines. The first row is painted as a heading where `painted` says so.
-    pub fn lines(&self) -> Vec<String> {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-        self.rows.iter().map(|row| self.line(row, &widths)).collect()
-    }
-
-    fn line(&self, row: &[String], widths: &[usize]) -> String {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
-            if self.right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    }
-
-    /// Writes it, each line indented.
-    pub fn write(&self, output: &mut Output, indent: &str) {
-        for (number, line) in self.lines().into_iter().enumerate() {
-            output.line(format!("{indent}{}", if number == 0 { styled(FAINT, line) } else { line }));
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
@@ -333,6 +288,13 @@ pub(super) mod testing {
     /// What a person at a terminal in `/work` would see, without colour.
     pub fn seen(answer: &dyn Answer) -> (String, String) {
         show(answer, true)
+    }
+
+    /// The same at a terminal of so many columns.
+    pub fn seen_at(width: usize, answer: &dyn Answer) -> String {
+        let mut output = OutputStyle { width: Some(width), ..output_style() }.output();
+        answer.write(&mut output);
+        anstream::adapter::strip_str(&output.out).to_string()
     }
 
     /// What a pipe would receive.
@@ -381,13 +343,5 @@ mod tests {
         output.warn("careful");
         assert_eq!(output.out, "result\n");
         assert_eq!(anstream::adapter::strip_str(&output.notes).to_string(), "warning: careful\n");
-    }
-
-    #[test]
-    fn a_table_aligns_its_columns_without_trailing_space() {
-        let mut table = Table::new(&["name", "size"]).right(1);
-        table.row(["a", "5 B"]);
-        table.row(["longer", "12.00 MB"]);
-        assert_eq!(table.lines(), ["NAME        SIZE", "a            5 B", "longer  12.00 MB"]);
     }
 }

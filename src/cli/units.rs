@@ -40,6 +40,20 @@ pub fn thousandths(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+/// How long ago something was, in so many seconds: `now`, `5 min`, `3 h`, `12 d`; after three months the number of months, after
+/// two years that of years.
+pub fn ago(seconds: i64) -> String {
+    const DAY: i64 = 86_400;
+    match seconds.max(0) {
+        0..60 => "now".to_owned(),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds if seconds < 90 * DAY => format!("{} d", seconds / DAY),
+        seconds if seconds < 730 * DAY => format!("{} months", seconds / (30 * DAY)),
+        seconds => format!("{} years", seconds / (365 * DAY)),
+    }
+}
+
 /// A large count as models are called by: `7.24B`, `494M`.
 pub fn short_count(count: u64) -> String {
     let exact = count as f64;
@@ -98,6 +112,12 @@ mod tests {
         for (millis, text) in [(400, "0.4 s"), (42_000, "42 s"), (185_000, "3m 05s"), (3_720_000, "1h 02m")] {
             assert_eq!(time(Duration::from_millis(millis)), text);
         }
+    }
+
+    #[test]
+    fn what_was_long_ago_is_told_roughly() {
+        let times = [0, 59, 300, 7300, 90_000, 86_400 * 89, 86_400 * 100, 86_400 * 800];
+        assert_eq!(times.map(ago), ["now", "now", "5 min", "2 h", "1 d", "89 d", "3 months", "2 years"]);
     }
 
     proptest! {

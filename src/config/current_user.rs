@@ -55,7 +55,7 @@ mod tests {
     use crate::disk::Kind;
 
     fn stat(uid: u32, mode: u32) -> Stat {
-        Stat { kind: Kind::Dir, len: 0, allocated: 0, mtime_ns: 0, ino: 1, dev: 1, nlink: 1, mode, uid, gid: 0 }
+        Stat { kind: Kind::Dir, len: 0, allocated: 0, mtime_ns: 0, atime_ns: 0, ino: 1, dev: 1, nlink: 1, mode, uid, gid: 0 }
     }
 
     #[test]

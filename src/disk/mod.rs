@@ -64,8 +64,8 @@ pub enum Kind {
     Other,
 }
 
-/// Facts about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Facts about a file. Two are equal whatever their access times are: looking at a file changes that.
+#[derive(Debug, Clone, Copy, Eq)]
 pub struct Stat {
     /// What it is.
     pub kind: Kind,
@@ -75,6 +75,8 @@ pub struct Stat {
     pub allocated: u64,
     /// Modification time, nanoseconds since 1970.
     pub mtime_ns: i64,
+    /// Access time, nanoseconds since 1970; many volumes keep it only to the day, or not at all.
+    pub atime_ns: i64,
     /// Inode number; 0 where the system has none.
     pub ino: u64,
     /// Device number; 0 where the system has none.
@@ -87,6 +89,15 @@ pub struct Stat {
     pub uid: u32,
     /// Group; 0 where the system has none.
     pub gid: u32,
+}
+
+impl PartialEq for Stat {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { kind, len, allocated, mtime_ns, atime_ns: _, ino, dev, nlink, mode, uid, gid } = *self;
+        (kind, len, allocated, mtime_ns) == (other.kind, other.len, other.allocated, other.mtime_ns)
+            && (ino, dev, nlink) == (other.ino, other.dev, other.nlink)
+            && (mode, uid, gid) == (other.mode, other.uid, other.gid)
+    }
 }
 
 /// A name in a folder.
@@ -167,6 +178,12 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Asks the system to drop the clean pages of the file from its cache, so that reads come from the medium. Best
     /// effort.
     fn drop_cache(&self) {}
+    /// Keeps what is read through it from counting as a use of the file, where the system can.
+    fn keep_access_time(&self) {}
+    /// Sets its times to now. Whoever may write the file may do that.
+    fn touch(&self) -> Result<()> {
+        Ok(())
+    }
     /// Tries to lock it; `false` when another process holds it. Released when the file is closed or the process dies.
     fn try_lock(&self, kind: LockKind) -> Result<bool>;
 }

@@ -137,6 +137,14 @@ impl DiskFile for RealFile {
         system::drop_cache(&self.file);
     }
 
+    fn keep_access_time(&self) {
+        system::keep_access_time(&self.file);
+    }
+
+    fn touch(&self) -> Result<()> {
+        system::touch(&self.file).at("set the times of", &self.path)
+    }
+
     fn try_lock(&self, kind: LockKind) -> Result<bool> {
         let is_locked = system::try_lock(&self.file, kind).at("lock", &self.path)?;
         if is_locked {

@@ -48,6 +48,7 @@ pub(super) fn stat_of(stat: &rustix::fs::Stat) -> Stat {
         len: stat.st_size as u64,
         allocated: stat.st_blocks as u64 * 512,
         mtime_ns: stat.st_mtime as i64 * 1_000_000_000 + stat.st_mtime_nsec as i64,
+        atime_ns: stat.st_atime as i64 * 1_000_000_000 + stat.st_atime_nsec as i64,
         ino: stat.st_ino as u64,
         dev: stat.st_dev as u64,
         nlink: stat.st_nlink as u64,
@@ -77,6 +78,21 @@ pub(super) fn write_at(file: &fs::File, data: &[u8], offset: u64) -> io::Result<
 pub(super) fn set_mode(file: &fs::File, mode: u32) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
+
+/// Not by a time that is given: that is for the owner alone.
+pub(super) fn touch(file: &fs::File) -> io::Result<()> {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    Ok(rustix::fs::futimens(file, &rustix::fs::Timestamps { last_access: now, last_modification: now })?)
+}
+
+/// Only its owner may ask for it, so that it fails is no error.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn keep_access_time(file: &fs::File) {
+    let _ = rustix::fs::fcntl_getfl(file).and_then(|flags| rustix::fs::fcntl_setfl(file, flags | OFlags::NOATIME));
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn keep_access_time(_: &fs::File) {}
 
 pub(super) fn sync(file: &fs::File) -> io::Result<()> {
     file.sync_all()

@@ -63,12 +63,15 @@ fn identity(file: &fs::File) -> io::Result<Identity> {
 }
 
 fn facts(meta: &fs::Metadata, identity: &Identity) -> Stat {
-    let mtime_ns = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos() as i64);
+    let since_1970 = |time: io::Result<std::time::SystemTime>| {
+        time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos() as i64)
+    };
     Stat {
         kind: kind_of(&meta.file_type()),
         len: meta.file_size(),
         allocated: meta.file_size(),
-        mtime_ns,
+        mtime_ns: since_1970(meta.modified()),
+        atime_ns: since_1970(meta.accessed()),
         ino: identity.ino,
         dev: identity.dev,
         nlink: identity.nlink,
@@ -315,6 +318,12 @@ pub(super) fn zero(_: &fs::File, _: u64, _: u64) -> io::Result<()> {
 }
 
 pub(super) fn drop_cache(_: &fs::File) {}
+
+pub(super) fn keep_access_time(_: &fs::File) {}
+
+pub(super) fn touch(file: &fs::File) -> io::Result<()> {
+    file.set_modified(std::time::SystemTime::now())
+}
 
 /// Windows has no owners of this kind to give anything to.
 pub(super) fn give_copy(_: &Path) {}

@@ -118,7 +118,7 @@ impl ModelManager {
         }
         match digests.is_empty() {
             true => {
-                let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == named.folder).collect();
+                let here: Vec<_> = self.list_here()?.into_iter().filter(|listed| listed.model == named.folder).collect();
                 Err(self.not_present(&named, &here, command))
             }
             false => Ok(digests),

@@ -102,7 +102,7 @@ impl ModelManager {
             report.findings.push(StoreFinding { severity, path, message, repair: vec![repair] });
         };
         if let Some((path, what)) = unreadable {
-            let mut views: Vec<ViewKey> = self.list(None)?.into_iter().filter_map(|listed| listed.view).collect();
+            let mut views: Vec<ViewKey> = self.list_here()?.into_iter().filter_map(|listed| listed.view).collect();
             views.sort();
             let downloads = views.iter().map(|view| Action::new(Verb::Download).name(view.name())).collect();
             let repair = Hint::RestartProject { path: path.clone(), downloads };

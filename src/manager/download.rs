@@ -171,6 +171,7 @@ impl ModelManager {
             files.extend(root.files.into_iter().filter(|file| !plan.has(&file.path)));
         }
         project.put_root(&plan.target.view, &files)?;
+        store.note_use(project.uuid(), &plan.target.view);
         let built = views.build_adopting(&plan.target.view, &files, self.settings.link, project.uuid(), &adopted)?;
         if let Some(why) = &built.why {
             self.report(&Event::Notice(Notice::OtherLink { why: why.clone() }));
@@ -221,6 +222,7 @@ impl ModelManager {
         }
         self.note_sources(plan, store)?;
         let built = self.views(Some(store.clone())).build(&plan.target.view, &files, self.settings.link, &project)?;
+        store.note_use(&project, &plan.target.view);
         Ok(Some(self.downloaded(plan, store, &[], built.mode)))
     }
 

@@ -186,7 +186,7 @@ impl ModelManager {
 
     fn here(&self) -> Result<Here> {
         // The registry can be read whatever became of the store.
-        let listed = self.list(None).or_else(|error| match error.kind() {
+        let listed = self.list_here().or_else(|error| match error.kind() {
             ErrorKind::Failed => {
                 self.report(&Event::Warning(format!("the local models cannot be listed: {error}").into()));
                 Ok(Vec::new())

@@ -134,6 +134,7 @@ impl ModelManager {
     fn read_header(&self, name: &str, path: PathBuf) -> Result<Header, String> {
         let read = || -> Result<Result<Header, String>, crate::disk::DiskError> {
             let file = self.disk.open(&path, Open::Read)?;
+            file.keep_access_time();
             let mut reader = HeaderReader::new(name, file.stat()?.len);
             loop {
                 reader.fill(|buffer, at| file.read_at(buffer, at))?;

@@ -28,7 +28,8 @@ impl ModelManager {
     pub(super) fn path_asked_by(&self, what: &Selector, command: Invocation<'_>) -> Result<PathBuf> {
         let named = self.named(what, command)?;
         let form = self.form_of(&named, command)?;
-        let here = self.list_model(&form.folder, form.format.as_ref())?;
+        let store = self.existing_store()?;
+        let here = self.list_model(store.as_ref(), &form.folder, form.format.as_ref())?;
         let mut found: Vec<&ListedModel> = here.iter().filter(|listed| form.fits_listed(listed)).collect();
         if found.len() > 1 && form.format.is_none() && found.iter().any(|listed| listed.format == Format::gguf().as_str()) {
             found.retain(|listed| listed.format == Format::gguf().as_str());
@@ -42,6 +43,7 @@ impl ModelManager {
             [listed] => {
                 self.tell_choice(&named, listed, &here);
                 self.require_whole_view(listed)?;
+                self.note_use(store.as_ref(), listed);
                 // Which of several plain files is the model, the registry may know.
                 let registered = if listed.state == ListedState::Foreign { self.registered_path(&named, listed)? } else { None };
                 Ok(registered.unwrap_or_else(|| listed.path.clone()))

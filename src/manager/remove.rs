@@ -148,7 +148,7 @@ impl ModelManager {
             plan.partials = self.partials_of(store, &named.folder, &is_wanted)?;
         }
         if plan.views.is_empty() && plan.partials.is_empty() {
-            let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == named.folder).collect();
+            let here: Vec<_> = self.list_here()?.into_iter().filter(|listed| listed.model == named.folder).collect();
             return Err(self.nothing_to_remove(&named, &here, command));
         }
         Ok(plan)

@@ -58,7 +58,7 @@ impl ModelManager {
             true => self.preview_edit(new_registry, edit)?,
             false => self.edit_registry(new_registry, edit)?,
         };
-        let here = self.list(None)?;
+        let here = self.list_here()?;
         let here: Vec<_> = here.iter().filter(|listed| named.fits_listed(listed)).collect();
         let here = match here.as_slice() {
             [] => None,

@@ -34,7 +34,7 @@ impl ModelManager {
             let before = chosen.len();
             chosen.extend(found.iter().filter(matches));
             if chosen.len() == before {
-                let here: Vec<_> = self.list(None)?.into_iter().filter(|listed| listed.model == named.folder).collect();
+                let here: Vec<_> = self.list_here()?.into_iter().filter(|listed| listed.model == named.folder).collect();
                 return Err(self.not_present(&named, &here, command));
             }
         }

@@ -81,6 +81,7 @@ impl Store {
     /// the recorded damage.
     pub fn check_at(&self, path: &Path, digest: &Sha256Digest, mode: CheckMode, progress: Progress<'_>) -> Result<BlobState> {
         let Some(file) = disk::absent_is_none(self.disk().open(path, Open::Read))? else { return Ok(BlobState::Missing) };
+        file.keep_access_time();
         let stat = file.stat()?;
         if stat.kind != Kind::File {
             return Ok(BlobState::Modified { segments: Vec::new() });
@@ -132,6 +133,9 @@ impl Store {
                 if meta.stamp != stamp && self.is_unchanged_blob(digest, file, stamp)? {
                     // The next quick check need not read everything again.
                     where_possible(self.change_meta(digest, |meta| std::mem::replace(&mut meta.stamp, stamp) != stamp))?;
+                } else if self.is_writable() {
+                    // The record's own time says when its blob was last checked.
+                    where_possible(self.touch(&self.layout().meta(digest)))?;
                 }
                 return Ok(BlobState::Ok { trust: meta.trust });
             }

@@ -20,6 +20,7 @@ mod relocation;
 mod repair;
 mod roots;
 mod snapshot;
+mod used;
 
 pub use crate::disk::lock::{FileLock, Wait};
 pub use check::{BlobState, CheckMode, Progress};

@@ -105,8 +105,19 @@ mod tests {
     const BOB: u32 = 54_002;
 
     fn chain(owners: &[(&str, u32)], mode: u32) -> Chain {
-        let stat =
-            |uid| Stat { kind: Kind::Dir, len: 0, allocated: 0, mtime_ns: 0, ino: 1, dev: 1, nlink: 1, mode, uid, gid: 54_100 };
+        let stat = |uid| Stat {
+            kind: Kind::Dir,
+            len: 0,
+            allocated: 0,
+            mtime_ns: 0,
+            atime_ns: 0,
+            ino: 1,
+            dev: 1,
+            nlink: 1,
+            mode,
+            uid,
+            gid: 54_100,
+        };
         owners.iter().map(|(path, uid)| (path.into(), stat(*uid))).collect()
     }
 

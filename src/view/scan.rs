@@ -6,7 +6,11 @@
 //!
 //! It costs one reading of each folder, of each record, and one or two looks at each file.
 
-use super::{FileState, Result, States, ViewManifest, Views, manifest::MANIFEST_FILE, state::Classifier};
+use super::{
+    FileState, Result, States, ViewManifest, Views,
+    manifest::MANIFEST_FILE,
+    state::{Classifier, Shown},
+};
 use crate::{
     digest::Sha256Digest,
     disk::{DiskError, Entry, Folder, Kind, parallel},
@@ -42,6 +46,10 @@ pub struct Found {
     pub path: PathBuf,
     /// Length in bytes of what it shows; 0 where that cannot be read.
     pub size: u64,
+    /// When that was last written, in nanoseconds since 1970; 0 where that is not known.
+    pub modified_ns: i64,
+    /// When that was last read, as far as the volume keeps it.
+    pub accessed_ns: i64,
     /// What it is.
     pub state: FileState,
     /// What the record of its view says of it.
@@ -367,16 +375,16 @@ impl TreeWalk<'_> {
         let path = place.dir.join(file.path.to_path());
         let state = states.at(&path)?;
         let shown = if state.is_some() { self.views.disk.stat_follow(&path).ok() } else { None };
-        let size = shown.filter(|stat| stat.kind == Kind::File).map_or(0, |stat| stat.len);
+        let shown = shown.filter(|stat| stat.kind == Kind::File).map_or_else(Shown::default, |stat| Shown::of(&stat));
         let state = state.unwrap_or(FileState::Absent);
         Ok(Found {
             recorded: Some(Recorded { sha256: file.sha256, size: file.size }),
             belongs: true,
-            ..self.found_at(place, file.path.as_str(), &path, (state, size), place.linked)
+            ..self.found_at(place, file.path.as_str(), &path, (state, shown), place.linked)
         })
     }
 
-    fn found_at(&self, place: &Place<'_>, file: &str, path: &Path, (state, size): (FileState, u64), linked: bool) -> Found {
+    fn found_at(&self, place: &Place<'_>, file: &str, path: &Path, (state, shown): (FileState, Shown), linked: bool) -> Found {
         // A copy has bytes of its own.
         let is_damaged = matches!(&state, FileState::Blob { digest, .. } if self.damaged.contains(digest));
         Found {
@@ -385,7 +393,9 @@ impl TreeWalk<'_> {
             quant: place.quant.map(str::to_owned),
             file: file.to_owned(),
             path: path.to_owned(),
-            size,
+            size: shown.size,
+            modified_ns: shown.modified_ns,
+            accessed_ns: shown.accessed_ns,
             // Files behind a link to a folder are not ours.
             state: if linked { FileState::Foreign } else { state },
             recorded: None,
@@ -428,13 +438,13 @@ impl TreeWalk<'_> {
         }
         let recorded = || Ok(place.manifest(self.views)?.and_then(|manifest| manifest.file(file)));
         let looked = self.classifier.look_in((folder, &entry.name), path, entry.kind, recorded)?;
-        let Some((state, size)) = looked else { return Ok(None) };
+        let Some((state, shown)) = looked else { return Ok(None) };
         // A link to a blob is known by its target; only others are looked at again.
         if entry.kind == Kind::Symlink && state == FileState::Foreign && leads_to_folder(folder, &entry.name) {
             // One such link on the way is enough; more could go in circles.
             return Ok((!linked).then_some(true));
         }
-        self.found.push(self.found_at(place, file, path, (state, size), linked));
+        self.found.push(self.found_at(place, file, path, (state, shown), linked));
         Ok(None)
     }
 }

@@ -65,6 +65,23 @@ impl FileState {
     }
 }
 
+/// What is known of the content that a file shows, without reading it; all 0 where that cannot be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Length in bytes.
+    pub size: u64,
+    /// When it was last written, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// When it was last read, as far as the volume keeps that.
+    pub accessed_ns: i64,
+}
+
+impl Shown {
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self { size: stat.len, modified_ns: stat.mtime_ns, accessed_ns: stat.atime_ns }
+    }
+}
+
 /// The blob that a link to `…/sha256/ab/<64 hex>` names, in whatever store.
 pub(super) fn digest_of_target(target: &Path) -> Option<Sha256Digest> {
     let mut parts = target.components().rev().map(|part| part.as_os_str().to_str());
@@ -88,20 +105,20 @@ impl<'a> Classifier<'a> {
     }
 
     /// Judges what stands at `path`, `None` where nothing does. `recorded` is asked for only where it matters.
-    /// The second value is the length of the content that is shown.
+    /// The second value tells of the content that is shown.
     pub(super) fn look<'m>(
         &self,
         path: &Path,
         kind: Kind,
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
-    ) -> Result<Option<(FileState, u64)>> {
+    ) -> Result<Option<(FileState, Shown)>> {
         match kind {
             Kind::Symlink => {
                 let target = self.disk.read_link(path);
                 Ok(Self::link(target.map(|target| (target, self.disk.stat_follow(path)))))
             }
             Kind::File => self.file(path, self.disk.find(path)?, recorded),
-            Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, 0))),
+            Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, Shown::default()))),
         }
     }
 
@@ -111,11 +128,11 @@ impl<'a> Classifier<'a> {
         path: &Path,
         found: Option<Stat>,
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
-    ) -> Result<Option<(FileState, u64)>> {
+    ) -> Result<Option<(FileState, Shown)>> {
         match found {
             None => Ok(None),
-            Some(stat) if stat.kind != Kind::File => Ok(Some((FileState::Foreign, 0))),
-            Some(stat) => Ok(Some((self.plain(path, &stat, None, recorded()?)?, stat.len))),
+            Some(stat) if stat.kind != Kind::File => Ok(Some((FileState::Foreign, Shown::default()))),
+            Some(stat) => Ok(Some((self.plain(path, &stat, None, recorded()?)?, Shown::of(&stat)))),
         }
     }
 
@@ -126,27 +143,27 @@ impl<'a> Classifier<'a> {
         path: &Path,
         kind: Kind,
         recorded: impl FnOnce() -> Result<Option<&'m ManifestFile>>,
-    ) -> Result<Option<(FileState, u64)>> {
+    ) -> Result<Option<(FileState, Shown)>> {
         match kind {
             Kind::Symlink => Ok(Self::link(folder.link(name))),
             Kind::File => self.file(path, crate::disk::absent_is_none(folder.stat(name))?, recorded),
-            Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, 0))),
+            Kind::Dir | Kind::Other => Ok(Some((FileState::Foreign, Shown::default()))),
         }
     }
 
     /// Judges a link by what it holds, and what it leads to.
-    fn link(link: Result<(PathBuf, Result<Stat, DiskError>), DiskError>) -> Option<(FileState, u64)> {
+    fn link(link: Result<(PathBuf, Result<Stat, DiskError>), DiskError>) -> Option<(FileState, Shown)> {
         let (target, shown) = match link {
             Ok(link) => link,
             Err(error) if error.is_not_found() => return None,
             // No longer a link.
-            Err(_) => return Some((FileState::Foreign, 0)),
+            Err(_) => return Some((FileState::Foreign, Shown::default())),
         };
         let digest = digest_of_target(&target);
         Some(match (shown, digest) {
-            (Ok(stat), Some(digest)) => (FileState::Blob { digest, mode: LinkMode::Symlink }, stat.len),
-            (Ok(stat), None) => (FileState::Foreign, if stat.kind == Kind::File { stat.len } else { 0 }),
-            (Err(_), digest) => (FileState::Dangling { target, digest }, 0),
+            (Ok(stat), Some(digest)) => (FileState::Blob { digest, mode: LinkMode::Symlink }, Shown::of(&stat)),
+            (Ok(stat), None) => (FileState::Foreign, if stat.kind == Kind::File { Shown::of(&stat) } else { Shown::default() }),
+            (Err(_), digest) => (FileState::Dangling { target, digest }, Shown::default()),
         })
     }
 

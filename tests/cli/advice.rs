@@ -97,6 +97,8 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ),
     ("cli/commands/list.rs", "download <model>", In(|| nothing("list").word("<model>", "tiny"))),
     ("cli/commands/list.rs", "info", In(|| nothing("list"))),
+    ("cli/commands/list.rs", "list", In(|| here("list --filter zzz"))),
+    ("cli/commands/list.rs", "gc", In(|| unused("list --all"))),
     ("cli/commands/list.rs", "verify {name} --repair", In(|| broken("list"))),
     ("cli/commands/df.rs", "doctor", In(|| known_damaged("df").code(&[4]))),
     ("cli/commands/why.rs", "doctor", In(|| known_damaged("why tiny").code(&[4]))),

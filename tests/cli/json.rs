@@ -349,6 +349,7 @@ fn damage_and_removal(seen: &mut Seen) {
     fs::hard_link(&blob, machine.sandbox.root().join("another name")).unwrap();
     leave_a_partial(&machine, "owl:q8_0");
     machine.sandbox.write(&format!("models/.blobs/meta/ab/{}.json", "ab".repeat(32)), "{}");
+    seen.run(&machine, "list", "--all", 0);
     seen.run(&machine, "gc", "--dry-run", 0);
     seen.run(&machine, "gc", "--grace 0 --partials 0", 0);
     seen.run(&machine, "projects", "forget models --force", 0);

@@ -147,7 +147,7 @@ fn the_guide_works_from_top_to_bottom() {
 
     let list = machine.run("list").ok();
     assert_eq!(list.stdout.lines().count(), 5, "{list}");
-    assert!(list.stdout.lines().all(|line| line.split('\t').count() == 6), "{list}");
+    assert!(list.stdout.lines().all(|line| line.split('\t').count() == 11), "{list}");
     assert_eq!(machine.run("list --format gguf").ok().stdout, list.stdout);
     assert_eq!(machine.run("list --format safetensors").ok().stdout, "");
 

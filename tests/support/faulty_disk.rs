@@ -158,6 +158,9 @@ impl DiskFile for FaultyFile {
     fn set_group(&self, gid: u32) -> Result<()> {
         self.inner.set_group(gid)
     }
+    fn touch(&self) -> Result<()> {
+        self.inner.touch()
+    }
     fn sync_data(&self) -> Result<()> {
         self.syncs.sync(|| {
             self.disk.step(Op::SyncData, &self.path)?;

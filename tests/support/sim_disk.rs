@@ -337,6 +337,7 @@ impl SimDisk {
             len: node.data.len() as u64,
             allocated: node.data.len() as u64,
             mtime_ns: node.mtime_ns,
+            atime_ns: 0,
             ino,
             dev: 1,
             nlink: if node.dir { 2 } else { state.seen.names.values().filter(|named| **named == ino).count() as u64 },

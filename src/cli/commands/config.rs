@@ -3,7 +3,8 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Output, Table, printable},
+        output::{Answer, Output, printable},
+        table::Table,
     },
     config::{
         effective::{self, Origin, ShownSetting},
@@ -227,7 +228,7 @@ impl Answer for Settings {
                     output.note("Nothing is set there.");
                     return;
                 }
-                let mut table = Table::new(&["setting", "value", "set by"]);
+                let mut table = Table::new(&["setting", "value", "set by"]).elastic(1, 16).elastic(2, 16).keep(&[1]);
                 for shown in all {
                     let value = Some(value(shown)).filter(|value| !value.is_empty()).unwrap_or_else(|| "-".to_owned());
                     table.row([shown.setting.key.to_owned(), value, from(output, &shown.origin)]);

@@ -3,7 +3,8 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Output, Table},
+        output::{Answer, Output},
+        table::Table,
         units,
     },
     error::Result,

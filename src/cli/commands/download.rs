@@ -6,7 +6,8 @@ use crate::{
         args::Form,
         context::Context,
         exit, notices,
-        output::{Answer, Output, STRONG, Table, printable, styled},
+        output::{Answer, Output, STRONG, printable, styled},
+        table::Table,
         units,
     },
     digest::Sha256Digest,
@@ -207,7 +208,7 @@ pub(super) fn write_plan(output: &mut Output, plan: &PlanReport) {
     output.line(format!("  licence  {}{gate}", printable(license)));
     output.line(format!("  path     {}", output.path(&plan.path)));
     output.line("");
-    let mut table = Table::new(&["file", "size", "sha256", "state", "to fetch"]).right(1).right(4);
+    let mut table = Table::new(&["file", "size", "sha256", "state", "to fetch"]).right(1).right(4).elastic(0, 24).keep(&[4, 1, 3]);
     for file in &plan.files {
         let short = |digest: &dyn std::fmt::Display| digest.to_string().chars().take(12).collect::<String>();
         let digest = match (&file.sha256, &file.git_sha1) {

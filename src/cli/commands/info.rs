@@ -4,7 +4,8 @@ use crate::{
     cli::{
         args::Form,
         context::Context,
-        output::{Answer, FAINT, Output, STRONG, Table, printable, styled},
+        output::{Answer, FAINT, Output, STRONG, printable, styled},
+        table::Table,
         units,
     },
     error::Result,
@@ -92,13 +93,13 @@ fn group(model: &InfoModel) -> usize {
 
 impl Info {
     fn overview(&self, output: &mut Output) {
-        let mut table = Table::new(&["model", "size", "ram", "forms"]);
+        let mut table = Table::new(&["model", "size", "ram", "forms"]).elastic(3, 12).keep(&[3, 1]);
         for model in &self.models {
             let known = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".into());
             table.row([model.model.clone(), known(&model.params), known(&model.ram), forms_text(model)]);
         }
         // One table, so that the columns of all groups stand below each other.
-        let mut lines = table.lines().into_iter();
+        let mut lines = table.lines(output.width.map(|width| width.saturating_sub(2))).into_iter();
         let heading = lines.next().unwrap_or_default();
         let rows: Vec<(usize, &InfoModel, String)> =
             self.models.iter().zip(lines).map(|(model, line)| (group(model), model, line)).collect();
@@ -108,7 +109,7 @@ impl Info {
                 continue;
             }
             output.line(styled(STRONG, title));
-            output.line(format!("  {}", styled(FAINT, &heading)));
+            output.line(format!("  {heading}"));
             for (_, model, line) in of_group {
                 output.line(format!("  {line}"));
                 if let Some(about) = about(model) {
@@ -176,7 +177,7 @@ fn write_one(output: &mut Output, model: &InfoModel) {
     }
     output.line("");
     if !model.labels.is_empty() {
-        let mut table = Table::new(&["label", "role", "size", "files", "here"]).right(2);
+        let mut table = Table::new(&["label", "role", "size", "files", "here"]).right(2).keep(&[2, 4, 1]);
         for label in &model.labels {
             let here = if label.present { "*" } else { "" };
             let files = label.files.len().to_string();
@@ -191,7 +192,7 @@ fn write_one(output: &mut Output, model: &InfoModel) {
     if model.forms.is_empty() {
         return;
     }
-    let mut table = Table::new(&["format", "quant", "size", "source", "here", "status"]).right(2);
+    let mut table = Table::new(&["format", "quant", "size", "source", "here", "status"]).right(2).elastic(5, 20).keep(&[1, 2, 4]);
     for form in &model.forms {
         let size = form.total_bytes.map_or("?".into(), units::size);
         let quant = form.quant.as_ref().map_or("-".into(), ToString::to_string);

@@ -3,7 +3,8 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Output, Table, printable},
+        output::{Answer, Output, printable},
+        table::Table,
         units,
     },
     error::Result,
@@ -72,7 +73,11 @@ impl Answer for Projects {
         } else if self.lines.is_empty() {
             output.note("None.");
         } else if output.people {
-            let mut table = Table::new(&["project", "state", "views", "size", "last seen", "uuid"]).right(2).right(3);
+            let mut table = Table::new(&["project", "state", "views", "size", "last seen", "uuid"])
+                .right(2)
+                .right(3)
+                .elastic(0, 30)
+                .keep(&[1, 3, 2]);
             for line in &self.lines {
                 let (views, size) = (line.views.len().to_string(), units::size(line.total_bytes));
                 table.row([

@@ -3,7 +3,8 @@
 use crate::{
     cli::{
         context::Context,
-        output::{Answer, Output, Table, printable},
+        output::{Answer, Output, printable},
+        table::Table,
     },
     error::Result,
     manager::StoreReport,
@@ -58,7 +59,7 @@ impl Answer for Stores {
         } else if self.lines.is_empty() {
             output.note("None.");
         } else if output.people {
-            let mut table = Table::new(&["store", "state", "since", "uuid"]);
+            let mut table = Table::new(&["store", "state", "since", "uuid"]).elastic(0, 30).keep(&[1]);
             for line in &self.lines {
                 table.row([
                     printable(&line.path.to_string_lossy()),

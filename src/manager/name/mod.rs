@@ -227,7 +227,7 @@ impl ModelManager {
     fn views_here(&self, folder: &str) -> Result<BTreeSet<ViewKey>> {
         let mut views: BTreeSet<ViewKey> =
             self.rooted_and_locked().into_iter().filter(|view| view.model.as_str() == folder).collect();
-        let listed = self.list(None)?;
+        let listed = self.list_here()?;
         views.extend(listed.into_iter().filter(|listed| listed.model == folder).filter_map(|listed| listed.view));
         Ok(views)
     }

@@ -40,7 +40,7 @@ impl ModelManager {
         let Err(error) = registry.model(id.as_str()) else {
             return Error::new(ErrorKind::NotFound, format!("`{id}` is not here"));
         };
-        let here = self.list(None).unwrap_or_default();
+        let here = self.list_here().unwrap_or_default();
         let mut names: Vec<&str> = registry.models().map(|model| model.id.as_str()).collect();
         names.extend(here.iter().map(|listed| listed.model.as_str()));
         names.sort_unstable();
@@ -96,7 +96,7 @@ impl ModelManager {
         if is_folder {
             return error.hint(Hint::ListModels);
         }
-        let listed = self.list(None).unwrap_or_default();
+        let listed = self.list_here().unwrap_or_default();
         let mut names: Vec<&str> = listed.iter().map(|listed| listed.model.as_str()).collect();
         names.dedup();
         // Probably a misspelt local name rather than a repository that differs in one letter.

@@ -16,12 +16,13 @@ mod projects;
 mod remove;
 mod store;
 mod sync;
+mod time;
 mod verify;
 
 pub use download::{DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
 pub use info::{InfoForm, InfoModel, LabelInfo, WeightsInfo};
 pub use known_stores::{StoreReport, StoreState};
-pub use list::{ListedFile, ListedFileState, ListedModel, ListedState};
+pub use list::{ListFilter, ListOrder, ListedFile, ListedFileState, ListedModel, ListedState, StoreList, UnshownBlob};
 pub use lock::{
     ChangeKind, FileChange, LockCheck, LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState,
 };
@@ -33,6 +34,7 @@ pub use store::{
     BlobReport, BlobUser, DfReport, DfTotals, DoctorReport, DoctorTotals, GcSummary, GcTotals, PartialReport, WhyReport,
 };
 pub use sync::{SyncReport, SyncTotals};
+pub use time::Timestamp;
 pub use verify::{ByteRange, RepairReport, RepairedFile, VerifiedFile, VerifyState};
 
 use crate::store::{RootOwner, ViewKey};

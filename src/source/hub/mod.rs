@@ -9,7 +9,7 @@ mod endpoints;
 mod gguf;
 mod hosts;
 mod label;
-mod pattern;
+pub(crate) mod pattern;
 mod pin;
 mod reference;
 mod select;

@@ -245,8 +245,8 @@ pub use digest::{GitSha1, Sha256Digest};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
-    AddRequest, Call, Companions, DownloadOptions, ListFilter, ListOrder, LockOptions, ModelManager, ModelName, Selector, Session,
-    SyncOptions, UseOptions, UsePlan,
+    AddRequest, Call, Companions, DownloadOptions, EvictionOptions, EvictionPlan, ListFilter, ListOrder, LockOptions, ModelManager,
+    ModelName, Selector, Session, SyncOptions, UseOptions, UsePlan,
 };
 pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;
@@ -261,12 +261,13 @@ pub mod reports {
     pub use crate::{
         manager::{
             AddReport, BlobReport, BlobUser, ByteRange, ChangeKind, DfReport, DfTotals, DoctorReport, DoctorTotals, DownloadReport,
-            FileChange, FileReport, FileSupply, GcSummary, GcTotals, InfoForm, InfoModel, KeptFile, LabelInfo, LeftOut, LintReport,
-            LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck, LockCheckTotals, LockEntryReport,
-            LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict, ModelOrigin, PartialReport,
-            PlanReport, ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport, RepairedFile, RepoFile, SharedBlob,
-            StoreList, StoreReport, StoreState, SyncReport, SyncTotals, Timestamp, UnregisterReport, UnshownBlob, UseReport,
-            VerifiedFile, VerifyState, WeightsInfo, WhyReport,
+            EvictedModel, EvictionReport, FileChange, FileReport, FileSupply, GcSummary, GcTotals, InfoForm, InfoModel, KeptFile,
+            LabelInfo, LeftOut, LintReport, LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck,
+            LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict,
+            ModelOrigin, PartialReport, PlanReport, ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport,
+            RepairedFile, RepoFile, SharedBlob, StoreList, StoreReport, StoreState, SyncReport, SyncTotals, Timestamp,
+            UnregisterReport, UnshownBlob, UsageGroup, UsageReport, UsageTotals, UseReport, VerifiedFile, VerifyState, WeightsInfo,
+            WhyReport,
         },
         registry::{Finding, Level},
         store::{OpaqueJson, Provenance, RootOwner, Severity, StoreFinding, TrustWord, Unreferenced, UpstreamFile},

@@ -11,7 +11,7 @@ use crate::{
     names::{Format, Quant},
 };
 use clap::{
-    Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, ValueEnum, ValueHint,
+    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint,
     builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser},
 };
 use std::{
@@ -25,6 +25,7 @@ use std::{
     name = "model-manager",
     version,
     subcommand_required = true,
+    disable_help_subcommand = true,
     arg_required_else_help = true,
     after_help = "Start with `model-manager info` to see the models, then `model-manager download <model>`.",
     after_long_help = exit::codes_for_help(),
@@ -40,6 +41,32 @@ pub struct Cli {
 
 /// The heading of the options that every command takes.
 const EVERYWHERE: &str = "Options of every command";
+
+/// The command line whose help is printed: of the options that every command takes, none is shown with a command.
+pub fn command() -> clap::Command {
+    const BELOW: &str = "`model-manager help options` lists the options of every command.";
+    fn own_only(command: clap::Command) -> clap::Command {
+        let after = command.get_after_help().map_or_else(|| BELOW.to_owned(), |own| format!("{own}\n\n{BELOW}"));
+        let long = command.get_after_long_help().map_or_else(|| BELOW.to_owned(), |own| format!("{own}\n\n{BELOW}"));
+        command.after_help(after).after_long_help(long).mut_subcommands(own_only)
+    }
+    own_only(Cli::command().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg }))
+}
+
+/// The options of every command as they are typed, each with what it does.
+pub fn common_options() -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    for arg in Cli::command().get_arguments().filter(|arg| arg.is_global_set()) {
+        let Some(long) = arg.get_long() else { continue };
+        let short = arg.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
+        let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+        let value = arg.get_value_names().and_then(<[_]>::first).filter(|_| takes_value);
+        let value = value.map_or(String::new(), |value| format!(" {value}"));
+        let about = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        rows.push((format!("{short}--{long}{value}"), about.lines().next().unwrap_or_default().to_owned()));
+    }
+    rows
+}
 
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Clone, Default, Args)]
@@ -190,7 +217,6 @@ mod tests {
         config::{LockTimeout, RateLimit},
         settings::LinkMode,
     };
-    use clap::CommandFactory;
     use std::time::Duration;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {

@@ -72,6 +72,12 @@ impl<'a> Context<'a> {
         Ok(self.settings.get_or_init(|| settings))
     }
 
+    /// Settings of a command line that says this besides; `None` where they cannot be had, which is not told.
+    pub fn settings_in_silence(&self, said: &Global) -> Option<Settings> {
+        let resolved = config::resolve(said.overrides(), &self.environment, &self.cwd, &RealDisk).ok()?;
+        Some(resolved.settings)
+    }
+
     /// The settings file of a scope.
     pub fn settings_file(&self, scope: Scope) -> Result<SettingsFile<'_>> {
         let mut warnings = Vec::new();

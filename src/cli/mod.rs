@@ -8,6 +8,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod context;
 mod exit;
 mod hints;
@@ -15,6 +16,7 @@ mod interrupt;
 mod notices;
 mod output;
 mod progress;
+mod prompt;
 mod table;
 mod units;
 
@@ -28,7 +30,7 @@ use crate::{
 pub use hints::Terminal;
 
 use args::{Cli, Global, When};
-use clap::{Parser, error::ErrorKind as ClapError};
+use clap::{FromArgMatches, error::ErrorKind as ClapError};
 use context::Context;
 use output::{Answer, OutputStyle};
 use progress::ProgressMode;
@@ -44,7 +46,7 @@ pub fn main() -> ExitCode {
 /// Runs the program with these words, the first of which is its name, and gives the exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = words.into_iter().collect();
-    let cli = match Cli::try_parse_from(&words) {
+    let cli = match args::command().try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error, &words),
     };

@@ -26,7 +26,7 @@ pub use user_store::UserStore;
 pub use value::{Count, Endpoint, LockTimeout, RateLimit, Timeout};
 
 pub(crate) use resolve::resolve;
-pub(crate) use units::parse_time;
+pub(crate) use units::{parse_size, parse_time};
 
 use crate::{
     disk::RealDisk,

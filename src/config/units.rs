@@ -37,6 +37,26 @@ pub fn parse_rate(text: &str) -> Result<Option<u64>, String> {
     Ok(Some(bytes as u64))
 }
 
+/// An amount of bytes: `200GB`, `1.5TB`, `500M`, also in powers of two (`GiB`); a plain number is bytes.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    const EXPECTED: &str = "expected an amount such as `200GB`, `1.5TB` or `500M`";
+    let (number, unit) = number_and_unit(text).ok_or(EXPECTED)?;
+    let factor = match unit.as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => KB,
+        "m" | "mb" => MB,
+        "g" | "gb" => GB,
+        "t" | "tb" => GB * 1e3,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        "tib" => 1_099_511_627_776.0,
+        _ => return Err(EXPECTED.into()),
+    };
+    let bytes = number * factor;
+    if (0.0..=1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(EXPECTED.into()) }
+}
+
 /// A time: `500ms`, `30s`, `5m`, `1h`, `2d`; a plain number is seconds.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "expected a time such as `30s`, `5m` or `1h`";
@@ -145,6 +165,16 @@ mod tests {
         assert_eq!(parse_rate("none"), Ok(None));
         for bad in ["", "M", "5X", "0", "-5M", "5MiB", "1.2.3M", "1e9", "inf", "9999999999999999G"] {
             assert!(parse_rate(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn amounts_are_read_in_decimal_units_and_in_powers_of_two() {
+        for (text, bytes) in [("200GB", 200_000_000_000), ("1.5tb", 1_500_000_000_000), ("0", 0), ("2 GiB", 2_147_483_648)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "GB", "-1", "5X", "1e9", "99999999999TB"] {
+            assert!(parse_size(bad).is_err(), "{bad:?} was taken");
         }
     }
 

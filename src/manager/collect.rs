@@ -1,7 +1,8 @@
 //! Collects blobs that nothing needs, and tells what keeps the others.
 
 use super::{
-    BlobReport, BlobUser, DfReport, GcSummary, GcTotals, ModelManager, ModelName, PartialReport, WhyReport, name::NameMeaning,
+    BlobReport, BlobUser, DfReport, EvictionPlan, GcSummary, GcTotals, ModelManager, ModelName, PartialReport, WhyReport,
+    name::NameMeaning,
 };
 use crate::{
     digest::Sha256Digest,
@@ -18,6 +19,26 @@ use std::{
 use uuid::Uuid;
 
 impl ModelManager {
+    /// The same with the models of a plan; with `dry_run` nothing is removed.
+    pub fn gc_with(&self, plan: &EvictionPlan, options: GcOptions, dry_run: bool, alone: bool) -> Result<GcSummary> {
+        let removed = if dry_run { None } else { Some(self.evict(plan)?) };
+        let mut summary = self.gc(options, dry_run, alone)?;
+        summary.models.clone_from(&plan.models);
+        match removed {
+            None => {
+                summary.blobs.extend(&plan.blobs);
+                summary.totals.freed_bytes += plan.freed_bytes;
+                summary.totals.kept_blobs = summary.totals.kept_blobs.saturating_sub(plan.blobs.len());
+            }
+            Some(removed) => {
+                summary.models = removed.models;
+                summary.blobs.extend(&removed.removal.blobs);
+                summary.totals.freed_bytes += removed.removal.totals.freed_bytes;
+            }
+        }
+        Ok(summary)
+    }
+
     /// Removes what nothing needs; with `dry_run`, only tells it. `alone` promises, for a store on a network file system,
     /// that no other host uses it now.
     pub fn gc(&self, options: GcOptions, dry_run: bool, alone: bool) -> Result<GcSummary> {
@@ -33,6 +54,7 @@ impl ModelManager {
         }
         let mut summary = GcSummary {
             dry_run,
+            models: Vec::new(),
             blobs: plan.blobs.iter().chain(&plan.trash).map(BlobReport::from).collect(),
             partials: plan.partials.iter().map(PartialReport::from).collect(),
             leftovers: plan.orphans.iter().chain(&plan.orphan_temps).cloned().collect(),

@@ -6,11 +6,11 @@ use crate::{
     disk::Stat,
     error::Result,
     names::{Format, RelPath, companions},
-    store::{BlobMeta, Project, Provenance, RootRecord, Store, ViewKey},
+    store::{Project, Provenance, RootRecord, Store, ViewKey},
     view::{Found, Health},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -43,12 +43,22 @@ impl ModelManager {
             let listed = |root, used_ns| Ok(Some(listed_root(&store, &name, &root, used_ns, &damaged)?));
             list.models.extend(store.map_roots(&project, listed)?);
         }
-        let users = store.users()?;
+        let mut shown: HashMap<Sha256Digest, u64> = HashMap::new();
+        for file in list.models.iter().flat_map(|model| &model.files) {
+            shown.extend(file.sha256.map(|digest| (digest, file.size)));
+        }
+        let mut needed = HashSet::new();
+        for project in store.projects()? {
+            needed.extend(store.blobs_of_other_owners(&project)?);
+        }
         for digest in store.blobs()? {
-            let Some(stat) = store.stat(&digest)? else { continue };
-            list.stored_bytes += stat.len;
-            if !users.contains_key(&digest) {
-                list.unshown.push(unshown(&store, digest, &stat)?);
+            if let Some(size) = shown.get(&digest) {
+                list.stored_bytes += size;
+            } else if let Some(stat) = store.stat(&digest)? {
+                list.stored_bytes += stat.len;
+                if !needed.contains(&digest) {
+                    list.unshown.push(unshown(&store, digest, &stat)?);
+                }
             }
         }
         Ok(list)
@@ -71,6 +81,11 @@ impl ModelManager {
         {
             store.note_use(&project, view);
         }
+    }
+
+    /// The models of the models directory with what this store records of them.
+    pub(super) fn list_in(&self, store: &Store) -> Result<Vec<ListedModel>> {
+        self.list_with(Some(store), self.details(Some(store))?, None, None)
     }
 
     fn details<'s>(&self, store: Option<&'s Store>) -> Result<Option<Details<'s>>> {
@@ -168,17 +183,21 @@ impl Records {
     /// `files` is how many files there are, also those that show no blob.
     fn of_blobs(store: &Store, digests: impl Iterator<Item = (Sha256Digest, u64)>, files: usize) -> Self {
         let digests: Vec<(Sha256Digest, u64)> = digests.collect();
-        let times: Vec<i64> = digests.iter().filter_map(|(digest, _)| store.verified_ns(digest).ok().flatten()).collect();
         let largest = digests.iter().max_by_key(|(_, size)| *size).map(|(digest, _)| *digest);
-        let meta = largest.and_then(|digest| store.meta(&digest).ok().flatten());
+        let (time, source) = largest.map(|digest| store.history(&digest)).unwrap_or_default();
+        let others = digests.iter().filter(|(digest, _)| Some(*digest) != largest);
+        let mut times: Vec<i64> = others.filter_map(|(digest, _)| store.verified_ns(digest).ok().flatten()).collect();
+        // The largest may stand there under several names.
+        let largest_files = digests.iter().filter(|(digest, _)| Some(*digest) == largest).count();
+        times.extend(time.into_iter().flat_map(|time| std::iter::repeat_n(time, largest_files)));
         let verified_ns = if times.len() == files { times.into_iter().min().unwrap_or(0) } else { 0 };
-        Self { used_ns: 0, verified_ns, source: meta.as_ref().and_then(source_of) }
+        Self { used_ns: 0, verified_ns, source: source.as_ref().and_then(source_of) }
     }
 }
 
 /// Where a blob came from first, in words.
-fn source_of(meta: &BlobMeta) -> Option<String> {
-    Some(match meta.sources.first()? {
+fn source_of(source: &Provenance) -> Option<String> {
+    Some(match source {
         Provenance::Source(file) => file.repo.clone().unwrap_or_else(|| file.endpoint.clone()),
         Provenance::Local { path } => path.clone().unwrap_or_else(|| "local".to_owned()),
         Provenance::App { app, .. } => app.clone(),
@@ -209,7 +228,13 @@ fn listed_root(
         added_ns = added_ns.max(stat.map_or(0, |stat| stat.mtime_ns));
         used_ns = used_ns.max(stat.map_or(0, |stat| stat.atime_ns));
         let path = dir.join(file.path.to_path());
-        files.push(ListedFile { file: file.path.to_string(), path, size: stat.map_or(0, |stat| stat.len), state });
+        files.push(ListedFile {
+            file: file.path.to_string(),
+            path,
+            size: stat.map_or(0, |stat| stat.len),
+            state,
+            sha256: Some(file.sha256),
+        });
     }
     let records = Records::of_blobs(store, root.files.iter().map(|file| (file.sha256, file.size)), root.files.len());
     Ok(ListedModel {
@@ -244,7 +269,7 @@ fn unshown(store: &Store, sha256: Sha256Digest, stat: &Stat) -> Result<UnshownBl
         added_at: Timestamp::from_nanoseconds(stat.mtime_ns),
         used_at: Timestamp::from_nanoseconds(stat.atime_ns),
         verified_at: Timestamp::from_nanoseconds(store.verified_ns(&sha256)?.unwrap_or(0)),
-        source: meta.as_ref().and_then(source_of),
+        source: meta.as_ref().and_then(|meta| meta.sources.first()).and_then(source_of),
         repo_path: upstream.and_then(|file| file.path.clone()),
     })
 }
@@ -256,7 +281,7 @@ fn listed_file(found: &Found) -> ListedFile {
         Health::Missing => ListedFileState::Missing,
         Health::Damaged => ListedFileState::Damaged,
     };
-    ListedFile { file: found.file.clone(), path: found.path.clone(), size: found.size, state }
+    ListedFile { file: found.file.clone(), path: found.path.clone(), size: found.size, state, sha256: found.digest() }
 }
 
 fn is_beside(a: &Found, b: &Found) -> bool {

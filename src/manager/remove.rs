@@ -1,7 +1,7 @@
 //! Removes a model: links first, then the root, then the blobs that nothing else uses.
 
 use super::{
-    BlobReport, BlobUser, KeptFile, ListedModel, ModelManager, RemoveReport, Selector, SharedBlob,
+    BlobReport, BlobUser, KeptFile, ListedModel, ModelManager, RemoveReport, Selector, SharedBlob, Timestamp,
     name::{Named, Subject},
 };
 use crate::{
@@ -17,17 +17,30 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
+/// A view that goes if it is still as it was seen.
+pub(super) struct Unused {
+    pub(super) view: ViewKey,
+    /// The check of its root.
+    pub(super) check: Sha256Digest,
+    pub(super) used_at: Option<Timestamp>,
+}
+
 /// What is to be removed.
 #[derive(Clone, Copy)]
 enum Which<'a> {
-    /// All views that a selector means, with the plain files of their models.
-    Selected(&'a Selector),
+    /// All views that selectors mean, with the plain files of their models.
+    Selected(&'a [Selector]),
+    /// Those of these views that were not used since they were seen, and of them only what is ours.
+    Unused(&'a [Unused]),
     /// These views, and of them only what is ours.
     Exactly(&'a BTreeSet<ViewKey>),
 }
 
 /// What a removal takes away, decided.
+#[derive(Default)]
 struct Plan {
+    /// Why nothing goes for some of several selectors.
+    failed: Vec<Error>,
     views: BTreeSet<ViewKey>,
     roots: Vec<RootRecord>,
     /// Regular files of these models, including those added by hand.
@@ -43,6 +56,26 @@ struct Means {
 }
 
 impl Plan {
+    /// These views, with those of the roots that are theirs.
+    fn of_views(views: BTreeSet<ViewKey>, mut roots: Vec<RootRecord>) -> Self {
+        roots.retain(|root| views.contains(&root.view));
+        Self { views, roots, ..Self::default() }
+    }
+
+    /// Takes in what goes for another selector.
+    fn add(&mut self, other: Self) {
+        self.failed.extend(other.failed);
+        self.roots.extend(other.roots.into_iter().filter(|root| !self.views.contains(&root.view)));
+        self.views.extend(other.views);
+        for file in other.plain {
+            if !self.plain.iter().any(|known| known.path == file.path) {
+                self.plain.push(file);
+            }
+        }
+        let known = self.partials.clone();
+        self.partials.extend(other.partials.into_iter().filter(|key| !known.contains(key)));
+    }
+
     fn digests(&self) -> BTreeMap<Sha256Digest, u64> {
         self.roots.iter().flat_map(|root| &root.files).map(|file| (file.sha256, file.size)).collect()
     }
@@ -54,15 +87,29 @@ impl ModelManager {
     /// What goes is what `list` shows for the model: the files of its record, and of a model without one the files that were
     /// put there by hand or by the old tool. Any other file stays and is reported.
     pub fn remove(&self, what: &Selector, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
+        self.remove_all(std::slice::from_ref(what), keep_blobs, dry_run).map(|(report, _)| report)
+    }
+
+    /// The same for several: what can be removed goes together, so that what only they share goes too. Beside what went are the
+    /// errors of those for which nothing did.
+    ///
+    /// # Errors
+    /// Where nothing can be removed for any of them.
+    pub fn remove_all(&self, what: &[Selector], keep_blobs: bool, dry_run: bool) -> Result<(RemoveReport, Vec<Error>)> {
         self.remove_these(Which::Selected(what), keep_blobs, dry_run)
+    }
+
+    /// Removes those of these views that were not used since they were seen, and of them only what is ours.
+    pub(super) fn remove_unused(&self, unused: &[Unused]) -> Result<RemoveReport> {
+        self.remove_these(Which::Unused(unused), false, false).map(|(report, _)| report)
     }
 
     /// Removes exactly these views, and of them only what is ours.
     pub(super) fn remove_views(&self, views: &BTreeSet<ViewKey>, dry_run: bool) -> Result<RemoveReport> {
-        self.remove_these(Which::Exactly(views), false, dry_run)
+        self.remove_these(Which::Exactly(views), false, dry_run).map(|(report, _)| report)
     }
 
-    fn remove_these(&self, which: Which<'_>, keep_blobs: bool, dry_run: bool) -> Result<RemoveReport> {
+    fn remove_these(&self, which: Which<'_>, keep_blobs: bool, dry_run: bool) -> Result<(RemoveReport, Vec<Error>)> {
         let store = self.existing_store()?;
         if let (Some(store), false) = (&store, dry_run) {
             // A copy that still has the identity of its original must not remove the original's roots.
@@ -111,16 +158,27 @@ impl ModelManager {
         if let (Some(store), Some(project)) = (store.as_ref().filter(|store| dry_run || store.is_writable()), &project) {
             self.remove_from_store(&plan, store, project, Means { keep_blobs, views_lock, collector }, &mut report)?;
         }
-        Ok(report)
+        Ok((report, plan.failed))
     }
 
     fn plan_removal(&self, which: Which<'_>, store: Option<&Store>, project: Option<&Uuid>) -> Result<Plan> {
         match which {
-            Which::Selected(what) => self.plan_selected(what, store, project),
-            Which::Exactly(views) => {
-                let mut roots = store.zip(project).map_or(Ok(Vec::new()), |(store, project)| store.roots_of(project))?;
-                roots.retain(|root| views.contains(&root.view));
-                Ok(Plan { views: views.clone(), roots, plain: Vec::new(), partials: Vec::new() })
+            Which::Selected(what) => {
+                let mut plan = Plan::default();
+                for what in what {
+                    match self.plan_selected(what, store, project) {
+                        Ok(more) => plan.add(more),
+                        Err(error) => plan.failed.push(error),
+                    }
+                }
+                // Of one there is nothing else to tell; of several the first says why.
+                if plan.failed.len() == what.len() && !plan.failed.is_empty() { Err(plan.failed.remove(0)) } else { Ok(plan) }
+            }
+            Which::Exactly(views) => Ok(Plan::of_views(views.clone(), roots_of(store, project)?)),
+            Which::Unused(unused) => {
+                let roots = roots_of(store, project)?;
+                let views = store.map_or(Ok(BTreeSet::new()), |store| self.still_unused(store, unused, &roots))?;
+                Ok(Plan::of_views(views, roots))
             }
         }
     }
@@ -131,7 +189,7 @@ impl ModelManager {
         self.require_whole(&named, store, project)?;
         let is_wanted = |view: &ViewKey| named.fits_view(view);
         let views = self.views(store.cloned());
-        let mut plan = Plan { views: BTreeSet::new(), roots: Vec::new(), plain: Vec::new(), partials: Vec::new() };
+        let mut plan = Plan::default();
         let found = views.scan_models(Some(&named.folder), named.format.as_ref(), |found| found)?;
         for file in found.iter().filter(|file| named.fits(&file.model, &file.format, file.quant.as_deref())) {
             if !file.belongs {
@@ -301,4 +359,8 @@ impl ModelManager {
         }
         Ok(others)
     }
+}
+
+fn roots_of(store: Option<&Store>, project: Option<&Uuid>) -> Result<Vec<RootRecord>> {
+    Ok(store.zip(project).map_or(Ok(Vec::new()), |(store, project)| store.roots_of(project))?)
 }

@@ -43,6 +43,7 @@ pub use open::require_folder_or_nothing;
 pub use ownership::ShutOut;
 pub use project::{PROJECT_FILE, Project};
 pub use relocation::ProjectLocation;
+pub use roots::ViewName;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {

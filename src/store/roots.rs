@@ -18,7 +18,28 @@ use uuid::Uuid;
 /// So many records are worth a thread.
 const LEAST_ROOTS: usize = 64;
 
+/// What the name of a root's record says of its view. Nothing vouches for it: it is for showing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ViewName {
+    /// The model.
+    pub model: String,
+    /// Its format.
+    pub format: String,
+    /// Its quantization, where it has one.
+    pub quant: Option<String>,
+}
+
 impl Store {
+    /// The views of a project by the names of their roots, none of which is read.
+    pub fn names_of_roots(&self, project: &Uuid) -> Result<Vec<ViewName>> {
+        let view = |name: String| {
+            let mut parts = name.strip_suffix(".json")?.split('~').map(str::to_owned);
+            let (model, format) = (parts.next().filter(|model| !model.is_empty())?, parts.next()?);
+            Some(ViewName { model, format, quant: parts.next() })
+        };
+        Ok(self.root_names(project)?.into_iter().filter_map(view).collect())
+    }
+
     /// What is known about a project.
     pub fn project_record(&self, project: &Uuid) -> Result<Option<ProjectRecord>> {
         let path = self.layout().project_record(project);

@@ -2,12 +2,15 @@
 //! no sync to set that. What counts as use is in `store-layout.md`, section 6.
 
 use super::{
-    Result, Store,
-    format::{RootRecord, ViewKey},
+    Provenance, Result, Store,
+    format::{self, RootRecord, ViewKey},
     gc,
     layout::Layout,
 };
-use crate::disk::{Open, parallel};
+use crate::{
+    digest::Sha256Digest,
+    disk::{Kind, Open, parallel},
+};
 use std::{
     path::Path,
     time::{Duration, SystemTime},
@@ -60,8 +63,32 @@ impl Store {
     }
 
     /// When a blob was last published or found whole, in nanoseconds since 1970; `None` where nothing is recorded of it.
-    pub fn verified_ns(&self, digest: &crate::digest::Sha256Digest) -> Result<Option<i64>> {
+    pub fn verified_ns(&self, digest: &Sha256Digest) -> Result<Option<i64>> {
         Ok(self.disk().find(&self.layout().meta(digest))?.map(|stat| stat.mtime_ns))
+    }
+
+    /// The same with where it came from first, by one look at its record. What cannot be read is left out: this is for showing.
+    pub fn history(&self, digest: &Sha256Digest) -> (Option<i64>, Option<Provenance>) {
+        #[derive(serde::Deserialize)]
+        struct Sources {
+            #[serde(default)]
+            sources: Vec<Provenance>,
+        }
+        let Ok(file) = self.disk().open(&self.layout().meta(digest), Open::Read) else { return (None, None) };
+        let Ok(stat) = file.stat() else { return (None, None) };
+        let mut text = vec![0; usize::try_from(stat.len.min(format::LONGEST_META)).unwrap_or(0)];
+        let read = if stat.kind == Kind::File { file.read_at(&mut text, 0).unwrap_or(0) } else { 0 };
+        let sources = serde_json::from_slice::<Sources>(&text[..read]).ok();
+        (Some(stat.mtime_ns), sources.and_then(|sources| sources.sources.into_iter().next()))
+    }
+
+    /// The blobs of a project's roots that are of other owners than views. What cannot be read is left out: this is for showing.
+    pub fn blobs_of_other_owners(&self, project: &Uuid) -> Result<Vec<Sha256Digest>> {
+        let dir = self.layout().project(project);
+        let names = self.disk().list(&dir)?.into_iter().map(|entry| entry.name);
+        let others = names.filter(|name| Layout::is_root(name) && name.starts_with('~'));
+        let roots = others.filter_map(|name| self.read_root(&dir.join(name)).ok().flatten());
+        Ok(roots.flat_map(|root| root.files).map(|file| file.sha256).collect())
     }
 
     /// Sets the times of a record to now.

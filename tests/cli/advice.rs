@@ -79,9 +79,12 @@ impl Case {
 /// `{}` for what only the error knows.
 const ROWS: &[(&str, &str, Seen)] = &[
     ("cli/args.rs", "info", In(|| nothing("-h"))),
+    ("cli/args.rs", "help options", In(|| nothing("list -h"))),
     ("cli/args.rs", "download <model>", In(|| nothing("-h").word("<model>", "tiny"))),
     ("cli/commands/add.rs", "download {name}", In(|| nothing(&format!("add {SMALL}")))),
     ("cli/commands/df.rs", "gc", In(|| unused("df"))),
+    ("cli/commands/df_tree.rs", "gc", Like("gc")),
+    ("cli/commands/gc.rs", "df --tree", In(|| here("gc --keep-bytes 0 --older-than 1d"))),
     ("cli/commands/download.rs", "list", Like("list")),
     ("cli/commands/download.rs", "remove <model>", Like("remove tiny")),
     ("cli/commands/info.rs", "=download {} --format {}{quant}", In(|| nothing("info tiny"))),
@@ -850,8 +853,9 @@ fn a_command_that_is_named_acts_where_the_one_did_that_names_it() {
     machine.sandbox.run(["path", "tiny", "--config", "my models.yaml", "--store", "../store"]).ok();
     // In a document too, where one is named by `doctor`, and none twice.
     remove(machine.sandbox.project().join(PATH));
-    let doctor = machine.run("doctor --store ../store").ok().prints("`model-manager --store ../store verify tiny:q4_k_m --repair`");
-    let json = machine.run("doctor --store ../store --json").ok().json();
+    let doctor =
+        machine.run("doctor --store ../store").code(1).prints("`model-manager --store ../store verify tiny:q4_k_m --repair`");
+    let json = machine.run("doctor --store ../store --json").code(1).json();
     let repair = json["findings"][0]["repair"].as_str().unwrap().to_owned();
     assert!(repair.contains("`model-manager --store ../store verify tiny:q4_k_m --repair`"), "{doctor}\n{json:#}");
     assert!(!machine.store().exists());

@@ -81,7 +81,7 @@ fn a_draft_follows_the_branch_of_its_model() {
 #[test]
 fn an_entry_may_name_a_draft_and_add_writes_one() {
     let machine = machine();
-    let added = machine.run("add a/owl:q8_0 --id big --with draft --no-mmproj --json").ok().json();
+    let added = machine.run("add a/owl:q8_0 --id big --with draft --no-mmproj --json").ok().json()["models"][0].clone();
     let companions: Vec<_> = added["companions"].as_array().unwrap().iter().map(|file| &file["repo_path"]).collect();
     assert_eq!(companions, ["owl-Q8_0-mtp.gguf"], "{added:#}");
     assert_eq!(added["projectors"], serde_json::json!([]));

@@ -320,6 +320,8 @@ fn downloads(seen: &mut Seen) {
     seen.run(&machine, "why", "owl", 0);
     seen.run(&machine, "why", "models/set/safetensors/config.json", 0);
     seen.run(&machine, "df", "", 0);
+    seen.run(&machine, "df --tree", "", 0);
+    seen.run(&machine, "gc", "--keep-bytes 0", 0);
     seen.run(&machine, "projects", "", 0);
     machine.run("init --models-dir ../gone/models").ok();
     machine.run("df --models-dir ../gone/models").ok();

@@ -16,6 +16,7 @@ mod web;
 
 mod advice;
 mod companions;
+mod completions;
 mod config;
 mod crowd;
 mod damage;

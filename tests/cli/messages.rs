@@ -43,8 +43,8 @@ models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf
 $ download tiny:q8_0 -q
 models/tiny/gguf/q8_0/tiny.Q8_0.gguf
 $ list
-tiny	gguf	q4_k_m	2097159	stored	models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf
-tiny	gguf	q8_0	1048577	stored	models/tiny/gguf/q8_0/tiny.Q8_0.gguf
+tiny	gguf	q4_k_m	2097159	stored	models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf	[TIME]	[TIME]	[TIME]	TheBloke/Tiny-GGUF	[PROJECT]/models
+tiny	gguf	q8_0	1048577	stored	models/tiny/gguf/q8_0/tiny.Q8_0.gguf	[TIME]	[TIME]	[TIME]	TheBloke/Tiny-GGUF	[PROJECT]/models
 $ info tiny
 tiny
 

@@ -291,7 +291,7 @@ fn an_added_model_has_its_projector_in_the_registry_and_comes_with_it() {
     machine.assert_tidy();
 
     // Another quantization of it: the same projector, which is here already.
-    let json = machine.run(&format!("add {REPO}:q8_0 --id eye --json")).ok().json();
+    let json = machine.run(&format!("add {REPO}:q8_0 --id eye --json")).ok().json()["models"][0].clone();
     let projectors: Vec<_> = json["projectors"].as_array().unwrap().iter().map(|file| &file["repo_path"]).collect();
     assert_eq!(projectors, ["mmproj-Seer-F16.gguf"]);
     assert_eq!(json["total_bytes"], 2 * (MIB + 5), "the model and its projector");
@@ -319,7 +319,7 @@ fn whoever_adds_a_model_may_choose_its_projector_or_none() {
     let alone = text(&format!("add hf://{REPO}/mmproj-Seer-F16.gguf --id alone"));
     assert!(alone.contains("file: \"mmproj-Seer-F16.gguf\"") && alone.matches("gguf\"").count() == 1, "{alone}");
     assert_eq!(
-        machine.run(&format!("add hf://{REPO}/mmproj-Seer-F16.gguf --id one --dry-run --json")).ok().json()["projectors"],
+        machine.run(&format!("add hf://{REPO}/mmproj-Seer-F16.gguf --id one --dry-run --json")).ok().json()["models"][0]["projectors"],
         serde_json::json!([])
     );
 
@@ -332,7 +332,7 @@ fn whoever_adds_a_model_may_choose_its_projector_or_none() {
     machine.run("add a/set --format safetensors --mmproj").code(2).says("no GGUF model");
     machine.run("add a/set --mmproj").code(3).says("hint: ");
     before.assert_same(&machine.sandbox.tree());
-    assert_eq!(machine.run("add a/set --id set --json").ok().json()["projectors"], serde_json::json!([]));
+    assert_eq!(machine.run("add a/set --id set --json").ok().json()["models"][0]["projectors"], serde_json::json!([]));
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn a_projector_is_added_only_where_it_is_clear_which_goes_with_the_model() {
     let many = machine.hub.repo("a/many").lfs("a/a.Q4_K_M.gguf", "1").lfs("a/mmproj-BF16.gguf", "2").lfs("b/b.Q8_0.gguf", "3");
     many.lfs("c/mmproj-F16.gguf", "4").commit();
     let projectors = |line: &str| -> Vec<String> {
-        let added = machine.run(&format!("add {line} --dry-run --json")).ok().json();
+        let added = machine.run(&format!("add {line} --dry-run --json")).ok().json()["models"][0].clone();
         let path = |file: &serde_json::Value| file["repo_path"].as_str().unwrap().to_owned();
         added["projectors"].as_array().unwrap().iter().map(path).collect()
     };

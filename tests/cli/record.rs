@@ -225,7 +225,7 @@ fn a_link_in_place_of_the_folder_of_hard_links_or_copies_gives_way_to_a_repair()
         // The content is the same, and says so wherever it is asked for.
         machine.run("path tiny").ok();
         machine.run("verify").ok();
-        machine.run("doctor").ok().prints("a link to a folder").prints("verify tiny:q4_k_m --repair");
+        machine.run("doctor").code(1).prints("a link to a folder").prints("verify tiny:q4_k_m --repair");
         machine.run("verify tiny:q4_k_m --repair").ok();
         machine.run("doctor").ok().prints("all is well");
         assert!(folder.symlink_metadata().unwrap().is_dir() && moved.join(FILE).exists(), "{mode}");
@@ -726,7 +726,7 @@ fn links_of_a_shared_store_that_was_renamed_are_made_again_in_each_project() {
     for project in &projects {
         run(project, &with("list", &renamed)).ok().prints("broken");
         run(project, &with("verify", &renamed)).code(4).prints("missing");
-        let doctor = run(project, &with("doctor", &renamed)).ok();
+        let doctor = run(project, &with("doctor", &renamed)).code(1);
         assert!(!doctor.stdout.contains("something is lost"), "{doctor}");
         run(project, &commands(&doctor.stdout)[0]).ok();
         run(project, &with("doctor", &renamed)).ok().prints("all is well");
@@ -744,7 +744,7 @@ fn links_of_a_store_that_was_moved_are_made_again_by_what_doctor_names() {
     fs::rename(machine.store(), &moved).unwrap();
     let there = |line: &str| machine.run(&format!("{line} --store {}", moved.display()));
     let doctor = there("doctor");
-    assert!(!doctor.stdout.contains("something is lost") && doctor.status.code() == Some(0), "{doctor}");
+    assert!(!doctor.stdout.contains("something is lost") && doctor.status.code() == Some(1), "{doctor}");
     doctor.prints(FILE);
     there("path tiny:q4_k_m").code(3);
     there("list").ok().prints("broken");

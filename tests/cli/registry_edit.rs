@@ -92,7 +92,7 @@ fn the_parts_of_a_split_gguf_are_listed() {
     machine.downloads_without_a_question("big");
     // Whoever names one part means them all.
     let reference = "hf://me/Big-GGUF/big/big.Q6_K-00002-of-00002.gguf";
-    let json = machine.run(&format!("add {reference} --id same --json")).ok().json();
+    let json = machine.run(&format!("add {reference} --id same --json")).ok().json()["models"][0].clone();
     assert_eq!((json["quant"].as_str(), json["total_bytes"].as_u64()), (Some("q6_k"), Some(2 * MIB + 7)), "{json:#}");
     machine.downloads_without_a_question("same");
 }
@@ -175,7 +175,7 @@ fn a_dry_run_shows_a_diff_and_writes_nothing() {
     );
     let only_new = output.stdout.lines().skip(2).all(|line| line.starts_with(['+', ' ', '@']));
     assert!(only_new, "an insertion removes no line: {output}");
-    let json = machine.run("add me/New-7B-GGUF --dry-run --json").ok().json();
+    let json = machine.run("add me/New-7B-GGUF --dry-run --json").ok().json()["models"][0].clone();
     before.assert_same(&machine.sandbox.tree());
     assert_eq!(
         (json["model"].as_str(), json["format"].as_str(), json["quant"].as_str()),

@@ -350,7 +350,7 @@ fn an_address_is_added_to_the_registry_with_its_digest() {
     let setup = WebSetup::new();
     let digest = setup.content.sha256();
     setup.run(&format!("add {} --sha256 {digest} --dry-run", setup.url())).ok().prints("url: \"http://").prints(digest);
-    let added = setup.run(&format!("add {} --sha256 {digest} --json", setup.url())).ok().json();
+    let added = setup.run(&format!("add {} --sha256 {digest} --json", setup.url())).ok().json()["models"][0].clone();
     assert_eq!((added["model"].as_str(), added["origin"]["commit"].is_null()), (Some("tiny-web"), true), "{added}");
     setup.run("lint").ok();
     assert_eq!(setup.run("download tiny-web").ok().last_line(), SHOWN);

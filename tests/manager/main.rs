@@ -14,6 +14,7 @@ mod support;
 
 mod calls;
 mod downloads;
+mod evictions;
 mod faults;
 mod files;
 mod kit;

@@ -143,7 +143,8 @@ impl<'h> World<'h> {
     #[track_caller]
     fn doctor(&self, what: &str) -> Vec<serde_json::Value> {
         let doctor = self.run(0, &["doctor", "--full", "--json"]);
-        assert_eq!(doctor.status.code(), Some(0), "{what}: {doctor}");
+        // What can be corrected is no loss.
+        assert!(matches!(doctor.status.code(), Some(0 | 1)), "{what}: {doctor}");
         let findings = doctor.json()["findings"].as_array().cloned().unwrap_or_default();
         findings.into_iter().filter(|finding| finding["severity"] != "leftover").collect()
     }

@@ -158,6 +158,9 @@ impl DiskFile for FaultyFile {
     fn set_group(&self, gid: u32) -> Result<()> {
         self.inner.set_group(gid)
     }
+    fn keep_access_time(&self) {
+        self.inner.keep_access_time();
+    }
     fn touch(&self) -> Result<()> {
         self.inner.touch()
     }

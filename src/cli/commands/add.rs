@@ -9,14 +9,15 @@ use crate::{
         units,
     },
     digest::Sha256Digest,
-    error::Result,
+    error::{Error, ErrorKind, Result},
+    hint::Hint,
     manager::{AddReport, AddRequest, Companions},
     names::{Format, ModelId, Quant, Revision},
     source::hub::Companion,
 };
 use serde_json::{Value, json};
 
-/// Add a model of the Hub to the registry, with commit, sizes and hashes
+/// Add models of the Hub to the registry, with commit, sizes and hashes
 ///
 /// Asks the Hub for the repository's files and writes a complete entry into the project's configs/models.yaml. Comments,
 /// order and everything else in the file stay as they are. Where the project has no such file yet, it is made from the
@@ -24,7 +25,8 @@ use serde_json::{Value, json};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to add: owner/repo:Q4_K_M, hf://owner/repo@revision/file, or an address; with --update also an id or `id:quant`
-    pub reference: String,
+    #[arg(value_name = "REFERENCE", required = true)]
+    pub references: Vec<String>,
     /// The id in the registry [default: the repository's name in lower case, without -GGUF]
     #[arg(long, value_name = "ID")]
     pub id: Option<ModelId>,
@@ -64,19 +66,42 @@ pub struct Args {
 
 /// What was added.
 pub struct Added {
-    report: AddReport,
+    reports: Vec<AddReport>,
     update: bool,
+    /// Why some of several were not.
+    failed: Vec<Error>,
 }
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Added> {
+        let of_one =
+            [("--id", self.id.is_some()), ("--description", self.description.is_some()), ("--sha256", self.sha256.is_some())];
+        if let ([_, _, ..], Some((option, _))) = (self.references.as_slice(), of_one.iter().find(|(_, is_given)| *is_given)) {
+            let text = format!("`{option}` is of one model, and {} are named", self.references.len());
+            return Err(Error::new(ErrorKind::Usage, text).hint(Hint::SeeHelp));
+        }
+        // All names are read before anything is written.
+        let requests = self.references.iter().map(|name| self.request(name, context)).collect::<Result<Vec<_>>>()?;
+        let manager = context.worker()?;
+        let mut added = Added { reports: Vec::new(), update: self.update, failed: Vec::new() };
+        for request in &requests {
+            match manager.add(request) {
+                Ok(report) => added.reports.push(report),
+                Err(error) if requests.len() == 1 || error.kind() == ErrorKind::Interrupted => return Err(error),
+                Err(error) => added.failed.push(error),
+            }
+        }
+        Ok(added)
+    }
+
+    fn request(&self, reference: &str, context: &Context<'_>) -> Result<AddRequest> {
         let projector = self.mmproj.as_deref().map(|name| Companion::projector(Some(name)));
         let companions = Companions {
             wanted: projector.into_iter().chain(self.with.iter().cloned()).collect(),
             projector_if_any: !self.no_mmproj,
         };
-        let request = AddRequest {
-            reference: self.reference.parse()?,
+        Ok(AddRequest {
+            reference: reference.parse()?,
             id: self.id.clone(),
             format: self.format.clone(),
             quant: self.quant.clone(),
@@ -87,18 +112,26 @@ impl Args {
             update: self.update,
             dry_run: self.dry_run,
             new_registry: context.root()?.join("configs/models.yaml"),
-        };
-        Ok(Added { report: context.worker()?.add(&request)?, update: self.update })
+        })
     }
 }
 
 impl Answer for Added {
     fn json(&self) -> Value {
-        json!(self.report)
+        json!({ "models": self.reports })
     }
 
     fn write(&self, output: &mut Output) {
-        let report = &self.report;
+        self.reports.iter().for_each(|report| self.write_one(output, report));
+    }
+
+    fn failures(&self) -> &[Error] {
+        &self.failed
+    }
+}
+
+impl Added {
+    fn write_one(&self, output: &mut Output, report: &AddReport) {
         for notice in &report.notices {
             output.note(printable(&notices::words(notice)));
         }

@@ -2,6 +2,7 @@
 
 use crate::cli::{
     args::Cli,
+    complete,
     output::{Answer, Output},
 };
 use clap::CommandFactory;
@@ -9,6 +10,10 @@ use clap_complete::Shell;
 use serde_json::{Value, json};
 
 /// Print a completion script for a shell
+///
+/// Bash, Zsh and Fish also complete models, quantizations, formats and settings. For Bash: source <(model-manager completions
+/// bash). For Zsh: save it as _model-manager in a folder of $fpath. For Fish: save it as
+/// ~/.config/fish/completions/model-manager.fish.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The shell
@@ -20,9 +25,17 @@ pub struct Script(pub String);
 
 impl Args {
     pub fn run(&self) -> Script {
-        let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "model-manager", &mut script);
-        Script(String::from_utf8_lossy(&script).into_owned())
+        match self.shell {
+            Shell::Bash => Script(complete::script_of(complete::Shell::Bash).to_owned()),
+            Shell::Zsh => Script(complete::script_of(complete::Shell::Zsh).to_owned()),
+            Shell::Fish => Script(complete::script_of(complete::Shell::Fish).to_owned()),
+            // These know commands and options alone.
+            other => {
+                let mut script = Vec::new();
+                clap_complete::generate(other, &mut Cli::command(), "model-manager", &mut script);
+                Script(String::from_utf8_lossy(&script).into_owned())
+            }
+        }
     }
 }
 
@@ -41,10 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_gets_a_script_that_knows_the_commands() {
-        for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
+    fn every_shell_gets_a_script() {
+        for shell in [Shell::Elvish, Shell::PowerShell] {
             let Script(text) = Args { shell }.run();
             assert!(text.contains("download") && text.contains("quant"), "{shell}: {text}");
+        }
+        for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
+            let Script(text) = Args { shell }.run();
+            assert!(text.contains(&format!("complete {}", shell)), "{shell}: {text}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `df`: where the store's bytes are.
 
+use super::df_tree::Tree;
 use crate::{
     cli::{
         context::Context,
@@ -14,14 +15,24 @@ use serde_json::{Value, json};
 
 /// Show what the store takes, shares and could give back
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// What takes the room, by project and model, as a picture; content that several share stands once
+    ///
+    /// Into a pipe it writes a line for the blobs that have the same users: their bytes, how many there are, and the users.
+    #[arg(long)]
+    pub tree: bool,
+}
 
 /// Where the bytes are.
 pub struct Usage(DfReport);
 
 impl Args {
-    pub fn run(&self, context: &Context<'_>) -> Result<Usage> {
-        context.manager()?.df().map(Usage)
+    pub fn run(&self, context: &Context<'_>) -> Result<Box<dyn Answer>> {
+        let manager = context.manager()?;
+        Ok(match self.tree {
+            true => Box::new(Tree(manager.usage()?)),
+            false => Box::new(Usage(manager.df()?)),
+        })
     }
 }
 

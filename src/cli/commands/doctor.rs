@@ -7,7 +7,7 @@ use crate::{
         output::{Answer, FAILURE, Output, SUCCESS, WARNING, printable, styled},
         units,
     },
-    error::Result,
+    error::{ErrorKind, Result},
     manager::DoctorReport,
     store::Severity,
 };
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// Look for anything wrong with the models and the store, and say how to repair it
 ///
-/// Ends with exit code 4 when something is lost or damaged, else with 0.
+/// Ends with exit code 4 where something is lost or damaged, with 1 where something else has to be corrected, else with 0.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Also read every byte in the store
@@ -66,6 +66,10 @@ impl Answer for Visit {
     }
 
     fn exit_code(&self) -> u8 {
-        if self.has_loss() { crate::error::ErrorKind::Damaged.exit_code() } else { 0 }
+        match self.0.findings.iter().map(|finding| finding.severity).max() {
+            Some(Severity::Loss) => ErrorKind::Damaged.exit_code(),
+            Some(Severity::Repairable) => ErrorKind::Failed.exit_code(),
+            Some(Severity::Leftover) | None => 0,
+        }
     }
 }

@@ -2,22 +2,30 @@
 
 use crate::{
     cli::{
+        commands::name_of,
         context::Context,
         output::{Answer, Output, printable},
+        prompt,
+        table::Table,
         units,
     },
-    config::parse_time,
-    error::Result,
-    manager::GcSummary,
+    config::{parse_size, parse_time},
+    error::{Error, ErrorKind, Result},
+    hint::Hint,
+    manager::{EvictedModel, EvictionOptions, EvictionPlan, GcSummary, Timestamp},
     store::GcOptions,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// Remove what no project needs from the store
 ///
 /// What a view or a running process needs stays, and so does what a project that cannot be seen now needs. Of the rest it
 /// removes content older than the grace period, and downloads that nobody went on with for a week.
+///
+/// With --older-than or --keep-bytes it also removes models of this project, or of those named with --project: the least
+/// recently used first. What would go is shown, and goes only after a yes or with --yes; without a terminal and without --yes
+/// it is only shown.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only show what would be removed
@@ -32,26 +40,101 @@ pub struct Args {
     /// For a store on a network file system: no other host uses it now
     #[arg(long)]
     pub only_this_host: bool,
+    /// Also remove models that were not used for this long, such as 30d
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub older_than: Option<Duration>,
+    /// Also remove the least recently used models, until the store takes no more than this, such as 200GB; with --older-than
+    /// only such models
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub keep_bytes: Option<u64>,
+    /// The models of this project in place of this one's, by its folder; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub project: Vec<PathBuf>,
+    /// Remove these models without asking
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What was collected.
-pub struct Collected(GcSummary);
+pub struct Collected {
+    summary: GcSummary,
+    /// What the store was to take at most, and what it would still take.
+    missed: Option<(u64, u64)>,
+    /// Whether there are models that would go after a yes.
+    unconfirmed: bool,
+    now: Timestamp,
+}
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Collected> {
         let options = GcOptions { grace: self.grace, partial_age: self.partials };
-        context.worker()?.gc(options, self.dry_run, self.only_this_host).map(Collected)
+        let plan = self.plan(context, options)?;
+        let missed = self.keep_bytes.map(|keep| (keep, plan.left_bytes)).filter(|(keep, left)| left > keep);
+        let is_confirmed = plan.models.is_empty() || self.yes || (!self.dry_run && ask(context, &plan)?);
+        let dry_run = self.dry_run || !is_confirmed;
+        let summary = context.worker()?.gc_with(&plan, options, dry_run, self.only_this_host)?;
+        Ok(Collected { summary, missed, unconfirmed: !is_confirmed && !self.dry_run, now: Timestamp::now() })
     }
+
+    fn plan(&self, context: &Context<'_>, gc: GcOptions) -> Result<EvictionPlan> {
+        if self.older_than.is_none() && self.keep_bytes.is_none() {
+            return match self.project.is_empty() {
+                true => Ok(EvictionPlan::default()),
+                false => {
+                    Err(Error::new(ErrorKind::Usage, "`--project` needs `--older-than` or `--keep-bytes`").hint(Hint::SeeHelp))
+                }
+            };
+        }
+        let mut options = EvictionOptions::default();
+        (options.unused_for, options.keep_bytes, options.projects) = (self.older_than, self.keep_bytes, self.project.clone());
+        context.manager()?.plan_eviction(&options, gc)
+    }
+}
+
+/// Shows a plan to the person at the terminal, if there is one, and asks.
+fn ask(context: &Context<'_>, plan: &EvictionPlan) -> Result<bool> {
+    let style = context.progress().style();
+    if style.json || !prompt::can_ask() {
+        return Ok(false);
+    }
+    let mut output = style.output();
+    models_table(&mut output, &plan.models, Timestamp::now());
+    context.progress().tell(&output.out);
+    let (models, freed) = (units::count(plan.models.len(), "model"), units::size(plan.freed_bytes));
+    prompt::confirm(context, &format!("Remove {models}, which frees {freed}?"))
+}
+
+fn models_table(output: &mut Output, models: &[EvictedModel], now: Timestamp) {
+    let mut table = Table::new(&["model", "size", "frees", "used", "project"]).right(1).right(2).elastic(4, 16).keep(&[3, 2]);
+    for model in models {
+        let used = model.used_at.map_or("?".to_owned(), |used| units::ago(now.seconds() - used.seconds()));
+        let (size, frees) = (units::size(model.total_bytes), units::size(model.freed_bytes));
+        table.row([name_of(&model.view), size, frees, used, output.path(&model.project)]);
+    }
+    table.write(output, "");
 }
 
 impl Answer for Collected {
     fn json(&self) -> Value {
-        json!(self.0)
+        json!(self.summary)
     }
 
     fn write(&self, output: &mut Output) {
-        let summary = &self.0;
+        let summary = &self.summary;
         let (verb, freed) = if summary.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
+        if !summary.models.is_empty() && !output.quiet {
+            output.line(format!("{verb} {}:", units::count(summary.models.len(), "model")));
+            match output.people {
+                true => models_table(output, &summary.models, self.now),
+                false => {
+                    for model in &summary.models {
+                        let used = model.used_at.map(|used| used.to_string()).unwrap_or_default();
+                        let (size, frees) = (model.total_bytes.to_string(), model.freed_bytes.to_string());
+                        output.fields([&model.view.name(), &size, &frees, &used, &output.plain_path(&model.project)]);
+                    }
+                }
+            }
+        }
         for blob in &summary.blobs {
             output.detail(format!("{verb} {}  {}", blob.sha256.short(), units::size(blob.size)));
         }
@@ -83,5 +166,35 @@ impl Answer for Collected {
             units::size(summary.totals.freed_bytes),
             units::count(summary.totals.kept_blobs, "blob")
         ));
+        if let Some((keep, left)) = self.missed {
+            output.note(format!(
+                "The store would still take {}, more than {}: other projects or younger models need it. `model-manager df --tree` \
+                 shows what takes the room.",
+                units::size(left),
+                units::size(keep)
+            ));
+        }
+        if self.unconfirmed {
+            output.note("Nothing was removed. With `--yes` the same command removes what is listed.");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::testing;
+
+    #[test]
+    fn models_that_would_go_are_shown_with_their_last_use_and_what_they_give_back() {
+        let now = Timestamp::now();
+        let used_at = Timestamp::from(std::time::SystemTime::now() - Duration::from_secs(45 * 86_400));
+        let view = crate::store::ViewKey { model: "phi-2".parse().unwrap(), format: "gguf".parse().unwrap(), quant: None };
+        let models = vec![EvictedModel::example(view, "/srv/models", used_at, 4_000_000_000)];
+        let summary = GcSummary::example(models);
+        let (out, notes) = testing::seen(&Collected { summary, missed: Some((5, 9_000)), unconfirmed: true, now });
+        assert!(out.starts_with("Would remove 1 model:\nMODEL"), "{out}");
+        assert!(out.contains("phi-2 gguf  4.00 GB  4.00 GB  45 d  models\n"), "{out}");
+        assert!(notes.contains("still take 9.00 KB, more than 5 B") && notes.contains("Nothing was removed"), "{notes}");
     }
 }

@@ -1,12 +1,14 @@
 //! One file per command: its `Args`, whose comments are its help, `run`, and the answer it returns.
 
 mod add;
-mod completions;
+pub(super) mod completions;
 mod config;
 mod df;
+mod df_tree;
 mod doctor;
 mod download;
 mod gc;
+mod help;
 mod info;
 mod init;
 mod lint;
@@ -23,7 +25,7 @@ mod use_model;
 mod verify;
 mod why;
 
-use super::{context::Context, output::Answer};
+use super::{complete, context::Context, output::Answer};
 use crate::{error::Result, store::ViewKey};
 use clap::Subcommand;
 
@@ -55,6 +57,9 @@ pub enum Command {
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Help(help::Args),
+    #[command(hide = true)]
+    Complete(complete::Args),
 }
 
 impl Command {
@@ -72,7 +77,7 @@ impl Command {
             Self::Use(args) => Box::new(args.run(context)?),
             Self::Gc(args) => Box::new(args.run(context)?),
             Self::Why(args) => Box::new(args.run(context)?),
-            Self::Df(args) => Box::new(args.run(context)?),
+            Self::Df(args) => args.run(context)?,
             Self::Doctor(args) => Box::new(args.run(context)?),
             Self::Projects(args) => Box::new(args.run(context)?),
             Self::Stores(args) => Box::new(args.run(context)?),
@@ -83,6 +88,8 @@ impl Command {
             Self::Config(args) => Box::new(args.run(context)?),
             Self::Completions(args) => Box::new(args.run()),
             Self::Man(args) => Box::new(args.run()?),
+            Self::Help(args) => Box::new(args.run()?),
+            Self::Complete(args) => Box::new(args.run(context)),
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         table::Table,
         units,
     },
-    error::Result,
+    error::{ErrorKind, Result},
     manager::{ProjectReport, ProjectState},
 };
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub struct Args {
 enum Action {
     /// List them all
     List,
-    /// List those that are not where they were
+    /// List those that are not where they were; exit code 1 if one is gone
     Check,
     /// Drop what the store keeps for a project
     ///
@@ -41,19 +41,21 @@ enum Action {
 pub struct Projects {
     lines: Vec<ProjectReport>,
     forgotten: bool,
+    /// Whether they were asked for as something to correct.
+    checked: bool,
 }
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Projects> {
         let manager = context.manager()?;
         Ok(match &self.action {
-            None | Some(Action::List) => Projects { lines: manager.projects()?, forgotten: false },
+            None | Some(Action::List) => Projects { lines: manager.projects()?, forgotten: false, checked: false },
             Some(Action::Check) => {
                 let gone = manager.projects()?.into_iter().filter(|line| line.state != ProjectState::Live);
-                Projects { lines: gone.collect(), forgotten: false }
+                Projects { lines: gone.collect(), forgotten: false, checked: true }
             }
             Some(Action::Forget { project, force }) => {
-                Projects { lines: vec![manager.forget_project(project, *force)?], forgotten: true }
+                Projects { lines: vec![manager.forget_project(project, *force)?], forgotten: true, checked: false }
             }
         })
     }
@@ -101,5 +103,11 @@ impl Answer for Projects {
                 output.fields([line.path.as_str(), line.state.as_str(), &views, &size, &line.last_seen, &line.uuid.to_string()]);
             }
         }
+    }
+
+    /// A project that cannot be seen from here may be all right.
+    fn exit_code(&self) -> u8 {
+        let is_gone = self.lines.iter().any(|line| line.state == ProjectState::Missing);
+        if self.checked && is_gone { ErrorKind::Failed.exit_code() } else { 0 }
     }
 }

@@ -8,14 +8,14 @@ use crate::{
         output::{Answer, Output, printable},
         units,
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     manager::{RemoveReport, Selector},
 };
 use serde_json::{Value, json};
 
 /// Remove models, and those of their files that nothing else uses
 ///
-/// Without a quantization all of a model go, and each is listed. /// Files this program did not make are never touched, and what another model or project uses stays.
+/// Without a quantization all of a model go, and each is listed. Files this program did not make are never touched, and what another model or project uses stays.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Models by their names: an id, a repository such as owner/repo:Q4_K_M, a path or a digest
@@ -43,17 +43,8 @@ impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<Removed> {
         // All names are read before anything goes.
         let selectors: Vec<Selector> = self.models.iter().map(|model| self.form.of(model)).collect::<Result<_>>()?;
-        let manager = context.worker()?;
-        let mut removed = Removed { report: RemoveReport::default(), kept_blobs: self.keep_blobs, failed: Vec::new() };
-        removed.report.dry_run = self.dry_run;
-        for selector in &selectors {
-            match manager.remove(selector, self.keep_blobs, self.dry_run) {
-                Ok(report) => removed.report.add(report),
-                Err(error) if selectors.len() == 1 || error.kind() == ErrorKind::Interrupted => return Err(error),
-                Err(error) => removed.failed.push(error),
-            }
-        }
-        Ok(removed)
+        let (report, failed) = context.worker()?.remove_all(&selectors, self.keep_blobs, self.dry_run)?;
+        Ok(Removed { report, kept_blobs: self.keep_blobs, failed })
     }
 }
 

@@ -117,6 +117,11 @@ impl ProgressDisplay {
         result
     }
 
+    /// How this run speaks.
+    pub fn style(&self) -> &OutputStyle {
+        &self.output_style
+    }
+
     /// Writes whole lines to stderr, above the bars.
     pub fn tell(&self, text: &str) {
         match &self.bars {

@@ -158,6 +158,9 @@ pub struct ListedFile {
     pub size: u64,
     /// How it is.
     pub state: ListedFileState,
+    /// The content it should have, or shows.
+    #[serde(skip)]
+    pub(in crate::manager) sha256: Option<Sha256Digest>,
 }
 
 /// How a listed file is.

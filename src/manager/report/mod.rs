@@ -6,6 +6,7 @@
 //! and `*_bytes` any other amount; a list holds objects.
 
 mod download;
+mod evict;
 mod info;
 mod known_stores;
 mod list;
@@ -17,9 +18,11 @@ mod remove;
 mod store;
 mod sync;
 mod time;
+mod usage;
 mod verify;
 
 pub use download::{DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
+pub use evict::{EvictedModel, EvictionOptions, EvictionPlan, EvictionReport};
 pub use info::{InfoForm, InfoModel, LabelInfo, WeightsInfo};
 pub use known_stores::{StoreReport, StoreState};
 pub use list::{ListFilter, ListOrder, ListedFile, ListedFileState, ListedModel, ListedState, StoreList, UnshownBlob};
@@ -35,6 +38,7 @@ pub use store::{
 };
 pub use sync::{SyncReport, SyncTotals};
 pub use time::Timestamp;
+pub use usage::{UsageGroup, UsageReport, UsageTotals};
 pub use verify::{ByteRange, RepairReport, RepairedFile, VerifiedFile, VerifyState};
 
 use crate::store::{RootOwner, ViewKey};

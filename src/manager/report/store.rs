@@ -1,5 +1,6 @@
 //! What the store has, who needs it, and what a collection did.
 
+use super::evict::EvictedModel;
 use crate::{
     digest::{GitSha1, Sha256Digest},
     store::{IngestKey, Provenance, RootOwner, StoreFinding, Trust, Unreferenced},
@@ -63,6 +64,8 @@ impl From<&(IngestKey, String, u64)> for PartialReport {
 pub struct GcSummary {
     /// Whether this was only a plan.
     pub dry_run: bool,
+    /// Models that were not used for long and are gone.
+    pub models: Vec<EvictedModel>,
     /// Blobs that are gone.
     pub blobs: Vec<BlobReport>,
     /// Abandoned partial downloads that are gone.
@@ -78,6 +81,24 @@ pub struct GcSummary {
     pub totals: GcTotals,
     /// The longest time others were shut out, in milliseconds; `null` in a plan.
     pub longest_section_ms: Option<f64>,
+}
+
+#[cfg(test)]
+impl GcSummary {
+    /// A plan in which only models go.
+    pub(crate) fn example(models: Vec<EvictedModel>) -> Self {
+        Self {
+            dry_run: true,
+            models,
+            blobs: Vec::new(),
+            partials: Vec::new(),
+            leftovers: Vec::new(),
+            frees_nothing: Vec::new(),
+            open: Vec::new(),
+            totals: GcTotals { kept_blobs: 0, young_blobs: 0, young_bytes: 0, freed_bytes: 0 },
+            longest_section_ms: None,
+        }
+    }
 }
 
 /// What a collection comes to.

@@ -129,15 +129,11 @@ impl Share {
     }
 
     /// Opens a connection, if all runs together have fewer than they may.
-    pub(super) fn open(&self) -> bool {
+    pub(super) fn open(&self) -> Option<OpenConnection> {
         let target = self.target();
         let more = |open: usize| (open < target).then_some(open + 1);
-        self.budget.0.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
-    }
-
-    /// Ends a connection.
-    pub(super) fn close(&self) {
-        self.budget.0.open.fetch_sub(1, Ordering::Release);
+        let opened = self.budget.0.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
+        opened.ok().map(|_| OpenConnection(self.budget.clone()))
     }
 
     /// When the flow is to be looked at next.
@@ -155,6 +151,15 @@ impl Share {
         let total = runs.active.iter().map(|demand| demand.bytes).fold(runs.ended, u64::saturating_add);
         self.budget.0.governor.tick(total, took);
         runs.looked = Instant::now();
+    }
+}
+
+/// One of the connections of a budget; dropping it lets others have it.
+pub(super) struct OpenConnection(Budget);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -209,10 +214,12 @@ mod tests {
         assert_eq!((one.limit(), other.limit()), (8, 4));
         other.want(100, 0);
         assert_eq!((one.limit(), other.limit()), (4, 4));
-        assert!((0..8).all(|_| one.open()));
-        assert!(!other.open());
-        one.close();
-        assert!(other.open() && !other.open());
+        let mut opened: Vec<OpenConnection> = (0..8).filter_map(|_| one.open()).collect();
+        assert_eq!(opened.len(), 8);
+        assert!(other.open().is_none());
+        opened.pop();
+        let others = other.open();
+        assert!(others.is_some() && other.open().is_none());
         drop(other);
         assert_eq!(one.limit(), 8);
     }

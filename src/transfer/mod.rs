@@ -188,11 +188,9 @@ async fn supervise(
         run.share.want(slots, run.fetched());
         for _ in run.workers.load(Ordering::Relaxed)..run.share.limit().min(slots) {
             // Where other runs have too many, they notice with their next piece.
-            if !run.share.open() {
-                break;
-            }
+            let Some(connection) = run.share.open() else { break };
             run.workers.fetch_add(1, Ordering::Relaxed);
-            workers.spawn(worker::work(run.clone()));
+            workers.spawn(worker::work(run.clone(), connection));
         }
         tokio::select! {
             () = cancel.cancelled() => failure = Some(TransferError::Cancelled),

@@ -2,6 +2,7 @@
 
 use super::{
     Run, Signal, TransferError,
+    budget::OpenConnection,
     buffer::Buffer,
     job::FileTransfer,
     mirrors::Rotation,
@@ -28,13 +29,13 @@ enum Outcome {
     Leave,
 }
 
-pub(super) async fn work(run: Arc<Run>) {
+pub(super) async fn work(run: Arc<Run>, connection: OpenConnection) {
     let stop = run.stop.clone();
     tokio::select! {
         () = stop.cancelled() => {}
         () = work_pieces(&run) => {}
     }
-    run.share.close();
+    drop(connection);
     run.workers.fetch_sub(1, Ordering::Release);
     run.tell(Signal::Idle);
 }

@@ -246,7 +246,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
     AddRequest, Call, Companions, DownloadOptions, EvictionOptions, EvictionPlan, ListFilter, ListOrder, LockOptions, ModelManager,
-    ModelName, Selector, Session, SyncOptions, UseOptions, UsePlan,
+    ModelName, SearchLimit, SearchOrder, SearchQuery, Selector, Session, SyncOptions, UseOptions, UsePlan,
 };
 pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;
@@ -261,8 +261,8 @@ pub mod reports {
     pub use crate::{
         manager::{
             AddReport, BlobReport, BlobUser, ByteRange, ChangeKind, DfReport, DfTotals, DoctorReport, DoctorTotals, DownloadReport,
-            EvictedModel, EvictionReport, FileChange, FileReport, FileSupply, GcSummary, GcTotals, InfoForm, InfoModel, KeptFile,
-            LabelInfo, LeftOut, LintReport, LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck,
+            EvictedModel, EvictionReport, FileChange, FileReport, FileSupply, FoundRepo, GcSummary, GcTotals, InfoForm, InfoModel,
+            KeptFile, LabelInfo, LeftOut, LintReport, LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck,
             LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict,
             ModelOrigin, PartialReport, PlanReport, ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport,
             RepairedFile, RepoFile, SharedBlob, StoreList, StoreReport, StoreState, SyncReport, SyncTotals, Timestamp,

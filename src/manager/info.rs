@@ -1,7 +1,8 @@
 //! What the registry knows, and which of it is here.
 
 use super::{
-    DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedFileState, ListedModel, ModelManager, ModelOrigin, RepoFile, Selector,
+    DownloadOptions, InfoForm, InfoModel, LabelInfo, ListedFileState, ListedModel, MemoryReport, ModelManager, ModelOrigin,
+    RepoFile, Selector,
     inspect::Inspection,
     name::Subject,
     plan::choose::Companions,
@@ -9,14 +10,16 @@ use super::{
     plan::{Plan, PlannedFile},
 };
 use crate::{
+    disk::total_memory,
     error::{ErrorKind, Result},
     event::Event,
     facts::FileFacts,
     hint::{Invocation, Verb},
     names::{Format, ModelId, Quant, Revision, Role, SourceId},
-    registry::{Artifact, Model},
+    registry::{Artifact, Model, Registry},
     source::hub::{GgufUnit, gguf_units},
     store::{Trust, ViewKey},
+    weights::is_weights,
 };
 use std::collections::HashMap;
 
@@ -33,7 +36,8 @@ impl ModelManager {
     /// What the registry knows about all its models.
     pub fn info(&self) -> Result<Vec<InfoModel>> {
         let here = self.here()?;
-        Ok(self.registry()?.models().map(|model| describe(model, &here)).collect())
+        let registry = self.registry()?;
+        Ok(registry.models().map(|model| describe(registry, model, &here)).collect())
     }
 
     /// All about one model: of the registry or, by a reference, of the Hub. What its files say is read from the disk; with
@@ -46,7 +50,8 @@ impl ModelManager {
             Subject::Entry(id) => id,
             _ => return self.info_of_hub(self.target_of(&named, None, command)?.0, &here),
         };
-        let mut model = describe(self.registry()?.model(id.as_str())?, &here);
+        let registry = self.registry()?;
+        let mut model = describe(registry, registry.model(id.as_str())?, &here);
         let (format, quant) = (named.format.as_ref(), &named.quant);
         if format.is_some() || quant.is_some() {
             let fits =
@@ -68,6 +73,8 @@ impl ModelManager {
                 }
                 None => continue,
             };
+            let parameters = inspected.info.as_ref().and_then(|info| info.parameters);
+            form.bits_per_weight = bits_per_weight(form.memory.weights_bytes.filter(|_| !form.memory.is_estimate), parameters);
             (form.weights, form.weights_note) = (inspected.info, inspected.note);
         }
         Ok(model)
@@ -99,22 +106,35 @@ impl ModelManager {
             Some(listed) => self.inspect_view(listed),
             None => self.inspect_plan(&plan, store.as_ref())?,
         };
-        if let Some(role) = weights.as_ref().and_then(|weights| weights.role) {
-            let is_it = |label: &&mut LabelInfo| {
-                plan.files.iter().any(|file| label.files.iter().any(|of_label| of_label.repo_path == file.repo_path))
-            };
-            model.labels.iter_mut().filter(is_it).for_each(|label| label.role = role);
+        let parameters = weights.as_ref().and_then(|weights| weights.parameters);
+        let is_it = |label: &LabelInfo| {
+            plan.files.iter().any(|file| label.files.iter().any(|of_label| of_label.repo_path == file.repo_path))
+        };
+        for label in &mut model.labels {
+            if is_it(label) && label.role == Role::Model {
+                label.is_default = true;
+                label.role = weights.as_ref().and_then(|weights| weights.role).unwrap_or(label.role);
+            }
+            // All models of a repository are one model in several quantizations.
+            if label.role == Role::Model {
+                label.bits_per_weight = bits_per_weight(Some(label.total_bytes), parameters);
+            }
         }
         let all = |known: fn(&PlannedFile) -> bool| plan.files.iter().all(known);
         // A digest that is known only from the local file is not published.
         let is_published = |file: &PlannedFile| file.published || file.trust_here(store.as_ref()) == Some(Trust::Sha256Upstream);
         let verified = plan.files.iter().all(is_published);
+        let total_bytes = plan.files.iter().map(|file| file.size).sum();
+        let weights_bytes = plan.files.iter().filter(|file| is_weights(&file.path)).map(|file| file.size).sum();
         let form = InfoForm {
             format: format.clone(),
             quant: quant.clone(),
             origin: ModelOrigin::at(&plan.target.source, plan.revision.as_ref()),
             files: plan.files.iter().map(repo_file).collect(),
-            total_bytes: plan.files.iter().map(|file| file.size).sum(),
+            total_bytes,
+            is_default: true,
+            bits_per_weight: bits_per_weight(weights_bytes, parameters),
+            memory: MemoryReport::of(weights_bytes, None, total_memory()),
             pinned: plan.revision.as_ref().is_none_or(Revision::is_commit) && verified && all(|file| file.size.is_some()),
             verified,
             present: listed.is_some(),
@@ -158,9 +178,13 @@ impl ModelManager {
             let blob = digest.zip(store.as_ref()).map(|(digest, store)| store.layout().blob(&digest));
             blob.and_then(|blob| self.role_by_header(&blob)).unwrap_or(unit.role)
         };
+        let memory = total_memory();
         let label = |unit: &GgufUnit<'_>| LabelInfo {
             label: unit.label.clone(),
             role: role(unit),
+            is_default: false,
+            bits_per_weight: None,
+            memory: (role(unit) == Role::Model).then(|| MemoryReport::of(Some(unit.size()), None, memory)),
             total_bytes: unit.size(),
             files: unit.parts.iter().map(|part| part_file(part)).collect(),
             present: is_here(unit),
@@ -198,13 +222,20 @@ impl ModelManager {
     }
 }
 
-fn describe(model: &Model, here: &Here) -> InfoModel {
+fn describe(registry: &Registry, model: &Model, here: &Here) -> InfoModel {
+    let memory = total_memory();
+    let chosen = registry.select(model.id.as_str(), None, None).ok();
     let present = |format: &Format, quant: Option<&Quant>| here.find(&model.id, format, quant).is_some();
     let mut forms = Vec::new();
     for entry in &model.formats {
         let quants = entry.quants.iter().map(|quant| (Some(&quant.quant), &quant.artifact));
         for (quant, artifact) in quants.chain(entry.whole.iter().map(|artifact| (None, artifact))) {
-            forms.push(form(&entry.format, quant, artifact, present(&entry.format, quant)));
+            let is_default = chosen.as_ref().is_some_and(|chosen| std::ptr::eq(chosen.artifact, artifact));
+            let present = present(&entry.format, quant);
+            let weights = artifact.total_size().filter(|_| entry.format.is_single_file());
+            let (params, ram) = (model.params.as_deref(), model.ram.clone());
+            let memory = MemoryReport::of_form(weights, params, quant, ram, memory);
+            forms.push(InfoForm { is_default, memory, ..form(&entry.format, quant, artifact, present) });
         }
     }
     InfoModel {
@@ -231,6 +262,9 @@ fn form(format: &Format, quant: Option<&Quant>, artifact: &Artifact, present: bo
         pinned: artifact.is_pinned(),
         verified: !artifact.files.is_empty() && artifact.files.iter().all(|file| file.sha256.is_some()),
         present,
+        is_default: false,
+        bits_per_weight: None,
+        memory: MemoryReport::of(None, None, None),
         status: artifact.status.as_str(),
         superseded_by: artifact.superseded_by.clone(),
         gated: artifact.gated,
@@ -239,6 +273,12 @@ fn form(format: &Format, quant: Option<&Quant>, artifact: &Artifact, present: bo
         weights: None,
         weights_note: None,
     }
+}
+
+/// To the hundredth.
+fn bits_per_weight(bytes: Option<u64>, parameters: Option<u64>) -> Option<f64> {
+    let (bytes, parameters) = (bytes?, parameters.filter(|parameters| *parameters > 0)?);
+    Some((bytes as f64 * 800.0 / parameters as f64).round() / 100.0)
 }
 
 fn repo_file(file: &PlannedFile) -> RepoFile {

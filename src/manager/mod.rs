@@ -25,6 +25,7 @@ mod remove;
 mod repair;
 mod report;
 mod request;
+mod search;
 mod session;
 mod sync;
 mod unregister;
@@ -34,6 +35,7 @@ mod verify;
 
 use batch::Batch;
 
+pub use crate::source::{FoundRepo, SearchLimit, SearchOrder, SearchQuery};
 pub use add::{AddReport, AddRequest};
 pub use lint::{LintReport, LintTotals};
 pub use name::ModelName;

@@ -17,7 +17,7 @@ use crate::{
     hint::Hint,
     registry::Registry,
     settings::Settings,
-    source::Sources,
+    source::{FoundRepo, SearchQuery, Sources},
     store::{CheckMode, KnownStores},
 };
 use std::{
@@ -293,6 +293,14 @@ impl Session {
     /// As there.
     pub async fn lint(&self, call: Call, online: bool) -> Result<LintReport> {
         self.run(call, move |manager| manager.lint(online)).await
+    }
+
+    /// [`ModelManager::search`], asynchronously.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn search(&self, call: Call, query: SearchQuery) -> Result<Vec<FoundRepo>> {
+        self.run(call, move |manager| manager.search(&query)).await
     }
 
     /// [`ModelManager::info_of`], asynchronously.

@@ -39,6 +39,9 @@ pub enum SourceError {
         /// What it is called.
         id: String,
     },
+    /// A source whose repositories cannot be searched.
+    #[error("this source cannot be searched")]
+    NoSearch,
     /// A source of the program's own has no answer.
     #[error("{id}: {why}")]
     Own {
@@ -164,7 +167,7 @@ impl SourceError {
         match self {
             Self::Http(error) | Self::Web(error) => error.kind(),
             Self::Answer { .. } | Self::NoSize { .. } | Self::Own { .. } => ErrorKind::Network,
-            Self::Unknown { .. } => ErrorKind::Failed,
+            Self::Unknown { .. } | Self::NoSearch => ErrorKind::Failed,
             Self::Nothing { .. } | Self::NoLabel { .. } | Self::Incomplete { .. } => ErrorKind::NotFound,
             Self::HostilePath { .. } | Self::Collision { .. } => ErrorKind::Failed,
             Self::Ambiguous { .. } | Self::AmbiguousCompanion { .. } | Self::Reference { .. } => ErrorKind::Usage,
@@ -177,7 +180,7 @@ impl SourceError {
             Self::Http(error) => return super::hub::hint(error),
             Self::Web(error) => return error.hint(),
             Self::Answer { .. } => Hint::NotAHub,
-            Self::Own { .. } => return None,
+            Self::Own { .. } | Self::NoSearch => return None,
             Self::NoSize { .. } => Hint::DownloadOtherwise,
             Self::Unknown { .. } => Hint::NewerVersionKnows,
             Self::HostilePath { .. } => Hint::DoNotUse,

@@ -1,13 +1,16 @@
 //! What can be named, pinned and listed: the trait [`Source`], and one folder for each kind of source.
 //!
 //! [`Sources`] are those that a program adds. A source answers three questions, and the manager asks no others: which state of the files a name stands for now
-//! ([`Source::pin`]), which files that state has ([`Source::list`]), and where their bytes are ([`Source::locate`]).
+//! ([`Source::pin`]), which files that state has ([`Source::list`]), and where their bytes are ([`Source::locate`]). Some can
+//! be searched too ([`Source::search`]).
 
 mod error;
 pub mod hub;
+mod search;
 pub mod web;
 
 pub use error::{Offer, SourceError};
+pub use search::{FoundRepo, SearchLimit, SearchOrder, SearchQuery};
 
 use crate::{
     event::Reporter,
@@ -16,7 +19,7 @@ use crate::{
     names::{RelPath, RepoId, Revision, SourceId},
     settings::Network,
 };
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use std::{fmt, sync::Arc};
 
 /// A source of models. All threads of a session share it, and several ask it at once. What it says is checked like the word
@@ -31,6 +34,11 @@ pub trait Source: fmt::Debug + Send + Sync {
 
     /// Where the bytes of a file are, in the order in which the places are to be asked. Asks nobody.
     fn locate(&self, id: &SourceId, revision: Option<&Revision>, file: &RelPath, version: Option<&str>) -> Vec<Locator>;
+
+    /// Looks for repositories. A source that cannot be searched refuses, as here.
+    fn search<'a>(&'a self, _query: &'a SearchQuery) -> BoxFuture<'a, Result<Vec<FoundRepo>, SourceError>> {
+        std::future::ready(Err(SourceError::NoSearch)).boxed()
+    }
 
     /// The same source over the same connections, which tells its retries and warnings to this reporter. `None`, as here,
     /// for a source that tells nothing.
@@ -204,6 +212,14 @@ impl ConnectedSources {
             web: heard(&self.web),
             own: Sources { schemes, ..self.own.clone() },
         }
+    }
+
+    /// Looks for repositories.
+    ///
+    /// # Errors
+    /// Where the source of repositories cannot be asked, or cannot be searched.
+    pub async fn search(&self, query: &SearchQuery) -> Result<Vec<FoundRepo>, SourceError> {
+        self.repositories.search(query).await
     }
 
     /// The source that knows this name.

@@ -90,6 +90,8 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("cli/commands/info.rs", "=download {} --format {}{quant}", In(|| nothing("info tiny"))),
     ("cli/commands/info.rs", "download <model>", In(|| nothing("info").word("<model>", "tiny"))),
     ("cli/commands/info.rs", "info <model>", In(|| nothing("info").word("<model>", "tiny"))),
+    ("cli/commands/search.rs", "info {}", In(|| nothing("search small"))),
+    ("cli/commands/choose.rs", "@info", In(|| nothing(&format!("download {SMALL} --choose")))),
     ("cli/commands/info.rs", "download {}:{}", In(|| nothing(&format!("info {SMALL}")))),
     ("cli/commands/init.rs", "config set --user allowed_places {store}", In(homeless)),
     ("cli/commands/init.rs", "stores", In(|| nothing("init --user").not_well())),
@@ -615,9 +617,9 @@ fn between<'t>(text: &'t str, begin: &str, end: char) -> Vec<&'t str> {
     text.match_indices(begin).filter_map(|(at, _)| text[at + begin.len()..].split_once(end)).map(|(found, _)| found).collect()
 }
 
-const VERBS: [&str; 20] = [
-    "download", "list", "info", "verify", "remove", "path", "lock", "sync", "use", "gc", "why", "df", "doctor", "projects", "init",
-    "add", "lint", "config", "registry", "stores",
+const VERBS: [&str; 21] = [
+    "download", "list", "info", "search", "verify", "remove", "path", "lock", "sync", "use", "gc", "why", "df", "doctor",
+    "projects", "init", "add", "lint", "config", "registry", "stores",
 ];
 
 /// Every command that stands in the sources, by its file; and what is called a command and is none.

@@ -296,6 +296,8 @@ fn downloads(seen: &mut Seen) {
     let machine = machine();
     seen.run(&machine, "path", "owl", 3);
     seen.run(&machine, "info", "", 0);
+    seen.run(&machine, "search", "owl", 0);
+    seen.run(&machine, "search", "owl --offline", 6);
     for name in [OWL, "a/eye:sight-f16", "a/small --format safetensors", "set --remote"] {
         seen.run(&machine, "info", name, 0);
     }

@@ -48,6 +48,7 @@ mod registry_edit;
 mod registry_lint;
 mod repair;
 mod resume;
+mod search;
 mod several;
 mod sync;
 mod trust;

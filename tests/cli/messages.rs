@@ -50,13 +50,13 @@ tiny
 
   repository  TheBloke/Tiny-GGUF
 
-  FORMAT  QUANT      SIZE  SOURCE  HERE  STATUS
-  gguf    q4_k_m  2.10 MB  pinned  *     active
-  gguf    q8_0    1.05 MB  pinned  *     active
+  FORMAT  QUANT      SIZE  MEMORY  SOURCE  HERE  STATUS
+  gguf    q4_k_m  2.10 MB  fits    pinned  *     active
+  gguf    q8_0    1.05 MB  fits    pinned  *     active
   gguf/q4_k_m: tiny.Q4_K_M.gguf is not a GGUF file: it does not begin with `GGUF`
   gguf/q8_0: tiny.Q8_0.gguf is not a GGUF file: it does not begin with `GGUF`
 $ info
-tiny	-	-	gguf: q4_k_m* q8_0*	-
+tiny	-	-	gguf: q4_k_m* q8_0*	-	fits
 $ path tiny
 models/tiny/gguf/q4_k_m/tiny.Q4_K_M.gguf
 ! note: no quantization named: chose `q4_k_m` for `tiny` out of q4_k_m, q8_0

@@ -80,6 +80,8 @@ _PARTS: dict[tuple[type[Any], str], Any] = {
     (Removal, "shared"): SharedBlob,
     (SharedBlob, "users"): BlobUser,
     (ModelInfo, "forms"): Form,
+    (Form, "memory"): Memory,
+    (Label, "memory"): Memory,
     (ModelInfo, "labels"): Label,
     (Collection, "blobs"): Blob,
     (Collection, "partials"): Partial,

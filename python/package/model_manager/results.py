@@ -166,6 +166,8 @@ class Memory:
     """What the registry says, for people."""
     memory_bytes: int | None
     """The memory of this machine, where that can be told."""
+    is_estimate: bool
+    """Whether ``weights_bytes`` is estimated from the number of parameters."""
 
 
 @dataclass(frozen=True)
@@ -387,6 +389,12 @@ class Form:
     verified: bool
     """Whether its hashes are published."""
     present: bool
+    is_default: bool
+    """Whether it is what a download takes where nothing else is said."""
+    bits_per_weight: float | None
+    """Bits of its weights for each parameter, where both are known."""
+    memory: Memory
+    """Whether it fits the memory of this machine."""
     status: Literal["active", "superseded", "deprecated"]
     superseded_by: str | None
     gated: bool
@@ -427,6 +435,12 @@ class Label:
     files: tuple[RepoFile, ...]
     present: bool
     """Whether it is here."""
+    is_default: bool
+    """Whether it is what a download takes where nothing else is said."""
+    bits_per_weight: float | None
+    """Bits of a model for each parameter, where these are known."""
+    memory: Memory | None
+    """Whether a model fits the memory of this machine; `None` for what is none."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 //! `download`: from a name to a path a backend can open.
 
-use super::name_of;
+use super::{choose, name_of};
 use crate::{
     cli::{
         args::Form,
@@ -50,6 +50,9 @@ pub struct Args {
     /// The SHA-256 that the publisher of a file gives, which is named by its address on any web server
     #[arg(long, value_name = "HEX")]
     pub sha256: Option<Sha256Digest>,
+    /// Show the formats and quantizations that there are, and ask which one to take
+    #[arg(long, conflicts_with_all = ["quant", "sha256"])]
+    pub choose: bool,
     /// Only show what would be fetched
     #[arg(long)]
     pub dry_run: bool,
@@ -81,7 +84,11 @@ impl Args {
                 downloads.failures.push(error);
             }
         };
-        let what: Vec<Result<Selector>> = self.models.iter().map(|model| self.form.of(model)).collect();
+        let named = |model: &String| {
+            let what = self.form.of(model)?;
+            if self.choose { choose::choose(context, what) } else { Ok(what) }
+        };
+        let what: Vec<Result<Selector>> = self.models.iter().map(named).collect();
         if self.dry_run {
             for what in what {
                 match what.and_then(|what| manager.plan_download(&what, &options)) {
@@ -352,6 +359,7 @@ mod tests {
                 recommended_bytes: Some(4_468_163_049),
                 ram: Some("4-8 GB".into()),
                 memory_bytes: Some(4_000_000_000),
+                is_estimate: false,
             },
             api_requests: 0,
             requests: 1,

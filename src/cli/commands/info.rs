@@ -1,5 +1,6 @@
 //! `info`: what the registry knows, and what files say about themselves.
 
+use super::choose;
 use crate::{
     cli::{
         args::Form,
@@ -15,8 +16,9 @@ use serde_json::{Value, json};
 
 /// Show the models of the registry, or all about one
 ///
-/// Quantizations that are here are marked with `*`. Into a pipe the overview writes one line per model with tabs between
-/// model, parameters, memory, forms and description. Of one model that is here, its files are asked too: architecture,
+/// Quantizations that are here are marked with `*`; whether a model fits the memory of this machine is said of what
+/// `download` takes without a choice. Into a pipe the overview writes one line per model with tabs between model,
+/// parameters, memory, forms, description and whether it fits. Of one model that is here, its files are asked too: architecture,
 /// context length, parameters, quantization and chat template (whole with `--json`). For a reference to the Hub nothing
 /// but the headers of its files is fetched.
 #[derive(Debug, clap::Args)]
@@ -71,6 +73,7 @@ impl Answer for Info {
                     text(&model.ram),
                     forms,
                     about(model).unwrap_or_default(),
+                    fits(model).to_owned(),
                 ]);
             }
         }
@@ -93,10 +96,10 @@ fn group(model: &InfoModel) -> usize {
 
 impl Info {
     fn overview(&self, output: &mut Output) {
-        let mut table = Table::new(&["model", "size", "ram", "forms"]).elastic(3, 12).keep(&[3, 1]);
+        let mut table = Table::new(&["model", "size", "ram", "fits", "forms"]).elastic(4, 12).keep(&[4, 3, 1]);
         for model in &self.models {
             let known = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".into());
-            table.row([model.model.clone(), known(&model.params), known(&model.ram), forms_text(model)]);
+            table.row([model.model.clone(), known(&model.params), known(&model.ram), fits(model).into(), forms_text(model)]);
         }
         // One table, so that the columns of all groups stand below each other.
         let mut lines = table.lines(output.width.map(|width| width.saturating_sub(2))).into_iter();
@@ -120,6 +123,11 @@ impl Info {
         }
         output.note("* is here. `model-manager info <model>` tells more, `model-manager download <model>` fetches.");
     }
+}
+
+/// Whether what a download takes where nothing else is said fits this machine.
+fn fits(model: &InfoModel) -> &'static str {
+    model.forms.iter().find(|form| form.is_default).map_or("?", |form| choose::fits(&form.memory))
 }
 
 /// Description, and use case where that does not say the same.
@@ -177,27 +185,36 @@ fn write_one(output: &mut Output, model: &InfoModel) {
     }
     output.line("");
     if !model.labels.is_empty() {
-        let mut table = Table::new(&["label", "role", "size", "files", "here"]).right(2).keep(&[2, 4, 1]);
+        let mut table = Table::new(&["label", "role", "size", "bits/weight", "memory", "files", "here"]);
+        table = table.right(2).right(3).keep(&[2, 4, 6, 3, 1]);
         for label in &model.labels {
             let here = if label.present { "*" } else { "" };
             let files = label.files.len().to_string();
-            table.row([label.label.to_string(), label.role.as_str().into(), units::size(label.total_bytes), files, here.into()]);
+            let size = units::size(label.total_bytes);
+            let (bits, fits) = match &label.memory {
+                Some(memory) => (choose::bits(label.bits_per_weight), choose::fits(memory)),
+                None => (String::new(), ""),
+            };
+            table.row([label.label.to_string(), label.role.as_str().into(), size, bits, fits.into(), files, here.into()]);
         }
         table.write(output, "  ");
         output.line("");
-        if let Some(first) = model.labels.iter().find(|label| !label.present).or(model.labels.first()) {
+        let usual = model.labels.iter().find(|label| label.is_default && !label.present);
+        if let Some(first) = usual.or_else(|| model.labels.iter().find(|label| !label.present)).or(model.labels.first()) {
             output.note(format!("Fetch one with its label: `model-manager download {}:{}`.", printable(&model.model), first.label));
         }
     }
     if model.forms.is_empty() {
         return;
     }
-    let mut table = Table::new(&["format", "quant", "size", "source", "here", "status"]).right(2).elastic(5, 20).keep(&[1, 2, 4]);
+    let mut table = Table::new(&["format", "quant", "size", "memory", "source", "here", "status"]);
+    table = table.right(2).elastic(6, 20).keep(&[1, 2, 3, 5]);
     for form in &model.forms {
         let size = form.total_bytes.map_or("?".into(), units::size);
         let quant = form.quant.as_ref().map_or("-".into(), ToString::to_string);
         let here = if form.present { "*" } else { "" };
-        table.row([form.format.to_string(), quant, size, source(form).into(), here.into(), status(form)]);
+        let fits = choose::fits(&form.memory).to_owned();
+        table.row([form.format.to_string(), quant, size, fits, source(form).into(), here.into(), status(form)]);
     }
     table.write(output, "  ");
     for form in &model.forms {
@@ -257,7 +274,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::output::{document, testing},
-        manager::ModelOrigin,
+        manager::{MemoryReport, MemoryVerdict, ModelOrigin},
         names::SourceId,
     };
 
@@ -275,6 +292,17 @@ mod tests {
             pinned: quant.is_some(),
             verified: quant.is_some(),
             present,
+            is_default: quant == Some("q4_k_m"),
+            bits_per_weight: None,
+            memory: MemoryReport {
+                verdict: MemoryVerdict::Tight,
+                weights_bytes: None,
+                required_bytes: None,
+                recommended_bytes: None,
+                ram: None,
+                memory_bytes: None,
+                is_estimate: false,
+            },
             status: "active",
             superseded_by: None,
             gated: false,
@@ -310,7 +338,7 @@ mod tests {
         let (out, notes) = testing::seen(&info);
         let titles: Vec<&str> = out.lines().filter(|line| line.contains("Models")).collect();
         assert_eq!(titles, ["Small Models (Development/Testing)", "Large Models (High Quality)", "Other Models"]);
-        assert!(out.contains("  phi-2  2.7B  4-8 GB  gguf: q4_k_m* q8_0; safetensors*\n"), "{out}");
+        assert!(out.contains("  phi-2  2.7B  4-8 GB  tight  gguf: q4_k_m* q8_0; safetensors*\n"), "{out}");
         assert!(out.contains("    Microsoft Phi-2: small, good at reasoning. For: Development, good reasoning\n"), "{out}");
         assert!(notes.contains("* is here"), "{notes}");
     }
@@ -333,9 +361,9 @@ mod tests {
             "  repository  TheBloke/phi-2-GGUF\n",
             "  licence     mit; the repository asks for access, and a token is needed\n",
             "  RAM         4-8 GB\n",
-            "gguf         q4_k_m  1.79 GB  pinned          *     active\n",
-            "gguf         q8_0    1.79 GB  pinned                superseded, take phi-4\n",
-            "safetensors  -             ?  revision known  *     active\n",
+            "gguf         q4_k_m  1.79 GB  tight   pinned          *     active\n",
+            "gguf         q8_0    1.79 GB  tight   pinned                superseded, take phi-4\n",
+            "safetensors  -             ?  tight   revision known  *     active\n",
             "  gguf/q4_k_m: phi2, 2.78B parameters, context of 2048 tokens, Q4_K_M, no chat template\n",
         ] {
             assert!(out.contains(text), "{text:?} is missing:\n{out}");

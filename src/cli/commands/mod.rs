@@ -1,6 +1,7 @@
 //! One file per command: its `Args`, whose comments are its help, `run`, and the answer it returns.
 
 mod add;
+mod choose;
 pub(super) mod completions;
 mod config;
 mod df;
@@ -19,6 +20,7 @@ mod path;
 mod projects;
 mod registry;
 mod remove;
+mod search;
 mod stores;
 mod sync;
 mod use_model;
@@ -37,6 +39,7 @@ pub enum Command {
     #[command(visible_alias = "ls")]
     List(list::Args),
     Info(info::Args),
+    Search(search::Args),
     Verify(verify::Args),
     #[command(visible_alias = "rm")]
     Remove(remove::Args),
@@ -69,6 +72,7 @@ impl Command {
             Self::Download(args) => Box::new(args.run(context)?),
             Self::List(args) => Box::new(args.run(context)?),
             Self::Info(args) => Box::new(args.run(context)?),
+            Self::Search(args) => Box::new(args.run(context)?),
             Self::Verify(args) => Box::new(args.run(context)?),
             Self::Remove(args) => Box::new(args.run(context)?),
             Self::Path(args) => Box::new(args.run(context)?),

@@ -1,6 +1,6 @@
 //! What is known about a model.
 
-use super::{ModelOrigin, RepoFile};
+use super::{MemoryReport, ModelOrigin, RepoFile};
 use crate::names::{Format, Quant, Role, SourceId};
 use serde::Serialize;
 
@@ -24,6 +24,12 @@ pub struct InfoForm {
     pub verified: bool,
     /// Whether it is here.
     pub present: bool,
+    /// Whether it is what a download takes where nothing else is said.
+    pub is_default: bool,
+    /// Bits of its files for each parameter, where both are known.
+    pub bits_per_weight: Option<f64>,
+    /// Whether it fits the memory of this machine.
+    pub memory: MemoryReport,
     /// `active`, `superseded` or `deprecated`.
     pub status: &'static str,
     /// What takes its place.
@@ -101,4 +107,10 @@ pub struct LabelInfo {
     pub files: Vec<RepoFile>,
     /// Whether it is here.
     pub present: bool,
+    /// Whether it is what a download takes where nothing else is said.
+    pub is_default: bool,
+    /// Bits of its files for each parameter, where these are known: of a model by the header of the one that was read.
+    pub bits_per_weight: Option<f64>,
+    /// Whether a model fits the memory of this machine; `None` for what is no model.
+    pub memory: Option<MemoryReport>,
 }

@@ -8,8 +8,12 @@
 //!   else, or the least that the registry's `ram` names, if that is more.
 //! - At least `recommended_bytes` fits, at least `required_bytes` is tight, and less does not fit.
 //!
+//! Where no size is known, the weights are estimated: the number of parameters that the registry names, times the bits that a
+//! weight has in this quantization, which is said.
+//!
 //! A graphics card's own memory is not looked at: layers that are kept there need no room here.
 
+use crate::names::Quant;
 use serde::Serialize;
 
 /// A tenth of the weights, and this many bytes, for context and buffers.
@@ -33,6 +37,8 @@ pub struct MemoryReport {
     pub ram: Option<String>,
     /// The memory of this machine, where that can be told.
     pub memory_bytes: Option<u64>,
+    /// Whether `weights_bytes` is estimated from the number of parameters, because no size is known.
+    pub is_estimate: bool,
 }
 
 /// Whether a model fits.
@@ -64,8 +70,66 @@ impl MemoryReport {
             },
             _ => MemoryVerdict::Unknown,
         };
-        Self { verdict, weights_bytes: weights, required_bytes: required, recommended_bytes: recommended, ram, memory_bytes: total }
+        Self {
+            verdict,
+            weights_bytes: weights,
+            required_bytes: required,
+            recommended_bytes: recommended,
+            ram,
+            memory_bytes: total,
+            is_estimate: false,
+        }
     }
+
+    /// The same for weights whose size may have to be estimated.
+    pub(in crate::manager) fn of_form(
+        weights: Option<u64>,
+        params: Option<&str>,
+        quant: Option<&Quant>,
+        ram: Option<String>,
+        total: Option<u64>,
+    ) -> Self {
+        match weights.or_else(|| estimate(params?, quant)) {
+            estimated if weights.is_none() => Self { is_estimate: estimated.is_some(), ..Self::of(estimated, ram, total) },
+            weights => Self::of(weights, ram, total),
+        }
+    }
+}
+
+/// Bytes of the weights of a model with `30B` or `270M` parameters.
+fn estimate(params: &str, quant: Option<&Quant>) -> Option<u64> {
+    let text = params.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let unit = match text[end..].trim_start().chars().next()?.to_ascii_uppercase() {
+        'T' => 1e12,
+        'B' => 1e9,
+        'M' => 1e6,
+        _ => return None,
+    };
+    // A float that is out of range becomes the nearest integer.
+    Some((number * unit * bits(quant.map_or("", Quant::as_str))? / 8.0) as u64)
+}
+
+/// Bits that a weight takes, on the average of a model. Without a quantization they are 16.
+fn bits(quant: &str) -> Option<f64> {
+    const BITS: [(&str, f64); 12] = [
+        ("iq2", 2.7),
+        ("iq3", 3.6),
+        ("iq4", 4.5),
+        ("q2", 3.2),
+        ("q3", 4.0),
+        ("mxfp4", 4.5),
+        ("q4", 4.85),
+        ("q5", 5.7),
+        ("q6", 6.6),
+        ("q8", 8.5),
+        ("f32", 32.0),
+        ("", 16.0),
+    ];
+    let is_sixteen = ["f16", "bf16", ""].contains(&quant);
+    let known = BITS.iter().find(|(name, _)| if name.is_empty() { is_sixteen } else { quant.contains(name) });
+    known.map(|(_, bits)| *bits)
 }
 
 /// The first number of `8-16 GB`, `32+ GB` or `512 MB`, in bytes.
@@ -121,6 +185,29 @@ mod tests {
         assert_eq!(MemoryReport::of(None, Some("8 GB".into()), Some(GB)).verdict, MemoryVerdict::Unknown);
         assert_eq!(MemoryReport::of(Some(GB), None, None).verdict, MemoryVerdict::Unknown);
         assert_eq!(verdict(u64::MAX, None, u64::MAX), MemoryVerdict::Fits, "no overflow");
+    }
+
+    #[test]
+    fn where_no_size_is_known_the_parameters_tell_about_how_much_it_is() {
+        for (params, quant, about) in [
+            ("8B", Some("q4_k_m"), Some(4_850_000_000)),
+            ("30B-A3B", Some("ud-q4_k_m"), Some(18_187_500_000)),
+            ("270M", Some("q8_0"), Some(286_875_000)),
+            ("1.7 B", None, Some(3_400_000_000)),
+            ("20B", Some("mxfp4"), Some(11_250_000_000)),
+            ("7B", Some("iq2_xs"), Some(2_362_500_000)),
+            ("7B", Some("tq1_0"), None),
+            ("many", None, None),
+            ("7", None, None),
+        ] {
+            let quant = quant.map(|quant| quant.parse::<Quant>().unwrap());
+            assert_eq!(estimate(params, quant.as_ref()), about, "{params} {quant:?}");
+        }
+        let known = MemoryReport::of_form(Some(GB), Some("8B"), None, None, Some(8 * GB));
+        assert_eq!((known.weights_bytes, known.is_estimate), (Some(GB), false));
+        let estimated = MemoryReport::of_form(None, Some("1B"), None, None, Some(8 * GB));
+        assert_eq!((estimated.weights_bytes, estimated.is_estimate), (Some(2 * GB), true));
+        assert_eq!(MemoryReport::of_form(None, None, None, None, Some(GB)).verdict, MemoryVerdict::Unknown);
     }
 
     #[test]

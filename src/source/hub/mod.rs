@@ -12,6 +12,7 @@ mod label;
 pub(crate) mod pattern;
 mod pin;
 mod reference;
+mod search;
 mod select;
 mod tree;
 
@@ -38,7 +39,7 @@ pub(crate) mod fuzzing {
     }
 }
 
-use super::{FileList, Locator, Offer, Pinned, Source, SourceError};
+use super::{FileList, FoundRepo, Locator, Offer, Pinned, SearchQuery, Source, SourceError};
 use crate::{
     event::Reporter,
     facts::FileFacts,
@@ -105,6 +106,10 @@ impl Source for Hub {
             None => self.locations(repo, &Revision::main(), file),
         };
         locations.into_iter().map(Locator::Http).collect()
+    }
+
+    fn search<'a>(&'a self, query: &'a SearchQuery) -> BoxFuture<'a, Result<Vec<FoundRepo>, SourceError>> {
+        self.search_repos(query).boxed()
     }
 
     fn for_listener(&self, reporter: Arc<dyn Reporter>) -> Option<Arc<dyn Source>> {

@@ -80,6 +80,9 @@ fn hub(shared: &Shared, config: &Config, request: &Request, orders: &Orders) -> 
             Who::Bad => Err(bad_token()),
         };
     }
+    if request.path == "/api/models" {
+        return Ok(search(shared, &who, request));
+    }
     if let Some(rest) = request.path.strip_prefix("/api/models/") {
         return api(shared, config, &who, &place(request, "/api/models/", rest));
     }
@@ -89,6 +92,36 @@ fn hub(shared: &Shared, config: &Config, request: &Request, orders: &Orders) -> 
         Some("raw") => resolve::raw(shared, &who, &page),
         _ => Err(error(404, None, "Sorry, we can't find the page you are looking for.")),
     }
+}
+
+/// The repositories whose names have all words, and a file of the format that is asked for.
+fn search(shared: &Shared, who: &Who, request: &Request) -> Response {
+    let query = request.query.clone().unwrap_or_default();
+    let of = |key: &str| query.split('&').find_map(|part| part.strip_prefix(key)?.strip_prefix('=')).map(decode);
+    let words = of("search").unwrap_or_default().to_lowercase();
+    let limit = of("limit").and_then(|limit| limit.parse().ok()).unwrap_or(1000);
+    let repos = lock(&shared.repos);
+    let files = |repo: &Repo| repo.branches.get("main").and_then(|main| repo.commits.get(main)).map(|commit| commit.files.clone());
+    let has =
+        |repo: &Repo, format: &str| files(repo).is_some_and(|files| files.keys().any(|path| path.ends_with(&format!(".{format}"))));
+    let fits = |repo: &&Arc<Repo>| {
+        let name = repo.id.to_lowercase();
+        let is_seen = !repo.private || opens(who, repo);
+        is_seen && words.split_whitespace().all(|word| name.contains(word)) && of("filter").is_none_or(|format| has(repo, &format))
+    };
+    let entry = |repo: &Arc<Repo>| {
+        let mut tags: Vec<String> =
+            ["gguf", "safetensors"].iter().filter(|format| has(repo, format)).map(ToString::to_string).collect();
+        tags.extend(repo.license.iter().map(|license| format!("license:{license}")));
+        let mut entry = json!({"_id": repo.object_id(), "id": repo.id, "downloads": repo.id.len(), "likes": 1,
+            "lastModified": WHEN, "private": repo.private, "gated": repo.gating.is_some(), "tags": tags});
+        if has(repo, "gguf") {
+            entry["gguf"] = json!({"total": 7_000_000_000_u64, "architecture": "llama"});
+        }
+        entry
+    };
+    let found: Vec<Value> = repos.values().filter(fits).take(limit).map(entry).collect();
+    Response::json(&Value::Array(found))
 }
 
 fn who(shared: &Shared, request: &Request) -> Who {

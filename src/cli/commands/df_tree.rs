@@ -129,7 +129,7 @@ fn users_of(group: &UsageGroup) -> String {
 fn bar(share: f64, width: usize) -> String {
     let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
     let mut bar = BLOCKS[7].to_string().repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         bar.push(BLOCKS[eighths % 8 - 1]);
     }
     bar

@@ -21,6 +21,8 @@ mod config;
 mod crowd;
 mod damage;
 mod disk;
+#[cfg(unix)]
+mod documents;
 mod events;
 mod hostile;
 mod labels;

@@ -178,6 +178,10 @@ pub mod event;
 mod facts;
 #[cfg(feature = "unstable")]
 pub mod facts;
+#[cfg(not(feature = "unstable"))]
+mod foreign;
+#[cfg(feature = "unstable")]
+pub mod foreign;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -245,13 +249,14 @@ pub use digest::{GitSha1, Sha256Digest};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
-    AddRequest, Call, Companions, DownloadOptions, EvictionOptions, EvictionPlan, ListFilter, ListOrder, LockOptions, ModelManager,
-    ModelName, SearchLimit, SearchOrder, SearchQuery, Selector, Session, SyncOptions, UseOptions, UsePlan,
+    AddRequest, AdoptOptions, Call, Companions, DownloadOptions, EvictionOptions, EvictionPlan, ExposeTarget, ListFilter,
+    ListOrder, LockOptions, ModelManager, ModelName, SearchLimit, SearchOrder, SearchQuery, Selector, Session, StoreSwitch,
+    SyncOptions, UseOptions, UsePlan,
 };
-pub use names::{Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
+pub use names::{App, Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;
 pub use registry::{Backend, Registry};
-pub use settings::{Bounds, Connections, LinkMode, Network, Proxies, ProxyVariable, Settings, Token};
+pub use settings::{AppPlace, Bounds, Connections, LinkMode, Network, Proxies, ProxyVariable, Settings, Token};
 pub use source::hub::Companion;
 pub use store::{CheckMode, GcOptions, Trust, ViewKey};
 pub use tokio_util::sync::CancellationToken;
@@ -260,17 +265,19 @@ pub use tokio_util::sync::CancellationToken;
 pub mod reports {
     pub use crate::{
         manager::{
-            AddReport, BlobReport, BlobUser, ByteRange, ChangeKind, DfReport, DfTotals, DoctorReport, DoctorTotals, DownloadReport,
-            EvictedModel, EvictionReport, FileChange, FileReport, FileSupply, FoundRepo, GcSummary, GcTotals, InfoForm, InfoModel,
-            KeptFile, LabelInfo, LeftOut, LintReport, LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck,
-            LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict,
-            ModelOrigin, PartialReport, PlanReport, ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport,
-            RepairedFile, RepoFile, SharedBlob, StoreList, StoreReport, StoreState, SyncReport, SyncTotals, Timestamp,
-            UnregisterReport, UnshownBlob, UsageGroup, UsageReport, UsageTotals, UseReport, VerifiedFile, VerifyState, WeightsInfo,
-            WhyReport,
+            AddReport, AdoptReport, AdoptTotals, AdoptedFile, AdoptedModel, AppModelReport, AppProblem, AppReport, BlobReport,
+            BlobUser, ByteRange, ChangeKind, DfReport, DfTotals, DoctorReport, DoctorTotals, DownloadReport, EvictedModel,
+            EvictionReport, ExposeReport, ExposedModel, FailedBlob, FileChange, FileReport, FileSupply, FoundRepo, GcSummary,
+            GcTotals, InfoForm, InfoModel, KeptFile, LabelInfo, LeftOut, LintReport, LintTotals, ListedFile, ListedFileState,
+            ListedModel, ListedState, LockCheck, LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport,
+            LockState, MemoryReport, MemoryVerdict, ModelOrigin, MovedProject, PartialReport, PlanReport, ProjectReport,
+            ProjectState, RemoveReport, RemoveTotals, RepairReport, RepairedFile, RepoFile, SharedBlob, StoreCopyReport,
+            StoreCopyTotals, StoreList, StoreMoveReport, StoreReport, StoreState, SyncReport, SyncTotals, Timestamp,
+            UnexposeReport, UnregisterReport, UnshownBlob, UsageGroup, UsageReport, UsageTotals, UseReport, VerifiedFile,
+            VerifyState, WeightsInfo, WhyReport,
         },
         registry::{Finding, Level},
-        store::{OpaqueJson, Provenance, RootOwner, Severity, StoreFinding, TrustWord, Unreferenced, UpstreamFile},
+        store::{OpaqueJson, Provenance, RootOwner, Severity, Sharing, StoreFinding, TrustWord, Unreferenced, UpstreamFile},
     };
 }
 
@@ -304,7 +311,7 @@ pub mod causes {
             lock::{LockError, LockHeld},
         },
         http::{AuthCause, DenyCause, HttpError, NotFoundKind, Refusal, Retry},
-        names::NameError,
+        names::{NameError, UnknownApp},
         registry::{BadFile, EditError, RegistryError},
         settings::Misplaced,
         source::{Offer, SourceError},

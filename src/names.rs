@@ -1,9 +1,11 @@
 //! Names that come from people, registries and servers. Hostile input ends here: a value of one of these types is safe
 //! to join to a path on every system this program runs on.
 
+mod app;
 mod gguf;
 mod source_id;
 
+pub use app::{App, UnknownApp};
 pub use gguf::{Role, companions, gguf_roles, is_apple_double, quant_in_stem, split_part_suffix, words};
 
 pub use source_id::{SourceId, WebFolder};
@@ -109,6 +111,13 @@ text_type! {
     ModelId
 }
 
+impl ModelId {
+    /// That of a model whose name cannot be an id.
+    pub fn unnamed() -> Self {
+        Self("unnamed".into())
+    }
+}
+
 impl FromStr for ModelId {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
@@ -170,6 +179,13 @@ impl FromStr for Format {
 text_type! {
     /// A quantization, the third level of `models/`; compared and written in lower case (`q4_k_m`).
     Quant
+}
+
+impl Quant {
+    /// That of a file of which nothing tells it.
+    pub fn unknown() -> Self {
+        Self("unknown".into())
+    }
 }
 
 impl FromStr for Quant {

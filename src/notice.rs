@@ -158,6 +158,17 @@ pub enum Notice {
         /// Those of them that were copied, and take room again.
         copied_bytes: u64,
     },
+    /// Files came from another application, and nothing travelled for them.
+    TakenFromApp {
+        /// What the application is called.
+        app: String,
+        /// How many files.
+        files: usize,
+        /// Their bytes.
+        bytes: u64,
+        /// Those of them that were copied, and take room again.
+        copied_bytes: u64,
+    },
     /// Files whose source published no hash are complete.
     Unpublished {
         /// Their paths in the view.
@@ -239,6 +250,7 @@ impl Notice {
             Self::WillReplace { .. } => "will_replace",
             Self::ContentKept { .. } => "content_kept",
             Self::TakenFromStore { .. } => "taken_from_store",
+            Self::TakenFromApp { .. } => "taken_from_app",
             Self::Unpublished { .. } => "unpublished",
             Self::CompareDigest { .. } => "compare_digest",
             Self::BeginsAnew { .. } => "begins_anew",
@@ -298,14 +310,9 @@ impl fmt::Display for Notice {
                 write!(f, "{} is replaced; its content is kept in the store until the next collection", path.display())
             }
             Self::TakenFromStore { store, files, bytes, copied_bytes } => {
-                let what = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-                write!(f, "{what} of {bytes} bytes came from the store {}", store.display())?;
-                match copied_bytes {
-                    0 => f.write_str(", and take no room again"),
-                    copied if copied == bytes => f.write_str(", as copies"),
-                    copied => write!(f, "; {copied} bytes of them are copies"),
-                }
+                taken(f, &format!("the store {}", store.display()), (*files, *bytes, *copied_bytes))
             }
+            Self::TakenFromApp { app, files, bytes, copied_bytes } => taken(f, app, (*files, *bytes, *copied_bytes)),
             Self::ContentKept { path, sha256, blob } => write!(
                 f,
                 "the content of {} is kept in the store as {} until the next collection: {}",
@@ -357,5 +364,16 @@ impl Serialize for Notice {
         fields.serialize_field("kind", self.kind())?;
         fields.serialize_field("message", &self.to_string())?;
         fields.end()
+    }
+}
+
+/// Files that came from somewhere on this machine: their number, bytes, and bytes that were copied.
+fn taken(f: &mut fmt::Formatter<'_>, from: &str, (files, bytes, copied_bytes): (usize, u64, u64)) -> fmt::Result {
+    let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    write!(f, "{what} of {bytes} bytes came from {from}")?;
+    match copied_bytes {
+        0 => f.write_str(", and take no room again"),
+        copied if copied == bytes => f.write_str(", as copies"),
+        copied => write!(f, "; {copied} bytes of them are copies"),
     }
 }

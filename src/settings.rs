@@ -1,5 +1,6 @@
 //! Everything a run may be told, as one typed value. It is passed in; the environment is read in `cli/` only.
 
+use crate::names::App;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -201,6 +202,25 @@ impl Default for Network {
     }
 }
 
+/// A folder in which another application may have models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppPlace {
+    /// The application.
+    pub app: App,
+    /// The folder.
+    pub dir: PathBuf,
+    /// The variable that names it, or `settings`; `None` for the application's default.
+    pub named_by: Option<String>,
+}
+
+impl AppPlace {
+    /// A folder that this program's user named.
+    pub fn new(app: App, dir: impl Into<PathBuf>) -> Self {
+        Self { app, dir: dir.into(), named_by: Some("settings".to_owned()) }
+    }
+}
+
 /// Settings of one manager.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -220,6 +240,10 @@ pub struct Settings {
     /// The folder in which the stores that this user opened are remembered, so that what one of them has is not fetched for
     /// another; `None` remembers none and looks in none.
     pub known_stores: Option<PathBuf>,
+    /// Where other applications may have models.
+    pub apps: Vec<AppPlace>,
+    /// Whether nothing is taken from them in place of a download.
+    pub no_apps: bool,
     /// Settings of the network.
     pub network: Network,
     /// Where files of the project may be written; `None` where the program that uses this crate decides that itself.
@@ -322,6 +346,8 @@ impl Settings {
             link: LinkMode::Auto,
             lock_timeout: Some(Duration::from_secs(3600)),
             known_stores: None,
+            apps: Vec::new(),
+            no_apps: false,
             network: Network::default(),
             bounds: None,
         }

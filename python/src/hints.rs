@@ -77,7 +77,7 @@ const fn method(verb: Verb) -> Option<&'static str> {
         Verb::Use => "use",
         Verb::Verify => "verify",
         Verb::Why => "why",
-        Verb::Grant | Verb::Help | Verb::Unregister => return None,
+        Verb::Apps | Verb::Unexpose | Verb::Grant | Verb::Help | Verb::Unregister => return None,
     })
 }
 
@@ -86,10 +86,12 @@ const fn keyword(parameter: Parameter) -> (&'static str, &'static str) {
     match parameter {
         Parameter::Backend => ("backend", ""),
         Parameter::Companion => ("companions", ""),
+        Parameter::Copy => ("copy", "True"),
         Parameter::Description => ("description", ""),
         Parameter::File => ("file", ""),
         Parameter::Force => ("force", "True"),
         Parameter::Format => ("format", ""),
+        Parameter::From => ("from_apps", ""),
         Parameter::Grace => ("grace", ""),
         Parameter::Group => ("group", ""),
         Parameter::Id => ("id", ""),
@@ -194,6 +196,8 @@ fn without_method(action: &Action) -> String {
     match (action.verb, operands.split_first()) {
         (Verb::Grant, Some((key, []))) => format!("set `{key}` in the user's settings file"),
         (Verb::Grant, Some((key, values))) => format!("add `{}` to `{key}` in the user's settings file", values.join("`, `")),
+        (Verb::Unexpose, _) => "`model-manager unexpose`".to_owned(),
+        (Verb::Apps, _) => "`model-manager apps`".to_owned(),
         (Verb::Help, _) => "`help(m)`".to_owned(),
         _ => format!("`registry remove {}` of the command line tool", operands.join(" ")),
     }

@@ -20,6 +20,7 @@ pub struct Arguments {
     token: Option<String>,
     offline: Option<bool>,
     no_local: Option<bool>,
+    no_apps: Option<bool>,
     link: Option<String>,
     connections: Option<u64>,
     limit_rate: Option<u64>,
@@ -39,6 +40,7 @@ pub fn resolve(arguments: Arguments) -> Result<Resolved> {
     settings.lock_timeout = arguments.lock_timeout.map(lock_timeout).transpose()?;
     settings.offline = arguments.offline;
     settings.no_local = arguments.no_local;
+    settings.no_apps = arguments.no_apps;
     if let Some(endpoints) = arguments.endpoint {
         settings.set("endpoints", &endpoints)?;
     }

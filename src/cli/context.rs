@@ -6,13 +6,15 @@ use crate::{
         self, Resolved, UserStore,
         effective::{self, ShownSetting},
         environment::Environment,
+        moved_store::{UserOfStore, name_moved_store},
         write::{Scope, SettingsFile},
     },
-    disk::{Disk, RealDisk, limits},
+    disk::{Disk, Kind, RealDisk, limits},
     error::{Error, ErrorKind, Result},
     event::Reporter,
     hint::Hint,
-    manager::ModelManager,
+    manager::{ModelManager, StoreSwitch},
+    names::App,
     settings::Settings,
 };
 use std::{
@@ -125,6 +127,38 @@ impl<'a> Context<'a> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Lets the settings files of this user and of these projects name the new place of a store that was moved. Returns those
+    /// that were changed.
+    pub fn name_moved_store(&self, moved: &StoreSwitch<'_>) -> Result<Vec<PathBuf>> {
+        let own = self.settings()?.models_dir.clone();
+        let is_own = |models_dir: &Path| RealDisk.canonical(&own).is_ok_and(|own| own == *models_dir);
+        let user = |models_dir: &PathBuf| UserOfStore {
+            dir: if is_own(models_dir) { self.cwd.clone() } else { models_dir.clone() },
+            models_dir: models_dir.clone(),
+        };
+        let projects: Vec<UserOfStore> = moved.projects.iter().map(user).collect();
+        let mut warnings = Vec::new();
+        let changed = name_moved_store(moved.from, moved.to, &projects, &self.environment, &RealDisk, &mut warnings)?;
+        warnings.iter().for_each(|warning| self.progress.warning(warning));
+        Ok(changed)
+    }
+
+    /// Names a further folder of an application in the user's file. Returns that file, and whether it was changed.
+    pub fn add_app(&self, app: App, dir: &Path) -> Result<(PathBuf, bool)> {
+        let file = self.settings_file(Scope::User)?;
+        let dir = file.absolute(dir)?;
+        if RealDisk.stat_follow(&dir)?.kind != Kind::Dir {
+            return Err(Error::new(ErrorKind::Usage, format!("{} is no folder", dir.display())).hint(Hint::CorrectValue));
+        }
+        let written = file.set("apps", &[format!("{app}={}", dir.display())])?;
+        Ok((written.path, written.changed))
+    }
+
+    /// Whether this run alone said where the store is, by an option or a variable.
+    pub fn names_store_itself(&self) -> bool {
+        self.named_store.get().is_some_and(Option::is_some)
     }
 
     /// The project's folder.

@@ -41,6 +41,7 @@ pub fn with_note(note: Option<&str>, hints: &[Hint]) -> Option<String> {
 const fn command(verb: Verb) -> &'static str {
     match verb {
         Verb::Add => "add",
+        Verb::Apps => "apps",
         Verb::Grant => "config set --user",
         Verb::Doctor => "doctor",
         Verb::Download => "download",
@@ -56,6 +57,7 @@ const fn command(verb: Verb) -> &'static str {
         Verb::Projects => "projects list",
         Verb::ForgetStore => "stores forget",
         Verb::Stores => "stores list",
+        Verb::Unexpose => "unexpose",
         Verb::Unregister => "registry remove",
         Verb::Remove => "remove",
         Verb::Sync => "sync",
@@ -70,10 +72,12 @@ const fn option(parameter: Parameter) -> (&'static str, char) {
     match parameter {
         Parameter::Backend => ("--backend", ' '),
         Parameter::Companion => ("--with", ' '),
+        Parameter::Copy => ("--copy", ' '),
         Parameter::Description => ("--description", ' '),
         Parameter::File => ("--file", ' '),
         Parameter::Force => ("--force", ' '),
         Parameter::Format => ("--format", ' '),
+        Parameter::From => ("--from", ' '),
         Parameter::Grace => ("--grace", ' '),
         Parameter::Group => ("--group", ' '),
         Parameter::Id => ("--id", ' '),

@@ -22,15 +22,9 @@ pub fn words(notice: &Notice) -> String {
             format!("{} is replaced; its content is kept in the store until `model-manager gc`", path.display())
         }
         Notice::TakenFromStore { store, files, bytes, copied_bytes } => {
-            let (what, bytes, store) = (units::count(*files, "file"), units::size(*bytes), store.display());
-            match copied_bytes {
-                0 => format!("{what} ({bytes}) came from your store {store}: nothing was downloaded, and no room is taken again"),
-                copied => {
-                    let copied = units::size(*copied);
-                    format!("{what} ({bytes}) came from your store {store}: nothing was downloaded; {copied} are copies")
-                }
-            }
+            taken(&format!("your store {}", store.display()), *files, *bytes, *copied_bytes)
         }
+        Notice::TakenFromApp { app, files, bytes, copied_bytes } => taken(app, *files, *bytes, *copied_bytes),
         Notice::ContentKept { path, sha256, blob } => {
             let (path, digest, blob) = (path.display(), sha256.short(), blob.display());
             format!("the content of {path} is kept in the store as {digest} until `model-manager gc`: {blob}")
@@ -46,5 +40,14 @@ pub fn words(notice: &Notice) -> String {
         Notice::NoModel { repo, .. } => format!("{notice}: `model-manager info {repo}` lists what there is"),
         Notice::IdDerived { .. } => format!("{notice}; `--id` gives it another one"),
         _ => notice.to_string(),
+    }
+}
+
+/// Files that came from somewhere on this machine.
+fn taken(from: &str, files: usize, bytes: u64, copied_bytes: u64) -> String {
+    let (what, bytes) = (units::count(files, "file"), units::size(bytes));
+    match copied_bytes {
+        0 => format!("{what} ({bytes}) came from {from}: nothing was downloaded, and no room is taken again"),
+        copied => format!("{what} ({bytes}) came from {from}: nothing was downloaded; {} are copies", units::size(copied)),
     }
 }

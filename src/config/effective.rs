@@ -169,6 +169,7 @@ impl Layer {
             lock_timeout: Some(LockTimeout(settings.lock_timeout)),
             endpoints: Some(network.endpoints.iter().cloned().map(Endpoint).collect()),
             no_local: Some(settings.known_stores.is_none()),
+            no_apps: Some(settings.no_apps),
             offline: Some(network.offline),
             connections: u32::try_from(network.connections.usual).ok().map(Count),
             limit_rate: Some(RateLimit(network.limit_rate)),

@@ -46,7 +46,7 @@ impl<'a> Environment<'a> {
         Self { look_up }
     }
 
-    fn raw(&self, name: &str) -> Option<OsString> {
+    pub(super) fn raw(&self, name: &str) -> Option<OsString> {
         (self.look_up)(name).filter(|value| !value.is_empty())
     }
 

@@ -3,7 +3,7 @@
 //!
 //! `table` has every setting, `value` their types, `environment`, `file` and `user_file` read the sources, `project` finds the
 //! project and says where it may lead, `resolve` puts all together, `effective` says what comes from where; `write` changes
-//! settings files, by the edits of their text in `edit`. No command line is parsed here.
+//! settings files, by the edits of their text in `edit`, and `moved_store` those that name a store which moved. No command line is parsed here.
 #![expect(clippy::disallowed_methods, reason = "this is the room that reads the environment")]
 
 mod current_user;
@@ -11,6 +11,7 @@ mod edit;
 pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod file;
+pub(crate) mod moved_store;
 mod project;
 mod resolve;
 pub(crate) mod table;

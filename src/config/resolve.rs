@@ -8,14 +8,15 @@ use super::{
     project::{Finder, Project},
     table::{Grants, Layer},
     user_file,
-    value::Endpoint,
+    value::{AppFolder, Endpoint},
 };
 use crate::{
     bounds::{Unnamed, require_within},
     disk::Disk,
     error::{Error, ErrorKind, Result},
     event::Warning,
-    settings::{Bounds, Connections, Network, Settings, Token},
+    foreign::default_places,
+    settings::{AppPlace, Bounds, Connections, Network, Settings, Token},
     store::STORE_DIR,
 };
 use std::path::{Path, PathBuf};
@@ -189,6 +190,8 @@ pub(super) fn resolve_layers(
     settings.link = parsed.link.unwrap_or(settings.link);
     settings.lock_timeout = parsed.lock_timeout.map_or(settings.lock_timeout, |timeout| timeout.0);
     settings.known_stores = if parsed.no_local.unwrap_or(false) { None } else { environment.known_stores() };
+    settings.no_apps = parsed.no_apps.unwrap_or(false);
+    settings.apps = apps(&layers.grants.apps, environment);
     settings.bounds = Some(bounds);
     let default = Network::default();
     let is_clear = |address: &&String| address.to_ascii_lowercase().starts_with("http:");
@@ -212,6 +215,17 @@ pub(super) fn resolve_layers(
     };
     let named_store = (store == Chosen::ByUser).then_some(store_dir);
     Ok((Resolved { settings, root: project.root, named_store, warnings }, layers))
+}
+
+/// Where other applications may have models: in their usual places, and in those that the user named.
+fn apps(named: &[AppFolder], environment: &Environment<'_>) -> Vec<AppPlace> {
+    let mut places = default_places(environment.home().as_deref(), &|name| environment.raw(name));
+    for AppFolder { app, dir } in named {
+        if !places.iter().any(|place| place.app == *app && place.dir == *dir) {
+            places.push(AppPlace::new(*app, dir));
+        }
+    }
+    places
 }
 
 fn address(endpoint: &Endpoint) -> String {

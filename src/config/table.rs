@@ -8,7 +8,7 @@
 
 use super::{
     environment::Environment,
-    value::{Count, Endpoint, LockTimeout, RateLimit, SettingValue, Timeout},
+    value::{AppFolder, Count, Endpoint, LockTimeout, RateLimit, SettingValue, Timeout},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -235,6 +235,8 @@ settings! {
             "Address of the Hub or a mirror; repeat it to name more to fall back to, in this order";
         no_local: bool, switch("no-local"), ["MODEL_MANAGER_NO_LOCAL"], Yes, Yes,
             "Take nothing from your other stores, and do not remember this one";
+        no_apps: bool, switch("no-apps"), ["MODEL_MANAGER_NO_APPS"], Yes, Yes,
+            "Take nothing from other applications in place of a download";
         offline: bool, switch("offline"), ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"], Yes, Yes,
             "Send no request at all; what is not here is an error";
         connections: Count, option("connections", "N"), [], Yes, Yes,
@@ -255,6 +257,8 @@ settings! {
             "Servers that may see the token, wherever they are named";
         allowed_places: Vec<PathBuf>,
             "Places outside of a project where its files and links may lead";
+        apps: Vec<AppFolder>,
+            "Folders of other applications, as NAME=DIR, besides their usual ones";
         safe_projects: Vec<PathBuf>,
             "Folders of other users that are taken for projects";
     }

@@ -2,6 +2,7 @@
 
 use super::units;
 use crate::{
+    names::App,
     settings::LinkMode,
     yaml::{Node, Problem, Value as Yaml},
 };
@@ -197,6 +198,34 @@ impl SettingValue for PathBuf {
 
     fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
         vec![self]
+    }
+}
+
+/// A folder of another application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppFolder {
+    /// The application.
+    pub app: App,
+    /// The folder.
+    pub dir: PathBuf,
+}
+
+impl SettingValue for AppFolder {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (app, dir) = text.split_once('=').ok_or("expected NAME=DIR")?;
+        let app = app.trim().parse::<App>().map_err(|error| error.to_string())?;
+        if !Path::new(dir).is_absolute() && !dir.starts_with('~') {
+            return Err("expected an absolute folder behind `=`".into());
+        }
+        Ok(Self { app, dir: dir.into() })
+    }
+
+    fn words(&self) -> Vec<String> {
+        vec![format!("{}={}", self.app, self.dir.display())]
+    }
+
+    fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.dir]
     }
 }
 

@@ -114,6 +114,16 @@ impl<'a> SettingsFile<'a> {
         if self.project.is_some() { Whose::Project } else { Whose::User }
     }
 
+    /// Whether it is the file of a project that was found.
+    pub fn has_project(&self) -> bool {
+        self.project.as_ref().is_some_and(|ground| ground.project.is_found)
+    }
+
+    /// Whether a real path is in the project whose file it is.
+    pub fn is_within(&self, path: &Path) -> bool {
+        self.project.as_ref().is_some_and(|ground| path.starts_with(&ground.bounds.root))
+    }
+
     /// What it says; paths are absolute.
     pub fn read(&self, warnings: &mut Vec<Warning>) -> Result<file::FileSettings> {
         let Some(Ground { project, .. }) = &self.project else { return user_file::read(self.disk, self.environment, warnings) };

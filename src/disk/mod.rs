@@ -184,6 +184,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn touch(&self) -> Result<()> {
         Ok(())
     }
+
+    /// Whether a process has it open for writing; `None` where the system does not tell.
+    fn has_writer(&self) -> Option<bool> {
+        None
+    }
     /// Tries to lock it; `false` when another process holds it. Released when the file is closed or the process dies.
     fn try_lock(&self, kind: LockKind) -> Result<bool>;
 }

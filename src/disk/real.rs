@@ -145,6 +145,10 @@ impl DiskFile for RealFile {
         system::touch(&self.file).at("set the times of", &self.path)
     }
 
+    fn has_writer(&self) -> Option<bool> {
+        system::has_writer(&self.file)
+    }
+
     fn try_lock(&self, kind: LockKind) -> Result<bool> {
         let is_locked = system::try_lock(&self.file, kind).at("lock", &self.path)?;
         if is_locked {

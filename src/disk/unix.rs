@@ -413,6 +413,33 @@ pub(super) fn drop_cache(file: &fs::File) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn drop_cache(_: &fs::File) {}
 
+/// Whether a process has the file open for writing, as the kernel says that refuses a read lease then (`fcntl(2)`, `F_SETLEASE`).
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "the call takes an open file and a number")]
+pub(super) fn has_writer(file: &fs::File) -> Option<bool> {
+    /// Which signal tells of a lease that is broken (`fcntl(2)`).
+    const F_SETSIG: libc::c_int = 10;
+    use std::os::fd::AsRawFd as _;
+    // A process that opens the file for writing meanwhile would make the kernel send SIGIO, which ends this one; SIGURG does not.
+    // SAFETY: the descriptor is open as long as `file` is borrowed, and the call gets no pointer.
+    if unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) } != 0 {
+        return None;
+    }
+    // SAFETY: as above.
+    let lease = |kind: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) };
+    if lease(libc::F_RDLCK) == 0 {
+        lease(libc::F_UNLCK);
+        return Some(false);
+    }
+    // Anything else says nothing: a file of another user, or a file system without leases.
+    (io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)).then_some(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn has_writer(_: &fs::File) -> Option<bool> {
+    None
+}
+
 /// Identifies this boot of the machine: page cache written before a different value is gone.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()

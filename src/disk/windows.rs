@@ -325,6 +325,10 @@ pub(super) fn touch(file: &fs::File) -> io::Result<()> {
     file.set_modified(std::time::SystemTime::now())
 }
 
+pub(super) fn has_writer(_: &fs::File) -> Option<bool> {
+    None
+}
+
 /// Windows has no owners of this kind to give anything to.
 pub(super) fn give_copy(_: &Path) {}
 

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// A use-case of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
+    /// List what other applications have.
+    Apps,
     /// Write a model into the registry, or pin an entry again.
     Add,
     /// Grant a setting in the user's own settings file.
@@ -42,6 +44,8 @@ pub enum Verb {
     ForgetStore,
     /// List the stores of this user.
     Stores,
+    /// Take back what is shown to applications.
+    Unexpose,
     /// Take an entry out of the registry.
     Unregister,
     /// Remove a model from the project.
@@ -58,7 +62,9 @@ pub enum Verb {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
+        Self::Unexpose,
+        Self::Apps,
         Self::Add,
         Self::Grant,
         Self::Doctor,
@@ -106,6 +112,8 @@ pub enum Parameter {
     Backend,
     /// A companion file, by role and name.
     Companion,
+    /// Copy what cannot be shared.
+    Copy,
     /// A line about a model.
     Description,
     /// A settings file of a backend.
@@ -114,6 +122,8 @@ pub enum Parameter {
     Force,
     /// The format of a model.
     Format,
+    /// The application that is meant.
+    From,
     /// How long unused blobs stay.
     Grace,
     /// The group that shares a store.

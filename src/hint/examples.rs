@@ -1,7 +1,7 @@
 //! A hint of each kind, for tests that walk all of them.
 
 use super::{Accounts, Action, Argument, Hint, Invocation, Parameter, Replacement, Setting, Verb};
-use crate::settings::LinkMode;
+use crate::{names::App, settings::LinkMode};
 use std::path::PathBuf;
 
 pub(super) fn examples() -> Vec<Hint> {
@@ -131,6 +131,17 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::ChangeFolder,
         Hint::RenameFolder,
         Hint::ChooseStore,
+        Hint::UseMovedStore { to: "/mnt/models".into() },
+        Hint::ReachProjectsFirst,
+        Hint::EndCommandsFirst,
+        Hint::NameFolderElsewhere,
+        Hint::RepairFirst,
+        Hint::CopyInstead,
+        Hint::ListApps,
+        Hint::NameApp,
+        Hint::AddApp { app: App::Ollama },
+        Hint::AskOwnerToMove,
+        Hint::MoveStoreThere,
         Hint::NoStoreYet,
         Hint::RestoreRecord,
         Hint::WriteElsewhere,

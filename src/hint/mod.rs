@@ -9,7 +9,7 @@ pub use action::{Action, Argument, Operand, Parameter, Setting, Verb};
 pub(crate) use action::{Invocation, repair, view_name};
 pub use words::{Terms, phrase, words};
 
-use crate::settings::LinkMode;
+use crate::{names::App, settings::LinkMode};
 use std::path::PathBuf;
 
 macro_rules! hints {
@@ -368,6 +368,34 @@ pub enum Hint {
     // Store.
     /// The folder of a store.
     ChooseStore,
+    /// The place that a store was moved to.
+    UseMovedStore {
+        /// Its folder.
+        to: PathBuf,
+    },
+    /// Projects that would lose their store.
+    ReachProjectsFirst,
+    /// Commands that use a store.
+    EndCommandsFirst,
+    /// A folder that is not in the store, nor the store in it.
+    NameFolderElsewhere,
+    /// The applications and their models.
+    ListApps,
+    /// The application that is meant.
+    NameApp,
+    /// The folder of an application.
+    AddApp {
+        /// The application.
+        app: App,
+    },
+    /// Another user whose project uses a store.
+    AskOwnerToMove,
+    /// A store on the volume of an application.
+    MoveStoreThere,
+    /// To copy what cannot be shared.
+    CopyInstead,
+    /// Damage that is to be repaired first.
+    RepairFirst,
     /// There is no store yet, or it is elsewhere.
     NoStoreYet,
     /// A record that cannot be read.

@@ -354,6 +354,21 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::ChooseStore => {
             format!("Choose an empty or new folder, or the folder of an existing store, with {}.", setting(Setting::Store))
         }
+        Hint::UseMovedStore { to } => {
+            format!("Name {} with {}, or as `store` in a settings file.", to.display(), setting(Setting::Store))
+        }
+        Hint::ReachProjectsFirst => "Make them reachable, so that their links can be made again.".into(),
+        Hint::EndCommandsFirst => format!("Wait until they end, and {again}."),
+        Hint::NameFolderElsewhere => "Name a folder that is not in the store, and that the store is not in.".into(),
+        Hint::ListApps => format!("Run {} to list what applications have.", verb(Verb::Apps)),
+        Hint::AddApp { app } => format!("Name it as `{app}=DIR` in `apps` of your settings file."),
+        Hint::AskOwnerToMove => "Move the store as root, or ask its owner to remove its models first.".into(),
+        Hint::MoveStoreThere => "Have the store on that volume, or copy the file there by hand.".into(),
+        Hint::NameApp => format!("Write the whole name, or choose with {}.", parameter(Parameter::From)),
+        Hint::CopyInstead => format!("To copy it, use {}.", parameter(Parameter::Copy)),
+        Hint::RepairFirst => {
+            format!("Run {}, then {again}.", action(&Action::new(Verb::Verify).with(Parameter::Repair)))
+        }
         Hint::NoStoreYet => {
             format!("Download a model first, or name the store with {} or MODEL_MANAGER_STORE.", setting(Setting::Store))
         }

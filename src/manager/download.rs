@@ -151,6 +151,7 @@ impl ModelManager {
             adopted.push(VerifiedExisting { path: file.path.clone(), stamp });
         }
         self.import_found(&mut plan, &store, &lease)?;
+        self.import_from_apps(&mut plan, &store, &lease)?;
         if sources.is_none() {
             // Something may not have been where it was found.
             sources = self.network_for(&plan)?;
@@ -307,13 +308,13 @@ impl ModelManager {
         for file in plan.files.iter_mut().filter(|file| file.supply == FileSupply::Adopt) {
             let path = dir.join(file.path.to_path());
             let stamp = Stamp::from(&self.models_disk().stat(&path)?);
-            file.sha256 = Some(self.adopt(store, &path, file, lease)?);
+            file.sha256 = Some(self.take_plain_file(store, &path, file, lease)?);
             adopted.push(VerifiedExisting { path: file.path.clone(), stamp });
         }
         Ok(adopted)
     }
 
-    fn adopt(&self, store: &Store, path: &Path, file: &PlannedFile, lease: &Lease) -> Result<Sha256Digest> {
+    fn take_plain_file(&self, store: &Store, path: &Path, file: &PlannedFile, lease: &Lease) -> Result<Sha256Digest> {
         let size = file.size.unwrap_or(0);
         let name = file.path.to_string();
         let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });

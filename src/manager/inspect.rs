@@ -62,6 +62,10 @@ impl ModelManager {
                     let blob = file.found.iter().map(|found| found.store.layout().blob(&found.digest));
                     blob.for_each(|blob| sum.add(self.read_header(name, blob)));
                 }
+                (FileSupply::Local, ..) if file.in_app.is_some() => {
+                    let path = file.in_app.iter().map(|found| found.file.path.clone());
+                    path.for_each(|path| sum.add(self.read_header(name, path)));
+                }
                 (FileSupply::Adopt, ..) => {
                     let path = self.settings.models_dir.join(plan.target.view.dir()).join(file.path.to_path());
                     sum.add(self.read_header(name, path));
@@ -109,6 +113,22 @@ impl ModelManager {
     pub(super) fn role_by_header(&self, path: &Path) -> Option<Role> {
         match self.read_header("x.gguf", path.to_owned()) {
             Ok(Header::Gguf(header)) => role_of(&header),
+            _ => None,
+        }
+    }
+
+    /// How most of the weights of a GGUF file are kept, as its header says.
+    pub(super) fn quant_by_header(&self, path: &Path) -> Option<String> {
+        match self.read_header("x.gguf", path.to_owned()) {
+            Ok(Header::Gguf(header)) => header.quantization,
+            _ => None,
+        }
+    }
+
+    /// The kind of model and the quantization that the header of a GGUF file names; `None` where it is no model.
+    pub(super) fn kind_by_header(&self, path: &Path) -> Option<(Option<String>, Option<String>)> {
+        match self.read_header("x.gguf", path.to_owned()) {
+            Ok(Header::Gguf(header)) if role_of(&header).is_none() => Some((header.architecture, header.quantization)),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! One file per use-case. The manager decides what happens in which order; how it is done is the other rooms' business.
 
 mod add;
+mod apps;
 mod batch;
 mod bounds;
 mod collect;
@@ -14,6 +15,7 @@ mod known_stores;
 mod lint;
 mod list;
 mod lock;
+mod move_store;
 mod name;
 mod nameable;
 mod network;
@@ -37,7 +39,9 @@ use batch::Batch;
 
 pub use crate::source::{FoundRepo, SearchLimit, SearchOrder, SearchQuery};
 pub use add::{AddReport, AddRequest};
+pub use apps::{AdoptOptions, ExposeTarget};
 pub use lint::{LintReport, LintTotals};
+pub use move_store::StoreSwitch;
 pub use name::ModelName;
 pub(crate) use nameable::NameableModel;
 pub use plan::choose::Companions;

@@ -133,9 +133,8 @@ impl Store {
                 if meta.stamp != stamp && self.is_unchanged_blob(digest, file, stamp)? {
                     // The next quick check need not read everything again.
                     where_possible(self.change_meta(digest, |meta| std::mem::replace(&mut meta.stamp, stamp) != stamp))?;
-                } else if self.is_writable() {
-                    // The record's own time says when its blob was last checked.
-                    where_possible(self.touch(&self.layout().meta(digest)))?;
+                } else {
+                    where_possible(self.note_verified(digest))?;
                 }
                 return Ok(BlobState::Ok { trust: meta.trust });
             }

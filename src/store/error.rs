@@ -25,6 +25,14 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// The content of the store is in another place.
+    #[error("the store at {} was moved to {}", path.display(), to.display())]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+        /// Where its marker says that it is.
+        to: PathBuf,
+    },
     /// Something that is no folder stands where one belongs.
     #[error("{} is in the way: a folder belongs there", path.display())]
     NotAFolder {
@@ -137,6 +145,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A file of another program cannot become a blob without being copied.
+    #[error("{} cannot be shared with the store: {why}", path.display())]
+    NeedsCopy {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// The user stopped it.
     #[error("stopped")]
     Cancelled,
@@ -208,6 +224,7 @@ impl StoreError {
         match self {
             Self::Disk(error) => judge(error).0,
             Self::NotAStore { .. } => ErrorKind::Usage,
+            Self::Moved { .. } => ErrorKind::NotFound,
             Self::Absent { .. } => ErrorKind::NotFound,
             Self::ReadOnly { why: WhyReadOnly::Permission, path } if ShutOut::from_store(&RealDisk, path).is_some() => {
                 ErrorKind::Auth
@@ -224,6 +241,7 @@ impl StoreError {
             | Self::OtherOwner { .. }
             | Self::Vanished(_)
             | Self::Incomplete { .. }
+            | Self::NeedsCopy { .. }
             | Self::Changed { .. } => ErrorKind::Failed,
         }
     }
@@ -233,6 +251,7 @@ impl StoreError {
         Some(match self {
             Self::Disk(error) => return judge(error).1,
             Self::NotAStore { .. } => Hint::ChooseStore,
+            Self::Moved { to, .. } => Hint::UseMovedStore { to: to.clone() },
             Self::NotAFolder { .. } => Hint::ClearTheWay,
             Self::LinkToNothing { .. } => Hint::MountTarget,
             Self::Absent { .. } => Hint::NoStoreYet,
@@ -254,6 +273,7 @@ impl StoreError {
             Self::NoSpace { path, need, .. } => Hint::FreeSpace { dir: path.clone(), needed: Some(*need) },
             Self::NoSafeCollection { .. } => Hint::OnlyThisHost,
             Self::Vanished(_) | Self::Incomplete { .. } | Self::Changed { .. } => Hint::RunAgain,
+            Self::NeedsCopy { .. } => Hint::CopyInstead,
             Self::Cancelled => return None,
         })
     }
@@ -264,6 +284,7 @@ impl StoreError {
             Self::Disk(error) => Some(&error.path),
             Self::NotAStore { path }
             | Self::NotAFolder { path }
+            | Self::Moved { path, .. }
             | Self::LinkToNothing { path, .. }
             | Self::Absent { path }
             | Self::TooNew { path, .. }
@@ -272,6 +293,7 @@ impl StoreError {
             | Self::ReadOnly { path, .. }
             | Self::NoSpace { path, .. }
             | Self::NoSafeCollection { path }
+            | Self::NeedsCopy { path, .. }
             | Self::Changed { path } => Some(path),
             Self::LockTimeout(_)
             | Self::Mismatch { .. }

@@ -24,6 +24,8 @@ const LEASE_PREFIX: &str = "lease-";
 const LEASE_LOCK: &str = ".lock";
 /// Names in the trash that begin so cannot be brought back; their bytes are being removed.
 const PURGED_PREFIX: &str = "dead-";
+/// The roots of exposures begin so: no model id does.
+const EXPOSURE_PREFIX: &str = "~exposure-";
 /// The record of a project, among its roots.
 const PROJECT_RECORD: &str = "project.json";
 
@@ -218,6 +220,10 @@ impl Layout {
     pub fn root_record(&self, project: &Uuid, view: &ViewKey) -> PathBuf {
         self.project(project).join(view.record_name())
     }
+    /// The root of an exposure.
+    pub fn exposure_record(&self, project: &Uuid, id: &Uuid) -> PathBuf {
+        self.project(project).join(format!("{EXPOSURE_PREFIX}{id}.json"))
+    }
     /// What is known about a project.
     pub fn project_record(&self, project: &Uuid) -> PathBuf {
         self.project(project).join(PROJECT_RECORD)
@@ -258,6 +264,11 @@ impl Layout {
     /// Whether a name in a project's folder is that of a root. Names that begin with a dot are unfinished files.
     pub fn is_root(name: &str) -> bool {
         name.ends_with(".json") && name != PROJECT_RECORD && !name.starts_with('.')
+    }
+
+    /// Whether a name in a project's folder is that of an exposure's root.
+    pub fn is_exposure(name: &str) -> bool {
+        name.starts_with(EXPOSURE_PREFIX) && Self::is_root(name)
     }
 
     /// Whether a folder of this name directly below the store's folder is the store's.

@@ -90,6 +90,17 @@ impl Store {
         Ok(digests)
     }
 
+    /// How many processes have a lease. The caller holds the store exclusively, so that none begins.
+    pub(super) fn living_leases(&self) -> Result<usize> {
+        let dir = self.layout().dir(Dir::Leases);
+        let mut living = 0;
+        for entry in self.disk().list_sorted(&dir)?.into_iter().filter(|entry| entry.kind == Kind::File) {
+            let is_lock = Layout::lease_of_lock(&entry.name).is_some();
+            living += usize::from(is_lock && self.try_acquire(&dir.join(&entry.name), LockKind::Shared)?.is_none());
+        }
+        Ok(living)
+    }
+
     /// The digests under the leases of living processes, for a plan; needs no lock and changes nothing. Users who may
     /// not write the store cannot open its leases, and learn only that there are some.
     pub fn leased(&self) -> Result<Leased> {

@@ -11,7 +11,10 @@ use std::path::Path;
 impl Store {
     /// [`lock::acquire`] of a lock file of this store.
     pub(super) fn acquire(&self, path: &Path, kind: LockKind, what: &str, wait: &Wait) -> Result<FileLock> {
-        Ok(lock::acquire(self.disk(), path, kind, self.marker().lock_mode(), what, wait)?)
+        let lock = lock::acquire(self.disk(), path, kind, self.marker().lock_mode(), what, wait);
+        // Looked for under the lock: it is closed while nobody has one. Without its folder no lock can be had either.
+        self.require_unmoved()?;
+        Ok(lock?)
     }
 
     /// The same, with a look about once a second at what its holder does.

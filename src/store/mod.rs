@@ -2,9 +2,11 @@
 //! make sharing it safe. The format on disk is specified in `store-layout.md`.
 
 mod check;
+mod copy;
 mod damage;
 mod error;
 mod examine;
+mod exposures;
 pub mod format;
 mod gc;
 mod ingest;
@@ -12,6 +14,7 @@ mod known;
 mod layout;
 mod lease;
 mod lock;
+mod moved;
 mod open;
 mod ownership;
 mod project;
@@ -24,21 +27,25 @@ mod used;
 
 pub use crate::disk::lock::{FileLock, Wait};
 pub use check::{BlobState, CheckMode, Progress};
+pub use copy::{CopyPlan, RootsOf, is_nested};
 pub use damage::Damage;
 pub use error::{Result, StoreError};
 pub use examine::{Examined, Severity, StoreFinding};
+pub use exposures::Making;
 pub use format::{
-    BlobMeta, OpaqueJson, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, TrustWord, UpstreamFile, ViewFile, ViewKey,
+    BlobMeta, Exposure, ExposureState, OpaqueJson, PlacedItem, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, TrustWord,
+    UpstreamFile, ViewFile, ViewKey,
 };
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use ingest::cursor::{Advance, ResumeState};
-pub use ingest::import::{ImportMode, hash_file};
+pub use ingest::import::{FileToImport, ImportMode, hash_file};
 pub use ingest::other_store::{BlobToImport, Imported, Sharing};
 pub use ingest::publish::{Complete, commit_all};
 pub use ingest::writer::{Acquired, BlobRequest, BlobWriter};
 pub use known::{FoundBlob, KnownStore, KnownStores, Unusable};
 pub use layout::{Dir, IngestKey, Layout, PartialPaths, STORE_DIR, VersionKey, leads_to_marker};
 pub use lease::{Lease, Leased};
+pub use moved::{Closing, Freed};
 pub use open::require_folder_or_nothing;
 pub use ownership::ShutOut;
 pub use project::{PROJECT_FILE, Project};
@@ -89,6 +96,8 @@ struct Inner {
     wait: Wait,
     /// Blobs whose names this process made durable.
     named: Arc<Mutex<HashSet<Sha256Digest>>>,
+    /// What the marker's file looked like when it was read; `None` where the store was known to be moved.
+    marked: Option<Stamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,16 +137,16 @@ impl Store {
     /// The same store with another lock timeout: waits are reported and can be cancelled.
     #[must_use]
     pub fn waiting(&self, wait: Wait) -> Self {
-        let Inner { disk, layout, marker, access, named, .. } = &*self.0;
+        let Inner { disk, layout, marker, access, named, marked, .. } = &*self.0;
         let (disk, layout, marker, named) = (disk.clone(), layout.clone(), marker.clone(), named.clone());
-        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named }))
+        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named, marked: *marked }))
     }
 
     /// The same store, whose disk also enters another folder by handle only.
     fn beside(&self, root: &Path) -> Self {
-        let Inner { disk, layout, marker, access, wait, named } = &*self.0;
+        let Inner { disk, layout, marker, access, wait, named, marked } = &*self.0;
         let (disk, layout, marker, wait) = (disk.clone().confined(root), layout.clone(), marker.clone(), wait.clone());
-        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named: named.clone() }))
+        Self(Arc::new(Inner { disk, layout, marker, access: *access, wait, named: named.clone(), marked: *marked }))
     }
 
     /// Whether nobody but this user (and root) can write it.

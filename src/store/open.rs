@@ -1,8 +1,8 @@
 //! Opening, creating and sharing a store, and what a process may do in it.
 
-use super::format::{DirMode, Marker};
+use super::format::{DirMode, Marker, Stamp};
 use super::{Access, Dir, Inner, Layout, Result, Store, StoreError, Wait, WhyReadOnly, format};
-use crate::disk::{Disk, DiskError, Kind, Open, Stat, lock};
+use crate::disk::{Disk, DiskError, Kind, LockKind, Open, Stat, lock};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// The default timeout of a short critical section. One lasts milliseconds; this allows for a suspended holder.
@@ -14,7 +14,7 @@ impl Store {
         let layout = Layout::new(root);
         // From here on everything below the root is reached by handle, so that no link can redirect it.
         let disk = disk.confined(root);
-        let marker = read_marker(&*disk, &layout)?;
+        let (marked, marker) = (stamp_of_marker(&*disk, &layout), read_marker(&*disk, &layout)?);
         let access = if marker.min_writer > format::LAYOUT_VERSION {
             Access::ReadOnly(WhyReadOnly::NewerLayout)
         } else {
@@ -32,16 +32,29 @@ impl Store {
                 Err(error) => return Err(error),
             }
         };
-        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait: Wait::silent(Some(SECTION_TIMEOUT)), named: Arc::default() })))
+        let wait = Wait::silent(Some(SECTION_TIMEOUT));
+        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait, named: Arc::default(), marked })))
     }
 
     /// Opens the store at `root` to read from it and nothing else: nothing in it is locked, tried out or changed.
     pub fn open_for_reading(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let layout = Layout::new(root);
         let disk = disk.confined(root);
-        let marker = read_marker(&*disk, &layout)?;
+        let (marked, marker) = (stamp_of_marker(&*disk, &layout), read_marker(&*disk, &layout)?);
         let (access, wait) = (Access::ReadOnly(WhyReadOnly::ForReading), Wait::silent(Some(Duration::ZERO)));
-        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait, named: Arc::default() })))
+        Ok(Self(Arc::new(Inner { disk, layout, marker, access, wait, named: Arc::default(), marked })))
+    }
+
+    /// The store of a marker that says that it was moved away.
+    pub(super) fn of_marker(disk: Arc<dyn Disk>, root: &Path, marker: Marker) -> Self {
+        let (layout, wait) = (Layout::new(root), Wait::silent(Some(SECTION_TIMEOUT)));
+        Self(Arc::new(Inner { disk, layout, marker, access: Access::Trusted, wait, named: Arc::default(), marked: None }))
+    }
+
+    /// Whether the marker's file is the one that was read when the store was opened.
+    pub(super) fn is_marker_as_opened(&self) -> Result<bool> {
+        let Some(marked) = self.0.marked else { return Ok(true) };
+        Ok(stamp_of_marker(self.disk(), self.layout()) == Some(marked))
     }
 
     /// Opens the store at `root`, or creates one if there is nothing or an empty folder. `shared` makes it writable by
@@ -168,6 +181,8 @@ impl Store {
                 }
             }
         }
+        // Under the lock that a move holds when it closes the store: a closed one must not be opened again by this.
+        let _projects = self.acquire(&self.layout().projects_lock(), LockKind::Exclusive, "the projects", self.wait())?;
         let tmp = self.layout().dir(Dir::Temp);
         self.disk().replace_small(&self.layout().marker(), &format::to_json(&marker), marker.file_mode(), &tmp)?;
         first_failure?;
@@ -193,6 +208,11 @@ impl Store {
     }
 }
 
+/// What the file of the marker looks like. Looked at before it is read, so that one which replaces it meanwhile is noticed.
+fn stamp_of_marker(disk: &dyn Disk, layout: &Layout) -> Option<Stamp> {
+    disk.find(&layout.marker()).ok().flatten().map(|stat| Stamp::from(&stat))
+}
+
 /// The marker of a store that this program can read.
 fn read_marker(disk: &dyn Disk, layout: &Layout) -> Result<Marker> {
     let root = layout.root();
@@ -211,6 +231,9 @@ fn read_marker(disk: &dyn Disk, layout: &Layout) -> Result<Marker> {
     let marker: Marker = format::from_json(&layout.marker(), &text)?;
     if let Some(needs) = marker.reader_lacks() {
         return Err(StoreError::TooNew { path: root.to_owned(), needs });
+    }
+    if marker.is_moved() {
+        return Err(marker.moved(root));
     }
     Ok(marker)
 }

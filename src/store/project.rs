@@ -52,6 +52,15 @@ impl Project {
         }
     }
 
+    /// Whether the folder of a project, where the store saw it, says that it uses this store.
+    pub(super) fn uses(store: &Store, project: &Uuid) -> Result<bool> {
+        let Some(record) = store.known_project(project) else { return Ok(false) };
+        let path = PathBuf::from(record.location.path);
+        let disk = store.0.disk.clone().confined(&path);
+        let identity = read_identity(&*disk, &path).ok().flatten();
+        Ok(identity.is_some_and(|identity| identity.project == *project && identity.store == store.marker().uuid))
+    }
+
     /// Whether a models directory is registered in this store as what and where it is now. It is not where it is new, was
     /// moved or copied since it was last seen, or was forgotten.
     pub fn is_at_home(store: &Store, models_dir: &Path) -> Result<bool> {
@@ -125,6 +134,11 @@ impl Project {
         self.store.create_project_dir(&self.uuid)?;
         self.store.replace_record(&self.store.layout().project_record(&self.uuid), &format::to_json(&record_now))?;
         Ok(true)
+    }
+
+    /// The store that it is registered in.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Its identity.

@@ -99,6 +99,17 @@ impl Store {
         self.change_meta(digest, |meta| meta.learn(&source, trust))
     }
 
+    /// Records that a hash was published that the blob has.
+    ///
+    /// # Errors
+    /// Where the record cannot be read or written.
+    pub fn raise_trust(&self, digest: &Sha256Digest, trust: Trust) -> Result<()> {
+        if !self.meta(digest)?.is_some_and(|mut known| known.learn(&[], trust)) {
+            return Ok(());
+        }
+        self.change_meta(digest, |meta| meta.learn(&[], trust))
+    }
+
     /// Changes the current record of a blob under the records lock; `change` returns whether it did. A blob without a
     /// record gets none.
     pub(crate) fn change_meta(&self, digest: &Sha256Digest, change: impl FnOnce(&mut BlobMeta) -> bool) -> Result<()> {

@@ -17,7 +17,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// A use that follows another by less is not noted, so that commands that only look write nothing.
+/// A use or a check that follows another by less is not noted, so that commands that only look write nothing.
 const GRAIN: Duration = Duration::from_secs(3600);
 /// So many records are worth a thread.
 const LEAST_ROOTS: usize = 64;
@@ -67,7 +67,17 @@ impl Store {
         Ok(self.disk().find(&self.layout().meta(digest))?.map(|stat| stat.mtime_ns))
     }
 
-    /// The same with where it came from first, by one look at its record. What cannot be read is left out: this is for showing.
+    /// Notes that a blob was found whole now, unless that was noted less than an hour ago: its record's own time says it.
+    pub(super) fn note_verified(&self, digest: &Sha256Digest) -> Result<()> {
+        match self.verified_ns(digest)? {
+            Some(noted) if self.is_writable() && gc::age(SystemTime::now(), noted) >= GRAIN => {
+                self.touch(&self.layout().meta(digest))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When a blob was last verified, and where it came from first, by one look at its record. What cannot be read is left out: this is for showing.
     pub fn history(&self, digest: &Sha256Digest) -> (Option<i64>, Option<Provenance>) {
         #[derive(serde::Deserialize)]
         struct Sources {

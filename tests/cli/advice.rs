@@ -190,6 +190,13 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/path.rs", "@download", In(|| broken("path tiny"))),
     ("manager/path.rs", "@path", In(|| here("path tinny"))),
     ("hint forget_live_project", "projects forget {} --force", In(|| here("projects forget .").not_well())),
+    ("cli/commands/apps.rs", "apps add NAME DIR", Like("apps add gpt4all /srv/gpt4all")),
+    ("hint list_apps", "apps", Like("apps")),
+    ("manager/apps/expose.rs", "@path", Like("path tiny")),
+    ("manager/apps/expose.rs", "@remove", Like("remove tiny")),
+    ("manager/move_store.rs", "@unexpose", Like("unexpose")),
+    ("hint repair_first", "verify --repair", Like("verify --repair")),
+    ("config/moved_store.rs", "@config set --user", Like("config set --user store /srv/models")),
     ("hint name_store", "stores list", In(|| here("stores forget nowhere"))),
     ("hint forget_store", "stores forget {}", Like("stores forget /srv/models/.blobs")),
     ("hint name_project", "projects list", In(|| here("projects forget nowhere"))),
@@ -617,9 +624,9 @@ fn between<'t>(text: &'t str, begin: &str, end: char) -> Vec<&'t str> {
     text.match_indices(begin).filter_map(|(at, _)| text[at + begin.len()..].split_once(end)).map(|(found, _)| found).collect()
 }
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 26] = [
     "download", "list", "info", "search", "verify", "remove", "path", "lock", "sync", "use", "gc", "why", "df", "doctor",
-    "projects", "init", "add", "lint", "config", "registry", "stores",
+    "projects", "init", "add", "lint", "config", "registry", "stores", "store", "apps", "adopt", "expose", "unexpose",
 ];
 
 /// Every command that stands in the sources, by its file; and what is called a command and is none.

@@ -329,6 +329,43 @@ fn downloads(seen: &mut Seen) {
     machine.run("df --models-dir ../gone/models").ok();
     std::fs::remove_dir_all(machine.sandbox.root().join("gone")).unwrap();
     seen.run(&machine, "stores", "", 0);
+    let theirs = machine.sandbox.root().join("gpt");
+    machine.sandbox.write("../gpt/bird.Q4_K_M.gguf", Content::synthetic(900, 7).bytes());
+    machine.sandbox.write("../gpt/empty.gguf", "");
+    seen.run(&machine, "apps add", &format!("gpt4all {}", theirs.display()), 0);
+    seen.run(&machine, "apps", "", 0);
+    let layout = machine.sandbox.root().join("docker");
+    machine.sandbox.write("../docker/layout.json", "{\"version\":\"1.0.0\"}");
+    seen.run(&machine, "apps add", &format!("docker {}", layout.display()), 0);
+    seen.run(&machine, "apps", "", 0);
+    seen.run(&machine, "adopt", "bird.Q4_K_M --dry-run", 0);
+    seen.run(&machine, "adopt", "--from gpt4all", 0);
+    seen.run(&machine, "adopt", theirs.join("bird.Q4_K_M.gguf").to_str().unwrap(), 0);
+    let shown = machine.sandbox.root().join("shown");
+    fs::create_dir(&shown).unwrap();
+    seen.run(&machine, "expose", &format!("bird.Q4_K_M --to {}", shown.display()), 0);
+    let place = shown.join("bird.Q4_K_M.gguf");
+    fs::remove_file(&place).unwrap();
+    fs::write(&place, "theirs").unwrap();
+    seen.run(&machine, "unexpose", &format!("--from {}", shown.display()), 0);
+    machine.run("remove bird.Q4_K_M").ok();
+    seen.run(&machine, "store copy", "../copy", 0);
+    damage(&machine.blob(&machine.hub.content(OWL, MODEL)), MIB as usize + 5);
+    seen.run(&machine, "store copy", "../other-copy", 4);
+    machine.run("verify --repair").ok();
+    std::fs::remove_dir_all(machine.sandbox.root().join("other-copy")).unwrap();
+    machine.sandbox.write("models/.blobs/bad/mine", "mine");
+    // A blob that nothing needs and that is damaged, and a file of somebody else in the place of a link.
+    machine.run("download owl:q8_0").ok();
+    machine.run("remove owl:q8_0 --keep-blobs").ok();
+    let unneeded = machine.blob(&machine.hub.content(OWL, "owl-Q8_0.gguf"));
+    damage(&unneeded, 5);
+    let place = machine.sandbox.models().join("set/safetensors/config.json");
+    fs::remove_file(&place).unwrap();
+    fs::write(&place, "mine").unwrap();
+    seen.run(&machine, "store move", "../moved", 1);
+    fs::remove_file(&place).unwrap();
+    seen.run(&machine, "store move", "../moved", 0);
 }
 
 fn damage_and_removal(seen: &mut Seen) {

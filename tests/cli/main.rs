@@ -11,10 +11,12 @@ mod json;
 mod kit;
 mod known_stores;
 mod mounts;
+mod move_store;
 mod transcript;
 mod web;
 
 mod advice;
+mod apps;
 mod companions;
 mod completions;
 mod config;

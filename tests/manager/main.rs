@@ -12,14 +12,17 @@ mod sim_disk;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod apps;
 mod calls;
 mod downloads;
 mod evictions;
+mod exposures;
 mod faults;
 mod files;
 mod kit;
 mod known_stores;
 mod locks;
+mod move_store;
 mod own_sources;
 mod plans;
 mod power_loss;

@@ -179,6 +179,9 @@ impl DiskFile for FaultyFile {
     fn start_writeback(&self, offset: u64, len: u64) {
         self.inner.start_writeback(offset, len);
     }
+    fn has_writer(&self) -> Option<bool> {
+        self.inner.has_writer()
+    }
     fn try_lock(&self, kind: LockKind) -> Result<bool> {
         self.inner.try_lock(kind)
     }

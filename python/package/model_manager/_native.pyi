@@ -37,6 +37,7 @@ class _Arguments(TypedDict):
     endpoint: Sequence[str] | None
     token: bool | str | None
     no_local: bool | None
+    no_apps: bool | None
     offline: bool | None
     link: str | None
     connections: int | None

@@ -50,7 +50,7 @@ enum Command {
     },
     /// Set one setting, in the project's file inside of a project, else in the user's
     ///
-    /// Comments and everything else in the file stay. trusted_endpoints, allowed_places and safe_projects are added to; any other
+    /// Comments and everything else in the file stay. trusted_endpoints, allowed_places, apps and safe_projects are added to; any other
     /// setting is replaced.
     Set {
         #[command(flatten)]

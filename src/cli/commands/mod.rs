@@ -1,6 +1,8 @@
 //! One file per command: its `Args`, whose comments are its help, `run`, and the answer it returns.
 
 mod add;
+mod adopt;
+mod apps;
 mod choose;
 pub(super) mod completions;
 mod config;
@@ -8,6 +10,7 @@ mod df;
 mod df_tree;
 mod doctor;
 mod download;
+mod expose;
 mod gc;
 mod help;
 mod info;
@@ -21,6 +24,7 @@ mod projects;
 mod registry;
 mod remove;
 mod search;
+mod store;
 mod stores;
 mod sync;
 mod use_model;
@@ -52,9 +56,14 @@ pub enum Command {
     Df(df::Args),
     Doctor(doctor::Args),
     Projects(projects::Args),
+    Store(store::Args),
     Stores(stores::Args),
     Init(init::Args),
     Add(add::Args),
+    Apps(apps::Args),
+    Adopt(adopt::Args),
+    Expose(expose::Args),
+    Unexpose(expose::UndoArgs),
     Lint(lint::Args),
     Registry(registry::Args),
     Config(config::Args),
@@ -84,9 +93,14 @@ impl Command {
             Self::Df(args) => args.run(context)?,
             Self::Doctor(args) => Box::new(args.run(context)?),
             Self::Projects(args) => Box::new(args.run(context)?),
+            Self::Store(args) => args.run(context)?,
             Self::Stores(args) => Box::new(args.run(context)?),
             Self::Init(args) => Box::new(args.run(context)?),
             Self::Add(args) => Box::new(args.run(context)?),
+            Self::Apps(args) => args.run(context)?,
+            Self::Adopt(args) => Box::new(args.run(context)?),
+            Self::Expose(args) => Box::new(args.run(context)?),
+            Self::Unexpose(args) => Box::new(args.run(context)?),
             Self::Lint(args) => Box::new(args.run(context)?),
             Self::Registry(args) => Box::new(args.run(context)?),
             Self::Config(args) => Box::new(args.run(context)?),

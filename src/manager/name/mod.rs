@@ -82,7 +82,7 @@ impl Named {
     }
 
     /// How a command names it.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let name = match &self.subject {
             Subject::Repository { repo, revision: Some(revision), .. } => format!("{repo}@{revision}"),
             Subject::Repository { repo, .. } => repo.to_string(),

@@ -343,7 +343,9 @@ impl ModelManager {
                 }
             }
         }
-        self.look_in_known_stores(files, store)
+        self.look_in_known_stores(files, store)?;
+        self.look_in_apps(files);
+        Ok(())
     }
 
     /// Whether a plain file has the content that is wanted in its place, where that is known.

@@ -7,7 +7,10 @@ mod make;
 mod shown;
 pub(super) mod target;
 
-use super::{FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, ModelOrigin, PlanReport, plan::target::Target};
+use super::{
+    FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, ModelOrigin, PlanReport, apps::supply::FoundInApp,
+    plan::target::Target,
+};
 use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::total_memory,
@@ -66,6 +69,8 @@ pub(super) struct PlannedFile {
     pub(super) held: u64,
     /// The blob of another store from which it is imported.
     pub(super) found: Option<FoundBlob>,
+    /// The file of another application that may be it.
+    pub(super) in_app: Option<FoundInApp>,
     /// Its SHA-256, once it was imported.
     pub(super) imported: Option<Sha256Digest>,
     /// Whether it is of the view already and only stays: nobody was asked about it.
@@ -88,6 +93,7 @@ impl PlannedFile {
             again: false,
             held: 0,
             found: None,
+            in_app: None,
             imported: None,
             stays: false,
             displaces: false,
@@ -179,7 +185,10 @@ impl Plan {
 
     /// What is copied from stores on other volumes, with its bytes. On one volume nothing is taken.
     fn copied(&self) -> BTreeMap<IngestKey, u64> {
-        let is_copied = |file: &&PlannedFile| file.found.as_ref().is_some_and(|found| !found.is_on_volume);
+        let is_copied = |file: &&PlannedFile| {
+            file.found.as_ref().is_some_and(|found| !found.is_on_volume)
+                || file.in_app.as_ref().is_some_and(|found| !found.is_on_volume)
+        };
         self.files.iter().filter(is_copied).map(|file| (file.key(), file.size.unwrap_or(0))).collect()
     }
 

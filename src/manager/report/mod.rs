@@ -5,6 +5,7 @@
 //! machine, `file` a path below the view's folder and `repo_path` one in a repository; `size` is the length of one file
 //! and `*_bytes` any other amount; a list holds objects.
 
+mod apps;
 mod download;
 mod evict;
 mod info;
@@ -12,6 +13,7 @@ mod known_stores;
 mod list;
 mod lock;
 mod memory;
+mod move_store;
 mod origin;
 mod projects;
 mod remove;
@@ -21,6 +23,10 @@ mod time;
 mod usage;
 mod verify;
 
+pub use apps::{
+    AdoptReport, AdoptTotals, AdoptedFile, AdoptedModel, AppModelReport, AppProblem, AppReport, ExposeReport, ExposedModel,
+    UnexposeReport,
+};
 pub use download::{DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
 pub use evict::{EvictedModel, EvictionOptions, EvictionPlan, EvictionReport};
 pub use info::{InfoForm, InfoModel, LabelInfo, WeightsInfo};
@@ -30,6 +36,7 @@ pub use lock::{
     ChangeKind, FileChange, LockCheck, LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState,
 };
 pub use memory::{MemoryReport, MemoryVerdict};
+pub use move_store::{FailedBlob, MovedProject, StoreCopyReport, StoreCopyTotals, StoreMoveReport};
 pub use origin::{ModelOrigin, RepoFile};
 pub use projects::{ProjectReport, ProjectState};
 pub use remove::{KeptFile, RemoveReport, RemoveTotals, SharedBlob};

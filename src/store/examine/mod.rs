@@ -5,7 +5,7 @@ mod modes;
 mod roots;
 
 use super::{
-    CheckMode, Partial, Progress, Result, ShutOut, Store, StoreError,
+    CheckMode, Partial, Progress, Provenance, Result, ShutOut, Store, StoreError,
     layout::{Dir, Layout},
 };
 use crate::{
@@ -199,15 +199,19 @@ impl Findings<'_> {
         if cfg!(unix) && !self.store.marker().is_shared() && stat.uid != self.root.uid {
             self.strangers.entry(stat.uid).or_insert((0, path.to_owned())).0 += 1;
         }
-        if stat.mode & 0o222 != 0 {
+        let meta = self.store.meta(digest)?;
+        // Its mode is also that of the other program's file.
+        let is_shared = |source: &Provenance| matches!(source, Provenance::App { .. });
+        let keeps_mode = stat.nlink > 1 && meta.as_ref().is_some_and(|meta| meta.sources.iter().any(is_shared));
+        if stat.mode & 0o222 != 0 && !keeps_mode {
             let command = if cfg!(windows) { "attrib +R" } else { "chmod 444" };
             let repair = Hint::SystemCommand(format!("{command} {}", text::shell_path(path)));
             self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), repair);
-        } else if cfg!(unix) && stat.mode & 0o444 != 0o444 {
+        } else if cfg!(unix) && stat.mode & 0o444 != 0o444 && !keeps_mode {
             let repair = Hint::SystemCommand(format!("chmod 444 {}", text::shell_path(path)));
             self.add(Severity::Repairable, path, format!("not everybody can read it (mode {:o})", stat.mode), repair);
         }
-        match self.store.meta(digest)? {
+        match meta {
             None if self.store.has_newer_meta(digest)? => {}
             None => self.add(
                 Severity::Repairable,

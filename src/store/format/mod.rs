@@ -1,15 +1,20 @@
 //! The content of every small file in a store, with its version. `store-layout.md` is the norm; a difference is a bug.
 
 mod blob;
+mod exposure;
 mod root;
 
 pub use blob::{BlobMeta, OpaqueJson, Provenance, Stamp, Trust, TrustWord, UpstreamFile};
+pub use exposure::{Exposure, ExposureState, PlacedItem};
 pub use root::{ProjectRecord, Root, RootOwner, RootRecord, ViewFile, ViewKey, root_from_json};
 
 use super::error::{Result, StoreError};
 use crate::digest::{SEGMENT_LEN, Sha256Digest};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{path::Path, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 use uuid::Uuid;
 
 /// The layout this program reads and writes.
@@ -24,6 +29,9 @@ pub const SHORT_RECORD: u64 = 64 << 10;
 pub const LONGEST_META: u64 = 1 << 20;
 /// So many bytes are read of a record that grows with files, segments or digests.
 pub const LONG_RECORD: u64 = 64 << 20;
+
+/// The flag of a store whose content was moved to another place: programs that do not know it refuse the store.
+pub const MOVED: &str = "moved";
 
 /// Content of `CACHEDIR.TAG` (Cache Directory Tagging Specification, bford.info/cachedir).
 pub const CACHEDIR_TAG: &str =
@@ -50,6 +58,9 @@ pub struct Marker {
     /// Permission bits of folders; 0o2775 in a store that a group shares.
     #[serde(default)]
     pub dir_mode: DirMode,
+    /// With the flag [`MOVED`], where the content went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<PathBuf>,
 }
 
 /// The permission bits of a store's folders as its marker has them. Another user may have written the marker, so it is
@@ -101,7 +112,24 @@ impl Marker {
             min_writer: 1,
             flags: Vec::new(),
             dir_mode: if shared { DirMode::SHARED } else { DirMode::PRIVATE },
+            moved_to: None,
         }
+    }
+
+    /// Whether the content was moved away.
+    pub fn is_moved(&self) -> bool {
+        self.flags.iter().any(|flag| flag == MOVED)
+    }
+
+    /// The same marker, once the content is in the store at `to`.
+    pub fn moved_away(&self, to: &Path) -> Self {
+        let flags = self.flags.iter().cloned().filter(|flag| flag != MOVED).chain([MOVED.to_owned()]).collect();
+        Self { flags, moved_to: Some(to.to_owned()), ..self.clone() }
+    }
+
+    /// The error for a store at `path` that was moved away.
+    pub(in crate::store) fn moved(&self, path: &Path) -> StoreError {
+        StoreError::Moved { path: path.to_owned(), to: self.moved_to.clone().unwrap_or_default() }
     }
 
     /// Permission bits of folders.
@@ -132,7 +160,7 @@ impl Marker {
         if self.hash != "sha256" || self.segment_len != SEGMENT_LEN {
             return Some(format!("hash {} with segments of {} bytes", self.hash, self.segment_len));
         }
-        self.flags.first().map(|flag| format!("feature `{flag}`"))
+        self.flags.iter().find(|flag| *flag != MOVED).map(|flag| format!("feature `{flag}`"))
     }
 }
 

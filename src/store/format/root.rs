@@ -191,7 +191,7 @@ impl Root {
     }
 }
 
-fn check_of(files: &[ViewFile]) -> Sha256Digest {
+pub(super) fn check_of(files: &[ViewFile]) -> Sha256Digest {
     let lines: String = files.iter().map(|file| format!("{} {} {}\n", file.sha256, file.size, file.path)).collect();
     sha256_of(lines.as_bytes())
 }

@@ -258,7 +258,7 @@ impl Store {
     }
 
     /// Begins a section while no other process is in one.
-    fn exclusive(&self) -> Result<FileLock> {
+    pub(in crate::store) fn exclusive(&self) -> Result<FileLock> {
         self.acquire(&self.layout().store_lock(), LockKind::Exclusive, "the store", &self.0.wait)
     }
 }

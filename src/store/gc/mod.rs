@@ -125,6 +125,13 @@ impl Store {
     }
 }
 
+impl Collector {
+    /// The store that it may collect from.
+    pub(in crate::store) fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
 fn unreferenced(digest: Sha256Digest, stat: &Stat) -> Unreferenced {
     Unreferenced { digest, size: stat.len, frees: if stat.nlink > 1 || stat.kind != Kind::File { 0 } else { stat.allocated } }
 }

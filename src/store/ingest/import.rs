@@ -3,14 +3,15 @@
 use crate::store::{
     Blob, Progress, Result, Store, StoreError,
     format::{Provenance, Stamp, Trust},
+    ingest::other_store::{Imported, Sharing, require_git_id},
     ingest::partial,
     ingest::publish::{self, Finished},
     layout::IngestKey,
     lease::Lease,
 };
 use crate::{
-    digest::{LONGEST_FILE, SEGMENT_LEN, SegmentHasher, SegmentValue, SequentialHasher, Sha256Digest, segment_count},
-    disk::{Disk, DiskError, DiskFile, Kind, Open},
+    digest::{GitSha1, LONGEST_FILE, SEGMENT_LEN, SegmentHasher, SegmentValue, SequentialHasher, Sha256Digest, segment_count},
+    disk::{self, Disk, DiskError, DiskFile, Kind, Open, Stat},
 };
 use std::{
     path::Path,
@@ -35,11 +36,37 @@ pub enum ImportMode {
     /// The file stays as it is: reflink where the file system can, else a copy.
     #[cfg_attr(not(feature = "unstable"), expect(dead_code, reason = "only tests import so yet"))]
     Copy,
+    /// The file stays where it is, and belongs to another program: a reflink where the file system can, else a further name of
+    /// the file, where that is this user's own, is on the volume of the store, and nobody has it open for writing. With
+    /// `protect` such a file becomes read-only, under both names.
+    Share {
+        /// Whether a file that gets a further name becomes read-only.
+        protect: bool,
+        /// Whether it is copied where its bytes cannot be shared; else that is refused.
+        or_copy: bool,
+    },
+}
+
+/// A file that is to become a blob.
+#[derive(Debug, Clone)]
+pub struct FileToImport<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// How its bytes get into the store.
+    pub how: ImportMode,
+    /// The digest that it must have, and how far that is vouched for.
+    pub expected: Option<(Sha256Digest, Trust)>,
+    /// The git id that it must have.
+    pub git_sha1: Option<GitSha1>,
+    /// Where its bytes come from.
+    pub sources: Vec<Provenance>,
 }
 
 impl Store {
-    /// Imports `path`; the blob is under `lease` before it is published. With `expected`, other content is refused and
-    /// the file is left as it was; the blob gets the trust of that digest. `progress` gets the number of hashed bytes.
+    /// Imports a file of this machine: see [`Store::import_file`].
+    ///
+    /// # Errors
+    /// As there.
     pub fn import(
         &self,
         path: &Path,
@@ -49,6 +76,25 @@ impl Store {
         progress: &(dyn Fn(u64) + Sync),
         cancel: &CancellationToken,
     ) -> Result<Blob> {
+        let sources = vec![Provenance::Local { path: Some(path.display().to_string()) }];
+        let file = FileToImport { path, how, expected, git_sha1: None, sources };
+        Ok(self.import_file(file, lease, progress, cancel)?.blob)
+    }
+
+    /// Imports a file; the blob is under `lease` before it is published. Where other content was expected, it is refused and
+    /// the file is left as it was; the blob gets the trust of the digest that was. `progress` gets the number of hashed bytes.
+    /// Returns the blob, and how it shares its bytes with the file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, has other content, or changes meanwhile; where its bytes cannot be shared and are not to
+    /// be copied; where this store cannot be written.
+    pub fn import_file(
+        &self,
+        FileToImport { path, how, expected, git_sha1, sources }: FileToImport<'_>,
+        lease: &Lease,
+        progress: &(dyn Fn(u64) + Sync),
+        cancel: &CancellationToken,
+    ) -> Result<Imported> {
         self.require_writable()?;
         let disk = self.disk();
         if disk.stat(path)?.kind != Kind::File {
@@ -68,10 +114,27 @@ impl Store {
         let data_path = &paths.data;
         let result = (|| {
             disk.create_dirs(&paths.dir, self.marker().folder_mode())?;
-            // Only its owner can make a file read-only; that of another user is copied.
-            let is_ours = how == ImportMode::Move && before.nlink == 1 && source.set_mode(before.mode).is_ok();
-            let inode = is_ours && disk.hard_link(path, data_path).is_ok();
-            let shares_bytes = inode || disk.reflink(path, data_path).is_ok();
+            let (inode, is_reflink) = match how {
+                ImportMode::Move => {
+                    // Only its owner can make a file read-only; that of another user is copied.
+                    let is_ours = before.nlink == 1 && source.set_mode(before.mode).is_ok();
+                    let inode = is_ours && disk.hard_link(path, data_path).is_ok();
+                    (inode, !inode && disk.reflink(path, data_path).is_ok())
+                }
+                ImportMode::Copy => (false, disk.reflink(path, data_path).is_ok()),
+                ImportMode::Share { or_copy, .. } => {
+                    let is_reflink = disk.reflink(path, data_path).is_ok();
+                    let why = if is_reflink { None } else { why_not_linked(self, &*source, &before)? };
+                    let inode = !is_reflink && why.is_none() && disk.hard_link(path, data_path).is_ok();
+                    if !is_reflink && !inode && !or_copy {
+                        let why = why.unwrap_or("its file system allows no further name of it");
+                        return Err(StoreError::NeedsCopy { path: path.to_owned(), why });
+                    }
+                    (inode, is_reflink)
+                }
+            };
+            let keeps_mode = inode && matches!(how, ImportMode::Share { protect: false, .. });
+            let shares_bytes = inode || is_reflink;
             if !shares_bytes {
                 disk.remove_if_there(data_path)?;
                 self.require_space(before.len)?;
@@ -107,17 +170,36 @@ impl Store {
                     actual: format!("sha256 {digest}"),
                 });
             }
-            let trust = expected.map_or(Trust::Tofu, |(_, trust)| trust);
-            let local = Provenance::Local { path: Some(what.clone()) };
+            require_git_id(&*data, path, before.len, git_sha1)?;
+            let trust = expected.map_or(if git_sha1.is_some() { Trust::GitSha1Upstream } else { Trust::Tofu }, |(_, trust)| trust);
             lease.protect(&[digest])?;
-            let (path, size, source) = (data_path.clone(), before.len, Some(local));
-            let finished = Finished { data: &*data, path, digest, values, size, trust, source, replaces: false, is_durable: false };
-            publish::only(publish::publish(self, vec![Ok(finished)]))
+            let is_present = self.find_whole(&digest, Some(before.len))?.is_some();
+            let finished = Finished {
+                data: &*data,
+                path: data_path.clone(),
+                digest,
+                values,
+                size: before.len,
+                trust,
+                sources,
+                replaces: false,
+                is_durable: false,
+                keeps_mode,
+            };
+            let blob = publish::only(publish::publish(self, vec![Ok(finished)]))?;
+            let sharing = match (is_present, inode, is_reflink) {
+                (true, ..) => Sharing::Present,
+                (false, true, _) => Sharing::HardLink,
+                (false, false, true) => Sharing::Reflink,
+                (false, false, false) => Sharing::Copy,
+            };
+            Ok(Imported { blob, sharing })
         })();
         let tidied = partial::remove_partial(self, &paths);
         // A file that did not become the blob after all gets its mode back.
         let stat = source.stat()?;
-        if stat.nlink == 1 && stat.mode != before.mode {
+        let is_blob = matches!(&result, Ok(Imported { sharing: Sharing::HardLink, .. }));
+        if !is_blob && stat.mode != before.mode && (stat.nlink == 1 || how != ImportMode::Move) {
             source.set_mode(before.mode)?;
         }
         drop(source);
@@ -127,6 +209,26 @@ impl Store {
         tidied?;
         Ok(blob)
     }
+}
+
+/// Why a file of another program gets no further name; `None` where it may.
+fn why_not_linked(store: &Store, source: &dyn DiskFile, stat: &Stat) -> Result<Option<&'static str>> {
+    let is_own = match disk::user_id() {
+        Some(user) => stat.uid == user,
+        // Only its owner can set the mode.
+        None => source.set_mode(stat.mode).is_ok(),
+    };
+    Ok(if store.disk().stat_follow(store.layout().root())?.dev != stat.dev {
+        Some("it is on another volume than the store")
+    } else if !is_own {
+        Some("it belongs to another user, who could change it")
+    } else if stat.mode & 0o444 != 0o444 {
+        Some("not everybody may read it, and the store's other users would need to")
+    } else if source.has_writer() == Some(true) {
+        Some("a program has it open for writing")
+    } else {
+        None
+    })
 }
 
 pub(in crate::store) fn not_a_file(action: &'static str, path: &Path) -> DiskError {

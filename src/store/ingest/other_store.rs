@@ -65,6 +65,18 @@ pub enum Sharing {
     Copy,
 }
 
+impl Sharing {
+    /// The word for it in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Reflink => "reflink",
+            Self::HardLink => "hardlink",
+            Self::Copy => "copy",
+        }
+    }
+}
+
 /// A blob that was imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Imported {
@@ -168,9 +180,10 @@ impl Import<'_> {
                 values: staged.values.clone(),
                 size: blob.size,
                 trust: blob.trust,
-                source: blob.source.clone(),
+                sources: blob.source.iter().cloned().collect(),
                 replaces: false,
                 is_durable: staged.sharing == Sharing::HardLink,
+                keeps_mode: false,
             }));
         }
         let mut published = publish::publish(&self.store, files).into_iter();
@@ -198,7 +211,7 @@ impl Import<'_> {
         if self.store.find_whole(&blob.digest, Some(blob.size))?.is_some() {
             // That it has the git id is only what the other store says.
             let path = self.store.layout().blob(&blob.digest);
-            require_git_id(&*self.store.disk().open(&path, Open::Read)?, &path, blob)?;
+            require_git_id(&*self.store.disk().open(&path, Open::Read)?, &path, blob.size, blob.git_sha1)?;
             return Ok(None);
         }
         let (disk, path) = (self.store.disk(), self.other.layout().blob(&blob.digest));
@@ -333,7 +346,7 @@ impl Import<'_> {
             if digest != blob.digest {
                 return Err(mismatch(&path, format!("sha256 {}", blob.digest), format!("sha256 {digest}")));
             }
-            require_git_id(&*data, &path, blob)?;
+            require_git_id(&*data, &path, blob.size, blob.git_sha1)?;
             Ok(values)
         })();
         match checked {
@@ -386,9 +399,9 @@ fn mismatch(path: &Path, expected: String, actual: String) -> StoreError {
 }
 
 /// Refuses content that has not the git id that was published, where one was.
-fn require_git_id(data: &dyn DiskFile, path: &Path, blob: &BlobToImport) -> Result<()> {
-    let Some(expected) = blob.git_sha1 else { return Ok(()) };
-    match git_id(data, blob.size)? {
+pub(super) fn require_git_id(data: &dyn DiskFile, path: &Path, size: u64, expected: Option<GitSha1>) -> Result<()> {
+    let Some(expected) = expected else { return Ok(()) };
+    match git_id(data, size)? {
         Some(actual) if actual == expected => Ok(()),
         actual => {
             let actual = actual.map_or_else(String::new, |id| id.to_string());

@@ -103,11 +103,13 @@ pub(in crate::store) struct Finished<'a> {
     pub(in crate::store) values: Vec<SegmentValue>,
     pub(in crate::store) size: u64,
     pub(in crate::store) trust: Trust,
-    pub(in crate::store) source: Option<Provenance>,
+    pub(in crate::store) sources: Vec<Provenance>,
     /// What has the name is replaced, because it was asked to be fetched anew.
     pub(in crate::store) replaces: bool,
     /// Whether the bytes and their length are on the medium already.
     pub(in crate::store) is_durable: bool,
+    /// Whether its mode stays, because it is a file of another program too.
+    pub(in crate::store) keeps_mode: bool,
 }
 
 /// Gives finished bytes their names. The digests differ and are under a lease. A file that failed before keeps its error.
@@ -199,7 +201,7 @@ impl<'a> Member<'a> {
         };
         let stat = data.stat()?;
         // The mode before the sync: after it, a power loss would bring the old mode back.
-        if stat.mode != BLOB_MODE {
+        if stat.mode != BLOB_MODE && !file.keeps_mode {
             data.set_mode(BLOB_MODE)?;
         }
         if stat.len != *size {
@@ -210,7 +212,7 @@ impl<'a> Member<'a> {
         let known = if file.replaces { store.meta(digest)? } else { None };
         let (before, sources) = known.map_or((Trust::Tofu, Vec::new()), |known| (known.trust, known.sources));
         let mut meta = BlobMeta { format: 1, size: *size, blake3, trust: before, verified_at, stamp, sources };
-        meta.learn(file.source.as_slice(), *trust);
+        meta.learn(&file.sources, *trust);
         let (mode, tmp) = (store.marker().file_mode(), store.layout().dir(Dir::Temp));
         let write_segments = || store.disk().write_unnamed(&segments_text(values), mode, &tmp);
         let records = Records {

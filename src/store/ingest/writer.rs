@@ -324,7 +324,8 @@ impl BlobWriter {
         let values = self.records().iter().flatten().copied().collect();
         let (size, replaces) = (self.request.size, self.replaces);
         let (path, data) = self.staging.file(&self.store)?;
-        Ok(Finished { data, path, digest, values, size, trust, source, replaces, is_durable: false })
+        let sources = source.into_iter().collect();
+        Ok(Finished { data, path, digest, values, size, trust, sources, replaces, is_durable: false, keeps_mode: false })
     }
 
     /// Drops what is left when the data has its name as a blob, and releases the lock.

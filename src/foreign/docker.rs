@@ -45,7 +45,7 @@ pub(super) fn scan(reader: &mut Reader<'_>, dir: &Path) {
             let path = layer.annotations.get(FILE_PATH);
             let is_weights = layer.media_type.contains(".gguf")
                 || layer.media_type.contains(".safetensors")
-                || path.is_some_and(|path| crate::weights::is_weights(path));
+                || path.is_some_and(crate::weights::is_weights);
             let Some(digest) = digest_of(&layer.digest).filter(|_| is_weights) else { continue };
             let claim = Claim { sha256: digest.parse().ok(), path: path.and_then(|path| path.parse().ok()), ..Claim::default() };
             if let Some(file) = reader.file(&dir.join("blobs/sha256").join(digest)) {

@@ -123,7 +123,7 @@ impl Marker {
 
     /// The same marker, once the content is in the store at `to`.
     pub fn moved_away(&self, to: &Path) -> Self {
-        let flags = self.flags.iter().cloned().filter(|flag| flag != MOVED).chain([MOVED.to_owned()]).collect();
+        let flags = self.flags.iter().filter(|flag| *flag != MOVED).cloned().chain([MOVED.to_owned()]).collect();
         Self { flags, moved_to: Some(to.to_owned()), ..self.clone() }
     }
 

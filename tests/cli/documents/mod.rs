@@ -84,7 +84,7 @@ fn every_command_in_a_sentence_is_one_that_the_program_understands() {
         for span in document.spans() {
             let Some(line) = span.strip_prefix("model-manager ").filter(|line| !line.starts_with("--version")) else { continue };
             // What a person puts in, and an option that ends the line, are left as they stand.
-            let line = line.replace('<', "").replace('>', "").replace("...", "");
+            let line = line.replace(['<', '>'], "").replace("...", "");
             let words = line.split_whitespace().chain(["--help"]);
             let output = reader.machine.sandbox.run(words);
             if !output.status.success() {

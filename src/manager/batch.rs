@@ -146,6 +146,7 @@ impl ModelManager {
             cancel: self.cancel.clone(),
             registry: self.registry.clone(),
             sources: OnceLock::new(),
+            app_files: OnceLock::new(),
             batch: Some(batch.clone()),
         }
     }

@@ -51,6 +51,8 @@ pub use session::{Call, Session};
 pub use unregister::UnregisterReport;
 pub use use_model::{UseOptions, UsePlan, UseReport};
 
+use apps::supply::AppFiles;
+
 use crate::{
     disk::{Disk, Space},
     error::Result,
@@ -90,6 +92,8 @@ pub struct ModelManager {
     registry: OnceLock<Arc<Registry>>,
     /// The session's sources, which tell this call's reporter.
     sources: OnceLock<ConnectedSources>,
+    /// What applications have, read when something of theirs may be wanted.
+    app_files: OnceLock<AppFiles>,
     /// Where it carries out one of several plans of a command.
     batch: Option<Arc<Batch>>,
 }
@@ -107,7 +111,17 @@ impl ModelManager {
     /// A session that works for a call.
     fn of(session: Session, Call { reporter, cancel }: Call) -> Self {
         let (settings, disk) = (session.settings.clone(), session.disk.clone());
-        Self { session, settings, disk, reporter, cancel, registry: OnceLock::new(), sources: OnceLock::new(), batch: None }
+        Self {
+            session,
+            settings,
+            disk,
+            reporter,
+            cancel,
+            registry: OnceLock::new(),
+            sources: OnceLock::new(),
+            app_files: OnceLock::new(),
+            batch: None,
+        }
     }
 
     /// The session.

@@ -26,6 +26,9 @@ pub(in crate::manager) struct FoundInApp {
     pub(in crate::manager) is_on_volume: bool,
 }
 
+/// The files of applications by their length in bytes.
+pub(in crate::manager) type AppFiles = HashMap<u64, Vec<FoundInApp>>;
+
 impl ModelManager {
     /// Looks in the applications of this user for what would have to be fetched: by the hash that they claim, else by size and
     /// name. Only what has a published SHA-256 is looked for, for that decides in the end.
@@ -39,18 +42,8 @@ impl ModelManager {
         if self.settings.no_apps || !files.iter().any(is_wanted) {
             return;
         }
-        let dir = self.store_dir();
-        let volume = dir.ancestors().find_map(|dir| self.disk.stat_follow(dir).ok()).map(|stat| stat.dev);
-        let mut by_size: HashMap<u64, Vec<FoundInApp>> = HashMap::new();
-        for (place, scan) in self.scan_apps(&[]) {
-            for file in scan.models.into_iter().flat_map(|model| model.files) {
-                by_size.entry(file.size).or_default().push(FoundInApp {
-                    app: place.app,
-                    is_on_volume: volume == Some(file.id.0) && file.id.0 != 0,
-                    file,
-                });
-            }
-        }
+        // Once for all plans of the call.
+        let by_size = self.app_files.get_or_init(|| self.files_of_apps());
         for file in files.iter_mut().filter(|file| is_wanted(file)) {
             let candidates = file.size.and_then(|size| by_size.get(&size)).map_or(&[][..], Vec::as_slice);
             let name = file.repo_path.file_name();
@@ -63,6 +56,23 @@ impl ModelManager {
                 (file.supply, file.held, file.in_app) = (FileSupply::Local, 0, Some(found.clone()));
             }
         }
+    }
+
+    /// What applications have.
+    fn files_of_apps(&self) -> AppFiles {
+        let dir = self.store_dir();
+        let volume = dir.ancestors().find_map(|dir| self.disk.stat_follow(dir).ok()).map(|stat| stat.dev);
+        let mut by_size = AppFiles::new();
+        for (place, scan) in self.scan_apps(&[]) {
+            for file in scan.models.into_iter().flat_map(|model| model.files) {
+                by_size.entry(file.size).or_default().push(FoundInApp {
+                    app: place.app,
+                    is_on_volume: volume == Some(file.id.0) && file.id.0 != 0,
+                    file,
+                });
+            }
+        }
+        by_size
     }
 
     /// Imports what was found in applications. What is not the wanted content after all, or cannot be had, is to be fetched.

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests arrange and inspect files directly")]
+
 use super::*;
 use crate::{disk::RealDisk, settings::AppPlace};
 use std::fs;

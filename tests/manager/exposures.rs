@@ -160,8 +160,7 @@ fn what_is_shown_to_an_application_stays_in_the_store_until_it_is_taken_back() {
     desk.expose("tiny:q4_k_m", &to(App::LmStudio)).unwrap();
     let blob = desk.project.blob(&desk.machine.content());
     desk.project.manager().remove(&Selector::new("tiny:q4_k_m").unwrap(), false, false).unwrap();
-    let mut at_once = GcOptions::default();
-    at_once.grace = Duration::ZERO;
+    let at_once = GcOptions { grace: Duration::ZERO, ..GcOptions::default() };
     desk.project.manager().gc(at_once, false, false).unwrap();
     assert!(blob.exists());
     let why = desk.project.manager().why(&desk.machine.content().sha256().parse().unwrap()).unwrap();

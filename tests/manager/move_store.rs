@@ -57,9 +57,7 @@ fn remove(project: &Project, what: &str) {
 }
 
 fn collect_at_once() -> GcOptions {
-    let mut options = GcOptions::default();
-    options.grace = Duration::ZERO;
-    options
+    GcOptions { grace: Duration::ZERO, ..GcOptions::default() }
 }
 
 #[track_caller]

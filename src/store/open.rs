@@ -157,6 +157,9 @@ impl Store {
     /// right; the first wrong one is returned as the error after the rest is done.
     pub fn share(&self) -> Result<Self> {
         self.complete()?;
+        // The lock that a move holds when it closes the store: a closed one must not be opened again by this. Before any mode is
+        // changed, for taking it gives its file the mode of now.
+        let _projects = self.acquire(&self.layout().projects_lock(), LockKind::Exclusive, "the projects", self.wait())?;
         let marker = Marker { dir_mode: DirMode::SHARED, ..self.marker().clone() };
         let root = self.layout().root();
         let mut first_failure = Ok(());
@@ -181,8 +184,6 @@ impl Store {
                 }
             }
         }
-        // Under the lock that a move holds when it closes the store: a closed one must not be opened again by this.
-        let _projects = self.acquire(&self.layout().projects_lock(), LockKind::Exclusive, "the projects", self.wait())?;
         let tmp = self.layout().dir(Dir::Temp);
         self.disk().replace_small(&self.layout().marker(), &format::to_json(&marker), marker.file_mode(), &tmp)?;
         first_failure?;

@@ -78,7 +78,7 @@ fn what_an_earlier_run_by_root_left_is_named_with_the_command_that_gives_it_back
     set_mode(&lock, 0o600);
     let command = format!("`sudo chown -R {ADA}:{ADA} {}`", lock.display());
     people.run(ADA, "lock").code(5).says(&command);
-    people.run(ADA, "doctor").ok().prints(&command);
+    people.run(ADA, "doctor").code(1).prints(&command);
 }
 
 #[test]

@@ -59,8 +59,10 @@ impl Http {
         if let Some(target) = slot.fresh(stale) {
             return Ok((target, None));
         }
+        // What a range was refused for says nothing of the whole file.
         if let Some((at, error)) = &slot.failed
             && *at > asked
+            && (range.is_some() || !error.is_about_ranges())
         {
             return Err(error.clone());
         }

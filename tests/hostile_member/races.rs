@@ -8,7 +8,7 @@ use crate::swapper::{Outside, Swapper};
 
 /// Rounds of each command; `MODEL_MANAGER_RACE_ROUNDS` asks for more.
 fn rounds() -> u32 {
-    std::env::var("MODEL_MANAGER_RACE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(100)
+    std::env::var("MODEL_MANAGER_RACE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(50)
 }
 
 /// A project with a model, a copy of it to go back to, and its private twin.

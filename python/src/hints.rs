@@ -196,8 +196,8 @@ fn without_method(action: &Action) -> String {
     match (action.verb, operands.split_first()) {
         (Verb::Grant, Some((key, []))) => format!("set `{key}` in the user's settings file"),
         (Verb::Grant, Some((key, values))) => format!("add `{}` to `{key}` in the user's settings file", values.join("`, `")),
-        (Verb::Unexpose, _) => "`model-manager unexpose`".to_owned(),
-        (Verb::Apps, _) => "`model-manager apps`".to_owned(),
+        (Verb::Unexpose, _) => "`unexpose` of the command line tool".to_owned(),
+        (Verb::Apps, _) => "`apps` of the command line tool".to_owned(),
         (Verb::Help, _) => "`help(m)`".to_owned(),
         _ => format!("`registry remove {}` of the command line tool", operands.join(" ")),
     }

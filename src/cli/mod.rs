@@ -30,7 +30,7 @@ use crate::{
 pub use hints::Terminal;
 
 use args::{Cli, Global, When};
-use clap::{FromArgMatches, error::ErrorKind as ClapError};
+use clap::{Parser, error::ErrorKind as ClapError};
 use context::Context;
 use output::{Answer, OutputStyle};
 use progress::ProgressMode;
@@ -46,9 +46,10 @@ pub fn main() -> ExitCode {
 /// Runs the program with these words, the first of which is its name, and gives the exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = words.into_iter().collect();
-    let cli = match args::command().try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error, &words),
+        // The texts of its help are put together only where they may be shown: that takes longer than the rest of a start.
+        Err(error) => return not_understood(&args::command().try_get_matches_from(&words).err().unwrap_or(error), &words),
     };
     let environment = Environment::new(&variable);
     let cwd = current_dir();

@@ -88,7 +88,11 @@ fn name_in_project(
     let file = SettingsFile::find(Scope::Project, None, environment, dir, disk, warnings)?;
     let is_named = match file.read(warnings)?.layer.store {
         Some(named) => real(&named) == from,
-        None => user_names.is_none() && real(&models_dir.join(STORE_DIR)) == from,
+        // A project without a store of its own uses that of the user's file, which names the new place by now if it named the old.
+        None => {
+            let is_said_by_user = user_names.is_some_and(|named| [from, to].contains(&real(named).as_path()));
+            !is_said_by_user && real(&models_dir.join(STORE_DIR)) == from
+        }
     };
     // Without a project, its models directory was named by other means.
     if !file.has_project() || !is_named {

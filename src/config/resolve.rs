@@ -1,5 +1,5 @@
 //! From command line, environment, `configs/manager.yaml` and the user's `config.yaml` to typed settings, in this order of
-//! strength.
+//! strength. One default is stronger than the user's file: a project that has a store in its models directory uses that.
 
 use super::{
     current_user::CurrentUser,
@@ -17,7 +17,7 @@ use crate::{
     event::Warning,
     foreign::default_places,
     settings::{AppPlace, Bounds, Connections, Network, Settings, Token},
-    store::STORE_DIR,
+    store::{STORE_DIR, Store},
 };
 use std::path::{Path, PathBuf};
 
@@ -152,7 +152,7 @@ pub(super) fn resolve_layers(
             return Err(beyond.error(&project.settings_file(), &project.root));
         }
     }
-    let layers = Layers {
+    let mut layers = Layers {
         flags,
         variables,
         project: parsed.layer.based_at(&project.root, environment)?,
@@ -162,11 +162,16 @@ pub(super) fn resolve_layers(
     };
     let named = layers.flags.clone().over(layers.variables.clone());
     let models_dir = Chosen::of(&named.models_dir, &layers.project.models_dir, &layers.user.models_dir);
-    let store = Chosen::of(&named.store, &layers.project.store, &layers.user.store);
-    let parsed = named.over(layers.project.clone()).over(layers.user.clone());
-
+    let mut store = Chosen::of(&named.store, &layers.project.store, &layers.user.store);
+    let is_only_users = named.store.is_none() && layers.project.store.is_none();
+    let mut parsed = named.over(layers.project.clone()).over(layers.user.clone());
     let mut settings = Settings::new(parsed.models_dir.unwrap_or_else(|| project.models_dir()));
-    let store_dir = parsed.store.clone().unwrap_or_else(|| settings.models_dir.join(STORE_DIR));
+    let default_store = settings.models_dir.join(STORE_DIR);
+    // The store of the user's file is for projects without one: the views of another project lead into its own.
+    if is_only_users && parsed.store.is_some() && Store::is_at(disk, &default_store) {
+        (layers.user.store, parsed.store, store) = (None, None, Chosen::Otherwise);
+    }
+    let store_dir = parsed.store.clone().unwrap_or(default_store);
     let mut unnamed = Vec::new();
     match models_dir {
         Chosen::ByUser => bounds.allowed.push(disk.real_place(&settings.models_dir)?),

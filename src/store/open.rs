@@ -9,6 +9,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 const SECTION_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Store {
+    /// Whether a store is at `root` that is in use: it is not absent, and its content was not moved away. One that cannot be read
+    /// is there all the same.
+    pub fn is_at(disk: &dyn Disk, root: &Path) -> bool {
+        !matches!(read_marker(disk, &Layout::new(root)), Err(StoreError::Absent { .. } | StoreError::Moved { .. }))
+    }
+
     /// Opens the store at `root`; it must be one. What an interrupted initialisation left counts as nothing.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self> {
         let layout = Layout::new(root);

@@ -31,7 +31,7 @@ fn a_store_that_was_moved_is_found_by_its_project_without_an_option() {
     machine.run("doctor").ok();
     machine.run("stores").ok().prints(&place.display().to_string());
     assert_eq!(machine.hub.count().total_requests(), 0);
-    // Who insists on the old place is told where it is.
+    // The error for the old place names the new one.
     let old = machine.store();
     machine
         .run(&format!("--store {} list", old.display()))
@@ -49,13 +49,28 @@ fn one_store_of_two_projects_is_moved_for_both() {
     machine.sandbox.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
     let path = machine.run_in("other", "download tiny").ok().last_line().to_owned();
     let path = machine.sandbox.other_project("other").join(path);
-    machine.run(&format!("store move {}", place.display())).ok();
+    machine.run_in("other", &format!("store move {}", place.display())).ok();
     assert_content(&path, &machine.content());
     remove_all(&shared);
     assert_content(&path, &machine.content());
     machine.run_in("other", "download tiny --offline").ok();
-    assert_eq!(machine.run("config get store").ok().last_line(), place.display().to_string());
+    assert_eq!(machine.run_in("third", "config get store").ok().last_line(), place.display().to_string());
     assert!(!machine.sandbox.other_project("other").join("configs/manager.yaml").exists(), "the user's file says it for all");
+}
+
+#[test]
+fn the_store_of_one_project_moves_into_the_one_of_all_projects_and_no_project_file_is_written() {
+    let (machine, disk) = machine();
+    let place = disk.path().join("models");
+    let path = machine.run("path tiny").ok().last_line().to_owned();
+    machine.run(&format!("init --user {}", place.display())).ok();
+    machine.run(&format!("store move {}", place.display())).ok();
+    assert!(blob_in(&place, &machine.content()).is_file() && !machine.blob(&machine.content()).exists());
+    assert_content(&machine.sandbox.project().join(path), &machine.content());
+    assert_eq!(machine.run("config get store").ok().last_line(), place.display().to_string());
+    assert!(!machine.sandbox.project().join("configs/manager.yaml").exists());
+    machine.run("verify").ok();
+    assert_eq!(machine.hub.count().total_requests(), 0);
 }
 
 #[test]

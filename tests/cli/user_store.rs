@@ -11,7 +11,7 @@ fn all_projects_of_a_user_share_the_store_that_is_made_for_them() {
     fs::create_dir_all(std::path::Path::new(&user).parent().unwrap()).unwrap();
     fs::write(&user, "# mine\ntries: 3\n").unwrap();
     let store = machine.sandbox.root().join("mine");
-    let made = machine.run(&format!("init --user {}", store.display())).ok().says("All projects of yours use it from now on");
+    let made = machine.run(&format!("init --user {}", store.display())).ok().says("New projects of yours use it from now on");
     assert_eq!(made.last_line(), store.display().to_string());
     let text = fs::read_to_string(&user).unwrap();
     assert!(text.starts_with("# mine\ntries: 3\nstore: "), "{text}");
@@ -52,6 +52,17 @@ fn a_store_that_a_project_has_already_stays_and_what_it_has_is_not_downloaded_ag
     assert!(store.starts_with(machine.sandbox.home()) && store.ends_with("model-manager/store"), "{made}");
     assert_content(&machine.sandbox.project().join(&path), &machine.content());
     assert!(machine.blob(&machine.content()).is_file());
+    // Its commands find there what they found before.
+    machine.run("verify").ok();
+    machine.run("lock").ok();
+    machine.run("config get store --json").ok().prints("\"default\"");
+    machine
+        .run(&format!("config set --user store {}", store.display()))
+        .ok()
+        .says("is in effect (default)")
+        .says(&format!("`model-manager store move {}`", store.display()));
+    machine.run("config get store").ok().prints(&machine.store().display().to_string());
+    machine.run_in("other", "config get store").ok().prints(&store.display().to_string());
     machine.run_in("other", "stores").ok().prints(&machine.store().display().to_string());
     machine.sandbox.write("../other/configs/models.yaml", format!("models:\n{}", open_entry("tiny", REPO, &[("q4_k_m", FILE)])));
     machine.run_in("other", "download tiny").ok();

@@ -9,22 +9,26 @@ use crate::{
     config::{
         effective::{self, Origin, ShownSetting},
         file::Whose,
-        table::Setting,
+        table::{Setting, User},
         write::Scope,
     },
     error::Result,
+    text,
 };
 use clap::{
     Subcommand,
     builder::{PossibleValue, StringValueParser, TypedValueParser},
 };
 use serde_json::{Value, json};
-use std::{ffi::OsStr, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 /// Show settings and where they come from, or change them
 ///
 /// Options win over variables, those over the project's configs/manager.yaml, that over the user's config.yaml, and that over
-/// defaults. Only the user's file can say whom to trust: which servers may see the token (trusted_endpoints), where a project may
+/// defaults; but a project that has a store in its models folder uses that, whatever the user's file names. Only the user's file can say whom to trust: which servers may see the token (trusted_endpoints), where a project may
 /// place files outside of its folder (allowed_places), which projects of other users to work in (safe_projects).
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
@@ -132,8 +136,15 @@ pub enum Settings {
     One(ShownSetting),
     /// The path of a file.
     Path { path: PathBuf, is_there: bool },
-    /// What was written.
-    Written { key: String, path: PathBuf, values: Vec<String>, changed: bool, clear_text: Vec<String> },
+    /// What was written, and what is in effect here where that is something else.
+    Written {
+        key: String,
+        path: PathBuf,
+        values: Vec<String>,
+        changed: bool,
+        clear_text: Vec<String>,
+        overruled_by: Option<ShownSetting>,
+    },
 }
 
 impl Args {
@@ -147,12 +158,15 @@ impl Args {
                 let is_clear = |address: &&String| key == "trusted_endpoints" && address.starts_with("http:");
                 let clear_text = values.iter().filter(is_clear).cloned().collect();
                 let (path, values, changed) = (written.path, written.values, written.changed);
-                Settings::Written { key: key.clone(), path, values, changed, clear_text }
+                // What was written stays written where other settings cannot be read.
+                let in_effect = context.shown_settings(None).and_then(|all| effective::of_key(key, all)).ok();
+                let overruled_by = in_effect.filter(|shown| shown.values != values && !matches!(shown.setting.user, User::Grants));
+                Settings::Written { key: key.clone(), path, values, changed, clear_text, overruled_by }
             }
             Command::Unset { of, key, values } => {
                 let written = context.settings_file(of.to_change())?.unset(key, values)?;
                 let (path, values, changed) = (written.path, written.values, written.changed);
-                Settings::Written { key: key.clone(), path, values, changed, clear_text: Vec::new() }
+                Settings::Written { key: key.clone(), path, values, changed, clear_text: Vec::new(), overruled_by: None }
             }
             Command::Path { of } => {
                 let file = context.settings_file(of.to_change())?;
@@ -255,7 +269,7 @@ impl Answer for Settings {
                     output.note("It is not there yet.");
                 }
             }
-            Self::Written { key, path, values, changed, clear_text } => {
+            Self::Written { key, path, values, changed, clear_text, overruled_by } => {
                 match values.is_empty() {
                     true => output.line(format!("{} is not set", printable(key))),
                     false => output.line(format!("{key}: {}", printable(&values.join(", ")))),
@@ -263,9 +277,19 @@ impl Answer for Settings {
                 output.note(format!("In {}{}.", output.path(path), if *changed { "" } else { ", as before" }));
                 for address in clear_text {
                     output.note(format!(
-                        "The token travels to {} in clear text: whoever is on the way can read it.",
+                        "The token travels to {} in clear text: everyone on the network path can read it.",
                         printable(address)
                     ));
+                }
+                if let Some(shown) = overruled_by {
+                    let (in_effect, origin) = (printable(&value(shown)), from(output, &shown.origin));
+                    output.note(format!("Here {in_effect} is in effect ({origin})."));
+                    if key == "store" && shown.origin == Origin::Default {
+                        let to = values.first().map(|store| text::shell_path(Path::new(store))).unwrap_or_default();
+                        output.note(format!(
+                            "This project keeps the store that it has. To move it, run `model-manager store move {to}`."
+                        ));
+                    }
                 }
             }
         }

@@ -67,13 +67,14 @@ impl Answer for Made {
         if let Some((file, changed)) = &self.for_user {
             let file = output.path(file);
             match changed {
-                true => output.note(format!("All projects of yours use it from now on: {file} names it.")),
-                false => output.note(format!("All projects of yours use it already: {file} names it.")),
+                true => output.note(format!("New projects of yours use it from now on: {file} names it.")),
+                false => output.note(format!("Projects of yours use it already: {file} names it.")),
             }
-            output.note(
-                "Stores that projects have already stay where they are; `model-manager stores` lists them, and what they have is not \
-                 downloaded again.",
-            );
+            output.note(format!(
+                "A project that has a store already keeps it, and what that has is not downloaded again; `model-manager stores` lists \
+                 them. To move one into the new store, run `model-manager store move {}` in its project.",
+                text::shell_path(&self.store)
+            ));
         }
         match &self.allowed {
             Ok(None) => {}

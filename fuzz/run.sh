@@ -2,7 +2,7 @@
 # Runs the fuzz targets: sh fuzz/run.sh [SECONDS [TARGET...]], each for 20 s where nothing is said.
 #
 # Fails on a finding, and keeps the input that shows it in fuzz/artifacts/. What was learnt stays in fuzz/corpus/, so that a
-# later run goes on from there. MODEL_MANAGER_FUZZ_JOBS run at once (2), under MODEL_MANAGER_FUZZ_SANITIZER (address, or none).
+# later run resumes there. MODEL_MANAGER_FUZZ_JOBS run at once (2), under MODEL_MANAGER_FUZZ_SANITIZER (address, or none).
 set -eu
 cd "$(dirname "$0")"
 

@@ -23,7 +23,7 @@
 //! # Inside an asynchronous program
 //!
 //! The use-cases that may ask the network are asynchronous on [`Session`] itself, under any runtime. A future that is dropped
-//! stops its call; what arrived is kept, and the next download goes on from there. Everything else runs by
+//! stops its call; what arrived is kept, and the next download resumes from there. Everything else runs by
 //! [`Session::run`].
 //!
 //! ```

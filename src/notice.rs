@@ -191,7 +191,7 @@ pub enum Notice {
         /// The address, without its query.
         url: String,
     },
-    /// A file that was here was imported, and no published hash vouches for it.
+    /// A file that was here was imported, and no published hash confirms it.
     ImportedUnverified {
         /// The file.
         path: PathBuf,
@@ -337,7 +337,7 @@ impl fmt::Display for Notice {
                 write!(f, "{path} changed at its address since the download stopped; downloading it again from the beginning")
             }
             Self::ImportedUnverified { path } => {
-                write!(f, "{} was here already and was taken into the store; no published hash vouches for it", path.display())
+                write!(f, "{} was here already and was taken into the store; no published hash confirms it", path.display())
             }
             Self::QueryNotKept { url } => {
                 write!(

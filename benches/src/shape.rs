@@ -58,7 +58,7 @@ fn main() {
         Err(error) => fail(&error.to_string()),
     }
     thread::spawn(move || serve(&listener, &to, shape));
-    // Whoever started this ends it by closing its stdin.
+    // The parent process ends it by closing its stdin.
     let _ = io::stdin().read_to_end(&mut Vec::new());
 }
 

@@ -75,7 +75,7 @@ fuzz_target!(|data: &[u8]| {
             Ok(set) => {
                 let chosen = paths(set.files.iter().copied());
                 assert!(!set.files.is_empty() && chosen.is_subset(&all) && chosen.len() == set.files.len());
-                assert_eq!(set.files.len() + set.left_out.len(), files.len(), "what is left out is told");
+                assert_eq!(set.files.len() + set.left_out.len(), files.len(), "what is left out is reported");
             }
             Err(error) => assert!(error.to_string().len() <= 300 + 2 * data.len()),
         }

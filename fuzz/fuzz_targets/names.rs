@@ -104,7 +104,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(!candidates.contains(&wanted) || found.is_some());
         }
         _ => {
-            // Names of folders that nobody is told of.
+            // Names of folders that are not reported.
             if let Ok(key) = text.parse::<IngestKey>() {
                 assert_safe_part(&key.to_string());
                 assert_eq!(key.to_string().parse(), Ok(key));

@@ -156,7 +156,7 @@ impl Native {
     }
 
     /// What using a model needs to know. Settings name models from the project's folder, wherever the caller is, so the
-    /// models directory is told in full.
+    /// models directory is reported in full.
     fn use_options(&self, backend: &str, file: Option<PathBuf>) -> Result<(Session, UseOptions)> {
         let backend: Backend = backend.parse().map_err(|_| {
             Error::new(ErrorKind::Usage, format!("`{backend}` is no backend")).hint(Hint::ChooseOne(vec!["llama_cpp", "vllm"]))

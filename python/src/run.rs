@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// How often signals and the caller's token are looked at.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Stops work that runs on another thread. What arrived is kept, and the next download goes on from there.
+/// Stops work that runs on another thread. What arrived is kept, and the next download resumes from there.
 #[pyclass(frozen, module = "model_manager")]
 #[derive(Default)]
 pub struct CancelToken(CancellationToken);
@@ -85,7 +85,7 @@ pub fn run<T: Send + 'static>(
     }
     let worker = Builder::new().name("model-manager".into()).spawn(move || {
         let result = work(&manager);
-        // Whoever waits is there until this arrives.
+        // The waiting thread stays until this arrives.
         let _ = sender.send(Message::Done(result));
     });
     let worker = worker.map_err(|error| {

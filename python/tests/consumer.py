@@ -12,7 +12,7 @@ from typing import Any
 
 
 def llama_cpp(path: str) -> dict[str, Any]:
-    """A GGUF in llama.cpp: the text that it goes on with, by its most likely tokens."""
+    """A GGUF in llama.cpp: the text that it continues with, by its most likely tokens."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()

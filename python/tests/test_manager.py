@@ -236,7 +236,7 @@ def test_what_a_callback_raises_stops_the_download(slow: Hub) -> None:
     with pytest.raises(ZeroDivisionError, match="mine"):
         Manager().download("test-model", progress=progress)
     assert settled(slow) < len(BIG)
-    # The next call goes on from there.
+    # The next call resumes from there.
     done = Manager().download("test-model")
     assert done.download_bytes < len(BIG)
     assert done.path.read_bytes() == BIG

@@ -240,7 +240,7 @@ def test_without_a_registry_file_one_is_made_from_the_built_in_one(hub: MakeHub)
     added = manager.add(f"{OTHER}:Q4_K_M")
     assert added.created and added.registry == manager.config_path == Path.cwd() / "configs/models.yaml"
     assert {"new-7b", "tinyllama-1.1b-chat"} <= set(manager.registry["models"])
-    # The object goes on with that file, wherever the process is by then.
+    # The object keeps that file, wherever the process is by then.
     os.chdir("..")
     assert manager.download("new-7b").path.read_bytes() == NEW
     assert manager.add("new-7b:q4_k_m", update=True).registry == added.registry

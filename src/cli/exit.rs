@@ -101,7 +101,7 @@ pub fn document(error: &Error) -> Value {
     json!({ "version": JSON_VERSION, "error": json(error) })
 }
 
-/// The error of a run that was interrupted, with the command that goes on where it stopped.
+/// The error of a run that was interrupted, with the command that resumes where it stopped.
 pub fn interrupted(keeps: bool, command: Option<&str>) -> Error {
     let message = if keeps { "interrupted; what arrived is kept" } else { "interrupted" };
     let error = Error::new(ErrorKind::Interrupted, message);

@@ -180,7 +180,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn drop_cache(&self) {}
     /// Keeps what is read through it from counting as a use of the file, where the system can.
     fn keep_access_time(&self) {}
-    /// Sets its times to now. Whoever may write the file may do that.
+    /// Sets its times to now. Everyone with write permission for the file may do that.
     fn touch(&self) -> Result<()> {
         Ok(())
     }

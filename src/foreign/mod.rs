@@ -1,6 +1,6 @@
 //! The stores of other applications: where they are, which models they hold, and under which names.
 //!
-//! A scan only reads. What it says of a file is a claim: a name is no hash, whoever gave it, and hashing decides. Everything
+//! A scan only reads. What it says of a file is a claim: a name is no hash, and hashing decides. Everything
 //! read has a bound, and what cannot be read is a [`Problem`] of the scan and never its end.
 //!
 //! One file per application; facts and sources of each layout stand in its head.

@@ -17,7 +17,7 @@ const MOST_ENTRIES: usize = 200_000;
 const MOST_DEPTH: usize = 8;
 /// The longest manifest that is read, in bytes.
 const LONGEST_TEXT: u64 = 4 << 20;
-/// So many problems are told of one place.
+/// The most problems that are reported of one place.
 const MOST_PROBLEMS: usize = 100;
 
 /// Endings and beginnings of files that an application has not finished.

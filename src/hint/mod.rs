@@ -45,13 +45,13 @@ pub enum Hint {
     NothingRemoved,
     /// The same call again.
     RunAgain,
-    /// The same call again; it goes on where it stopped.
+    /// The same call again; it resumes where it stopped.
     Resume,
     /// The same call again, which makes a new plan: a pinned entry may need another revision or size.
     PlanAgain,
     /// The same call with the network.
     RunWithNetwork,
-    /// This command line, which goes on where it was interrupted.
+    /// This command line, which resumes where it was interrupted.
     GoOn(String),
     /// The help of the interface.
     SeeHelp,

@@ -91,7 +91,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::NothingChanged => "Nothing was changed.".into(),
         Hint::NothingRemoved => format!("Nothing was removed; run {} to list what is here.", verb(Verb::List)),
         Hint::RunAgain => format!("{}.", begin_again()),
-        Hint::Resume => format!("{}: it goes on where it stopped.", begin_again()),
+        Hint::Resume => format!("{}: it resumes where it stopped.", begin_again()),
         Hint::PlanAgain => format!("{} to plan anew; a pinned entry may need another revision or size.", begin_again()),
         Hint::RunWithNetwork => format!("With the network, {again}."),
         Hint::GoOn(command) => format!("Continue with: `{command}`."),
@@ -226,7 +226,7 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
         Hint::Wait { accounts: Some(accounts) } => {
             format!("Wait, then {again}; with a token {} (HF_TOKEN) more requests are allowed.", accounts.token())
         }
-        Hint::Wait { accounts: None } => format!("Wait, then {again}: it goes on where it stopped."),
+        Hint::Wait { accounts: None } => format!("Wait, then {again}: it resumes where it stopped."),
         Hint::TrustEndpoint { origin } => format!(
             "Your token was not sent to {origin}. If you trust it with that: {}.",
             action(&Action::grant("trusted_endpoints").name(origin))

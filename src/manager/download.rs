@@ -199,9 +199,9 @@ impl ModelManager {
     /// Refuses where something stands in the place of one of these files that may not be replaced.
     pub(super) fn require_places_of(plan: &Plan, views: &Views) -> Result<()> {
         let links = links_of(plan, views)?;
-        let vouched: HashSet<&RelPath> = links.iter().map(|link| &link.path).collect();
+        let confirmed: HashSet<&RelPath> = links.iter().map(|link| &link.path).collect();
         let gives_way = |file: &PlannedFile| file.supply == FileSupply::Adopt || file.displaces;
-        let expected = plan.files.iter().filter(|file| !gives_way(file) && !vouched.contains(&file.path));
+        let expected = plan.files.iter().filter(|file| !gives_way(file) && !confirmed.contains(&file.path));
         Ok(views.require_free(&plan.target.view, expected.map(|file| &file.path))?)
     }
 
@@ -373,7 +373,7 @@ impl ModelManager {
     }
 }
 
-/// The hard links of ours that go on showing what is fetched anew as it was, for building to replace.
+/// The hard links of ours that still show what is fetched anew as it was, for building to replace.
 fn links_of(plan: &Plan, views: &Views) -> Result<Vec<VerifiedExisting>> {
     let fetched = plan.files.iter().filter(|file| file.is_missing());
     let fetched = fetched.map(|file| ReplaceRequest { path: &file.path, sha256: file.sha256, again: file.again });

@@ -57,7 +57,7 @@ impl ModelManager {
 
     /// Moves the store into the one at `dir`, which is made if nothing is there: copies it, closes it, makes the links of its
     /// projects again, lets `switch` change the settings, and only then removes what is in the new place from the old one.
-    /// `switch` returns the files that it changed. Cut off anywhere, it goes on when it is done again. `alone` promises, for a
+    /// `switch` returns the files that it changed. Cut off anywhere, it resumes when it is done again. `alone` promises, for a
     /// store on a network file system, that no other host uses it.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl ModelManager {
         self.switch_and_free(from.layout().root(), &to, sum, switch)
     }
 
-    /// Goes on where a move was cut off after the store was closed; `error` is what opening it said.
+    /// Resumes a move that was cut off after the store was closed; `error` is what opening it said.
     fn finish_move(
         &self,
         dir: &Path,

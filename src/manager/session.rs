@@ -65,7 +65,7 @@ impl Call {
         Self { reporter, cancel: CancellationToken::new() }
     }
 
-    /// The same call, stopped when `cancel` is cancelled. What arrived until then is kept, and the next download goes on
+    /// The same call, stopped when `cancel` is cancelled. What arrived until then is kept, and the next download resumes
     /// from there.
     #[must_use]
     pub fn stopped_by(self, cancel: CancellationToken) -> Self {
@@ -208,7 +208,7 @@ impl Session {
     /// that is dropped stops the call: what it does ends by itself a moment later, in a state from which it can go on.
     ///
     /// # Errors
-    /// Those of `work`, and where the system allows no more threads. A panic of `work` goes on where the future is awaited.
+    /// Those of `work`, and where the system allows no more threads. A panic of `work` resumes where the future is awaited.
     pub fn run<T: Send + 'static>(
         &self,
         call: Call,

@@ -42,7 +42,7 @@ pub enum CheckMode {
 pub enum BlobState {
     /// The content is what its name says.
     Ok {
-        /// How far the name itself is vouched for.
+        /// How far the name itself is trusted.
         trust: Trust,
     },
     /// The content is not what its name says.
@@ -138,7 +138,7 @@ impl Store {
                 }
                 return Ok(BlobState::Ok { trust: meta.trust });
             }
-            // An only value stands in the record itself, and nothing vouches for that one: the SHA-256 decides.
+            // An only value stands in the record itself, and nothing confirms that one: the SHA-256 decides.
             if has_segments_record(meta.size) {
                 return Ok(BlobState::Modified { segments: damaged });
             }

@@ -196,8 +196,8 @@ impl Project {
     }
 }
 
-/// Refuses an exposure with a place outside of its folder. A record is not trusted: whoever may write the store may have written
-/// it, or it came with a project.
+/// Refuses an exposure with a place outside of its folder. A record is not trusted: it may come with a project, or from
+/// another user who may write the store.
 fn require_inside(exposure: &Exposure) -> Result<()> {
     let is_plain = |path: &Path| path.components().all(|part| !matches!(part, Component::ParentDir | Component::CurDir));
     let is_inside =

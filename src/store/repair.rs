@@ -31,7 +31,7 @@ impl Store {
         if !self.locks_work() {
             return Err(StoreError::NoSafeCollection { path: self.layout().root().to_owned() });
         }
-        // The digest is that of our own records: what vouches for it is in the record of the blob, and stays.
+        // The digest is that of our own records: what confirms it is in the record of the blob, and stays.
         let request = BlobRequest { key: IngestKey::Sha256(*digest), size, what: digest.to_string(), trust: Trust::Tofu };
         let Acquired::Writer(writer) = self.begin_replace(request, lease, wait)? else {
             return Err(StoreError::Vanished(*digest));

@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// So many records are worth a thread.
 const LEAST_ROOTS: usize = 64;
 
-/// What the name of a root's record says of its view. Nothing vouches for it: it is for showing.
+/// What the name of a root's record says of its view. Nothing confirms it: it is for showing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ViewName {
     /// The model.

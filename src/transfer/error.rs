@@ -34,7 +34,7 @@ pub enum TransferError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The user stopped it.
-    #[error("stopped; what arrived is kept, and the same command goes on from there")]
+    #[error("stopped; what arrived is kept, and the same command resumes there")]
     Cancelled,
     /// A thread of the run died: a fault in this program.
     #[error("a thread of the transfer died: {0}")]

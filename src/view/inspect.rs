@@ -185,8 +185,8 @@ impl Views {
             let existing = match &stat {
                 None => Existing::Absent,
                 Some(stat) => {
-                    let vouched = vouched_for.contains(&(&file.path, Stamp::from(stat)));
-                    self.existing(&classifier, file, &path, stat, recorded, vouched, may_hash)?
+                    let confirmed = vouched_for.contains(&(&file.path, Stamp::from(stat)));
+                    self.existing(&classifier, file, &path, stat, recorded, confirmed, may_hash)?
                 }
             };
             let target = targets.of(base_depth + file.path.depth(), store, &file.sha256);
@@ -217,7 +217,7 @@ impl Views {
         path: &Path,
         stat: &Stat,
         recorded: Option<&ManifestFile>,
-        vouched: bool,
+        confirmed: bool,
         may_hash: bool,
     ) -> Result<Existing> {
         let foreign = |what: &str| Err(ViewError::Foreign { path: path.to_owned(), what: what.to_owned() });
@@ -236,7 +236,7 @@ impl Views {
                 FileState::Copy { digest } => Ok(Existing::Recorded(digest, recorded.map_or(LinkMode::Copy, |file| file.link))),
                 // Nothing is lost with it.
                 FileState::LinkText { .. } => Ok(Existing::Verified),
-                _ if vouched => Ok(Existing::Verified),
+                _ if confirmed => Ok(Existing::Verified),
                 // Empty is empty: nothing can be lost.
                 _ if stat.len == file.size && (file.size == 0 || (may_hash && self.has_content(path, stat, file)?)) => {
                     Ok(Existing::Same)

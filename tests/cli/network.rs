@@ -136,7 +136,7 @@ fn a_server_without_ranges_that_always_cuts_is_given_up_and_what_came_is_kept() 
         machine.hub.fault(Match::cdn().always(), Fault::CutAfter(cuts[0]));
         machine.hub.fault(Match::cdn().every(2), Fault::CutAfter(cuts[1]));
         let line = "download tiny --connections 1";
-        let output = machine.run(line).code(6).says(&format!("of {LEN} bytes")).says("goes on where it stopped");
+        let output = machine.run(line).code(6).says(&format!("of {LEN} bytes")).says("resumes where it stopped");
         assert_eq!(output.stdout, "");
         assert_eq!(machine.hub.count().cdn, 3);
         machine.assert_nothing_published();

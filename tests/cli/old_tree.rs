@@ -56,7 +56,7 @@ fn download_takes_plain_files_in_without_the_network() {
 fn a_plain_file_that_nothing_vouches_for_is_taken_in_and_stays_unverified() {
     let machine = old();
     machine.registry(&[open_entry("tiny", REPO, &[("q4_k_m", FILE)])]);
-    let output = machine.run("download tiny").ok().says("no published hash vouches for it");
+    let output = machine.run("download tiny").ok().says("no published hash confirms it");
     machine.assert_right(&output);
     assert_eq!(machine.hub.count().total_requests(), 0);
     machine.run("verify").ok().prints("1 unverified");

@@ -154,7 +154,7 @@ fn after_a_move_all_is_in_the_new_place_and_the_old_one_says_so() {
     left.sort();
     assert_eq!(left, ["CACHEDIR.TAG", "STORE.json"]);
     assert_whole(&moved(&machine.project, &to), &machine);
-    // Who still names the old place is told.
+    // The error for the old place names the new one.
     let error = refused(machine.project.download("tiny:q4_k_m"), ErrorKind::NotFound);
     assert!(error.message().contains(&format!("was moved to {}", to.display())), "{error}");
     assert_eq!(machine.requests(), 0);

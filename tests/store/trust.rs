@@ -13,7 +13,7 @@ fn from(repo: &str) -> UpstreamFile {
     UpstreamFile { repo: Some(repo.into()), ..source() }
 }
 
-/// What is recorded of a blob: who vouches for it, and the repositories that it came from.
+/// What is recorded of a blob: which published hash confirms it, and the repositories that it came from.
 fn recorded(store: &Store, blob: &Blob) -> (Trust, Vec<String>) {
     let meta = store.meta(&blob.digest).unwrap().unwrap();
     (meta.trust, meta.sources.into_iter().filter_map(|source| source.upstream()?.repo.clone()).collect())

@@ -1,5 +1,5 @@
 """Exceptions of `model_manager.hub`: each is one of this package, and, where `huggingface_hub` is installed, also the one of the
-same name there, so that code which catches either goes on to work."""
+same name there, so that code which catches either keeps working."""
 
 from __future__ import annotations
 

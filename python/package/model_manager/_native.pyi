@@ -74,7 +74,7 @@ def literal(text: str) -> str: ...
 
 @final
 class CancelToken:
-    """Stops work that runs on another thread. What arrived is kept, and the next download goes on from there."""
+    """Stops work that runs on another thread. What arrived is kept, and the next download resumes from there."""
     def __new__(cls) -> CancelToken: ...
     def cancel(self) -> None:
         """Asks the work to stop. It raises `CancelledError` where it was called."""

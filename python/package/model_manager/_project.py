@@ -78,7 +78,7 @@ class InProject(Base):
             update: Ask the Hub what is new on the branches of locked models, and lock that.
             check: Only check that the lock file holds what is used and agrees with the registry; sends no request.
             dry_run: Only tell.
-            progress: Is told what happens.
+            progress: Called with each event.
             cancel: Stops it from another thread.
         """
         chosen = those(models, format, quant)
@@ -107,7 +107,7 @@ class InProject(Base):
             prune: Also remove models of this project that are not locked.
             quick: Trust size and time stamp of what is here, rather than read every byte.
             dry_run: Only tell.
-            progress: Is told what happens. What it raises stops the sync.
+            progress: Called with each event. What it raises stops the sync.
             cancel: Stops it from another thread. What arrived is kept.
         """
         with watch(progress, cancel) as told:
@@ -167,7 +167,7 @@ class InProject(Base):
             companions: What else stands beside a GGUF model, as `download` takes it.
             update: Pin an entry that is there anew.
             dry_run: Only tell.
-            progress: Is told what happens.
+            progress: Called with each event.
             cancel: Stops it from another thread.
         """
         if update and description is not None:

@@ -97,7 +97,7 @@ class LockedError(ModelManagerError):
 
 
 class CancelledError(ModelManagerError):
-    """A `CancelToken` stopped the work. What arrived is kept, and the next download goes on from there."""
+    """A `CancelToken` stopped the work. What arrived is kept, and the next download resumes from there."""
 
     kind = "interrupted"
     exit_code = 130

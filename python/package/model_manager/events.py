@@ -1,4 +1,4 @@
-"""What a `progress=` function is told while work goes on.
+"""What a `progress=` function is called with while work runs.
 
 It is called in the thread that called `download`, never in another one. What it raises stops the work and comes out of
 `download`.

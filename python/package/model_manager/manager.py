@@ -151,15 +151,15 @@ class Manager(InProject):
             force_download: The name of `force` in the Hub's own library. So are `quantization` for `quant`, and the next two.
             max_workers: Connections open at once.
             tqdm_class: The class of the bars.
-            progress: A function that is told what happens (`model_manager.events`), in this thread. What it raises stops the
+            progress: A function that is called with each event (`model_manager.events`), in this thread. What it raises stops the
                 download. `True` shows bars and `False` none. Default: bars on a terminal and in a notebook, unless
-                ``HF_HUB_DISABLE_PROGRESS_BARS`` is set. Without a function the log is told, too.
+                ``HF_HUB_DISABLE_PROGRESS_BARS`` is set. Without a function the log gets them, too.
             cancel: Stops the download from another thread, which then raises `CancelledError`.
 
         Returns:
             What was done. It can be used as the path itself: it is a `str`.
 
-        Ctrl-C stops it as well, with `KeyboardInterrupt`. What arrived is kept in any case, and the next call goes on from
+        Ctrl-C stops it as well, with `KeyboardInterrupt`. What arrived is kept in any case, and the next call resumes from
         there.
         """
         what, wanted = request(
@@ -344,8 +344,8 @@ class Manager(InProject):
             group: Give it to this group; needs `shared`.
             user: Make one store for all of your projects: in this folder, or with `True` in the usual one. Your own settings file
                 names it from then on. Stores that projects have already stay; what they have is not downloaded again. This
-                object goes on with its own store: make another one after it.
-            progress: Is told what happens.
+                object keeps its own store: make another one after it.
+            progress: Called with each event.
             cancel: Stops waiting for another process.
         """
         if group is not None and not shared:
@@ -378,7 +378,7 @@ class Manager(InProject):
             partials: Interrupted downloads that nobody touched for so many seconds go.
             only_this_host: For a store on a network file system: promises that no other host uses it now.
             dry_run: Only tell.
-            progress: Is told what happens.
+            progress: Called with each event.
             cancel: Stops waiting for another process.
         """
         with watch(progress, cancel) as told:

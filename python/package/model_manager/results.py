@@ -135,7 +135,7 @@ class File(HasPath):
     git_sha1: str | None
     """The git hash by which the Hub knows a small file, where it was asked."""
     trust: Literal["sha256-upstream", "git-sha1-upstream", "tofu"] | None
-    """How far what is here is vouched for: ``tofu`` where nobody published a hash. `None` while it is not here."""
+    """How far what is here is trusted: ``tofu`` where nobody published a hash. `None` while it is not here."""
     state: Literal["present", "damaged", "adopt", "partial", "fetch"]
     """Where its bytes are or come from."""
     download_bytes: int
@@ -518,7 +518,7 @@ class Why:
     leased: bool
     """Whether a running process relies on it."""
     trust: Literal["sha256-upstream", "git-sha1-upstream", "tofu"] | None
-    """How far its content is vouched for: ``tofu`` where nobody published a hash. `None` where nothing is recorded."""
+    """How far its content is trusted: ``tofu`` where nobody published a hash. `None` where nothing is recorded."""
     sources: tuple[Source, ...]
 
 

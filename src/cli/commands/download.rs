@@ -24,7 +24,7 @@ use std::time::Duration;
 
 /// Download models and print their paths
 ///
-/// Files that are here, for whatever model or project of the same store, are not fetched again; an interrupted download goes on
+/// Files that are here, for whatever model or project of the same store, are not fetched again; an interrupted download resumes
 /// where it stopped. The last line printed is the path to give to a backend.
 #[derive(Debug, clap::Args)]
 pub struct Args {

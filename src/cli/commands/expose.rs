@@ -6,7 +6,7 @@ use crate::{
         output::{Answer, Output, printable},
     },
     error::Result,
-    manager::{ExposeReport, ExposeTarget, Selector, UnexposeReport},
+    manager::{ExposeReport, ExposeTarget, ExposedModel, Selector, UnexposeReport},
     names::App,
 };
 use serde_json::{Value, json};
@@ -68,6 +68,13 @@ pub struct Exposed(ExposeReport);
 /// What was taken back.
 pub struct Unexposed(UnexposeReport);
 
+fn write_model(model: &ExposedModel, output: &mut Output) {
+    match output.people {
+        true => output.line(format!("{}  {}  {}", model.view.name(), model.app, printable(&model.name))),
+        false => output.fields([&*model.view.name(), &*model.app, &*model.name]),
+    }
+}
+
 impl Answer for Exposed {
     fn json(&self) -> Value {
         json!(self.0)
@@ -75,10 +82,7 @@ impl Answer for Exposed {
 
     fn write(&self, output: &mut Output) {
         for model in &self.0.models {
-            match output.people {
-                true => output.line(format!("{}  {}  {}", model.view.name(), model.app, printable(&model.name))),
-                false => output.fields([&*model.view.name(), &*model.app, &*model.name]),
-            }
+            write_model(model, output);
             if !model.changed {
                 output.note(format!("{} was shown there already.", model.view.name()));
             }
@@ -92,12 +96,7 @@ impl Answer for Unexposed {
     }
 
     fn write(&self, output: &mut Output) {
-        for model in &self.0.models {
-            match output.people {
-                true => output.line(format!("{}  {}  {}", model.view.name(), model.app, printable(&model.name))),
-                false => output.fields([&*model.view.name(), &*model.app, &*model.name]),
-            }
-        }
+        self.0.models.iter().for_each(|model| write_model(model, output));
         for left in &self.0.left {
             output.note(format!("left as it is: {}: {}", output.path(&left.path), printable(&left.problem)));
         }

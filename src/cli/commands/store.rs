@@ -37,7 +37,7 @@ enum Action {
     /// Move it to DIR: copy and check all, make the links of its projects again, change the settings that name it, and only
     /// then free the old place
     ///
-    /// Cut off anywhere, it goes on when it is done again. Where DIR is a store already, both become one.
+    /// Cut off anywhere, it resumes when it is done again. Where DIR is a store already, both become one.
     Move {
         /// The folder where it is to be
         #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]

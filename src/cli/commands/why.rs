@@ -31,7 +31,7 @@ impl Args {
     }
 }
 
-/// Who vouches for a blob's content.
+/// Which published hash confirms a blob's content.
 fn words(trust: Trust) -> String {
     match trust {
         Trust::Sha256Upstream => "compared with its published SHA-256".to_owned(),

@@ -45,7 +45,7 @@ const USUAL_WIDTH: usize = 80;
 /// What indicatif draws: all lines, whose layout is ours.
 const TEMPLATE: &str = "{lines}";
 
-/// How often it is drawn while nothing happens, so that the time of a wait goes on.
+/// How often it is drawn while nothing happens, so that the shown waiting time keeps up.
 const WAITING_TICK: Duration = Duration::from_millis(500);
 
 /// How progress is shown.

@@ -42,7 +42,7 @@ struct ChosenModel {
 }
 
 impl ModelManager {
-    /// Takes models over. What cannot be taken is a problem of the report; the rest goes on.
+    /// Takes models over. What cannot be taken is a problem of the report; the others are taken all the same.
     ///
     /// # Errors
     /// Where nothing is called as it was asked for, or the store cannot be written.

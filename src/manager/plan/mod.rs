@@ -105,7 +105,7 @@ impl PlannedFile {
         Self { published: self.sha256.is_some(), ..self }
     }
 
-    /// What content that fits its key is vouched for by.
+    /// What content that fits its key is trusted by.
     pub(super) fn trust(&self) -> Trust {
         match self.git_sha1 {
             _ if self.published => Trust::Sha256Upstream,
@@ -236,7 +236,7 @@ impl Plan {
         self.files.iter().map(file).collect()
     }
 
-    /// How far what is here is vouched for. Each record is read once, however many files have its content.
+    /// How far what is here is trusted. Each record is read once, however many files have its content.
     pub(super) fn trusts(&self, store: Option<&Store>) -> HashMap<Sha256Digest, Trust> {
         let Some(store) = store else { return HashMap::new() };
         let digests: HashSet<Sha256Digest> = self.files.iter().filter_map(|file| file.sha256).collect();
@@ -296,7 +296,7 @@ impl PlannedFile {
         ExpectedFile { path: &self.path, sha256: self.sha256, size: self.size.unwrap_or(0) }
     }
 
-    /// How far what is here is vouched for; `None` while it is not here, or where nothing is recorded.
+    /// How far what is here is trusted; `None` while it is not here, or where nothing is recorded.
     pub(super) fn trust_here(&self, store: Option<&Store>) -> Option<Trust> {
         store?.meta(&self.sha256?).ok().flatten().map(|meta| meta.trust)
     }

@@ -27,7 +27,7 @@ pub struct FileReport {
     pub sha256: Option<Sha256Digest>,
     /// The git hash by which the Hub knows a small file, where it was asked.
     pub git_sha1: Option<GitSha1>,
-    /// How far what is here is vouched for: `sha256-upstream`, `git-sha1-upstream`, or `tofu` where nobody published a hash;
+    /// How far what is here is trusted: `sha256-upstream`, `git-sha1-upstream`, or `tofu` where nobody published a hash;
     /// `null` while it is not here.
     pub trust: Option<Trust>,
     /// Where its bytes are or come from.

@@ -130,7 +130,7 @@ pub struct WhyReport {
     pub users: Vec<BlobUser>,
     /// Whether a running process relies on it.
     pub leased: bool,
-    /// How far its content is vouched for: `tofu` where nobody published a hash; `null` where nothing is recorded.
+    /// How far its content is trusted: `tofu` where nobody published a hash; `null` where nothing is recorded.
     pub trust: Option<Trust>,
     /// Where it came from.
     #[serde(serialize_with = "sources")]

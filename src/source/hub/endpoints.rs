@@ -79,7 +79,7 @@ mod tests {
     use crate::{event::Silent, settings::Network};
     use std::sync::Arc;
 
-    /// What is told where the endpoints fail so, one after the other, and how many of them are asked.
+    /// The error where the endpoints fail so, one after the other, and how many of them are asked.
     fn told(endpoints: &[(&str, &str)]) -> (usize, String) {
         let network = Network { endpoints: endpoints.iter().map(|(url, _)| (*url).to_owned()).collect(), ..Network::default() };
         let hub = Hub::new(&Http::new(&network, None, Arc::new(Silent)).unwrap(), &network).unwrap();

@@ -1,4 +1,4 @@
-//! What is recorded of a blob: its hashes, who vouches for it, and where it came from.
+//! What is recorded of a blob: its hashes, which published hash confirms it, and where it came from.
 
 use crate::{
     digest::{Blake3Digest, GitSha1},
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 use std::{fmt, str::FromStr};
 
-/// How far the content of a blob is vouched for.
+/// How far the content of a blob is trusted.
 ///
 /// A digest that this program computed or recorded itself is no published one, whatever is compared with it later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// Whether anything that was published vouches for the content.
+    /// Whether a published hash confirms the content.
     pub fn is_published(self) -> bool {
         self.rank() > 0
     }
@@ -302,7 +302,7 @@ pub struct BlobMeta {
     pub size: u64,
     /// BLAKE3 of the whole blob.
     pub blake3: Blake3Digest,
-    /// How far it is vouched for.
+    /// How far it is trusted.
     pub trust: Trust,
     /// When its SHA-256 was last computed, RFC 3339.
     pub verified_at: String,

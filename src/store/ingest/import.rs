@@ -54,7 +54,7 @@ pub struct FileToImport<'a> {
     pub path: &'a Path,
     /// How its bytes get into the store.
     pub how: ImportMode,
-    /// The digest that it must have, and how far that is vouched for.
+    /// The digest that it must have, and how far that is trusted.
     pub expected: Option<(Sha256Digest, Trust)>,
     /// The git id that it must have.
     pub git_sha1: Option<GitSha1>,

@@ -45,7 +45,7 @@ pub struct BlobToImport {
     pub blake3: Option<Blake3Digest>,
     /// The git id that it must have, where one was published in place of a SHA-256.
     pub git_sha1: Option<GitSha1>,
-    /// How far content with these hashes is vouched for.
+    /// How far content with these hashes is trusted.
     pub trust: Trust,
     /// Where such content is upstream.
     pub source: Option<Provenance>,

@@ -10,7 +10,7 @@ use std::{path::PathBuf, sync::OnceLock};
 /// Where the bytes are.
 #[derive(Debug)]
 pub(in crate::store) enum Staging {
-    /// In the folder of a partial, at which a later run goes on.
+    /// In the folder of a partial, at which a later run resumes.
     Partial(PartialDir),
     /// In a temporary file, which is made with the first bytes. For a file of one segment, of which nothing could be
     /// resumed: it is there or not, and costs the disk one file in place of a folder of three.

@@ -40,7 +40,7 @@ pub struct BlobRequest {
     pub size: u64,
     /// The file, as a person would name it.
     pub what: String,
-    /// What content that fits the key is vouched for by: who published the key, if anybody did.
+    /// What content that fits the key is trusted by: who published the key, if anybody did.
     pub trust: Trust,
 }
 
@@ -236,7 +236,7 @@ impl BlobWriter {
     pub fn segments(&self) -> u64 {
         segment_count(self.request.size)
     }
-    /// What it will be vouched for by when it is complete. `expected` is a published SHA-256 that is not the key. A key
+    /// Which published hash confirms it when it is complete. `expected` is a published SHA-256 that is not the key. A key
     /// proves no more than what it is.
     pub fn trust(&self, expected: Option<Sha256Digest>) -> Trust {
         match (&self.request.key, expected) {

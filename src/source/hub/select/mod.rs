@@ -282,7 +282,7 @@ mod tests {
         let set = complete_set(&files, &format).unwrap_or_else(|error| panic!("{repo_files:?}: {error}"));
         let taken: BTreeSet<&str> = set.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(taken, wanted);
-        assert_eq!(set.files.len() + set.left_out.len(), files.len(), "what is left out is told");
+        assert_eq!(set.files.len() + set.left_out.len(), files.len(), "what is left out is reported");
     }
 
     #[test]

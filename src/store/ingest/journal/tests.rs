@@ -27,7 +27,7 @@ fn journal(records: &[(u8, u64, u8, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn a_synced_mark_does_not_vouch_for_what_an_earlier_boot_lost() {
+fn a_synced_mark_does_not_confirm_what_an_earlier_boot_lost() {
     let text = journal(&[(WRITTEN, 0, 1, "a"), (WRITTEN, 1, 2, "b"), (SYNCED, 3 * 64, 0, "b")]);
     for boot in ["b", "c"] {
         let records = read_records(&text, SIZE, boot_hash(boot)).unwrap();

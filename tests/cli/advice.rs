@@ -95,6 +95,8 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("cli/commands/info.rs", "download {}:{}", In(|| nothing(&format!("info {SMALL}")))),
     ("cli/commands/init.rs", "config set --user allowed_places {store}", In(homeless)),
     ("cli/commands/init.rs", "stores", In(|| nothing("init --user").not_well())),
+    ("cli/commands/init.rs", "store move {}", In(|| here("init --user").then("verify tiny"))),
+    ("cli/commands/config.rs", "store move {to}", In(|| user_store("../another").then("verify tiny"))),
     (
         "config/user_store.rs",
         "@config set --user store {}",
@@ -288,6 +290,13 @@ fn here(line: &str) -> Case {
 
 fn small(line: &str) -> Case {
     nothing(line).before(&format!("download {SMALL}:Q4_K_M"))
+}
+
+/// A project with a store of its own, of a user who chooses another store.
+fn user_store(place: &str) -> Case {
+    let case = here("list");
+    let place = case.machine.sandbox.project().join(place);
+    Case { line: format!("config set --user store {}", place.display()), ..case }
 }
 
 /// A blob that nothing needs.

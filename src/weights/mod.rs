@@ -3,21 +3,27 @@
 //! Nothing in here reads a file or the network. Every length is held against the bytes that are left in the file before it
 //! is believed, sums are checked, and memory is taken only for what is kept.
 
+mod borrow;
 mod check;
 mod error;
 mod gguf;
 mod kind;
+mod probes;
 mod reader;
 mod safetensors;
 mod settings;
+mod tensors;
 
+pub use borrow::{BorrowPlan, Copy, Match, Place, copies};
 pub use check::head_check;
 pub use error::HeaderError;
 pub use gguf::GgufHeader;
 pub use kind::{FileKind, format_of, is_weights};
+pub use probes::{Probe, Probes};
 pub use reader::{Header, HeaderReader};
 pub use safetensors::SafetensorsHeader;
 pub use settings::ModelConfig;
+pub use tensors::{TableReader, Tensor, TensorKind, TensorTable};
 
 /// How far a header could be read from the bytes that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]

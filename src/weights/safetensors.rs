@@ -11,9 +11,9 @@ use serde::{
 };
 use std::collections::BTreeMap;
 
-const NAME: &str = "safetensors";
+pub(super) const NAME: &str = "safetensors";
 /// The longest header; the limit of the reference implementation.
-const LONGEST: u64 = 100_000_000;
+pub(super) const LONGEST: u64 = 100_000_000;
 /// Tensors and notes of one file; the largest models have some hundred thousand tensors in all their files together.
 const MOST_TENSORS: usize = 250_000;
 const MOST_NOTES: usize = 10_000;
@@ -74,7 +74,7 @@ impl SafetensorsHeader {
     }
 }
 
-fn damaged(why: impl Into<String>) -> HeaderError {
+pub(super) fn damaged(why: impl Into<String>) -> HeaderError {
     HeaderError::Damaged { format: NAME, why: why.into() }
 }
 
@@ -84,26 +84,27 @@ fn read(text: &[u8], data_offset: u64, room: u64) -> Result<SafetensorsHeader, H
     let mut header = SafetensorsHeader { tensors: tensors.len() as u64, metadata, data_offset, ..SafetensorsHeader::default() };
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
     let mut next = 0;
-    for (name, Tensor { dtype, shape, data_offsets: (start, end) }) in &tensors {
-        let refuse = |what: &str| damaged(format!("tensor `{}` {what}", shown(name)));
-        if *start != next || end < start {
-            return Err(refuse("does not begin where the one before it ends"));
-        }
-        let elements = shape.iter().try_fold(1_u64, |product, n| product.checked_mul(*n));
-        let elements = elements.ok_or_else(|| refuse("has more elements than can be counted"))?;
-        if let Some(bits) = bits(dtype)
-            && elements.checked_mul(bits).map(|bits| bits.div_ceil(8)) != Some(end - start)
-        {
-            return Err(refuse("has not the bytes that its shape asks for"));
-        }
-        next = *end;
-        header.parameters =
-            header.parameters.checked_add(elements).ok_or_else(|| refuse("has more elements than can be counted"))?;
-        *header.dtypes.entry(dtype.clone()).or_default() += elements;
+    for (name, tensor) in &tensors {
+        let elements = tensor.fits(name, next)?;
+        next = tensor.data_offsets.1;
+        header.parameters = header.parameters.checked_add(elements).ok_or_else(|| refused(name, UNCOUNTABLE))?;
+        *header.dtypes.entry(tensor.dtype.clone()).or_default() += elements;
     }
-    match next == room {
-        true => Ok(header),
-        false => Err(damaged(format!("its tensors take {next} bytes, and {room} follow the header"))),
+    filled(next, room)?;
+    Ok(header)
+}
+
+const UNCOUNTABLE: &str = "has more elements than can be counted";
+
+fn refused(name: &str, what: &str) -> HeaderError {
+    damaged(format!("tensor `{}` {what}", shown(name)))
+}
+
+/// Refuses tensors that do not end where the file ends.
+pub(super) fn filled(end: u64, room: u64) -> Result<(), HeaderError> {
+    match end == room {
+        true => Ok(()),
+        false => Err(damaged(format!("its tensors take {end} bytes, and {room} follow the header"))),
     }
 }
 
@@ -125,11 +126,31 @@ fn bits(dtype: &str) -> Option<u64> {
     })
 }
 
+/// What the header says of one tensor.
 #[derive(Deserialize)]
-struct Tensor {
-    dtype: String,
-    shape: Vec<u64>,
-    data_offsets: (u64, u64),
+pub(super) struct Tensor {
+    pub(super) dtype: String,
+    pub(super) shape: Vec<u64>,
+    /// Where it begins and ends, from where the tensors begin.
+    pub(super) data_offsets: (u64, u64),
+}
+
+impl Tensor {
+    /// Its elements, if it begins where the one before it ends and has as many bytes as its shape asks for.
+    pub(super) fn fits(&self, name: &str, before: u64) -> Result<u64, HeaderError> {
+        let (start, end) = self.data_offsets;
+        if start != before || end < start {
+            return Err(refused(name, "does not begin where the one before it ends"));
+        }
+        let elements = self.shape.iter().try_fold(1_u64, |product, n| product.checked_mul(*n));
+        let elements = elements.ok_or_else(|| refused(name, UNCOUNTABLE))?;
+        if let Some(bits) = bits(&self.dtype)
+            && elements.checked_mul(bits).map(|bits| bits.div_ceil(8)) != Some(end - start)
+        {
+            return Err(refused(name, "has not the bytes that its shape asks for"));
+        }
+        Ok(elements)
+    }
 }
 
 /// The writer's notes; what is too much of them is passed over.

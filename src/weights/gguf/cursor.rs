@@ -2,31 +2,31 @@
 
 use super::super::HeaderError;
 
-pub(super) const NAME: &str = "GGUF";
+pub(in crate::weights) const NAME: &str = "GGUF";
 /// Arrays in arrays; the format allows any depth, real files have none.
-const DEEPEST_ARRAY: u32 = 4;
+pub(in crate::weights) const DEEPEST_ARRAY: u32 = 4;
 /// The longest text that is kept.
 const LONGEST_TEXT: u64 = 4 << 20;
 
 /// Why reading stopped before the end.
-pub(super) enum Stop {
+pub(in crate::weights) enum Stop {
     More(u64),
     Bad(HeaderError),
 }
 
 /// What is wrong with the file, as an error.
-pub(super) fn bad<T>(why: impl Into<String>) -> Result<T, Stop> {
+pub(in crate::weights) fn bad<T>(why: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Bad(HeaderError::Damaged { format: NAME, why: why.into() }))
 }
 
 /// A value that is kept.
-pub(super) enum MetadataValue {
+pub(in crate::weights) enum MetadataValue {
     Number(u64),
     Text(String),
 }
 
 impl MetadataValue {
-    pub(super) fn number(&self) -> Option<u64> {
+    pub(in crate::weights) fn number(&self) -> Option<u64> {
         if let Self::Number(number) = self { Some(*number) } else { None }
     }
     pub(super) fn text(&self) -> Option<String> {
@@ -35,44 +35,48 @@ impl MetadataValue {
 }
 
 /// What is there of the file, and how far it was read.
-pub(super) struct HeaderCursor<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: u64,
+pub(in crate::weights) struct HeaderCursor<'a> {
+    pub(in crate::weights) bytes: &'a [u8],
+    /// Where `bytes` begin in the file.
+    pub(in crate::weights) base: u64,
+    /// How far the file was read.
+    pub(in crate::weights) at: u64,
     /// Of the whole file.
-    pub(super) len: u64,
+    pub(in crate::weights) len: u64,
 }
 
 impl<'a> HeaderCursor<'a> {
-    pub(super) fn left(&self) -> u64 {
+    pub(in crate::weights) fn left(&self) -> u64 {
         self.len.saturating_sub(self.at)
     }
 
     /// Refuses a number of things that cannot be in the rest of the file.
-    pub(super) fn hold(&self, count: u64, least: u64, what: &str) -> Result<u64, Stop> {
+    pub(in crate::weights) fn hold(&self, count: u64, least: u64, what: &str) -> Result<u64, Stop> {
         match count.checked_mul(least) {
             Some(bytes) if bytes <= self.left() => Ok(bytes),
             _ => bad(format!("it announces {count} {what}, and only {} bytes are left", self.left())),
         }
     }
 
-    pub(super) fn take(&mut self, bytes: u64) -> Result<&'a [u8], Stop> {
+    pub(in crate::weights) fn take(&mut self, bytes: u64) -> Result<&'a [u8], Stop> {
         if bytes > self.left() {
             return bad("it ends in the middle of its header");
         }
         let end = self.at + bytes;
-        let range = usize::try_from(self.at).ok().zip(usize::try_from(end).ok());
+        let index = |at: u64| at.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
+        let range = index(self.at).zip(index(end));
         let Some(slice) = range.and_then(|(start, end)| self.bytes.get(start..end)) else { return Err(Stop::More(end)) };
         self.at = end;
         Ok(slice)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Stop> {
+    pub(in crate::weights) fn u32(&mut self) -> Result<u32, Stop> {
         let mut number = [0; 4];
         number.copy_from_slice(self.take(4)?);
         Ok(u32::from_le_bytes(number))
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Stop> {
+    pub(in crate::weights) fn u64(&mut self) -> Result<u64, Stop> {
         let mut number = [0; 8];
         number.copy_from_slice(self.take(8)?);
         Ok(u64::from_le_bytes(number))
@@ -93,7 +97,7 @@ impl<'a> HeaderCursor<'a> {
     }
 
     /// Reads a value; gives it back if it is `wanted` and of a kind that can be.
-    pub(super) fn value(&mut self, kind: u32, wanted: bool, depth: u32) -> Result<Option<MetadataValue>, Stop> {
+    pub(in crate::weights) fn value(&mut self, kind: u32, wanted: bool, depth: u32) -> Result<Option<MetadataValue>, Stop> {
         match kind {
             8 if wanted => return Ok(self.text("a text")?.map(MetadataValue::Text)),
             8 => {
@@ -140,7 +144,7 @@ impl<'a> HeaderCursor<'a> {
 }
 
 /// Bytes of a value that is no text and no array.
-fn width(kind: u32) -> Result<u64, Stop> {
+pub(in crate::weights) fn width(kind: u32) -> Result<u64, Stop> {
     match kind {
         0 | 1 | 7 => Ok(1),
         2 | 3 => Ok(2),

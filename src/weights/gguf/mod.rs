@@ -3,7 +3,7 @@
 //! Versions 2 and 3, which differ only in that 3 may be big-endian. The format is described at
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
-mod cursor;
+pub(super) mod cursor;
 #[cfg(test)]
 pub(super) mod tests;
 mod types;
@@ -53,7 +53,7 @@ pub struct GgufHeader {
 impl GgufHeader {
     /// Reads the header from the first bytes of a file that is `file_len` bytes long.
     pub fn parse(prefix: &[u8], file_len: u64) -> Result<Parsed<Self>, HeaderError> {
-        match read(&mut HeaderCursor { bytes: prefix, at: 0, len: file_len }) {
+        match read(&mut HeaderCursor { bytes: prefix, base: 0, at: 0, len: file_len }) {
             Ok(header) => Ok(Parsed::Done(header)),
             Err(Stop::More(bytes)) => Ok(Parsed::NeedMore(bytes)),
             Err(Stop::Bad(error)) => Err(error),
@@ -61,22 +61,91 @@ impl GgufHeader {
     }
 }
 
+/// What the first 24 bytes say.
+pub(super) struct Preamble {
+    pub(super) version: u32,
+    pub(super) tensors: u64,
+    pub(super) pairs: u64,
+}
+
+impl Preamble {
+    pub(super) fn read(cursor: &mut HeaderCursor<'_>) -> Result<Self, Stop> {
+        if cursor.bytes.iter().zip(MAGIC).any(|(a, b)| a != b) || cursor.len < MAGIC.len() as u64 {
+            return Err(Stop::Bad(HeaderError::NotThis { format: NAME, why: "it does not begin with `GGUF`".into() }));
+        }
+        cursor.take(4)?;
+        let version = cursor.u32()?;
+        match version {
+            2 | 3 => {}
+            // A version whose lower half is empty is a small number seen from the other end.
+            _ if version != 0 && version & 0xffff == 0 => return Err(Stop::Bad(HeaderError::BigEndian)),
+            _ => return Err(Stop::Bad(HeaderError::Unknown(format!("version {version} of GGUF")))),
+        }
+        let (tensors, pairs) = (cursor.u64()?, cursor.u64()?);
+        // The shortest entry of each table bounds their number before anything is read.
+        cursor.hold(tensors, 24, "tensors")?;
+        cursor.hold(pairs, 13, "key-values")?;
+        Ok(Self { version, tensors, pairs })
+    }
+}
+
+/// What the table says of one tensor behind its name.
+pub(super) struct TensorEntry {
+    pub(super) kind: u32,
+    dimensions: [u64; MOST_DIMENSIONS as usize],
+    rank: usize,
+    pub(super) elements: u64,
+    /// From where the tensors begin.
+    pub(super) offset: u64,
+    /// As `offset`; where the type is not known, `offset` itself.
+    pub(super) end: u64,
+}
+
+impl TensorEntry {
+    pub(super) fn read(cursor: &mut HeaderCursor<'_>, name: &str) -> Result<Self, Stop> {
+        let rank = cursor.u32()?;
+        if rank > MOST_DIMENSIONS {
+            return bad(format!("tensor `{}` has {rank} dimensions", shown(name)));
+        }
+        let (rank, mut elements, mut dimensions) = (rank as usize, 1_u64, [0; MOST_DIMENSIONS as usize]);
+        for dimension in &mut dimensions[..rank] {
+            *dimension = cursor.u64()?;
+            let Some(product) = elements.checked_mul(*dimension) else {
+                return bad(format!("tensor `{}` has more elements than can be counted", shown(name)));
+            };
+            elements = product;
+        }
+        let (kind, offset) = (cursor.u32()?, cursor.u64()?);
+        match end_of(kind, elements, offset) {
+            Some(end) => Ok(Self { kind, dimensions, rank, elements, offset, end }),
+            None => bad(format!("tensor `{}` is larger than any file", shown(name))),
+        }
+    }
+
+    pub(super) fn shape(&self) -> &[u64] {
+        &self.dimensions[..self.rank]
+    }
+
+    /// Whether its length cannot be computed.
+    pub(super) fn is_of_unknown_type(&self) -> bool {
+        tensor_type(self.kind).is_none()
+    }
+}
+
+/// Where the tensors begin behind a header that ends at `end`, given the value of `general.alignment`; and the alignment.
+pub(super) fn data_offset(end: u64, alignment: Option<u64>) -> Result<(u64, u64), Stop> {
+    let alignment = alignment.unwrap_or(USUAL_ALIGNMENT);
+    if !alignment.is_power_of_two() || alignment > 1 << 30 {
+        return bad(format!("its alignment, {alignment}, is no power of two"));
+    }
+    match end.checked_next_multiple_of(alignment) {
+        Some(offset) => Ok((offset, alignment)),
+        None => bad("its header is longer than any file"),
+    }
+}
+
 fn read(cursor: &mut HeaderCursor<'_>) -> Result<GgufHeader, Stop> {
-    if cursor.bytes.iter().zip(MAGIC).any(|(a, b)| a != b) || cursor.len < MAGIC.len() as u64 {
-        return Err(Stop::Bad(HeaderError::NotThis { format: NAME, why: "it does not begin with `GGUF`".into() }));
-    }
-    cursor.take(4)?;
-    let version = cursor.u32()?;
-    match version {
-        2 | 3 => {}
-        // A version whose lower half is empty is a small number seen from the other end.
-        _ if version != 0 && version & 0xffff == 0 => return Err(Stop::Bad(HeaderError::BigEndian)),
-        _ => return Err(Stop::Bad(HeaderError::Unknown(format!("version {version} of GGUF")))),
-    }
-    let (tensors, pairs) = (cursor.u64()?, cursor.u64()?);
-    // The shortest entry of each table bounds their number before anything is read.
-    cursor.hold(tensors, 24, "tensors")?;
-    cursor.hold(pairs, 13, "key-values")?;
+    let Preamble { version, tensors, pairs } = Preamble::read(cursor)?;
     let mut kept = HashMap::new();
     for _ in 0..pairs {
         let key = cursor.text("a key")?;
@@ -87,14 +156,10 @@ fn read(cursor: &mut HeaderCursor<'_>) -> Result<GgufHeader, Stop> {
             kept.entry(key).or_insert(value);
         }
     }
-    let table = TensorTable::read(cursor, tensors)?;
+    let table = TensorSums::read(cursor, tensors)?;
     let number = |key: &str| kept.get(key).and_then(MetadataValue::number);
     let text = |key: &str| kept.get(key).and_then(MetadataValue::text);
-    let alignment = number("general.alignment").unwrap_or(USUAL_ALIGNMENT);
-    if !alignment.is_power_of_two() || alignment > 1 << 30 {
-        return bad(format!("its alignment, {alignment}, is no power of two"));
-    }
-    let data_offset = cursor.at.next_multiple_of(alignment);
+    let (data_offset, alignment) = data_offset(cursor.at, number("general.alignment"))?;
     table.check(alignment, cursor.len.saturating_sub(data_offset))?;
     let architecture = text("general.architecture");
     let of_model = |key: &str| architecture.as_deref().and_then(|name| number(&format!("{name}.{key}")));
@@ -132,7 +197,7 @@ fn is_kept(key: &str) -> bool {
 
 /// The table of tensors, of which only sums and the tensor that ends last are kept.
 #[derive(Default)]
-struct TensorTable {
+struct TensorSums {
     elements: u64,
     /// Elements by type of tensor.
     by_type: HashMap<u32, u64>,
@@ -142,24 +207,13 @@ struct TensorTable {
     offsets: u64,
 }
 
-impl TensorTable {
+impl TensorSums {
     fn read(cursor: &mut HeaderCursor<'_>, tensors: u64) -> Result<Self, Stop> {
         let mut table = Self::default();
         for _ in 0..tensors {
             let name = cursor.text("the name of a tensor")?.unwrap_or_default();
-            let dimensions = cursor.u32()?;
-            if dimensions > MOST_DIMENSIONS {
-                return bad(format!("tensor `{}` has {dimensions} dimensions", shown(&name)));
-            }
-            let mut elements = 1_u64;
-            for _ in 0..dimensions {
-                let Some(product) = elements.checked_mul(cursor.u64()?) else {
-                    return bad(format!("tensor `{}` has more elements than can be counted", shown(&name)));
-                };
-                elements = product;
-            }
-            let (kind, offset) = (cursor.u32()?, cursor.u64()?);
-            let Some((sum, end)) = table.elements.checked_add(elements).zip(end_of(kind, elements, offset)) else {
+            let TensorEntry { kind, elements, offset, end, .. } = TensorEntry::read(cursor, &name)?;
+            let Some(sum) = table.elements.checked_add(elements) else {
                 return bad(format!("tensor `{}` is larger than any file", shown(&name)));
             };
             table.elements = sum;

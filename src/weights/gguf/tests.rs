@@ -21,7 +21,7 @@ impl Maker {
         self.version = version;
         self
     }
-    fn pair(mut self, key: &str, kind: u32, value: &[u8]) -> Self {
+    pub(crate) fn pair(mut self, key: &str, kind: u32, value: &[u8]) -> Self {
         self.pairs.0 += 1;
         string(&mut self.pairs.1, key);
         self.pairs.1.extend_from_slice(&kind.to_le_bytes());

@@ -46,6 +46,9 @@ pub fn main() -> ExitCode {
 /// Runs the program with these words, the first of which is its name, and gives the exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = words.into_iter().collect();
+    if asks_version_alone(&words) {
+        return OutputStyle::default().print(NAME_AND_VERSION).map_or_else(|error| error.kind().exit_code(), |()| 0);
+    }
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         // The texts of its help are put together only where they may be shown: that takes longer than the rest of a start.
@@ -72,6 +75,15 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
         output_style.tell_error(&error);
         error.kind().exit_code()
     })
+}
+
+/// What is printed for the version.
+const NAME_AND_VERSION: &str = concat!("model-manager ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// Whether the version is all that is asked for. To put the command line of every command together for that costs more than all
+/// else that it takes.
+fn asks_version_alone(words: &[OsString]) -> bool {
+    matches!(words, [_, word] if word == "--version" || word == "-V")
 }
 
 /// How this run speaks.
@@ -158,4 +170,20 @@ fn not_understood(error: &clap::Error, words: &[OsString]) -> u8 {
     }
     let _nobody_reads = error.print();
     if is_question { 0 } else { ErrorKind::Usage.exit_code() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_same_whether_or_not_the_command_line_is_put_together() {
+        for word in ["--version", "-V"] {
+            let words = ["model-manager", word];
+            assert!(asks_version_alone(&words.map(OsString::from)));
+            assert_eq!(Cli::try_parse_from(words).expect_err(word).to_string(), NAME_AND_VERSION);
+        }
+        assert!(!asks_version_alone(&["model-manager", "list", "--version"].map(OsString::from)));
+        assert!(!asks_version_alone(&["model-manager".into()]));
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     disk::Kind,
     store::{Project, Store, ViewName},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// A model in one form that a command line can name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,13 +23,15 @@ pub struct NameableModel {
 }
 
 impl ModelManager {
-    /// The models that are here, and with `of_registry` those of the registry. Nothing is locked, written, or read of a model,
-    /// and what cannot be read is left out.
-    pub(crate) fn nameable(&self, of_registry: bool) -> Vec<NameableModel> {
-        let here = self.names_here();
+    /// The models that are here, and with `of_registry` those of the registry, whose ids begin so, in upper or lower case. Nothing
+    /// is locked, written, or read of a model, and what cannot be read is left out. The folders of other models are not opened.
+    pub(crate) fn nameable(&self, of_registry: bool, beginning: &str) -> Vec<NameableModel> {
+        let beginning = beginning.to_lowercase();
+        let is_meant = |model: &str| model.to_lowercase().starts_with(&beginning);
+        let here = self.names_here(&is_meant);
         let mut models: Vec<NameableModel> = Vec::new();
         if of_registry && let Ok(registry) = self.session.registry() {
-            for model in registry.models() {
+            for model in registry.models().filter(|model| is_meant(model.id.as_str())) {
                 for entry in &model.formats {
                     let quants = entry.quants.iter().map(|quant| Some(quant.quant.to_string()));
                     for quant in quants.chain(entry.whole.iter().map(|_| None)) {
@@ -44,11 +46,18 @@ impl ModelManager {
                 }
             }
         }
-        for ViewName { model, format, quant } in here {
-            let is_it = |known: &&mut NameableModel| (&known.model, &known.format, &known.quant) == (&model, &format, &quant);
-            match models.iter_mut().find(is_it) {
-                Some(known) => known.is_here = true,
-                None => models.push(NameableModel { model, format, quant, is_here: true, about: None }),
+        let mut known: HashMap<ViewName, usize> = HashMap::new();
+        for (at, NameableModel { model, format, quant, .. }) in models.iter().enumerate() {
+            let name = ViewName { model: model.clone(), format: format.clone(), quant: quant.clone() };
+            known.entry(name).or_insert(at);
+        }
+        for name in here {
+            match known.get(&name) {
+                Some(at) => models[*at].is_here = true,
+                None => {
+                    let ViewName { model, format, quant } = name;
+                    models.push(NameableModel { model, format, quant, is_here: true, about: None });
+                }
             }
         }
         models
@@ -62,7 +71,7 @@ impl ModelManager {
     }
 
     /// The names of roots say it in one look; a folder that has none is looked into.
-    fn names_here(&self) -> BTreeSet<ViewName> {
+    fn names_here(&self, is_meant: &dyn Fn(&str) -> bool) -> BTreeSet<ViewName> {
         let store = Store::open_for_reading(self.disk.clone(), &self.store_dir()).ok();
         let project = Project::identify(&*self.models_disk(), &self.settings.models_dir).ok().flatten();
         let mut names: BTreeSet<ViewName> = store
@@ -70,6 +79,7 @@ impl ModelManager {
             .and_then(|(store, project)| store.names_of_roots(&project).ok())
             .unwrap_or_default()
             .into_iter()
+            .filter(|name| is_meant(&name.model))
             .collect();
         let rooted: BTreeSet<String> = names.iter().map(|name| name.model.clone()).collect();
         let folders = |path: &std::path::Path| -> Vec<String> {
@@ -77,7 +87,7 @@ impl ModelManager {
             entries.filter(|entry| entry.kind == Kind::Dir && !entry.name.starts_with('.')).map(|entry| entry.name).collect()
         };
         let top = &self.settings.models_dir;
-        for model in folders(top).into_iter().filter(|model| !rooted.contains(model)) {
+        for model in folders(top).into_iter().filter(|model| is_meant(model) && !rooted.contains(model)) {
             for format in folders(&top.join(&model)) {
                 let quants = folders(&top.join(&model).join(&format));
                 let name = |quant| ViewName { model: model.clone(), format: format.clone(), quant };

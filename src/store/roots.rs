@@ -10,7 +10,7 @@ use crate::{
     disk::{self, Kind, LockKind, parallel},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 const LEAST_ROOTS: usize = 64;
 
 /// What the name of a root's record says of its view. Nothing confirms it: it is for showing.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ViewName {
     /// The model.
     pub model: String,
@@ -121,6 +121,15 @@ impl Store {
     pub fn all_roots_of(&self, project: &Uuid) -> Result<Vec<Root>> {
         let dir = self.layout().project(project);
         self.read_roots(&dir, &self.root_names(project)?, |root| root)
+    }
+
+    /// The names of the records of a project's roots, none of which is read.
+    ///
+    /// # Errors
+    /// Where their folder cannot be read.
+    pub fn names_of_root_records(&self, project: &Uuid) -> Result<HashSet<String>> {
+        let entries = disk::absent_is_none(self.disk().list(&self.layout().project(project)))?.unwrap_or_default();
+        Ok(entries.into_iter().map(|entry| entry.name).filter(|name| Layout::is_root(name)).collect())
     }
 
     fn root_names(&self, project: &Uuid) -> Result<Vec<String>> {

@@ -125,8 +125,8 @@ impl Here<'_> {
 }
 
 impl Known for Here<'_> {
-    fn models(&self, of_registry: bool) -> Vec<NameableModel> {
-        self.session().map(|session| session.blocking(Call::default()).nameable(of_registry)).unwrap_or_default()
+    fn models(&self, of_registry: bool, beginning: &str) -> Vec<NameableModel> {
+        self.session().map(|session| session.blocking(Call::default()).nameable(of_registry, beginning)).unwrap_or_default()
     }
 
     fn projects(&self) -> Vec<String> {

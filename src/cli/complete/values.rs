@@ -22,8 +22,8 @@ impl Candidate {
 
 /// What is known where the command line acts. It is asked only for what is wanted.
 pub trait Known {
-    /// The models that are here, and with `of_registry` those of the registry.
-    fn models(&self, of_registry: bool) -> Vec<NameableModel>;
+    /// The models that are here, and with `of_registry` those of the registry, whose ids begin so.
+    fn models(&self, of_registry: bool, beginning: &str) -> Vec<NameableModel>;
     /// The models directories of the projects of the store.
     fn projects(&self) -> Vec<String>;
 }
@@ -74,15 +74,17 @@ fn values(cursor: &Cursor<'_>, arg: &Arg, known: &dyn Known) -> Vec<Candidate> {
         let shown = possible.iter().filter(|value| !value.is_hide_set());
         return shown.map(|value| Candidate::new(value.get_name(), value.get_help().cloned().unwrap_or_default())).collect();
     }
+    // Of other models nothing is asked: a folder of models may have thousands.
+    let id = cursor.typed.split(':').next().unwrap_or_default();
     match (cursor.path.as_slice(), arg.get_id().as_str()) {
-        (["download" | "info"], "models" | "model") => names(cursor, &known.models(true)),
-        (["add"], "references") => names(cursor, &known.models(true)),
+        (["download" | "info"], "models" | "model") => names(cursor, &known.models(true, id)),
+        (["add"], "references") => names(cursor, &known.models(true, id)),
         (["verify" | "remove" | "path" | "lock" | "use" | "why"], "models" | "model" | "what") => {
-            names(cursor, &known.models(false))
+            names(cursor, &known.models(false, id))
         }
-        (["registry", "remove"], _) => names(cursor, &known.models(true)),
-        (_, "format") => formats(cursor, &known.models(true)),
-        (_, "quant") => quants(cursor, &known.models(true)),
+        (["registry", "remove"], _) => names(cursor, &known.models(true, id)),
+        (_, "format") => formats(cursor, &known.models(true, "")),
+        (_, "quant") => quants(cursor, &known.models(true, "")),
         (["config", "set" | "unset"], "values") => setting_words(cursor),
         (["projects", "forget"] | ["gc"], "project") => known.projects().into_iter().map(|path| Candidate::new(path, "")).collect(),
         _ => Vec::new(),
@@ -148,7 +150,7 @@ mod tests {
     struct Shelf;
 
     impl Known for Shelf {
-        fn models(&self, of_registry: bool) -> Vec<NameableModel> {
+        fn models(&self, of_registry: bool, beginning: &str) -> Vec<NameableModel> {
             let model = |model: &str, quant: &str, is_here: bool| NameableModel {
                 model: model.into(),
                 format: "gguf".into(),
@@ -157,7 +159,7 @@ mod tests {
                 about: None,
             };
             let all = [model("tiny", "q4_k_m", true), model("tiny", "q8_0", false), model("mistral", "q5_k_m", false)];
-            all.into_iter().filter(|model| of_registry || model.is_here).collect()
+            all.into_iter().filter(|model| (of_registry || model.is_here) && model.model.starts_with(beginning)).collect()
         }
         fn projects(&self) -> Vec<String> {
             vec!["/srv/game/models".into()]

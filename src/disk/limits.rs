@@ -138,7 +138,7 @@ impl OpenFiles {
         const OTHERS: usize = 32;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let share = |part: usize, most: usize| (limit.saturating_sub(OTHERS) / part).clamp(1, most);
-        Self { connections: share(16, 1024), downloads: share(8, 250), group: share(16, 64), folders: share(32, 320) }
+        Self { connections: share(16, 1024), downloads: share(8, 250), group: share(16, 256), folders: share(32, 320) }
     }
 
     #[cfg(test)]
@@ -158,7 +158,7 @@ mod tests {
             assert!(open as u64 <= limit, "{open} of {limit}");
         }
         let OpenFiles { connections, downloads, group, folders } = OpenFiles::of(1 << 20);
-        assert_eq!((connections >= 16, downloads, group, folders), (true, 250, 64, 320));
+        assert_eq!((connections >= 16, downloads, group, folders), (true, 250, 256, 320));
         assert_eq!(OpenFiles::of(0), OpenFiles { connections: 1, downloads: 1, group: 1, folders: 1 });
     }
 

@@ -142,7 +142,8 @@ impl ModelManager {
         }
         plan.files.iter_mut().for_each(|file| file.sha256 = file.imported.or(file.sha256));
         // Of what was here already, nothing was compared.
-        let compared = imported.iter().filter(|done| done.sharing != Sharing::Present);
+        let is_compared = |done: &&Imported| done.sharing != Sharing::Present && KnownStores::notes_hash_of(done.blob.size);
+        let compared = imported.iter().filter(is_compared);
         self.remember_hashes(store, compared.map(|done| &done.blob.digest));
         if !imported.is_empty() {
             self.report(&Event::Notice(taken(other.layout().root(), &imported)));

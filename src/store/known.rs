@@ -14,6 +14,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
@@ -27,6 +28,8 @@ use uuid::Uuid;
 const MOST_KNOWN: usize = 64;
 /// How long a store may stay silent before it is left out: what answers slower is a volume that does not answer at all.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a thread that looks says nothing: what it finds is news for another thread, which is to wake up for many at once.
+const BETWEEN_NEWS: Duration = Duration::from_millis(20);
 /// How long is looked in a store that answers.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// The folder of the BLAKE3 hashes.
@@ -86,10 +89,8 @@ pub struct Unusable {
 enum News {
     /// It is there.
     Opened,
-    /// It was looked for one more.
-    Looked,
-    /// It has the blob that was asked for at this place of the list.
-    Has(usize, FoundBlob),
+    /// It was looked further, and these blobs were found, each with its place in the list of what was asked for.
+    Looked(Vec<(usize, FoundBlob)>),
     /// Why it cannot be read from.
     Failed(String),
     /// All was looked for.
@@ -151,6 +152,11 @@ impl KnownStores {
         Ok(self.disk.remove_if_there(&self.file(uuid))?)
     }
 
+    /// Whether the hash of a blob of this length is noted: for a small one nothing is gained.
+    pub fn notes_hash_of(size: u64) -> bool {
+        has_segments_record(size)
+    }
+
     /// Notes the BLAKE3 hash of blobs whose SHA-256 was just computed, and which nobody but this user can have changed since.
     /// Small blobs are left out: nothing is gained for them.
     ///
@@ -163,7 +169,7 @@ impl KnownStores {
         let dir = self.dir.join(HASHES);
         let mut is_made = false;
         for digest in digests {
-            let Some(meta) = store.meta(digest)?.filter(|meta| has_segments_record(meta.size)) else { continue };
+            let Some(meta) = store.meta(digest)?.filter(|meta| Self::notes_hash_of(meta.size)) else { continue };
             if self.hash_of(digest, meta.size) == Some(meta.blake3) {
                 continue;
             }
@@ -177,7 +183,7 @@ impl KnownStores {
 
     /// The BLAKE3 hash of the blob of this address and length, where a command of this user found it.
     pub fn hash_of(&self, digest: &Sha256Digest, size: u64) -> Option<Blake3Digest> {
-        if !has_segments_record(size) {
+        if !Self::notes_hash_of(size) {
             return None;
         }
         let text = self.disk.read_at_most(&self.dir.join(HASHES).join(digest.to_string()), format::SHORT_RECORD).ok()??;
@@ -247,10 +253,11 @@ impl KnownStores {
                 }
                 Ok((number, told)) => {
                     heard.insert(number, Instant::now());
-                    if let News::Has(place, blob) = told
-                        && found[place].as_ref().is_none_or(|other| blob.is_on_volume && !other.is_on_volume)
-                    {
-                        found[place] = Some(blob);
+                    let News::Looked(blobs) = told else { continue };
+                    for (place, blob) in blobs {
+                        if found[place].as_ref().is_none_or(|other| blob.is_on_volume && !other.is_on_volume) {
+                            found[place] = Some(blob);
+                        }
                     }
                 }
                 Err(_) => {
@@ -314,10 +321,19 @@ fn look(disk: Arc<dyn Disk>, known: &KnownStore, volume: Option<u64>, wanted: &[
 /// Looks for blobs in an open store, and stops where nobody listens, or when it took too long.
 fn look_for_blobs(store: &Store, volume: Option<u64>, wanted: &[(IngestKey, u64)], tell: &dyn Fn(News) -> bool) -> Result<()> {
     let end = Instant::now() + LONGEST_LOOK;
-    let goes_on = || Instant::now() < end && tell(News::Looked);
+    let (told, found) = (Cell::new(Instant::now()), RefCell::new(Vec::new()));
+    let goes_on = || {
+        let now = Instant::now();
+        if now.saturating_duration_since(told.get()) < BETWEEN_NEWS {
+            return now < end;
+        }
+        told.set(now);
+        now < end && tell(News::Looked(found.take()))
+    };
     let git_ids: HashSet<GitSha1> =
         wanted.iter().filter_map(|(key, _)| if let IngestKey::Git(id) = key { Some(*id) } else { None }).collect();
     let by_git_id = if git_ids.is_empty() { HashMap::new() } else { store.blobs_by_git_id(&git_ids, &goes_on)? };
+    let marks: HashSet<Sha256Digest> = store.marks()?.into_iter().collect();
     for (place, (key, size)) in wanted.iter().enumerate() {
         let candidates = match key {
             IngestKey::Sha256(digest) => std::slice::from_ref(digest),
@@ -326,9 +342,9 @@ fn look_for_blobs(store: &Store, volume: Option<u64>, wanted: &[(IngestKey, u64)
         };
         for digest in candidates {
             let Some(stat) = store.stat(digest)?.filter(|stat| stat.len == *size) else { continue };
-            if store.damage(digest)?.is_none() {
+            if !marks.contains(digest) {
                 let is_on_volume = volume == Some(stat.dev);
-                tell(News::Has(place, FoundBlob { store: store.clone(), digest: *digest, is_on_volume }));
+                found.borrow_mut().push((place, FoundBlob { store: store.clone(), digest: *digest, is_on_volume }));
                 break;
             }
         }
@@ -336,5 +352,6 @@ fn look_for_blobs(store: &Store, volume: Option<u64>, wanted: &[(IngestKey, u64)
             break;
         }
     }
+    tell(News::Looked(found.into_inner()));
     Ok(())
 }

@@ -14,15 +14,20 @@ impl Store {
     /// What is recorded about a blob; `None` where nothing is, the record is unreadable (it can be rebuilt), or a newer
     /// program wrote it (see [`Self::has_newer_meta`]).
     pub fn meta(&self, digest: &Sha256Digest) -> Result<Option<BlobMeta>> {
-        let text = self.read_record(&self.layout().meta(digest), format::LONGEST_META)?;
-        let meta = text.and_then(|text| serde_json::from_slice::<BlobMeta>(&text).ok());
-        Ok(meta.filter(|meta| meta.format == format::RECORD_VERSION))
+        Ok(self.meta_or_newer(digest)?.0)
     }
 
     /// Whether a newer program wrote the record of a blob. Such a record is neither read nor replaced.
     pub fn has_newer_meta(&self, digest: &Sha256Digest) -> Result<bool> {
-        let text = self.read_record(&self.layout().meta(digest), format::LONGEST_META)?;
-        Ok(text.is_some_and(|text| format::version_of(&text) > format::RECORD_VERSION))
+        Ok(self.meta_or_newer(digest)?.1)
+    }
+
+    /// What is recorded about a blob, or whether a newer program recorded it, by one reading.
+    pub(super) fn meta_or_newer(&self, digest: &Sha256Digest) -> Result<(Option<BlobMeta>, bool)> {
+        let Some(text) = self.read_record(&self.layout().meta(digest), format::LONGEST_META)? else { return Ok((None, false)) };
+        let meta = serde_json::from_slice::<BlobMeta>(&text).ok().filter(|meta| meta.format == format::RECORD_VERSION);
+        let is_newer = meta.is_none() && format::version_of(&text) > format::RECORD_VERSION;
+        Ok((meta, is_newer))
     }
 
     /// The values of a blob's segments as they are recorded, if they fit the rest of its record: otherwise they prove nothing.

@@ -126,14 +126,14 @@ fn a_blob_that_was_imported_from_another_store_is_there_whole_or_not_at_all() {
     let (disk, store) = ready();
     let other = Store::open_or_init(Arc::new(disk.clone()), Path::new("/other/.blobs"), false).unwrap();
     disk.sync_everything();
-    let contents = [content(1, 9), content(2, SEGMENT_LEN + 3)];
+    let contents = [content(1, 9), content(3, 200), content(2, SEGMENT_LEN + 3)];
     for data in &contents {
         // Nobody made it durable there.
         let file = disk.open(&other.layout().blob(&sha256_of(data)), Open::CreateNew(0o644)).unwrap();
         file.write_at(data, 0).unwrap();
         file.set_mode(0o444).unwrap();
     }
-    let moments = disk.moments(|| import_from(&store, &other, &[&contents[0], &contents[1]]).unwrap());
+    let moments = disk.moments(|| import_from(&store, &other, &contents.each_ref().map(Vec::as_slice)).unwrap());
     for moment in &moments {
         for after in crashes(moment, 2) {
             let store = store_on(&after);
@@ -144,7 +144,7 @@ fn a_blob_that_was_imported_from_another_store_is_there_whole_or_not_at_all() {
         }
     }
     let last = store_on(&moments.last().unwrap().crash(|_| false));
-    assert_eq!(last.blobs().unwrap().len(), 2, "what was reported as done stays");
+    assert_eq!(last.blobs().unwrap().len(), 3, "what was reported as done stays");
 }
 
 #[test]

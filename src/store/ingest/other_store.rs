@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Files that are worth a further thread that hashes them.
 const LEAST_FILES: usize = 8;
+/// A group that has so many bytes takes no further blob.
+const GROUP_BYTES: u64 = 1 << 30;
 /// Bytes of a file that are read at once for its git id.
 const BLOCK: u64 = 256 << 10;
 
@@ -86,6 +88,35 @@ pub struct Imported {
     pub sharing: Sharing,
 }
 
+/// A blob of the other store that is open for reading.
+struct Opened {
+    source: Box<dyn DiskFile>,
+    path: PathBuf,
+    place: Placed,
+}
+
+/// How a blob gets its place in this store.
+enum Placed {
+    /// It has one: a reflink at this path.
+    Reflink(Place, PathBuf),
+    /// By a further name of the file.
+    Link,
+    /// By a copy.
+    Copy,
+}
+
+impl Opened {
+    /// Makes durable what will be linked, before it is: a link changes the file, and what is on the medium already costs little
+    /// until then. A failure takes the place of what was opened.
+    fn sync(opened: &mut Result<Option<Self>>) {
+        if let Ok(Some(there)) = opened
+            && let Err(error) = there.source.sync_all()
+        {
+            *opened = Err(error.into());
+        }
+    }
+}
+
 /// A blob of the other store, hashed and ready to be published.
 struct Staged {
     data: Box<dyn DiskFile>,
@@ -136,10 +167,16 @@ impl Store {
 }
 
 /// The blobs in their order, in groups of at most so many, of which none has a digest twice: the second is to find the first.
+/// A group ends where it has [`GROUP_BYTES`], so that an import which is cancelled keeps most of what it has hashed.
 fn groups(mut rest: &[BlobToImport], most: usize) -> impl Iterator<Item = &[BlobToImport]> {
     std::iter::from_fn(move || {
-        let mut digests = HashSet::new();
-        let len = rest.iter().take(most).take_while(|blob| digests.insert(blob.digest)).count();
+        let (mut digests, mut bytes) = (HashSet::new(), 0_u64);
+        let fits = |blob: &&BlobToImport| {
+            let has_room = bytes < GROUP_BYTES;
+            bytes = bytes.saturating_add(blob.size);
+            has_room && digests.insert(blob.digest)
+        };
+        let len = rest.iter().take(most).take_while(fits).count();
         let (group, behind) = rest.split_at(len);
         rest = behind;
         (!group.is_empty()).then_some(group)
@@ -168,8 +205,14 @@ impl Import<'_> {
             // The hash of a large file takes two already.
             1
         };
-        let stage = |blob: &BlobToImport| Ok::<_, Infallible>(self.stage(blob));
-        let Ok(staged) = parallel::map(wanted.iter(), workers, stage);
+        let open = |blob: &BlobToImport| Ok::<_, Infallible>(self.open(blob));
+        let Ok(mut opened) = parallel::map(wanted.iter(), workers, open);
+        let links = opened.iter_mut().filter(|opened| matches!(opened, Ok(Some(Opened { place: Placed::Link, .. }))));
+        publish::at_once(links.collect::<Vec<_>>().into_iter(), Opened::sync);
+        let stage = |(blob, opened): (&BlobToImport, Result<Option<Opened>>)| {
+            Ok::<_, Infallible>(opened.and_then(|opened| opened.map(|opened| self.stage(blob, opened)).transpose()))
+        };
+        let Ok(staged) = parallel::map(wanted.iter().zip(opened), workers, stage);
         let mut files = Vec::new();
         for (blob, staged) in wanted.iter().zip(&staged) {
             let Ok(Some(staged)) = staged else { continue };
@@ -202,9 +245,8 @@ impl Import<'_> {
         wanted.iter().zip(staged).map(finish).collect()
     }
 
-    /// Hashes a blob of the other store, and places it where the volume or its owner makes that necessary. `None` where it is
-    /// here already.
-    fn stage(&self, blob: &BlobToImport) -> Result<Option<Staged>> {
+    /// Opens a blob of the other store, and decides how it is placed. `None` where it is here already.
+    fn open(&self, blob: &BlobToImport) -> Result<Option<Opened>> {
         if self.cancel.is_cancelled() {
             return Err(StoreError::Cancelled);
         }
@@ -223,21 +265,36 @@ impl Import<'_> {
         if stat.len != blob.size {
             return Err(StoreError::Changed { path });
         }
-        let staged = match self.reflink(blob, &stat)? {
-            Some((place, at)) => {
-                let data = disk.open(&at, Open::Read)?;
+        let place = match self.reflink(blob, &stat)? {
+            Some((place, at)) => Placed::Reflink(place, at),
+            None if self.may_link(&*source, &stat) => Placed::Link,
+            None => Placed::Copy,
+        };
+        Ok(Some(Opened { source, path, place }))
+    }
+
+    /// Hashes an open blob of the other store, and gives it a place in this one.
+    fn stage(&self, blob: &BlobToImport, Opened { source, path, place }: Opened) -> Result<Staged> {
+        match place {
+            Placed::Reflink(place, at) => {
+                let data = match self.store.disk().open(&at, Open::Read) {
+                    Ok(data) => data,
+                    Err(error) => {
+                        self.remove(place, &at)?;
+                        return Err(error.into());
+                    }
+                };
                 self.hashed(blob, data, at, Sharing::Reflink, place, None)
             }
-            None if self.may_link(&*source, &stat) => self.link(blob, source, path),
-            None => {
+            Placed::Link => self.link(blob, source, path),
+            Placed::Copy => {
                 self.store.require_space(blob.size)?;
                 let (place, at, data) = self.make_file(blob)?;
                 data.allocate(blob.size)?;
                 data.set_len(blob.size)?;
                 self.hashed(blob, data, at, Sharing::Copy, place, Some(&*source))
             }
-        };
-        staged.map(Some)
+        }
     }
 
     /// A reflink of the file in its place; `None` where there is none.
@@ -279,11 +336,9 @@ impl Import<'_> {
         stat.mode == BLOB_MODE && is_own && self.volume == stat.dev
     }
 
-    /// A further name of the file, in `tmp`, once it was hashed. Its path may be of another file by then, so what was linked is
-    /// compared with what was hashed.
+    /// A further name of the file, which was synced, in `tmp`, once it was hashed. Its path may be of another file by then, so
+    /// what was linked is compared with what was hashed.
     fn link(&self, blob: &BlobToImport, source: Box<dyn DiskFile>, path: PathBuf) -> Result<Staged> {
-        // Before the link, which changes the file: what is on the medium already costs nothing then.
-        source.sync_all()?;
         let Staged { data, values, sharing, .. } =
             self.hashed(blob, source, path.clone(), Sharing::HardLink, Place::Other, None)?;
         let disk = self.store.disk();
@@ -423,4 +478,23 @@ fn git_id(data: &dyn DiskFile, len: u64) -> Result<Option<GitSha1>> {
         at += part.len() as u64;
     }
     Ok(hasher.finish().1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(name: u8, size: u64) -> BlobToImport {
+        let digest = Sha256Digest::from_bytes([name; 32]);
+        BlobToImport { digest, size, blake3: None, git_sha1: None, trust: Trust::Tofu, source: None }
+    }
+
+    #[test]
+    fn a_group_ends_after_so_many_blobs_or_bytes_and_before_a_digest_that_it_has() {
+        let lengths = |blobs: &[BlobToImport]| groups(blobs, 3).map(<[BlobToImport]>::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&[1, 2, 3, 4].map(|name| blob(name, 5))), [3, 1]);
+        assert_eq!(lengths(&[1, 2, 1].map(|name| blob(name, 5))), [2, 1]);
+        assert_eq!(lengths(&[1, 2, 3].map(|name| blob(name, GROUP_BYTES / 2))), [2, 1]);
+        assert_eq!(lengths(&[1, 2].map(|name| blob(name, u64::MAX))), [1, 1]);
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     disk::{self, DiskError, DiskFile, UnnamedFile, limits::OpenFiles, parallel},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     convert::Infallible,
     io,
     path::{Path, PathBuf},
@@ -120,7 +120,7 @@ pub(in crate::store) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>)
         Ok(())
     });
     at_once(group.iter_mut(), |member| each(std::slice::from_mut(member), Member::sync));
-    each(&mut group, |member| member.name_records(store));
+    name_records(store, &mut group);
     sync_folders(store, &mut group, |member| {
         let (digest, size) = (&member.file.digest, member.file.size);
         let segments = has_segments_record(size).then(|| store.layout().segments(digest));
@@ -132,6 +132,21 @@ pub(in crate::store) fn publish(store: &Store, files: Vec<Result<Finished<'_>>>)
     store.named().extend(group.iter().flatten().map(|member| member.file.digest));
     let blob = |member: Member<'_>| Blob { digest: member.file.digest, size: member.file.size };
     group.into_iter().map(|member| member.map(blob)).collect()
+}
+
+/// Gives the records of the whole group their names, under one lock.
+fn name_records(store: &Store, group: &mut [Result<Member<'_>>]) {
+    if group.iter().all(Result::is_err) {
+        return;
+    }
+    let locked = store.lock_records().and_then(|lock| Ok((lock, store.marks()?)));
+    match locked {
+        Ok((_lock, marks)) => {
+            let marks: HashSet<Sha256Digest> = marks.into_iter().collect();
+            each(group, |member| member.name_records(store, &marks));
+        }
+        Err(error) => each(group, |_| Err(error.clone())),
+    }
 }
 
 /// Takes a step with every file that is still in the group.
@@ -147,7 +162,7 @@ fn each<'a>(group: &mut [Result<Member<'a>>], mut step: impl FnMut(&mut Member<'
 
 /// Does something with each of `all`, a few at once: the system makes one of several syncs that it is asked for together.
 /// One that fails keeps none of the others from it.
-fn at_once<T, R: Send>(all: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+pub(super) fn at_once<T, R: Send>(all: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let workers = all.len().min(SYNCS);
     let Ok(done) = parallel::map(all, workers, |one| Ok::<R, Infallible>(work(one)));
     done
@@ -235,14 +250,14 @@ impl<'a> Member<'a> {
     }
 
     /// Gives the records their names, unless the blob is there: then only what is new about it is noted. Nothing that was
-    /// noted since is lost, and a record of a newer program stays.
-    fn name_records(&mut self, store: &Store) -> Result<()> {
+    /// noted since is lost, and a record of a newer program stays. The caller has the lock of the records; `marks` are of blobs
+    /// with known damage.
+    fn name_records(&mut self, store: &Store, marks: &HashSet<Sha256Digest>) -> Result<()> {
         let digest = &self.file.digest;
         let records = self.records.take();
-        let _lock = store.lock_records()?;
-        let noted = store.meta(digest)?;
+        let (noted, is_newer) = store.meta_or_newer(digest)?;
         // A blob with known damage is replaced.
-        self.file.replaces |= store.damage(digest)?.is_some();
+        self.file.replaces |= marks.contains(digest);
         if !self.file.replaces && store.find(digest)?.is_some() {
             self.is_known = true;
             // Written even where nothing is new: the age of the record carries the blob through the grace period.
@@ -268,7 +283,7 @@ impl<'a> Member<'a> {
                     store.write_meta(digest, &self.meta)?;
                 }
             }
-            None if store.has_newer_meta(digest)? => {}
+            None if is_newer => {}
             None => meta.name(&store.layout().meta(digest))?,
         }
         Ok(())

@@ -249,9 +249,9 @@ pub use digest::{GitSha1, Sha256Digest};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
-    AddRequest, AdoptOptions, Call, Companions, DownloadOptions, EvictionOptions, EvictionPlan, ExposeTarget, ListFilter,
-    ListOrder, LockOptions, ModelManager, ModelName, SearchLimit, SearchOrder, SearchQuery, Selector, Session, StoreSwitch,
-    SyncOptions, UseOptions, UsePlan,
+    AddRequest, AdoptOptions, Call, Companions, DownloadOptions, EvictionOptions, EvictionPlan, ExposeTarget, ListDetails,
+    ListFilter, ListOrder, ListQuery, LockOptions, ModelManager, ModelName, SearchLimit, SearchOrder, SearchQuery, Selector,
+    Session, StoreSwitch, SyncOptions, UseOptions, UsePlan,
 };
 pub use names::{App, Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;

@@ -82,6 +82,12 @@ impl Table {
         }
     }
 
+    /// The headings of the columns that have room in this width, in capitals. Longer texts never make room for more of them.
+    pub fn columns(&self, width: Option<usize>) -> Vec<&str> {
+        let layout = self.layout(width.unwrap_or(usize::MAX));
+        layout.iter().filter_map(|(column, _)| Some(self.headings.get(*column)?.as_str())).collect()
+    }
+
     /// Its lines, the headings first; none of them is longer than `width`, where one is given.
     pub fn lines(&self, width: Option<usize>) -> Vec<String> {
         let layout = self.layout(width.unwrap_or(usize::MAX));

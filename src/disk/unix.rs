@@ -219,11 +219,18 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<fs::File> {
     open_at(CWD, path, how, Links::Follow)
 }
 
+/// How a file is opened for reading: a pipe in place of a file does not block.
+pub(super) fn read_flags() -> OFlags {
+    OFlags::RDONLY | OPENED
+}
+
+/// What holds for every open file.
+const OPENED: OFlags = OFlags::CLOEXEC.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
 /// Opens a file with `O_NONBLOCK`, so that a pipe in place of a file does not block; it has no effect on regular files.
 pub(super) fn open_at(dir: impl AsFd, name: &Path, how: Open, links: Links) -> io::Result<fs::File> {
     let open = |flags: OFlags, mode: u32| -> io::Result<fs::File> {
-        let always = OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        Ok(rustix::fs::openat(&dir, name, flags | always, mode_of(mode))?.into())
+        Ok(rustix::fs::openat(&dir, name, flags | OPENED, mode_of(mode))?.into())
     };
     match how {
         Open::ReadFollow => open(OFlags::RDONLY, 0),

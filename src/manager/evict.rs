@@ -165,7 +165,7 @@ impl ModelManager {
     /// When each view of the models directory was last used.
     fn times_of_use(&self, store: &Store) -> Result<HashMap<ViewKey, Option<Timestamp>>> {
         let time = |listed: ListedModel| listed.view.map(|view| (view, listed.used_at));
-        Ok(self.list_in(store)?.into_iter().filter_map(time).collect())
+        Ok(self.list_with_use(store)?.into_iter().filter_map(time).collect())
     }
 }
 

@@ -1,46 +1,73 @@
 //! Lists the models that are here.
 
-use super::{ListedFile, ListedFileState, ListedModel, ListedState, ModelManager, StoreList, Timestamp, UnshownBlob};
+use super::{
+    ListDetails, ListOrder, ListQuery, ListedFile, ListedFileState, ListedModel, ListedState, ModelManager, StoreList, Timestamp,
+    UnshownBlob,
+};
 use crate::{
     digest::Sha256Digest,
-    disk::Stat,
+    disk::{Stat, parallel},
     error::Result,
     names::{Format, RelPath, companions},
-    store::{Project, Provenance, RootRecord, Store, ViewKey},
+    store::{Project, Provenance, RootRecord, Store},
     view::{Found, Health},
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    convert::Infallible,
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
 
-/// What the records of the store say of a model, besides what its folder tells.
-#[derive(Clone, Copy)]
-struct Details<'a> {
-    store: &'a Store,
-    project: Option<Uuid>,
-}
+/// So many models are worth a thread.
+const LEAST_MODELS: usize = 64;
+/// So many are taken at once: few enough that no worker is left behind with many.
+const MODELS_AT_ONCE: usize = 16;
 
 impl ModelManager {
     /// Every model in the models directory, one entry for each view.
     pub fn list(&self, format: Option<&Format>) -> Result<Vec<ListedModel>> {
-        let store = self.existing_store()?;
-        self.list_with(store.as_ref(), self.details(store.as_ref())?, None, format)
+        let query = ListQuery { format: format.cloned(), ..ListQuery::default() };
+        Ok(self.list_of(&query, |_| ListDetails::ALL)?.models)
     }
 
     /// The same of all projects that the store has, and the blobs that none of them shows. Other projects are not looked at,
     /// only what the store keeps for them.
     pub fn list_store(&self) -> Result<StoreList> {
-        let Some(store) = self.existing_store()? else { return Ok(StoreList::default()) };
-        let details = self.details(Some(&store))?;
-        let mut list = StoreList { models: self.list_with(Some(&store), details, None, None)?, ..StoreList::default() };
+        self.list_of(&ListQuery { all: true, ..ListQuery::default() }, |_| ListDetails::ALL)
+    }
+
+    /// The models that a query asks for, in its order. `wanted` is given those that fit and says what more is wanted of them:
+    /// each detail costs a look at the records of every model, and what is not wanted is left out.
+    ///
+    /// # Errors
+    /// Where the models directory or the store cannot be read.
+    pub fn list_of(&self, query: &ListQuery, wanted: impl FnOnce(&StoreList) -> ListDetails) -> Result<StoreList> {
+        let store = self.existing_store()?;
+        let mut list = match (query.all, &store) {
+            (false, _) => StoreList::of(self.list_with(store.as_ref(), None, query.format.as_ref())?),
+            (true, Some(store)) => self.whole_store(store)?,
+            (true, None) => StoreList::default(),
+        };
+        list.select(query.format.as_ref(), &query.filter);
+        let mut wanted = wanted(&list);
+        wanted.used |= query.order == ListOrder::Used;
+        if let Some(store) = &store {
+            self.add_details(store, wanted, &mut list.models);
+        }
+        list.sort(query.order);
+        Ok(list)
+    }
+
+    /// The models of all projects of a store, without their details, and its blobs that none of them shows.
+    fn whole_store(&self, store: &Store) -> Result<StoreList> {
+        let mut list = StoreList::of(self.list_with(Some(store), None, None)?);
         let damaged = store.damaged()?;
-        let own = details.and_then(|details| details.project);
+        let own = self.own_project();
         let mut names: HashMap<Uuid, String> = HashMap::new();
         for project in store.projects()?.into_iter().filter(|project| Some(*project) != own) {
-            let name = self.project_name(&store, &project, &mut names);
-            let listed = |root, used_ns| Ok(Some(listed_root(&store, &name, &root, used_ns, &damaged)?));
+            let name = self.project_name(store, &project, &mut names);
+            let listed = |root, used_ns| Ok(Some(listed_root(store, &name, &root, used_ns, &damaged)?));
             list.models.extend(store.map_roots(&project, listed)?);
         }
         let mut shown: HashMap<Sha256Digest, u64> = HashMap::new();
@@ -57,7 +84,7 @@ impl ModelManager {
             } else if let Some(stat) = store.stat(&digest)? {
                 list.stored_bytes += stat.len;
                 if !needed.contains(&digest) {
-                    list.unshown.push(unshown(&store, digest, &stat)?);
+                    list.unshown.push(unshown(store, digest, &stat));
                 }
             }
         }
@@ -66,53 +93,72 @@ impl ModelManager {
 
     /// The models of the models directory without what only the records of the store tell: times of checks, and sources.
     pub(super) fn list_here(&self) -> Result<Vec<ListedModel>> {
-        self.list_with(self.existing_store()?.as_ref(), None, None, None)
+        self.list_with(self.existing_store()?.as_ref(), None, None)
     }
 
     /// The views of one model, likewise.
     pub(super) fn list_model(&self, store: Option<&Store>, model: &str, format: Option<&Format>) -> Result<Vec<ListedModel>> {
-        self.list_with(store, None, Some(model), format)
+        self.list_with(store, Some(model), format)
     }
 
     /// Notes that a listed model is used now.
     pub(super) fn note_use(&self, store: Option<&Store>, listed: &ListedModel) {
         if let (Some(store), Some(view)) = (store, &listed.view)
-            && let Ok(Some(project)) = Project::identify(&*self.models_disk(), &self.settings.models_dir)
+            && let Some(project) = self.own_project()
         {
             store.note_use(&project, view);
         }
     }
 
-    /// The models of the models directory with what this store records of them.
-    pub(super) fn list_in(&self, store: &Store) -> Result<Vec<ListedModel>> {
-        self.list_with(Some(store), self.details(Some(store))?, None, None)
+    /// The models of the models directory, with when each was used.
+    pub(super) fn list_with_use(&self, store: &Store) -> Result<Vec<ListedModel>> {
+        let mut models = self.list_with(Some(store), None, None)?;
+        self.add_details(store, ListDetails { used: true, ..ListDetails::NONE }, &mut models);
+        Ok(models)
     }
 
-    fn details<'s>(&self, store: Option<&'s Store>) -> Result<Option<Details<'s>>> {
-        let Some(store) = store else { return Ok(None) };
-        // A project file that cannot be read is reported where it matters.
-        let project = Project::identify(&*self.models_disk(), &self.settings.models_dir).ok().flatten();
-        Ok(Some(Details { store, project }))
+    /// This project. A file of it that cannot be read is reported where it matters.
+    fn own_project(&self) -> Option<Uuid> {
+        Project::identify(&*self.models_disk(), &self.settings.models_dir).ok().flatten()
     }
 
-    fn list_with(
-        &self,
-        store: Option<&Store>,
-        details: Option<Details<'_>>,
-        model: Option<&str>,
-        format: Option<&Format>,
-    ) -> Result<Vec<ListedModel>> {
-        Ok(self.views(store.cloned()).scan_models(model, format, |found| self.listed_of(found, details))?)
+    fn list_with(&self, store: Option<&Store>, model: Option<&str>, format: Option<&Format>) -> Result<Vec<ListedModel>> {
+        Ok(self.views(store.cloned()).scan_models(model, format, |found| self.listed_of(found))?)
     }
 
-    fn listed_of(&self, mut found: Vec<Found>, details: Option<Details<'_>>) -> Vec<ListedModel> {
+    fn listed_of(&self, mut found: Vec<Found>) -> Vec<ListedModel> {
         found.retain(|file| file.belongs);
         // They come in order, so that the files of a view follow each other.
-        found.chunk_by(is_beside).map(|files| self.listed(files, details)).collect()
+        found.chunk_by(is_beside).map(|files| self.listed(files)).collect()
+    }
+
+    /// Adds what only records tell. What cannot be read is as good as not recorded: this is for showing.
+    fn add_details(&self, store: &Store, wanted: ListDetails, models: &mut [ListedModel]) {
+        if wanted == ListDetails::NONE || models.is_empty() {
+            return;
+        }
+        let project = if wanted.used { self.own_project() } else { None };
+        let uses = project.and_then(|project| Some((project, store.names_of_root_records(&project).ok()?)));
+        let own = self.settings.models_dir.to_string_lossy();
+        let add = |models: &mut [ListedModel]| {
+            for model in models {
+                if let (Some((project, names)), Some(view)) = (&uses, &model.view)
+                    && model.project == own
+                    && names.contains(&view.record_name())
+                {
+                    let noted = store.noted_use(project, view).ok().flatten().and_then(Timestamp::from_nanoseconds);
+                    model.used_at = model.used_at.max(noted);
+                }
+                add_history(store, wanted, model);
+            }
+            Ok::<(), Infallible>(())
+        };
+        let workers = parallel::workers(models.len(), LEAST_MODELS);
+        let Ok(_) = parallel::map(models.chunks_mut(MODELS_AT_ONCE), workers, add);
     }
 
     /// The list entry for the files of one view.
-    fn listed(&self, files: &[Found], details: Option<Details<'_>>) -> ListedModel {
+    fn listed(&self, files: &[Found]) -> ListedModel {
         let Found { model, format, quant, .. } = files[0].clone();
         let view = files[0].view();
         let mut path = self.settings.models_dir.join(&model).join(&format);
@@ -123,18 +169,14 @@ impl ModelManager {
             let is_model = |file: &&Found| model.is_some_and(|model| file.file == model.as_str());
             path = files.iter().find(is_model).unwrap_or(&files[0]).path.clone();
         }
-        let records = Records::of(details, view.as_ref(), files);
         let newest = |time: fn(&Found) -> i64| files.iter().map(time).max().unwrap_or(0);
-        let used_ns = newest(|file| file.accessed_ns).max(records.used_ns);
         ListedModel {
             view,
             path,
             project: self.settings.models_dir.to_string_lossy().into_owned(),
             total_bytes: files.iter().map(|file| file.size).sum(),
             added_at: Timestamp::from_nanoseconds(newest(|file| file.modified_ns)),
-            used_at: Timestamp::from_nanoseconds(used_ns),
-            verified_at: Timestamp::from_nanoseconds(records.verified_ns),
-            source: records.source,
+            used_at: Timestamp::from_nanoseconds(newest(|file| file.accessed_ns)),
             model,
             format,
             quant,
@@ -162,36 +204,19 @@ fn of_files(files: Vec<ListedFile>) -> ListedModel {
     }
 }
 
-/// What records say of a view; times are 0 where they say nothing.
-#[derive(Default)]
-struct Records {
-    used_ns: i64,
-    /// The earliest of its files.
-    verified_ns: i64,
-    source: Option<String>,
-}
-
-impl Records {
-    /// What cannot be read is as good as not recorded: this is for showing.
-    fn of(details: Option<Details<'_>>, view: Option<&ViewKey>, files: &[Found]) -> Self {
-        let Some(Details { store, project }) = details else { return Self::default() };
-        let used = project.zip(view).and_then(|(project, view)| store.noted_use(&project, view).ok().flatten());
-        let digests = files.iter().filter_map(|file| Some((file.digest()?, file.size)));
-        Self { used_ns: used.unwrap_or(0), ..Self::of_blobs(store, digests, files.len()) }
-    }
-
-    /// `files` is how many files there are, also those that show no blob.
-    fn of_blobs(store: &Store, digests: impl Iterator<Item = (Sha256Digest, u64)>, files: usize) -> Self {
-        let digests: Vec<(Sha256Digest, u64)> = digests.collect();
-        let largest = digests.iter().max_by_key(|(_, size)| *size).map(|(digest, _)| *digest);
-        let (time, source) = largest.map(|digest| store.history(&digest)).unwrap_or_default();
-        let others = digests.iter().filter(|(digest, _)| Some(*digest) != largest);
-        let mut times: Vec<i64> = others.filter_map(|(digest, _)| store.verified_ns(digest).ok().flatten()).collect();
-        // The largest may stand there under several names.
-        let largest_files = digests.iter().filter(|(digest, _)| Some(*digest) == largest).count();
-        times.extend(time.into_iter().flat_map(|time| std::iter::repeat_n(time, largest_files)));
-        let verified_ns = if times.len() == files { times.into_iter().min().unwrap_or(0) } else { 0 };
-        Self { used_ns: 0, verified_ns, source: source.as_ref().and_then(source_of) }
+/// Adds when the files of a model were verified, and where the largest of them came from.
+fn add_history(store: &Store, wanted: ListDetails, model: &mut ListedModel) {
+    let blobs = model.files.iter().filter_map(|file| Some((file.sha256?, file.size)));
+    let largest = blobs.max_by_key(|(_, size)| *size).map(|(digest, _)| digest).filter(|_| wanted.source);
+    let (time, sources) = largest.map(|digest| store.history(&digest)).unwrap_or_default();
+    model.source = sources.first().and_then(source_of);
+    if wanted.verified {
+        let verified_ns = |file: &ListedFile| match file.sha256? {
+            digest if Some(digest) == largest => time,
+            digest => store.verified_ns(&digest).ok().flatten(),
+        };
+        let times: Option<Vec<i64>> = model.files.iter().map(verified_ns).collect();
+        model.verified_at = times.and_then(|times| times.into_iter().min()).and_then(Timestamp::from_nanoseconds);
     }
 }
 
@@ -236,7 +261,6 @@ fn listed_root(
             sha256: Some(file.sha256),
         });
     }
-    let records = Records::of_blobs(store, root.files.iter().map(|file| (file.sha256, file.size)), root.files.len());
     Ok(ListedModel {
         model: view.model.to_string(),
         format: view.format.to_string(),
@@ -245,8 +269,6 @@ fn listed_root(
         path: if view.format.is_single_file() { dir.join(model_of(root)) } else { dir },
         added_at: Timestamp::from_nanoseconds(added_ns),
         used_at: Timestamp::from_nanoseconds(used_ns),
-        verified_at: Timestamp::from_nanoseconds(records.verified_ns),
-        source: records.source,
         view: Some(view.clone()),
         ..of_files(files)
     })
@@ -260,18 +282,18 @@ fn model_of(root: &RootRecord) -> PathBuf {
     model.map(|path| path.to_path()).unwrap_or_default()
 }
 
-fn unshown(store: &Store, sha256: Sha256Digest, stat: &Stat) -> Result<UnshownBlob> {
-    let meta = store.meta(&sha256)?;
-    let upstream = meta.as_ref().and_then(|meta| meta.sources.iter().find_map(Provenance::upstream));
-    Ok(UnshownBlob {
+fn unshown(store: &Store, sha256: Sha256Digest, stat: &Stat) -> UnshownBlob {
+    let (verified_ns, sources) = store.history(&sha256);
+    let upstream = sources.iter().find_map(Provenance::upstream);
+    UnshownBlob {
         sha256,
         size: stat.len,
         added_at: Timestamp::from_nanoseconds(stat.mtime_ns),
         used_at: Timestamp::from_nanoseconds(stat.atime_ns),
-        verified_at: Timestamp::from_nanoseconds(store.verified_ns(&sha256)?.unwrap_or(0)),
-        source: meta.as_ref().and_then(|meta| meta.sources.first()).and_then(source_of),
+        verified_at: verified_ns.and_then(Timestamp::from_nanoseconds),
+        source: sources.first().and_then(source_of),
         repo_path: upstream.and_then(|file| file.path.clone()),
-    })
+    }
 }
 
 fn listed_file(found: &Found) -> ListedFile {

@@ -77,19 +77,20 @@ impl Store {
         }
     }
 
-    /// When a blob was last verified, and where it came from first, by one look at its record. What cannot be read is left out: this is for showing.
-    pub fn history(&self, digest: &Sha256Digest) -> (Option<i64>, Option<Provenance>) {
+    /// When a blob was last verified, and where it came from, the first first, by one look at its record. What cannot be read is
+    /// left out: this is for showing.
+    pub fn history(&self, digest: &Sha256Digest) -> (Option<i64>, Vec<Provenance>) {
         #[derive(serde::Deserialize)]
         struct Sources {
             #[serde(default)]
             sources: Vec<Provenance>,
         }
-        let Ok(file) = self.disk().open(&self.layout().meta(digest), Open::Read) else { return (None, None) };
-        let Ok(stat) = file.stat() else { return (None, None) };
+        let Ok(file) = self.disk().open(&self.layout().meta(digest), Open::Read) else { return Default::default() };
+        let Ok(stat) = file.stat() else { return Default::default() };
         let mut text = vec![0; usize::try_from(stat.len.min(format::LONGEST_META)).unwrap_or(0)];
         let read = if stat.kind == Kind::File { file.read_at(&mut text, 0).unwrap_or(0) } else { 0 };
         let sources = serde_json::from_slice::<Sources>(&text[..read]).ok();
-        (Some(stat.mtime_ns), sources.and_then(|sources| sources.sources.into_iter().next()))
+        (Some(stat.mtime_ns), sources.map(|record| record.sources).unwrap_or_default())
     }
 
     /// The blobs of a project's roots that are of other owners than views. What cannot be read is left out: this is for showing.

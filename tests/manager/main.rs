@@ -21,6 +21,7 @@ mod faults;
 mod files;
 mod kit;
 mod known_stores;
+mod lists;
 mod locks;
 mod move_store;
 mod own_sources;

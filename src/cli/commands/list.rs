@@ -8,7 +8,7 @@ use crate::{
         units,
     },
     error::Result,
-    manager::{ListFilter, ListOrder, ListedModel, ListedState, StoreList, Timestamp, UnshownBlob},
+    manager::{ListDetails, ListFilter, ListOrder, ListQuery, ListedModel, ListedState, StoreList, Timestamp, UnshownBlob},
     names::Format,
     text,
 };
@@ -74,14 +74,15 @@ pub struct List {
 
 impl Args {
     pub fn run(&self, context: &Context<'_>) -> Result<List> {
-        let manager = context.manager()?;
-        let mut list = match self.all {
-            true => manager.list_store()?,
-            false => StoreList::of(manager.list(self.format.as_ref())?),
-        };
-        list.arrange(self.format.as_ref(), &ListFilter::new(&self.filter), self.sort.into());
+        let (format, filter) = (self.format.clone(), ListFilter::new(&self.filter));
+        let query = ListQuery { format, filter, order: self.sort.into(), all: self.all, ..ListQuery::default() };
+        let (style, now) = (context.progress().style(), Timestamp::now());
+        let list = context.manager()?.list_of(&query, |list| match style.json {
+            true => ListDetails::ALL,
+            false => details(list, self.all, &style.output()),
+        })?;
         let filtered = self.format.is_some() || !self.filter.is_empty();
-        Ok(List { list, all: self.all, filtered, now: Timestamp::now() })
+        Ok(List { list, all: self.all, filtered, now })
     }
 }
 
@@ -131,47 +132,8 @@ impl List {
         }
     }
 
-    /// The guide's table, with more columns where there is room.
     fn table(&self, output: &mut Output) {
-        let StoreList { models, unshown, .. } = &self.list;
-        let mut headings = vec!["model", "format", "quant", "size", "state", "verified", "used", "source"];
-        if self.all {
-            headings.insert(5, "project");
-        }
-        // Of the guide's columns the format says least. Only a state that is not as it should be matters more.
-        let is_odd = models.iter().any(|model| model.state != ListedState::Stored);
-        let important: &[usize] = if is_odd { &[3, 2, 4, 1] } else { &[3, 2, 1, 4] };
-        let last = headings.len() - 1;
-        let mut table = Table::new(&headings).right(3).padded(0, 24).padded(1, 9).padded(2, 15).elastic(last, 16);
-        table = if self.all { table.elastic(5, 16).keep(&[3, 2, 5, 4, 1]) } else { table.keep(important) };
-        let ago = |time: Option<Timestamp>, unknown: &str| {
-            time.map_or(unknown.to_owned(), |time| units::ago(self.now.seconds() - time.seconds()))
-        };
-        for model in models {
-            let mut row = vec![
-                model.model.clone(),
-                model.format.clone(),
-                quant(model),
-                units::size(model.total_bytes),
-                model.state.as_str().to_owned(),
-                ago(model.verified_at, "never"),
-                ago(model.used_at, "?"),
-                model.source.clone().unwrap_or_default(),
-            ];
-            if self.all {
-                row.insert(5, output.path(model.project.as_ref()));
-            }
-            table.row(row);
-            if model.state != ListedState::Stored {
-                table.style_last(4, WARNING);
-            }
-        }
-        for blob in unshown {
-            let name = blob.repo_path.clone().unwrap_or_else(|| blob.sha256.short().to_string());
-            let (size, source) = (units::size(blob.size), blob.source.clone().unwrap_or_default());
-            let (verified, used) = (ago(blob.verified_at, "never"), ago(blob.used_at, "?"));
-            table.row([name, "-".into(), "-".into(), size, "not shown".into(), "-".into(), verified, used, source]);
-        }
+        let table = table_of(&self.list, self.all, Some(self.now), output);
         let lines = table.lines(output.width);
         let longest = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string().chars().count()).max().unwrap_or(0);
         let rule = "=".repeat(output.width.unwrap_or(RULE.max(longest)).min(RULE.max(longest)));
@@ -206,6 +168,67 @@ impl List {
             output.note(format!("damaged: a file is not what it should be. `model-manager verify {name} --repair` repairs it."));
         }
     }
+}
+
+/// What is shown of the models that only their records tell. Columns for which there is no room are not worth reading it.
+fn details(list: &StoreList, all: bool, output: &Output) -> ListDetails {
+    match (output.quiet, output.people) {
+        (true, _) => ListDetails::NONE,
+        (false, false) => ListDetails::ALL,
+        (false, true) => {
+            // Without the details, columns are as narrow as they can be: what has no room then has none with them.
+            let table = table_of(list, all, None, output);
+            let shown = table.columns(output.width);
+            let is_shown = |heading| shown.contains(&heading);
+            ListDetails { used: is_shown("USED"), verified: is_shown("VERIFIED"), source: is_shown("SOURCE") }
+        }
+    }
+}
+
+/// The guide's table, with more columns where there is room; where it is not said when now is, without times.
+fn table_of(list: &StoreList, all: bool, now: Option<Timestamp>, output: &Output) -> Table {
+    let StoreList { models, unshown, .. } = list;
+    let mut headings = vec!["model", "format", "quant", "size", "state", "verified", "used", "source"];
+    if all {
+        headings.insert(5, "project");
+    }
+    // Of the guide's columns the format says least. Only a state that is not as it should be matters more.
+    let is_odd = models.iter().any(|model| model.state != ListedState::Stored);
+    let important: &[usize] = if is_odd { &[3, 2, 4, 1] } else { &[3, 2, 1, 4] };
+    let last = headings.len() - 1;
+    let mut table = Table::new(&headings).right(3).padded(0, 24).padded(1, 9).padded(2, 15).elastic(last, 16);
+    table = if all { table.elastic(5, 16).keep(&[3, 2, 5, 4, 1]) } else { table.keep(important) };
+    let ago = |time: Option<Timestamp>, unknown: &str| match (now, time) {
+        (None, _) => String::new(),
+        (_, None) => unknown.to_owned(),
+        (Some(now), Some(time)) => units::ago(now.seconds() - time.seconds()),
+    };
+    for model in models {
+        let mut row = vec![
+            model.model.clone(),
+            model.format.clone(),
+            quant(model),
+            units::size(model.total_bytes),
+            model.state.as_str().to_owned(),
+            ago(model.verified_at, "never"),
+            ago(model.used_at, "?"),
+            model.source.clone().unwrap_or_default(),
+        ];
+        if all {
+            row.insert(5, output.path(model.project.as_ref()));
+        }
+        table.row(row);
+        if model.state != ListedState::Stored {
+            table.style_last(4, WARNING);
+        }
+    }
+    for blob in unshown {
+        let name = blob.repo_path.clone().unwrap_or_else(|| blob.sha256.short().to_string());
+        let (size, source) = (units::size(blob.size), blob.source.clone().unwrap_or_default());
+        let (verified, used) = (ago(blob.verified_at, "never"), ago(blob.used_at, "?"));
+        table.row([name, "-".into(), "-".into(), size, "not shown".into(), "-".into(), verified, used, source]);
+    }
+    table
 }
 
 fn fields(output: &mut Output, model: &ListedModel) {
@@ -255,7 +278,7 @@ fn quant(model: &ListedModel) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::{document, testing};
+    use crate::cli::output::{OutputStyle, document, testing};
     use std::time::{Duration, SystemTime};
 
     /// The beginning of 2026-11-28.
@@ -328,7 +351,7 @@ Total storage: 8.96 GB
 
     #[test]
     fn quiet_leaves_the_names_that_every_command_takes() {
-        let mut output = crate::cli::output::OutputStyle { quiet: true, ..testing::output_style() }.output();
+        let mut output = OutputStyle { quiet: true, ..testing::output_style() }.output();
         let odd = model("set", None, 5, ListedState::Broken);
         list(vec![model("phi-2", Some("q8_0"), 5, ListedState::Stored), odd]).write(&mut output);
         assert_eq!((output.out.as_str(), output.notes.as_str()), ("phi-2:q8_0\nset/safetensors\n", ""));
@@ -390,6 +413,18 @@ Total storage: 8.96 GB
         assert_eq!(document["models"][0]["path"], "/srv/models/llama-2-7b-chat/gguf/q4_k_m/x.gguf");
         assert_eq!(document["models"][0]["state"], "stored");
         assert_eq!(document["models"][0]["used_at"], "2026-11-27T21:00:00Z");
+    }
+
+    #[test]
+    fn records_are_read_for_what_is_shown_and_for_nothing_else() {
+        let list = guide().list;
+        let at = |width| details(&list, false, &OutputStyle { width: Some(width), ..testing::output_style() }.output());
+        assert_eq!(at(40), ListDetails::NONE);
+        assert_eq!(at(80), ListDetails { source: false, ..ListDetails::ALL });
+        assert_eq!(at(200), ListDetails::ALL);
+        let style = |people, quiet| OutputStyle { people, quiet, ..testing::output_style() }.output();
+        assert_eq!(details(&list, false, &style(true, true)), ListDetails::NONE);
+        assert_eq!(details(&list, false, &style(false, false)), ListDetails::ALL);
     }
 
     #[test]

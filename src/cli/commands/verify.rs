@@ -9,7 +9,7 @@ use crate::{
         units,
     },
     error::{ErrorKind, Result},
-    manager::{ModelManager, RepairReport, Selector, VerifiedFile, VerifyState},
+    manager::{ListDetails, ListQuery, ModelManager, RepairReport, Selector, VerifiedFile, VerifyState},
     store::CheckMode,
     text,
 };
@@ -70,9 +70,10 @@ impl Args {
     }
 
     fn everything_of_this_form(&self, manager: &ModelManager) -> Result<Vec<Selector>> {
-        let listed = manager.list(self.form.format.as_ref())?;
+        let query = ListQuery { format: self.form.format.clone(), ..ListQuery::default() };
+        let listed = manager.list_of(&query, |_| ListDetails::NONE)?;
         // A folder whose name is no name cannot be ours.
-        let views = listed.into_iter().filter_map(|model| model.view);
+        let views = listed.models.into_iter().filter_map(|model| model.view);
         let wanted = views.filter(|view| self.form.quant.is_none() || view.quant == self.form.quant);
         Ok(wanted.map(Selector::from).collect())
     }

@@ -104,6 +104,21 @@ impl RootHandle {
         Ok(named.is_ok_and(|named| rustix::fs::fstat(handle).is_ok_and(|kept| identity(&kept) == identity(&named))))
     }
 
+    /// Opens a file for reading. Where the handle of its folder is not kept it is opened from the root: for one file of a folder,
+    /// one call costs less than a handle that nobody may need again.
+    fn open_to_read(&self, path: &Path) -> io::Result<std::fs::File> {
+        #[cfg(target_os = "linux")]
+        {
+            let folders = self.folders.read().unwrap_or_else(PoisonError::into_inner);
+            let is_kept = folders.contains_key(split(path).0.as_os_str());
+            drop(folders);
+            if !is_kept && let Some(opened) = resolve_below(self.handle()?, path, system::read_flags() | OFlags::NOFOLLOW) {
+                return opened.map(Into::into);
+            }
+        }
+        self.with(path, |dir, name| open(dir, name, Open::Read))
+    }
+
     /// Calls `act` with the folder's handle and a name in it. A cached handle may be of a folder that was replaced
     /// meanwhile: if nothing is found and the folder is another now, it is opened again.
     fn with<T>(&self, path: &Path, act: impl Fn(BorrowedFd<'_>, &Path) -> io::Result<T>) -> io::Result<T> {
@@ -229,16 +244,21 @@ fn path_flags() -> OFlags {
 /// Opens a folder below another; a link on the way is an error.
 fn open_without_links(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::ResolveFlags;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
-            // An older kernel, or a sandbox that does not know the call.
-            Err(Errno::NOSYS | Errno::PERM) => {}
-            other => return other.map_err(|error| refused(error.into())),
-        }
+    if let Some(opened) = resolve_below(root, path, flags) {
+        return opened;
     }
     step_by_step(root, path, flags)
+}
+
+/// The same in one call; `None` where the kernel is older, or a sandbox does not know the call.
+#[cfg(target_os = "linux")]
+fn resolve_below(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Option<io::Result<OwnedFd>> {
+    use rustix::fs::ResolveFlags;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOSYS | Errno::PERM) => None,
+        opened => Some(opened.map_err(|error| refused(error.into()))),
+    }
 }
 
 /// The same where each component has to be opened by itself.
@@ -365,9 +385,10 @@ impl Disk for Confined {
         let file = match how {
             Open::ReadFollow => self.through(path, |dir, path| system::open_at(dir, path, how, Links::Follow)),
             how => match self.below(path) {
-                Some(below) => {
-                    below.and_then(|(root, rest)| open_or_create(how, |how| root.with(rest, |dir, name| open(dir, name, how))))
-                }
+                Some(below) => below.and_then(|(root, rest)| match how {
+                    Open::Read => root.open_to_read(rest),
+                    how => open_or_create(how, |how| root.with(rest, |dir, name| open(dir, name, how))),
+                }),
                 None if self.root_of(path).is_some() => self.open_dir(path).map(Into::into),
                 None => return RealDisk.open(path, how),
             },

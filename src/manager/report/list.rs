@@ -178,6 +178,39 @@ pub enum ListedFileState {
     Damaged,
 }
 
+/// Which models are listed, and in which order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListQuery {
+    /// Only those of this format.
+    pub format: Option<Format>,
+    /// Only those that fit all of its words.
+    pub filter: ListFilter,
+    /// The order.
+    pub order: ListOrder,
+    /// Those of all projects of the store, and the blobs that none of them shows.
+    pub all: bool,
+}
+
+/// What is listed of a model besides what its folder shows. Each of these costs a look at its records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListDetails {
+    /// [`ListedModel::used_at`], as it is recorded; without, only the access times of the files count.
+    pub used: bool,
+    /// [`ListedModel::verified_at`].
+    pub verified: bool,
+    /// [`ListedModel::source`].
+    pub source: bool,
+}
+
+impl ListDetails {
+    /// All of them.
+    pub const ALL: Self = Self { used: true, verified: true, source: true };
+    /// None of them.
+    pub const NONE: Self = Self { used: false, verified: false, source: false };
+}
+
 /// In which order models are listed. What is equal in that is ordered by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -216,6 +249,9 @@ impl ListFilter {
 
     /// Whether a model is among those that are meant.
     pub fn takes(&self, model: &ListedModel) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
         let quant = model.quant.as_deref().unwrap_or_default();
         let (id, format) = (model.model.as_str(), model.format.as_str());
         self.fits(&[id, format, quant, &format!("{id}:{quant}"), &format!("{id}/{format}/{quant}")])
@@ -234,11 +270,15 @@ impl StoreList {
         Self { models, ..Self::default() }
     }
 
-    /// Leaves what fits, of one format where one is named, and orders it.
-    pub fn arrange(&mut self, format: Option<&Format>, filter: &ListFilter, order: ListOrder) {
+    /// Leaves what fits, of one format where one is named.
+    pub(in crate::manager) fn select(&mut self, format: Option<&Format>, filter: &ListFilter) {
         let is_of = |name: &str| format.is_none_or(|format| format.as_str().eq_ignore_ascii_case(name));
         self.models.retain(|model| is_of(&model.format) && filter.takes(model));
         self.unshown.retain(|blob| format.is_none() && filter.takes_blob(blob));
+    }
+
+    /// Orders it.
+    pub(in crate::manager) fn sort(&mut self, order: ListOrder) {
         self.models.sort_by(|a, b| (&a.model, &a.format, &a.quant, &a.project).cmp(&(&b.model, &b.format, &b.quant, &b.project)));
         match order {
             ListOrder::Name => {}
@@ -276,7 +316,8 @@ mod tests {
     fn names(words: &[&str], order: ListOrder) -> Vec<String> {
         let models = vec![model("phi-2", "q8_0", 5, 1), model("Mistral-7B", "q4_k_m", 9, 2), model("phi-2", "q4_k_m", 7, 3)];
         let mut list = StoreList::of(models);
-        list.arrange(None, &ListFilter::new(words), order);
+        list.select(None, &ListFilter::new(words));
+        list.sort(order);
         list.models.iter().map(|model| format!("{}:{}", model.model, model.quant.as_deref().unwrap_or_default())).collect()
     }
 

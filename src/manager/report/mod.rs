@@ -31,7 +31,9 @@ pub use download::{DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
 pub use evict::{EvictedModel, EvictionOptions, EvictionPlan, EvictionReport};
 pub use info::{InfoForm, InfoModel, LabelInfo, WeightsInfo};
 pub use known_stores::{StoreReport, StoreState};
-pub use list::{ListFilter, ListOrder, ListedFile, ListedFileState, ListedModel, ListedState, StoreList, UnshownBlob};
+pub use list::{
+    ListDetails, ListFilter, ListOrder, ListQuery, ListedFile, ListedFileState, ListedModel, ListedState, StoreList, UnshownBlob,
+};
 pub use lock::{
     ChangeKind, FileChange, LockCheck, LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState,
 };

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use model_manager::digest::{Sha256Digest, sha256_of};
 use model_manager::disk::RealDisk;
-use model_manager::store::{GcOptions, Project, RootRecord, Store, ViewFile, ViewKey, Wait, format};
+use model_manager::store::{GcOptions, HeaderEntry, HeaderPlace, Project, RootRecord, Store, ViewFile, ViewKey, Wait, format};
+use support::gguf::Spec;
 use support::hub::{Content, TestHub};
 use support::run::Sandbox;
 
@@ -81,6 +82,19 @@ fn main() {
         grown.as_secs_f64() * 1e3,
         base.as_secs_f64() * 1e3
     );
+
+    // All blobs are models: similar files are found by what is kept of their headers.
+    let spec = Spec::mib(9);
+    hub.repo("acme/old").lfs("old-Q4_K_M.gguf", Content::from(spec.bytes())).commit();
+    hub.repo("acme/new").lfs("new-Q4_K_M.gguf", Content::from(spec.bytes_as("model", "llama"))).commit();
+    run(&["download", "acme/old"]);
+    let entries: Vec<HeaderEntry> = digests.iter().zip(0..).map(|(digest, n)| entry(*digest, n)).collect();
+    store.keep_headers(&entries).unwrap();
+    let whole = best_of(&["download", "acme/new", "--dry-run", "--no-borrow"], 10);
+    let similar = best_of(&["download", "acme/new", "--dry-run"], 10);
+    let text = sandbox.run(&["download", "acme/new", "--dry-run"]).ok().stdout;
+    assert!(text.contains("from acme/old"), "{text}");
+    figure("candidates among all blobs, header and compare included", similar.saturating_sub(whole), 50);
 
     let options = GcOptions { grace: Duration::ZERO, ..GcOptions::default() };
     let begun = Instant::now();
@@ -150,4 +164,11 @@ fn files(digests: &[Sha256Digest]) -> Vec<ViewFile> {
 
 fn record(model: &str, digests: &[Sha256Digest]) -> RootRecord {
     RootRecord::new(view(model), files(digests))
+}
+
+/// What would be kept of the header of a large model.
+fn entry(digest: Sha256Digest, n: u64) -> HeaderEntry {
+    let place = HeaderPlace::new(&format!("acme/model-{}", n % 5000), &n.to_string(), &format!("model-{n}.gguf"));
+    let keys = std::array::from_fn(|at| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(at as u32));
+    HeaderEntry { digest, size: 5 << 30, bytes: 5 << 30, tensors: 291, place, keys }
 }

@@ -244,6 +244,8 @@ pub struct Settings {
     pub apps: Vec<AppPlace>,
     /// Whether nothing is taken from them in place of a download.
     pub no_apps: bool,
+    /// Whether tensors of similar files in the store are used in place of a download.
+    pub borrow: bool,
     /// Settings of the network.
     pub network: Network,
     /// Where files of the project may be written; `None` where the program that uses this crate decides that itself.
@@ -348,6 +350,7 @@ impl Settings {
             known_stores: None,
             apps: Vec::new(),
             no_apps: false,
+            borrow: true,
             network: Network::default(),
             bounds: None,
         }

@@ -82,7 +82,14 @@ fn random(len: u64) -> Vec<u8> {
 }
 
 fn source() -> UpstreamFile {
-    UpstreamFile { endpoint: "https://huggingface.co".into(), repo: Some("a/b".into()), commit: None, path: None, git_sha1: None }
+    UpstreamFile {
+        endpoint: "https://huggingface.co".into(),
+        repo: Some("a/b".into()),
+        commit: None,
+        path: None,
+        git_sha1: None,
+        xet_hash: None,
+    }
 }
 
 fn segments(data: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {

@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use model_manager::weights::{GgufHeader, Parsed, head_check};
+use model_manager_fuzz::table;
 
 fuzz_target!(|data: &[u8]| {
     // How many bytes the file has beyond those that are here, and where it is cut for a shorter look.
@@ -29,6 +30,10 @@ fuzz_target!(|data: &[u8]| {
     match GgufHeader::parse(&head[..cut], len) {
         Ok(Parsed::NeedMore(bytes)) => assert!(bytes > cut as u64 && bytes <= len),
         shorter => assert_eq!(shorter, whole, "a longer look changes what was said"),
+    }
+    let table = table("x.gguf", head, len, cut);
+    if let (Ok(Parsed::Done(header)), Some(table)) = (&whole, &table) {
+        assert_eq!((table.tensors.len() as u64, table.header_len), (header.tensors, header.data_offset));
     }
     let check = head_check("x.gguf").expect("there is one");
     match (&whole, check(head, len)) {

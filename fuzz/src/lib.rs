@@ -1,5 +1,6 @@
 //! What several targets hold their readers to.
 
+use model_manager::weights::{TableReader, TensorTable, copies};
 use std::path::{Component, Path};
 
 /// The first byte says which reader is meant, of so many; the rest is for it. Seeds write it as a digit or a letter.
@@ -57,4 +58,32 @@ pub fn assert_comments_stay(old: &str, new: &str, value: &str) {
     }
     let marks = |text: &str| text.matches('#').count();
     assert!(marks(new) + marks(value) >= marks(old), "a comment is gone from\n{new}");
+}
+
+/// The table of tensors of a file that begins with these bytes, whatever the pieces in which they come; `None` where it is
+/// refused or not complete.
+pub fn table(name: &str, head: &[u8], len: u64, cut: usize) -> Option<TensorTable> {
+    let read = |pieces: [&[u8]; 2]| {
+        let mut reader = TableReader::new(name, len).expect("a name of weights");
+        for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+            match reader.push(piece) {
+                Ok(None) => {}
+                Ok(Some(table)) => return Ok(Some(table)),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(None)
+    };
+    let whole = read([head, &[]]);
+    let pieces = read([&head[..cut], &head[cut..]]);
+    assert_eq!(pieces.is_ok(), whole.is_ok(), "{pieces:?} {whole:?}");
+    let table = whole.ok().flatten()?;
+    assert_eq!(pieces.ok().flatten().as_ref(), Some(&table), "pieces matter");
+    for tensor in &table.tensors {
+        assert!(tensor.offset >= table.header_len && tensor.offset.checked_add(tensor.len).is_some_and(|end| end <= len));
+    }
+    for found in copies(&[&table], &[&table]).matches {
+        assert!(found.places.iter().all(|place| place.at == found.at && place.is_padded_alike));
+    }
+    Some(table)
 }

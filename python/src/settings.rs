@@ -21,6 +21,7 @@ pub struct Arguments {
     offline: Option<bool>,
     no_local: Option<bool>,
     no_apps: Option<bool>,
+    borrow: Option<bool>,
     link: Option<String>,
     connections: Option<u64>,
     limit_rate: Option<u64>,
@@ -41,6 +42,7 @@ pub fn resolve(arguments: Arguments) -> Result<Resolved> {
     settings.offline = arguments.offline;
     settings.no_local = arguments.no_local;
     settings.no_apps = arguments.no_apps;
+    settings.borrow = arguments.borrow;
     if let Some(endpoints) = arguments.endpoint {
         settings.set("endpoints", &endpoints)?;
     }

@@ -179,7 +179,7 @@ impl FromArgMatches for SettingFlags {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         for (setting, flag) in with_flags() {
             let words: Vec<&OsStr> = match flag.value {
-                None if matches.get_flag(setting.key) => vec![OsStr::new("true")],
+                None if matches.get_flag(setting.key) => vec![OsStr::new(if flag.says { "true" } else { "false" })],
                 None => Vec::new(),
                 Some(_) => matches.get_many::<OsString>(setting.key).into_iter().flatten().map(OsString::as_os_str).collect(),
             };

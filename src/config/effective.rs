@@ -170,6 +170,7 @@ impl Layer {
             endpoints: Some(network.endpoints.iter().cloned().map(Endpoint).collect()),
             no_local: Some(settings.known_stores.is_none()),
             no_apps: Some(settings.no_apps),
+            borrow: Some(settings.borrow),
             offline: Some(network.offline),
             connections: u32::try_from(network.connections.usual).ok().map(Count),
             limit_rate: Some(RateLimit(network.limit_rate)),

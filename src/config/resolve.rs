@@ -196,6 +196,7 @@ pub(super) fn resolve_layers(
     settings.lock_timeout = parsed.lock_timeout.map_or(settings.lock_timeout, |timeout| timeout.0);
     settings.known_stores = if parsed.no_local.unwrap_or(false) { None } else { environment.known_stores() };
     settings.no_apps = parsed.no_apps.unwrap_or(false);
+    settings.borrow = parsed.borrow.unwrap_or(settings.borrow);
     settings.apps = apps(&layers.grants.apps, environment);
     settings.bounds = Some(bounds);
     let default = Network::default();

@@ -52,6 +52,8 @@ pub struct Flag {
     pub value: Option<&'static str>,
     /// Whether the short help shows it.
     pub is_common: bool,
+    /// What a switch says of its setting.
+    pub says: bool,
 }
 
 /// One setting, and who may set it.
@@ -78,7 +80,7 @@ pub struct Setting {
 }
 
 const fn option(long: &'static str, value: &'static str) -> Option<Flag> {
-    Some(Flag { long, value: Some(value), is_common: false })
+    Some(Flag { long, value: Some(value), is_common: false, says: true })
 }
 
 const fn common(flag: Option<Flag>) -> Option<Flag> {
@@ -89,7 +91,12 @@ const fn common(flag: Option<Flag>) -> Option<Flag> {
 }
 
 const fn switch(long: &'static str) -> Option<Flag> {
-    Some(Flag { long, value: None, is_common: true })
+    Some(Flag { long, value: None, is_common: true, says: true })
+}
+
+/// A switch that turns a setting off.
+const fn switch_off(long: &'static str) -> Option<Flag> {
+    Some(Flag { long, value: None, is_common: false, says: false })
 }
 
 macro_rules! settings {
@@ -237,6 +244,8 @@ settings! {
             "Take nothing from your other stores, and do not remember this one";
         no_apps: bool, switch("no-apps"), ["MODEL_MANAGER_NO_APPS"], Yes, Yes,
             "Take nothing from other applications in place of a download";
+        borrow: bool, switch_off("no-borrow"), [], Yes, Yes,
+            "Download files as a whole, even where similar files of the store have most of their tensors";
         offline: bool, switch("offline"), ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"], Yes, Yes,
             "Send no request at all; what is not here is an error";
         connections: Count, option("connections", "N"), [], Yes, Yes,

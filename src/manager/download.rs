@@ -49,7 +49,13 @@ impl ModelManager {
                 }
             }
         }
-        Ok(plan.report(self, store.as_ref()))
+        let mut report = plan.report(self, store.as_ref());
+        if let Some(store) = &store
+            && let Some(found) = self.borrowed_by(&plan, store)?
+        {
+            (report.borrow_bytes, report.borrow_from) = (found.bytes, found.from);
+        }
+        Ok(report)
     }
 
     /// Downloads a model, verified, into the store and shows it; what is present is used.
@@ -159,6 +165,8 @@ impl ModelManager {
         let fetched = self.fetch_all(&mut plan, &store, &lease, sources)?;
         self.tell_unpublished(&plan);
         self.note_sources(&plan, &store)?;
+        let known = plan.files.iter().filter_map(|file| Some((&file.path, file.size?, file.sha256?)));
+        self.keep_headers(&store, known);
         let Some(mut files) = plan.view_files() else {
             return Err(Error::new(ErrorKind::Failed, format!("{} is not complete", plan.target.view)).hint(Hint::RunAgain));
         };
@@ -275,6 +283,7 @@ impl ModelManager {
             commit: plan.revision.as_ref().map(ToString::to_string),
             path: Some(file.repo_path.to_string()),
             git_sha1: file.git_sha1,
+            xet_hash: file.xet_hash.clone(),
         }
     }
 

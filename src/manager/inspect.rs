@@ -2,13 +2,12 @@
 
 use super::{
     FileSupply, ListedModel, ModelManager, WeightsInfo,
+    beginning::fetch,
     plan::{Plan, PlannedFile},
 };
 use crate::{
     disk::Open,
-    error::{Error, Result},
-    event::Event,
-    http::{Backoff, Http, HttpError, Location},
+    error::Result,
     names::{RelPath, Role, companions, split_part_suffix},
     store::Store,
     weights::{FileKind, GgufHeader, Header, HeaderReader, format_of},
@@ -186,72 +185,6 @@ fn describes(path: &RelPath) -> bool {
 
 fn role_of(header: &GgufHeader) -> Option<Role> {
     Role::of_gguf_header(header.kind.as_deref(), header.architecture.as_deref())
-}
-
-/// Fetches the beginning of a file, as far as its header goes.
-async fn fetch(
-    http: &Http,
-    mut reader: HeaderReader,
-    places: Vec<Location>,
-    tries: u32,
-    long: &Semaphore,
-) -> Result<Result<Header, String>> {
-    let mut backoff = Backoff::new(tries);
-    let mut place = 0;
-    let mut is_whole = false;
-    let mut permit = None;
-    loop {
-        match fetch_more(http, &mut reader, &places[place], is_whole).await {
-            Ok(()) => {
-                if let Some(header) = reader.header() {
-                    return Ok(header);
-                }
-                if permit.is_none() {
-                    permit = long.acquire().await.ok();
-                }
-            }
-            Err(error) if (error.should_try_next_mirror() || error.is_refusal()) && place + 1 < places.len() => {
-                http.report(&Event::Elsewhere { why: error.to_string() });
-                place += 1;
-            }
-            Err(error) => match backoff.next(&error) {
-                Some(pause) => {
-                    place = 0;
-                    tokio::time::sleep(pause).await;
-                }
-                // A server whose ranges are wrong may still have the right file; its beginning is all that is read.
-                None if error.is_about_ranges() && !is_whole => {
-                    (is_whole, place, backoff) = (true, 0, Backoff::new(tries));
-                }
-                None => {
-                    return Err(Error::new(error.kind(), format!("{}: {error}", reader.name()))
-                        .with_hints(places[place].hint(&error))
-                        .caused_by(error));
-                }
-            },
-        }
-    }
-}
-
-async fn fetch_more(http: &Http, reader: &mut HeaderReader, place: &Location, is_whole: bool) -> Result<(), HttpError> {
-    let needed = reader.needed();
-    if needed.is_empty() {
-        return Ok(());
-    }
-    let mut body = match is_whole {
-        true => http.open_whole(place, reader.file_len()).await?,
-        false => http.open(place, needed.clone(), reader.file_len()).await?,
-    };
-    if body.start() != needed.start {
-        reader.restart();
-    }
-    while !reader.needed().is_empty() {
-        match body.chunk().await? {
-            Some(chunk) => reader.push(&chunk),
-            None => break,
-        }
-    }
-    Ok(())
 }
 
 /// One answer from the headers of all files, the first part first.

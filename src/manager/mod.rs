@@ -3,6 +3,8 @@
 mod add;
 mod apps;
 mod batch;
+mod beginning;
+mod borrow;
 mod bounds;
 mod collect;
 mod doctor;

@@ -174,6 +174,7 @@ impl ModelManager {
         let progress = Progress { bytes: &hashing, cancel: &self.cancel };
         let writer =
             store.begin_repair(&file.sha256, file.size, &store.layout().blob(&file.sha256), &lease, store.wait(), progress)?;
+        self.mend(store, &file.path, &writer, &lease)?;
         let missing: u64 = writer.missing().iter().map(|range| range.end - range.start).sum();
         let locations = match missing {
             0 => Vec::new(),
@@ -228,6 +229,7 @@ impl ModelManager {
                     commit: revision.as_ref().map(ToString::to_string),
                     path: Some(named.path.to_string()),
                     git_sha1: None,
+                    xet_hash: None,
                 };
                 places.push(((artifact.source.clone(), revision, named.path.clone()), source));
             }

@@ -8,7 +8,7 @@ use crate::{
     event::Event,
     facts::FileFacts,
     hint::{self, Action, Hint, Invocation, Verb, view_name},
-    names::{Format, Quant},
+    names::{Format, Quant, RelPath},
     registry::Registry,
     settings::LinkMode,
     store::{BlobState, CheckMode, Progress, Project, Stamp, Store, StoreError, Trust, ViewKey, Wait},
@@ -56,8 +56,14 @@ impl ModelManager {
             }
             verified.push(done);
         }
-        if let Some(store) = store.filter(|_| !noted.is_empty()) {
-            self.note_mismatches(&store, &noted)?;
+        if let Some(store) = store {
+            let is_sound = |file: &&VerifiedFile| matches!(file.state, VerifyState::Ok | VerifyState::Unverified);
+            let sound = verified.iter().filter(is_sound).filter_map(|file| Some((path_in_view(file)?, file.size, file.sha256?)));
+            let sound: Vec<_> = sound.collect();
+            self.keep_headers(&store, sound.iter().map(|(path, size, digest)| (path, *size, *digest)));
+            if !noted.is_empty() {
+                self.note_mismatches(&store, &noted)?;
+            }
         }
         Ok(verified)
     }
@@ -231,6 +237,11 @@ fn registered_file<'r>(registry: &'r Registry, file: &Found) -> Option<&'r FileF
         false => listed.path.as_str() == file.file,
     };
     artifact.files.iter().chain(&artifact.expect).find(same)
+}
+
+/// The name of a file, for what its kind says.
+fn path_in_view(file: &VerifiedFile) -> Option<RelPath> {
+    file.path.file_name()?.to_str()?.parse().ok()
 }
 
 impl VerifiedFile {

@@ -26,6 +26,8 @@ const LEASE_LOCK: &str = ".lock";
 const PURGED_PREFIX: &str = "dead-";
 /// The roots of exposures begin so: no model id does.
 const EXPOSURE_PREFIX: &str = "~exposure-";
+/// What is kept of the headers of blobs, among the records of these.
+const HEADERS: &str = "headers";
 /// The record of a project, among its roots.
 const PROJECT_RECORD: &str = "project.json";
 
@@ -172,6 +174,10 @@ impl Layout {
     pub fn meta(&self, digest: &Sha256Digest) -> PathBuf {
         self.sharded(Dir::Meta, digest)
     }
+    /// What is kept of the headers of blobs whose digests begin with this byte.
+    pub fn headers(&self, first: u8) -> PathBuf {
+        self.shard(Dir::Meta, first).join(HEADERS)
+    }
     /// The values of a blob's segments.
     pub fn segments(&self, digest: &Sha256Digest) -> PathBuf {
         self.sharded(Dir::Segments, digest)
@@ -291,6 +297,7 @@ impl Layout {
         match self.names_of(path)[..] {
             [name] => Self::is_top_file(name),
             ["ingest", key, PartialPaths::RECORD | PartialPaths::JOURNAL] => is_key(key),
+            ["meta", _, HEADERS] => true,
             ["meta", _, name] => name.strip_suffix(".json").and_then(Self::digest_of).is_some(),
             ["segments", _, name] => Self::digest_of(name).is_some(),
             ["bad", name] => Self::digest_of_damage(name).is_some(),
@@ -336,6 +343,11 @@ impl Layout {
     pub fn digest_in(dir: Dir, first: u8, name: &str) -> Option<Sha256Digest> {
         let digest = name.strip_suffix(dir.extension()).and_then(Self::digest_of);
         digest.filter(|digest| digest.as_bytes()[0] == first)
+    }
+
+    /// Whether this is the name of what is kept of headers, in a folder of records.
+    pub fn is_headers(dir: Dir, name: &str) -> bool {
+        dir == Dir::Meta && name == HEADERS
     }
 
     fn sharded(&self, dir: Dir, digest: &Sha256Digest) -> PathBuf {

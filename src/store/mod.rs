@@ -9,6 +9,7 @@ mod examine;
 mod exposures;
 pub mod format;
 mod gc;
+mod headers;
 mod ingest;
 mod known;
 mod layout;
@@ -37,6 +38,7 @@ pub use format::{
     UpstreamFile, ViewFile, ViewKey,
 };
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
+pub use headers::{HeaderEntry, HeaderPlace};
 pub use ingest::cursor::{Advance, ResumeState};
 pub use ingest::import::{FileToImport, ImportMode, hash_file};
 pub use ingest::other_store::{BlobToImport, Imported, Sharing};

@@ -146,6 +146,7 @@ impl Store {
             self.remove_empty(&dir)?;
         }
         self.remove_small_files()?;
+        self.drop_headers()?;
         // Those inside of others first.
         for dir in Dir::SHARDED {
             (0..=255).try_for_each(|first| self.remove_empty(&self.layout().shard(dir, first)))?;

@@ -9,7 +9,7 @@ use std::collections::{HashMap, hash_map::Entry};
 /// A smaller set of files, in bytes, is not worth it.
 const SMALLEST_SET: u64 = 8 << 20;
 /// A smaller tensor is fetched: probing it costs about as much.
-const SMALLEST_TENSOR: u64 = 1 << 20;
+pub(super) const SMALLEST_TENSOR: u64 = 1 << 20;
 /// More bytes than this between two tensors are no padding.
 const LONGEST_PADDING: u64 = 64 << 10;
 /// Places of one tensor that are kept.
@@ -136,12 +136,21 @@ impl<'t> Key<'t> {
 /// What cannot be relied on is left out: small tensors, those that overlap another or are not inside their file, and those
 /// whose name, kind, shape and length are those of another tensor of the wanted set, or of the same held file.
 pub fn copies(wanted: &[&TensorTable], held: &[&TensorTable]) -> BorrowPlan {
+    matched(wanted, held, SMALLEST_TENSOR)
+}
+
+/// The same with small tensors, for where another hash of each part of the file tells whether a guess was right.
+pub fn copies_of_any_size(wanted: &TensorTable, held: &[&TensorTable]) -> BorrowPlan {
+    matched(&[wanted], held, 1)
+}
+
+fn matched(wanted: &[&TensorTable], held: &[&TensorTable], smallest: u64) -> BorrowPlan {
     let size = wanted.iter().map(|table| table.file_len).fold(0, u64::saturating_add);
     let mut matches = Vec::new();
     // `None`: the key is ambiguous.
     let mut by_key: HashMap<Key<'_>, Option<usize>> = HashMap::new();
     for (file, table) in wanted.iter().enumerate() {
-        for (tensor, padding) in usable(table) {
+        for (tensor, padding) in usable(table, smallest) {
             match by_key.entry(Key::of(tensor)) {
                 Entry::Occupied(mut other) => drop(other.insert(None)),
                 Entry::Vacant(free) => {
@@ -154,7 +163,7 @@ pub fn copies(wanted: &[&TensorTable], held: &[&TensorTable]) -> BorrowPlan {
     for (source, table) in held.iter().enumerate() {
         // By match: a second tensor of one key makes both ambiguous.
         let mut of_source: HashMap<usize, Option<Place>> = HashMap::new();
-        for (tensor, padding) in usable(table) {
+        for (tensor, padding) in usable(table, smallest) {
             let Some(Some(at)) = by_key.get(&Key::of(tensor)) else { continue };
             let place = Place { source, at: tensor.offset, is_padded_alike: padding == matches[*at].padding };
             of_source.entry(*at).and_modify(|other| *other = None).or_insert(Some(place));
@@ -180,7 +189,7 @@ pub fn copies(wanted: &[&TensorTable], held: &[&TensorTable]) -> BorrowPlan {
 
 /// The tensors of a file that are large enough, are inside it and share no byte with another; each with the bytes behind
 /// it that belong to no tensor, where these are so few that they can be padding.
-fn usable(table: &TensorTable) -> Vec<(&Tensor, u64)> {
+pub(super) fn usable(table: &TensorTable, smallest: u64) -> Vec<(&Tensor, u64)> {
     let end = |tensor: &Tensor| tensor.offset.checked_add(tensor.len);
     let mut inside: Vec<(&Tensor, u64)> = Vec::with_capacity(table.tensors.len());
     for tensor in table.tensors.iter().filter(|tensor| tensor.len > 0) {
@@ -210,7 +219,7 @@ fn usable(table: &TensorTable) -> Vec<(&Tensor, u64)> {
         padding[last] = table.file_len - reach;
     }
     let all = inside.into_iter().zip(padding).zip(overlaps);
-    all.filter(|(((tensor, _), _), overlaps)| !overlaps && tensor.len >= SMALLEST_TENSOR)
+    all.filter(|(((tensor, _), _), overlaps)| !overlaps && tensor.len >= smallest)
         .map(|(((tensor, _), padding), _)| (tensor, if padding <= LONGEST_PADDING { padding } else { 0 }))
         .collect()
 }

@@ -12,9 +12,10 @@ mod probes;
 mod reader;
 mod safetensors;
 mod settings;
+mod sketch;
 mod tensors;
 
-pub use borrow::{BorrowPlan, Copy, Match, Place, copies};
+pub use borrow::{BorrowPlan, Copy, Match, Place, copies, copies_of_any_size};
 pub use check::head_check;
 pub use error::HeaderError;
 pub use gguf::GgufHeader;
@@ -23,6 +24,7 @@ pub use probes::{Probe, Probes};
 pub use reader::{Header, HeaderReader};
 pub use safetensors::SafetensorsHeader;
 pub use settings::ModelConfig;
+pub use sketch::{SKETCH_LEN, TableSketch};
 pub use tensors::{TableReader, Tensor, TensorKind, TensorTable};
 
 /// How far a header could be read from the bytes that are there.

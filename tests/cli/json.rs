@@ -368,6 +368,16 @@ fn downloads(seen: &mut Seen) {
     seen.run(&machine, "store move", "../moved", 0);
 }
 
+/// A plan for a file of which another one in the store has the tensors.
+fn similar_files(seen: &mut Seen) {
+    let machine = Machine::empty();
+    let spec = Spec::mib(10);
+    machine.hub.repo("a/one").lfs("one-Q4_K_M.gguf", spec.bytes()).commit();
+    machine.hub.repo("a/two").lfs("two-Q4_K_M.gguf", spec.bytes_as("model", "llama")).commit();
+    machine.run("download a/one").ok();
+    seen.run(&machine, "download", "a/two --dry-run", 0);
+}
+
 fn damage_and_removal(seen: &mut Seen) {
     let machine = machine();
     machine.run("download owl copy").ok();
@@ -452,6 +462,7 @@ fn registries_and_settings(seen: &mut Seen) {
 fn every_command_prints_the_keys_that_are_documented_and_no_others() {
     let mut seen = Seen::default();
     downloads(&mut seen);
+    similar_files(&mut seen);
     damage_and_removal(&mut seen);
     locks(&mut seen);
     registries_and_settings(&mut seen);

@@ -13,6 +13,7 @@ mod sim_disk;
 mod support;
 
 mod apps;
+mod borrow;
 mod calls;
 mod downloads;
 mod evictions;
@@ -27,8 +28,6 @@ mod move_store;
 mod own_sources;
 mod plans;
 mod power_loss;
-mod programs;
-mod proofs;
 mod read_only;
 mod removals;
 mod side_by_side;

@@ -136,7 +136,10 @@ impl HubAndStore {
             writer: self.writer(),
             locations: vec![Location::new(resolve.parse().unwrap())],
             expected: None,
-            source: Some(UpstreamFile { endpoint: self.hub.url(), repo: None, commit: None, path: None, git_sha1: None }.into()),
+            source: Some(
+                UpstreamFile { endpoint: self.hub.url(), repo: None, commit: None, path: None, git_sha1: None, xet_hash: None }
+                    .into(),
+            ),
             check_head,
             as_whole: false,
         };

@@ -33,7 +33,8 @@ fn download(store: &Store, project: &Project, view: &ViewKey, data: &[u8]) -> Re
         } else {
             writer.write_and_hash(0, data)?;
         }
-        let source = UpstreamFile { endpoint: "https://hub".into(), repo: None, commit: None, path: None, git_sha1: None };
+        let source =
+            UpstreamFile { endpoint: "https://hub".into(), repo: None, commit: None, path: None, git_sha1: None, xet_hash: None };
         writer.commit(None, source)?;
     }
     let file = ViewFile { path: "a.gguf".parse().unwrap(), sha256: digest, size: data.len() as u64 };

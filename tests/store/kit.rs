@@ -74,6 +74,7 @@ pub fn source() -> UpstreamFile {
         commit: Some("0".repeat(40)),
         path: Some("model.gguf".into()),
         git_sha1: None,
+        xet_hash: None,
     }
 }
 

@@ -54,8 +54,8 @@ _KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     **dict.fromkeys(
         (
-            "check dry_run force force_download full keep_blobs local_files_only locked no_apps no_local offline online only_this_host prune"
-            " quick remote shared update"
+            "borrow check dry_run force force_download full keep_blobs local_files_only locked no_apps no_local offline online only_this_host"
+            " prune quick remote shared update"
         ).split(),
         SWITCH,
     ),

@@ -38,6 +38,7 @@ class _Arguments(TypedDict):
     token: bool | str | None
     no_local: bool | None
     no_apps: bool | None
+    borrow: bool | None
     offline: bool | None
     link: str | None
     connections: int | None

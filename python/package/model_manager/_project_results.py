@@ -36,6 +36,10 @@ class Locked:
     old_origin: Origin | None
     """Where it came from, as it was locked before; `None` where it was not."""
     total_bytes: int
+    download_bytes: int | None
+    """Bytes that the update will download; `None` where nothing was updated."""
+    borrow_bytes: int | None
+    """Of these, bytes that may be taken from similar files in the store."""
     unpublished: int
     """Number of files whose sources published no hash: what is locked of them is what came first."""
     files: tuple[FileChange, ...]

@@ -11,6 +11,7 @@ from .results import (
     Addition,
     Blob,
     BlobUser,
+    BorrowSource,
     ByteRange,
     Collection,
     CollectionTotals,
@@ -63,6 +64,7 @@ from .results import (
 
 _PARTS: dict[tuple[type[Any], str], Any] = {
     (Plan, "files"): File,
+    (Plan, "borrow_from"): BorrowSource,
     (Plan, "left_out"): LeftOut,
     (Plan, "memory"): Memory,
     (Plan, "origin"): Origin,

@@ -57,6 +57,7 @@ class Manager(InProject):
         token: A Hub token. Default: ``HF_TOKEN`` and where ``hf auth login`` saves it. `False` is none, `True` requires one.
         no_local: Take nothing from your other stores. Default: ``MODEL_MANAGER_NO_LOCAL``.
         no_apps: Take nothing from other applications. Default: ``MODEL_MANAGER_NO_APPS``.
+        borrow: Take tensors that similar files of the store have, in place of downloading them. Default: `True`.
         offline: Send no request at all. Default: ``HF_HUB_OFFLINE``.
         link: How the tree shows files; ``auto`` takes the first that works.
         connections: Connections open at once. Default: 8, and up to 16 while only small files come or each connection is slow.

@@ -30,6 +30,7 @@ __all__ = [
     "Addition",
     "Blob",
     "BlobUser",
+    "BorrowSource",
     "ByteRange",
     "Collection",
     "CollectionTotals",
@@ -171,6 +172,19 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class BorrowSource:
+    """A file in the store that may have tensors which a download needs."""
+
+    sha256: str
+    repo: str | None
+    """The repository that it came from, where that is known."""
+    commit: str | None
+    repo_path: str | None
+    borrow_bytes: int
+    """Bytes that may be taken from it."""
+
+
+@dataclass(frozen=True)
 class Plan(HasPath):
     """What a download would do."""
 
@@ -187,6 +201,9 @@ class Plan(HasPath):
     """Bytes of all files whose size is known."""
     download_bytes: int
     """Bytes that would be downloaded."""
+    borrow_bytes: int
+    """Of these, bytes that may be taken from similar files in the store instead."""
+    borrow_from: tuple[BorrowSource, ...]
     disk_bytes: int
     """Bytes that would be taken on the store's volume."""
     store: Path

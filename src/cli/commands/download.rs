@@ -13,7 +13,8 @@ use crate::{
     digest::Sha256Digest,
     error::{Error, ErrorKind, Result},
     manager::{
-        DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, ModelOrigin, PlanReport, Selector,
+        BorrowSource, DownloadOptions, DownloadReport, FileReport, FileSupply, MemoryReport, MemoryVerdict, ModelOrigin,
+        PlanReport, Selector,
     },
     names::Revision,
     settings::LinkMode,
@@ -237,6 +238,13 @@ pub(super) fn write_plan(output: &mut Output, plan: &PlanReport) {
         requests(plan.api_requests),
         if plan.requests == 0 { "none".into() } else { format!("at least {}", plan.requests) }
     ));
+    if plan.borrow_bytes > 0 {
+        let bytes = units::size(plan.borrow_bytes);
+        output.line(format!("  about {bytes} of it may be taken from similar files in the store, which are compared first:"));
+        for source in &plan.borrow_from {
+            output.line(format!("    {} from {}", units::size(source.borrow_bytes), printable(&borrowed_from(source))));
+        }
+    }
     if let Some(free) = plan.free_bytes {
         let volume = format!("on the volume of {}", output.path(&plan.store));
         match plan.free_bytes_after {
@@ -254,6 +262,16 @@ pub(super) fn write_plan(output: &mut Output, plan: &PlanReport) {
     output.line(format!("  memory: {}", memory(&plan.memory)));
     for notice in &plan.notices {
         output.line(format!("  {}", printable(&notices::words(notice))));
+    }
+}
+
+/// A file of the store, by where it came from.
+fn borrowed_from(source: &BorrowSource) -> String {
+    let commit = source.commit.iter().flat_map(|commit| commit.chars()).take(12).collect::<String>();
+    match (&source.repo, &source.repo_path) {
+        (Some(repo), Some(path)) if commit.is_empty() => format!("{repo}: {path}"),
+        (Some(repo), Some(path)) => format!("{repo} at {commit}: {path}"),
+        _ => format!("the blob {}", source.sha256),
     }
 }
 
@@ -348,6 +366,8 @@ mod tests {
             files: vec![file(FileSupply::Partial, 789_239_136)],
             total_bytes: 1_789_239_136,
             download_bytes: 789_239_136,
+            borrow_bytes: 0,
+            borrow_from: vec![],
             disk_bytes: 789_239_136,
             store: "/srv/models/.blobs".into(),
             free_bytes: Some(2_000_000_000),
@@ -408,6 +428,30 @@ phi-2 gguf/q4_k_m
             (&json!(789_239_136), &json!(1_210_760_864), &json!(1))
         );
         assert_eq!((&plan["memory"]["verdict"], &plan["memory"]["required_bytes"]), (&json!("tight"), &json!(2_468_163_049u64)));
+    }
+
+    #[test]
+    fn a_plan_says_what_may_be_borrowed_and_from_where() {
+        let sha256: crate::digest::Sha256Digest = "a".repeat(64).parse().expect("a digest");
+        let known = BorrowSource {
+            sha256,
+            repo: Some("o/r".into()),
+            commit: Some("b".repeat(40)),
+            repo_path: Some("phi-2.Q4_K_S.gguf".into()),
+            borrow_bytes: 600_000_000,
+        };
+        let unknown = BorrowSource { repo: None, commit: None, repo_path: None, borrow_bytes: 100_000_000, ..known.clone() };
+        let plan = PlanReport { borrow_bytes: 700_000_000, borrow_from: vec![known, unknown], ..plan() };
+        let downloads = Downloads { plans: vec![plan], dry_run: true, ..Downloads::default() };
+        let (out, _) = testing::seen(&downloads);
+        let expected = format!(
+            "  about 0.70 GB of it may be taken from similar files in the store, which are compared first:
+    0.60 GB from o/r at bbbbbbbbbbbb: phi-2.Q4_K_S.gguf
+    0.10 GB from the blob {sha256}
+"
+        );
+        assert!(out.contains(&expected), "{out}");
+        assert_eq!(document(&downloads)["plans"][0]["borrow_from"][0]["borrow_bytes"], json!(600_000_000));
     }
 
     fn squeeze(text: &str) -> Vec<Vec<&str>> {

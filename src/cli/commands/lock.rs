@@ -105,6 +105,13 @@ pub(super) fn write_line(output: &mut Output, line: &LockEntryReport) {
     for file in line.files.iter().filter(|_| line.state != LockState::Added) {
         output.detail(format!("         {}", file_text(file)));
     }
+    if let Some(cost) = line.download_bytes.filter(|bytes| *bytes > 0) {
+        let borrowed = line
+            .borrow_bytes
+            .filter(|bytes| *bytes > 0)
+            .map(|bytes| format!(", of which about {} may be taken from similar files in the store", units::size(bytes)));
+        output.detail(format!("         {} to download{}", units::size(cost), borrowed.unwrap_or_default()));
+    }
     if line.state == LockState::Moved && line.files.is_empty() {
         output.detail("         all files are the same");
     }
@@ -219,6 +226,8 @@ mod tests {
             origin: origin("b"),
             old_origin: origin("a"),
             total_bytes: 2_000_000_000,
+            download_bytes: Some(1_500_000_000),
+            borrow_bytes: Some(1_400_000_000),
             unpublished: 0,
             files: vec![
                 FileChange {
@@ -245,6 +254,7 @@ mod tests {
 moved    phi-2 gguf  o/r main at aaaaaaaaaaaa -> bbbbbbbbbbbb, 2.00 GB
          changed  a.gguf  4 B -> 5 B
          removed  b.gguf  3 B
+         1.50 GB to download, of which about 1.40 GB may be taken from similar files in the store
 ";
         let (out, notes) = testing::seen(&locked(LockState::Moved));
         assert_eq!(out, expected);

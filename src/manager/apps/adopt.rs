@@ -277,6 +277,7 @@ pub(super) fn claimed(claim: &Claim) -> Option<Provenance> {
         commit: commit.cloned(),
         path: Some(path.to_string()),
         git_sha1: claim.git_sha1,
+        xet_hash: None,
     }))
 }
 

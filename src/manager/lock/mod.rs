@@ -390,7 +390,13 @@ impl ModelManager {
             let beside = companions(old.files.iter().map(|file| &file.repo_path));
             old.files.iter().find(|file| beside.contains(&file.repo_path) && !plan.has(&file.path))
         });
+        let (download_bytes, borrow_bytes) = match run.options.update {
+            true => self.cost_of(&plan, run.store)?,
+            false => (None, None),
+        };
         let line = LockEntryReport {
+            download_bytes,
+            borrow_bytes,
             note: gone.map(|file| format!("{} has no {} any more", plan.state(), file.repo_path)),
             origin: Some(ModelOrigin { repo: plan.requested.clone(), revision: branch.clone(), commit: plan.revision.clone() }),
             old_origin: old.map(origin_of),
@@ -430,6 +436,8 @@ impl LockEntryReport {
             origin: None,
             old_origin: None,
             total_bytes: 0,
+            download_bytes: None,
+            borrow_bytes: None,
             unpublished: 0,
             files: Vec::new(),
             note: None,

@@ -57,6 +57,8 @@ pub(super) struct PlannedFile {
     pub(super) size: Option<u64>,
     pub(super) sha256: Option<Sha256Digest>,
     pub(super) git_sha1: Option<GitSha1>,
+    /// The hash by which a Xet server finds it.
+    pub(super) xet_hash: Option<String>,
     /// What tells this content from an earlier one at the same place, where no hash does, and the key that it makes.
     pub(super) version: Option<(String, VersionKey)>,
     /// Whether its SHA-256 was published: by the Hub, the registry or a lock file. A hash from our own records, or
@@ -87,6 +89,7 @@ impl PlannedFile {
             size,
             sha256,
             git_sha1: None,
+            xet_hash: None,
             version: None,
             published: false,
             supply: FileSupply::Fetch,
@@ -227,7 +230,8 @@ impl Plan {
             Some((version.clone(), VersionKey::new(&name, &state)))
         };
         let version = file.version.as_ref().and_then(key);
-        Ok(PlannedFile { git_sha1: file.git_sha1, version, ..planned })
+        let is_hash = |xet: &&String| xet.len() == 64 && xet.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Ok(PlannedFile { git_sha1: file.git_sha1, xet_hash: file.xet.as_ref().filter(is_hash).cloned(), version, ..planned })
     }
 
     /// The files of the view, once every digest is known.
@@ -277,6 +281,8 @@ impl Plan {
             files: self.files.iter().map(|file| file.report(&dir, file.to_fetch(), &trusts)).collect(),
             total_bytes,
             download_bytes,
+            borrow_bytes: 0,
+            borrow_from: Vec::new(),
             disk_bytes,
             store: manager.store_dir(),
             free_bytes: free,

@@ -90,6 +90,11 @@ pub struct PlanReport {
     pub total_bytes: u64,
     /// Bytes that would be downloaded.
     pub download_bytes: u64,
+    /// Of these, bytes that may be taken from similar files in the store instead; how much that is shows when the server is
+    /// asked.
+    pub borrow_bytes: u64,
+    /// The files that they may be taken from.
+    pub borrow_from: Vec<BorrowSource>,
     /// Bytes that would be taken on the store's volume.
     pub disk_bytes: u64,
     /// The store: its volume is the one that is filled.
@@ -109,6 +114,29 @@ pub struct PlanReport {
     pub left_out: Vec<LeftOut>,
     /// What was chosen and why.
     pub notices: Vec<Notice>,
+}
+
+/// What a download may take from similar files in the store.
+#[derive(Debug, Clone, Default)]
+pub(in crate::manager) struct BorrowReport {
+    pub(in crate::manager) bytes: u64,
+    pub(in crate::manager) from: Vec<BorrowSource>,
+}
+
+/// A file in the store that may have tensors which another one needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BorrowSource {
+    /// Its SHA-256.
+    pub sha256: Sha256Digest,
+    /// The repository that it came from, where that is known.
+    pub repo: Option<String>,
+    /// The commit.
+    pub commit: Option<String>,
+    /// Its path there.
+    pub repo_path: Option<String>,
+    /// Bytes that may be taken from it.
+    pub borrow_bytes: u64,
 }
 
 /// A file of the repository that a set leaves out.

@@ -35,6 +35,10 @@ pub struct LockEntryReport {
     pub old_origin: Option<ModelOrigin>,
     /// Bytes of all its files.
     pub total_bytes: u64,
+    /// Bytes that an update would download; `null` where nothing was updated.
+    pub download_bytes: Option<u64>,
+    /// Of these, bytes that may be taken from similar files in the store instead.
+    pub borrow_bytes: Option<u64>,
     /// Number of files whose sources published no hash: what is locked of them is what came first.
     pub unpublished: usize,
     /// The files that are others than before.

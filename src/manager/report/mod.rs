@@ -27,7 +27,8 @@ pub use apps::{
     AdoptReport, AdoptTotals, AdoptedFile, AdoptedModel, AppModelReport, AppProblem, AppReport, ExposeReport, ExposedModel,
     UnexposeReport,
 };
-pub use download::{DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
+pub(super) use download::BorrowReport;
+pub use download::{BorrowSource, DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
 pub use evict::{EvictedModel, EvictionOptions, EvictionPlan, EvictionReport};
 pub use info::{InfoForm, InfoModel, LabelInfo, WeightsInfo};
 pub use known_stores::{StoreReport, StoreState};

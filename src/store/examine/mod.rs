@@ -261,6 +261,7 @@ impl Findings<'_> {
             let dir = self.store.layout().shard(folder, first);
             for entry in self.names(&dir)? {
                 match Layout::digest_in(folder, first, &entry.name) {
+                    None if Layout::is_headers(folder, &entry.name) && entry.kind == Kind::File => {}
                     Some(_) if entry.kind != Kind::File => {
                         self.add(Severity::Repairable, dir.join(entry.name), IN_THE_WAY, Hint::MoveElsewhere);
                     }

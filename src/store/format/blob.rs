@@ -230,6 +230,21 @@ pub struct UpstreamFile {
     /// Git's blob id, for files outside LFS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_sha1: Option<GitSha1>,
+    /// The hash by which a Xet server finds it: 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xet_hash: Option<String>,
+}
+
+impl UpstreamFile {
+    /// Learns what another record says of the same file; `false` where that is of another.
+    fn merge(&mut self, other: &Self) -> bool {
+        let is_same = Self { xet_hash: None, ..self.clone() } == Self { xet_hash: None, ..other.clone() };
+        let agree = self.xet_hash.is_none() || other.xet_hash.is_none() || self.xet_hash == other.xet_hash;
+        if is_same && agree && self.xet_hash.is_none() {
+            self.xet_hash.clone_from(&other.xet_hash);
+        }
+        is_same && agree
+    }
 }
 
 impl From<UpstreamFile> for Provenance {
@@ -316,14 +331,18 @@ pub struct BlobMeta {
 impl BlobMeta {
     /// Merges the sources and the trust of another record of the same blob. Returns whether anything was new.
     pub(in crate::store) fn learn(&mut self, sources: &[Provenance], trust: Trust) -> bool {
-        let before = (self.sources.len(), self.trust);
+        let before = (self.sources.clone(), self.trust);
         for source in sources {
-            if !self.sources.contains(source) {
+            let is_known = self.sources.iter_mut().any(|known| match (known, source) {
+                (Provenance::Source(known), Provenance::Source(new)) => known.merge(new),
+                (known, new) => known == new,
+            });
+            if !is_known {
                 self.sources.push(source.clone());
             }
         }
         self.trust = self.trust.raised_to(trust);
-        before != (self.sources.len(), self.trust)
+        (&before.0, before.1) != (&self.sources, self.trust)
     }
 }
 
@@ -345,9 +364,29 @@ mod tests {
     #[test]
     fn an_entry_without_a_kind_is_a_file_upstream_or_of_this_machine() {
         let old = meta("tofu", r#"[{"endpoint":"https://hub","repo":"a/b"},{"endpoint":"local","path":"/m.gguf"}]"#);
-        let file =
-            UpstreamFile { endpoint: "https://hub".into(), repo: Some("a/b".into()), commit: None, path: None, git_sha1: None };
+        let file = UpstreamFile {
+            endpoint: "https://hub".into(),
+            repo: Some("a/b".into()),
+            commit: None,
+            path: None,
+            git_sha1: None,
+            xet_hash: None,
+        };
         assert_eq!(read(&old).sources, [file.into(), Provenance::Local { path: Some("/m.gguf".into()) }]);
+    }
+
+    #[test]
+    fn a_xet_hash_is_learned_of_a_known_source_and_kept() {
+        let with = |xet: Option<&str>, path: &str| {
+            let (endpoint, path, xet_hash) = ("https://hub".into(), Some(path.to_owned()), xet.map(str::to_owned));
+            Provenance::from(UpstreamFile { endpoint, repo: None, commit: None, path, git_sha1: None, xet_hash })
+        };
+        let mut record = read(&meta("tofu", r#"[{"kind":"source","endpoint":"https://hub","path":"a"}]"#));
+        assert!(record.learn(&[with(Some("x"), "a")], Trust::Tofu));
+        assert_eq!(record.sources, [with(Some("x"), "a")]);
+        assert!(!record.learn(&[with(None, "a"), with(Some("x"), "a")], Trust::Tofu));
+        assert!(record.learn(&[with(None, "b"), with(Some("y"), "a")], Trust::Tofu));
+        assert_eq!(record.sources.len(), 3);
     }
 
     #[test]

@@ -84,6 +84,15 @@ impl TableReader {
         Some(Self { len, format, at: 0 })
     }
 
+    /// The same for a file that begins with these bytes, whatever its name is. They are to be pushed all the same.
+    pub fn of_content(head: &[u8], len: u64) -> Option<Self> {
+        match head {
+            _ if head.starts_with(super::gguf::MAGIC) => Self::new("x.gguf", len),
+            _ if super::SafetensorsHeader::begins(head) => Self::new("x.safetensors", len),
+            _ => None,
+        }
+    }
+
     /// From which byte of the file on the next ones are needed.
     pub fn position(&self) -> u64 {
         self.at

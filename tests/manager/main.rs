@@ -28,6 +28,8 @@ mod move_store;
 mod own_sources;
 mod plans;
 mod power_loss;
+mod programs;
+mod proofs;
 mod read_only;
 mod removals;
 mod side_by_side;

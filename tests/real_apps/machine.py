@@ -54,7 +54,8 @@ class Machine:
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
             "LC_ALL": "C.UTF-8",
-            "HF_ENDPOINT": self.hub.url,
+            # A host of its own: huggingface_hub 1 takes every port of a host for the Hub, and would send its token there.
+            "HF_ENDPOINT": self.hub.url.replace("127.0.0.1", "localhost"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_UPDATE_CHECK": "1",

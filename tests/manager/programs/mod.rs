@@ -226,8 +226,30 @@ impl Program for Flat {
     }
 }
 
-/// ComfyUI: `models/<kind>/…`, of which it removes nothing.
+/// ComfyUI: `models/<kind>/…`, of which it removes nothing. A person starts it with every file of further folders that is
+/// exposed, and removes that.
 struct ComfyUi(PathBuf);
+
+impl ComfyUi {
+    fn config(&self, name: &str) -> PathBuf {
+        self.0.join("model-manager").join(format!("{name}.yaml"))
+    }
+
+    /// The folders that such a file names: those of each kind, below its `base_path`.
+    fn folders(&self, name: &str) -> Vec<PathBuf> {
+        let text = fs::read_to_string(self.config(name)).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(": "));
+        let values: Vec<(&str, &str)> = lines.map(|(key, value)| (key, value.trim_matches('"'))).collect();
+        let base = values.iter().find(|(key, _)| *key == "base_path").map(|(_, base)| PathBuf::from(base)).unwrap_or_default();
+        let kinds = values.iter().filter(|(key, _)| !matches!(*key, "base_path" | "is_default"));
+        kinds.flat_map(|(_, below)| below.split("\\n").map(|below| base.join(below))).collect()
+    }
+
+    fn weights(&self, name: &str) -> Vec<PathBuf> {
+        let is_read = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "gguf" || ending == "safetensors");
+        self.folders(name).iter().flat_map(|folder| walk(folder, true)).filter(is_read).collect()
+    }
+}
 
 impl Program for ComfyUi {
     fn app(&self) -> App {
@@ -243,13 +265,16 @@ impl Program for ComfyUi {
     }
     fn list(&self) -> Result<Vec<String>, String> {
         let root = self.0.join("models");
-        let below = |path: PathBuf| path.strip_prefix(&root).unwrap().display().to_string();
-        Ok(walk(&root, true).into_iter().map(below).collect())
+        let own = walk(&root, true).into_iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string());
+        let configs = names(&self.0.join("model-manager")).into_iter();
+        let named = configs.map(|config| config.trim_end_matches(".yaml").to_owned());
+        Ok(own.chain(named.filter(|name| !self.weights(name).is_empty())).collect())
     }
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join("models").join(name)
+        self.weights(name).into_iter().next().unwrap_or_else(|| self.0.join("models").join(name))
     }
     fn remove(&self, name: &str) {
-        fs::remove_file(self.file(name)).unwrap();
+        let config = self.config(name);
+        fs::remove_file(if config.exists() { config } else { self.file(name) }).unwrap();
     }
 }

@@ -249,9 +249,9 @@ pub use digest::{GitSha1, Sha256Digest};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reporter, Silent, Warning};
 pub use manager::{
-    AddRequest, AdoptOptions, Call, Companions, DownloadOptions, EvictionOptions, EvictionPlan, ExposeTarget, ListDetails,
-    ListFilter, ListOrder, ListQuery, LockOptions, ModelManager, ModelName, SearchLimit, SearchOrder, SearchQuery, Selector,
-    Session, StoreSwitch, SyncOptions, UseOptions, UsePlan,
+    AddRequest, AdoptOptions, Call, Companions, DedupeOptions, DedupePlan, DownloadOptions, EvictionOptions, EvictionPlan,
+    ExposeTarget, ListDetails, ListFilter, ListOrder, ListQuery, LockOptions, ModelManager, ModelName, SearchLimit, SearchOrder,
+    SearchQuery, Selector, Session, StoreSwitch, SyncOptions, UseOptions, UsePlan,
 };
 pub use names::{App, Format, ModelId, Quant, RelPath, RepoId, Revision, Role, SourceId, WebFolder};
 pub use notice::Notice;
@@ -266,15 +266,15 @@ pub mod reports {
     pub use crate::{
         manager::{
             AddReport, AdoptReport, AdoptTotals, AdoptedFile, AdoptedModel, AppModelReport, AppProblem, AppReport, BlobReport,
-            BlobUser, BorrowSource, ByteRange, ChangeKind, DfReport, DfTotals, DoctorReport, DoctorTotals, DownloadReport,
-            EvictedModel, EvictionReport, ExposeReport, ExposedModel, FailedBlob, FileChange, FileReport, FileSupply, FoundRepo,
-            GcSummary, GcTotals, InfoForm, InfoModel, KeptFile, LabelInfo, LeftOut, LintReport, LintTotals, ListedFile,
-            ListedFileState, ListedModel, ListedState, LockCheck, LockCheckTotals, LockEntryReport, LockProblem, LockProblemKind,
-            LockReport, LockState, MemoryReport, MemoryVerdict, ModelOrigin, MovedProject, PartialReport, PlanReport,
-            ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport, RepairedFile, RepoFile, SharedBlob,
-            StoreCopyReport, StoreCopyTotals, StoreList, StoreMoveReport, StoreReport, StoreState, SyncReport, SyncTotals,
-            Timestamp, UnexposeReport, UnregisterReport, UnshownBlob, UsageGroup, UsageReport, UsageTotals, UseReport,
-            VerifiedFile, VerifyState, WeightsInfo, WhyReport,
+            BlobUser, BorrowSource, ByteRange, ChangeKind, DedupeReport, DedupeTotals, DedupeUndoReport, DfReport, DfTotals,
+            DoctorReport, DoctorTotals, DownloadReport, EvictedModel, EvictionReport, ExposeReport, ExposedModel, FailedBlob,
+            FileChange, FileReport, FileSupply, FoundRepo, GcSummary, GcTotals, InfoForm, InfoModel, KeptFile, LabelInfo, LeftOut,
+            LintReport, LintTotals, ListedFile, ListedFileState, ListedModel, ListedState, LockCheck, LockCheckTotals,
+            LockEntryReport, LockProblem, LockProblemKind, LockReport, LockState, MemoryReport, MemoryVerdict, ModelOrigin,
+            MovedProject, PartialReport, PlanReport, ProjectReport, ProjectState, RemoveReport, RemoveTotals, RepairReport,
+            RepairedFile, ReplacedFile, RepoFile, RestoredFile, SharedBlob, StoreCopyReport, StoreCopyTotals, StoreList,
+            StoreMoveReport, StoreReport, StoreState, SyncReport, SyncTotals, Timestamp, UnexposeReport, UnregisterReport,
+            UnshownBlob, UsageGroup, UsageReport, UsageTotals, UseReport, VerifiedFile, VerifyState, WeightsInfo, WhyReport,
         },
         registry::{Finding, Level},
         store::{OpaqueJson, Provenance, RootOwner, Severity, Sharing, StoreFinding, TrustWord, Unreferenced, UpstreamFile},

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
 
@@ -200,6 +201,61 @@ def case_known(bench):
     table.pair("one large file from a known store", "verify", sides, verify)
     if needs(bench, "openssl"):
         table.pair("one large file from a known store", "openssl dgst", sides, lambda: world.shell(f"openssl dgst -sha256 {file.path}"), 1.1)
+
+
+def case_apps(bench):
+    """What other applications have: scanned, taken over, shown and taken back."""
+    world, table = bench.world, bench.table
+    count, few = (100, 25) if bench.quick else (1000, 250)
+    home = world.dir / "apps-home"
+    folder = home / ".lmstudio/models"
+
+    def fill(folder, count, name):
+        for n in range(count):
+            path = folder / f"owner-{n % 20}/{name}-{n}/{name}-{n}.Q4_0.gguf"
+            path.parent.mkdir(parents=True)
+            # A header of version 3 without tensors and keys.
+            path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 0, 0) + f"{name} {n}\n".encode() * 400)
+
+    fill(folder, count, "bird")
+    ours = lambda project, *words: world.ours(project, *words, home=home)
+    project = world.project("apps")
+    ours(project, "apps")
+    # The start of a process is no part of a scan.
+    floor = min(ours(project, "--version").wall for _ in range(3 * bench.runs))
+    took = min(ours(project, "apps", "--json").wall for _ in range(3 * bench.runs)) - floor
+    table.figure(f"scan of {count:,} files, best", took * 1e3, "ms", 50)
+
+    # Linear: four times as many models take four times as long.
+    def shown(count):
+        project = world.project(f"apps-{count}", keep_old=True)
+        disk, to = world.dir / f"apps-disk-{count}", world.dir / f"apps-to-{count}"
+        fill(disk, count, "crow")
+        to.mkdir()
+        ours(project, "adopt", "--scan", str(disk), "--quiet")
+        names = [f"crow-{n}" for n in range(count)]
+        expose = ours(project, "expose", *names, "--to", str(to)).wall
+        return expose, ours(project, "unexpose", "--from", str(to)).wall
+
+    (expose, unexpose), (expose_few, unexpose_few) = shown(count), shown(few)
+    table.figure(f"expose of {count:,} models", expose, "s")
+    table.figure(f"unexpose of {count:,} models", unexpose, "s")
+    table.figure(f"expose: {count:,} models against {count // few} times {few}", expose / expose_few / (count / few), "x", 1.5)
+    table.figure(f"unexpose: {count:,} models against {count // few} times {few}", unexpose / unexpose_few / (count / few), "x", 1.5)
+
+    file = world.file(bench.bytes)
+    source = world.dir / "adopted.Q4_0.gguf"
+    shutil.copyfile(file.path, source)
+    take = (lambda: world.project("apps-large", keep_old=True), lambda project: ours(project, "adopt", str(source), "--quiet"))
+    table.pair("one large file, shared", "sha256sum", take, lambda: world.shell(f"sha256sum {source}"), 1.1)
+    if needs(bench, "openssl"):
+        table.pair("one large file, shared", "openssl dgst", take, lambda: world.shell(f"openssl dgst -sha256 {source}"), 1.2)
+    free = lambda: os.statvfs(world.dir).f_bavail * os.statvfs(world.dir).f_frsize
+    os.sync()
+    before, project = free(), world.project("apps-room", keep_old=True)
+    ours(project, "adopt", str(source), "--quiet")
+    os.sync()
+    table.figure("the same: bytes that it takes on the volume", (before - free()) / MIB, "MiB", 1)
 
 
 def case_verify(bench):

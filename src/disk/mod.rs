@@ -185,6 +185,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Sets its modification time, in nanoseconds since 1970.
+    fn set_modified(&self, _mtime_ns: i64) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether a process has it open for writing; `None` where the system does not tell.
     fn has_writer(&self) -> Option<bool> {
         None

@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::{Duration, SystemTime},
 };
 
 /// No file system has larger blocks.
@@ -143,6 +144,12 @@ impl DiskFile for RealFile {
 
     fn touch(&self) -> Result<()> {
         system::touch(&self.file).at("set the times of", &self.path)
+    }
+
+    fn set_modified(&self, mtime_ns: i64) -> Result<()> {
+        let from_epoch = Duration::from_nanos(mtime_ns.unsigned_abs());
+        let time = if mtime_ns < 0 { SystemTime::UNIX_EPOCH - from_epoch } else { SystemTime::UNIX_EPOCH + from_epoch };
+        self.file.set_modified(time).at("set the times of", &self.path)
     }
 
     fn has_writer(&self) -> Option<bool> {

@@ -64,6 +64,6 @@ pub(super) fn scan_text_gen(reader: &mut Reader<'_>, dir: &Path) {
 }
 
 /// Whether a loader of a model of several files reads a file of this name.
-fn is_beside_weights(file: &str) -> bool {
+pub(super) fn is_beside_weights(file: &str) -> bool {
     ["json", "txt", "model", "jinja", "tiktoken"].iter().any(|ending| file.ends_with(&format!(".{ending}")))
 }

@@ -8,6 +8,7 @@
 mod comfyui;
 mod docker;
 mod flat;
+mod folder;
 mod git_lfs;
 mod hf;
 mod jan;
@@ -18,16 +19,19 @@ mod ramalama;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-pub use place::{FileToPlace, ModelToPlace, Placed, Placement, placements, placements_in_folder};
+pub use folder::LeftOut;
+pub use place::{CONFIG_FOLDER, FileToPlace, ModelToPlace, Placed, Placement, placements, placements_in_folder};
 pub use places::default_places;
+pub use watch::{Patience, Place, Watch, scan_all};
 
 use crate::{
     digest::{GitSha1, Sha256Digest},
     disk::Disk,
     names::{App, RelPath, RepoId},
 };
-use reader::Reader;
+use reader::{Limits, Reader};
 use std::path::{Path, PathBuf};
 
 /// What an application says of a file. None of it is proved.
@@ -89,10 +93,18 @@ pub struct Scan {
     pub unfinished: usize,
 }
 
-/// Reads what an application has in `dir`.
+/// Whether an application does with a file that has a further name elsewhere as with any other: it removes names and writes new
+/// files, and writes in none that is there.
 #[must_use]
-pub fn scan(disk: &dyn Disk, app: App, dir: &Path) -> Scan {
-    let mut reader = Reader::new(disk);
+pub fn survives_hard_links(app: App) -> bool {
+    // Docker Model Runner gives its blobs further names itself, so one that is replaced keeps the old bytes elsewhere.
+    app != App::Docker
+}
+
+/// Reads what an application has in `dir`. `watch` hears of each step, and may end it.
+#[must_use]
+pub fn scan(disk: &dyn Disk, app: App, dir: &Path, watch: &Watch) -> Scan {
+    let mut reader = Reader::new(disk, watch, Limits::PLACE);
     match app {
         App::Hf => hf::scan(&mut reader, dir),
         App::LlamaCpp => hf::scan_llama_cpp(&mut reader, dir),

@@ -103,14 +103,15 @@ pub struct Placed {
 /// Where the application takes no such model, or nothing that is placed among its files.
 pub fn placements(app: App, dir: &Path, model: &ModelToPlace) -> Result<Placed, String> {
     match app {
-        App::Hf | App::LlamaCpp => Ok(in_hub_cache(dir, model)),
+        // A link needs a privilege on Windows, and `huggingface_hub` does without links there.
+        App::Hf | App::LlamaCpp => Ok(in_hub_cache(dir, model, !cfg!(windows))),
         App::Ollama => in_ollama(dir, model),
         App::LmStudio => in_lm_studio(dir, model),
         App::Gpt4All => single_files(dir, model, app),
         App::TextGen => Ok(in_text_gen(dir, model)),
         App::Jan => in_jan(dir, model),
         App::GitLfs => Ok(in_git_lfs(dir, model)),
-        App::ComfyUi => Err("it reads the folders that its own extra_model_paths.yaml names: name the model's folder there".into()),
+        App::ComfyUi => in_comfyui(dir, model),
         App::Docker => {
             Err("its index is written by its own program only: its command `docker model package` takes the file".into())
         }
@@ -139,8 +140,9 @@ fn repo_of(model: &ModelToPlace) -> String {
         .map_or_else(|| format!("local/{}", model.model), RepoId::to_string)
 }
 
-/// `models--<owner>--<name>`: blobs by their etag, links to them in the snapshot of a commit, and the commit as `main`.
-fn in_hub_cache(dir: &Path, model: &ModelToPlace) -> Placed {
+/// `models--<owner>--<name>`: blobs by their etag, links to them in the snapshot of a commit, and the commit as `main`. Without
+/// links the files stand in the snapshot, and there are no blobs.
+fn in_hub_cache(dir: &Path, model: &ModelToPlace, has_links: bool) -> Placed {
     let repo = repo_of(model);
     let root = dir.join(format!("models--{}", repo.replace('/', "--")));
     // Without a commit, a name that is none of the repository's.
@@ -151,11 +153,15 @@ fn in_hub_cache(dir: &Path, model: &ModelToPlace) -> Placed {
     let commit = model.commit.clone().unwrap_or_else(synthetic);
     let mut places = Vec::new();
     for file in &model.files {
+        let in_snapshot = root.join("snapshots").join(&commit).join(file.repo_path.to_path());
+        if !has_links {
+            places.push(Placement::File { path: in_snapshot, sha256: file.sha256, or_link: false });
+            continue;
+        }
         let etag = file.git_sha1.map_or_else(|| file.sha256.to_string(), |id| id.to_string());
         places.push(Placement::File { path: root.join("blobs").join(&etag), sha256: file.sha256, or_link: false });
-        let up = "../".repeat(2 + file.repo_path.depth().saturating_sub(1));
-        let link = root.join("snapshots").join(&commit).join(file.repo_path.to_path());
-        places.push(Placement::Link { path: link, target: PathBuf::from(format!("{up}blobs/{etag}")) });
+        let up = "../".repeat(2 + file.repo_path.depth());
+        places.push(Placement::Link { path: in_snapshot, target: PathBuf::from(format!("{up}blobs/{etag}")) });
     }
     places.push(Placement::Text { path: root.join("refs/main"), text: commit, optional: true });
     Placed { name: repo, places }
@@ -269,6 +275,68 @@ fn in_jan(dir: &Path, model: &ModelToPlace) -> Result<Placed, String> {
     Ok(Placed { name: id, places: vec![Placement::Text { path, text, optional: false }] })
 }
 
+/// The folder of the files that name folders to ComfyUI, in a folder of its own.
+pub const CONFIG_FOLDER: &str = "model-manager";
+
+/// The kinds of models that ComfyUI has a folder for, with words in names of files that mean one.
+const COMFY_KINDS: [(&str, &[&str]); 9] = [
+    ("loras", &["lora", "loras"]),
+    ("controlnet", &["controlnet"]),
+    ("vae", &["vae"]),
+    ("clip_vision", &["clip_vision"]),
+    ("text_encoders", &["text_encoders", "text_encoder", "clip", "t5xxl", "umt5"]),
+    ("upscale_models", &["upscale_models", "upscaler", "esrgan"]),
+    ("embeddings", &["embeddings"]),
+    ("diffusion_models", &["diffusion_models", "unet"]),
+    ("checkpoints", &["checkpoints", "checkpoint"]),
+];
+
+/// A file that names the path of the view, for ComfyUI's option `--extra-model-paths-config`: nothing is linked, and nothing of
+/// its own is edited.
+fn in_comfyui(dir: &Path, model: &ModelToPlace) -> Result<Placed, String> {
+    let folder = model.view.to_str().ok_or("the path of the model is not Unicode text")?;
+    let mut kinds: Vec<(&str, String)> = Vec::new();
+    for file in model.files.iter().filter(|file| crate::weights::is_weights(&file.path)) {
+        let below = file.path.as_str().rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
+        let words = crate::names::words(file.repo_path.as_str());
+        let means = |known: &&(&str, &[&str])| known.1.iter().any(|known| has_words(&words, known));
+        let named: Vec<&str> = match COMFY_KINDS.iter().find(means) {
+            Some((kind, _)) => vec![kind],
+            // GGUF files are diffusion models or text encoders there, and others are whole checkpoints or one part.
+            None if model.format.is_single_file() => vec!["diffusion_models", "text_encoders"],
+            None => vec!["checkpoints", "diffusion_models"],
+        };
+        for kind in named {
+            if !kinds.contains(&(kind, below.clone())) {
+                kinds.push((kind, below.clone()));
+            }
+        }
+    }
+    if kinds.is_empty() {
+        return Err("it has no weights that ComfyUI reads".into());
+    }
+    let mut name = model.model.to_string();
+    for part in [Some(model.format.to_string()), model.quant.as_ref().map(ToString::to_string)].into_iter().flatten() {
+        name = format!("{name}-{part}");
+    }
+    let name = plain(&name);
+    kinds.sort();
+    let mut text =
+        format!("# Written by model-manager; `unexpose` removes it.\n{}:\n  base_path: {}\n", json!(name), json!(folder));
+    for chunk in kinds.chunk_by(|one, other| one.0 == other.0) {
+        let folders: Vec<&str> = chunk.iter().map(|(_, below)| below.as_str()).collect();
+        text += &format!("  {}: {}\n", chunk[0].0, json!(folders.join("\n")));
+    }
+    let path = dir.join(CONFIG_FOLDER).join(format!("{name}.yaml"));
+    Ok(Placed { name, places: vec![Placement::Text { path, text, optional: false }] })
+}
+
+/// Whether words stand in this order in a name; those that are looked for are joined by `_`.
+fn has_words(words: &[String], joined: &str) -> bool {
+    let known: Vec<&str> = joined.split('_').collect();
+    words.windows(known.len()).any(|window| window.iter().eq(known.iter()))
+}
+
 /// `objects/<ab>/<cd>/<digest>`.
 fn in_git_lfs(dir: &Path, model: &ModelToPlace) -> Placed {
     let objects = match dir.file_name().is_some_and(|name| name == "objects") {
@@ -281,4 +349,58 @@ fn in_git_lfs(dir: &Path, model: &ModelToPlace) -> Placed {
         Placement::File { path: objects.join(&digest[..2]).join(&digest[2..4]).join(&digest), sha256: file.sha256, or_link: false }
     };
     Placed { name: model.model.to_string(), places: model.files.iter().map(place).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(path: &str) -> ModelToPlace {
+        let file = FileToPlace {
+            path: path.parse().unwrap(),
+            repo_path: path.parse().unwrap(),
+            sha256: sha256_of(b"x"),
+            git_sha1: None,
+            size: 1,
+        };
+        ModelToPlace {
+            model: "m".parse().unwrap(),
+            format: Format::safetensors(),
+            quant: None,
+            repo: Some("acme/m".parse().unwrap()),
+            commit: Some("0".repeat(40)),
+            files: vec![file],
+            view: "/models/m".into(),
+            architecture: None,
+            file_type: None,
+        }
+    }
+
+    #[test]
+    fn without_links_the_cache_of_huggingface_hub_has_the_files_in_its_snapshot() {
+        let placed = in_hub_cache(Path::new("/hub"), &model("unet/m.safetensors"), false);
+        let snapshot = format!("/hub/models--acme--m/snapshots/{}/unet/m.safetensors", "0".repeat(40));
+        let paths: Vec<&Path> = placed.places.iter().map(Placement::path).collect();
+        assert_eq!(paths, [Path::new(&snapshot), Path::new("/hub/models--acme--m/refs/main")]);
+        assert!(matches!(placed.places[0], Placement::File { or_link: false, .. }));
+        let linked = in_hub_cache(Path::new("/hub"), &model("unet/m.safetensors"), true);
+        assert!(matches!(&linked.places[1], Placement::Link { target, .. } if target.starts_with("../../../blobs")));
+    }
+
+    #[test]
+    fn comfyui_gets_a_model_as_the_kind_that_its_path_names() {
+        for (path, expected) in [
+            ("split_files/text_encoders/umt5_xxl.safetensors", "  text_encoders: \"split_files/text_encoders\"\n"),
+            ("split_files/vae/wan.safetensors", "  vae: \"split_files/vae\"\n"),
+            ("style-LoRA.safetensors", "  loras: \".\"\n"),
+            ("unet/m.safetensors", "  diffusion_models: \"unet\"\n"),
+            ("m.safetensors", "  checkpoints: \".\"\n  diffusion_models: \".\"\n"),
+        ] {
+            let placed = in_comfyui(Path::new("/comfy"), &model(path)).unwrap();
+            let Placement::Text { path: place, text, .. } = &placed.places[0] else { panic!("{placed:?}") };
+            assert_eq!(place, Path::new("/comfy/model-manager/m-safetensors.yaml"));
+            assert!(text.ends_with(&format!("base_path: \"/models/m\"\n{expected}")), "{path}: {text}");
+        }
+        assert!(in_comfyui(Path::new("/comfy"), &model("config.json")).is_err());
+    }
 }

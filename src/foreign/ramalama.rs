@@ -11,8 +11,8 @@ use super::{
 use crate::names::RepoId;
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
 };
 
 /// A reference, of which only this is read.
@@ -34,27 +34,27 @@ pub(super) fn scan(reader: &mut Reader<'_>, dir: &Path) {
     let store = dir.join("store");
     for transport in reader.folders(&store) {
         let names_are_hashes = matches!(transport.as_str(), "huggingface" | "ollama");
-        let mut models: BTreeSet<String> = BTreeSet::new();
-        let walked = reader.walk(&store.join(&transport));
-        for (name, _) in &walked {
-            if let Some((model, _)) = name.split_once("/snapshots/") {
-                models.insert(model.to_owned());
-            }
-            if name.contains("/blobs/") && is_unfinished(name) {
+        // The files of each model's snapshots, in the order of the walk.
+        let mut models: BTreeMap<String, Vec<(String, PathBuf)>> = BTreeMap::new();
+        for (name, path) in reader.walk(&store.join(&transport)) {
+            if name.contains("/blobs/") && is_unfinished(&name) {
                 reader.unfinished();
             }
+            if let Some((model, _)) = name.split_once("/snapshots/") {
+                let file_name = name.rsplit('/').next().unwrap_or_default().to_owned();
+                models.entry(model.to_owned()).or_default().push((file_name, path));
+            }
         }
-        for model in models {
+        for (model, files) in models {
             let hashes = hashes(reader, &store.join(&transport).join(&model));
             let repo: Option<RepoId> = if transport == "huggingface" { model.parse().ok() } else { None };
-            for (name, path) in walked.iter().filter(|(name, _)| name.starts_with(&format!("{model}/snapshots/"))) {
-                let file_name = name.rsplit('/').next().unwrap_or_default();
-                if !crate::weights::is_weights(file_name) || is_unfinished(file_name) {
+            for (file_name, path) in files {
+                if !crate::weights::is_weights(&file_name) || is_unfinished(&file_name) {
                     continue;
                 }
-                let sha256 = hashes.get(file_name).filter(|_| names_are_hashes).and_then(|hash| hash.parse().ok());
+                let sha256 = hashes.get(&file_name).filter(|_| names_are_hashes).and_then(|hash| hash.parse().ok());
                 let claim = Claim { sha256, repo: repo.clone(), path: file_name.parse().ok(), ..Claim::default() };
-                if let Some(file) = reader.file(path) {
+                if let Some(file) = reader.file(&path) {
                     reader.add(&format!("{transport}://{model}"), file, claim);
                 }
             }

@@ -1,43 +1,93 @@
 //! Bounded reading of the folders of other applications.
 
-use super::{AppFile, AppModel, Claim, Problem, Scan};
+use super::{AppFile, AppModel, Claim, Problem, Scan, Watch};
 use crate::{
-    disk::{Disk, Entry, Kind, Stat, absent_is_none},
+    disk::{Disk, Entry, Kind, Open, Stat, absent_is_none},
     text,
+    weights::{FileKind, Header, HeaderReader},
 };
 use serde::de::DeserializeOwned;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
 };
 
-/// So many names are looked at in one place.
-const MOST_ENTRIES: usize = 200_000;
-/// So many folders are entered below each other.
-const MOST_DEPTH: usize = 8;
+/// What one scan reads at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Names that are listed, and files that are looked at.
+    pub entries: usize,
+    /// Folders that are entered below each other.
+    pub depth: usize,
+    /// Bytes of manifests, in all.
+    pub text: u64,
+}
+
+impl Limits {
+    /// Of one place of an application.
+    pub const PLACE: Self = Self { entries: 200_000, depth: 8, text: 256 << 20 };
+    /// Of a disk full of files.
+    pub const DISK: Self = Self { entries: 5_000_000, depth: 40, text: 256 << 20 };
+}
+
 /// The longest manifest that is read, in bytes.
 const LONGEST_TEXT: u64 = 4 << 20;
 /// The most problems that are reported of one place.
 const MOST_PROBLEMS: usize = 100;
 
 /// Endings and beginnings of files that an application has not finished.
-const UNFINISHED: [&str; 6] = [".incomplete", ".part", ".downloadinprogress", ".tmp", ".partial", ".download"];
+const UNFINISHED: [&str; 7] = [".incomplete", ".part", ".downloadinprogress", ".tmp", ".partial", ".download", ".crdownload"];
 
 /// Reads one place and gathers what is found.
 pub(super) struct Reader<'d> {
     disk: &'d dyn Disk,
+    watch: &'d Watch,
+    limits: Limits,
     scan: Scan,
     models: BTreeMap<String, Vec<AppFile>>,
-    left: usize,
+    /// Which file was added to which model, under which name.
+    added: HashSet<(String, PathBuf, Option<String>)>,
+    entries_left: usize,
+    text_left: u64,
 }
 
 impl<'d> Reader<'d> {
-    pub fn new(disk: &'d dyn Disk) -> Self {
-        Self { disk, scan: Scan::default(), models: BTreeMap::new(), left: MOST_ENTRIES }
+    pub fn new(disk: &'d dyn Disk, watch: &'d Watch, limits: Limits) -> Self {
+        Self {
+            disk,
+            watch,
+            limits,
+            scan: Scan::default(),
+            models: BTreeMap::new(),
+            added: HashSet::new(),
+            entries_left: limits.entries,
+            text_left: limits.text,
+        }
+    }
+
+    /// Whether the scan is to end: nobody waits for it any more.
+    pub fn is_stopped(&self) -> bool {
+        !self.watch.beat()
+    }
+
+    /// Takes `count` of the entries that may still be looked at; `false` where there are not so many, which is reported once.
+    fn take(&mut self, count: usize, at: &Path) -> bool {
+        if self.entries_left >= count {
+            self.entries_left -= count;
+            return true;
+        }
+        if std::mem::take(&mut self.entries_left) > 0 {
+            let most = self.limits.entries;
+            self.problem(at, format!("more than {most} names are in the folder of the scan; the rest is left out"));
+        }
+        false
     }
 
     /// The names in a folder, in order; none where there is none. What cannot be read is a problem.
     pub fn list(&mut self, dir: &Path) -> Vec<Entry> {
+        if self.is_stopped() {
+            return Vec::new();
+        }
         let mut entries = match self.disk.list_sorted(dir) {
             Ok(entries) => entries,
             Err(error) => {
@@ -45,11 +95,10 @@ impl<'d> Reader<'d> {
                 return Vec::new();
             }
         };
-        if entries.len() > self.left {
-            entries.truncate(self.left);
-            self.problem(dir, format!("more than {MOST_ENTRIES} names are there; the rest is left out"));
+        let left = self.entries_left;
+        if !self.take(entries.len(), dir) {
+            entries.truncate(left);
         }
-        self.left -= entries.len();
         entries
     }
 
@@ -66,7 +115,7 @@ impl<'d> Reader<'d> {
                 let path = folder.join(&entry.name);
                 let name = if below.is_empty() { entry.name } else { format!("{below}/{}", entry.name) };
                 match entry.kind {
-                    Kind::Dir if depth < MOST_DEPTH => folders.push((name, path, depth + 1)),
+                    Kind::Dir if depth < self.limits.depth => folders.push((name, path, depth + 1)),
                     Kind::Dir => self.problem(&path, "it is too deep below the folder of the application".to_owned()),
                     _ => found.push((name, path)),
                 }
@@ -79,6 +128,9 @@ impl<'d> Reader<'d> {
     /// The regular file that a path leads to, by whatever links, with its facts. A link to nothing and something else than a
     /// file are problems.
     pub fn file(&mut self, path: &Path) -> Option<(PathBuf, Stat)> {
+        if self.is_stopped() || !self.take(1, path) {
+            return None;
+        }
         let resolve = || -> crate::disk::Result<(PathBuf, Stat)> {
             let stat = self.disk.stat(path)?;
             match stat.kind {
@@ -93,7 +145,7 @@ impl<'d> Reader<'d> {
         match resolve() {
             Ok((real, stat)) if stat.kind == Kind::File => Some((real, stat)),
             Ok(_) => {
-                self.problem(path, "it is no file".to_owned());
+                self.problem(path, "it is not a regular file".to_owned());
                 None
             }
             Err(error) if error.is_not_found() => {
@@ -119,7 +171,17 @@ impl<'d> Reader<'d> {
 
     /// A small text; `None` where it is missing. One that cannot be read is a problem.
     pub fn text(&mut self, path: &Path) -> Option<String> {
-        match self.disk.read_at_most(path, LONGEST_TEXT) {
+        if self.is_stopped() {
+            return None;
+        }
+        if self.text_left == 0 {
+            let most = self.limits.text;
+            self.problem(path, format!("it was not read: the descriptions before it have {most} bytes"));
+            return None;
+        }
+        let read = self.disk.read_at_most(path, LONGEST_TEXT);
+        self.text_left = self.text_left.saturating_sub(read.as_ref().map_or(0, |text| text.as_ref().map_or(0, Vec::len) as u64));
+        match read {
             Ok(bytes) => bytes.and_then(|bytes| match String::from_utf8(bytes) {
                 Ok(text) => Some(text),
                 Err(_) => {
@@ -152,10 +214,46 @@ impl<'d> Reader<'d> {
             return self.problem(&path, "it is empty".to_owned());
         }
         let file = AppFile { path, size: stat.len, id: (stat.dev, stat.ino), claim };
-        let files = self.models.entry(text::short(model, 200)).or_default();
-        if !files.contains(&file) {
-            files.push(file);
+        let model = text::short(model, 200);
+        let name = file.claim.path.as_ref().map(ToString::to_string);
+        if self.added.insert((model.clone(), file.path.clone(), name)) {
+            self.models.entry(model).or_default().push(file);
         }
+    }
+
+    /// Facts about what stands at a path, whatever it is.
+    pub fn stat(&self, path: &Path) -> Option<Stat> {
+        self.disk.stat(path).ok()
+    }
+
+    /// The first bytes of a regular file, as many as there are, and its facts.
+    pub fn head<const LEN: usize>(&self, path: &Path) -> crate::disk::Result<(Stat, Vec<u8>)> {
+        let file = self.disk.open(path, Open::Read)?;
+        file.keep_access_time();
+        let (stat, mut head) = (file.stat()?, vec![0; LEN]);
+        let got = if stat.kind == Kind::File { file.read_at(&mut head, 0)? } else { 0 };
+        head.truncate(got);
+        Ok((stat, head))
+    }
+
+    /// What the header of a file says that is of this kind by its content.
+    ///
+    /// # Errors
+    /// Where it is damaged or cut.
+    pub fn header(&self, path: &Path, kind: FileKind) -> Result<Header, String> {
+        let name = format!("it.{}", kind.extensions().first().copied().unwrap_or_default());
+        let read = || -> crate::disk::Result<Result<Header, String>> {
+            let file = self.disk.open(path, Open::Read)?;
+            file.keep_access_time();
+            let mut reader = HeaderReader::new(&name, file.stat()?.len);
+            loop {
+                reader.fill(|buffer, at| file.read_at(buffer, at))?;
+                if let Some(header) = reader.header() {
+                    return Ok(header);
+                }
+            }
+        };
+        read().unwrap_or_else(|error| Err(error.source.to_string())).map_err(|why| why.trim_start_matches(&name).trim().to_owned())
     }
 
     pub fn problem(&mut self, path: &Path, why: String) {
@@ -176,6 +274,11 @@ impl<'d> Reader<'d> {
     pub fn end(self) -> Scan {
         let models = self.models.into_iter().map(|(name, files)| AppModel { name, files });
         Scan { models: models.collect(), ..self.scan }
+    }
+
+    /// The end of a scan whose models have names of which several may be equal.
+    pub fn end_with(self, models: Vec<AppModel>) -> Scan {
+        Scan { models, ..self.scan }
     }
 }
 

@@ -32,7 +32,7 @@ impl Folder {
         self
     }
     fn scan(&self, app: App) -> Scan {
-        scan(&RealDisk, app, self.path())
+        scan(&RealDisk, app, self.path(), &Watch::default())
     }
 }
 
@@ -260,7 +260,7 @@ fn what_is_broken_is_told_and_the_rest_goes_on() {
 
 #[cfg(unix)]
 fn scan_nothing(app: App) -> Scan {
-    scan(&RealDisk, app, Path::new("/nowhere/at/all"))
+    scan(&RealDisk, app, Path::new("/nowhere/at/all"), &Watch::default())
 }
 
 #[cfg(target_os = "linux")]

@@ -256,6 +256,7 @@ pub(super) fn examples() -> Vec<Hint> {
         Hint::RestoreFolder,
         Hint::ShareAsOwner,
         Hint::RewriteRecord,
+        Hint::VerifyProtects,
         Hint::CollectUnneeded,
         Hint::CollectLater,
         Hint::CollectNow,

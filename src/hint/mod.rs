@@ -719,6 +719,8 @@ pub enum Hint {
     ShareAsOwner,
     /// A record that a check writes again.
     RewriteRecord,
+    /// A blob that was a file of another application too, and can be written.
+    VerifyProtects,
     /// A blob that nothing needs.
     CollectUnneeded,
     /// Blobs that could not be removed yet.

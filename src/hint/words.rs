@@ -648,6 +648,9 @@ fn sentence(hint: &Hint, terms: &dyn Terms) -> String {
             format!("Run {} as its owner or as root.", action(&Action::new(Verb::Init).with(Parameter::Shared)))
         }
         Hint::RewriteRecord => format!("Run {}, which writes it again.", verb(Verb::Verify)),
+        Hint::VerifyProtects => {
+            format!("Run {}: it makes what no application shares any more read-only.", verb(Verb::Verify))
+        }
         Hint::CollectUnneeded => format!("Nothing needs it: {} removes it.", verb(Verb::Gc)),
         Hint::CollectLater => format!("{} removes it later.", verb(Verb::Gc)),
         Hint::CollectNow => {

@@ -41,7 +41,7 @@ use batch::Batch;
 
 pub use crate::source::{FoundRepo, SearchLimit, SearchOrder, SearchQuery};
 pub use add::{AddReport, AddRequest};
-pub use apps::{AdoptOptions, ExposeTarget};
+pub use apps::{AdoptOptions, DedupeOptions, DedupePlan, ExposeTarget};
 pub use lint::{LintReport, LintTotals};
 pub use move_store::StoreSwitch;
 pub use name::ModelName;

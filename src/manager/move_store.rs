@@ -13,7 +13,7 @@ use crate::{
     settings::LinkMode,
     store::{
         Blob, BlobState, CheckMode, Closing, CopyPlan, Lease, Progress, Project, RootOwner, RootsOf, Sharing, Store, StoreError,
-        is_nested,
+        Trust, is_nested,
     },
 };
 use std::{
@@ -37,6 +37,18 @@ pub struct StoreSwitch<'a> {
     pub projects: &'a [PathBuf],
 }
 
+/// What the content of a store is copied for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copying {
+    /// A second store.
+    ToCopy,
+    /// The same store in another place.
+    ToMove {
+        /// Whether what is there already is to be read.
+        is_first: bool,
+    },
+}
+
 impl ModelManager {
     /// Copies the store into the one at `dir`, which is made if nothing is there: blobs, what is recorded about them,
     /// unfinished downloads, and roots, so that a collection keeps in the copy what it keeps here. Every byte is hashed. Done
@@ -48,7 +60,7 @@ impl ModelManager {
         let from = self.existing_store()?.ok_or_else(|| StoreError::Absent { path: self.store_dir() })?;
         let to = self.other_place(&from, dir, dry_run)?;
         let needed: HashSet<Sha256Digest> = from.users()?.into_keys().collect();
-        let (mut report, _lease) = self.copy_content(&from, to.as_ref(), dir, dry_run, &needed, false)?;
+        let (mut report, _lease) = self.copy_content(&from, to.as_ref(), dir, dry_run, &needed, Copying::ToCopy)?;
         if let Some(to) = to.filter(|_| !dry_run) {
             report.totals.roots = to.copy_roots_of(&from, RootsOf::TheCopy)?;
         }
@@ -83,7 +95,7 @@ impl ModelManager {
         let to = self.other_place(&from, dir, dry_run)?;
         if dry_run {
             let needed = from.users()?.into_keys().collect();
-            let (copy, _lease) = self.copy_content(&from, to.as_ref(), dir, true, &needed, false)?;
+            let (copy, _lease) = self.copy_content(&from, to.as_ref(), dir, true, &needed, Copying::ToMove { is_first: false })?;
             let moved = |project: &ProjectReport| MovedProject {
                 path: project.path.clone().into(),
                 views: project.views.len(),
@@ -100,7 +112,8 @@ impl ModelManager {
         let mut sum = StoreCopyReport::default();
         for round in 1.. {
             let needed: HashSet<Sha256Digest> = from.users()?.into_keys().collect();
-            let (report, _lease) = self.copy_content(&from, Some(&to), dir, false, &needed, round == 1)?;
+            let (report, _lease) =
+                self.copy_content(&from, Some(&to), dir, false, &needed, Copying::ToMove { is_first: round == 1 })?;
             require_needed(&report)?;
             let failed: HashSet<Sha256Digest> = report.failed.iter().map(|blob| blob.sha256).collect();
             add(&mut sum, report, round == 1);
@@ -250,7 +263,7 @@ impl ModelManager {
         dir: &Path,
         dry_run: bool,
         needed: &HashSet<Sha256Digest>,
-        checks_present: bool,
+        copying: Copying,
     ) -> Result<(StoreCopyReport, Option<Lease>)> {
         let mut report = empty_report(from.layout().root(), dir, dry_run);
         let lease = to.filter(|_| !dry_run).map(Store::lease).transpose()?;
@@ -259,7 +272,7 @@ impl ModelManager {
             lease.protect(&from.blobs()?)?;
         }
         let mut plan = from.plan_copy(to)?;
-        if let Some(to) = to.filter(|_| checks_present) {
+        if let Some(to) = to.filter(|_| copying == Copying::ToMove { is_first: true }) {
             // What is there already stands for what will go, so it is read as well. Damage that is found is known then.
             let mut is_whole = true;
             for blob in &plan.present {
@@ -288,7 +301,9 @@ impl ModelManager {
         let progress = |done| self.report(&Event::Hashing { file: name.clone(), done, size });
         let known = self.session.known_stores();
         let blake3_of = |blob: &Blob| known.and_then(|known| known.hash_of(&blob.digest, blob.size));
-        let results = to.copy_blobs(from, &plan.missing, &lease, &blake3_of, &progress, &self.cancel)?;
+        // A store that is moved stays the same store.
+        let most_trust = if copying == Copying::ToCopy { from.trust_of_copy()? } else { Trust::Sha256Upstream };
+        let results = to.copy_blobs((from, most_trust), &plan.missing, &lease, &blake3_of, &progress, &self.cancel)?;
         for (blob, result) in plan.missing.iter().zip(results) {
             match result {
                 Ok(imported) => {
@@ -339,7 +354,7 @@ impl ModelManager {
         real(one) == real(other)
     }
 
-    fn stop_if_cancelled(&self) -> Result<()> {
+    pub(super) fn stop_if_cancelled(&self) -> Result<()> {
         if self.cancel.is_cancelled() { Err(StoreError::Cancelled.into()) } else { Ok(()) }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Damage, Result, Store, StoreError,
     format::{BlobMeta, Stamp, Trust},
-    ingest::import,
+    ingest::{import, publish::BLOB_MODE},
     records::has_segments_record,
 };
 use crate::{
@@ -97,7 +97,19 @@ impl Store {
             BlobState::Ok { .. } if known.is_some() => where_possible(self.clear_damage(digest, Some(stamp)))?,
             _ => {}
         }
+        if matches!(state, BlobState::Ok { .. }) && stat.nlink == 1 && stat.mode & 0o222 != 0 && self.is_writable() {
+            self.protect_left_blob(digest, &*file)?;
+        }
         Ok(state)
+    }
+
+    /// Makes a blob read-only that was another program's file too, and is none any more.
+    fn protect_left_blob(&self, digest: &Sha256Digest, file: &dyn DiskFile) -> Result<()> {
+        if self.meta(digest)?.is_some_and(|meta| meta.is_from_app()) {
+            // Only its owner can; `doctor` reports what stays writable.
+            let _ = file.set_mode(BLOB_MODE);
+        }
+        Ok(())
     }
 
     /// Compares an open file with what is recorded of `digest`. The `known` damage counts until the file is read.

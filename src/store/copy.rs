@@ -89,21 +89,33 @@ impl Store {
         Ok(plan)
     }
 
+    /// How far a copy of this store may believe what its records say of published hashes: where others can write them, they
+    /// prove nothing.
+    ///
+    /// # Errors
+    /// Where the store's folder cannot be looked at.
+    pub fn trust_of_copy(&self) -> Result<Trust> {
+        Ok(if self.is_of_this_user_alone()? { Trust::Sha256Upstream } else { Trust::Tofu })
+    }
+
     /// Imports these blobs of `from` with what it records about them, with a result for each. `blake3_of` gives the BLAKE3
-    /// hash of content, where this user's program found that; `progress` gets the bytes that were hashed so far.
+    /// hash of content, where this user's program found that; `progress` gets the bytes that were hashed so far. Records of `from`
+    /// are believed up to `most_trust`.
     ///
     /// # Errors
     /// As [`Store::import_from`].
     pub fn copy_blobs(
         &self,
-        from: &Store,
+        (from, most_trust): (&Store, Trust),
         blobs: &[Blob],
         lease: &Lease,
         blake3_of: &dyn Fn(&Blob) -> Option<Blake3Digest>,
         progress: &(dyn Fn(u64) + Sync),
         cancel: &CancellationToken,
     ) -> Result<Vec<Result<Imported>>> {
-        let metas = blobs.iter().map(|blob| from.meta(&blob.digest)).collect::<Result<Vec<_>>>()?;
+        let mut metas = blobs.iter().map(|blob| from.meta(&blob.digest)).collect::<Result<Vec<_>>>()?;
+        // Every byte is hashed; that a hash was published is only what a record says.
+        metas.iter_mut().flatten().for_each(|meta| meta.trust = meta.trust.at_most(most_trust));
         let wanted: Vec<BlobToImport> = blobs
             .iter()
             .zip(&metas)
@@ -183,7 +195,8 @@ impl Store {
             let mut names: HashSet<String> = HashSet::new();
             let mut digests: BTreeSet<Sha256Digest> = BTreeSet::new();
             for (name, text, root) in from.root_texts(&project)? {
-                let is_left_out = matches!(root.owner, RootOwner::Exposure { .. } | RootOwner::Remote { .. });
+                let is_left_out =
+                    matches!(root.owner, RootOwner::Exposure { .. } | RootOwner::Replacement { .. } | RootOwner::Remote { .. });
                 if is_left_out && whose == RootsOf::TheCopy {
                     continue;
                 }

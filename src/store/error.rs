@@ -153,6 +153,14 @@ pub enum StoreError {
         /// Why not.
         why: &'static str,
     },
+    /// A file of another program is not replaced by one that shares its bytes.
+    #[error("{} stays as it is: {why}", path.display())]
+    NotReplaced {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
     /// The user stopped it.
     #[error("stopped")]
     Cancelled,
@@ -242,6 +250,7 @@ impl StoreError {
             | Self::Vanished(_)
             | Self::Incomplete { .. }
             | Self::NeedsCopy { .. }
+            | Self::NotReplaced { .. }
             | Self::Changed { .. } => ErrorKind::Failed,
         }
     }
@@ -274,7 +283,7 @@ impl StoreError {
             Self::NoSafeCollection { .. } => Hint::OnlyThisHost,
             Self::Vanished(_) | Self::Incomplete { .. } | Self::Changed { .. } => Hint::RunAgain,
             Self::NeedsCopy { .. } => Hint::CopyInstead,
-            Self::Cancelled => return None,
+            Self::NotReplaced { .. } | Self::Cancelled => return None,
         })
     }
 
@@ -294,6 +303,7 @@ impl StoreError {
             | Self::NoSpace { path, .. }
             | Self::NoSafeCollection { path }
             | Self::NeedsCopy { path, .. }
+            | Self::NotReplaced { path, .. }
             | Self::Changed { path } => Some(path),
             Self::LockTimeout(_)
             | Self::Mismatch { .. }

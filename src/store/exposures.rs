@@ -11,6 +11,9 @@ use crate::{
     disk::{Disk, DiskError, Kind, absent_is_none},
 };
 use std::{
+    borrow::Borrow,
+    collections::{HashMap, HashSet},
+    hash::Hash,
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
@@ -30,6 +33,47 @@ pub enum Making {
     Text(Vec<u8>),
     /// Another exposure made it, and it is there.
     There,
+}
+
+/// What exposures made, to find it without reading all of them for each.
+#[derive(Debug, Default)]
+pub struct MadeItems {
+    items: HashMap<PlacedItem, usize>,
+    paths: HashMap<PathBuf, usize>,
+}
+
+impl MadeItems {
+    /// That of these exposures.
+    pub fn of(exposures: &[Exposure]) -> Self {
+        let mut made = Self::default();
+        exposures.iter().for_each(|exposure| made.add(exposure));
+        made
+    }
+
+    /// Adds what an exposure made.
+    pub fn add(&mut self, exposure: &Exposure) {
+        for item in &exposure.items {
+            *self.items.entry(item.clone()).or_default() += 1;
+            *self.paths.entry(item.path().to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Takes it out again.
+    pub fn remove(&mut self, exposure: &Exposure) {
+        for item in &exposure.items {
+            take_one(&mut self.items, item);
+            take_one(&mut self.paths, item.path());
+        }
+    }
+
+    /// Whether one of the exposures made this.
+    pub fn has(&self, item: &PlacedItem) -> bool {
+        self.items.contains_key(item)
+    }
+
+    fn has_path(&self, path: &Path) -> bool {
+        self.paths.contains_key(path)
+    }
 }
 
 impl Project {
@@ -57,19 +101,22 @@ impl Project {
     /// # Errors
     /// Where something stands in a place already, or cannot be made.
     ///
-    /// The folder of the application is entered by handle: a link in it leads nothing elsewhere.
-    pub fn expose(&self, disk: &Arc<dyn Disk>, mut exposure: Exposure, making: &[(PlacedItem, Making)]) -> Result<Exposure> {
+    /// The folder of the application is entered by handle: a link in it leads nothing elsewhere. `others` is what other
+    /// exposures of the project made.
+    pub fn expose(
+        &self,
+        disk: &Arc<dyn Disk>,
+        mut exposure: Exposure,
+        making: &[(PlacedItem, Making)],
+        others: &MadeItems,
+    ) -> Result<Exposure> {
         let store = self.store();
         let disk = &*disk.clone().confined(store.layout().root()).confined(&exposure.dir);
-        let others = Self::exposures(store, self.uuid())?;
-        let is_of_others = |folder: &PlacedItem| others.iter().any(|other| other.items.contains(folder));
+        let mut known = HashSet::new();
         for (item, _) in making {
             for (folder, is_missing) in folders_above(disk, item.path(), &exposure.dir)? {
                 let folder = PlacedItem::Folder { path: folder };
-                if !is_missing && !is_of_others(&folder) {
-                    continue;
-                }
-                if !exposure.items.contains(&folder) {
+                if (is_missing || others.has(&folder)) && known.insert(folder.clone()) {
                     exposure.items.push(folder);
                 }
             }
@@ -83,7 +130,8 @@ impl Project {
                 return Err(StoreError::Vanished(file.sha256));
             }
         }
-        let is_there = |item: &PlacedItem| making.iter().any(|(of, how)| matches!(how, Making::There) && of == item);
+        let how: HashMap<&PlacedItem, &Making> = making.iter().map(|(item, how)| (item, how)).collect();
+        let is_there = |item: &PlacedItem| matches!(how.get(item), Some(Making::There));
         for item in exposure.items.iter().filter(|item| !is_there(item)) {
             match item {
                 PlacedItem::Folder { path } if absent_is_none(disk.stat(path))?.is_some_and(|stat| stat.kind == Kind::Dir) => {}
@@ -91,10 +139,7 @@ impl Project {
                 PlacedItem::File { path, sha256 } => disk.hard_link(&store.layout().blob(sha256), path)?,
                 PlacedItem::Link { path, target } => disk.symlink(target, path)?,
                 PlacedItem::Text { path, .. } => {
-                    let text = making.iter().find_map(|(of, how)| match how {
-                        Making::Text(text) if of == item => Some(text),
-                        _ => None,
-                    });
+                    let text = how.get(item).and_then(|how| if let Making::Text(text) = how { Some(text) } else { None });
                     // It gets its name when it is whole: a part of it would be taken for a file of the application.
                     let mut file = disk.write_unnamed(text.map_or(&[][..], Vec::as_slice), 0o644, &self.scratch(disk, path)?)?;
                     file.sync()?;
@@ -110,56 +155,75 @@ impl Project {
         Ok(exposure)
     }
 
-    /// Undoes an exposure, the last item first. What is no longer what was made stays, and is returned. What another exposure of
-    /// the project made too stays for that, and a file that the application has by itself by now (`still_used`) stays its own.
-    ///
-    /// # Errors
-    /// Where something cannot be looked at or removed.
+    /// Undoes exposures: texts and links first, then files and folders, of each exposure the last item first. What is no longer
+    /// what was made stays, and is returned. What another exposure of the project made too (`others`) stays for that, and a file
+    /// that the application has by itself by now (`still_used`, asked when the texts and links of all are gone) stays its own.
+    /// The result is in the order of `exposures`.
     pub fn unexpose(
         &self,
         disk: &Arc<dyn Disk>,
-        mut exposure: Exposure,
-        still_used: &dyn Fn(&Path) -> bool,
-    ) -> Result<Vec<PathBuf>> {
-        require_inside(&exposure)?;
+        exposures: Vec<Exposure>,
+        others: &MadeItems,
+        still_used: &mut dyn FnMut(&Exposure, &Path) -> bool,
+    ) -> Vec<Result<Vec<PathBuf>>> {
+        let is_first = |item: &PlacedItem| matches!(item, PlacedItem::Text { .. } | PlacedItem::Link { .. });
+        let begun: Vec<_> = exposures
+            .into_iter()
+            .map(|mut exposure| {
+                let disk = self.begin_undo(disk, &mut exposure)?;
+                let mut left = Vec::new();
+                for item in exposure.items.iter().rev().filter(|item| is_first(item) && !others.has_path(item.path())) {
+                    self.take_back(&*disk, item, &mut left)?;
+                }
+                Ok((exposure, disk, left))
+            })
+            .collect();
+        let end = |begun: Result<(Exposure, Arc<dyn Disk>, Vec<PathBuf>)>| {
+            let (exposure, disk, mut left) = begun?;
+            for item in exposure.items.iter().rev().filter(|item| !is_first(item) && !others.has_path(item.path())) {
+                if matches!(item, PlacedItem::File { .. }) && still_used(&exposure, item.path()) {
+                    continue;
+                }
+                self.take_back(&*disk, item, &mut left)?;
+            }
+            let _shared = self.store().shared()?;
+            self.store().disk().remove_if_there(&self.record(&exposure.id))?;
+            self.store().disk().sync_dir(&self.store().layout().project(self.uuid()))?;
+            left.reverse();
+            Ok(left)
+        };
+        begun.into_iter().map(end).collect()
+    }
+
+    /// Records that an exposure is being undone. Returns the disk, with its folder entered by handle.
+    fn begin_undo(&self, disk: &Arc<dyn Disk>, exposure: &mut Exposure) -> Result<Arc<dyn Disk>> {
+        require_inside(exposure)?;
         // Where its volume is not there, nothing can be told.
         disk.stat_follow(&exposure.dir)?;
-        let disk = &*disk.clone().confined(&exposure.dir);
-        let others: Vec<Exposure> =
-            Self::exposures(self.store(), self.uuid())?.into_iter().filter(|other| other.id != exposure.id).collect();
-        let is_shared =
-            |item: &PlacedItem| others.iter().any(|other| other.items.iter().any(|theirs| theirs.path() == item.path()));
         if exposure.state != ExposureState::Undoing {
             exposure.state = ExposureState::Undoing;
-            self.write(&exposure)?;
+            self.write(exposure)?;
         }
-        let mut left = Vec::new();
-        for item in exposure.items.iter().rev() {
-            let path = item.path();
-            let Some(stat) = absent_is_none(disk.stat(path))? else { continue };
-            if is_shared(item) || (matches!(item, PlacedItem::File { .. }) && still_used(path)) {
-                continue;
-            }
-            if !self.is_as_made(disk, item, stat.kind)? {
-                left.push(path.to_owned());
-                continue;
-            }
-            let removed = match item {
-                PlacedItem::Folder { .. } => disk.remove_dir(path),
-                _ => disk.remove_file(path),
-            };
-            match removed {
-                // The application has put something of its own into it.
-                Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => {}
-                other => other?,
-            }
+        Ok(disk.clone().confined(&exposure.dir))
+    }
+
+    /// Removes an item, where it still is what was made.
+    fn take_back(&self, disk: &dyn Disk, item: &PlacedItem, left: &mut Vec<PathBuf>) -> Result<()> {
+        let path = item.path();
+        let Some(stat) = absent_is_none(disk.stat(path))? else { return Ok(()) };
+        if !self.is_as_made(disk, item, stat.kind)? {
+            left.push(path.to_owned());
+            return Ok(());
         }
-        let _shared = self.store().shared()?;
-        let record = self.record(&exposure.id);
-        self.store().disk().remove_if_there(&record)?;
-        self.store().disk().sync_dir(&self.store().layout().project(self.uuid()))?;
-        left.reverse();
-        Ok(left)
+        let removed = match item {
+            PlacedItem::Folder { .. } => disk.remove_dir(path),
+            _ => disk.remove_file(path),
+        };
+        match removed {
+            // The application has put something of its own into it.
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty || error.is_not_found() => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// Whether what stands at a place still is what was made there.
@@ -193,6 +257,15 @@ impl Project {
 
     fn record(&self, id: &Uuid) -> PathBuf {
         self.store().layout().exposure_record(self.uuid(), id)
+    }
+}
+
+fn take_one<K: Hash + Eq + ?Sized, O: Borrow<K> + Hash + Eq>(counts: &mut HashMap<O, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 

@@ -26,6 +26,8 @@ const LEASE_LOCK: &str = ".lock";
 const PURGED_PREFIX: &str = "dead-";
 /// The roots of exposures begin so: no model id does.
 const EXPOSURE_PREFIX: &str = "~exposure-";
+/// Those of replacements begin so.
+const REPLACEMENT_PREFIX: &str = "~replacement-";
 /// What is kept of the headers of blobs, among the records of these.
 const HEADERS: &str = "headers";
 /// The record of a project, among its roots.
@@ -230,6 +232,10 @@ impl Layout {
     pub fn exposure_record(&self, project: &Uuid, id: &Uuid) -> PathBuf {
         self.project(project).join(format!("{EXPOSURE_PREFIX}{id}.json"))
     }
+    /// The record of a replaced file.
+    pub fn replacement_record(&self, project: &Uuid, id: &Uuid) -> PathBuf {
+        self.project(project).join(format!("{REPLACEMENT_PREFIX}{id}.json"))
+    }
     /// What is known about a project.
     pub fn project_record(&self, project: &Uuid) -> PathBuf {
         self.project(project).join(PROJECT_RECORD)
@@ -275,6 +281,11 @@ impl Layout {
     /// Whether a name in a project's folder is that of an exposure's root.
     pub fn is_exposure(name: &str) -> bool {
         name.starts_with(EXPOSURE_PREFIX) && Self::is_root(name)
+    }
+
+    /// Whether a name in a project's folder is that of a replacement's record.
+    pub fn is_replacement(name: &str) -> bool {
+        name.starts_with(REPLACEMENT_PREFIX) && Self::is_root(name)
     }
 
     /// Whether a folder of this name directly below the store's folder is the store's.

@@ -22,6 +22,7 @@ mod project;
 mod records;
 mod relocation;
 mod repair;
+mod replacements;
 mod roots;
 mod snapshot;
 mod used;
@@ -32,10 +33,10 @@ pub use copy::{CopyPlan, RootsOf, is_nested};
 pub use damage::Damage;
 pub use error::{Result, StoreError};
 pub use examine::{Examined, Severity, StoreFinding};
-pub use exposures::Making;
+pub use exposures::{MadeItems, Making};
 pub use format::{
-    BlobMeta, Exposure, ExposureState, OpaqueJson, PlacedItem, Provenance, Root, RootOwner, RootRecord, Stamp, Trust, TrustWord,
-    UpstreamFile, ViewFile, ViewKey,
+    BlobMeta, Exposure, ExposureState, OpaqueJson, PlacedItem, Provenance, Replacement, Root, RootOwner, RootRecord, Stamp, Trust,
+    TrustWord, UpstreamFile, ViewFile, ViewKey,
 };
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use headers::{HeaderEntry, HeaderPlace};
@@ -52,6 +53,7 @@ pub use open::require_folder_or_nothing;
 pub use ownership::ShutOut;
 pub use project::{PROJECT_FILE, Project};
 pub use relocation::ProjectLocation;
+pub use replacements::FileToReplace;
 pub use roots::ViewName;
 
 #[cfg(feature = "fuzzing")]

@@ -229,7 +229,7 @@ impl Store {
     }
 
     /// Copies the roots of a project to a copy of it: those of views, and those of owners that this version does not know.
-    /// An exposure or a remote belongs to the original alone: nobody would ever remove a second root of it.
+    /// An exposure, a replacement or a remote belongs to the original alone: nobody would ever remove a second root of it.
     pub(super) fn copy_roots(&self, from: &Uuid, to: &Uuid) -> Result<()> {
         let (from_dir, to_dir) = (self.layout().project(from), self.layout().project(to));
         let _shared = self.shared()?;
@@ -246,7 +246,7 @@ impl Store {
                 }
                 // As it stands: a later version may have written more into it than this one reads.
                 RootOwner::Unknown(_) => self.replace_record(&to_dir.join(name), &text)?,
-                RootOwner::Exposure { .. } | RootOwner::Remote { .. } => {}
+                RootOwner::Exposure { .. } | RootOwner::Replacement { .. } | RootOwner::Remote { .. } => {}
             }
         }
         Ok(())

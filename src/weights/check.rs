@@ -19,6 +19,17 @@ pub fn head_check(name: &str) -> Option<HeadCheck> {
     }
 }
 
+/// What kind of weights a file is by its first bytes, whatever its name says; `None` where they say nothing certain.
+pub fn kind_by_content(head: &[u8]) -> Option<FileKind> {
+    if head.starts_with(gguf::MAGIC) {
+        Some(FileKind::Gguf)
+    } else if SafetensorsHeader::begins(head) {
+        Some(FileKind::Safetensors)
+    } else {
+        None
+    }
+}
+
 fn check_gguf(head: &[u8], len: u64) -> Result<(), String> {
     if head.starts_with(gguf::MAGIC) { certain(GgufHeader::parse(head, len)) } else { refuse_text(head, "GGUF") }
 }

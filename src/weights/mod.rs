@@ -16,7 +16,7 @@ mod sketch;
 mod tensors;
 
 pub use borrow::{BorrowPlan, Copy, Match, Place, copies, copies_of_any_size};
-pub use check::head_check;
+pub use check::{head_check, kind_by_content};
 pub use error::HeaderError;
 pub use gguf::GgufHeader;
 pub use kind::{FileKind, format_of, is_weights};

@@ -258,6 +258,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("hint share_as_owner", "init --shared", In(shut_out)),
     ("hint register_or_forget", "projects forget {}", In(|| without_record("doctor").not_well())),
     ("hint rewrite_record", "verify", In(without_meta)),
+    ("hint verify_protects", "verify", Like("verify")),
     ("store/examine/mod.rs", "@verify {} --repair", In(|| damaged("doctor --full"))),
     ("hint download_missing", "download {}", Like("download models/tiny")),
     ("hint check_patterns", "info <model>", Like("info tiny")),

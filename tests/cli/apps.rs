@@ -60,6 +60,23 @@ fn a_folder_of_an_application_in_another_place_is_named_once() {
 }
 
 #[test]
+fn what_two_applications_have_is_there_once_after_a_yes_and_twice_again_after_an_undo() {
+    let machine = machine();
+    let theirs = machine.sandbox.home().join(".lmstudio/models/acme/tiny/tiny.gguf");
+    fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+    fs::write(&theirs, machine.content().bytes()).unwrap();
+    machine.run("adopt --dedupe").ok().says("Nothing was replaced. Add `--yes` to do so.");
+    machine.run("adopt --dedupe --yes").ok().says("Replaced 1 file");
+    machine.run("doctor").ok();
+    machine.run("adopt --undo").ok().says("with a copy of its own again");
+    machine.run("adopt --undo").code(3).says("no file of an application was replaced");
+    machine.run("adopt owl --dedupe").code(2);
+    assert_content(&theirs, &machine.content());
+    fs::create_dir_all(machine.sandbox.root().join("disk")).unwrap();
+    machine.run(&format!("adopt --scan {} ./missing.gguf", machine.sandbox.root().join("disk").display())).code(3);
+}
+
+#[test]
 fn a_model_is_shown_to_lm_studio_and_taken_back() {
     let machine = machine();
     machine.run("adopt owl").ok();

@@ -349,6 +349,18 @@ fn downloads(seen: &mut Seen) {
     fs::write(&place, "theirs").unwrap();
     seen.run(&machine, "unexpose", &format!("--from {}", shown.display()), 0);
     machine.run("remove bird.Q4_K_M").ok();
+    let twins = Content::synthetic(9000, 8).bytes();
+    machine.sandbox.write("../gpt/one.Q4_K_M.gguf", &twins);
+    machine.sandbox.write("../lms/acme/two/two.Q4_K_M.gguf", &twins);
+    machine.run(&format!("apps add lm-studio {}", machine.sandbox.root().join("lms").display())).ok();
+    seen.run(&machine, "adopt --dedupe", "--dry-run", 0);
+    seen.run(&machine, "adopt --dedupe", "--yes", 0);
+    seen.run(&machine, "adopt --undo", "", 0);
+    machine.run("adopt --dedupe --yes").ok();
+    for twin in ["gpt/one.Q4_K_M.gguf", "lms/acme/two/two.Q4_K_M.gguf"] {
+        fs::remove_file(machine.sandbox.root().join(twin)).unwrap();
+    }
+    seen.run(&machine, "adopt --undo", "", 0);
     seen.run(&machine, "store copy", "../copy", 0);
     damage(&machine.blob(&machine.hub.content(OWL, MODEL)), MIB as usize + 5);
     seen.run(&machine, "store copy", "../other-copy", 4);

@@ -1,6 +1,10 @@
 //! Models of other applications: taken over without a copy, used in place of a download, and left exactly as they were.
 
-use crate::{faulty_disk::Rule, kit::*, support::hub::Content};
+use crate::{
+    faulty_disk::{Op, Rule},
+    kit::*,
+    support::hub::Content,
+};
 use model_manager::{
     AdoptOptions, App, AppPlace, Call, DownloadOptions, ErrorKind, Event, Result, Selector,
     reports::{AdoptReport, FileSupply, Sharing},
@@ -14,20 +18,20 @@ use std::{
 };
 
 /// What a file of an application is: its inode, mode, time and content.
-type Seen = BTreeMap<PathBuf, (u64, u32, i64, Vec<u8>)>;
+pub type Seen = BTreeMap<PathBuf, (u64, u32, i64, Vec<u8>)>;
 
 /// A machine on which applications have models.
-struct Desk {
-    machine: Machine,
-    project: Project,
+pub struct Desk {
+    pub machine: Machine,
+    pub project: Project,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::of(Machine::new())
     }
 
-    fn of(machine: Machine) -> Self {
+    pub fn of(machine: Machine) -> Self {
         let dir = |name: &str| machine.dir.path().join(name);
         let place = |app: App, name: &str| AppPlace::new(app, dir(name));
         let apps =
@@ -36,7 +40,7 @@ impl Desk {
         Self { machine, project }
     }
 
-    fn write(&self, below: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub fn write(&self, below: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.machine.dir.path().join(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -44,7 +48,7 @@ impl Desk {
     }
 
     /// A model of Ollama with this content.
-    fn in_ollama(&self, name: &str, content: &Content) -> PathBuf {
+    pub fn in_ollama(&self, name: &str, content: &Content) -> PathBuf {
         let digest = content.sha256();
         let layer =
             format!(r#"{{"mediaType":"application/vnd.ollama.image.model","digest":"sha256:{digest}","size":{}}}"#, content.len());
@@ -52,7 +56,7 @@ impl Desk {
         self.write(&format!("ollama/blobs/sha256-{digest}"), content.bytes())
     }
 
-    fn seen(&self, below: &str) -> Seen {
+    pub fn seen(&self, below: &str) -> Seen {
         let (mut seen, mut todo) = (Seen::new(), vec![self.machine.dir.path().join(below)]);
         while let Some(path) = todo.pop() {
             let stat = fs::symlink_metadata(&path).unwrap();
@@ -66,14 +70,14 @@ impl Desk {
         seen
     }
 
-    fn adopt(&self, what: &[&str], change: impl FnOnce(&mut AdoptOptions)) -> Result<AdoptReport> {
+    pub fn adopt(&self, what: &[&str], change: impl FnOnce(&mut AdoptOptions)) -> Result<AdoptReport> {
         let mut options = AdoptOptions::default();
         options.what = what.iter().map(|what| (*what).to_owned()).collect();
         change(&mut options);
         self.project.manager().adopt(&options)
     }
 
-    fn download(&self, what: &str) -> (Vec<Event>, FileSupply) {
+    pub fn download(&self, what: &str) -> (Vec<Event>, FileSupply) {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let told = heard.clone();
         let call = Call::new(move |event: &Event| told.lock().unwrap().push(event.clone()));
@@ -84,7 +88,7 @@ impl Desk {
     }
 }
 
-fn views(report: &AdoptReport) -> Vec<String> {
+pub fn views(report: &AdoptReport) -> Vec<String> {
     report.models.iter().map(|model| model.view.to_string()).collect()
 }
 
@@ -251,6 +255,104 @@ fn a_file_that_somebody_writes_is_left_out() {
     assert!(is_reflink || problem.is_some_and(|problem| problem.contains("a program has it open for writing")), "{problem:?}");
     drop(writer);
     assert_eq!(desk.adopt(&["owl"], |_| ()).unwrap().models.len(), 1);
+}
+
+#[test]
+fn a_file_that_is_here_already_becomes_read_only_where_it_is_the_blob_and_else_that_is_reported() {
+    let desk = Desk::new();
+    let path = desk.in_ollama("owl", &Content::synthetic(900, 46));
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    let first = desk.adopt(&["owl"], |_| ()).unwrap();
+    let is_blob = first.models[0].files[0].sharing == Some(Sharing::HardLink);
+    assert_eq!(mode(), 0o644);
+    let report = desk.adopt(&["owl"], |options| options.protect = true).unwrap();
+    assert_eq!(report.models[0].files[0].sharing, Some(Sharing::Present));
+    assert_eq!((mode() == 0o444, report.problems.is_empty()), (is_blob, is_blob), "{:?}", report.problems);
+    // The same content in a file of its own.
+    desk.write("lms/acme/owl/owl.Q4_K_M.gguf", Content::synthetic(900, 46).bytes());
+    let report = desk.adopt(&["acme/owl"], |options| options.protect = true).unwrap();
+    assert!(report.problems[0].problem.contains("it was not made read-only"), "{:?}", report.problems);
+    desk.project.assert_promises();
+}
+
+#[test]
+fn what_no_application_shares_any_more_is_read_only_after_a_check() {
+    let desk = Desk::new();
+    let content = Content::synthetic(900, 46);
+    let path = desk.in_ollama("owl", &content);
+    desk.adopt(&["owl"], |_| ()).unwrap();
+    fs::remove_file(&path).unwrap();
+    desk.project.manager().verify(&[], model_manager::CheckMode::Quick).unwrap();
+    assert_eq!(fs::metadata(desk.project.blob(&content)).unwrap().permissions().mode() & 0o222, 0);
+    desk.project.assert_promises();
+}
+
+#[test]
+fn what_can_be_taken_is_taken_and_the_first_failure_is_reported() {
+    let desk = Desk::new();
+    desk.in_ollama("owl", &Content::synthetic(900, 46));
+    let error = refused(desk.adopt(&["./missing.gguf"], |_| ()), ErrorKind::NotFound);
+    assert_eq!(error.message(), "there is no file or folder `./missing.gguf`");
+    let report = desk.adopt(&["owl", "./missing.gguf", "crow"], |_| ()).unwrap();
+    assert_eq!((report.models.len(), report.failure), (1, Some(ErrorKind::NotFound)));
+    let problems: Vec<_> = report.problems.iter().map(|problem| problem.path.to_string_lossy().into_owned()).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].ends_with("missing.gguf") && problems[1] == "crow", "{problems:?}");
+}
+
+#[test]
+fn a_file_on_another_volume_is_taken_only_as_a_copy_and_only_where_there_is_room() {
+    let desk = Desk::new();
+    let other = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    if fs::metadata(other.path()).unwrap().dev() == fs::metadata(desk.machine.dir.path()).unwrap().dev() {
+        return;
+    }
+    let (file, content) = (other.path().join("far.Q4_K_M.gguf"), Content::synthetic(5000, 48));
+    fs::write(&file, content.bytes()).unwrap();
+    let adopt = |copy| desk.adopt(&[file.to_str().unwrap()], |options| options.copy = copy).unwrap();
+    let report = adopt(false);
+    assert!(report.problems[0].problem.contains("another volume"), "{:?}", report.problems);
+    let is_full = |op, _: &Path| matches!(op, Op::Allocate).then_some(io::ErrorKind::StorageFull);
+    desk.machine.disk.set(Rule::Pick(Box::new(is_full)));
+    assert_eq!(adopt(true).failure, Some(ErrorKind::NoSpace));
+    desk.machine.disk.set(Rule::Never);
+    desk.project.assert_promises();
+    assert_eq!(adopt(true).totals.copied_bytes, 5000);
+    desk.project.assert_shown("far.Q4_K_M/gguf/q4_k_m/far.Q4_K_M.gguf", &content);
+    desk.project.assert_promises();
+}
+
+#[test]
+fn a_file_that_its_application_changes_while_it_is_taken_is_not_taken() {
+    let desk = Desk::new();
+    let path = desk.in_ollama("owl", &Content::synthetic(5000, 49));
+    let theirs = path.clone();
+    desk.machine.disk.on_read(move |opened| {
+        if opened.ends_with("data") {
+            fs::write(&theirs, "something else").unwrap();
+        }
+    });
+    let report = desk.adopt(&["owl"], |_| ()).unwrap();
+    assert!(report.models.is_empty() && report.problems[0].problem.contains("changed"), "{:?}", report.problems);
+    assert_eq!(fs::read(&path).unwrap(), b"something else");
+    desk.project.assert_promises();
+}
+
+#[test]
+fn an_application_whose_volume_does_not_answer_keeps_nothing_from_being_downloaded() {
+    let desk = Desk::new();
+    desk.in_ollama("owl", &desk.machine.content());
+    let (never, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    desk.machine.disk.on_read(move |path| {
+        if path.components().any(|part| part.as_os_str() == "manifests") {
+            // Until the end of the test.
+            let _ = wait.lock().unwrap().recv();
+        }
+    });
+    assert_eq!(desk.download("tiny:q4_k_m").1, FileSupply::Fetch);
+    desk.project.assert_promises();
+    drop(never);
 }
 
 #[test]

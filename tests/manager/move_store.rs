@@ -114,6 +114,20 @@ fn a_project_elsewhere_takes_what_it_needs_from_a_copy_without_the_network() {
 }
 
 #[test]
+fn a_copy_believes_published_hashes_only_of_a_store_that_nobody_else_can_write() {
+    for (mode, word) in [(0o755, "sha256-upstream"), (0o775, "tofu")] {
+        let machine = machine();
+        let store = machine.project.store();
+        std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let to = place(&machine);
+        copy(&machine.project, &to).unwrap();
+        let digest = machine.content().sha256().parse().unwrap();
+        assert_eq!(open(&machine.project, &to).meta(&digest).unwrap().unwrap().trust.as_str(), word);
+        assert_eq!(open(&machine.project, &store).meta(&digest).unwrap().unwrap().trust.as_str(), "sha256-upstream");
+    }
+}
+
+#[test]
 fn a_dry_run_makes_nothing() {
     let machine = machine();
     let to = place(&machine);

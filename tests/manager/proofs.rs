@@ -200,6 +200,10 @@ fn what_is_exposed_is_a_model_of_the_program_and_survives_all_that_it_does() {
         desk.project.download("tiny:q4_k_m").unwrap();
         let (program, content, before) = (&desk.program, desk.machine.content(), desk.seen());
         let app = program.app();
+        if app == App::ComfyUi {
+            // It reads a model in the project's own folder, by an option that names a file: tests/manager/exposures.rs.
+            continue;
+        }
         if !takes_exposures(app) {
             assert!(desk.expose().is_err(), "{app}");
             desk.assert_seen(&before, "refused");

@@ -179,6 +179,10 @@ impl DiskFile for FaultyFile {
     fn start_writeback(&self, offset: u64, len: u64) {
         self.inner.start_writeback(offset, len);
     }
+    fn set_modified(&self, mtime_ns: i64) -> Result<()> {
+        self.disk.step(Op::SetMode, &self.path)?;
+        self.inner.set_modified(mtime_ns)
+    }
     fn has_writer(&self) -> Option<bool> {
         self.inner.has_writer()
     }

@@ -326,7 +326,7 @@ class BlobUser:
     project: str
     """The models directory of its project, or the project's uuid where that is not known."""
     kind: str
-    """``view``, ``exposure``, ``remote`` or ``unknown``."""
+    """``view``, ``exposure``, ``replacement``, ``remote`` or ``unknown``."""
     model: str | None
     format: str | None
     quant: str | None
@@ -607,7 +607,7 @@ class Owner:
     """What keeps blobs for a project."""
 
     kind: str
-    """``view``, ``exposure``, ``remote`` or ``unknown``."""
+    """``view``, ``exposure``, ``replacement``, ``remote`` or ``unknown``."""
     model: str | None
     format: str | None
     quant: str | None

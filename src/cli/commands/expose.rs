@@ -6,6 +6,7 @@ use crate::{
         output::{Answer, Output, printable},
     },
     error::Result,
+    foreign::CONFIG_FOLDER,
     manager::{ExposeReport, ExposeTarget, ExposedModel, Selector, UnexposeReport},
     names::App,
 };
@@ -21,7 +22,7 @@ pub struct Args {
     /// Models of this project
     #[arg(value_name = "MODEL", required = true)]
     models: Vec<String>,
-    /// hf, llama-cpp, ollama, lm-studio, jan, gpt4all, textgen, git-lfs, or a folder
+    /// hf, llama-cpp, ollama, lm-studio, jan, gpt4all, textgen, comfyui, git-lfs, or a folder
     #[arg(long, value_name = "APP|DIR")]
     to: String,
 }
@@ -87,6 +88,11 @@ impl Answer for Exposed {
                 output.note(format!("{} was shown there already.", model.view.name()));
             }
         }
+        // It reads a folder that it is not told of by itself only where it is started so.
+        if let Some(shown) = self.0.models.iter().find(|model| model.app == App::ComfyUi.as_str()) {
+            let files = output.path(&shown.path.join(CONFIG_FOLDER));
+            output.note(format!("Start ComfyUI with `--extra-model-paths-config {files}/*.yaml`."));
+        }
     }
 }
 
@@ -100,5 +106,9 @@ impl Answer for Unexposed {
         for left in &self.0.left {
             output.note(format!("left as it is: {}: {}", output.path(&left.path), printable(&left.problem)));
         }
+    }
+
+    fn exit_code(&self) -> u8 {
+        self.0.failure.map_or(0, |kind| kind.exit_code())
     }
 }

@@ -6,6 +6,7 @@ mod apps;
 mod choose;
 pub(super) mod completions;
 mod config;
+mod dedupe;
 mod df;
 mod df_tree;
 mod doctor;
@@ -98,7 +99,7 @@ impl Command {
             Self::Init(args) => Box::new(args.run(context)?),
             Self::Add(args) => Box::new(args.run(context)?),
             Self::Apps(args) => args.run(context)?,
-            Self::Adopt(args) => Box::new(args.run(context)?),
+            Self::Adopt(args) => args.run(context)?,
             Self::Expose(args) => Box::new(args.run(context)?),
             Self::Unexpose(args) => Box::new(args.run(context)?),
             Self::Lint(args) => Box::new(args.run(context)?),

@@ -3,21 +3,21 @@
 //! Nothing of an application is moved, removed or written, but for the mode of a file with `protect`.
 
 use super::super::{AdoptReport, AdoptedFile, AdoptedModel, AppProblem, ModelManager, Views};
-use super::{AppFile, AppModel, Scan, naming::ViewOfFiles};
+use super::{AppFile, AppModel, naming::ViewOfFiles};
 use crate::{
     digest::Sha256Digest,
     disk::Kind,
     error::{Error, ErrorKind, Result},
     event::Event,
-    foreign::{self, Claim},
+    foreign::{self, Claim, LeftOut, Patience, Place, Watch, scan_all},
     hint::Hint,
     names::{App, RelPath, Revision},
-    settings::{AppPlace, DEFAULT_ENDPOINT},
+    settings::DEFAULT_ENDPOINT,
     store::{
         FileToImport, ImportMode, Imported, Lease, Project, Provenance, Sharing, Store, Trust, UpstreamFile, ViewFile, ViewKey,
     },
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How models of applications are taken over.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,9 @@ pub struct AdoptOptions {
     pub what: Vec<String>,
     /// The applications whose models are taken; where nothing else is named, all that they have.
     pub from: Vec<App>,
+    /// Folders of a disk full of files: GGUF and safetensors files below them are found by their content. What applications
+    /// and stores of this program have there is left out.
+    pub scan: Vec<PathBuf>,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Copy what cannot be shared.
@@ -45,10 +48,10 @@ impl ModelManager {
     /// Takes models over. What cannot be taken is a problem of the report; the others are taken all the same.
     ///
     /// # Errors
-    /// Where nothing is called as it was asked for, or the store cannot be written.
+    /// Where nothing of what was asked for is there, or the store cannot be written.
     pub fn adopt(&self, options: &AdoptOptions) -> Result<AdoptReport> {
         let mut report = AdoptReport { dry_run: options.dry_run, ..AdoptReport::default() };
-        let chosen = self.choose_models(options, &mut report.problems)?;
+        let chosen = self.choose_models(options, &mut report)?;
         if options.dry_run {
             for ChosenModel { app, model } in &chosen {
                 let views = self.views_of(model);
@@ -65,6 +68,7 @@ impl ModelManager {
         let store = self.store()?;
         let lease = store.lease()?;
         let project = Project::register(&store, &self.settings.models_dir)?;
+        self.settle_earlier_replacements(&store, &project, &mut report.problems)?;
         for ChosenModel { app, model } in &chosen {
             let views = self.views_of(model);
             if views.is_empty() {
@@ -94,9 +98,13 @@ impl ModelManager {
                 Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
                 Err(error) => {
                     // A set that lacks a file is none.
-                    report.problems.push(AppProblem { path: file.path.clone(), problem: error.to_string() });
+                    report.fail(file.path.clone(), &error);
                     return Ok(());
                 }
+            }
+            if options.protect && self.stays_writable(file, taken.last()) {
+                let problem = "it was not made read-only: the store has this content in a file of its own".to_owned();
+                report.problems.push(AppProblem { path: file.path.clone(), problem });
             }
         }
         // The registry knows the content of a single file by another name.
@@ -109,8 +117,21 @@ impl ModelManager {
             .iter()
             .map(|(_, path, imported)| ViewFile { path: path.clone(), sha256: imported.blob.digest, size: imported.blob.size })
             .collect();
-        if let Err(error) = self.show_adopted(store, project, &view, &shown) {
-            report.problems.push(AppProblem { path: self.settings.models_dir.join(view.dir()), problem: error.to_string() });
+        // Files of a disk have the names that somebody gave them: those of two folders may be equal.
+        let apart =
+            taken.first().filter(|_| app.is_none() && !options.scan.is_empty()).and_then(|(file, ..)| apart(&view, &file.path));
+        let mut is_shown = self.show_adopted(store, project, &view, &shown);
+        if let (Ok(false), Some(apart)) = (&is_shown, apart) {
+            view = apart;
+            is_shown = self.show_adopted(store, project, &view, &shown);
+        }
+        let error = match is_shown {
+            Ok(true) => None,
+            Ok(false) => Some(Error::new(ErrorKind::Failed, format!("{view} is here with other files")).hint(Hint::NothingChanged)),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = error {
+            report.fail(self.settings.models_dir.join(view.dir()), &error);
             return Ok(());
         }
         let files = taken.iter().map(|(file, path, imported)| adopted_file(file, path, Some(imported))).collect();
@@ -118,21 +139,26 @@ impl ModelManager {
         Ok(())
     }
 
-    /// Roots and shows a view, unless another one of its name is there.
-    fn show_adopted(&self, store: &Store, project: &Project, view: &ViewKey, files: &[ViewFile]) -> Result<()> {
+    /// Whether a file that was to become read-only can be written all the same, because it is not the blob.
+    fn stays_writable(&self, file: &AppFile, taken: Option<&(&AppFile, RelPath, Imported)>) -> bool {
+        taken.is_some_and(|(.., imported)| imported.sharing == Sharing::Present)
+            && self.disk.stat(&file.path).is_ok_and(|stat| stat.mode & 0o222 != 0)
+    }
+
+    /// Roots and shows a view; `false` where one of its name is there with other files.
+    fn show_adopted(&self, store: &Store, project: &Project, view: &ViewKey, files: &[ViewFile]) -> Result<bool> {
         let _views_lock = project.lock_views(store.wait())?;
         if let Some(root) = store.root_of(project.uuid(), view)?
             && root.files != files
         {
-            let text = format!("{view} is here with other files");
-            return Err(Error::new(ErrorKind::Failed, text).hint(Hint::NothingChanged));
+            return Ok(false);
         }
         let views: Views = self.views(Some(store.clone()));
         views.require_free(view, files.iter().map(|file| &file.path))?;
         views.require_fit(view, files)?;
         project.put_root(view, files)?;
         views.build_adopting(view, files, self.settings.link, project.uuid(), &[])?;
-        Ok(())
+        Ok(true)
     }
 
     /// Imports one file of an application.
@@ -183,63 +209,78 @@ impl ModelManager {
         });
     }
 
-    /// The models that were asked for.
-    fn choose_models(&self, options: &AdoptOptions, problems: &mut Vec<AppProblem>) -> Result<Vec<ChosenModel>> {
+    /// The models that were asked for. What is not there is a failure of the report, unless nothing else is.
+    fn choose_models(&self, options: &AdoptOptions, report: &mut AdoptReport) -> Result<Vec<ChosenModel>> {
         let (paths, names): (Vec<&String>, Vec<&String>) = options.what.iter().partition(|what| self.is_path(what));
-        let mut chosen = Vec::new();
-        for path in paths {
-            let path = std::path::absolute(Path::new(path)).unwrap_or_else(|_| path.into());
-            chosen.extend(self.at_place(&path, problems)?);
-        }
-        if names.is_empty() && !options.what.is_empty() {
-            return Ok(chosen);
-        }
-        let scans = self.scan_apps(&options.from);
-        problems.extend(scans.iter().flat_map(|(_, scan)| &scan.problems).map(super::of_problem));
-        let all = || scans.iter().flat_map(|(place, scan): &(AppPlace, Scan)| scan.models.iter().map(|model| (place.app, model)));
-        if options.what.is_empty() {
-            chosen.extend(all().map(|(app, model)| ChosenModel { app: Some(app), model: model.clone() }));
-            return Ok(chosen);
-        }
-        for name in names {
-            let mut found: Vec<(App, &AppModel)> = all().filter(|(_, model)| model.name.eq_ignore_ascii_case(name)).collect();
-            if found.is_empty() {
-                let plain = |text: &str| text.rsplit('/').next().unwrap_or(text).to_ascii_lowercase();
-                let starts = |model: &AppModel| plain(&model.name).split(':').next() == Some(&plain(name));
-                found = all().filter(|(_, model)| starts(model)).collect();
+        let (mut chosen, mut failures) = (Vec::new(), Vec::new());
+        for name in paths {
+            let path = std::path::absolute(Path::new(name)).unwrap_or_else(|_| name.into());
+            match self.at_place(&path, &mut report.problems) {
+                Ok(models) => chosen.extend(models),
+                Err(error) => failures.push((path, error)),
             }
-            // The same model in two applications is one; its bytes are hashed once.
-            found.dedup_by(|one, other| one.1.files.iter().map(|file| file.id).eq(other.1.files.iter().map(|file| file.id)));
-            match found.as_slice() {
-                [(app, model)] => chosen.push(ChosenModel { app: Some(*app), model: (*model).clone() }),
-                [] => {
-                    let known: Vec<&str> = all().map(|(_, model)| model.name.as_str()).collect();
-                    let error = Error::new(ErrorKind::NotFound, format!("no application here has a model `{name}`"));
-                    return Err(match crate::names::nearest(name, known.iter().copied()) {
-                        Some(near) => error.hint(Hint::DidYouMean { names: vec![near.to_owned()], actions: Vec::new() }),
-                        None => error.hint(Hint::ListApps),
-                    });
-                }
-                several => {
-                    let names: Vec<String> = several.iter().map(|(app, model)| format!("{} of {app}", model.name)).collect();
-                    let text = format!("`{name}` means several models: {}", crate::text::list(&names));
-                    return Err(Error::new(ErrorKind::Usage, text).hint(Hint::NameApp));
+        }
+        for dir in &options.scan {
+            match self.on_disk(dir, &mut report.problems) {
+                Ok(models) => chosen.extend(models),
+                Err(error) => failures.push((dir.clone(), error)),
+            }
+        }
+        let is_all_of_apps = options.what.is_empty() && (options.scan.is_empty() || !options.from.is_empty());
+        if is_all_of_apps || !names.is_empty() {
+            let scans = self.scan_apps(&options.from, Patience::ASKED);
+            report.problems.extend(scans.iter().flat_map(|(_, scan)| &scan.problems).map(super::of_problem));
+            let all = scans.iter().flat_map(|(place, scan)| scan.models.iter().map(|model| (place.app, model)));
+            let all: Vec<(App, &AppModel)> = all.collect();
+            if is_all_of_apps {
+                chosen.extend(all.iter().map(|(app, model)| ChosenModel { app: Some(*app), model: (*model).clone() }));
+            }
+            for name in names {
+                match model_called(name, &all) {
+                    Ok((app, model)) => chosen.push(ChosenModel { app: Some(app), model: model.clone() }),
+                    Err(error) => failures.push((name.into(), error)),
                 }
             }
         }
+        self.stop_if_cancelled()?;
+        if chosen.is_empty() && !failures.is_empty() {
+            return Err(failures.remove(0).1);
+        }
+        failures.iter().for_each(|(path, error)| report.fail(path.clone(), error));
         Ok(chosen)
     }
 
     fn is_path(&self, what: &str) -> bool {
-        (what.contains(['/', '\\']) || what.ends_with(".gguf") || what.ends_with(".safetensors") || what == ".")
-            && self.disk.stat_follow(Path::new(what)).is_ok()
+        looks_like_a_path(what) && self.disk.stat_follow(Path::new(what)).is_ok()
+    }
+
+    /// The models on a disk full of files.
+    fn on_disk(&self, dir: &Path, problems: &mut Vec<AppProblem>) -> Result<Vec<ChosenModel>> {
+        let dir = self.disk.canonical(dir)?;
+        if self.disk.stat(&dir)?.kind != Kind::Dir {
+            let text = format!("{} is not a folder", dir.display());
+            return Err(Error::new(ErrorKind::Usage, text).hint(Hint::NothingChanged));
+        }
+        let real = |dir: &Path| self.disk.canonical(dir).ok();
+        let of_apps = self.settings.apps.iter().filter_map(|place| {
+            let why = format!("it belongs to {}, and was left out of the scan", place.app.title());
+            Some(LeftOut { dir: real(&place.dir)?, why: Some(why) })
+        });
+        let own = [self.store_dir(), self.settings.models_dir.clone()];
+        let own = own.iter().filter_map(|dir| Some(LeftOut { dir: real(dir)?, why: None }));
+        let place = Place::Disk(dir, of_apps.chain(own).collect());
+        let mut scans = scan_all(&self.disk, vec![place], Patience::DISK, &|| self.cancel.is_cancelled());
+        self.stop_if_cancelled()?;
+        let scan = scans.pop().flatten().unwrap_or_default();
+        problems.extend(scan.problems.iter().map(super::of_problem));
+        Ok(scan.models.into_iter().map(|model| ChosenModel { app: None, model }).collect())
     }
 
     /// The models at a path: a file, or all weights below a folder.
     fn at_place(&self, path: &Path, problems: &mut Vec<AppProblem>) -> Result<Vec<ChosenModel>> {
         let stat = self.disk.stat_follow(path)?;
         if stat.kind == Kind::Dir {
-            let scan = foreign::scan(&*self.disk, App::TextGen, path);
+            let scan = foreign::scan(&*self.disk, App::TextGen, path, &Watch::default());
             problems.extend(scan.problems.iter().map(super::of_problem));
             return Ok(scan.models.into_iter().map(|model| ChosenModel { app: None, model: without_claims(model) }).collect());
         }
@@ -254,6 +295,49 @@ impl ModelManager {
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
         Ok(vec![ChosenModel { app: None, model: AppModel { name: stem, files: vec![file] } }])
     }
+}
+
+fn looks_like_a_path(what: &str) -> bool {
+    what.contains(['/', '\\']) || what.ends_with(".gguf") || what.ends_with(".safetensors") || what == "."
+}
+
+/// The one model of this name, or whose name begins so.
+fn model_called<'m>(name: &str, all: &[(App, &'m AppModel)]) -> Result<(App, &'m AppModel)> {
+    let mut found: Vec<(App, &AppModel)> = all.iter().copied().filter(|(_, model)| model.name.eq_ignore_ascii_case(name)).collect();
+    if found.is_empty() {
+        let plain = |text: &str| text.rsplit('/').next().unwrap_or(text).to_ascii_lowercase();
+        let starts = |model: &AppModel| plain(&model.name).split(':').next() == Some(&plain(name));
+        found = all.iter().copied().filter(|(_, model)| starts(model)).collect();
+    }
+    // The same model in two applications is one; its bytes are hashed once.
+    found.dedup_by(|one, other| one.1.files.iter().map(|file| file.id).eq(other.1.files.iter().map(|file| file.id)));
+    match found.as_slice() {
+        [only] => Ok(*only),
+        [] if Path::new(name).is_absolute() || name.starts_with(['.', '~']) => {
+            let text = format!("there is no file or folder `{name}`");
+            Err(Error::new(ErrorKind::NotFound, text).hint(Hint::NothingChanged))
+        }
+        [] => {
+            let what = if looks_like_a_path(name) { "no file is there, and " } else { "" };
+            let error = Error::new(ErrorKind::NotFound, format!("{what}no application here has a model `{name}`"));
+            match crate::names::nearest(name, all.iter().map(|(_, model)| model.name.as_str())) {
+                Some(near) => Err(error.hint(Hint::DidYouMean { names: vec![near.to_owned()], actions: Vec::new() })),
+                None => Err(error.hint(Hint::ListApps)),
+            }
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(|(app, model)| format!("{} of {app}", model.name)).collect();
+            let text = format!("`{name}` means several models: {}", crate::text::list(&names));
+            Err(Error::new(ErrorKind::Usage, text).hint(Hint::NameApp))
+        }
+    }
+}
+
+/// The view under a name that has that of the file's folder in it.
+fn apart(view: &ViewKey, file: &Path) -> Option<ViewKey> {
+    let folder = file.parent()?.file_name()?.to_string_lossy().into_owned();
+    let model = format!("{folder}--{}", view.model).parse().ok()?;
+    Some(ViewKey { model, ..view.clone() })
 }
 
 fn no_model(model: &AppModel) -> AppProblem {

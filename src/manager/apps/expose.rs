@@ -8,14 +8,17 @@ use crate::{
     digest::sha256_of,
     disk::{Disk, Kind, LockKind, Stat, absent_is_none},
     error::{Error, ErrorKind, Result},
-    foreign::{self, FileToPlace, ModelToPlace, Placed, Placement, placements, placements_in_folder},
+    foreign::{self, FileToPlace, ModelToPlace, Placed, Placement, Watch, placements, placements_in_folder},
     hint::{Hint, Invocation, Verb},
     names::{App, RelPath, RepoId, Revision},
     settings::AppPlace,
-    store::{Exposure, ExposureState, Making, PlacedItem, Project, Provenance, RootRecord, Store, StoreError, UpstreamFile},
+    store::{
+        Exposure, ExposureState, MadeItems, Making, PlacedItem, Project, Provenance, RootRecord, Store, StoreError, UpstreamFile,
+        ViewKey,
+    },
 };
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Component, Path, PathBuf},
 };
 use uuid::Uuid;
@@ -53,10 +56,11 @@ impl ModelManager {
         let lease = store.lease()?;
         let _views_lock = store.lock_views(project.uuid(), LockKind::Exclusive, store.wait())?;
         let mut report = ExposeReport { recovered: self.recover(&project, &store, &dir)?, ..ExposeReport::default() };
+        let roots = store.roots_of(project.uuid())?;
         let mut planned = Vec::new();
         for selector in what {
-            let root = self.root_meant(selector, &store, &project)?;
-            let model = self.model_to_place(&root, &store)?;
+            let root = self.root_meant(selector, &roots)?;
+            let model = self.model_to_place(root, &store)?;
             let placed = match to {
                 ExposeTarget::App(app) => placements(*app, &dir, &model).map_err(|why| {
                     Error::new(ErrorKind::Usage, format!("{} cannot be shown there: {why}", root.view)).hint(Hint::NothingChanged)
@@ -67,24 +71,32 @@ impl ModelManager {
         }
         lease.protect(&planned.iter().flat_map(|(root, _)| &root.files).map(|file| file.sha256).collect::<Vec<_>>())?;
         let known = Project::exposures(&store, project.uuid())?;
+        let mut made_items = MadeItems::of(&known);
+        let is_there = known.into_iter().filter(|other| other.app == to.app() && other.dir == dir);
+        let mut befores: HashMap<ViewKey, Exposure> = is_there.map(|other| (other.view.clone(), other)).collect();
         // Before anything is made: what is in the way of one keeps all from it.
         let disk = self.disk.clone().confined(&dir);
-        let mut to_make = Vec::new();
+        let (mut to_make, mut to_undo) = (Vec::new(), Vec::new());
         for (root, placed) in planned {
-            let is_it = |other: &&Exposure| other.app == to.app() && other.dir == dir && other.view == root.view;
-            let before = known.iter().find(is_it);
-            let making = items(&*disk, &dir, &placed, &store, &known)?;
-            match before.filter(|before| before.files == root.files && making.iter().all(|(_, _, is_there)| *is_there)) {
-                Some(before) => report.models.push(exposed(before, false)),
-                None => to_make.push((root, placed, making, before.cloned())),
+            let items = items(&*disk, &dir, &placed, &store, &made_items)?;
+            match befores.remove(&root.view) {
+                Some(before) if before.files == root.files && items.iter().all(|(_, _, is_there)| *is_there) => {
+                    report.models.push(exposed(&before, false));
+                }
+                before => {
+                    to_make.push((root, placed));
+                    to_undo.extend(before);
+                }
             }
         }
-        for (root, placed, making, before) in to_make {
-            if let Some(before) = before {
-                self.undo(&project, before)?;
-            }
+        to_undo.iter().for_each(|before| made_items.remove(before));
+        for (_, left) in self.undo(&project, to_undo, &made_items) {
+            left?;
+        }
+        for (root, placed) in to_make {
             // What another exposure made stays, and is recorded for this one too.
-            let making: Vec<(PlacedItem, Making)> = making.into_iter().map(|(item, making, _)| (item, making)).collect();
+            let items = items(&*disk, &dir, &placed, &store, &made_items)?;
+            let making: Vec<(PlacedItem, Making)> = items.into_iter().map(|(item, making, _)| (item, making)).collect();
             let exposure = Exposure {
                 id: Uuid::new_v4(),
                 app: to.app().to_owned(),
@@ -95,8 +107,11 @@ impl ModelManager {
                 items: Vec::new(),
                 files: root.files.clone(),
             };
-            match project.expose(&self.disk, exposure, &making) {
-                Ok(made) => report.models.push(exposed(&made, true)),
+            match project.expose(&self.disk, exposure, &making, &made_items) {
+                Ok(made) => {
+                    made_items.add(&made);
+                    report.models.push(exposed(&made, true));
+                }
                 Err(error) => {
                     // What was made is undone; where that fails too, the next command does it.
                     let _first_error_counts = self.recover(&project, &store, &dir);
@@ -122,22 +137,40 @@ impl ModelManager {
             views.push(named);
         }
         let _views_lock = store.lock_views(project.uuid(), LockKind::Exclusive, store.wait())?;
+        let places = self.real_places();
+        let (mut to_undo, mut others) = (Vec::new(), Vec::new());
         for exposure in Project::exposures(&store, project.uuid())? {
             let is_app = from.is_none_or(|from| from.app() == exposure.app) && dir.as_ref().is_none_or(|dir| *dir == exposure.dir);
             let is_model = views.is_empty() || views.iter().any(|named| named.fits_view(&exposure.view));
-            if !is_app || !is_model {
-                continue;
-            }
             // A record says where to remove something, and may have come with a project: its folder must be one that this user
             // named, now or in the settings.
-            if dir.as_ref() != Some(&exposure.dir) && !self.is_place(&exposure.dir) {
+            if is_app && is_model && dir.as_ref() != Some(&exposure.dir) && !places.contains(&exposure.dir) {
                 let problem = "what is shown there stays: its folder is to be named".to_owned();
                 report.left.push(AppProblem { path: exposure.dir.clone(), problem });
-                continue;
+                others.push(exposure);
+            } else if is_app && is_model {
+                to_undo.push(exposure);
+            } else {
+                others.push(exposure);
             }
-            report.models.push(exposed(&exposure, true));
-            let left = self.undo(&project, exposure)?;
-            report.left.extend(left.into_iter().map(|path| AppProblem { path, problem: "it is not what was made there".into() }));
+        }
+        let mut first_error = None;
+        for (exposure, left) in self.undo(&project, to_undo, &MadeItems::of(&others)) {
+            match left {
+                Ok(left) => {
+                    report.models.push(exposed(&exposure, true));
+                    let left = left.into_iter().map(|path| AppProblem { path, problem: "it is not what was made there".into() });
+                    report.left.extend(left);
+                }
+                Err(error) => {
+                    report.failure.get_or_insert(error.kind());
+                    report.left.push(AppProblem { path: exposure.dir, problem: error.to_string() });
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(error) = first_error.filter(|_| report.models.is_empty()) {
+            return Err(error.into());
         }
         if report.models.is_empty() && report.left.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, "no model is shown to an application so").hint(Hint::ListApps));
@@ -164,35 +197,42 @@ impl ModelManager {
     /// Undoes what was cut off in this folder, which the user named. Returns how many there were.
     fn recover(&self, project: &Project, store: &Store, dir: &Path) -> Result<usize> {
         let is_cut = |exposure: &Exposure| exposure.state != ExposureState::Made && exposure.dir == dir;
-        let cut: Vec<Exposure> = Project::exposures(store, project.uuid())?.into_iter().filter(is_cut).collect();
-        let count = cut.len();
-        for exposure in cut {
-            self.undo(project, exposure)?;
+        let (cut, others): (Vec<Exposure>, Vec<Exposure>) =
+            Project::exposures(store, project.uuid())?.into_iter().partition(is_cut);
+        let undone = self.undo(project, cut, &MadeItems::of(&others));
+        let count = undone.len();
+        for (_, left) in undone {
+            left?;
         }
         Ok(count)
     }
 
-    /// Undoes an exposure, but for files that the application has by itself by now.
-    fn undo(&self, project: &Project, exposure: Exposure) -> Result<Vec<PathBuf>> {
-        let (app, dir) = (exposure.app.parse::<App>().ok(), exposure.dir.clone());
-        // Of these, what the application needs is in records of its own; the others have nothing but files.
-        let app = app.filter(|app| matches!(app, App::Hf | App::LlamaCpp | App::Ollama));
-        let still_used = |path: &Path| {
-            let app = app.map(|app| if app == App::LlamaCpp { App::Hf } else { app });
-            app.is_some_and(|app| {
-                let scan = foreign::scan(&*self.disk, app, &dir);
-                // A record that cannot be read may name it.
-                !scan.problems.is_empty() && app == App::Ollama
-                    || scan.models.iter().flat_map(|model| &model.files).any(|file| file.path == path)
-            })
+    /// Undoes exposures, but for files that their application has by itself by now.
+    fn undo(
+        &self,
+        project: &Project,
+        exposures: Vec<Exposure>,
+        others: &MadeItems,
+    ) -> Vec<(Exposure, Result<Vec<PathBuf>, StoreError>)> {
+        // For each application and folder: the files that its records need; `None` where a record cannot be read, which may
+        // need any.
+        let mut needed: HashMap<(App, PathBuf), Option<HashSet<PathBuf>>> = HashMap::new();
+        let mut still_used = |exposure: &Exposure, path: &Path| {
+            // Of these, what the application needs is in records of its own; the others have nothing but files.
+            let app = match exposure.app.parse() {
+                Ok(App::Hf | App::LlamaCpp) => App::Hf,
+                Ok(App::Ollama) => App::Ollama,
+                _ => return false,
+            };
+            let files = needed.entry((app, exposure.dir.clone())).or_insert_with(|| {
+                let scan = foreign::scan(&*self.disk, app, &exposure.dir, &Watch::default());
+                let is_unclear = app == App::Ollama && !scan.problems.is_empty();
+                (!is_unclear).then(|| scan.models.into_iter().flat_map(|model| model.files).map(|file| file.path).collect())
+            });
+            files.as_ref().is_none_or(|files| files.contains(path))
         };
-        Ok(project.unexpose(&self.disk, exposure, &still_used)?)
-    }
-
-    /// Whether a folder is one of the places of applications.
-    fn is_place(&self, dir: &Path) -> bool {
-        let is_it = |place: &AppPlace| self.disk.canonical(&place.dir).is_ok_and(|real| real == *dir);
-        self.settings.apps.iter().any(is_it)
+        let undone = project.unexpose(&self.disk, exposures.clone(), others, &mut still_used);
+        exposures.into_iter().zip(undone).collect()
     }
 
     /// The folder of a target.
@@ -207,10 +247,14 @@ impl ModelManager {
                 .hint(Hint::ListApps)),
             },
             ExposeTarget::App(app) => {
-                // llama.cpp reads the cache of huggingface_hub.
-                let app = if *app == App::LlamaCpp { App::Hf } else { *app };
-                let mut places = self.settings.apps.iter().filter(|place| place.app == app);
-                let there = places.find(|place| self.disk.stat_follow(&place.dir).is_ok());
+                let is_there = |place: &&AppPlace| self.disk.stat_follow(&place.dir).is_ok();
+                let named = |app: App| self.settings.apps.iter().filter(move |place| place.app == app);
+                // llama.cpp reads the cache of huggingface_hub, unless a variable or the user names another folder for it.
+                let (app, own) = match app {
+                    App::LlamaCpp => (App::Hf, named(App::LlamaCpp).filter(|place| place.named_by.is_some()).find(is_there)),
+                    app => (*app, None),
+                };
+                let there = own.or_else(|| named(app).find(is_there));
                 let error =
                     || Error::new(ErrorKind::NotFound, format!("{} has no folder here", app.title())).hint(Hint::AddApp { app });
                 let place = there.ok_or_else(error)?;
@@ -220,13 +264,12 @@ impl ModelManager {
     }
 
     /// The root of the one view that a name means.
-    fn root_meant(&self, what: &Selector, store: &Store, project: &Project) -> Result<RootRecord> {
+    fn root_meant<'r>(&self, what: &Selector, roots: &'r [RootRecord]) -> Result<&'r RootRecord> {
         let named = self.named(what, Invocation::new(Verb::Path))?;
-        let mut roots: Vec<RootRecord> =
-            store.roots_of(project.uuid())?.into_iter().filter(|root| named.fits_view(&root.view)).collect();
-        match roots.len() {
-            1 => Ok(roots.remove(0)),
-            0 => {
+        let roots: Vec<&RootRecord> = roots.iter().filter(|root| named.fits_view(&root.view)).collect();
+        match roots.as_slice() {
+            [only] => Ok(*only),
+            [] => {
                 Err(Error::new(ErrorKind::NotFound, format!("{} is not here", named.name()))
                     .hint(Hint::Run(named.download_action())))
             }
@@ -296,11 +339,10 @@ fn items(
     dir: &Path,
     placed: &Placed,
     store: &Store,
-    known: &[Exposure],
+    known: &MadeItems,
 ) -> Result<Vec<(PlacedItem, Making, bool)>> {
     let mut items: Vec<(PlacedItem, Making, bool)> = Vec::new();
     let volume = disk.stat_follow(store.layout().root())?.dev;
-    let is_known = |item: &PlacedItem| known.iter().any(|other| other.items.contains(item));
     let in_the_way = |path: &Path| {
         let text = format!("{} is there already, and is another file", path.display());
         Error::new(ErrorKind::Failed, text).hint(Hint::NothingChanged)
@@ -316,6 +358,10 @@ fn items(
             Placement::File { sha256, or_link, .. } => {
                 let blob = store.layout().blob(sha256);
                 let ours = store.stat(sha256)?.ok_or(StoreError::Vanished(*sha256))?;
+                if store.find_whole(sha256, None)?.is_none() {
+                    let text = format!("the content of {sha256} in the store is damaged");
+                    return Err(Error::new(ErrorKind::Damaged, text).hint(Hint::RepairFirst));
+                }
                 let is_on_volume = near(disk, path) == Some(volume) && volume != 0;
                 let (item, making) = match (is_on_volume, or_link) {
                     (true, _) => (PlacedItem::File { path: path.to_owned(), sha256: *sha256 }, Making::Blob),
@@ -347,7 +393,7 @@ fn items(
         };
         match there {
             None => items.push((item, making, false)),
-            Some(_) if is_known(&item) && is_theirs => items.push((item, Making::There, true)),
+            Some(_) if known.has(&item) && is_theirs => items.push((item, Making::There, true)),
             Some(_) if is_theirs => {}
             Some(_) => return Err(in_the_way(path)),
         }

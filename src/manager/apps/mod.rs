@@ -2,23 +2,28 @@
 //! download.
 
 mod adopt;
+mod dedupe;
 mod expose;
 mod naming;
 pub(super) mod supply;
 
 pub use adopt::AdoptOptions;
+pub use dedupe::{DedupeOptions, DedupePlan};
 pub use expose::ExposeTarget;
 
 use super::{AppModelReport, AppProblem, AppReport, ModelManager};
 use crate::{
     digest::Sha256Digest,
     error::Result,
-    foreign::{self, AppFile, AppModel, Scan},
+    foreign::{self, AppFile, AppModel, Patience, Place, Scan, scan_all},
     names::App,
     settings::AppPlace,
     store::Store,
 };
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 impl ModelManager {
     /// The applications that have models here, in the places that the settings name.
@@ -27,11 +32,12 @@ impl ModelManager {
     /// Where the store cannot be read.
     pub fn apps(&self) -> Result<Vec<AppReport>> {
         let store = self.existing_store()?;
-        let scans: Vec<(AppPlace, Scan)> = self.scan_apps(&[]);
-        let mut times: HashMap<Sha256Digest, usize> = HashMap::new();
+        let scans: Vec<(AppPlace, Scan)> = self.scan_apps(&[], Patience::ASKED);
+        // Names of one file are no second copy.
+        let mut copies: HashMap<Sha256Digest, HashSet<FileIdentity<'_>>> = HashMap::new();
         for file in scans.iter().flat_map(|(_, scan)| distinct(scan)) {
             if let Some(digest) = file.claim.sha256 {
-                *times.entry(digest).or_default() += 1;
+                copies.entry(digest).or_default().insert(identity(file));
             }
         }
         let report = |(place, scan): &(AppPlace, Scan)| -> Result<AppReport> {
@@ -54,7 +60,7 @@ impl ModelManager {
                 {
                     report.stored_bytes += file.size;
                 }
-                if file.claim.sha256.is_some_and(|digest| times.get(&digest).is_some_and(|times| *times > 1)) {
+                if file.claim.sha256.is_some_and(|digest| copies.get(&digest).is_some_and(|copies| copies.len() > 1)) {
                     report.double_bytes += file.size;
                 }
             }
@@ -63,21 +69,28 @@ impl ModelManager {
         scans.iter().map(report).collect()
     }
 
-    /// Reads the places of these applications, or of all of them; those where nothing is are left out.
-    fn scan_apps(&self, wanted: &[App]) -> Vec<(AppPlace, Scan)> {
+    /// Reads the places of these applications, or of all of them, side by side; those where nothing is are left out.
+    fn scan_apps(&self, wanted: &[App], patience: Patience) -> Vec<(AppPlace, Scan)> {
         let is_wanted = |place: &&AppPlace| wanted.is_empty() || wanted.contains(&place.app);
-        let is_there = |place: &&AppPlace| self.disk.stat_follow(&place.dir).is_ok();
-        let places = self.settings.apps.iter().filter(is_wanted).filter(is_there);
-        places.map(|place| (place.clone(), foreign::scan(&*self.disk, place.app, &place.dir))).collect()
+        let places: Vec<&AppPlace> = self.settings.apps.iter().filter(is_wanted).collect();
+        let to_read = places.iter().map(|place| Place::App(place.app, place.dir.clone())).collect();
+        let scans = scan_all(&self.disk, to_read, patience, &|| self.cancel.is_cancelled());
+        places.into_iter().zip(scans).filter_map(|(place, scan)| Some((place.clone(), scan?))).collect()
     }
+}
+
+/// Device and inode, else the path where there are none.
+type FileIdentity<'f> = ((u64, u64), Option<&'f Path>);
+
+fn identity(file: &AppFile) -> FileIdentity<'_> {
+    (file.id, (file.id.1 == 0).then_some(file.path.as_path()))
 }
 
 /// The files of a place, each once whatever names it has.
 fn distinct(scan: &Scan) -> Vec<&AppFile> {
     let mut seen = HashSet::new();
-    let mut names = HashSet::new();
     let files = scan.models.iter().flat_map(|model| &model.files);
-    files.filter(|file| if file.id.1 == 0 { names.insert(&file.path) } else { seen.insert(file.id) }).collect()
+    files.filter(|file| seen.insert(identity(file))).collect()
 }
 
 /// Whether the store has a file: by the same inode, or by the digest that is claimed.

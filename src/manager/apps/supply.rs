@@ -9,6 +9,7 @@ use super::{AdoptOptions, AppFile};
 use crate::{
     error::{ErrorKind, Result},
     event::{Event, Warning},
+    foreign::Patience,
     names::App,
     notice::Notice,
     store::{Lease, Sharing, Store},
@@ -63,7 +64,7 @@ impl ModelManager {
         let dir = self.store_dir();
         let volume = dir.ancestors().find_map(|dir| self.disk.stat_follow(dir).ok()).map(|stat| stat.dev);
         let mut by_size = AppFiles::new();
-        for (place, scan) in self.scan_apps(&[]) {
+        for (place, scan) in self.scan_apps(&[], Patience::BY_THE_WAY) {
             for file in scan.models.into_iter().flat_map(|model| model.files) {
                 by_size.entry(file.size).or_default().push(FoundInApp {
                     app: place.app,

@@ -2,6 +2,7 @@
 
 use crate::{
     digest::Sha256Digest,
+    error::{Error, ErrorKind},
     store::{Sharing, ViewKey},
 };
 use serde::{Serialize, Serializer};
@@ -67,6 +68,17 @@ pub struct AdoptReport {
     pub problems: Vec<AppProblem>,
     /// Sums.
     pub totals: AdoptTotals,
+    /// Of what kind the first failure was, where something that was asked for could not be taken.
+    #[serde(skip)]
+    pub failure: Option<ErrorKind>,
+}
+
+impl AdoptReport {
+    /// Adds something that was asked for and could not be taken.
+    pub(in crate::manager) fn fail(&mut self, path: PathBuf, error: &Error) {
+        self.failure.get_or_insert(error.kind());
+        self.problems.push(AppProblem { path, problem: error.to_string() });
+    }
 }
 
 /// A model that was taken over.
@@ -115,6 +127,110 @@ pub struct AdoptTotals {
     pub copied_bytes: u64,
 }
 
+/// Files of applications that share their bytes with an equal file, or would.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct DedupeReport {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// Each file that was replaced.
+    pub files: Vec<ReplacedFile>,
+    /// What stays as it is.
+    pub problems: Vec<AppProblem>,
+    /// Sums.
+    pub totals: DedupeTotals,
+    /// Of what kind the first failure was, where a file could not be replaced.
+    #[serde(skip)]
+    pub failure: Option<ErrorKind>,
+}
+
+/// A file of an application that was replaced by one which shares its bytes with an equal file.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ReplacedFile {
+    /// The application.
+    pub app: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: Sha256Digest,
+    /// The equal file.
+    pub same_as: PathBuf,
+    /// How it shares its bytes with that; `None` where nothing was done.
+    #[serde(serialize_with = "sharing")]
+    pub sharing: Option<Sharing>,
+    /// Bytes that this frees on the volume, where the two did not share their blocks before.
+    pub freed_bytes: u64,
+}
+
+/// Sums of what was replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DedupeTotals {
+    /// Bytes of all files.
+    pub total_bytes: u64,
+    /// Bytes that were freed.
+    pub freed_bytes: u64,
+}
+
+/// A file of an application that has a copy of its own again.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RestoredFile {
+    /// The application.
+    pub app: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: Sha256Digest,
+}
+
+/// Files of applications that have a copy of their own again.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct DedupeUndoReport {
+    /// Each file.
+    pub files: Vec<RestoredFile>,
+    /// What stays as it is.
+    pub left: Vec<AppProblem>,
+    /// Bytes that were copied.
+    pub copied_bytes: u64,
+    /// Of what kind the first failure was, where a file could not be copied.
+    #[serde(skip)]
+    pub failure: Option<ErrorKind>,
+}
+
+impl DedupeReport {
+    pub(in crate::manager) fn add(&mut self, file: ReplacedFile) {
+        self.totals.total_bytes += file.size;
+        self.totals.freed_bytes += file.freed_bytes;
+        self.files.push(file);
+    }
+
+    /// Adds a file that could not be replaced.
+    pub(in crate::manager) fn fail(&mut self, path: PathBuf, error: &Error) {
+        self.failure.get_or_insert(error.kind());
+        self.problems.push(AppProblem { path, problem: error.to_string() });
+    }
+}
+
+impl DedupeUndoReport {
+    pub(in crate::manager) fn add(&mut self, file: RestoredFile) {
+        self.copied_bytes += file.size;
+        self.files.push(file);
+    }
+
+    /// Adds a file that could not be copied.
+    pub(in crate::manager) fn fail(&mut self, path: PathBuf, error: &Error) {
+        self.failure.get_or_insert(error.kind());
+        self.left.push(AppProblem { path, problem: error.to_string() });
+    }
+}
+
 fn sharing<S: Serializer>(sharing: &Option<Sharing>, serializer: S) -> Result<S::Ok, S::Error> {
     match sharing {
         None => serializer.serialize_none(),
@@ -159,4 +275,7 @@ pub struct UnexposeReport {
     pub models: Vec<ExposedModel>,
     /// What stays.
     pub left: Vec<AppProblem>,
+    /// Of what kind the first failure was, where something could not be taken back.
+    #[serde(skip)]
+    pub failure: Option<ErrorKind>,
 }

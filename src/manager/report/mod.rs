@@ -24,8 +24,8 @@ mod usage;
 mod verify;
 
 pub use apps::{
-    AdoptReport, AdoptTotals, AdoptedFile, AdoptedModel, AppModelReport, AppProblem, AppReport, ExposeReport, ExposedModel,
-    UnexposeReport,
+    AdoptReport, AdoptTotals, AdoptedFile, AdoptedModel, AppModelReport, AppProblem, AppReport, DedupeReport, DedupeTotals,
+    DedupeUndoReport, ExposeReport, ExposedModel, ReplacedFile, RestoredFile, UnexposeReport,
 };
 pub(super) use download::BorrowReport;
 pub use download::{BorrowSource, DownloadReport, FileReport, FileSupply, LeftOut, PlanReport};
@@ -77,6 +77,7 @@ fn owner<S: Serializer>(owner: &RootOwner, serializer: S) -> Result<S::Ok, S::Er
     let (kind, name, entry) = match owner {
         RootOwner::View(_) => ("view", None, None),
         RootOwner::Exposure { app, .. } => ("exposure", Some(app), None),
+        RootOwner::Replacement { app, .. } => ("replacement", Some(app), None),
         RootOwner::Remote { name } => ("remote", Some(name), None),
         RootOwner::Unknown(entry) => ("unknown", None, Some(entry.as_str())),
     };

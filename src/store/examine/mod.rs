@@ -5,7 +5,7 @@ mod modes;
 mod roots;
 
 use super::{
-    CheckMode, Partial, Progress, Provenance, Result, ShutOut, Store, StoreError,
+    BlobMeta, CheckMode, Partial, Progress, Result, ShutOut, Store, StoreError,
     layout::{Dir, Layout},
 };
 use crate::{
@@ -201,11 +201,14 @@ impl Findings<'_> {
         }
         let meta = self.store.meta(digest)?;
         // Its mode is also that of the other program's file.
-        let is_shared = |source: &Provenance| matches!(source, Provenance::App { .. });
-        let keeps_mode = stat.nlink > 1 && meta.as_ref().is_some_and(|meta| meta.sources.iter().any(is_shared));
+        let is_from_app = meta.as_ref().is_some_and(BlobMeta::is_from_app);
+        let keeps_mode = stat.nlink > 1 && is_from_app;
         if stat.mode & 0o222 != 0 && !keeps_mode {
             let command = if cfg!(windows) { "attrib +R" } else { "chmod 444" };
-            let repair = Hint::SystemCommand(format!("{command} {}", text::shell_path(path)));
+            let repair = match is_from_app {
+                true => Hint::VerifyProtects,
+                false => Hint::SystemCommand(format!("{command} {}", text::shell_path(path))),
+            };
             self.add(Severity::Repairable, path, format!("it can be written (mode {:o})", stat.mode), repair);
         } else if cfg!(unix) && stat.mode & 0o444 != 0o444 && !keeps_mode {
             let repair = Hint::SystemCommand(format!("chmod 444 {}", text::shell_path(path)));

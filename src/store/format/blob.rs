@@ -329,6 +329,11 @@ pub struct BlobMeta {
 }
 
 impl BlobMeta {
+    /// Whether it was, or still is, a file of another application.
+    pub fn is_from_app(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source, Provenance::App { .. }))
+    }
+
     /// Merges the sources and the trust of another record of the same blob. Returns whether anything was new.
     pub(in crate::store) fn learn(&mut self, sources: &[Provenance], trust: Trust) -> bool {
         let before = (self.sources.clone(), self.trust);

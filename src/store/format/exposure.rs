@@ -19,7 +19,7 @@ pub enum ExposureState {
 }
 
 /// Something that was made in a folder of an application. It is removed only where it still is that.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum PlacedItem {
     /// A folder; removed where it is empty.

@@ -2,10 +2,12 @@
 
 mod blob;
 mod exposure;
+mod replacement;
 mod root;
 
 pub use blob::{BlobMeta, OpaqueJson, Provenance, Stamp, Trust, TrustWord, UpstreamFile};
 pub use exposure::{Exposure, ExposureState, PlacedItem};
+pub use replacement::{FileFacts, Replacement};
 pub use root::{ProjectRecord, Root, RootOwner, RootRecord, ViewFile, ViewKey, root_from_json};
 
 use super::error::{Result, StoreError};

@@ -109,6 +109,13 @@ pub enum RootOwner {
         /// The exposure.
         id: Uuid,
     },
+    /// A file of another application that shares its bytes with an equal one. It keeps no blob.
+    Replacement {
+        /// The application.
+        app: String,
+        /// The replacement.
+        id: Uuid,
+    },
     /// A remote store that the blobs are sent to or taken from.
     Remote {
         /// The name of the remote in the settings.
@@ -133,10 +140,12 @@ impl RootOwner {
         #[serde(tag = "kind", rename_all = "kebab-case")]
         enum Known {
             Exposure { app: String, id: Uuid },
+            Replacement { app: String, id: Uuid },
             Remote { name: String },
         }
         match serde_json::from_str(text) {
             Ok(Known::Exposure { app, id }) => Some(Self::Exposure { app, id }),
+            Ok(Known::Replacement { app, id }) => Some(Self::Replacement { app, id }),
             Ok(Known::Remote { name }) => Some(Self::Remote { name }),
             Err(_) => OpaqueJson::new(text).map(Self::Unknown),
         }
@@ -148,6 +157,7 @@ impl fmt::Display for RootOwner {
         match self {
             Self::View(view) => view.fmt(f),
             Self::Exposure { app, id } => write!(f, "exposure to {app} ({id})"),
+            Self::Replacement { app, id } => write!(f, "replacement in {app} ({id})"),
             Self::Remote { name } => write!(f, "remote {name}"),
             Self::Unknown(owner) => match owner.kind() {
                 Some(kind) => write!(f, "an owner of the kind `{kind:.80}`, which this version does not know"),
@@ -270,6 +280,7 @@ mod tests {
     fn a_root_of_another_owner_is_read_back_as_written() {
         for owner in [
             r#"{"kind":"exposure","app":"ollama","id":"00000000-0000-4000-8000-000000000000"}"#,
+            r#"{"kind":"replacement","app":"ollama","id":"00000000-0000-4000-8000-000000000000"}"#,
             r#"{"kind":"remote","name":"team"}"#,
             r#"{"kind":"snapshot",  "of": [1.0]}"#,
             r#"{"kind":"remote"}"#,

@@ -5,7 +5,7 @@ use crate::store::{
     format::{Provenance, Stamp, Trust},
     ingest::other_store::{Imported, Sharing, require_git_id},
     ingest::partial,
-    ingest::publish::{self, Finished},
+    ingest::publish::{self, BLOB_MODE, Finished},
     layout::IngestKey,
     lease::Lease,
 };
@@ -40,7 +40,7 @@ pub enum ImportMode {
     /// the file, where that is this user's own, is on the volume of the store, and nobody has it open for writing. With
     /// `protect` such a file becomes read-only, under both names.
     Share {
-        /// Whether a file that gets a further name becomes read-only.
+        /// Whether a file that gets a further name, or is a name of the blob already, becomes read-only.
         protect: bool,
         /// Whether it is copied where its bytes cannot be shared; else that is refused.
         or_copy: bool,
@@ -205,9 +205,23 @@ impl Store {
         drop(source);
         // Windows may keep the names of a file until no process has it open.
         let tidied = if cfg!(windows) { tidied.and_then(|()| partial::remove_partial(self, &paths)) } else { tidied };
-        let blob = result?;
+        let imported = result?;
         tidied?;
-        Ok(blob)
+        if matches!(how, ImportMode::Share { protect: true, .. }) && imported.sharing == Sharing::Present {
+            self.protect_name_of_blob(path, &imported.blob.digest)?;
+        }
+        Ok(imported)
+    }
+
+    /// Makes a file read-only, where it is another name of this blob.
+    fn protect_name_of_blob(&self, path: &Path, digest: &Sha256Digest) -> Result<()> {
+        let file = self.disk().open(path, Open::Read)?;
+        let here = file.stat()?;
+        let is_blob = self.stat(digest)?.is_some_and(|blob| blob.ino != 0 && (blob.dev, blob.ino) == (here.dev, here.ino));
+        if is_blob && here.mode != BLOB_MODE {
+            file.set_mode(BLOB_MODE)?;
+        }
+        Ok(())
     }
 }
 

@@ -68,7 +68,8 @@ pub const SCENES: &[(&str, &str)] = &[
          { cat models/phi-2/gguf/q4_k_m/phi-2.Q4_K_M.gguf; echo; } > ~/ours\n\
          digest=$(sha256sum < ~/ours | cut -c 1-64); size=$(stat -c %s ~/ours); mv ~/ours $blobs/sha256-$digest\n\
          printf '{\"schemaVersion\":2,\"layers\":[{\"mediaType\":\"application/vnd.ollama.image.model\",\"digest\":\"sha256:%s\",\"size\":%s}]}' \
-         $digest $size > $tags/latest",
+         $digest $size > $tags/latest\n\
+         mkdir -p ~/downloads ~/lm-models/acme/phi; cp $blobs/sha256-$digest ~/lm-models/acme/phi/phi.gguf",
     ),
     ("docs/troubleshooting.md", "model-manager download mistral-7b-instruct-v0.2 phi-2"),
     ("docs/settings.md", ""),

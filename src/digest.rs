@@ -181,6 +181,18 @@ pub const fn segment_range(index: u64, len: u64) -> std::ops::Range<u64> {
     start..if end < len { end } else { len }
 }
 
+/// Consecutive numbers of segments as ranges.
+pub(crate) fn ranges(numbers: impl IntoIterator<Item = u64>) -> Vec<std::ops::Range<u64>> {
+    let mut ranges: Vec<std::ops::Range<u64>> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(last) if last.end == number => last.end += 1,
+            _ => ranges.push(number..number + 1),
+        }
+    }
+    ranges
+}
+
 /// The chaining value of segment `index` of a file of `len` bytes, from that segment's whole content.
 pub fn segment_value(index: u64, len: u64, data: &[u8]) -> SegmentValue {
     let mut hasher = SegmentHasher::new(index, len);

@@ -68,7 +68,7 @@ fuzz_target!(|data: &[u8]| {
     let records: Vec<Record> = rest
         .chunks_exact(6)
         .map(|chunk| Record {
-            kind: chunk[0] % 5,
+            kind: chunk[0] % 6,
             number: match chunk[1] {
                 0xff => u64::MAX - u64::from(chunk[2]),
                 0xfe => size / SEGMENT + u64::from(chunk[2] % 3),
@@ -109,7 +109,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let held: Vec<(u64, &Record)> = sound.iter().copied().filter(|(at, record)| holds(*at, record)).collect();
     let mut wanted: BTreeMap<u64, (u64, u8)> = BTreeMap::new();
-    for (at, record) in held.iter().filter(|(_, record)| record.kind == 1 && record.number < claims.len() as u64) {
+    for (at, record) in held.iter().filter(|(_, record)| matches!(record.kind, 1 | 4) && record.number < claims.len() as u64) {
         wanted.insert(record.number, (*at, record.value));
     }
     for (index, claim) in claims.iter().enumerate().filter_map(|(index, claim)| Some((index as u64, claim.as_ref()?))) {

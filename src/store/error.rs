@@ -104,6 +104,15 @@ pub enum StoreError {
         /// The digest of what arrived.
         actual: String,
     },
+    /// The bytes are complete and not the ones that were promised, and some of them were copied from other blobs: only these
+    /// are missing again.
+    #[error("the content of {what} is wrong with {bytes} bytes that came from other files of the store; these are missing again")]
+    BorrowedMismatch {
+        /// The file.
+        what: String,
+        /// Bytes of the segments that are missing again.
+        bytes: u64,
+    },
     /// A file is said to be longer than any file may be.
     #[error("{what} has {size} bytes by what is said of it, and no file may have more than {LONGEST_FILE}")]
     TooLong {
@@ -237,7 +246,9 @@ impl StoreError {
             Self::ReadOnly { why: WhyReadOnly::Permission, path } if ShutOut::from_store(&RealDisk, path).is_some() => {
                 ErrorKind::Auth
             }
-            Self::BadRecord { .. } | Self::TooLong { .. } | Self::Mismatch { .. } => ErrorKind::Damaged,
+            Self::BadRecord { .. } | Self::TooLong { .. } | Self::Mismatch { .. } | Self::BorrowedMismatch { .. } => {
+                ErrorKind::Damaged
+            }
             Self::LockTimeout(_) => ErrorKind::Locked,
             Self::NoSpace { .. } => ErrorKind::NoSpace,
             Self::Cancelled => ErrorKind::Interrupted,
@@ -281,7 +292,7 @@ impl StoreError {
             Self::Mismatch { .. } => Hint::DownloadAgain,
             Self::NoSpace { path, need, .. } => Hint::FreeSpace { dir: path.clone(), needed: Some(*need) },
             Self::NoSafeCollection { .. } => Hint::OnlyThisHost,
-            Self::Vanished(_) | Self::Incomplete { .. } | Self::Changed { .. } => Hint::RunAgain,
+            Self::BorrowedMismatch { .. } | Self::Vanished(_) | Self::Incomplete { .. } | Self::Changed { .. } => Hint::RunAgain,
             Self::NeedsCopy { .. } => Hint::CopyInstead,
             Self::NotReplaced { .. } | Self::Cancelled => return None,
         })
@@ -307,6 +318,7 @@ impl StoreError {
             | Self::Changed { path } => Some(path),
             Self::LockTimeout(_)
             | Self::Mismatch { .. }
+            | Self::BorrowedMismatch { .. }
             | Self::TooLong { .. }
             | Self::Vanished(_)
             | Self::Incomplete { .. }

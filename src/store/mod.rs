@@ -40,6 +40,7 @@ pub use format::{
 };
 pub use gc::{Collector, GcOptions, GcPlan, GcReport, Unreferenced};
 pub use headers::{HeaderEntry, HeaderPlace};
+pub use ingest::borrow::{BorrowReader, Lender};
 pub use ingest::cursor::{Advance, ResumeState};
 pub use ingest::import::{FileToImport, ImportMode, hash_file};
 pub use ingest::other_store::{BlobToImport, Imported, Sharing};
@@ -267,6 +268,11 @@ impl Store {
         }
         blobs.sort();
         Ok(blobs)
+    }
+
+    /// Whether there is any blob; where that cannot be told, there may be.
+    pub fn has_blobs(&self) -> bool {
+        (0..=255).any(|first| self.disk().list(&self.layout().shard(Dir::Blobs, first)).is_ok_and(|names| !names.is_empty()))
     }
 
     /// Whether an earlier version of a file was left unfinished.

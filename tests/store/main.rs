@@ -9,6 +9,7 @@ mod fsck;
 #[path = "../support/sim_disk.rs"]
 mod sim_disk;
 
+mod borrowing;
 mod checking;
 mod child;
 mod collecting;

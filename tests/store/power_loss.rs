@@ -8,7 +8,7 @@ use crate::{
 use model_manager::{
     digest::{SEGMENT_LEN, sha256_of},
     disk::{Disk, Open},
-    store::{Blob, Dir, Project, Store},
+    store::{Advance, Blob, Dir, Project, Store, StoreError},
 };
 use std::{path::Path, sync::Arc};
 
@@ -162,6 +162,40 @@ fn what_a_checkpoint_covers_survives() {
         let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
         assert!(!writer.missing().iter().any(|range| range.contains(&1)), "a synced claim was lost");
         finish(writer, &data).unwrap();
+        assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
+    }
+}
+
+/// A run borrowed a segment that is not the same, and the power fails while that is found out and put right.
+#[test]
+fn what_was_borrowed_wrongly_is_never_published_and_costs_only_itself() {
+    let (disk, store) = ready();
+    let data = content(4, 3 * SEGMENT_LEN);
+    let mut wrong = data.clone();
+    wrong[SEGMENT_LEN as usize + 9] ^= 1;
+    let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+    writer.write(0, piece(&writer, &data, 0)).unwrap();
+    writer.checkpoint().unwrap();
+    let moments = disk.moments(|| {
+        writer.write_borrowed(1, piece(&writer, &wrong, 1)).unwrap();
+        writer.write_and_hash(2, piece(&writer, &data, 2)).unwrap();
+        writer.checkpoint().unwrap();
+        assert_eq!(writer.advance_from_disk().unwrap(), Advance::Complete);
+        assert!(matches!(writer.commit(None, source()), Err(StoreError::BorrowedMismatch { bytes: SEGMENT_LEN, .. })));
+        writer.write_and_hash(1, piece(&writer, &data, 1)).unwrap();
+    });
+    for after in moments.iter().flat_map(|moment| crashes(moment, 1)) {
+        let store = store_on(&after);
+        let writer = open(store.begin_ingest(request(&data), &lease(&store), &quick()).unwrap());
+        assert!(writer.has(0), "a synced segment was lost");
+        fill(&writer, &data).unwrap();
+        if let Err(error) = writer.commit(None, source()) {
+            assert!(matches!(error, StoreError::BorrowedMismatch { bytes: SEGMENT_LEN, .. }), "{error}");
+            assert_eq!(writer.missing().into_iter().flatten().collect::<Vec<_>>(), [1]);
+            fill(&writer, &data).unwrap();
+            writer.commit(None, source()).unwrap();
+        }
+        drop(writer);
         assert_sound(&after, Path::new(ROOT), Expect::Unfinished);
     }
 }

@@ -6,7 +6,7 @@
 //! values, on all cores and beside everything else, nothing is published. If it finds one corrupt, the cursor goes back to
 //! a checkpoint before that segment.
 
-use crate::digest::{Midstate, SegmentValue, SequentialHasher};
+use crate::digest::{Midstate, SegmentValue, SequentialHasher, ranges};
 use crate::store::{
     check::{self, Progress},
     error::Result,
@@ -256,6 +256,12 @@ impl BlobWriter {
         Ok(ranges(corrupt))
     }
 
+    /// Begins again before this segment, which is missing again: at a checkpoint of an earlier run, or at the first byte.
+    pub(in crate::store) fn hash_again_from(&self, segment: u64) {
+        lock(&self.cursor.checkpoints).midstates.retain(|segments, _| *segments <= segment);
+        self.cursor.reset(&mut lock(&self.cursor.state), self.size(), &self.request().key);
+    }
+
     /// Takes the hasher out, where everything is hashed and verified; else the number of segments that are not.
     pub(in crate::store) fn take_hasher(&self) -> std::result::Result<SequentialHasher, u64> {
         let mut state = lock(&self.cursor.state);
@@ -275,16 +281,4 @@ impl BlobWriter {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Consecutive numbers as ranges.
-pub(in crate::store) fn ranges(numbers: impl IntoIterator<Item = u64>) -> Vec<Range<u64>> {
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    for number in numbers {
-        match ranges.last_mut() {
-            Some(last) if last.end == number => last.end += 1,
-            _ => ranges.push(number..number + 1),
-        }
-    }
-    ranges
 }

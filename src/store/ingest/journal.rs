@@ -7,6 +7,9 @@
 //! the next process has to write them again. No record is trusted: a segment is compared with its value whenever it is
 //! read back.
 //!
+//! A *borrowed* record is a segment record like a *written* one; bytes of its segment were copied from another blob. Where
+//! the hash of the whole is wrong, these segments are fetched. An older program passes over it, and fetches the segment.
+//!
 //! A *hashed* record is a checkpoint: SHA-256 after the first segments. It covers the segment records before it; one that
 //! any of these segments got later, perhaps with another value, is of bytes that were not hashed.
 
@@ -15,7 +18,7 @@ use crate::{
     disk::{DiskFile, Result},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -25,6 +28,7 @@ const MAGIC: &[u8; 8] = b"MMJRNL01";
 const WRITTEN: u8 = 1;
 const SYNCED: u8 = 2;
 const HASHED: u8 = 3;
+const BORROWED: u8 = 4;
 
 /// An open journal.
 #[derive(Debug)]
@@ -39,10 +43,21 @@ pub(in crate::store) struct Journal {
 /// For each segment its recorded value, or nothing.
 pub(in crate::store) type SegmentRecords = Vec<Option<SegmentValue>>;
 
+/// Where the bytes of a segment came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Origin {
+    /// All of them from where the file was asked for.
+    Source,
+    /// Some of them from another blob.
+    Blob,
+}
+
 /// What holds in a journal.
 #[derive(Debug)]
 pub(in crate::store) struct JournalState {
     pub(in crate::store) records: SegmentRecords,
+    /// The recorded segments of which bytes were copied from another blob.
+    pub(in crate::store) borrowed: BTreeSet<u64>,
     /// The recorded segments that no *synced* record covers, in order.
     pub(in crate::store) unsynced: Vec<u64>,
     /// Checkpoints by the number of their segments, all of which are recorded.
@@ -52,7 +67,13 @@ pub(in crate::store) struct JournalState {
 impl JournalState {
     /// Of a file of `size` bytes that no process began.
     pub(in crate::store) fn empty(size: u64) -> Self {
-        Self { records: vec![None; segment_count(size) as usize], unsynced: Vec::new(), midstates: BTreeMap::new() }
+        let records = vec![None; segment_count(size) as usize];
+        Self { records, borrowed: BTreeSet::new(), unsynced: Vec::new(), midstates: BTreeMap::new() }
+    }
+
+    /// Where the bytes of a recorded segment came from.
+    pub(in crate::store) fn origin(&self, index: u64) -> Origin {
+        if self.borrowed.contains(&index) { Origin::Blob } else { Origin::Source }
     }
 }
 
@@ -83,8 +104,12 @@ impl Journal {
     }
 
     /// Records that a segment was written in full.
-    pub(in crate::store) fn written(&self, index: u64, value: &SegmentValue) -> Result<()> {
-        self.append(WRITTEN, index, value.as_bytes())
+    pub(in crate::store) fn written(&self, index: u64, value: &SegmentValue, origin: Origin) -> Result<()> {
+        let kind = match origin {
+            Origin::Source => WRITTEN,
+            Origin::Blob => BORROWED,
+        };
+        self.append(kind, index, value.as_bytes())
     }
 
     /// Writes a checkpoint: SHA-256 over the first segments, all of which are recorded.
@@ -182,7 +207,7 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<JournalState> {
             *upto
         });
     }
-    let mut written: Vec<Option<(u64, SegmentValue, bool)>> = vec![None; segment_count(size) as usize];
+    let mut written: Vec<Option<Recorded>> = vec![None; segment_count(size) as usize];
     let mut midstates = Vec::new();
     for (at, record) in records.enumerate().filter(|(_, record)| valid(record)) {
         let position = ((at + 1) * RECORD_LEN) as u64;
@@ -194,9 +219,10 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<JournalState> {
         let mut value = [0; 32];
         value.copy_from_slice(&record[16..48]);
         match (record[0], number(record)) {
-            (WRITTEN, index) => {
+            (kind @ (WRITTEN | BORROWED), index) => {
                 if let Some(segment) = usize::try_from(index).ok().and_then(|index| written.get_mut(index)) {
-                    *segment = Some((position, SegmentValue::from_bytes(value), is_synced));
+                    let (value, is_borrowed) = (SegmentValue::from_bytes(value), kind == BORROWED);
+                    *segment = Some(Recorded { position, value, is_synced, is_borrowed });
                 }
             }
             (HASHED, segments) => midstates.push((position, Midstate { segments, words: value })),
@@ -207,8 +233,8 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<JournalState> {
     let last_record: Vec<u64> = written
         .iter()
         .map_while(Option::as_ref)
-        .scan(0, |last, (position, ..)| {
-            *last = (*position).max(*last);
+        .scan(0, |last, record| {
+            *last = record.position.max(*last);
             Some(*last)
         })
         .collect();
@@ -218,13 +244,24 @@ fn read(text: &[u8], size: u64, boot: [u8; 8]) -> Option<JournalState> {
     };
     Some(JournalState {
         midstates: midstates.into_iter().filter(covers_its_segments).map(|(_, midstate)| (midstate.segments, midstate)).collect(),
-        unsynced: (0..)
-            .zip(&written)
-            .filter(|(_, record)| record.is_some_and(|record| !record.2))
-            .map(|(index, _)| index)
-            .collect(),
-        records: written.into_iter().map(|record| record.map(|(_, value, _)| value)).collect(),
+        borrowed: those(&written, |record| record.is_borrowed).collect(),
+        unsynced: those(&written, |record| !record.is_synced).collect(),
+        records: written.into_iter().map(|record| record.map(|record| record.value)).collect(),
     })
+}
+
+/// The record of a segment that holds.
+#[derive(Debug, Clone, Copy)]
+struct Recorded {
+    position: u64,
+    value: SegmentValue,
+    is_synced: bool,
+    is_borrowed: bool,
+}
+
+/// The numbers of the segments whose record is so, in order.
+fn those(written: &[Option<Recorded>], are: impl Fn(&Recorded) -> bool) -> impl Iterator<Item = u64> {
+    (0..).zip(written).filter(move |(_, record)| record.as_ref().is_some_and(&are)).map(|(index, _)| index)
 }
 
 #[cfg(test)]

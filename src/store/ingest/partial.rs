@@ -4,13 +4,12 @@ use crate::store::{
     Store,
     error::{Result, StoreError},
     format::{self, PartialRecord},
-    ingest::cursor::ranges,
     ingest::journal::{self, Journal, JournalState},
     ingest::writer::BlobRequest,
     layout::{Dir, IngestKey, PartialPaths},
 };
 use crate::{
-    digest::{SegmentValue, segment_range, segment_value},
+    digest::{SegmentValue, ranges, segment_range, segment_value},
     disk::{self, Disk, DiskError, DiskFile, Entry, Kind, Open, TEMP_PREFIX},
 };
 use std::{
@@ -122,6 +121,7 @@ impl PartialDir {
         let mut buffer = Vec::new();
         let mut written = 0;
         for index in std::mem::take(&mut found.unsynced) {
+            let origin = found.origin(index);
             let Some(record) = found.records.get_mut(index as usize) else { continue };
             let range = segment_range(index, size);
             buffer.resize((range.end - range.start) as usize, 0);
@@ -130,14 +130,17 @@ impl PartialDir {
             match record.filter(|value| is_whole && segment_value(index, size, &buffer) == *value) {
                 Some(value) => {
                     self.data.write_at(&buffer, range.start)?;
-                    self.journal.written(index, &value)?;
+                    self.journal.written(index, &value, origin)?;
                     self.data.start_writeback(range.start, buffer.len() as u64);
                     written += 1;
                     if written % SYNCED_TOGETHER == 0 {
                         self.checkpoint(store)?;
                     }
                 }
-                None => *record = None,
+                None => {
+                    *record = None;
+                    found.borrowed.remove(&index);
+                }
             }
         }
         // A checkpoint holds only behind the records of its segments, so the last is repeated behind the new ones.

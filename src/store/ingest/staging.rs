@@ -1,6 +1,11 @@
 //! Where the bytes of a blob are until it is published.
 
-use crate::store::{Store, error::Result, ingest::partial::PartialDir, layout::Dir};
+use crate::store::{
+    Store,
+    error::Result,
+    ingest::{journal::Origin, partial::PartialDir},
+    layout::Dir,
+};
 use crate::{
     digest::{Midstate, SEGMENT_LEN, SegmentValue},
     disk::{DiskFile, TEMP_PREFIX},
@@ -56,7 +61,13 @@ impl Staging {
     }
 
     /// Writes a segment and records it where there is a journal. One thread at a time may call it.
-    pub(in crate::store) fn write(&self, store: &Store, index: u64, segment: &[u8], value: &SegmentValue) -> Result<()> {
+    pub(in crate::store) fn write(
+        &self,
+        store: &Store,
+        index: u64,
+        segment: &[u8],
+        (value, origin): (&SegmentValue, Origin),
+    ) -> Result<()> {
         let (_, file) = self.file(store)?;
         file.write_at(segment, index * SEGMENT_LEN).map_err(|error| match self {
             // No space was reserved for it before.
@@ -64,7 +75,7 @@ impl Staging {
             _ => error.into(),
         })?;
         match self {
-            Self::Partial(partial) => Ok(partial.journal.written(index, value)?),
+            Self::Partial(partial) => Ok(partial.journal.written(index, value, origin)?),
             Self::TempFile(_) => Ok(()),
         }
     }

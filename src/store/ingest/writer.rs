@@ -10,8 +10,9 @@ use crate::store::{
     Blob, FileLock, Store, Wait, check,
     error::{Result, StoreError},
     format::{Provenance, Trust},
-    ingest::cursor::{HashCursor, ranges},
-    ingest::journal::{self, JournalState},
+    ingest::borrowed::Borrowed,
+    ingest::cursor::HashCursor,
+    ingest::journal::{self, JournalState, Origin},
     ingest::partial::{PartialDir, remove_partial},
     ingest::publish::Finished,
     ingest::staging::Staging,
@@ -19,7 +20,7 @@ use crate::store::{
     lease::Lease,
 };
 use crate::{
-    digest::{GitSha1, LONGEST_FILE, SegmentValue, Sha256Digest, segment_count, segment_range, segment_value},
+    digest::{GitSha1, LONGEST_FILE, SegmentValue, Sha256Digest, ranges, segment_count, segment_range, segment_value},
     disk::{self, LockKind},
     event::Event,
 };
@@ -63,10 +64,12 @@ pub struct BlobWriter {
     pub(in crate::store) cursor: HashCursor,
     /// The value of each segment that is there.
     records: Mutex<Vec<Option<SegmentValue>>>,
+    /// Which of them were filled from other blobs.
+    pub(in crate::store) borrowed: Mutex<Borrowed>,
     /// File systems let one thread write to a file at a time, and those that wait for their turn there spin.
-    turn: Mutex<()>,
+    pub(in crate::store) turn: Mutex<()>,
     /// Set, in turn, when all of it was hashed and it is about to be published: after that no byte is written.
-    closed: AtomicBool,
+    pub(in crate::store) closed: AtomicBool,
     published: AtomicBool,
     /// Set when what arrived is known to be of no use.
     refused: AtomicBool,
@@ -198,7 +201,7 @@ impl BlobWriter {
         lease: Arc<Lease>,
         replaces: bool,
     ) -> Result<Self> {
-        let (staging, JournalState { records, midstates, .. }) = if Staging::is_temp_file(request.size) {
+        let (staging, JournalState { records, borrowed, midstates, .. }) = if Staging::is_temp_file(request.size) {
             store.require_space(request.size)?;
             (Staging::TempFile(OnceLock::new()), JournalState::empty(request.size))
         } else {
@@ -211,6 +214,7 @@ impl BlobWriter {
             request,
             staging,
             records: Mutex::new(records),
+            borrowed: Mutex::new(Borrowed::new(borrowed)),
             turn: Mutex::new(()),
             closed: AtomicBool::new(false),
             published: AtomicBool::new(false),
@@ -274,6 +278,16 @@ impl BlobWriter {
     /// `false` where it is recorded with other content: that stays, for it may have been hashed already, and what is
     /// published must be what was hashed. Which of the two is right the hash of the whole decides.
     pub fn write(&self, index: u64, data: &[u8]) -> Result<bool> {
+        self.write_from(index, data, Origin::Source)
+    }
+
+    /// The same for a segment of which bytes were copied from another blob: it is missing again where the hash of the whole
+    /// turns out to be wrong.
+    pub fn write_borrowed(&self, index: u64, data: &[u8]) -> Result<bool> {
+        self.write_from(index, data, Origin::Blob)
+    }
+
+    fn write_from(&self, index: u64, data: &[u8], origin: Origin) -> Result<bool> {
         let range = self.range(index);
         assert_eq!(data.len() as u64, range.end - range.start, "a whole segment is written at once");
         let value = segment_value(index, self.request.size, data);
@@ -287,8 +301,9 @@ impl BlobWriter {
                 return Ok(true);
             }
             // Recorded again where it was recorded: what a sync proved is overwritten, and has to be synced again.
-            self.staging.write(&self.store, index, data, &value)?;
+            self.staging.write(&self.store, index, data, (&value, origin))?;
             self.records()[index as usize] = Some(value);
+            self.borrowed().note(index, &value, origin, data.len() as u64);
         }
         if let Some(file) = self.staging.data() {
             file.start_writeback(range.start, data.len() as u64);
@@ -316,6 +331,10 @@ impl BlobWriter {
         }
         let (digest, git) = hasher.finish();
         if let Err(error) = self.check_digests(digest, git, expected) {
+            // Only what was copied from other blobs is in doubt.
+            if let Some(given_back) = self.give_back_borrowed() {
+                return Err(given_back);
+            }
             // If dropping it fails, the mismatch is still the error to report: the next run finds it again.
             let _ = self.staging.remove(&self.store);
             return Err(error);
@@ -366,7 +385,12 @@ impl BlobWriter {
     /// The first segment, where it is there as it was recorded.
     pub fn head(&self) -> Result<Option<Vec<u8>>> {
         let mut buffer = Vec::new();
-        Ok((self.has(0) && self.read(0, &mut buffer)?).then_some(buffer))
+        Ok((self.segments() > 0 && self.read_segment(0, &mut buffer)?).then_some(buffer))
+    }
+
+    /// Reads a segment into `buffer`; `false` where it is not there as it was recorded.
+    pub fn read_segment(&self, index: u64, buffer: &mut Vec<u8>) -> Result<bool> {
+        Ok(self.has(index) && self.read(index, buffer)?)
     }
 
     /// Reads a segment back. `false` when it is not what was written: its record is dropped then.
@@ -399,6 +423,7 @@ impl BlobWriter {
         let is_corrupt = value != Some(recorded);
         if is_corrupt {
             self.records()[index as usize] = None;
+            self.borrowed().forget(index);
         }
         is_corrupt
     }

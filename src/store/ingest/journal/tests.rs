@@ -155,6 +155,20 @@ fn a_record_of_an_unknown_kind_is_passed_over() {
 }
 
 #[test]
+fn a_borrowed_segment_is_recorded_like_a_written_one_and_known_as_borrowed_until_it_is_written() {
+    let records =
+        [(BORROWED, 0, 1, "a"), (WRITTEN, 1, 2, "a"), (BORROWED, 2, 3, "a"), (HASHED, 3, 8, "a"), (SYNCED, 3 * 64, 0, "a")];
+    let found = read(&journal(&records), SIZE, boot_hash("a")).unwrap();
+    assert_eq!(found.records.iter().flatten().collect::<Vec<_>>(), [&value(1), &value(2), &value(3)]);
+    assert_eq!((found.borrowed.into_iter().collect::<Vec<_>>(), found.unsynced), (vec![0, 2], vec![2]));
+    assert_eq!(found.midstates.into_keys().collect::<Vec<_>>(), [3]);
+    let again = read(&journal(&[&records[..], &[(WRITTEN, 0, 9, "a")]].concat()), SIZE, boot_hash("a")).unwrap();
+    assert_eq!((again.records[0], again.borrowed.into_iter().collect::<Vec<_>>()), (Some(value(9)), vec![2]));
+    let after_power_loss = read(&journal(&records), SIZE, boot_hash("b")).unwrap();
+    assert_eq!(after_power_loss.borrowed.into_iter().collect::<Vec<_>>(), [0]);
+}
+
+#[test]
 fn the_journal_of_another_size_is_begun_anew() {
     assert!(read_records(&journal(&[]), SIZE + 1, boot_hash("a")).is_none());
     assert!(read_records(b"", SIZE, boot_hash("a")).is_none());
@@ -192,7 +206,7 @@ proptest! {
             let own: Vec<usize> = (0..records.len()).filter(|at| noted(&records[*at])).collect();
             let sound = own.iter().any(|at| {
                 (0..segments).all(|index| {
-                    let of_it = |record: &&(u8, u64, u8, &str)| record.0 == WRITTEN && record.1 == index;
+                    let of_it = |record: &&(u8, u64, u8, &str)| matches!(record.0, WRITTEN | BORROWED) && record.1 == index;
                     records[..*at].iter().any(|record| of_it(&record))
                         && !records[*at..].iter().filter(of_it).any(|record| record.3 == "a")
                 })

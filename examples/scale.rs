@@ -92,7 +92,7 @@ fn main() {
     store.keep_headers(&entries).unwrap();
     let whole = best_of(&["download", "acme/new", "--dry-run", "--no-borrow"], 10);
     let similar = best_of(&["download", "acme/new", "--dry-run"], 10);
-    let text = sandbox.run(&["download", "acme/new", "--dry-run"]).ok().stdout;
+    let text = sandbox.run(["download", "acme/new", "--dry-run"]).ok().stdout;
     assert!(text.contains("from acme/old"), "{text}");
     figure("candidates among all blobs, header and compare included", similar.saturating_sub(whole), 50);
 

@@ -4,6 +4,7 @@
 //! `FileStarted` and its `FileFinished` or `FileFailed` there are any number of `Progress` events of that file.
 
 use crate::{
+    digest::Sha256Digest,
     hint::Hint,
     names::{Format, ModelId, Quant},
     notice::Notice,
@@ -52,6 +53,15 @@ pub enum Event {
         /// Its size in bytes.
         size: u64,
     },
+    /// Bytes of a file that is complete were copied from other files of the store, and did not travel.
+    Borrowed {
+        /// Its path in the view.
+        file: String,
+        /// How many bytes.
+        bytes: u64,
+        /// The blobs that had them.
+        from: Vec<Sha256Digest>,
+    },
     /// A file is complete and in the store. What its source published of it, if anything, was compared.
     FileFinished {
         /// Its path in the view.
@@ -60,6 +70,8 @@ pub enum Event {
         size: u64,
         /// Bytes that came over the network in this run.
         fetched: u64,
+        /// Bytes that were copied from other files of the store in this run.
+        borrowed: u64,
         /// How long it took.
         took: Duration,
         /// Whether its source published a hash, so that it is verified.

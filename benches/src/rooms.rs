@@ -202,6 +202,7 @@ fn transfer(c: &mut Criterion) {
                 source: Some(source().into()),
                 check_head: None,
                 as_whole: false,
+                borrow: None,
             };
             let effort = TransferOptions { connections: Connections::default(), tries: 3 };
             runtime.block_on(transfer::run(&http, vec![job], effort, Arc::new(Silent), &CancellationToken::new())).unwrap()

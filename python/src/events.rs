@@ -35,13 +35,20 @@ pub fn tell(py: Python<'_>, listener: &Py<PyAny>, event: &Event) -> PyResult<()>
             fields.set_item("size", size)?;
             "hashing"
         }
-        Event::FileFinished { file, size, fetched, took, published } => {
+        Event::FileFinished { file, size, fetched, borrowed, took, published } => {
             fields.set_item("file", file)?;
             fields.set_item("size", size)?;
             fields.set_item("fetched", fetched)?;
+            fields.set_item("borrowed", borrowed)?;
             fields.set_item("took", seconds(took))?;
             fields.set_item("published", published)?;
             "file_finished"
+        }
+        Event::Borrowed { file, bytes, from } => {
+            fields.set_item("file", file)?;
+            fields.set_item("bytes", bytes)?;
+            fields.set_item("from_blobs", from.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            "borrowed"
         }
         Event::FileFailed { file } => {
             fields.set_item("file", file)?;

@@ -250,6 +250,7 @@ impl Reporter for LaneReporter {
             | Event::Progress { file, .. }
             | Event::Hashing { file, .. }
             | Event::Awaited { file, .. }
+            | Event::Borrowed { file, .. }
             | Event::FileFinished { file, .. }
             | Event::FileFailed { file }
                 if !file.starts_with(&self.view) && !Path::new(&file).is_absolute() =>

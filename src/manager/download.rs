@@ -5,6 +5,7 @@
 use super::{
     DownloadOptions, DownloadReport, FileSupply, ModelManager, PlanReport, Selector,
     batch::{Again, Step},
+    fetch::Moved,
     plan::{Plan, PlannedFile},
 };
 use crate::{
@@ -287,8 +288,8 @@ impl ModelManager {
         }
     }
 
-    fn downloaded(&self, plan: &Plan, store: &Store, fetched: &[u64], link: LinkMode) -> DownloadReport {
-        let fetched = |index: usize| fetched.get(index).copied().unwrap_or(0);
+    fn downloaded(&self, plan: &Plan, store: &Store, moved: &[Moved], link: LinkMode) -> DownloadReport {
+        let moved = |index: usize| moved.get(index).copied().unwrap_or_default();
         let trusts = plan.trusts(Some(store));
         let path = plan.shown_path(self);
         let dir = self.settings.models_dir.join(plan.target.view.dir());
@@ -302,9 +303,10 @@ impl ModelManager {
         DownloadReport {
             view: plan.target.view.clone(),
             path,
-            files: plan.files.iter().enumerate().map(|(index, file)| file.report(&dir, fetched(index), &trusts)).collect(),
+            files: plan.files.iter().enumerate().map(|(index, file)| file.report(&dir, moved(index), &trusts)).collect(),
             total_bytes: plan.files.iter().filter_map(|file| file.size).sum(),
-            download_bytes: (0..plan.files.len()).map(fetched).sum(),
+            download_bytes: (0..plan.files.len()).map(|index| moved(index).fetched).sum(),
+            borrowed_bytes: (0..plan.files.len()).map(|index| moved(index).borrowed).sum(),
             link,
             notices,
         }

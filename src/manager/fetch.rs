@@ -8,21 +8,21 @@ use crate::{
     http::Location,
     source::ConnectedSources,
     store::{Acquired, BlobRequest, IngestKey, Lease, Progress, Store},
-    transfer::{self, Budget, Job, TransferError},
+    transfer::{self, Budget, Job, TransferError, Transferred},
     weights::head_check,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
 impl ModelManager {
-    /// Fetches every file that is not in the store; returns the bytes that travelled for each.
+    /// Fetches every file that is not in the store; returns how the bytes of each came.
     pub(super) fn fetch_all(
         &self,
         plan: &mut Plan,
         store: &Store,
         lease: &Arc<Lease>,
         sources: Option<&ConnectedSources>,
-    ) -> Result<Vec<u64>> {
-        let mut fetched = vec![0; plan.files.len()];
+    ) -> Result<Vec<Moved>> {
+        let mut fetched = vec![Moved::default(); plan.files.len()];
         let order: Vec<usize> = (0..plan.files.len()).filter(|index| plan.files[*index].is_missing()).collect();
         let Some(sources) = sources.filter(|_| !order.is_empty()) else {
             self.check_indexes(plan, store)?;
@@ -49,7 +49,7 @@ impl ModelManager {
     }
 
     /// Fetches these files, as many side by side as may be open.
-    fn fetch_some(&self, plan: &mut Plan, order: Vec<usize>, fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
+    fn fetch_some(&self, plan: &mut Plan, order: Vec<usize>, fetched: &mut [Moved], from: &Supplier<'_>) -> Result<()> {
         // Every process takes the locks of a set in one order, so that two of them cannot wait for each other.
         let mut order: Vec<(IngestKey, usize)> = order.into_iter().map(|index| (plan.files[index].key(), index)).collect();
         order.sort();
@@ -62,7 +62,7 @@ impl ModelManager {
     ///
     /// Where the endpoints sent something else than a file's hash, that file begins anew at the next of them: its hash
     /// decides, not who serves it.
-    fn fetch_part(&self, plan: &mut Plan, order: &[(IngestKey, usize)], fetched: &mut [u64], from: &Supplier<'_>) -> Result<()> {
+    fn fetch_part(&self, plan: &mut Plan, order: &[(IngestKey, usize)], fetched: &mut [Moved], from: &Supplier<'_>) -> Result<()> {
         let http = from.sources.http();
         let sizes = || order.iter().map(|(_, index)| plan.files[*index].size.unwrap_or(0));
         let budget = match &self.batch {
@@ -72,7 +72,11 @@ impl ModelManager {
         let mut begin: BTreeMap<usize, Begin> = BTreeMap::new();
         let mut wrong = None;
         loop {
-            let Admitted { jobs, job_of } = self.admit_all(plan, order, &begin, from)?;
+            let Admitted { mut jobs, job_of } = self.admit_all(plan, order, &begin, from)?;
+            // After something wrong came, no more than the file itself is asked for.
+            if begin.is_empty() {
+                self.plan_borrowing(plan, (&mut jobs, &job_of), from.store, from.lease, http)?;
+            }
             let (tries, reporter) = (self.settings.network.tries, self.reporter.clone());
             let run = transfer::run_within(&budget, http, jobs, tries, reporter, &self.cancel);
             let error = match self.block_on(async { Ok(run.await) })? {
@@ -82,7 +86,8 @@ impl ModelManager {
                     for (index, job) in job_of {
                         plan.files[index].sha256 = Some(arrived[job].blob.digest);
                         // What was transferred once is reported once, with the first of its names.
-                        fetched[index] = if told == Some(job) { 0 } else { arrived[job].fetched };
+                        let Transferred { fetched: came, borrowed, .. } = arrived[job];
+                        fetched[index] = if told == Some(job) { Moved::default() } else { Moved { fetched: came, borrowed } };
                         told = Some(job);
                     }
                     return Ok(());
@@ -160,12 +165,22 @@ impl ModelManager {
                         check_head: head_check(file.path.file_name()),
                         // Nothing would tell that two ranges are of two versions.
                         as_whole: begin.as_whole || file.cannot_tell_versions(),
+                        borrow: None,
                     });
                 }
             }
         }
         Ok(admitted)
     }
+}
+
+/// How the bytes of a file came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moved {
+    /// Bytes that travelled.
+    pub(super) fetched: u64,
+    /// Bytes that were copied from other blobs of the store.
+    pub(super) borrowed: u64,
 }
 
 /// With which endpoint a file begins.

@@ -2,6 +2,7 @@
 
 mod add;
 mod apps;
+mod assemble;
 mod batch;
 mod beginning;
 mod borrow;

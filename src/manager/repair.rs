@@ -197,6 +197,7 @@ impl ModelManager {
             source,
             check_head: None,
             as_whole: false,
+            borrow: None,
         };
         let effort = TransferOptions { connections: self.settings.network.connections, tries: self.settings.network.tries };
         let arrived = self.block_on(async {

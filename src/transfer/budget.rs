@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -16,6 +17,9 @@ use tokio::time::Instant;
 const BUFFERS: usize = 24;
 /// How many of them may be kept for the hash cursors.
 const KEPT: usize = 16;
+
+/// What comes in less time than this says nothing of how fast the line is: it may have waited in buffers.
+const MEASURED: Duration = Duration::from_millis(200);
 
 /// Connections and buffers for one run, or for several side by side. Clones are the same budget.
 #[derive(Clone)]
@@ -35,6 +39,10 @@ struct Runs {
     /// Bytes of runs that have ended.
     ended: u64,
     looked: Instant,
+    /// All bytes then.
+    total: u64,
+    /// The most bytes of a second that were seen to come.
+    fastest: u64,
 }
 
 /// What one run wants.
@@ -65,7 +73,7 @@ impl Budget {
     }
 
     fn of(governor: Governor) -> Self {
-        let runs = Runs { active: Vec::new(), next: 0, ended: 0, looked: Instant::now() };
+        let runs = Runs { active: Vec::new(), next: 0, ended: 0, looked: Instant::now(), total: 0, fastest: 0 };
         Self(Arc::new(Shared { governor, pool: Pool::new(BUFFERS, KEPT), open: AtomicUsize::new(0), runs: Mutex::new(runs) }))
     }
 
@@ -114,6 +122,11 @@ impl Share {
         self.budget.0.governor.on_congestion();
     }
 
+    /// The most bytes of a second that this budget's connections were seen to bring.
+    pub(super) fn line_rate(&self) -> u64 {
+        self.budget.runs().fastest
+    }
+
     /// Says how many connections this run has work for, and how many bytes came.
     pub(super) fn want(&self, connections: usize, bytes: u64) {
         if let Some(demand) = self.budget.runs().active.iter_mut().find(|demand| demand.run == self.run) {
@@ -150,7 +163,11 @@ impl Share {
         }
         let total = runs.active.iter().map(|demand| demand.bytes).fold(runs.ended, u64::saturating_add);
         self.budget.0.governor.tick(total, took);
-        runs.looked = Instant::now();
+        let came = total.saturating_sub(runs.total);
+        if took >= MEASURED {
+            runs.fastest = runs.fastest.max((came as f64 / took.as_secs_f64()) as u64);
+        }
+        (runs.looked, runs.total) = (Instant::now(), total);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::{
     Run, Signal, TransferError,
+    borrow::{Borrow, Borrowing},
     buffer::{Buffer, Kept},
     schedule::Piece,
 };
 use crate::{
-    digest::Sha256Digest,
+    digest::{Sha256Digest, ranges},
     event::{Event, Reporter},
     http::{Body, Location},
     store::{Advance, Blob, BlobWriter, Complete, Progress, Provenance, ResumeState, StoreError, commit_all},
@@ -47,6 +48,8 @@ pub struct Job {
     pub check_head: Option<HeadCheck>,
     /// Asked for as a whole and not in ranges, because the ranges of its server were wrong.
     pub as_whole: bool,
+    /// What of it may be copied from blobs of the store; not for one that is asked for as a whole.
+    pub borrow: Option<Borrow>,
 }
 
 pub(super) struct FileTransfer {
@@ -56,11 +59,14 @@ pub(super) struct FileTransfer {
     segments: u64,
     expected: Option<Sha256Digest>,
     source: Option<Provenance>,
-    writer: Box<BlobWriter>,
+    pub(super) writer: Box<BlobWriter>,
     /// Whether an earlier run had hashed some of it, and that is not verified yet.
     is_unverified: bool,
-    /// The first segment that an earlier run did not leave.
+    /// Whether any of it was there when the run began.
+    was_begun: bool,
+    /// The first segment that was not there when the run began.
     first_missing: u64,
+    pub(super) borrowing: Option<Borrowing>,
     ready: Mutex<BTreeMap<u64, Kept>>,
     check_head: Option<HeadCheck>,
     /// Whether there are bytes that came as ranges, now or in an earlier run, and would travel again with the whole file.
@@ -68,7 +74,7 @@ pub(super) struct FileTransfer {
     /// Whether it is asked for as a whole from now on.
     as_whole: AtomicBool,
     complete: AtomicBool,
-    held: AtomicU64,
+    pub(super) held: AtomicU64,
     fetched: AtomicU64,
     unsynced: AtomicU64,
     checkpoint: Mutex<Instant>,
@@ -77,7 +83,9 @@ pub(super) struct FileTransfer {
 
 impl FileTransfer {
     pub(super) fn new(job: Job) -> Self {
-        let Job { file, writer, locations, expected, source, check_head, as_whole } = job;
+        let Job { file, writer, locations, expected, source, check_head, as_whole, borrow } = job;
+        let was_begun = writer.held() > 0;
+        let fetched = borrow.as_ref().map_or(0, |borrow| borrow.fetched);
         Self {
             file,
             locations,
@@ -87,14 +95,16 @@ impl FileTransfer {
             source,
             is_unverified: writer.resume_state() == ResumeState::Unverified,
             first_missing: writer.missing().first().map_or(0, |range| range.start),
-            has_ranges: AtomicBool::new(writer.resumed() > 0),
-            held: AtomicU64::new(writer.resumed()),
+            was_begun,
+            borrowing: borrow.map(|borrow| Borrowing::new(borrow, writer.size())),
+            has_ranges: AtomicBool::new(was_begun),
+            held: AtomicU64::new(writer.held()),
             writer,
             ready: Mutex::default(),
             check_head,
             as_whole: AtomicBool::new(as_whole),
             complete: AtomicBool::new(false),
-            fetched: AtomicU64::new(0),
+            fetched: AtomicU64::new(fetched),
             unsynced: AtomicU64::new(0),
             checkpoint: Mutex::new(Instant::now()),
             begun: Instant::now(),
@@ -104,8 +114,23 @@ impl FileTransfer {
     pub(super) fn size(&self) -> u64 {
         self.size
     }
+    /// The segments that are not there.
     pub(super) fn missing(&self) -> Vec<Range<u64>> {
         self.writer.missing()
+    }
+    /// Those of them that need bytes from the network.
+    pub(super) fn to_fetch(&self) -> Vec<Range<u64>> {
+        match &self.borrowing {
+            Some(borrowing) => {
+                ranges(self.missing().into_iter().flatten().filter(|index| !borrowing.has_all_of(self.range(*index))))
+            }
+            None => self.missing(),
+        }
+    }
+    /// Those that are copied from the store as a whole.
+    pub(super) fn to_assemble(&self) -> Vec<Range<u64>> {
+        let Some(borrowing) = &self.borrowing else { return Vec::new() };
+        ranges(self.missing().into_iter().flatten().filter(|index| borrowing.has_all_of(self.range(*index))))
     }
     pub(super) fn range(&self, segment: u64) -> Range<u64> {
         self.writer.range(segment)
@@ -161,19 +186,28 @@ impl FileTransfer {
     pub(super) fn finish(&self, reporter: &dyn Reporter) {
         let (file, size, fetched, took) = (self.file.clone(), self.size, self.fetched(), self.begun.elapsed());
         let published = self.writer.trust(self.expected).is_published();
-        reporter.event(&Event::FileFinished { file, size, fetched, took, published });
+        let borrowed = self.report_borrowed(reporter);
+        reporter.event(&Event::FileFinished { file, size, fetched, borrowed, took, published });
     }
     pub(super) fn fail(&self, reporter: &dyn Reporter) {
         reporter.event(&Event::FileFailed { file: self.file.clone() });
     }
 
-    /// Writes a whole segment and advances the hash cursor. Runs on a blocking thread.
-    pub(super) fn take_segment(&self, number: usize, index: u64, buffer: Buffer, run: &Run) {
+    /// Writes a whole segment, of which so many bytes were copied from blobs of the store, and advances the hash cursor. Runs
+    /// on a blocking thread.
+    pub(super) fn take_segment(&self, number: usize, index: u64, (buffer, borrowed): (Buffer, u64), run: &Run) {
         let len = buffer.len() as u64;
-        let is_taken = match self.look(index, &buffer).and_then(|()| Ok(self.writer.write(index, &buffer)?)) {
+        let write = || match borrowed {
+            0 => self.writer.write(index, &buffer),
+            _ => self.writer.write_borrowed(index, &buffer),
+        };
+        let is_taken = match self.look(index, &buffer).and_then(|()| Ok(write()?)) {
             Ok(is_taken) => is_taken,
             Err(error) => return run.tell(Signal::Failed(number, error)),
         };
+        if borrowed > 0 {
+            self.count_borrowed(borrowed);
+        }
         let next = self.writer.hashed();
         let near = is_taken && (next..next + READ_AHEAD).contains(&index);
         if let Some(kept) = near.then(|| run.share.pool().keep(buffer, run.share.target())).flatten() {
@@ -193,6 +227,12 @@ impl FileTransfer {
     /// have to read back, and hash twice, what can be had from memory later; and what it reads back it does more slowly, so
     /// that it would fall behind further and further. A cursor that follows what an earlier run left is not waited for.
     pub(super) fn exceeds_read_ahead(&self, index: u64) -> bool {
+        // What comes over the network is a part of the file only, and the rest is copied meanwhile: that is what waits.
+        self.borrowing.is_none() && self.is_far_ahead(index)
+    }
+
+    /// The same for a segment that is copied from the store.
+    pub(super) fn is_far_ahead(&self, index: u64) -> bool {
         let next = self.writer.hashed();
         index >= next + READ_AHEAD && next >= self.first_missing && self.writer.has(next)
     }
@@ -225,7 +265,7 @@ impl FileTransfer {
                 Ok(Advance::Corrupt(index)) => self.fetch_again(number, index..index + 1, run),
                 Ok(Advance::Complete) => {
                     // The thread that hashed the last segment can be here before `resume` compared the first one.
-                    if self.writer.resumed() > 0
+                    if self.was_begun
                         && let Err(error) = self.look_at_head()
                     {
                         return run.tell(Signal::Failed(number, error));
@@ -248,7 +288,7 @@ impl FileTransfer {
         ready.remove(&next)
     }
 
-    fn fetch_again(&self, number: usize, segments: Range<u64>, run: &Run) {
+    pub(super) fn fetch_again(&self, number: usize, segments: Range<u64>, run: &Run) {
         self.uncount(self.range(segments.end - 1).end - self.range(segments.start).start);
         run.schedule.requeue(Piece { job: number, segments });
         run.tell(Signal::More);
@@ -292,6 +332,18 @@ impl FileTransfer {
             run.tell(Signal::Failed(number, error.into()));
         }
         *last = Instant::now();
+    }
+
+    /// The segments that were borrowed are missing again, because the hash of the whole is wrong: they are fetched, and all
+    /// of it is hashed again. Runs on a blocking thread.
+    pub(super) fn replace_borrowed(&self, number: usize, run: &Run) {
+        self.stop_borrowing();
+        self.forget_borrowed();
+        self.held.store(self.writer.held(), Ordering::Relaxed);
+        self.complete.store(false, Ordering::Release);
+        self.missing().into_iter().rev().for_each(|segments| run.schedule.requeue(Piece { job: number, segments }));
+        run.tell(Signal::More);
+        self.drive(number, run);
     }
 
     fn complete(&self) -> Complete<'_> {

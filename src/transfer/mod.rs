@@ -4,6 +4,8 @@
 //! each file is known when its last byte is there. What is in flight is bounded by a pool of
 //! buffers, so memory does not depend on the size of a file. Runs side by side share connections and buffers: `budget.rs`.
 
+mod assemble;
+mod borrow;
 mod budget;
 mod buffer;
 mod commits;
@@ -15,11 +17,18 @@ mod progress;
 mod schedule;
 mod worker;
 
+pub use borrow::{Borrow, LocalRange};
 pub use budget::Budget;
 pub use error::TransferError;
 pub use job::{HeadCheck, Job};
 
-use crate::{event::Reporter, http::Http, settings::Connections, store::Blob};
+use crate::{
+    event::{Event, Reporter},
+    http::Http,
+    settings::Connections,
+    store::{Blob, StoreError},
+};
+use assemble::Assembly;
 use budget::Share;
 use commits::Commits;
 use job::FileTransfer;
@@ -52,6 +61,8 @@ pub struct Transferred {
     pub blob: Blob,
     /// Bytes that travelled for it.
     pub fetched: u64,
+    /// Bytes of it that were copied from other blobs of the store.
+    pub borrowed: u64,
 }
 
 /// What the threads of a run tell the one that waits.
@@ -71,6 +82,7 @@ struct Run {
     http: Http,
     jobs: Vec<Arc<FileTransfer>>,
     schedule: Schedule,
+    assembly: Assembly,
     mirrors: Mirrors,
     /// What it may have of the connections and buffers.
     share: Share,
@@ -113,7 +125,8 @@ pub async fn run_within(
     let run = Arc::new(Run {
         http: http.clone(),
         // Under a limit all connections are slow, and helping would only fetch more than is needed.
-        schedule: Schedule::new(jobs.iter().map(|job| job.missing()).collect(), !http.is_limited()),
+        schedule: Schedule::new(jobs.iter().map(|job| job.to_fetch()).collect(), !http.is_limited()),
+        assembly: Assembly::new(jobs.iter().map(|job| job.to_assemble())),
         mirrors: Mirrors::default(),
         share: budget.share(),
         jobs,
@@ -141,6 +154,16 @@ impl Run {
     /// begins the workers: these begin the tasks, and only tasks give something back.
     fn is_at_rest(&self) -> bool {
         self.workers.load(Ordering::Acquire) == 0 && self.tasks.is_empty() && self.schedule.is_empty()
+    }
+
+    /// Fetches what was borrowed of a file whose hash is wrong with it.
+    fn replace_borrowed(self: &Arc<Self>, number: usize, bytes: u64) {
+        let job = self.jobs[number].clone();
+        let text =
+            format!("not all that the store has in common with {} is the same; {bytes} bytes of it are downloaded", job.file);
+        self.reporter.event(&Event::Warning(text.into()));
+        let run = self.clone();
+        self.tasks.spawn_blocking(move || job.replace_borrowed(number, &run));
     }
 
     /// Bytes that came so far.
@@ -171,6 +194,9 @@ async fn supervise(
         // What an earlier run left is hashed from the disk while the rest is fetched.
         let (run, job) = (run.clone(), job.clone());
         run.tasks.clone().spawn_blocking(move || job.resume(number, &run));
+    }
+    for _ in 0..run.assembly.tasks {
+        run.tasks.spawn(assemble::work(run.clone()));
     }
     let unverified: Vec<usize> = (0..run.jobs.len()).filter(|number| run.jobs[*number].is_unverified()).collect();
     if !unverified.is_empty() {
@@ -207,8 +233,10 @@ async fn supervise(
                     match result {
                         Ok(blob) => {
                             run.jobs[number].finish(&*run.reporter);
-                            arrived[number] = Some(Transferred { blob, fetched: run.jobs[number].fetched() });
+                            let (fetched, borrowed) = (run.jobs[number].fetched(), run.jobs[number].borrowed());
+                            arrived[number] = Some(Transferred { blob, fetched, borrowed });
                         }
+                        Err(TransferError::Store(StoreError::BorrowedMismatch { bytes, .. })) => run.replace_borrowed(number, bytes),
                         Err(error) => {
                             run.jobs[number].fail(&*run.reporter);
                             failure.get_or_insert(error);

@@ -66,7 +66,7 @@ impl Meter {
         let (begin, before) = *self.samples.front()?;
         let seconds = begin.elapsed().as_secs_f64();
         let rate = if seconds > 0.0 { (fetched.saturating_sub(before) as f64 / seconds) as u64 } else { 0 };
-        let left = job.size().saturating_sub(held);
+        let left = job.size().saturating_sub(held).saturating_sub(job.left_to_borrow());
         Some((rate, (rate > 0).then(|| Duration::from_secs_f64(left as f64 / rate as f64))))
     }
 }

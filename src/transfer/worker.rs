@@ -65,6 +65,9 @@ async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Resu
     // The Hub's own refusal, which is reported whatever its mirrors answer.
     let mut refused = None;
     while cursor.next < cursor.end {
+        if cursor.borrow(run, job).await {
+            continue;
+        }
         let is_last = rotation.is_only_choice() || backoff.failures() + 1 >= run.tries;
         let progress = run.http.progress();
         let as_whole = job.is_asked_for_all();
@@ -79,7 +82,7 @@ async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Resu
             // A server without ranges may serve no other connection beside the one that fetches all of it.
             Outcome::Failed(error) if !run.schedule.is_single(cursor.number) => error,
             Outcome::Leave | Outcome::Failed(_) => {
-                job.uncount(cursor.buffered());
+                job.uncount(cursor.fetched());
                 return Ok(());
             }
         };
@@ -112,7 +115,7 @@ async fn fetch(run: &Arc<Run>, Assignment { number, piece }: Assignment) -> Resu
                 true => backoff = Backoff::new(run.tries),
                 // Another connection asks for all of it, and ends the run where it does not get it.
                 false => {
-                    job.uncount(cursor.buffered());
+                    job.uncount(cursor.fetched());
                     return Ok(());
                 }
             },
@@ -134,7 +137,7 @@ struct Try {
 async fn attempt(run: &Arc<Run>, job: &Arc<FileTransfer>, cursor: &mut Cursor, rotation: &Rotation, how: Try) -> Outcome {
     let location = &job.locations[rotation.at()];
     let start = cursor.position(job);
-    let end = job.range(cursor.end - 1).end;
+    let end = job.fetch_end(start, job.range(cursor.end - 1).end);
     let asked = Instant::now();
     run.schedule.comes(cursor.assignment, None);
     if how.as_whole && !cursor.is_whole && run.schedule.is_single(cursor.number) {
@@ -154,7 +157,11 @@ async fn attempt(run: &Arc<Run>, job: &Arc<FileTransfer>, cursor: &mut Cursor, r
         run.schedule.comes(cursor.assignment, Some(Instant::now()));
         let outcome = read(run, job, cursor, &mut body).await;
         if matches!(outcome, Outcome::Done) {
-            run.schedule.learn(waited, asked.elapsed().saturating_sub(waited), cursor.begins_at(job).saturating_sub(start));
+            run.schedule.learn(
+                waited,
+                asked.elapsed().saturating_sub(waited),
+                cursor.begins_at(job).min(end).saturating_sub(start),
+            );
         }
         return outcome;
     }
@@ -167,6 +174,7 @@ async fn attempt(run: &Arc<Run>, job: &Arc<FileTransfer>, cursor: &mut Cursor, r
     if !run.schedule.claim_whole_file(cursor.assignment, &Piece { job: cursor.number, segments: 0..job.segments() }) {
         return Outcome::Leave;
     }
+    job.stop_borrowing();
     job.start_over();
     cursor.start_over(job);
     let outcome = read(run, job, cursor, &mut body).await;
@@ -224,12 +232,15 @@ struct Cursor {
     /// The byte that it came to in the best of its tries.
     furthest: u64,
     buffer: Option<Buffer>,
+    /// Bytes in the buffer that were copied from the store.
+    borrowed: u64,
 }
 
 impl Cursor {
     fn new(job: &FileTransfer, assignment: u64, piece: Piece) -> Self {
         let Piece { job: number, segments: Range { start: next, end } } = piece;
-        let mut cursor = Self { assignment, number, next, end, is_cut: false, is_whole: false, furthest: 0, buffer: None };
+        let mut cursor =
+            Self { assignment, number, next, end, is_cut: false, is_whole: false, furthest: 0, buffer: None, borrowed: 0 };
         cursor.furthest = cursor.position(job);
         cursor
     }
@@ -237,7 +248,7 @@ impl Cursor {
     /// Goes back to the first byte, for all that there is.
     fn start_over(&mut self, job: &FileTransfer) {
         let furthest = if self.is_whole { self.furthest } else { 0 };
-        *self = Self { next: 0, end: job.segments(), is_cut: false, is_whole: true, furthest, buffer: None, ..*self };
+        *self = Self { next: 0, end: job.segments(), is_cut: false, is_whole: true, furthest, buffer: None, borrowed: 0, ..*self };
     }
 
     /// How many bytes it came further than in any try before. Only that is progress: a server without ranges may cut now
@@ -277,12 +288,51 @@ impl Cursor {
         self.buffer.as_ref().map_or(0, |buffer| buffer.len() as u64)
     }
 
+    /// Of these, the bytes that came over the network.
+    fn fetched(&self) -> u64 {
+        self.buffered().saturating_sub(self.borrowed)
+    }
+
+    /// Copies what comes next, where the store has it; whether it had.
+    async fn borrow(&mut self, run: &Arc<Run>, job: &Arc<FileTransfer>) -> bool {
+        if self.is_whole || !job.is_borrowed(self.position(job)) {
+            return false;
+        }
+        let mut buffer = match self.buffer.take() {
+            Some(buffer) => buffer,
+            None => run.share.pool().take().await,
+        };
+        let (before, index) = (buffer.len(), self.next);
+        let (filling, run_of_it) = (job.clone(), run.clone());
+        let filled = run.tasks.spawn_blocking(move || {
+            let borrowed = filling.fill(index, &mut buffer, None, &run_of_it);
+            (buffer, borrowed)
+        });
+        // A thread that died took the buffer with it: the segment begins anew, and the run ends where that goes on.
+        let Ok((buffer, borrowed)) = filled.await else {
+            job.stop_borrowing();
+            return false;
+        };
+        let range = job.range(index);
+        let (is_full, is_more) = (buffer.len() as u64 == range.end - range.start, buffer.len() > before);
+        self.borrowed += borrowed;
+        self.buffer = Some(buffer);
+        if is_full {
+            self.dispatch(run, job);
+            self.ends_early(run);
+        }
+        // That is no progress of the connection.
+        self.furthest = self.furthest.max(self.position(job));
+        is_more
+    }
+
     /// Hands a full segment to a blocking thread.
     fn dispatch(&mut self, run: &Arc<Run>, job: &Arc<FileTransfer>) {
+        let borrowed = std::mem::take(&mut self.borrowed);
         if let Some(buffer) = self.buffer.take() {
             let (run, job, number, index) = (run.clone(), job.clone(), self.number, self.next);
             let tasks = run.tasks.clone();
-            tasks.spawn_blocking(move || job.take_segment(number, index, buffer, &run));
+            tasks.spawn_blocking(move || job.take_segment(number, index, (buffer, borrowed), &run));
         }
         self.next += 1;
     }

@@ -4,9 +4,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::kit::{FILE, MIB, Machine, PATH, REPO, assert_content, entry, until};
+use crate::kit::{FILE, MIB, Machine, OTHER, PATH, REPO, assert_content, entry, until};
 use crate::support::hub::{Content, Hold, Match, TestHub};
 use crate::support::run::Running;
+use crate::support::tensors::{gguf, tensors};
 
 const LEN: u64 = 12 * MIB + 5;
 
@@ -46,6 +47,36 @@ fn a_killed_download_goes_on_where_it_stopped() {
         assert_eq!(machine.hub.count().content_bytes(), LEN - kept, "killed after {after}");
         machine.assert_right_after_kill(&output);
     }
+}
+
+/// Nine tenths of the file are in another one that is here; the rest stands still when the process is killed.
+#[test]
+fn a_killed_download_that_borrowed_goes_on_where_it_stopped() {
+    let all = tensors(10, 5 * MIB as usize / 4);
+    let mut changed = all.clone();
+    changed[9] = changed[9].clone().changed();
+    let (old, new) = (gguf(100, &all), gguf(9000, &changed));
+    let len = new.len() as u64;
+    let machine = Machine::empty();
+    machine.hub.repo(REPO).lfs(FILE, new).lfs(OTHER, old).commit();
+    machine.registry(&[entry(&machine.hub, "tiny", REPO, &[("q4_k_m", FILE), ("q8_0", OTHER)])]);
+    machine.run("download tiny:q8_0").ok();
+    // After the probe of the last tensor, the last byte is asked for as a part of what is new.
+    let hold = machine.hub.hold(Match::cdn().covers(len - 1).always(), 10);
+    let running = machine.spawn("download tiny:q4_k_m");
+    assert!(hold.wait_frozen(1, Duration::from_secs(60)), "{}", running.stderr_so_far());
+    let key = machine.content().sha256().to_owned();
+    let journal = machine.store().join("ingest").join(key).join("journal");
+    let borrowed = || std::fs::read(&journal).unwrap_or_default().chunks(64).filter(|record| record[0] == 4).count();
+    until("borrowed segments are journalled", || borrowed() >= 9);
+    running.kill9();
+    hold.release();
+    machine.hub.clear_faults();
+    machine.hub.reset_counters();
+    let output = machine.run("download tiny:q4_k_m").ok();
+    let travelled = machine.hub.count().content_bytes();
+    assert!(travelled <= 5 * MIB / 4 + 30 * 4096 + (256 << 10), "{travelled}");
+    machine.assert_right_after_kill(&output);
 }
 
 #[test]

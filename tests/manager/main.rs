@@ -14,6 +14,7 @@ mod support;
 
 mod apps;
 mod borrow;
+mod borrowing;
 mod calls;
 mod dedupe;
 mod downloads;

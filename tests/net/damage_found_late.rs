@@ -142,6 +142,7 @@ impl HubAndStore {
             ),
             check_head,
             as_whole: false,
+            borrow: None,
         };
         let effort = TransferOptions { connections: Connections::exactly(connections), tries: 3 };
         let reporter = held.clone();

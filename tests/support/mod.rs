@@ -10,3 +10,4 @@ pub mod hub;
 pub mod run;
 pub mod sizes;
 pub mod snapshot;
+pub mod tensors;

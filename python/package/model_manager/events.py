@@ -12,6 +12,7 @@ from typing import Any, Union
 from ._log import log
 
 __all__ = [
+    "Borrowed",
     "Event",
     "FileFailed",
     "FileFinished",
@@ -70,6 +71,16 @@ class Hashing:
 
 
 @dataclass(frozen=True)
+class Borrowed:
+    """Bytes of a file that is complete were copied from other files of the store, and did not travel."""
+
+    file: str
+    bytes: int
+    from_blobs: list[str]
+    """The SHA-256 of each blob that had them."""
+
+
+@dataclass(frozen=True)
 class FileFinished:
     """A file is complete and in the store. What its source published of it, if anything, was compared."""
 
@@ -77,6 +88,8 @@ class FileFinished:
     size: int
     fetched: int
     """Bytes that came over the network in this run."""
+    borrowed: int
+    """Bytes that were copied from other files of the store in this run."""
     took: float
     """Seconds."""
     published: bool
@@ -131,6 +144,7 @@ Event = Union[
     FileStarted,
     Progress,
     Hashing,
+    Borrowed,
     FileFinished,
     FileFailed,
     Retry,
@@ -144,6 +158,7 @@ _CLASSES: dict[str, Any] = {
     "file_started": FileStarted,
     "progress": Progress,
     "hashing": Hashing,
+    "borrowed": Borrowed,
     "file_finished": FileFinished,
     "file_failed": FileFailed,
     "retry": Retry,
@@ -175,4 +190,4 @@ def to_log(event: Event) -> None:
     elif isinstance(event, Waiting):
         log("warning", "waiting for %s, held by %s", event.what, event.holder)
     elif isinstance(event, FileFinished):
-        log("info", "%s: %d bytes fetched", event.file, event.fetched)
+        log("info", "%s: %d bytes fetched, %d from other files of the store", event.file, event.fetched, event.borrowed)

@@ -141,6 +141,8 @@ class File(HasPath):
     """Where its bytes are or come from."""
     download_bytes: int
     """Bytes that were downloaded for it, or, in a plan, that would be."""
+    borrowed_bytes: int
+    """Bytes that were copied from other files of the store in place of a download."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,8 @@ class Download(PathText):
     """Bytes of all files."""
     download_bytes: int
     """Bytes that were downloaded."""
+    borrowed_bytes: int
+    """Bytes that were copied from other files of the store in place of a download."""
     link: str
     """How the tree shows the files: symlink, hardlink, reflink or copy."""
     notices: tuple[Notice, ...]

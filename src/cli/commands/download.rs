@@ -203,6 +203,9 @@ fn summary(report: &DownloadReport, took: Duration) -> String {
         let amount = if all { "fetched".into() } else { format!("{} of it fetched", units::size(report.download_bytes)) };
         parts.push(format!("{amount} in {}", units::time(took)));
         parts.extend(units::rate_of(report.download_bytes, took));
+        if report.borrowed_bytes > 0 {
+            parts.push(format!("{} from other files of the store", units::size(report.borrowed_bytes)));
+        }
     }
     parts.push(if report.link == LinkMode::Copy { "copied".to_owned() } else { format!("shown by {}", report.link) });
     format!("{}: {}", styled(STRONG, name_of(&report.view)), parts.join(", "))
@@ -337,6 +340,7 @@ mod tests {
             trust: None,
             state,
             download_bytes,
+            borrowed_bytes: 0,
         }
     }
 
@@ -347,6 +351,7 @@ mod tests {
             files: vec![file(state, download_bytes)],
             total_bytes: 1_789_239_136,
             download_bytes,
+            borrowed_bytes: 0,
             link: LinkMode::Symlink,
             notices: vec![],
         }

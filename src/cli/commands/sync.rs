@@ -81,7 +81,8 @@ impl Answer for Synced {
 fn line_of(view: &DownloadReport) -> String {
     let how = match view.download_bytes {
         0 => download::nothing_fetched(&view.files).to_owned(),
-        some => format!("{} fetched", units::size(some)),
+        some if view.borrowed_bytes == 0 => format!("{} fetched", units::size(some)),
+        some => format!("{} fetched, {} from other files of the store", units::size(some), units::size(view.borrowed_bytes)),
     };
     let files = units::count(view.files.len(), "file");
     format!("{}: {files}, {}, {how}", styled(STRONG, name_of(&view.view)), units::size(view.total_bytes))

@@ -254,11 +254,15 @@ impl Reporter for ProgressDisplay {
             }
             Event::Hashing { file, done, size } => self.looked(file, *done, *size, Note::Checking),
             Event::Awaited { file, done, size } => self.looked(file, *done, *size, Note::Elsewhere),
-            Event::FileFinished { file, size, fetched, took, published } => {
+            Event::FileFinished { file, size, fetched, borrowed, took, published } => {
                 self.show(|shown| shown.end(file, Some(*size)));
                 let rate = units::rate_of(*fetched, *took).map(|rate| format!(", {rate}")).unwrap_or_default();
                 let state = if *published { "complete and verified" } else { "complete; its source published no hash" };
-                self.line(&format!("{file}: {state}, {} in {}{rate}", units::size(*fetched), units::time(*took)));
+                let here = match borrowed {
+                    0 => String::new(),
+                    _ => format!(", {} from other files of the store", units::size(*borrowed)),
+                };
+                self.line(&format!("{file}: {state}, {} in {}{rate}{here}", units::size(*fetched), units::time(*took)));
             }
             Event::FileFailed { file } => {
                 self.show(|shown| shown.end(file, None));
@@ -266,7 +270,8 @@ impl Reporter for ProgressDisplay {
             }
             Event::Waiting { what, holder, since } => self.waiting(what, holder, *since),
             // Its summary follows with the others'.
-            Event::ModelFinished { .. } => {}
+            // The line of the file says how much it was.
+            Event::Borrowed { .. } | Event::ModelFinished { .. } => {}
         }
     }
 }

@@ -47,14 +47,14 @@ impl ProgressEvents {
             Event::Awaited { file, done, size } if self.is_due(file, now) => {
                 progress("elsewhere", file, *done, *size, Note::Nothing)
             }
-            Event::FileFinished { file, size, fetched, took, published } => {
+            Event::FileFinished { file, size, fetched, borrowed, took, published } => {
                 self.files.remove(file);
                 let state = if *published { "verified" } else { "complete" };
-                line("file_done", ended(file, state, json!(size), *fetched, json!(seconds(*took))))
+                line("file_done", ended(file, state, json!(size), (*fetched, *borrowed), json!(seconds(*took))))
             }
             Event::FileFailed { file } => {
                 self.files.remove(file);
-                line("file_done", ended(file, "stopped", Value::Null, 0, Value::Null))
+                line("file_done", ended(file, "stopped", Value::Null, (0, 0), Value::Null))
             }
             Event::ModelFinished { model, format, quant, path, fetched, took } => line(
                 "model_done",
@@ -106,8 +106,15 @@ fn progress(state: &str, file: &str, done: u64, size: u64, note: Note) -> String
     line("progress", fields)
 }
 
-fn ended(file: &str, state: &str, size: Value, fetched: u64, took: Value) -> Value {
-    json!({ "file": file, "state": state, "size": size, "download_bytes": fetched, "took_seconds": took })
+fn ended(file: &str, state: &str, size: Value, (fetched, borrowed): (u64, u64), took: Value) -> Value {
+    json!({
+        "file": file,
+        "state": state,
+        "size": size,
+        "download_bytes": fetched,
+        "borrowed_bytes": borrowed,
+        "took_seconds": took,
+    })
 }
 
 fn seconds(time: Duration) -> f64 {
@@ -171,7 +178,7 @@ mod tests {
         let ends = [
             Event::Hashing { file: "a".into(), done: 4, size: 4 },
             Event::FileFailed { file: "a".into() },
-            Event::FileFinished { file: "a".into(), size: 4, fetched: 4, took: Duration::ZERO, published: true },
+            Event::FileFinished { file: "a".into(), size: 4, fetched: 4, borrowed: 0, took: Duration::ZERO, published: true },
         ];
         for event in ends {
             assert!(events.line(&moved("a"), now).is_some());

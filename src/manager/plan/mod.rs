@@ -8,7 +8,7 @@ mod shown;
 pub(super) mod target;
 
 use super::{
-    FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, ModelOrigin, PlanReport, apps::supply::FoundInApp,
+    FileReport, FileSupply, LeftOut, MemoryReport, ModelManager, ModelOrigin, PlanReport, apps::supply::FoundInApp, fetch::Moved,
     plan::target::Target,
 };
 use crate::{
@@ -278,7 +278,11 @@ impl Plan {
             origin: ModelOrigin::at(&self.target.source, self.revision.as_ref()),
             license: self.target.license.clone(),
             gated: self.target.gated,
-            files: self.files.iter().map(|file| file.report(&dir, file.to_fetch(), &trusts)).collect(),
+            files: self
+                .files
+                .iter()
+                .map(|file| file.report(&dir, Moved { fetched: file.to_fetch(), borrowed: 0 }, &trusts))
+                .collect(),
             total_bytes,
             download_bytes,
             borrow_bytes: 0,
@@ -307,7 +311,7 @@ impl PlannedFile {
         store?.meta(&self.sha256?).ok().flatten().map(|meta| meta.trust)
     }
 
-    pub(super) fn report(&self, dir: &Path, download_bytes: u64, trusts: &HashMap<Sha256Digest, Trust>) -> FileReport {
+    pub(super) fn report(&self, dir: &Path, moved: Moved, trusts: &HashMap<Sha256Digest, Trust>) -> FileReport {
         FileReport {
             trust: self.sha256.and_then(|digest| trusts.get(&digest).copied()),
             file: self.path.clone(),
@@ -316,7 +320,8 @@ impl PlannedFile {
             sha256: self.sha256,
             git_sha1: self.git_sha1,
             state: self.supply,
-            download_bytes,
+            download_bytes: moved.fetched,
+            borrowed_bytes: moved.borrowed,
         }
     }
 }

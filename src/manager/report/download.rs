@@ -34,6 +34,8 @@ pub struct FileReport {
     pub state: FileSupply,
     /// Bytes that were downloaded for it, or, in a plan, that would be.
     pub download_bytes: u64,
+    /// Bytes that were copied from other files of the store in place of a download.
+    pub borrowed_bytes: u64,
 }
 
 /// Where the bytes of a file come from.
@@ -172,6 +174,8 @@ pub struct DownloadReport {
     pub total_bytes: u64,
     /// Bytes that were downloaded.
     pub download_bytes: u64,
+    /// Bytes that were copied from other files of the store in place of a download.
+    pub borrowed_bytes: u64,
     /// How the view shows its blobs.
     #[serde(serialize_with = "link")]
     pub link: LinkMode,

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 
+from .borrow import case_borrow
 from .measure import Failed, peak, run
 from .world import COMMIT, MIB, ROOT
 

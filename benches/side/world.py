@@ -69,6 +69,8 @@ class World:
         self.children = []
         self.mounts = []
         self.fast, self.hub = (free_port() for _ in range(2))
+        # Where the Hub sends those who want a large file.
+        self.storage = self.fast
         self.etags = {}
         self.links = {}
         self.start_nginx()
@@ -130,7 +132,7 @@ class World:
             for revision in ("main", COMMIT):
                 address = f"/{repo}/resolve/{revision}/{name}"
                 if large:
-                    self.links[address] = (file.sha256, file.size, f"http://127.0.0.1:{self.fast}/{repo}/resolve/{COMMIT}/{name}")
+                    self.links[address] = (file.sha256, file.size, f"http://127.0.0.1:{self.storage}/{repo}/resolve/{COMMIT}/{name}")
                 else:
                     self.etags[address] = file.git_sha1
         for revision in ("main", COMMIT):
@@ -158,7 +160,8 @@ http {{
   access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream; {paths}
   keepalive_requests 100000; map_hash_max_size 65536; map_hash_bucket_size 256;
   {maps}
-  server {{ listen 127.0.0.1:{self.fast}; root {self.www}; }}
+  log_format sent '$body_bytes_sent';
+  server {{ listen 127.0.0.1:{self.fast}; root {self.www}; access_log {folder}/sent sent; }}
   server {{
     listen 127.0.0.1:{self.hub}; root {self.www}; etag off;
     location /api/ {{ default_type application/json; }}
@@ -179,6 +182,14 @@ http {{
 
     def reload(self):
         subprocess.run(["nginx", "-s", "reload", "-c", str(self.write_config())], check=True, stderr=subprocess.DEVNULL)
+
+    def sent(self):
+        """Bytes of bodies that the storage sent since they were last forgotten."""
+        return sum(map(int, (self.dir / "nginx/sent").read_text().split())) - self.forgotten
+
+    def forget_sent(self):
+        self.forgotten = 0
+        self.forgotten = self.sent()
 
     def shape(self, port, rtt_ms, mbit=None, loss=0.0, each_mbit=None):
         """The port of a proxy in front of `port` that makes it far away; see src/shape.rs."""

@@ -103,12 +103,12 @@ impl Walk {
         let mut found: Vec<Weights> = Vec::new();
         for entry in entries {
             let path = folder.join(&entry.name);
+            let is_cut = entry.kind == Kind::File && is_unfinished(&entry.name);
+            if is_cut && head_check(entry.name.rsplit_once('.').map_or("", |(stem, _)| stem)).is_some() {
+                reader.unfinished();
+            }
             match entry.kind {
-                Kind::File if is_unfinished(&entry.name) => {
-                    if head_check(entry.name.rsplit_once('.').map_or("", |(stem, _)| stem)).is_some() {
-                        reader.unfinished();
-                    }
-                }
+                Kind::File if is_cut => {}
                 Kind::File => found.extend(self.weights(reader, &entry.name, path)),
                 // A link is another name of something; only one to nothing is worth a word.
                 Kind::Symlink if head_check(&entry.name).is_some() => drop(reader.file(&path)),

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::names::{RelPath, RepoId};
 use serde::Deserialize;
-use std::path::Path;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 /// Reads a cache.
 pub(super) fn scan(reader: &mut Reader<'_>, dir: &Path) {
@@ -44,6 +47,20 @@ pub(super) fn scan(reader: &mut Reader<'_>, dir: &Path) {
             }
         }
     }
+}
+
+/// The blobs that links of any snapshot lead to.
+pub(super) fn needed(reader: &mut Reader<'_>, dir: &Path) -> HashSet<PathBuf> {
+    let mut needed = HashSet::new();
+    for folder in reader.folders(dir).into_iter().filter(|folder| repo_of(folder).is_some()) {
+        let root = dir.join(folder);
+        for (_, path) in reader.walk(&root.join("snapshots")) {
+            if let Some(etag) = reader.link(&path).as_deref().and_then(Path::file_name) {
+                needed.insert(root.join("blobs").join(etag));
+            }
+        }
+    }
+    needed
 }
 
 /// Reads the folder of llama.cpp: a cache as above where it has one, and the flat files of before.

@@ -32,7 +32,10 @@ use crate::{
     names::{App, RelPath, RepoId},
 };
 use reader::{Limits, Reader};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 /// What an application says of a file. None of it is proved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,4 +122,18 @@ pub fn scan(disk: &dyn Disk, app: App, dir: &Path, watch: &Watch) -> Scan {
         App::GitLfs => git_lfs::scan(&mut reader, dir),
     }
     reader.end()
+}
+
+/// The files that the records of an application in `dir` name; `None` where a record cannot be read, which may name any. Only the
+/// cache of `huggingface_hub` and Ollama have such records: the others have their files and no more.
+#[must_use]
+pub fn needed(disk: &dyn Disk, app: App, dir: &Path) -> Option<HashSet<PathBuf>> {
+    let watch = Watch::default();
+    let mut reader = Reader::new(disk, &watch, Limits::PLACE);
+    let needed = match app {
+        App::Hf | App::LlamaCpp => hf::needed(&mut reader, dir),
+        App::Ollama => ollama::needed(&mut reader, dir),
+        _ => HashSet::new(),
+    };
+    reader.end().problems.is_empty().then_some(needed)
 }

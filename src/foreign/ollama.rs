@@ -9,13 +9,18 @@ use super::{
     reader::{Reader, is_unfinished},
 };
 use serde::Deserialize;
-use std::path::Path;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 /// An image manifest, of which only this is read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Manifest {
     #[serde(default)]
     pub layers: Vec<Layer>,
+    #[serde(default)]
+    pub config: Option<Layer>,
 }
 
 /// One layer of an image.
@@ -55,6 +60,20 @@ pub(super) fn scan(reader: &mut Reader<'_>, dir: &Path) {
             }
         }
     }
+}
+
+/// The blobs that manifests name, of whatever kind.
+pub(super) fn needed(reader: &mut Reader<'_>, dir: &Path) -> HashSet<PathBuf> {
+    let mut needed = HashSet::new();
+    for (name, path) in reader.walk(&dir.join("manifests")) {
+        if name.split('/').count() == 4
+            && let Some(Manifest { layers, config }) = reader.json(&path)
+        {
+            let digests = layers.iter().chain(&config).filter_map(|layer| layer.digest.strip_prefix("sha256:"));
+            needed.extend(digests.map(|digest| dir.join("blobs").join(format!("sha256-{digest}"))));
+        }
+    }
+    needed
 }
 
 /// What the application calls a model: its own registry and namespace are left out.

@@ -10,8 +10,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::{Event, Warning},
     hint::{Action, Hint, Invocation, Verb, view_name},
-    names::{Format, Quant},
-    store::{Collector, FileLock, IngestKey, Project, RootRecord, Store, StoreError, ViewKey},
+    names::{App, Format, Quant},
+    store::{Collector, Exposure, FileLock, IngestKey, Project, RootRecord, Store, StoreError, ViewKey},
     view::Found,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -174,11 +174,14 @@ impl ModelManager {
                 // Of one there is nothing else to tell; of several the first says why.
                 if plan.failed.len() == what.len() && !plan.failed.is_empty() { Err(plan.failed.remove(0)) } else { Ok(plan) }
             }
-            Which::Exactly(views) => Ok(Plan::of_views(views.clone(), roots_of(store, project)?)),
+            Which::Exactly(views) => {
+                let views = without(views.clone(), &read_by_apps(store, project)?);
+                Ok(Plan::of_views(views, roots_of(store, project)?))
+            }
             Which::Unused(unused) => {
                 let roots = roots_of(store, project)?;
                 let views = store.map_or(Ok(BTreeSet::new()), |store| self.still_unused(store, unused, &roots))?;
-                Ok(Plan::of_views(views, roots))
+                Ok(Plan::of_views(without(views, &read_by_apps(store, project)?), roots))
             }
         }
     }
@@ -208,6 +211,13 @@ impl ModelManager {
         if plan.views.is_empty() && plan.partials.is_empty() {
             let here: Vec<_> = self.list_here()?.into_iter().filter(|listed| listed.model == named.folder).collect();
             return Err(self.nothing_to_remove(&named, &here, command));
+        }
+        if let Some((view, app)) = read_by_apps(store, project)?.into_iter().find(|(view, _)| plan.views.contains(view)) {
+            let app = app.parse::<App>().map_or(app, |app| app.title().to_owned());
+            let unexpose = Action::new(Verb::Unexpose).name(view.name());
+            return Err(Error::new(ErrorKind::Failed, format!("{view} is shown to {app}, which reads it where it is"))
+                .hint(Hint::NothingChanged)
+                .hint(Hint::Run(unexpose)));
         }
         Ok(plan)
     }
@@ -359,6 +369,18 @@ impl ModelManager {
         }
         Ok(others)
     }
+}
+
+/// Views that an application reads in the project's folder, and which one does.
+fn read_by_apps(store: Option<&Store>, project: Option<&Uuid>) -> Result<BTreeMap<ViewKey, String>> {
+    let (Some(store), Some(project)) = (store, project) else { return Ok(BTreeMap::new()) };
+    let exposures = Project::exposures(store, project)?;
+    Ok(exposures.into_iter().filter(Exposure::names_view).map(|exposure| (exposure.view, exposure.app)).collect())
+}
+
+fn without(mut views: BTreeSet<ViewKey>, others: &BTreeMap<ViewKey, String>) -> BTreeSet<ViewKey> {
+    views.retain(|view| !others.contains_key(view));
+    views
 }
 
 fn roots_of(store: Option<&Store>, project: Option<&Uuid>) -> Result<Vec<RootRecord>> {

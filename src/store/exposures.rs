@@ -166,13 +166,22 @@ impl Project {
         others: &MadeItems,
         still_used: &mut dyn FnMut(&Exposure, &Path) -> bool,
     ) -> Vec<Result<Vec<PathBuf>>> {
-        let is_first = |item: &PlacedItem| matches!(item, PlacedItem::Text { .. } | PlacedItem::Link { .. });
+        // A text beside files is a file of the application as these are.
+        let is_first = |exposure: &Exposure, item: &PlacedItem| {
+            let is_beside =
+                |other: &PlacedItem| matches!(other, PlacedItem::File { .. }) && other.path().parent() == item.path().parent();
+            match item {
+                PlacedItem::Link { .. } => true,
+                PlacedItem::Text { .. } => !exposure.items.iter().any(is_beside),
+                PlacedItem::File { .. } | PlacedItem::Folder { .. } => false,
+            }
+        };
         let begun: Vec<_> = exposures
             .into_iter()
             .map(|mut exposure| {
                 let disk = self.begin_undo(disk, &mut exposure)?;
                 let mut left = Vec::new();
-                for item in exposure.items.iter().rev().filter(|item| is_first(item) && !others.has_path(item.path())) {
+                for item in exposure.items.iter().rev().filter(|item| is_first(&exposure, item) && !others.has_path(item.path())) {
                     self.take_back(&*disk, item, &mut left)?;
                 }
                 Ok((exposure, disk, left))
@@ -180,8 +189,8 @@ impl Project {
             .collect();
         let end = |begun: Result<(Exposure, Arc<dyn Disk>, Vec<PathBuf>)>| {
             let (exposure, disk, mut left) = begun?;
-            for item in exposure.items.iter().rev().filter(|item| !is_first(item) && !others.has_path(item.path())) {
-                if matches!(item, PlacedItem::File { .. }) && still_used(&exposure, item.path()) {
+            for item in exposure.items.iter().rev().filter(|item| !is_first(&exposure, item) && !others.has_path(item.path())) {
+                if !matches!(item, PlacedItem::Folder { .. }) && still_used(&exposure, item.path()) {
                     continue;
                 }
                 self.take_back(&*disk, item, &mut left)?;

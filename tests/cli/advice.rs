@@ -197,6 +197,7 @@ const ROWS: &[(&str, &str, Seen)] = &[
     ("manager/apps/expose.rs", "@path", Like("path tiny")),
     ("manager/apps/expose.rs", "@remove", Like("remove tiny")),
     ("manager/move_store.rs", "@unexpose", Like("unexpose")),
+    ("manager/remove.rs", "@unexpose", Like("unexpose tiny")),
     ("hint repair_first", "verify --repair", Like("verify --repair")),
     ("config/moved_store.rs", "@config set --user", Like("config set --user store /srv/models")),
     ("hint name_store", "stores list", In(|| here("stores forget nowhere"))),

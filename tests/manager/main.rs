@@ -18,6 +18,7 @@ mod borrowing;
 mod calls;
 mod dedupe;
 mod downloads;
+mod entangled;
 mod evictions;
 mod exposures;
 mod faults;

@@ -8,7 +8,7 @@ use crate::{
     digest::sha256_of,
     disk::{Disk, Kind, LockKind, Stat, absent_is_none},
     error::{Error, ErrorKind, Result},
-    foreign::{self, FileToPlace, ModelToPlace, Placed, Placement, Watch, placements, placements_in_folder},
+    foreign::{self, FileToPlace, ModelToPlace, Placed, Placement, placements, placements_in_folder},
     hint::{Hint, Invocation, Verb},
     names::{App, RelPath, RepoId, Revision},
     settings::AppPlace,
@@ -218,17 +218,9 @@ impl ModelManager {
         // need any.
         let mut needed: HashMap<(App, PathBuf), Option<HashSet<PathBuf>>> = HashMap::new();
         let mut still_used = |exposure: &Exposure, path: &Path| {
-            // Of these, what the application needs is in records of its own; the others have nothing but files.
-            let app = match exposure.app.parse() {
-                Ok(App::Hf | App::LlamaCpp) => App::Hf,
-                Ok(App::Ollama) => App::Ollama,
-                _ => return false,
-            };
-            let files = needed.entry((app, exposure.dir.clone())).or_insert_with(|| {
-                let scan = foreign::scan(&*self.disk, app, &exposure.dir, &Watch::default());
-                let is_unclear = app == App::Ollama && !scan.problems.is_empty();
-                (!is_unclear).then(|| scan.models.into_iter().flat_map(|model| model.files).map(|file| file.path).collect())
-            });
+            let Ok(app) = exposure.app.parse() else { return false };
+            let files =
+                needed.entry((app, exposure.dir.clone())).or_insert_with(|| foreign::needed(&*self.disk, app, &exposure.dir));
             files.as_ref().is_none_or(|files| files.contains(path))
         };
         let undone = project.unexpose(&self.disk, exposures.clone(), others, &mut still_used);
@@ -379,7 +371,9 @@ fn items(
                 let is_hash =
                     name.trim_start_matches("sha256-").len() >= 40 && name.chars().rev().take(40).all(|c| c.is_ascii_hexdigit());
                 let is_same = |stat: &Stat| stat.ino != 0 && (stat.dev, stat.ino) == (ours.dev, ours.ino);
-                (item, making, there.is_some_and(|stat| is_same(&stat) || (is_hash && stat.len == ours.len)))
+                // It may be a link, to a file that the application shares.
+                let has_length = || disk.stat_follow(path).is_ok_and(|stat| stat.kind == Kind::File && stat.len == ours.len);
+                (item, making, there.is_some_and(|stat| is_same(&stat) || (is_hash && has_length())))
             }
             Placement::Link { target, .. } => {
                 let item = PlacedItem::Link { path: path.to_owned(), target: target.clone() };

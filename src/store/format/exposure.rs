@@ -91,6 +91,11 @@ struct Fields {
 }
 
 impl Exposure {
+    /// Whether the application reads the model in the project's own folder: nothing but records was made for it.
+    pub fn names_view(&self) -> bool {
+        self.items.iter().all(|item| matches!(item, PlacedItem::Text { .. } | PlacedItem::Folder { .. }))
+    }
+
     /// The text of its record.
     pub fn to_json(&self) -> Vec<u8> {
         #[derive(Serialize)]

@@ -14,6 +14,8 @@ pub(super) struct Wanted {
     sets: HashSet<(u64, u64)>,
     names: HashSet<u64>,
     keys: HashSet<u64>,
+    /// A bit for the lower 16 bits of each key: most keys of other files are not wanted, and this tells so quickly.
+    is_possible: Vec<u64>,
     /// Bytes of its tensors.
     bytes: u64,
     digests: HashSet<Sha256Digest>,
@@ -25,9 +27,11 @@ impl Wanted {
         tables: impl Iterator<Item = &'t TensorTable>,
         digests: impl Iterator<Item = Sha256Digest>,
     ) -> Self {
-        let (mut keys, mut bytes) = (HashSet::new(), 0_u64);
+        let (mut keys, mut is_possible, mut bytes) = (HashSet::new(), vec![0; 1 << 10], 0_u64);
         for (key, len) in tables.flat_map(TensorTable::keys) {
             keys.insert(key);
+            let (word, bit) = bit_of(key);
+            is_possible[word] |= bit;
             bytes = bytes.saturating_add(len);
         }
         Self {
@@ -35,15 +39,21 @@ impl Wanted {
             sets: places.clone().map(|place| (place.repo, place.set)).collect(),
             names: places.map(|place| place.name).collect(),
             keys,
+            is_possible,
             bytes,
             digests: digests.collect(),
         }
     }
 
+    fn has(&self, key: u64) -> bool {
+        let (word, bit) = bit_of(key);
+        self.is_possible[word] & bit != 0 && self.keys.contains(&key)
+    }
+
     /// Bytes of a file that may be of tensors that are wanted.
     fn bytes_in(&self, entry: &HeaderEntry) -> u64 {
         let kept = entry.kept();
-        let common = kept.iter().filter(|key| self.keys.contains(key)).count();
+        let common = kept.iter().filter(|key| self.has(**key)).count();
         let bytes = u128::from(entry.bytes) * common as u128 / kept.len().max(1) as u128;
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
@@ -59,6 +69,11 @@ impl Wanted {
             Nearness::Similar
         }
     }
+}
+
+/// Of 65536 bits, the one for a key: its word, and its place there.
+fn bit_of(key: u64) -> (usize, u64) {
+    ((key as usize >> 6) & 0x3ff, 1 << (key & 63))
 }
 
 /// How near a file is to what is wanted; the first are looked into first.

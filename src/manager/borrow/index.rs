@@ -4,14 +4,17 @@ use super::{super::ModelManager, place};
 use crate::{
     digest::Sha256Digest,
     names::RelPath,
-    store::{HeaderEntry, HeaderPlace, Store, UpstreamFile},
+    store::{HeaderEntry, HeaderPlace, Store, UpstreamFile, Wait},
     weights::is_weights,
 };
+use std::time::Duration;
 
 /// A smaller file has no tensor that can be borrowed.
 const SMALLEST: u64 = 1 << 20;
 /// Blobs whose headers are read because nothing is kept of them yet, for one command.
 const MOST_LATE: usize = 64;
+/// How long the lock of the records is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl ModelManager {
     /// Keeps what the headers of these files say, by their names, sizes and blobs. Nothing depends on it: what goes wrong is
@@ -24,6 +27,8 @@ impl ModelManager {
         if !self.settings.borrow || !store.is_writable() {
             return;
         }
+        // Nobody waits long for what may be lost.
+        let store = &store.waiting(Wait::silent(Some(PATIENCE)));
         for (_, _, digest) in files.into_iter().filter(|(path, size, _)| *size >= SMALLEST && is_weights(path)) {
             if let Some(entries) = self.entries(store, &digest) {
                 // A store that is full, or whose records others hold locked, does without.

@@ -74,11 +74,6 @@ impl Lender {
         self.file.read_at(bytes, at).is_ok_and(|got| got == bytes.len())
     }
 
-    /// Segments that were found damaged, as many as were read so.
-    pub fn damaged_segments(&self) -> usize {
-        self.damaged().len()
-    }
-
     /// Reads a segment; `false` where it is not what is recorded. That is remembered, and marked in the store.
     fn read_segment(&self, index: u64, segment: &mut Vec<u8>) -> bool {
         let Range { start, end } = segment_range(index, self.size);

@@ -1,14 +1,13 @@
 //! What of a blob in the making came from other blobs: known until the hash of the whole is right, and given back where it
 //! is wrong.
 
-use crate::digest::{SegmentValue, ranges};
+use crate::digest::SegmentValue;
 use crate::store::{
     error::StoreError,
     ingest::{journal::Origin, writer::BlobWriter},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Range,
     sync::{MutexGuard, PoisonError, atomic::Ordering},
 };
 
@@ -47,8 +46,9 @@ impl Borrowed {
 
 impl BlobWriter {
     /// The segments that have bytes of other blobs, as ranges of segment numbers.
-    pub fn borrowed_segments(&self) -> Vec<Range<u64>> {
-        ranges(self.borrowed().segments.iter().copied())
+    #[cfg(feature = "unstable")]
+    pub fn borrowed_segments(&self) -> Vec<std::ops::Range<u64>> {
+        crate::digest::ranges(self.borrowed().segments.iter().copied())
     }
 
     /// Bytes of segments that were given back because the hash of the whole was wrong, and that turned out to be different.

@@ -15,15 +15,8 @@ pub struct TableSketch {
     pub bytes: u64,
     /// How many there are.
     pub tensors: u32,
-    /// The keys of those that are kept; the first [`Self::kept`] count.
+    /// The keys of those that are kept; of fewer tensors than there are keys, the first as many count.
     pub keys: [u64; SKETCH_LEN],
-}
-
-impl TableSketch {
-    /// The keys that are kept.
-    pub fn kept(&self) -> &[u64] {
-        &self.keys[..SKETCH_LEN.min(self.tensors as usize)]
-    }
 }
 
 impl TensorTable {
@@ -80,23 +73,27 @@ mod tests {
         file(64, &all.iter().map(|(name, kind, len)| (name.as_str(), *kind, *len)).collect::<Vec<_>>())
     }
 
+    fn kept(sketch: &TableSketch) -> &[u64] {
+        &sketch.keys[..SKETCH_LEN.min(sketch.tensors as usize)]
+    }
+
     /// How many of the tensors that are kept of one table are in the other.
     fn common(held: &TensorTable, wanted: &TensorTable) -> usize {
         let wanted: Vec<u64> = wanted.keys().into_iter().map(|(key, _)| key).collect();
-        held.sketch().kept().iter().filter(|key| wanted.contains(key)).count()
+        kept(&held.sketch()).iter().filter(|key| wanted.contains(key)).count()
     }
 
     #[test]
     fn as_many_of_a_sketch_are_in_another_table_as_its_bytes_are() {
         let held = table(300, |_| 12);
-        assert_eq!(held.sketch().kept().len(), SKETCH_LEN);
+        assert_eq!(kept(&held.sketch()).len(), SKETCH_LEN);
         assert_eq!(common(&held, &held), SKETCH_LEN);
         let half = common(&held, &table(300, |at| if at % 2 == 0 { 12 } else { 14 }));
         assert!((4..=12).contains(&half), "{half}");
         assert_eq!(common(&held, &table(300, |_| 14)), 0);
         // Where there are few, all are kept.
         let few = table(3, |_| 12);
-        assert_eq!((few.sketch().tensors, few.sketch().bytes, few.sketch().kept().len()), (3, 6 * MIB, 3));
+        assert_eq!((few.sketch().tensors, few.sketch().bytes, kept(&few.sketch()).len()), (3, 6 * MIB, 3));
         assert_eq!(TensorTable::default().sketch(), TableSketch::default());
     }
 

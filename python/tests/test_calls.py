@@ -252,7 +252,7 @@ def test_the_line_of_text_fits_the_terminal(columns: int, monkeypatch: pytest.Mo
     text(events.Progress(names[0], 10**9, 10**10, 10**8, 90.0))
     text(events.Notice("kind", "a word beside it"))
     for name in names:
-        text(events.FileFinished(name, 10**10, 10**10, 1.0, True))
+        text(events.FileFinished(name, 10**10, 10**10, 0, 1.0, True))
     text.close()
     lines = re.split(r"[\r\n]", stream.getvalue())
     assert all(len(line) < columns for line in lines if "word" not in line), lines

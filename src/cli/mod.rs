@@ -47,7 +47,12 @@ pub fn main() -> ExitCode {
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = words.into_iter().collect();
     if asks_version_alone(&words) {
-        return OutputStyle::default().print(NAME_AND_VERSION).map_or_else(|error| error.kind().exit_code(), |()| 0);
+        let style = OutputStyle::default();
+        let failed = |error: Error| {
+            style.tell_error(&error);
+            error.kind().exit_code()
+        };
+        return style.print(NAME_AND_VERSION).map_or_else(failed, |()| 0);
     }
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,

@@ -1,6 +1,6 @@
 //! Questions to the person at the terminal.
 
-use super::context::Context;
+use super::{context::Context, output::Output};
 use crate::error::{Error, Result};
 use std::io::{self, BufRead, IsTerminal, Read};
 
@@ -19,6 +19,18 @@ pub fn confirm(context: &Context<'_>, question: &str) -> Result<bool> {
     let read = io::stdin().lock().take(LONGEST).read_line(&mut answer);
     read.map_err(|error| Error::of_system("cannot read the answer", error))?;
     Ok(is_yes(&answer))
+}
+
+/// Shows what would be done and asks whether to do it. `None` where nobody can be asked: then nothing is shown.
+pub fn confirm_plan(context: &Context<'_>, show: impl FnOnce(&mut Output), question: &str) -> Result<Option<bool>> {
+    let style = context.progress().style();
+    if style.json || !can_ask() {
+        return Ok(None);
+    }
+    let mut output = style.output();
+    show(&mut output);
+    context.progress().tell(&output.out);
+    confirm(context, question).map(Some)
 }
 
 fn is_yes(answer: &str) -> bool {

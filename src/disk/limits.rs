@@ -122,6 +122,8 @@ pub struct OpenFiles {
     pub downloads: usize,
     /// Files that are published together, of up to two records each.
     pub group: usize,
+    /// Blobs that are open to copy from.
+    pub lenders: usize,
     /// Handles of folders that are kept open for each root, the models directory and the store. A store has 256 folders of
     /// blobs.
     pub(super) folders: usize,
@@ -138,12 +140,18 @@ impl OpenFiles {
         const OTHERS: usize = 32;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let share = |part: usize, most: usize| (limit.saturating_sub(OTHERS) / part).clamp(1, most);
-        Self { connections: share(16, 1024), downloads: share(8, 250), group: share(16, 256), folders: share(32, 320) }
+        Self {
+            connections: share(16, 1024),
+            downloads: share(8, 250),
+            group: share(16, 256),
+            lenders: share(4, 512),
+            folders: share(32, 320),
+        }
     }
 
     #[cfg(test)]
     fn open(self) -> usize {
-        2 * self.connections + 3 * self.downloads + 2 * self.group + 2 * self.folders
+        2 * self.connections + 3 * self.downloads + 2 * self.group + self.lenders + 2 * self.folders
     }
 }
 
@@ -157,9 +165,9 @@ mod tests {
             let open = OpenFiles::of(limit).open() + 32;
             assert!(open as u64 <= limit, "{open} of {limit}");
         }
-        let OpenFiles { connections, downloads, group, folders } = OpenFiles::of(1 << 20);
-        assert_eq!((connections >= 16, downloads, group, folders), (true, 250, 256, 320));
-        assert_eq!(OpenFiles::of(0), OpenFiles { connections: 1, downloads: 1, group: 1, folders: 1 });
+        let OpenFiles { connections, downloads, group, lenders, folders } = OpenFiles::of(1 << 20);
+        assert_eq!((connections >= 16, downloads, group, lenders, folders), (true, 250, 256, 512, 320));
+        assert_eq!(OpenFiles::of(0), OpenFiles { connections: 1, downloads: 1, group: 1, lenders: 1, folders: 1 });
     }
 
     #[test]

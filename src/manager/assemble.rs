@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     digest::SEGMENT_LEN,
+    disk::limits::OpenFiles,
     error::Result,
     event::Event,
     http::{Http, Location},
@@ -25,7 +26,7 @@ use futures_util::{
     stream::{self, FuturesUnordered},
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     ops::Range,
     sync::Arc,
 };
@@ -39,8 +40,9 @@ const HEADERS: usize = 4;
 const PROBES: usize = 8;
 /// After so many probes that got no answer, no more are asked for.
 const FAILURES: usize = 8;
-/// A set that is smaller than this is fetched as it is.
-const SMALLEST_SET: u64 = 8 << 20;
+
+/// Bytes behind headers, which are no whole segments, that are kept in memory for all files of a run.
+const MOST_PREFIXES: usize = 8 << 20;
 
 /// A file of a plan whose header is read.
 struct Target<'a> {
@@ -72,7 +74,7 @@ impl ModelManager {
         lease: &Arc<Lease>,
         http: &Http,
     ) -> Result<()> {
-        if !self.settings.borrow || !store.has_blobs() {
+        if !self.settings.borrow {
             return Ok(());
         }
         let mut first_names: HashMap<usize, usize> = HashMap::new();
@@ -83,14 +85,20 @@ impl ModelManager {
         chosen.sort_unstable();
         chosen.retain(|(index, job)| is_candidate(&plan.files[*index], &jobs[*job]));
         let size: u64 = chosen.iter().filter_map(|(index, _)| plan.files[*index].size).sum();
-        if chosen.is_empty() || size < SMALLEST_SET {
+        if chosen.is_empty() || size < weights::SMALLEST_SET || !self.has_headers(store) {
             return Ok(());
         }
         let targets: Vec<Target<'_>> = chosen.iter().map(|(index, job)| Target::of(plan, *index, &jobs[*job])).collect();
         let reads: Vec<BoxFuture<'_, ReadHeader>> = targets.iter().map(|target| target.read_header(http).boxed()).collect();
         let headers: Vec<ReadHeader> = self.ask(async { Ok(stream::iter(reads).buffered(HEADERS).collect().await) })?;
         let mut borrows = self.compare(plan, &targets, &headers, (store, lease), http)?;
-        for (number, header) in headers.into_iter().enumerate() {
+        let mut kept = 0;
+        for (number, mut header) in headers.into_iter().enumerate() {
+            kept += header.prefix.1.len();
+            if kept > MOST_PREFIXES {
+                // It is fetched again.
+                header.prefix = (0, Vec::new());
+            }
             let (found, probed) = borrows.remove(&number).unwrap_or_default();
             let (ranges, sources) = found;
             let fetched = header.fetched + probed;
@@ -120,15 +128,24 @@ impl ModelManager {
                 Some(WantedFile { path: &file.repo_path, sha256: file.sha256?, table })
             })
             .collect();
-        let Some(found) = self.borrowable(store, &plan.target.source, &wanted)? else { return Ok(HashMap::new()) };
-        let digests: Vec<_> = found.sources.iter().map(|held| held.digest).collect();
-        let opened = store.open_for_borrowing(&digests, lease)?;
+        let Some(mut found) = self.borrowable(store, &plan.target.source, &wanted)? else { return Ok(HashMap::new()) };
+        // What an earlier run left is not compared again.
+        found.plan.matches.retain(|tensor| {
+            let writer = targets[known[tensor.file].0].writer;
+            (tensor.at / SEGMENT_LEN..(tensor.at + tensor.len).div_ceil(SEGMENT_LEN)).any(|segment| !writer.has(segment))
+        });
+        let used: BTreeSet<usize> = found.plan.matches.iter().flat_map(|tensor| &tensor.places).map(|place| place.source).collect();
+        // As many as may be open: the first are the best.
+        let most = OpenFiles::now().lenders;
+        let most = self.batch.as_ref().map_or(most, |batch| batch.part_of(most));
+        let used: Vec<usize> = used.into_iter().take(most).collect();
+        let digests: Vec<_> = used.iter().map(|source| found.sources[*source].digest).collect();
         // The numbers that the open ones have among themselves.
-        let mut place = Vec::new();
+        let mut place = vec![None; found.sources.len()];
         let mut sources = Vec::new();
-        for source in opened {
-            place.push(source.as_ref().map(|_| sources.len()));
-            sources.extend(source);
+        for (source, opened) in used.into_iter().zip(store.open_for_borrowing(&digests, lease)?) {
+            place[source] = opened.as_ref().map(|_| sources.len());
+            sources.extend(opened);
         }
         let sources: Arc<[Lender]> = sources.into();
         let of = |number: usize| Some(&sources[*place.get(number)?.as_ref()?]);
@@ -162,6 +179,7 @@ fn is_candidate(file: &PlannedFile, job: &Job) -> bool {
         && !file.again
         && !job.as_whole
         && job.writer.size() > SEGMENT_LEN
+        && !job.writer.missing().is_empty()
         && !job.locations.is_empty()
         && TableReader::new(file.repo_path.file_name(), job.writer.size()).is_some()
 }

@@ -82,17 +82,8 @@ impl Project {
     /// # Errors
     /// Where a record cannot be read.
     pub fn exposures(store: &Store, project: &Uuid) -> Result<Vec<Exposure>> {
-        let dir = store.layout().project(project);
-        let mut exposures = Vec::new();
-        for entry in store.disk().list_sorted(&dir)?.into_iter().filter(|entry| Layout::is_exposure(&entry.name)) {
-            let path = dir.join(&entry.name);
-            if let Some(text) = store.disk().read_record(&path).map_err(StoreError::of_record)? {
-                // A record under another name would never be removed.
-                let is_own = |exposure: &Exposure| path == store.layout().exposure_record(project, &exposure.id);
-                exposures.extend(Exposure::from_json(&path, &text)?.filter(is_own));
-            }
-        }
-        Ok(exposures)
+        let path_of = |exposure: &Exposure| store.layout().exposure_record(project, &exposure.id);
+        Self::records(store, project, Layout::is_exposure, Exposure::from_json, path_of)
     }
 
     /// Makes an exposure: its record first, then each item in its order, and the record again once all of it is there. What

@@ -104,7 +104,7 @@ fn entries(text: &[u8]) -> impl Iterator<Item = HeaderEntry> {
 
 fn text(entries: impl Iterator<Item = HeaderEntry>) -> Vec<u8> {
     let mut body = Vec::new();
-    entries.take(MOST_ENTRIES).for_each(|entry| entry.write(&mut body));
+    entries.for_each(|entry| entry.write(&mut body));
     let check = blake3::hash(&body);
     [&MAGIC[..], &check.as_bytes()[..16], &body].concat()
 }
@@ -164,11 +164,11 @@ impl Store {
         let here: BTreeSet<Sha256Digest> = files.filter_map(|entry| Layout::digest_in(Dir::Blobs, first, &entry.name)).collect();
         let mut kept: BTreeMap<(Sha256Digest, HeaderPlace), HeaderEntry> = BTreeMap::new();
         let mut places: BTreeMap<Sha256Digest, usize> = BTreeMap::new();
-        // The newest first: where there is no more room, the oldest go.
+        // The new ones first: where there is no more room, others go.
         for entry in new.iter().copied().copied().chain(self.headers_in(first)?).filter(|entry| here.contains(&entry.digest)) {
             let key = (entry.digest, entry.place);
             let of_blob = places.entry(entry.digest).or_default();
-            if *of_blob < MOST_PLACES && !kept.contains_key(&key) {
+            if kept.len() < MOST_ENTRIES && *of_blob < MOST_PLACES && !kept.contains_key(&key) {
                 *of_blob += 1;
                 kept.insert(key, entry);
             }

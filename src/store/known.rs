@@ -28,7 +28,7 @@ use uuid::Uuid;
 const MOST_KNOWN: usize = 64;
 /// How long a store may stay silent before it is left out: what answers slower is a volume that does not answer at all.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// How long a thread that looks says nothing: what it finds is news for another thread, which is to wake up for many at once.
+/// How often a thread that looks reports. Each report wakes another thread, so it has all that was found since the last one.
 const BETWEEN_NEWS: Duration = Duration::from_millis(20);
 /// How long is looked in a store that answers.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
@@ -330,9 +330,23 @@ fn look_for_blobs(store: &Store, volume: Option<u64>, wanted: &[(IngestKey, u64)
         told.set(now);
         now < end && tell(News::Looked(found.take()))
     };
+    let looked = look_while(&goes_on, store, volume, wanted, &found);
+    // What was found before something failed counts.
+    tell(News::Looked(found.into_inner()));
+    looked
+}
+
+/// Looks for blobs one after the other, as long as `goes_on`.
+fn look_while(
+    goes_on: &dyn Fn() -> bool,
+    store: &Store,
+    volume: Option<u64>,
+    wanted: &[(IngestKey, u64)],
+    found: &RefCell<Vec<(usize, FoundBlob)>>,
+) -> Result<()> {
     let git_ids: HashSet<GitSha1> =
         wanted.iter().filter_map(|(key, _)| if let IngestKey::Git(id) = key { Some(*id) } else { None }).collect();
-    let by_git_id = if git_ids.is_empty() { HashMap::new() } else { store.blobs_by_git_id(&git_ids, &goes_on)? };
+    let by_git_id = if git_ids.is_empty() { HashMap::new() } else { store.blobs_by_git_id(&git_ids, goes_on)? };
     let marks: HashSet<Sha256Digest> = store.marks()?.into_iter().collect();
     for (place, (key, size)) in wanted.iter().enumerate() {
         let candidates = match key {
@@ -352,6 +366,5 @@ fn look_for_blobs(store: &Store, volume: Option<u64>, wanted: &[(IngestKey, u64)
             break;
         }
     }
-    tell(News::Looked(found.into_inner()));
     Ok(())
 }

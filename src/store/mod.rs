@@ -270,11 +270,6 @@ impl Store {
         Ok(blobs)
     }
 
-    /// Whether there is any blob; where that cannot be told, there may be.
-    pub fn has_blobs(&self) -> bool {
-        (0..=255).any(|first| self.disk().list(&self.layout().shard(Dir::Blobs, first)).is_ok_and(|names| !names.is_empty()))
-    }
-
     /// Whether an earlier version of a file was left unfinished.
     pub fn has_other_version(&self, key: &VersionKey) -> Result<bool> {
         let is_other = |partial: &Partial| match partial.key {

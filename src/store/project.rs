@@ -52,6 +52,26 @@ impl Project {
         }
     }
 
+    /// The records of one kind in the folder of a project: those with a name that `is_name` admits, which `read` reads.
+    pub(super) fn records<T>(
+        store: &Store,
+        project: &Uuid,
+        is_name: impl Fn(&str) -> bool,
+        read: impl Fn(&Path, &[u8]) -> Result<Option<T>>,
+        path_of: impl Fn(&T) -> PathBuf,
+    ) -> Result<Vec<T>> {
+        let dir = store.layout().project(project);
+        let mut records = Vec::new();
+        for entry in store.disk().list_sorted(&dir)?.into_iter().filter(|entry| is_name(&entry.name)) {
+            let path = dir.join(&entry.name);
+            if let Some(text) = store.disk().read_record(&path).map_err(StoreError::of_record)? {
+                // A record under another name would never be removed.
+                records.extend(read(&path, &text)?.filter(|record| path == path_of(record)));
+            }
+        }
+        Ok(records)
+    }
+
     /// Whether the folder of a project, where the store saw it, says that it uses this store.
     pub(super) fn uses(store: &Store, project: &Uuid) -> Result<bool> {
         let Some(record) = store.known_project(project) else { return Ok(false) };

@@ -54,17 +54,8 @@ impl Project {
     /// # Errors
     /// Where a record cannot be read.
     pub fn replacements(store: &Store, project: &Uuid) -> Result<Vec<Replacement>> {
-        let dir = store.layout().project(project);
-        let mut replacements = Vec::new();
-        for entry in store.disk().list_sorted(&dir)?.into_iter().filter(|entry| Layout::is_replacement(&entry.name)) {
-            let path = dir.join(&entry.name);
-            if let Some(text) = store.disk().read_record(&path).map_err(StoreError::of_record)? {
-                // A record under another name would never be removed.
-                let is_own = |found: &Replacement| path == store.layout().replacement_record(project, &found.id);
-                replacements.extend(Replacement::from_json(&path, &text)?.filter(is_own));
-            }
-        }
-        Ok(replacements)
+        let path_of = |found: &Replacement| store.layout().replacement_record(project, &found.id);
+        Self::records(store, project, Layout::is_replacement, Replacement::from_json, path_of)
     }
 
     /// Replaces a file by one that shares its bytes with the equal one: by a reflink, else by a hard link. Mode, group and times

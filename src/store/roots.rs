@@ -128,8 +128,7 @@ impl Store {
     /// # Errors
     /// Where their folder cannot be read.
     pub fn names_of_root_records(&self, project: &Uuid) -> Result<HashSet<String>> {
-        let entries = disk::absent_is_none(self.disk().list(&self.layout().project(project)))?.unwrap_or_default();
-        Ok(entries.into_iter().map(|entry| entry.name).filter(|name| Layout::is_root(name)).collect())
+        Ok(self.root_names(project)?.into_iter().collect())
     }
 
     fn root_names(&self, project: &Uuid) -> Result<Vec<String>> {

@@ -53,15 +53,21 @@ pub(super) async fn work(run: Arc<Run>) {
 async fn copy_all(run: &Arc<Run>) {
     while let Some((number, segments)) = run.assembly.next() {
         let job = &run.jobs[number];
-        let mut reader = job.reader();
+        let Some(mut reader) = job.reader() else { continue };
+        let end = segments.end;
         for index in segments {
+            if job.is_fetched_all() {
+                run.schedule.requeue(Piece { job: number, segments: index..end });
+                run.tell(Signal::More);
+                break;
+            }
             while job.is_far_ahead(index) {
                 tokio::time::sleep(BREATH).await;
             }
             let mut buffer = run.share.pool().take().await;
             let (run, job) = (run.clone(), job.clone());
             let copied = run.clone().tasks.spawn_blocking(move || {
-                let borrowed = job.fill(index, &mut buffer, reader.as_mut(), &run);
+                let borrowed = job.fill(index, &mut buffer, &mut reader, &run);
                 let range = job.range(index);
                 if buffer.len() as u64 == range.end - range.start {
                     job.leave_slow_disk(run.assembly.tasks, &run);

@@ -72,13 +72,11 @@ pub(super) struct Borrowing {
     parts: Vec<Part>,
     sources: Arc<[Lender]>,
     prefix: Vec<u8>,
-    /// For the connections, which fill what is between the ranges that they fetch.
-    reader: Mutex<BorrowReader>,
     /// Segments that are fetched as a whole after all.
     refused: Mutex<BTreeSet<u64>>,
     is_over: AtomicBool,
-    /// Bytes that are to be copied from sources, and those that were.
-    planned: u64,
+    /// Bytes of missing segments that are to be copied from sources, and those that were.
+    planned: AtomicU64,
     bytes: AtomicU64,
     /// Bytes that were read from sources, and the nanoseconds that this took.
     read: AtomicU64,
@@ -87,14 +85,13 @@ pub(super) struct Borrowing {
 }
 
 impl Borrowing {
-    pub(super) fn new(borrow: Borrow, size: u64) -> Self {
+    /// For a file of `size` bytes that misses these segments.
+    pub(super) fn new(borrow: Borrow, size: u64, missing: &[Range<u64>]) -> Self {
         let Borrow { ranges, sources, prefix: (prefix_at, prefix), .. } = borrow;
         let own = Part { at: prefix_at, end: prefix_at.saturating_add(prefix.len() as u64), from: From::Prefix };
         let parts = parts(&ranges, |source| sources.get(source).map(Lender::size), own, size);
-        let from_sources = parts.iter().filter(|part| part.from != From::Prefix);
         Self {
-            planned: from_sources.map(|part| part.end - part.at).sum(),
-            reader: Mutex::new(BorrowReader::new(sources.clone())),
+            planned: AtomicU64::new(missing.iter().map(|segments| bytes_of_sources(&parts, segments.clone())).sum()),
             parts,
             sources,
             prefix,
@@ -133,6 +130,15 @@ impl Borrowing {
     /// Whether anything of this segment may still be copied.
     fn borrows(&self, segment: u64) -> bool {
         !self.is_over.load(Ordering::Relaxed) && !lock(&self.refused).contains(&segment)
+    }
+
+    /// From now on the whole segment is fetched.
+    fn refuse(&self, segment: u64) {
+        if lock(&self.refused).insert(segment) {
+            let bytes = bytes_of_sources(&self.parts, segment..segment + 1);
+            let less = |planned: u64| Some(planned.saturating_sub(bytes));
+            let _ = self.planned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
     }
 
     /// Where a range that is fetched from `at` on ends: at the next byte that is copied, or at `end`.
@@ -176,16 +182,8 @@ impl FileTransfer {
 
     /// Appends to the first bytes of a segment those that follow and are copied; how many of them came from the store. Reads
     /// the disk.
-    pub(super) fn fill(&self, segment: u64, bytes: &mut Vec<u8>, reader: Option<&mut BorrowReader>, run: &Run) -> u64 {
+    pub(super) fn fill(&self, segment: u64, bytes: &mut Vec<u8>, reader: &mut BorrowReader, run: &Run) -> u64 {
         let Some(borrowing) = &self.borrowing else { return 0 };
-        let mut shared;
-        let reader = match reader {
-            Some(reader) => reader,
-            None => {
-                shared = lock(&borrowing.reader);
-                &mut *shared
-            }
-        };
         let range = self.range(segment);
         let mut borrowed = 0;
         loop {
@@ -201,7 +199,7 @@ impl FileTransfer {
                     let from = source_at + skipped;
                     let begun = Instant::now();
                     if !reader.append(number, from..from + len, bytes) {
-                        lock(&borrowing.refused).insert(segment);
+                        borrowing.refuse(segment);
                         self.warn_of_damage(borrowing, number, run);
                         return borrowed;
                     }
@@ -233,6 +231,11 @@ impl FileTransfer {
         }
     }
 
+    /// Whether all that is missing is fetched.
+    pub(super) fn is_fetched_all(&self) -> bool {
+        self.borrowing.as_ref().is_none_or(|borrowing| borrowing.is_over.load(Ordering::Relaxed))
+    }
+
     /// From now on all that is missing is fetched.
     pub(super) fn stop_borrowing(&self) {
         if let Some(borrowing) = &self.borrowing {
@@ -262,7 +265,9 @@ impl FileTransfer {
     /// Bytes that are still to be copied from the store.
     pub(super) fn left_to_borrow(&self) -> u64 {
         let going_on = self.borrowing.as_ref().filter(|borrowing| !borrowing.is_over.load(Ordering::Relaxed));
-        going_on.map_or(0, |borrowing| borrowing.planned.saturating_sub(borrowing.bytes.load(Ordering::Relaxed)))
+        going_on.map_or(0, |borrowing| {
+            borrowing.planned.load(Ordering::Relaxed).saturating_sub(borrowing.bytes.load(Ordering::Relaxed))
+        })
     }
 
     /// The blobs that bytes are copied from.
@@ -332,6 +337,13 @@ fn parts(ranges: &[LocalRange], source_size: impl Fn(usize) -> Option<u64>, pref
     keep(&mut run);
     debug_assert!(parts.iter().skip(1).all(|part| !is_prefix(part)));
     parts
+}
+
+/// Bytes of these segments that are copied from sources.
+fn bytes_of_sources(parts: &[Part], segments: Range<u64>) -> u64 {
+    let (start, end) = (segments.start * SEGMENT_LEN, segments.end.saturating_mul(SEGMENT_LEN));
+    let of_sources = parts.iter().filter(|part| part.from != From::Prefix);
+    of_sources.map(|part| part.end.min(end).saturating_sub(part.at.max(start))).sum()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

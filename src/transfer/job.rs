@@ -96,7 +96,7 @@ impl FileTransfer {
             is_unverified: writer.resume_state() == ResumeState::Unverified,
             first_missing: writer.missing().first().map_or(0, |range| range.start),
             was_begun,
-            borrowing: borrow.map(|borrow| Borrowing::new(borrow, writer.size())),
+            borrowing: borrow.map(|borrow| Borrowing::new(borrow, writer.size(), &writer.missing())),
             has_ranges: AtomicBool::new(was_begun),
             held: AtomicU64::new(writer.held()),
             writer,
@@ -228,7 +228,7 @@ impl FileTransfer {
     /// that it would fall behind further and further. A cursor that follows what an earlier run left is not waited for.
     pub(super) fn exceeds_read_ahead(&self, index: u64) -> bool {
         // What comes over the network is a part of the file only, and the rest is copied meanwhile: that is what waits.
-        self.borrowing.is_none() && self.is_far_ahead(index)
+        self.left_to_borrow() == 0 && self.is_far_ahead(index)
     }
 
     /// The same for a segment that is copied from the store.

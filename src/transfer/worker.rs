@@ -11,6 +11,7 @@ use super::{
 use crate::{
     event::Event,
     http::{Backoff, Body, HttpError, Retry},
+    store::BorrowReader,
 };
 use std::{
     ops::Range,
@@ -234,13 +235,25 @@ struct Cursor {
     buffer: Option<Buffer>,
     /// Bytes in the buffer that were copied from the store.
     borrowed: u64,
+    /// Reads them; made when first needed.
+    reader: Option<BorrowReader>,
 }
 
 impl Cursor {
     fn new(job: &FileTransfer, assignment: u64, piece: Piece) -> Self {
         let Piece { job: number, segments: Range { start: next, end } } = piece;
-        let mut cursor =
-            Self { assignment, number, next, end, is_cut: false, is_whole: false, furthest: 0, buffer: None, borrowed: 0 };
+        let mut cursor = Self {
+            assignment,
+            number,
+            next,
+            end,
+            is_cut: false,
+            is_whole: false,
+            furthest: 0,
+            buffer: None,
+            borrowed: 0,
+            reader: None,
+        };
         cursor.furthest = cursor.position(job);
         cursor
     }
@@ -248,7 +261,8 @@ impl Cursor {
     /// Goes back to the first byte, for all that there is.
     fn start_over(&mut self, job: &FileTransfer) {
         let furthest = if self.is_whole { self.furthest } else { 0 };
-        *self = Self { next: 0, end: job.segments(), is_cut: false, is_whole: true, furthest, buffer: None, borrowed: 0, ..*self };
+        (self.next, self.end, self.is_cut, self.is_whole) = (0, job.segments(), false, true);
+        (self.furthest, self.buffer, self.borrowed) = (furthest, None, 0);
     }
 
     /// How many bytes it came further than in any try before. Only that is progress: a server without ranges may cut now
@@ -302,21 +316,22 @@ impl Cursor {
             Some(buffer) => buffer,
             None => run.share.pool().take().await,
         };
+        let Some(mut reader) = self.reader.take().or_else(|| job.reader()) else { return false };
         let (before, index) = (buffer.len(), self.next);
         let (filling, run_of_it) = (job.clone(), run.clone());
         let filled = run.tasks.spawn_blocking(move || {
-            let borrowed = filling.fill(index, &mut buffer, None, &run_of_it);
-            (buffer, borrowed)
+            let borrowed = filling.fill(index, &mut buffer, &mut reader, &run_of_it);
+            (buffer, borrowed, reader)
         });
         // A thread that died took the buffer with it: the segment begins anew, and the run ends where that goes on.
-        let Ok((buffer, borrowed)) = filled.await else {
+        let Ok((buffer, borrowed, reader)) = filled.await else {
             job.stop_borrowing();
             return false;
         };
         let range = job.range(index);
         let (is_full, is_more) = (buffer.len() as u64 == range.end - range.start, buffer.len() > before);
         self.borrowed += borrowed;
-        self.buffer = Some(buffer);
+        (self.buffer, self.reader) = (Some(buffer), Some(reader));
         if is_full {
             self.dispatch(run, job);
             self.ends_early(run);

@@ -38,7 +38,7 @@ pub struct Built {
     pub changed: bool,
 }
 
-/// A plain file in a view that the caller vouches for, as one that it hashed and found to be the one that belongs there, or
+/// A plain file in a view that the caller confirms, as one that it hashed and found to be the one that belongs there, or
 /// as a name of a blob that it replaced: with this stamp it may be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedExisting {

@@ -32,7 +32,7 @@ pub(super) enum Existing {
     Recorded(Sha256Digest, LinkMode),
     /// A file of unknown origin with the right content: what a build leaves that died before its manifest.
     Same,
-    /// A file that the caller vouches for, a damaged one of ours, or one that holds no more than the text of a link of ours.
+    /// A file that the caller confirms, a damaged one of ours, or one that holds no more than the text of a link of ours.
     Verified,
 }
 

@@ -6,8 +6,8 @@
 use super::tensors::{Tensor, TensorKind, TensorTable};
 use std::collections::{HashMap, hash_map::Entry};
 
-/// A smaller set of files, in bytes, is not worth it.
-const SMALLEST_SET: u64 = 8 << 20;
+/// Of a smaller set of files, in bytes, nothing is borrowed.
+pub const SMALLEST_SET: u64 = 8 << 20;
 /// A smaller tensor is fetched: probing it costs about as much.
 pub(super) const SMALLEST_TENSOR: u64 = 1 << 20;
 /// More bytes than this between two tensors are no padding.

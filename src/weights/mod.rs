@@ -15,7 +15,7 @@ mod settings;
 mod sketch;
 mod tensors;
 
-pub use borrow::{BorrowPlan, Copy, Match, Place, copies, copies_of_any_size};
+pub use borrow::{BorrowPlan, Copy, Match, Place, SMALLEST_SET, copies, copies_of_any_size};
 pub use check::{head_check, kind_by_content};
 pub use error::HeaderError;
 pub use gguf::GgufHeader;

@@ -16,6 +16,8 @@ const LINES: &[(&str, &[&str])] = &[
     ("model-manager config set link h", &["hardlink"]),
     ("model-manager list --sort s", &["size"]),
     ("model-manager projects f", &["forget"]),
+    ("model-manager expose ti", &["tiny"]),
+    ("model-manager expose tiny --to lm", &["lm-studio"]),
     ("model-manager gc --older", &["--older-than"]),
 ];
 

@@ -58,6 +58,17 @@ fn the_list_says_of_every_setting_what_is_in_effect_and_what_sets_it() {
 }
 
 #[test]
+fn a_value_that_is_in_effect_in_another_spelling_is_not_called_overruled() {
+    let machine = Machine::new();
+    for line in ["--user limit_rate 5MB", "--user tries 05", "--project models_dir models"] {
+        let output = machine.run(&format!("config set {line}")).ok();
+        assert!(!output.stderr.contains("is in effect"), "{output}");
+    }
+    machine.run("config set --project tries 3").ok();
+    machine.run("config set --user tries 8").ok().says("Here 3 is in effect");
+}
+
+#[test]
 fn a_secret_is_said_to_be_set_and_is_not_shown() {
     let mut machine = Machine::new();
     machine.sandbox.set_env("HF_TOKEN", "hf_secret");

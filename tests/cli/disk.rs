@@ -43,8 +43,7 @@ fn a_disk_that_fills_up_midway_keeps_the_part_and_removal_works_without_a_free_b
     let _volume = tmpfs(&machine.sandbox.models(), 24 << 10);
     machine.run("download tiny:q8_0").ok();
     let hold = machine.hub.hold(Match::cdn(), 3 * MIB + 9);
-    // The one request that is held is that of the whole file, and not one for its header.
-    let running = machine.spawn("download tiny --connections 1 --no-borrow");
+    let running = machine.spawn("download tiny --connections 1");
     assert!(hold.wait_frozen(1, Duration::from_secs(20)));
     let ballast = fill(&machine.sandbox.models());
     hold.release();

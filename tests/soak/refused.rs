@@ -108,8 +108,7 @@ fn refused(end: End, options: &[&str]) {
     let world = World::new(&hub, Models::gguf(&hub, &[size, 9000]), Some(&thin.path().join("place")));
     world.run(0, &["download", "m1"]).ok();
     thin.fill_but(2 * MIB);
-    // One request for the whole file, and none for its header alone.
-    let download = [&["download", "m0", "--connections", "1", "--no-borrow"], options].concat();
+    let download = [&["download", "m0", "--connections", "1"], options].concat();
     match end {
         End::Told => {
             let first = world.run(0, &download);

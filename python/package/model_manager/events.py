@@ -190,4 +190,5 @@ def to_log(event: Event) -> None:
     elif isinstance(event, Waiting):
         log("warning", "waiting for %s, held by %s", event.what, event.holder)
     elif isinstance(event, FileFinished):
-        log("info", "%s: %d bytes fetched, %d from other files of the store", event.file, event.fetched, event.borrowed)
+        borrowed = f", {event.borrowed} from other files of the store" if event.borrowed else ""
+        log("info", "%s: %d bytes fetched%s", event.file, event.fetched, borrowed)

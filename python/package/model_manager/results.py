@@ -137,7 +137,7 @@ class File(HasPath):
     """The git hash by which the Hub knows a small file, where it was asked."""
     trust: Literal["sha256-upstream", "git-sha1-upstream", "tofu"] | None
     """How far what is here is trusted: ``tofu`` where nobody published a hash. `None` while it is not here."""
-    state: Literal["present", "damaged", "adopt", "partial", "fetch"]
+    state: Literal["present", "damaged", "adopt", "local", "partial", "fetch"]
     """Where its bytes are or come from."""
     download_bytes: int
     """Bytes that were downloaded for it, or, in a plan, that would be."""
@@ -262,6 +262,16 @@ class Listed(PathText):
     """Bytes of all its files."""
     files: tuple[ListedFile, ...]
     """What its record says it has; what else lies in its folder is not among them."""
+    project: str
+    """The models directory that shows it."""
+    added_at: str | None
+    """When it came, RFC 3339; ``None`` where that is not known."""
+    used_at: str | None
+    """When it was last used."""
+    verified_at: str | None
+    """When the file that was verified longest ago was."""
+    source: str | None
+    """Its repository, or the folder on a web server that it came from."""
 
 
 @dataclass(frozen=True)

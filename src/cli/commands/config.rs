@@ -28,8 +28,9 @@ use std::{
 /// Show settings and where they come from, or change them
 ///
 /// Options win over variables, those over the project's configs/manager.yaml, that over the user's config.yaml, and that over
-/// defaults; but a project that has a store in its models folder uses that, whatever the user's file names. Only the user's file can say whom to trust: which servers may see the token (trusted_endpoints), where a project may
-/// place files outside of its folder (allowed_places), which projects of other users to work in (safe_projects).
+/// defaults; but a project that has a store in its models folder uses that, whatever the user's file names. Only the user's
+/// file can say whom to trust: which servers may see the token (trusted_endpoints), where a project may place files outside of
+/// its folder (allowed_places), which projects of other users to work in (safe_projects).
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub struct Args {
@@ -160,7 +161,10 @@ impl Args {
                 let (path, values, changed) = (written.path, written.values, written.changed);
                 // What was written stays written where other settings cannot be read.
                 let in_effect = context.shown_settings(None).and_then(|all| effective::of_key(key, all)).ok();
-                let overruled_by = in_effect.filter(|shown| shown.values != values && !matches!(shown.setting.user, User::Grants));
+                // A value in effect may be spelt in another way: what counts is where it is from.
+                let is_here = |origin: &Origin| matches!(origin, Origin::UserFile(at) | Origin::ProjectFile(at) if *at == path);
+                let is_other = |shown: &ShownSetting| !is_here(&shown.origin) && shown.values != values;
+                let overruled_by = in_effect.filter(|shown| is_other(shown) && !matches!(shown.setting.user, User::Grants));
                 Settings::Written { key: key.clone(), path, values, changed, clear_text, overruled_by }
             }
             Command::Unset { of, key, values } => {

@@ -19,6 +19,8 @@ pub struct Deduped {
     report: DedupeReport,
     /// Whether there are files that would be replaced after a yes.
     is_unconfirmed: bool,
+    /// Whether the person who was asked saw them.
+    is_shown: bool,
 }
 
 /// What has a copy of its own again.
@@ -28,11 +30,11 @@ pub struct Undone(DedupeUndoReport);
 pub fn dedupe(context: &Context<'_>, options: &DedupeOptions, dry_run: bool, yes: bool) -> Result<Deduped> {
     let manager = context.worker()?;
     let plan = manager.plan_dedupe(options)?;
-    let is_confirmed = plan.report.files.is_empty() || yes || (!dry_run && ask(context, &plan)?);
-    match is_confirmed && !dry_run {
-        true => Ok(Deduped { report: manager.dedupe(&plan)?, is_unconfirmed: false }),
-        false => Ok(Deduped { report: plan.report, is_unconfirmed: !dry_run }),
-    }
+    let is_open = !dry_run && !yes && !plan.report.files.is_empty();
+    let answer = if is_open { ask(context, &plan)? } else { None };
+    let is_unconfirmed = is_open && answer != Some(true);
+    let report = if dry_run || is_unconfirmed { plan.report } else { manager.dedupe(&plan)? };
+    Ok(Deduped { report, is_unconfirmed, is_shown: answer == Some(false) })
 }
 
 /// Makes own copies again.
@@ -42,16 +44,10 @@ pub fn undo(context: &Context<'_>, options: &DedupeOptions, paths: &[String]) ->
 }
 
 /// Shows a plan to the person at the terminal, if there is one, and asks.
-fn ask(context: &Context<'_>, plan: &DedupePlan) -> Result<bool> {
-    let style = context.progress().style();
-    if style.json || !prompt::can_ask() {
-        return Ok(false);
-    }
-    let mut output = style.output();
-    write_files(&plan.report.files, &mut output);
-    context.progress().tell(&output.out);
+fn ask(context: &Context<'_>, plan: &DedupePlan) -> Result<Option<bool>> {
     let (files, freed) = (count(plan.report.files.len(), "file"), size(plan.report.totals.freed_bytes));
-    prompt::confirm(context, &format!("Replace {files}, which frees {freed}?"))
+    let question = format!("Replace {files}, which frees {freed}?");
+    prompt::confirm_plan(context, |output| write_files(&plan.report.files, output), &question)
 }
 
 fn write_files(files: &[ReplacedFile], output: &mut Output) {
@@ -87,7 +83,9 @@ impl Answer for Deduped {
 
     fn write(&self, output: &mut Output) {
         let DedupeReport { dry_run, files, problems, totals, .. } = &self.report;
-        write_files(files, output);
+        if !self.is_shown {
+            write_files(files, output);
+        }
         let what = if *dry_run { "Would replace" } else { "Replaced" };
         output.note(format!("{what} {}, which frees {}.", count(files.len(), "file"), size(totals.freed_bytes)));
         if self.is_unconfirmed {

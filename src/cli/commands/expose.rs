@@ -88,7 +88,7 @@ impl Answer for Exposed {
                 output.note(format!("{} was shown there already.", model.view.name()));
             }
         }
-        // It reads a folder that it is not told of by itself only where it is started so.
+        // ComfyUI reads these files only if it is started with this option.
         if let Some(shown) = self.0.models.iter().find(|model| model.app == App::ComfyUi.as_str()) {
             let files = output.path(&shown.path.join(CONFIG_FOLDER));
             output.note(format!("Start ComfyUI with `--extra-model-paths-config {files}/*.yaml`."));

@@ -62,6 +62,8 @@ pub struct Collected {
     missed: Option<(u64, u64)>,
     /// Whether there are models that would go after a yes.
     unconfirmed: bool,
+    /// Whether the person who was asked saw them.
+    is_shown: bool,
     now: Timestamp,
 }
 
@@ -70,10 +72,12 @@ impl Args {
         let options = GcOptions { grace: self.grace, partial_age: self.partials };
         let plan = self.plan(context, options)?;
         let missed = self.keep_bytes.map(|keep| (keep, plan.left_bytes)).filter(|(keep, left)| left > keep);
-        let is_confirmed = plan.models.is_empty() || self.yes || (!self.dry_run && ask(context, &plan)?);
-        let dry_run = self.dry_run || !is_confirmed;
+        let is_open = !plan.models.is_empty() && !self.yes && !self.dry_run;
+        let answer = if is_open { ask(context, &plan)? } else { None };
+        let unconfirmed = is_open && answer != Some(true);
+        let dry_run = self.dry_run || unconfirmed;
         let summary = context.worker()?.gc_with(&plan, options, dry_run, self.only_this_host)?;
-        Ok(Collected { summary, missed, unconfirmed: !is_confirmed && !self.dry_run, now: Timestamp::now() })
+        Ok(Collected { summary, missed, unconfirmed, is_shown: answer == Some(false), now: Timestamp::now() })
     }
 
     fn plan(&self, context: &Context<'_>, gc: GcOptions) -> Result<EvictionPlan> {
@@ -92,16 +96,10 @@ impl Args {
 }
 
 /// Shows a plan to the person at the terminal, if there is one, and asks.
-fn ask(context: &Context<'_>, plan: &EvictionPlan) -> Result<bool> {
-    let style = context.progress().style();
-    if style.json || !prompt::can_ask() {
-        return Ok(false);
-    }
-    let mut output = style.output();
-    models_table(&mut output, &plan.models, Timestamp::now());
-    context.progress().tell(&output.out);
+fn ask(context: &Context<'_>, plan: &EvictionPlan) -> Result<Option<bool>> {
     let (models, freed) = (units::count(plan.models.len(), "model"), units::size(plan.freed_bytes));
-    prompt::confirm(context, &format!("Remove {models}, which frees {freed}?"))
+    let question = format!("Remove {models}, which frees {freed}?");
+    prompt::confirm_plan(context, |output| models_table(output, &plan.models, Timestamp::now()), &question)
 }
 
 fn models_table(output: &mut Output, models: &[EvictedModel], now: Timestamp) {
@@ -122,7 +120,7 @@ impl Answer for Collected {
     fn write(&self, output: &mut Output) {
         let summary = &self.summary;
         let (verb, freed) = if summary.dry_run { ("Would remove", "would be freed") } else { ("Removed", "freed") };
-        if !summary.models.is_empty() && !output.quiet {
+        if !summary.models.is_empty() && !output.quiet && !self.is_shown {
             output.line(format!("{verb} {}:", units::count(summary.models.len(), "model")));
             match output.people {
                 true => models_table(output, &summary.models, self.now),
@@ -192,7 +190,7 @@ mod tests {
         let view = crate::store::ViewKey { model: "phi-2".parse().unwrap(), format: "gguf".parse().unwrap(), quant: None };
         let models = vec![EvictedModel::example(view, "/srv/models", used_at, 4_000_000_000)];
         let summary = GcSummary::example(models);
-        let (out, notes) = testing::seen(&Collected { summary, missed: Some((5, 9_000)), unconfirmed: true, now });
+        let (out, notes) = testing::seen(&Collected { summary, missed: Some((5, 9_000)), unconfirmed: true, is_shown: false, now });
         assert!(out.starts_with("Would remove 1 model:\nMODEL"), "{out}");
         assert!(out.contains("phi-2 gguf  4.00 GB  4.00 GB  45 d  models\n"), "{out}");
         assert!(notes.contains("still take 9.00 KB, more than 5 B") && notes.contains("Nothing was removed"), "{notes}");

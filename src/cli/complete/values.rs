@@ -1,7 +1,7 @@
 //! The values that can stand at the cursor.
 
 use super::walk::{Cursor, Place, takes_value};
-use crate::{config::table::Setting, manager::NameableModel};
+use crate::{config::table::Setting, manager::NameableModel, names::App};
 use clap::Arg;
 use std::collections::BTreeSet;
 
@@ -79,12 +79,15 @@ fn values(cursor: &Cursor<'_>, arg: &Arg, known: &dyn Known) -> Vec<Candidate> {
     match (cursor.path.as_slice(), arg.get_id().as_str()) {
         (["download" | "info"], "models" | "model") => names(cursor, &known.models(true, id)),
         (["add"], "references") => names(cursor, &known.models(true, id)),
-        (["verify" | "remove" | "path" | "lock" | "use" | "why"], "models" | "model" | "what") => {
+        (["verify" | "remove" | "path" | "lock" | "use" | "why" | "expose" | "unexpose"], "models" | "model" | "what") => {
             names(cursor, &known.models(false, id))
         }
         (["registry", "remove"], _) => names(cursor, &known.models(true, id)),
         (_, "format") => formats(cursor, &known.models(true, "")),
         (_, "quant") => quants(cursor, &known.models(true, "")),
+        (["adopt" | "unexpose"], "from") | (["expose"], "to") => {
+            App::ALL.into_iter().map(|app| Candidate::new(app.as_str(), "")).collect()
+        }
         (["config", "set" | "unset"], "values") => setting_words(cursor),
         (["projects", "forget"] | ["gc"], "project") => known.projects().into_iter().map(|path| Candidate::new(path, "")).collect(),
         _ => Vec::new(),

@@ -141,8 +141,9 @@ impl ModelManager {
             self.stop_if_cancelled()?;
             is_any = true;
             if !places.contains(&replacement.dir) {
-                let problem = "it stays as it is: its folder is not one of an application in your settings".to_owned();
-                report.left.push(AppProblem { path: replacement.path, problem });
+                let folder = replacement.dir.display();
+                let problem = format!("its folder {folder} is none of {}; the setting `apps` names its folders", replacement.app);
+                report.fail(replacement.path, &Error::new(ErrorKind::Failed, problem));
                 continue;
             }
             let name = replacement.path.display().to_string();

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::Result,
     store::Store,
-    weights::{HeaderError, TableReader, TensorTable},
+    weights::{HeaderError, SMALLEST_SET, TableReader, TensorTable},
 };
 use futures_util::{StreamExt as _, stream};
 use std::ops::Range;
@@ -22,8 +22,6 @@ const AT_ONCE: usize = 8;
 /// A longer header, in bytes, is not fetched for a plan.
 const LONGEST: u64 = 32 << 20;
 const FIRST_READ: u64 = 256 << 10;
-/// A smaller set is not borrowed.
-const SMALLEST_SET: u64 = 8 << 20;
 
 impl ModelManager {
     /// What a plan may borrow; `None` where it fetches nothing of which anything may be here.
@@ -75,8 +73,8 @@ impl ModelManager {
         Ok((Some(download), Some(borrowed.map_or(0, |found| found.bytes))))
     }
 
-    /// Whether anything is kept of headers.
-    fn has_headers(&self, store: &Store) -> bool {
+    /// Whether anything is kept of headers of which something may be borrowed.
+    pub(in crate::manager) fn has_headers(&self, store: &Store) -> bool {
         self.keep_headers_of_project(store);
         let mut any = false;
         store.each_header(|entry| any |= entry.tensors > 0).is_ok() && any
@@ -89,7 +87,8 @@ struct TableFetch {
     len: u64,
     reader: Option<TableReader>,
     read: Option<Result<TensorTable, HeaderError>>,
-    step: u64,
+    /// Up to which byte it is read next. A restart leaves that, so that it gets further than before.
+    until: u64,
 }
 
 impl Beginning for TableFetch {
@@ -105,32 +104,31 @@ impl Beginning for TableFetch {
 
     fn needed(&self) -> Range<u64> {
         match &self.reader {
-            Some(reader) if self.read.is_none() => reader.needed(self.step),
+            Some(reader) if self.read.is_none() => reader.needed(self.until.saturating_sub(reader.position())),
             _ => 0..0,
         }
     }
 
     fn push(&mut self, bytes: &[u8]) {
         if let Some(reader) = self.reader.as_mut().filter(|_| self.read.is_none()) {
-            self.step = self.step.saturating_sub(bytes.len() as u64);
             self.read = reader.push(bytes).transpose();
         }
     }
 
     fn restart(&mut self) {
-        *self = Self::new(&self.name, self.len);
+        self.reader = TableReader::new(&self.name, self.len);
+        self.read = None;
     }
 
     fn read(&mut self) -> Option<Result<TensorTable, String>> {
         let position = self.reader.as_ref().map_or(0, TableReader::position);
         match self.read.take() {
             Some(read) => Some(read.map_err(|error| format!("{} {error}", self.name))),
-            None if self.reader.is_none() || self.step > 0 || position >= LONGEST => {
+            None if self.reader.is_none() || position < self.until.min(self.len) || position >= LONGEST => {
                 Some(Err(format!("{} has no header that is read", self.name)))
             }
             None => {
-                // Twice as much each time.
-                self.step = position.clamp(FIRST_READ, LONGEST);
+                self.until = position.saturating_mul(2).min(LONGEST);
                 None
             }
         }
@@ -139,6 +137,6 @@ impl Beginning for TableFetch {
 
 impl TableFetch {
     fn new(name: &str, len: u64) -> Self {
-        Self { reader: TableReader::new(name, len), name: name.to_owned(), len, read: None, step: FIRST_READ }
+        Self { reader: TableReader::new(name, len), name: name.to_owned(), len, read: None, until: FIRST_READ }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     store::{HeaderEntry, HeaderPlace, Store, UpstreamFile, Wait},
     weights::is_weights,
 };
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// A smaller file has no tensor that can be borrowed.
 const SMALLEST: u64 = 1 << 20;
@@ -41,7 +41,11 @@ impl ModelManager {
     pub(super) fn keep_headers_of_project(&self, store: &Store) {
         let roots = self.own_roots(Some(store)).unwrap_or_default();
         let files = roots.values().flat_map(|root| &root.files);
-        let is_new = |digest: &Sha256Digest| store.headers_of(digest).is_ok_and(|kept| kept.is_empty());
+        let mut kept = HashSet::new();
+        if store.each_header(|entry| kept.extend([entry.digest])).is_err() {
+            return;
+        }
+        let is_new = |digest: &Sha256Digest| !kept.contains(digest);
         let new = files
             .map(|file| (&file.path, file.size, file.sha256))
             .filter(|(path, size, digest)| *size >= SMALLEST && is_weights(path) && is_new(digest));

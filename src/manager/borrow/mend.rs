@@ -3,14 +3,14 @@
 use super::{super::ModelManager, WantedFile};
 use crate::{
     digest::segment_value,
-    disk::{DiskFile, Open},
+    disk::{DiskFile, Open, limits::OpenFiles},
     error::Result,
     names::RelPath,
     store::{BlobWriter, IngestKey, Lease, Store},
     transfer::TransferError,
     weights::{Match, Place, TensorTable, copies_of_any_size},
 };
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 impl ModelManager {
     /// Fills segments that a repair of this blob misses. Each is compared with its recorded value before it is written, so
@@ -37,7 +37,7 @@ impl ModelManager {
         let open = |path: &Path| store.disk().open(path, Open::Read).ok().inspect(|file| file.keep_access_time());
         let damaged = open(&damaged);
         let sources: Vec<Option<Box<dyn DiskFile>>> =
-            held.iter().map(|(file, _)| open(&store.layout().blob(&file.digest))).collect();
+            held.iter().take(OpenFiles::now().lenders).map(|(file, _)| open(&store.layout().blob(&file.digest))).collect();
         for index in missing.into_iter().flatten() {
             if self.cancel.is_cancelled() {
                 return Err(TransferError::Cancelled.into());
@@ -51,7 +51,8 @@ impl ModelManager {
             let mut base = vec![0; (range.end - range.start) as usize];
             // What is between the tensors, and those that nobody else has, may be whole.
             let _ = damaged.as_ref().map(|file| file.read_at(&mut base, range.start));
-            for preferred in 0..sources.len() {
+            let preferred: BTreeSet<usize> = of_segment().flat_map(|found| found.places.iter().map(|place| place.source)).collect();
+            for preferred in preferred {
                 let mut data = base.clone();
                 for found in of_segment() {
                     let place = found.places.iter().find(|place| place.source == preferred).or(found.places.first());

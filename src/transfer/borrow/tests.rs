@@ -15,7 +15,7 @@ fn none() -> Part {
 fn borrowing(ranges: &[LocalRange], prefix: Part, size: u64) -> Borrowing {
     let parts = parts(ranges, |source| (source < 4).then_some(64 * MIB), prefix, size);
     let none: Arc<[Lender]> = Arc::new([]);
-    Borrowing { parts, ..Borrowing::new(Borrow { sources: none, ..Borrow::default() }, size) }
+    Borrowing { parts, ..Borrowing::new(Borrow { sources: none, ..Borrow::default() }, size, &[]) }
 }
 
 /// What a connection asks for, from the first byte to the last.

@@ -76,7 +76,11 @@ enum Format {
 impl TableReader {
     /// A reader for a file of `len` bytes, if files of this name have a table.
     pub fn new(name: &str, len: u64) -> Option<Self> {
-        let format = match FileKind::of(name)? {
+        Self::of_kind(FileKind::of(name)?, len)
+    }
+
+    fn of_kind(kind: FileKind, len: u64) -> Option<Self> {
+        let format = match kind {
             FileKind::Gguf => Format::Gguf(gguf::Reader::new(len)),
             FileKind::Safetensors => Format::Safetensors(safetensors::Reader::new(len)),
             _ => return None,
@@ -86,11 +90,7 @@ impl TableReader {
 
     /// The same for a file that begins with these bytes, whatever its name is. They are to be pushed all the same.
     pub fn of_content(head: &[u8], len: u64) -> Option<Self> {
-        match head {
-            _ if head.starts_with(super::gguf::MAGIC) => Self::new("x.gguf", len),
-            _ if super::SafetensorsHeader::begins(head) => Self::new("x.safetensors", len),
-            _ => None,
-        }
+        Self::of_kind(super::kind_by_content(head)?, len)
     }
 
     /// From which byte of the file on the next ones are needed.
